@@ -1,0 +1,181 @@
+"""The model against formulas, against PyTorch's own layers, and against itself computed another way."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from translate.config import ModelSettings
+from translate.model import Attention, Dropout, EncoderLayer, Transformer, causal_mask, sinusoidal_positions
+
+VOCAB = 50
+
+
+def tiny_transformer(**settings: object) -> Transformer:
+    torch.manual_seed(1)
+    defaults = {"d_model": 32, "d_ff": 64, "num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2}
+    return Transformer(ModelSettings(**{**defaults, **settings}), VOCAB, VOCAB, is_joint=True).eval()
+
+
+def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(2)
+    src = torch.randint(VOCAB, (3, 7))
+    src_mask = torch.arange(7) < torch.tensor([7, 4, 2])[:, None]
+    return src, src_mask, torch.randint(VOCAB, (3, 6))
+
+
+@pytest.mark.parametrize("num_queries", [1, 5])
+def test_weights_times_values_is_what_forward_computes(num_queries: int) -> None:
+    torch.manual_seed(1)
+    attention = Attention(d_model=24, num_heads=3)
+    x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
+    mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])[:, None, None, :]
+    kv = attention.project(memory)
+    weights = attention.weights(x, kv, mask)
+    assert torch.allclose(weights.sum(-1), torch.ones(2, 3, num_queries), atol=1e-6)
+    assert not weights[1, :, :, 4:].any()
+    by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
+    assert torch.allclose(attention(x, kv, mask), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_self_attention", [True, False])
+def test_attention_equals_pytorchs_multihead_attention(is_self_attention: bool) -> None:
+    torch.manual_seed(1)
+    ours, theirs = Attention(d_model=24, num_heads=4), nn.MultiheadAttention(24, 4, batch_first=True)
+    copy_attention(ours, theirs)
+    x = torch.randn(2, 5, 24)
+    memory = x if is_self_attention else torch.randn(2, 7, 24)
+    mask = causal_mask(5, 0, x.device) if is_self_attention else None
+    kv = ours.project(memory)
+    expected, expected_weights = theirs(
+        x, memory, memory, attn_mask=None if mask is None else ~mask, average_attn_weights=False
+    )
+    assert torch.allclose(ours(x, kv, mask), expected, atol=1e-6)
+    assert torch.allclose(ours.weights(x, kv, mask), expected_weights, atol=1e-6)
+
+
+def copy_attention(ours: Attention, theirs: nn.MultiheadAttention) -> None:
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]))
+        theirs.out_proj.weight.copy_(ours.output.weight)
+        theirs.out_proj.bias.copy_(ours.output.bias)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_encoder_layer_equals_pytorchs(norm: str) -> None:
+    torch.manual_seed(1)
+    ours = EncoderLayer(ModelSettings(d_model=24, d_ff=48, num_heads=4, norm=norm)).eval()
+    theirs = nn.TransformerEncoderLayer(24, 4, 48, batch_first=True, norm_first=norm == "pre").eval()
+    copy_attention(ours.self_attn, theirs.self_attn)
+    theirs.linear1.load_state_dict(ours.feed_forward.inner.state_dict())
+    theirs.linear2.load_state_dict(ours.feed_forward.outer.state_dict())
+    x = torch.randn(2, 5, 24)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    expected = theirs(x, src_key_padding_mask=~mask)
+    assert torch.allclose(ours(x, mask[:, None, None, :])[mask], expected[mask], atol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", [[1] * 6, [2, 1, 3], [6]])
+def test_cached_decoding_equals_uncached(chunks: list[int]) -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    state = model.encode(src, src_mask)
+    stepped = []
+    for pieces in tgt.split(chunks, dim=1):
+        logits, state = model.decode(pieces, state)
+        stepped.append(logits)
+    assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
+
+
+def test_state_select_reorders_repeats_and_drops_sentences() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    _, state = model.decode(tgt[:, :3], model.encode(src, src_mask))
+    rows = torch.tensor([2, 0, 2])
+    logits, _ = model.decode(tgt[rows, 3:], state.select(rows))
+    assert torch.allclose(logits, model(src, src_mask, tgt)[rows, 3:], atol=1e-5)
+
+
+def test_padding_and_batch_mates_do_not_change_logits() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    together = model(src, src_mask, tgt)
+    for row, length in enumerate(src_mask.sum(1).tolist()):
+        alone = model(src[row : row + 1, :length], src_mask[row : row + 1, :length], tgt[row : row + 1])
+        assert torch.allclose(together[row], alone[0], atol=1e-5)
+    changed = torch.where(src_mask, src, (src + 1) % VOCAB)
+    assert torch.equal(model(changed, src_mask, tgt), together)
+
+
+def test_no_future_piece_changes_a_past_logit() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    logits = model(src, src_mask, tgt)
+    for position in range(1, tgt.size(1)):
+        changed = tgt.clone()
+        changed[:, position] = (changed[:, position] + 1) % VOCAB
+        new = model(src, src_mask, changed)
+        assert torch.equal(new[:, :position], logits[:, :position])
+        assert not torch.allclose(new[:, position], logits[:, position])
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize(("d_model", "vocab"), [(32, 100), (256, 300), (512, 8000), (1024, 400)])
+def test_first_loss_is_near_that_of_guessing(norm: str, is_tied: bool, d_model: int, vocab: int) -> None:
+    torch.manual_seed(1)
+    settings = ModelSettings(d_model=d_model, d_ff=64, norm=norm, tie_embeddings=is_tied)
+    model = Transformer(settings, vocab, vocab, is_joint=True)
+    src, tgt = torch.randint(vocab, (4, 12)), torch.randint(vocab, (4, 13))
+    with torch.no_grad():
+        logits = model(src, torch.ones_like(src, dtype=torch.bool), tgt[:, :-1])
+    loss = F.cross_entropy(logits.flatten(0, 1), tgt[:, 1:].flatten())
+    assert loss < 1.5 * math.log(vocab)
+
+
+def test_tied_embeddings_are_one_matrix_and_separate_vocabularies_two() -> None:
+    settings = {"d_model": 8, "d_ff": 8, "num_heads": 1, "num_encoder_layers": 1, "num_decoder_layers": 1}
+    joint = Transformer(ModelSettings(**settings), 11, 11, is_joint=True)
+    assert joint.src_embedding.weight is joint.tgt_embedding.weight is joint.output.weight
+    separate = Transformer(ModelSettings(**settings), 11, 13, is_joint=False)
+    assert separate.output.weight is separate.tgt_embedding.weight
+    assert separate.src_embedding.weight.shape == (11, 8)
+    untied = Transformer(ModelSettings(**settings, tie_embeddings=False), 11, 11, is_joint=True)
+    assert len({id(w) for w in (untied.src_embedding.weight, untied.tgt_embedding.weight, untied.output.weight)}) == 3
+
+
+def test_positions_are_the_papers_formula_from_any_start() -> None:
+    table = sinusoidal_positions(3, 4, 8, torch.device("cpu"))
+    for row, position in enumerate(range(3, 7)):
+        for i in range(4):
+            angle = position / 10_000 ** (2 * i / 8)
+            assert table[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
+            assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.001])
+def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(1)
+    dropout = Dropout(p)
+    x = torch.ones(1001, 999, requires_grad=True)
+    y = dropout(x)
+    share = (y == 0).float().mean().item()
+    assert share == pytest.approx(p, abs=1 / 256)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.01)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())  # what was dropped gets no gradient
+    assert dropout.eval()(x) is x
+
+
+def test_dropout_follows_the_seed() -> None:
+    dropout, x = Dropout(0.5), torch.ones(100)
+    torch.manual_seed(7)
+    first = dropout(x)
+    assert not torch.equal(dropout(x), first)
+    torch.manual_seed(7)
+    assert torch.equal(dropout(x), first)

@@ -1,0 +1,231 @@
+"""Attention maps: recorded in one teacher-forced pass, saved, loaded, brought down to one map to look at.
+
+Shapes: S source pieces, T target pieces, L layers, H heads. `</s>` is among the pieces of both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from translate.decode import Translation, Translator
+from translate.errors import UserError
+from translate.files import replacing, write_bytes
+from translate.model import Attention, Transformer
+
+Kind = Literal["cross", "encoder", "decoder"]
+Floats = npt.NDArray[np.float32]
+START, END, WORD_START = "<s>", "</s>", "▁"
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """All attention of one translated sentence, float32, before dropout; each row sums to 1.
+
+    Row t of `decoder` and `cross` is what the model looked at to produce target[t]. At that moment it had read `<s>`
+    and the pieces before t, so column j of `decoder` is the j-th piece *read*: `<s>`, then target[0], target[1], ...
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    encoder: Floats  # (L, H, S, S)
+    decoder: Floats  # (L, H, T, T)
+    cross: Floats  # (L, H, T, S)
+
+    def save(self, path: Path) -> None:
+        """Write the .npz file of the contract, all or nothing."""
+        content = BytesIO()
+        np.savez(
+            content,
+            source=np.array(self.source),
+            target=np.array(self.target),
+            encoder=self.encoder,
+            decoder=self.decoder,
+            cross=self.cross,
+        )
+        write_bytes(path, content.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> AttentionMaps:
+        """Raises UserError where `path` is not such a file."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                content: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file") from None
+        except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not an attention file of `translate decode --attention` ({error})") from None
+        for side in "source", "target":
+            content[side] = tuple(str(piece) for piece in content[side])
+        return cls(**content)
+
+
+class MapView(NamedTuple):
+    """One map to look at."""
+
+    weights: Floats  # (rows, columns)
+    rows: list[str]
+    columns: list[str]
+    title: str
+
+
+class Recording(NamedTuple):
+    """The maps of each layer in order, (B, H, queries, keys), of every pass that the model makes while recording."""
+
+    encoder: list[Tensor]
+    decoder: list[Tensor]
+    cross: list[Tensor]
+
+
+@contextmanager
+def recording(model: Transformer) -> Iterator[Recording]:
+    """Within the block, each pass of the model also computes its attention maps. Training and search do without."""
+    maps = Recording([], [], [])
+    places: list[tuple[Attention, list[Tensor]]] = []
+    places += [(layer.self_attn, maps.encoder) for layer in model.encoder_layers]
+    places += [(layer.self_attn, maps.decoder) for layer in model.decoder_layers]
+    places += [(layer.cross_attn, maps.cross) for layer in model.decoder_layers]
+    handles = [attention.register_forward_hook(_keep_weights(kept)) for attention, kept in places]
+    try:
+        yield maps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def attention_maps(translator: Translator, translation: Translation) -> AttentionMaps:
+    """The maps of a translation's best candidate, by one pass in which the decoder is given that candidate.
+
+    Attention depends on the pieces alone, so these are the weights that greedy or beam search used on its way to them.
+    """
+    vocabs, device = translator.vocabs, translator.device
+    src = torch.tensor([translation.src_ids], device=device)
+    tgt_in = torch.tensor([(vocabs.tgt.bos_id, *translation.tgt_ids[:-1])], device=device)
+    with torch.inference_mode(), recording(translator.model) as maps:
+        translator.model(src, torch.ones_like(src, dtype=torch.bool), tgt_in)
+    encoder, decoder, cross = (torch.cat(kind).cpu().numpy() for kind in maps)  # the batch of 1 becomes L
+    return AttentionMaps(
+        tuple(vocabs.src.pieces(translation.src_ids)),
+        tuple(vocabs.tgt.pieces(translation.tgt_ids)),
+        encoder,
+        decoder,
+        cross,
+    )
+
+
+def write_attention(folder: Path, translator: Translator, translations: Iterable[Translation]) -> Iterator[Translation]:
+    """Pass the translations on, and write for each the files of the attention folder.
+
+    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line), index.jsonl a line for each.
+    Raises UserError where `folder` holds something else. An attention folder of before is replaced.
+    """
+    index_path = folder / "index.jsonl"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: this is a file; give --attention a folder")
+    if folder.exists() and any(folder.iterdir()) and not index_path.exists():
+        raise UserError(f"{folder}: holds other files than attention; give --attention a new or an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("[0-9]*.npz"):
+        old.unlink()
+    with replacing(index_path) as partial, partial.open("w", encoding="utf-8") as index:
+        for translation in translations:
+            name = f"{translation.id:06d}.npz" if translation.src_ids else None
+            if name:
+                attention_maps(translator, translation).save(folder / name)
+            line = {
+                "id": translation.id,
+                "file": name,
+                "source": translation.source,
+                "translation": translation.text,
+                "score": translation.translations[0].score,
+                "warnings": translation.warnings,
+            }
+            index.write(json.dumps(line, ensure_ascii=False) + "\n")
+            yield translation
+
+
+def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, words: bool) -> MapView:
+    """One map of a file: of a layer and head (from 0), or the mean over those that are None.
+
+    words: pieces become words; a word gets the sum of the weights of its pieces as columns, and the mean as rows.
+    Raises UserError for a layer or head that is not there.
+    """
+    read = (START, *maps.target[:-1])
+    every, rows, columns = {
+        "cross": (maps.cross, maps.target, maps.source),
+        "encoder": (maps.encoder, maps.source, maps.source),
+        "decoder": (maps.decoder, maps.target, read),
+    }[kind]
+    names = {
+        "cross": "encoder-decoder attention",
+        "encoder": "encoder self-attention",
+        "decoder": "decoder self-attention",
+    }
+    layers = _pick("layer", layer, every.shape[0])
+    heads = _pick("head", head, every.shape[1])
+    weights = every[layers][:, heads].mean(axis=(0, 1))
+    if words:
+        weights, rows, columns = _by_words(weights, rows, columns)
+    title = f"{names[kind]}, {_describe('layer', layer, every.shape[0])}, {_describe('head', head, every.shape[1])}"
+    return MapView(weights, list(rows), list(columns), title)
+
+
+def words_of(pieces: Sequence[str]) -> list[tuple[str, slice]]:
+    """The words of a sentence in pieces, each with the pieces that it is made of. `<s>` and `</s>` are words."""
+    starts = [
+        i
+        for i, piece in enumerate(pieces)
+        if i == 0 or piece.startswith(WORD_START) or piece == END or pieces[i - 1] == START
+    ]
+    spans = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True)]
+    return [(_spell(pieces[span]), span) for span in spans]
+
+
+def _by_words(
+    weights: Floats, rows: Sequence[str], columns: Sequence[str]
+) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+    row_words, column_words = words_of(rows), words_of(columns)
+    summed = np.stack([weights[:, span].sum(axis=1) for _, span in column_words], axis=1)
+    merged = np.stack([summed[span].mean(axis=0) for _, span in row_words])
+    return merged, tuple(word for word, _ in row_words), tuple(word for word, _ in column_words)
+
+
+def _spell(pieces: Sequence[str]) -> str:
+    """Pieces as a word; those that are bytes (`<0xE2>`) become the characters that they spell."""
+    spelled = b"".join(
+        bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
+    )
+    return spelled.decode(errors="replace").removeprefix(WORD_START) or WORD_START
+
+
+def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+    def hook(attention: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
+        assert isinstance(attention, Attention)
+        kept.append(attention.weights(*arguments))
+
+    return hook
+
+
+def _pick(name: str, chosen: int | None, count: int) -> slice:
+    if chosen is None:
+        return slice(None)
+    if not 0 <= chosen < count:
+        raise UserError(f"--{name} {chosen}: this model has {name}s 0 to {count - 1}")
+    return slice(chosen, chosen + 1)
+
+
+def _describe(name: str, chosen: int | None, count: int) -> str:
+    return f"mean of {count} {name}s" if chosen is None else f"{name} {chosen}"

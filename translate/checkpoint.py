@@ -1,0 +1,97 @@
+"""Weights and training states to disk and back, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from translate.errors import UserError
+from translate.files import sync, write_bytes, write_text
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come. Batch order, learning rate and dropout follow from it, so it is all that is saved."""
+
+    step: int = 0  # updates made
+    epoch: int = 0  # the pass over the text that is going on, from 0
+    batches: int = 0  # batches of that pass already used
+    seconds: float = 0.0  # of training, validation apart
+    best: float | None = None  # best validation score so far (lower is better)
+    stale_validations: int = 0  # validations since then
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the parameters as safetensors; a tied one once."""
+    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    write_bytes(path, save(tensors))
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Read what `save_weights` wrote into a model of the same shape. Raises UserError where the two do not fit."""
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weights; has the training written any yet?") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
+    parameters = dict(model.named_parameters())
+    odd = sorted(parameters.keys() ^ tensors.keys())
+    odd += [name for name in parameters.keys() & tensors.keys() if parameters[name].shape != tensors[name].shape]
+    if odd:
+        raise UserError(f"{path}: these weights are of another model than config.toml describes (first: {odd[0]})")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, keep: int
+) -> Path:
+    """Write `folder`/step-NNNNNNNN, and remove all but the newest `keep`. The folder appears whole or not at all."""
+    final = folder / f"step-{progress.step:08d}"
+    partial = folder / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_weights(partial / "model.safetensors", model)
+    torch.save(optimizer.state_dict(), partial / "optimizer.pt")
+    sync(partial / "optimizer.pt")
+    write_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
+    sync(partial)
+    if final.exists():  # of this very step, when a finished training is resumed
+        shutil.rmtree(final)
+    partial.rename(final)
+    sync(folder)
+    for old in _checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> Progress | None:
+    """Read the newest checkpoint into the model and the optimizer; None where there is none yet."""
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
+        return None
+    newest = checkpoints[-1]
+    load_weights(newest / "model.safetensors", model)
+    try:
+        state = torch.load(newest / "optimizer.pt", map_location=device, weights_only=True)
+        optimizer.load_state_dict(state)
+        return Progress(**json.loads((newest / "progress.json").read_text()))
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{newest}: damaged checkpoint ({reason}); remove it to resume from the one before") from None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))

@@ -1,0 +1,261 @@
+"""The command line. The only place that prints errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from translate.errors import UserError
+
+if TYPE_CHECKING:
+    from translate.decode import Translation
+
+# What typer raises for a bad command line, whichever copy of click it builds on.
+USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+
+PIPE_WIDTH = 120  # characters of a map where there is no terminal to ask
+
+app = typer.Typer(
+    help="Train a translator from two text files, translate with it, and look inside its attention.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes CUDA, then MPS, then the CPU.")]
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.toml]", help="Settings that differ from the defaults.")
+    ] = None,
+    src: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Training text, source side (plain, .gz or .tsv).")
+    ] = None,
+    tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Training text, target side, line for line.")] = None,
+    valid_src: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Validation text; split off when not given.")
+    ] = None,
+    valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text, target side.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.  [default: runs/NAME]")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run folder from its newest checkpoint.")
+    ] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a translator into a run folder.
+
+    Give a settings file, or two text files, or both. Every setting with its default and meaning is in the config.toml
+    that the run folder gets. Paths in a settings file are relative to that file, paths given here to where you are.
+
+    \b
+    translate train configs/toy.toml --out runs/toy
+    translate train --src train.en --tgt train.fr --set train.max_minutes=30
+    """
+    from translate.config import load_config, parse_override
+
+    given = dict(parse_override(text) for text in overrides or [])
+    files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
+    given |= {f"data.{name}": path for name, path in files.items() if path is not None}
+    folder = out or _default_folder(config, src)
+    before = folder / "config.toml" if resume else None
+    settings = load_config(config or before, given)
+    if not settings.data.train_src:
+        raise UserError("data.train_src: no training text; set it in the settings file, or give --src and --tgt")
+
+    from translate.device import pick_device
+    from translate.run import Run
+    from translate.train import train
+
+    place = pick_device(device)
+    run = Run.resume(folder, settings) if resume else Run.create(folder, settings)
+    try:
+        train(run, settings, place)
+    except UserError:
+        run.discard_if_unused()
+        raise
+
+
+@app.command()
+def decode(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
+    sentences: Annotated[list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="What to translate.")] = None,
+    input: Annotated[Path | None, typer.Option(metavar="FILE", help="Translate each line of FILE (or .gz).")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE, not to standard output.")] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept at each step; 1 is greedy.")] = None,
+    n_best: Annotated[int, typer.Option(min=1, help="Translations a line, the best first.")] = 1,
+    length_penalty: Annotated[float | None, typer.Option(min=0, help="Above 0 favours longer translations.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the attention of each line to DIR.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Translate sentences, a file, or standard input: one line out for one line in.
+
+    With --n-best N above 1 each line of output is: line number, score, translation, separated by tabs.
+
+    \b
+    translate decode runs/toy "I love apples." "The cat sat on the mat."
+    translate decode runs/toy --input test.en --output test.fr
+    translate decode runs/toy "I love apples." --attention maps && translate attention maps
+    """
+    if sentences and input:
+        raise UserError("decode: give sentences or --input, not both")
+
+    from translate.attention import write_attention
+    from translate.decode import Translator
+    from translate.device import describe
+
+    translator = Translator.load(run, device)
+    print(f"decoding on {describe(translator.device)}", file=sys.stderr)
+    changes = {"beam_size": beam_size, "length_penalty": length_penalty}
+    settings = translator.settings.model_copy(
+        update={name: value for name, value in changes.items() if value is not None}
+    )
+    with ExitStack() as stack:
+        stream = stack.enter_context(_writing(output)) if output else sys.stdout
+        found = translator.translations(_lines(sentences, input), settings, n_best)
+        if attention:
+            found = write_attention(attention, translator, found)
+        for translation in found:
+            for warning in translation.warnings:
+                print(f"warning: line {translation.id}: {warning}", file=sys.stderr)
+            print(_format(translation, as_json, n_best), file=stream, flush=output is None)
+    if attention:
+        print(f"attention files: {attention}", file=sys.stderr)
+
+
+@app.command()
+def attention(
+    path: Annotated[Path, typer.Argument(metavar="DIR|FILE.npz", help="What `translate decode --attention` wrote.")],
+    kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
+    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
+    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
+    sentence: Annotated[int, typer.Option(min=1, help="Which line of the input, where a folder is given.")] = 1,
+    words: Annotated[bool, typer.Option("--words", help="Show whole words, not pieces.")] = False,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the map to FILE as well.")] = None,
+) -> None:
+    """Show an attention map: what each row's piece looked at, in percent.
+
+    \b
+    cross    rows: target pieces as they are produced; columns: source pieces
+    encoder  rows and columns: source pieces
+    decoder  rows: target pieces as they are produced; columns: target pieces read so far
+    """
+    from translate.attention import AttentionMaps, view
+    from translate.report.picture import save_picture
+    from translate.report.terminal import draw_map
+
+    file = path / f"{sentence:06d}.npz" if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise UserError(f"{path}: no attention of line {sentence} ({file.name}); --sentence N chooses another line")
+    shown = view(AttentionMaps.load(file), kind, layer, head, words)
+    is_terminal = sys.stdout.isatty()
+    print(draw_map(shown, shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH, is_terminal))
+    if png:
+        save_picture(shown, png)
+        print(f"picture: {png}", file=sys.stderr)
+
+
+def main() -> None:
+    """The console script: run the command, turn what went wrong into a line and an exit status."""
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, TextIOWrapper):
+            # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    sys.exit(_run(sys.argv[1:] or ["--help"]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        return app(arguments, prog_name="translate", standalone_mode=False) or 0
+    except UserError as error:
+        return _complain(str(error))
+    except USAGE_ERROR as error:
+        return _complain(f"{error.format_message()} (translate --help)")
+    except BrokenPipeError:  # `translate decode … | head`
+        sys.stdout = None
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except (KeyboardInterrupt, typer.Abort):
+        return 128 + signal.SIGINT
+    except Exception:
+        traceback.print_exc()
+        print(
+            "error: this is a mistake in translate, not yours; please report it with the lines above", file=sys.stderr
+        )
+        return 1
+
+
+def _complain(text: str) -> int:
+    for line in text.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+def _default_folder(config: Path | None, src: str | None) -> Path:
+    name = config.stem if config else Path(src or "run").name.partition(".")[0]
+    return Path("runs") / name
+
+
+def _lines(sentences: list[str] | None, path: Path | None) -> Iterable[str]:
+    """What to translate: the arguments, else the file, else standard input."""
+    from translate.corpus import read_lines, split_lines
+
+    if sentences:
+        return sentences
+    if path:
+        return read_lines(path)
+    return _prompt() if sys.stdin.isatty() else split_lines(sys.stdin.buffer, "standard input")
+
+
+def _prompt() -> Iterator[str]:
+    print("Type a sentence a line; end with Ctrl-D.", file=sys.stderr)
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            print(file=sys.stderr)
+            return
+        yield line.removesuffix("\n")
+
+
+def _format(translation: Translation, as_json: bool, n_best: int) -> str:
+    if as_json:
+        fields = {
+            "id": translation.id,
+            "source": translation.source,
+            "translations": [asdict(candidate) for candidate in translation.translations],
+            "warnings": translation.warnings,
+        }
+        return json.dumps(fields, ensure_ascii=False)
+    if n_best > 1:
+        rows = (f"{translation.id}\t{found.score:.4f}\t{found.text}" for found in translation.translations)
+        return "\n".join(rows)
+    return translation.text
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[IO[str]]:
+    from translate.files import replacing
+
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream

@@ -1,0 +1,50 @@
+"""Where the arithmetic happens, and in which precision."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import torch
+
+from translate.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: CUDA where there is one, else MPS, else the CPU. Raises UserError for a device that is not there."""
+    if name not in DEVICES:
+        raise UserError(f"--device {name}: unknown device; choose one of {', '.join(DEVICES)}")
+    is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in is_there.items() if there))
+    if not is_there[name]:
+        here = ", ".join(device for device, there in is_there.items() if there)
+        raise UserError(f"--device {name}: PyTorch finds no such device here; there is {here}")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, with what matters for its speed."""
+    if device.type == "cuda":
+        return f"CUDA ({torch.cuda.get_device_name(device)})"
+    return "MPS" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next step instead of giving it back to the system at once.
+
+    A training step frees and asks for the same large tensors again and again. Fetching them from the system each time
+    took a fifth of a small model's step on a CPU.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context of a training step: bfloat16 matrix products where `precision` says so, or is auto on CUDA."""
+    is_bfloat16 = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)

@@ -1,0 +1,284 @@
+"""The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
+
+Shapes: B sentences, S source pieces, T target pieces, P pieces already decoded, D width (`d_model`), H heads,
+V vocabulary. Masks: True = may attend; they broadcast to (B, H, queries, keys).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from translate.config import ModelSettings
+
+
+class KeyValue(NamedTuple):
+    """What attention looks at: keys to compare with, values to take. Each (B, H, S, D/H)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def append(self, new: KeyValue) -> KeyValue:
+        """These and, behind them, the keys and values of further pieces."""
+        return KeyValue(torch.cat([self.keys, new.keys], dim=2), torch.cat([self.values, new.values], dim=2))
+
+    def select(self, rows: Tensor) -> KeyValue:
+        """The sentences `rows`, in that order."""
+        return KeyValue(self.keys.index_select(0, rows), self.values.index_select(0, rows))
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, each head in its own D/H dimensions.
+
+    Self-attention and cross-attention are both this class. Queries come from `x`; keys and values come from what was
+    given to `project`: the same sequence for self-attention, the encoder's output for cross-attention.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(d_model, d_model)
+        self.key = nn.Linear(d_model, d_model)
+        self.value = nn.Linear(d_model, d_model)
+        self.output = nn.Linear(d_model, d_model)
+
+    def project(self, memory: Tensor) -> KeyValue:
+        """(B, S, D) -> keys and values, each (B, H, S, D/H)."""
+        return KeyValue(self._split_heads(self.key(memory)), self._split_heads(self.value(memory)))
+
+    def forward(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
+        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel."""
+        query = self._split_heads(self.query(x))  # (B, H, T, D/H)
+        dropout = self.dropout if self.training else 0.0
+        heads = F.scaled_dot_product_attention(query, kv.keys, kv.values, attn_mask=mask, dropout_p=dropout)
+        return self._output(heads)
+
+    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
+        """The attention map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
+
+        This is the formula as the paper writes it (equation 1), in float32 whatever the model computes in.
+        """
+        query = self._split_heads(self.query(x)).float()
+        scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
+        return scores.softmax(dim=-1)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (B, T, D) -> (B, H, T, D/H)
+
+    def _output(self, heads: Tensor) -> Tensor:
+        return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
+
+
+class Dropout(nn.Module):
+    """Zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        # On the CPU, PyTorch draws one number an element from one generator: a third of a small model's step. Here a
+        # draw of 64 bits decides on eight elements, so that p is a multiple of 1/256.
+        self.threshold = round(256 * p) if p >= 1 / 256 else math.ceil(256 * p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape; the same shape. The identity in evaluation mode."""
+        if not self.training or not self.threshold:
+            return x
+        p = self.threshold / 256
+        if x.device.type != "cpu":
+            return F.dropout(x, p)
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        is_kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
+        return torch.where(is_kept, x, 0.0) * (1 / (1 - p))
+
+
+class FeedForward(nn.Module):
+    """max(0, x W₁ + b₁) W₂ + b₂, for every position alike (equation 2)."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.inner = nn.Linear(settings.d_model, settings.d_ff)
+        self.outer = nn.Linear(settings.d_ff, settings.d_model)
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        return self.outer(self.dropout(F.relu(self.inner(x))))
+
+
+class Residual(nn.Module):
+    """The way around a sub-layer f: x + f(norm(x)) (pre-norm) or norm(x + f(x)) (post-norm, the paper's)."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(settings.d_model)
+        self.dropout = Dropout(settings.dropout)
+        self.is_pre_norm = settings.norm == "pre"
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the sub-layer reads of the residual stream: (B, T, D) -> (B, T, D)."""
+        return self.norm(x) if self.is_pre_norm else x
+
+    def leave(self, x: Tensor, y: Tensor) -> Tensor:
+        """The stream with the sub-layer's output y in it: (B, T, D), (B, T, D) -> (B, T, D)."""
+        x = x + self.dropout(y)
+        return x if self.is_pre_norm else self.norm(x)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over the source, then a feed-forward layer."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.self_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
+        self.feed_forward = FeedForward(settings)
+        self.around_self_attn = Residual(settings)
+        self.around_feed_forward = Residual(settings)
+
+    def forward(self, x: Tensor, src_mask: Tensor) -> Tensor:
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
+        h = self.around_self_attn.enter(x)
+        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h), src_mask))
+        h = self.around_feed_forward.enter(x)
+        return self.around_feed_forward.leave(x, self.feed_forward(h))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over the target so far, cross-attention to the source, then a feed-forward layer."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.self_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
+        self.cross_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
+        self.feed_forward = FeedForward(settings)
+        self.around_self_attn = Residual(settings)
+        self.around_cross_attn = Residual(settings)
+        self.around_feed_forward = Residual(settings)
+
+    def forward(
+        self, x: Tensor, past: KeyValue, tgt_mask: Tensor | None, source: KeyValue, src_mask: Tensor
+    ) -> tuple[Tensor, KeyValue]:
+        """(B, T, D) behind P past pieces -> (B, T, D), and the keys and values of all P + T pieces."""
+        h = self.around_self_attn.enter(x)
+        target = past.append(self.self_attn.project(h))
+        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask))
+        h = self.around_cross_attn.enter(x)
+        x = self.around_cross_attn.leave(x, self.cross_attn(h, source, src_mask))
+        h = self.around_feed_forward.enter(x)
+        return self.around_feed_forward.leave(x, self.feed_forward(h)), target
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """All that decoding the next pieces needs: the source and the pieces so far, projected once for each layer."""
+
+    src_mask: Tensor  # (B, 1, 1, S)
+    source: tuple[KeyValue, ...]  # a layer: (B, H, S, D/H)
+    target: tuple[KeyValue, ...]  # a layer: (B, H, P, D/H)
+
+    @property
+    def num_pieces(self) -> int:
+        """P, the pieces already decoded."""
+        return self.target[0].keys.size(2)
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The state of the sentences `rows`, in that order; a row may come several times, or not at all."""
+        return DecoderState(
+            self.src_mask.index_select(0, rows),
+            tuple(kv.select(rows) for kv in self.source),
+            tuple(kv.select(rows) for kv in self.target),
+        )
+
+
+class Transformer(nn.Module):
+    """Source pieces -> `encode` -> state; target pieces and state -> `decode` -> logits and the next state."""
+
+    def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
+        """is_joint: both sides have one vocabulary, so that tied embeddings are one matrix for all three uses."""
+        super().__init__()
+        self.d_model = settings.d_model
+        self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
+        is_shared = is_joint and settings.tie_embeddings
+        self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
+        self.output = nn.Linear(settings.d_model, num_tgt_pieces, bias=False)
+        self.dropout = Dropout(settings.dropout)
+        encoder_layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_encoder_layers))
+        decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.num_decoder_layers))
+        self.encoder_layers = cast("list[EncoderLayer]", encoder_layers)
+        self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)
+        # In pre-norm the residual stream leaves the last layer without a norm.
+        is_pre_norm = settings.norm == "pre"
+        self.encoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
+        self.apply(_initialize)
+        if isinstance(self.decoder_norm, nn.LayerNorm):
+            # The stream carries the embedding of the piece read, so with tied embeddings the first logits would all
+            # be for that piece, the more the wider the model.
+            nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
+        if settings.tie_embeddings:
+            self.output.weight = self.tgt_embedding.weight
+
+    def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
+        """(B, S), (B, S), (B, T) -> logits (B, T, V) of the piece after each target piece: a training step's view."""
+        logits, _ = self.decode(tgt_in, self.encode(src, src_mask))
+        return logits
+
+    def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
+        """(B, S) pieces, (B, S) mask -> the state from which decoding starts."""
+        src_mask = src_mask[:, None, None, :]
+        x = self._embed(self.src_embedding, src, start=0)
+        for layer in self.encoder_layers:
+            x = layer(x, src_mask)
+        memory = self.encoder_norm(x)
+        source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
+        nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
+        return DecoderState(src_mask, source, nothing)
+
+    def decode(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """(B, T) pieces behind the state's P -> logits (B, T, V), and the state behind P + T pieces."""
+        tgt_mask = causal_mask(pieces.size(1), state.num_pieces, pieces.device)
+        x = self._embed(self.tgt_embedding, pieces, start=state.num_pieces)
+        target = []
+        for layer, past, source in zip(self.decoder_layers, state.target, state.source, strict=True):
+            x, present = layer(x, past, tgt_mask, source, state.src_mask)
+            target.append(present)
+        return self.output(self.decoder_norm(x)), DecoderState(state.src_mask, state.source, tuple(target))
+
+    def _embed(self, embedding: nn.Module, pieces: Tensor, start: int) -> Tensor:
+        x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), of the positions' size
+        return self.dropout(x + sinusoidal_positions(start, pieces.size(1), self.d_model, pieces.device))
+
+
+def causal_mask(num_new: int, num_past: int, device: torch.device) -> Tensor | None:
+    """(T, P + T): each new piece may attend to all past ones, to itself and to the new ones before it.
+
+    None where there is one new piece, which may attend to all.
+    """
+    if num_new == 1:
+        return None
+    # The diagonal is shifted by the past. `is_causal=True` would align it top-left and hide the past.
+    return torch.ones(num_new, num_past + num_new, dtype=torch.bool, device=device).tril(num_past)
+
+
+def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
+    """(length, D): sines and cosines of geometrically growing wavelength (section 3.5), from position `start` on."""
+    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
+    rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
+    angles = positions[:, None] * rates  # (length, D/2)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Embedding):
+        # Tied to the output, the usual N(0, 1) would start with a loss of hundreds.
+        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

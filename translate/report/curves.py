@@ -1,0 +1,40 @@
+"""metrics.jsonl -> curves.png."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from translate.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Draw losses, scores and learning rate over the steps. metrics: the lines of metrics.jsonl."""
+    from matplotlib.figure import Figure  # here, because loading it takes a while
+
+    lines = list(metrics)
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    losses, scores, rate = figure.subplots(1, 3)
+    _plot(losses, lines, {"train_loss": "training (with label smoothing)", "valid_loss": "validation"}, "-")
+    losses.set_ylabel("loss (nats a piece)")
+    _plot(scores, lines, {"bleu": "BLEU", "chrf": "chrF"}, ".-")
+    scores.set_ylabel("score of greedy validation translations")
+    _plot(rate, lines, {"learning_rate": "learning rate"}, "-")
+    for axes in losses, scores, rate:
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
+
+
+def _plot(axes: Axes, lines: list[Mapping[str, Any]], names: Mapping[str, str], style: str) -> None:
+    for name, label in names.items():
+        points = [(line["step"], line[name]) for line in lines if name in line]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label)

@@ -1,0 +1,109 @@
+"""The run folder: where each file of a training lies, and what is written to it while training goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from translate.config import Config, frozen_differences, load_config, to_toml
+from translate.errors import UserError
+from translate.files import write_bytes, write_text
+from translate.vocab import Vocab, VocabPair
+
+
+class Run:
+    """A folder that `translate train` made. It holds all that decoding needs: copy it elsewhere and decode."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "config.toml"
+        self.weights_path = path / "model.safetensors"
+        self.metrics_path = path / "metrics.jsonl"
+        self.curves_path = path / "curves.png"
+        self.checkpoints_path = path / "checkpoints"
+        self.corpus_path = path / "corpus"
+
+    @classmethod
+    def create(cls, path: Path, config: Config) -> Run:
+        """Make the folder and write the settings to it. Raises UserError where something is already there."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, config: Config) -> Run:
+        """Open the folder to go on with it under `config`. Raises UserError where a setting changed that must not."""
+        run = cls.open(path)
+        if changed := frozen_differences(run.load_config(), config):
+            raise UserError(f"{path}: began with {', '.join(changed)}; keep that to resume, or start a new run")
+        run.write_config(config)
+        return run
+
+    def discard_if_unused(self) -> None:
+        """Remove the folder where training never got to its first checkpoint, so that a mended command can use it."""
+        if not self.checkpoints_path.exists():
+            shutil.rmtree(self.path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Raises UserError where `path` is not a run folder."""
+        run = cls(path)
+        if not run.config_path.is_file():
+            reason = "no such folder" if not path.exists() else "not a run folder (it has no config.toml)"
+            raise UserError(f"{path}: {reason}; give a folder that `translate train` wrote")
+        return run
+
+    def load_config(self) -> Config:
+        """All settings of the run."""
+        return load_config(self.config_path)
+
+    def write_config(self, config: Config) -> None:
+        write_text(self.config_path, "# All settings of this run.\n\n" + to_toml(config))
+
+    def load_vocabs(self) -> VocabPair | None:
+        """The vocabularies, or None where the run has none yet."""
+        joint, src, tgt = (self.path / name for name in ("vocab.model", "vocab.src.model", "vocab.tgt.model"))
+        if joint.exists():
+            vocab = Vocab.load(joint)
+            return VocabPair(vocab, vocab)
+        return VocabPair(Vocab.load(src), Vocab.load(tgt)) if src.exists() and tgt.exists() else None
+
+    def write_vocabs(self, vocabs: VocabPair) -> None:
+        """One file for a joint vocabulary, else one a side."""
+        if vocabs.joint:
+            write_bytes(self.path / "vocab.model", vocabs.src.proto)
+            return
+        write_bytes(self.path / "vocab.src.model", vocabs.src.proto)
+        write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
+
+    def log(self, text: str) -> None:
+        """Say it on standard error, beside the progress bar, and in train.log with the time."""
+        tqdm.write(text, file=sys.stderr)
+        with (self.path / "train.log").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def append_metrics(self, **values: float) -> None:
+        """One more line of metrics.jsonl."""
+        with self.metrics_path.open("a", encoding="utf-8") as metrics:
+            metrics.write(json.dumps(values) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, a dictionary each, but for a last line that was cut off when a process died."""
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Take back the lines of steps that a resumed training does again."""
+        kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
+        write_text(self.metrics_path, "".join(kept))

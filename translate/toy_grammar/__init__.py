@@ -1,0 +1,1 @@
+"""The grammar that `translate.toy` draws its sentences from."""

@@ -1,0 +1,277 @@
+"""Training: the loop, the step, the learning rate.
+
+Everything random follows from numbers: the order of the pairs from (seed, epoch), dropout from (seed, step, part). So a
+training that was stopped and resumed ends with the very weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from translate.batches import Batch, epoch_order, make_batch
+from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
+from translate.config import Config, TrainSettings
+from translate.decode import build_model
+from translate.device import autocast, describe, keep_freed_memory
+from translate.errors import UserError
+from translate.loss import loss_sum
+from translate.model import Transformer
+from translate.prepare import Prepared, prepare
+from translate.report.curves import save_curves
+from translate.run import Run
+from translate.signals import Stop, stopping_at_signals
+from translate.validate import validate
+
+
+def train(run: Run, config: Config, device: torch.device) -> None:
+    """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
+
+    The weights that were best on the validation text are left in the run folder. A signal ends training after the
+    step that is going on, once the state is saved, with SystemExit(128 + signal).
+    """
+    run.log(f"training on {describe(device)}")
+    prepared = prepare(run, config)
+    keep_freed_memory()
+    trainer = Trainer(config, prepared, device)
+    run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
+    progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
+    if progress.step:
+        run.log(f"resumed after step {progress.step}")
+    run.forget_metrics_after(progress.step)
+    with stopping_at_signals() as stop:
+        reason = _loop(run, config, prepared, trainer, progress, stop)
+    if stop.signal:
+        run.log(f"stopped by {stop.name} with everything saved; go on with --resume")
+        raise SystemExit(128 + stop.signal)
+    run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Of an update, counted from 1: linear warm-up to the highest rate, then the schedule's shape.
+
+    inverse_sqrt is that of Vaswani et al. 2017, section 5.3, with the highest rate given instead of following from the
+    width; cosine is that of Loshchilov & Hutter 2017, without restarts.
+    """
+    warmup = settings.warmup_steps
+    if step <= warmup:
+        return settings.learning_rate * step / warmup
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "inverse_sqrt":
+        return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
+    done = min(1.0, (step - warmup) / (settings.max_steps + 1 - warmup))
+    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+class Trainer:
+    """A model and its optimizer, with one thing to do: a step."""
+
+    def __init__(self, config: Config, prepared: Prepared, device: torch.device) -> None:
+        self.settings = config.train
+        self.device = device
+        torch.manual_seed(config.train.seed)
+        self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
+        self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
+        )
+        self._forward = torch.compile(self.model, dynamic=True) if config.train.compile == "on" else self.model
+
+    def step(self, batches: list[Batch], step: int) -> Tensor:
+        """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the batches.
+
+        Returns that mean loss, a scalar on the device.
+        """
+        num_tokens = sum(batch.num_tokens for batch in batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.settings)
+        total = torch.zeros((), device=self.device)
+        for part, batch in enumerate(batches):
+            torch.manual_seed(_dropout_seed(self.settings.seed, step, part))
+            batch = batch.to(self.device)
+            with autocast(self.device, self.settings.precision):
+                logits = self._forward(batch.src, batch.src_mask, batch.tgt_in)
+            # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
+            loss = loss_sum(logits, batch, self.settings.label_smoothing) / num_tokens
+            loss.backward()
+            total += loss.detach()
+        if self.settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return total
+
+
+class _Group(NamedTuple):
+    """The batches of one step, and where in the data the next step starts."""
+
+    batches: list[Batch]
+    next_epoch: int
+    next_batch: int
+
+
+class _Meter:
+    """Loss and speed since the last line of the log."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._start = progress
+        self._num_tokens = 0
+        self._loss: Tensor | float = 0.0
+
+    def add(self, loss: Tensor, batches: list[Batch]) -> None:
+        self._loss = self._loss + loss
+        self._num_tokens += sum(batch.num_tokens for batch in batches)
+
+    def loss(self, progress: Progress) -> float:
+        """The mean of the steps' losses; here, and not at each step, the device is waited for."""
+        return float(self._loss) / (progress.step - self._start.step)
+
+    def tokens_per_second(self, progress: Progress) -> float:
+        return self._num_tokens / max(progress.seconds - self._start.seconds, 1e-9)
+
+
+def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> str | None:
+    """Steps until there is a reason to end, which is returned, or a signal to stop."""
+    settings = config.train
+    meter = _Meter(progress)
+    groups = _groups(prepared, settings, progress)
+    reason = _reason_to_end(progress, settings)
+    with tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar:
+        while not reason and not stop.signal:
+            started = time.monotonic()
+            group = next(groups)
+            loss = trainer.step(group.batches, progress.step + 1)
+            progress = replace(
+                progress,
+                step=progress.step + 1,
+                epoch=group.next_epoch,
+                batches=group.next_batch,
+                seconds=progress.seconds + time.monotonic() - started,
+            )
+            meter.add(loss, group.batches)
+            bar.update()
+            reason = _reason_to_end(progress, settings)
+            if reason or progress.step % settings.log_every == 0:
+                bar.set_postfix_str(_log(run, settings, progress, meter))
+                meter = _Meter(progress)
+            if reason or progress.step % settings.validate_every == 0:
+                progress = _validate(run, config, prepared, trainer, progress)
+                reason = reason or _reason_to_end(progress, settings)
+            if reason or stop.signal or progress.step % settings.save_every == 0:
+                _save(run, trainer, progress, loss)
+    return reason
+
+
+def _groups(prepared: Prepared, settings: TrainSettings, progress: Progress) -> Iterator[_Group]:
+    """The steps' data from where training stands, epoch after epoch, without end."""
+    corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
+    budget = settings.batch_tokens // settings.accumulate
+    epoch, start = progress.epoch, progress.batches
+    while True:
+        order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, budget, settings.seed, epoch)
+        for first in range(start, len(order), settings.accumulate):
+            chosen = order[first : first + settings.accumulate]
+            after = first + len(chosen)
+            cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
+            yield _Group([make_batch(corpus, rows, bos_id) for rows in chosen], *cursor)
+        epoch, start = epoch + 1, 0
+
+
+def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
+    if settings.max_steps and progress.step >= settings.max_steps:
+        return f"train.max_steps ({settings.max_steps:,}) reached"
+    if settings.max_epochs and progress.epoch >= settings.max_epochs:
+        return f"train.max_epochs ({settings.max_epochs}) reached"
+    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
+        return f"train.max_minutes ({settings.max_minutes:g}) reached"
+    if settings.patience and progress.stale_validations >= settings.patience:
+        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
+    return None
+
+
+def _log(run: Run, settings: TrainSettings, progress: Progress, meter: _Meter) -> str:
+    """One line in the log and in metrics.jsonl; returns what the progress bar shows of it."""
+    loss, speed = meter.loss(progress), meter.tokens_per_second(progress)
+    _check_finite(loss, progress.step)
+    rate = learning_rate(progress.step, settings)
+    run.append_metrics(
+        step=progress.step,
+        epoch=progress.epoch,
+        train_loss=round(loss, 5),
+        learning_rate=rate,
+        tokens_per_second=round(speed, 1),
+        minutes=round(progress.seconds / 60, 3),
+    )
+    left = _seconds_left(progress, settings)
+    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s, {left / 60:.1f} min left"
+    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")
+    return shown
+
+
+def _seconds_left(progress: Progress, settings: TrainSettings) -> float:
+    """Until the first limit of steps or time, at the speed so far; validation apart."""
+    left = []
+    if settings.max_steps:
+        left.append((settings.max_steps - progress.step) * progress.seconds / progress.step)
+    if settings.max_minutes:
+        left.append(60 * settings.max_minutes - progress.seconds)
+    if settings.max_epochs and progress.epoch:
+        left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
+    return max(0.0, min(left, default=math.inf))
+
+
+def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
+    """Score the model, keep its weights if they are the best so far, and say so."""
+    result = validate(trainer.model, prepared, config, trainer.device)
+    score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
+    now = score[config.train.best_by]
+    is_best = progress.best is None or now < progress.best
+    if is_best:
+        save_weights(run.weights_path, trainer.model)
+        progress = replace(progress, best=now, stale_validations=0)
+    else:
+        progress = replace(progress, stale_validations=progress.stale_validations + 1)
+    run.append_metrics(
+        step=progress.step,
+        epoch=progress.epoch,
+        valid_loss=round(result.loss, 5),
+        perplexity=round(result.perplexity, 3),
+        **{name: value for name, value in (("bleu", result.bleu), ("chrf", result.chrf)) if value is not None},
+        minutes=round(progress.seconds / 60, 3),
+    )
+    scores = f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}" if result.bleu is not None else ""
+    best = " (the best so far)" if is_best else ""
+    losses = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
+    run.log(f"validation at step {progress.step:,}: {losses}{scores}{best}")
+    for sample in result.samples:
+        run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
+    save_curves(run.metrics(), run.curves_path)
+    return progress
+
+
+def _save(run: Run, trainer: Trainer, progress: Progress, loss: Tensor) -> None:
+    _check_finite(float(loss), progress.step)
+    save_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, progress, trainer.settings.keep_checkpoints)
+    if progress.best is None:  # stopped before the first validation: these are the only weights there are
+        save_weights(run.weights_path, trainer.model)
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss} at step {step}; lower train.learning_rate or raise train.warmup_steps, and go on from "
+            "the last checkpoint with --resume or start anew"
+        )
+
+
+def _dropout_seed(seed: int, step: int, part: int) -> int:
+    return int(np.random.SeedSequence((seed, step, part)).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,82 @@
+"""How good the model is on text that it does not train on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from translate.batches import cut, make_batch
+from translate.config import Config, TrainSettings
+from translate.corpus import EncodedCorpus
+from translate.decode import Translator
+from translate.device import autocast
+from translate.loss import loss_sum
+from translate.model import Transformer
+from translate.prepare import Prepared
+
+NUM_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A validation line with its reference and what the model makes of it."""
+
+    source: str
+    reference: str
+    translation: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores on the validation text."""
+
+    loss: float  # nats a target piece, without label smoothing
+    bleu: float | None  # of greedy translations, sacreBLEU's defaults; None where no line is translated
+    chrf: float | None
+    samples: tuple[Sample, ...]
+
+    @property
+    def perplexity(self) -> float:
+        """e to the loss: among how many pieces the model hesitates, in the mean."""
+        return math.exp(min(self.loss, 700.0))
+
+
+def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device) -> Validation:
+    """Score the model. It is left in training mode, and no random number is drawn."""
+    model.eval()
+    loss = _mean_loss(model, prepared.valid, config.train, prepared.vocabs.tgt.bos_id, device)
+    pairs = prepared.valid_pairs
+    if not pairs:
+        model.train()
+        return Validation(loss, None, None, ())
+    translator = Translator(model, prepared.vocabs, config, device)
+    greedy = config.decode.model_copy(update={"beam_size": 1})
+    hypotheses = [translation.text for translation in translator.translations([pair.src for pair in pairs], greedy)]
+    model.train()
+    bleu, chrf = _score(hypotheses, [pair.tgt for pair in pairs])
+    samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
+    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]))
+
+
+@torch.inference_mode()
+def _mean_loss(
+    model: Transformer, corpus: EncodedCorpus, settings: TrainSettings, bos_id: int, device: torch.device
+) -> float:
+    rows = corpus.tgt.lengths.argsort(kind="stable")
+    total = torch.zeros((), dtype=torch.float64)
+    for part in cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.batch_tokens // settings.accumulate):
+        batch = make_batch(corpus, rows[part], bos_id).to(device)
+        with autocast(device, settings.precision):
+            logits = model(batch.src, batch.src_mask, batch.tgt_in)
+        total += loss_sum(logits, batch, label_smoothing=0.0).cpu()
+    return float(total) / int(corpus.tgt.lengths.sum())
+
+
+def _score(hypotheses: list[str], references: list[str]) -> tuple[float, float]:
+    import sacrebleu  # here, because loading it takes a while
+
+    bleu = sacrebleu.corpus_bleu(hypotheses, [references])
+    chrf = sacrebleu.corpus_chrf(hypotheses, [references])
+    return round(bleu.score, 2), round(chrf.score, 2)

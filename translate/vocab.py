@@ -1,0 +1,119 @@
+"""Text <-> pieces with sentencepiece: train a vocabulary, load one, encode and decode."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import sentencepiece
+
+from translate.config import VocabSettings
+from translate.errors import UserError
+
+MAX_TRAINING_LINES = 2_000_000  # drawn at random from a longer text
+TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
+TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
+LINE_BREAKS = str.maketrans("\n\r", "  ")
+
+
+class Vocab:
+    """One sentencepiece model. Ids: `bos_id` starts a target, `eos_id` ends every row; padding has no id."""
+
+    def __init__(self, proto: bytes, name: str) -> None:
+        """proto: the bytes of a model file. Raises UserError, with `name`, where they are not one."""
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
+        except (RuntimeError, OSError):
+            raise UserError(f"{name}: not a sentencepiece model") from None
+        self.proto = proto
+        self.size: int = self._processor.vocab_size()
+        self.unk_id: int = self._processor.unk_id()
+        self.eos_id: int = self._processor.eos_id()
+        if self.eos_id < 0:
+            raise UserError(f"{name}: this sentencepiece model has no </s>; train it with an eos_id")
+        # Models without <s> start their targets with </s>, as fairseq and Marian do.
+        self.bos_id: int = self._processor.bos_id() if self._processor.bos_id() >= 0 else self.eos_id
+
+    @classmethod
+    def load(cls, path: Path) -> Vocab:
+        """Raises UserError where `path` is missing or not a sentencepiece model."""
+        try:
+            return cls(path.read_bytes(), str(path))
+        except (FileNotFoundError, IsADirectoryError):
+            raise UserError(f"{path}: no such sentencepiece model") from None
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Piece ids of each text, without `<s>` and `</s>`; such a sign typed in the text is plain text."""
+        ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of piece ids, on one line: a line break spelled in bytes becomes a space."""
+        text: str = self._processor.decode([int(i) for i in ids])
+        return text.translate(LINE_BREAKS)
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The pieces as they are written: `▁` marks the start of a word."""
+        return [self._processor.id_to_piece(int(i)) for i in ids]
+
+
+class VocabPair(NamedTuple):
+    """The vocabularies of the two sides; one and the same object where they are joint."""
+
+    src: Vocab
+    tgt: Vocab
+
+    @property
+    def joint(self) -> bool:
+        return self.src is self.tgt
+
+
+def train_vocab(
+    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, say: Callable[[str], None]
+) -> Vocab:
+    """Train a vocabulary on text.
+
+    lines: gives the text anew at each call. say: told when the size is lowered because the text has too few different
+    pieces. Raises UserError where there is no text, or more characters than pieces.
+    """
+    try:
+        return _train(lines(), settings, settings.size, seed)
+    except RuntimeError as error:
+        if match := TOO_LARGE.search(str(error)):
+            size = int(match[1])
+        elif match := TOO_SMALL.search(str(error)):
+            raise UserError(
+                f"vocab.size {settings.size} is less than the {match[1]} signs and characters of the text; raise it or "
+                f"lower vocab.character_coverage ({settings.character_coverage})"
+            ) from None
+        elif "sentences_.empty()" in str(error):
+            raise UserError("the training text has no line that a vocabulary can be trained on") from None
+        else:
+            raise
+    say(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
+    return _train(lines(), settings, size, seed)
+
+
+def _train(lines: Iterable[str], settings: VocabSettings, size: int, seed: int) -> Vocab:
+    sentencepiece.set_random_generator_seed(seed)
+    proto = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=proto,
+        vocab_size=size,
+        model_type=settings.algorithm,
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+        normalization_rule_name=settings.normalization,
+        input_sentence_size=MAX_TRAINING_LINES,
+        shuffle_input_sentence=True,
+        pad_id=-1,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        minloglevel=2,
+    )
+    return Vocab(proto.getvalue(), "the new vocabulary")
