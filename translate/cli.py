@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -69,22 +70,24 @@ def train(
     translate train --src train.en --tgt train.fr --set train.max_minutes=30
     """
     from translate.config import load_config, parse_override
+    from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     folder = out or _default_folder(config, src)
-    before = folder / "config.toml" if resume else None
-    settings = load_config(config or before, given)
+    settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
     if not settings.data.train_src:
-        raise UserError("data.train_src: no training text; set it in the settings file, or give --src and --tgt")
+        raise UserError("data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt")
 
     from translate.device import pick_device
-    from translate.run import Run
     from translate.train import train
 
     place = pick_device(device)
-    run = Run.resume(folder, settings) if resume else Run.create(folder, settings)
+    if resume:
+        train(Run.resume(folder, settings), settings, place)
+        return
+    run = Run.create(folder, settings)
     try:
         train(run, settings, place)
     except UserError:
@@ -123,21 +126,25 @@ def decode(
     from translate.decode import Translator
     from translate.device import describe
 
+    started = time.monotonic()
     translator = Translator.load(run, device)
-    print(f"decoding on {describe(translator.device)}", file=sys.stderr)
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     settings = translator.settings.model_copy(
         update={name: value for name, value in changes.items() if value is not None}
     )
+    num_lines = 0
     with ExitStack() as stack:
         stream = stack.enter_context(_writing(output)) if output else sys.stdout
         found = translator.translations(_lines(sentences, input), settings, n_best)
         if attention:
             found = write_attention(attention, translator, found)
         for translation in found:
+            num_lines = translation.id
             for warning in translation.warnings:
                 print(f"warning: line {translation.id}: {warning}", file=sys.stderr)
             print(_format(translation, as_json, n_best), file=stream, flush=output is None)
+    seconds = time.monotonic() - started
+    print(f"{num_lines:,} lines in {seconds:.1f} s on {describe(translator.device)}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
 
@@ -221,6 +228,9 @@ def _lines(sentences: list[str] | None, path: Path | None) -> Iterable[str]:
     from translate.corpus import read_lines, split_lines
 
     if sentences:
+        for sentence in sentences:
+            if any("\ud800" <= character <= "\udfff" for character in sentence):
+                raise UserError(f"decode: {sentence!r} is not UTF-8; set the terminal to UTF-8, or give a file")
         return sentences
     if path:
         return read_lines(path)

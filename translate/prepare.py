@@ -31,7 +31,7 @@ def prepare(run: Run, config: Config) -> Prepared:
     Raises UserError where a text is bad or empty, or is not the one with which the run began.
     """
     train_text, valid_text = _texts(config.data)
-    _check_unchanged(run, train_text, valid_text)
+    _check_texts(run, train_text, valid_text)
     vocabs = run.load_vocabs()
     if vocabs is None:
         vocabs = _make_vocabs(run, config, train_text)
@@ -52,12 +52,17 @@ def _texts(data: DataSettings) -> tuple[ParallelText, ParallelText]:
     return train, valid
 
 
-def _check_unchanged(run: Run, train_text: ParallelText, valid_text: ParallelText) -> None:
-    """Resuming is exact only on the same text: what the files hold is recorded when the run begins."""
+def _check_texts(run: Run, train_text: ParallelText, valid_text: ParallelText) -> None:
+    """Read the texts through before anything is made of them, so that what is wrong with them is said at once.
+
+    What they hold is recorded when the run begins: resuming is exact only on the same text.
+    """
     for name, text in ("train", train_text), ("valid", valid_text):
         path = run.corpus_path / f"{name}.sha256"
         now = fingerprint(text)
         if not path.exists():
+            if not sum(1 for pair in text if pair.src.strip() and pair.tgt.strip()):
+                raise UserError(f"{text.src.path}: no pair of lines in it; training needs text")
             path.parent.mkdir(exist_ok=True)
             write_text(path, now + "\n")
         elif path.read_text().strip() != now:
@@ -97,5 +102,5 @@ def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, data: D
         assert corpus is not None
     run.log(f"{name}: {corpus.report}")
     if not len(corpus):
-        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); training needs text")
+        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); raise data.max_pieces")
     return corpus

@@ -38,10 +38,10 @@ def train(run: Run, config: Config, device: torch.device) -> None:
     The weights that were best on the validation text are left in the run folder. A signal ends training after the
     step that is going on, once the state is saved, with SystemExit(128 + signal).
     """
-    run.log(f"training on {describe(device)}")
     prepared = prepare(run, config)
     keep_freed_memory()
     trainer = Trainer(config, prepared, device)
+    run.log(f"training on {describe(device)}")
     run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
     progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
     if progress.step:

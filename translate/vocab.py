@@ -28,6 +28,8 @@ class Vocab:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
             raise UserError(f"{name}: not a sentencepiece model") from None
+        if not proto:  # which sentencepiece takes for a model without pieces
+            raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
         self.unk_id: int = self._processor.unk_id()

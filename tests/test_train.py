@@ -1,0 +1,289 @@
+"""Real trainings of a tiny model: exact resume, the step, the schedules, the ends."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CPU, changed, train_into
+from safetensors.torch import load_file
+
+from translate.batches import Batch, epoch_order, make_batch
+from translate.config import Config, TrainSettings, load_config, to_toml
+from translate.decode import Translator
+from translate.errors import UserError
+from translate.loss import loss_sum
+from translate.prepare import prepare
+from translate.run import Run
+from translate.train import Trainer, learning_rate, train
+from translate.validate import Validation
+
+
+def final_state(run: Run) -> dict[str, torch.Tensor]:
+    """Every tensor of the newest checkpoint: weights and optimizer."""
+    newest = sorted(run.checkpoints_path.glob("step-*"))[-1]
+    tensors = load_file(newest / "model.safetensors")
+    optimizer = torch.load(newest / "optimizer.pt", weights_only=True)
+    for number, state in optimizer["state"].items():
+        tensors |= {f"{number}.{name}": value for name, value in state.items()}
+    return tensors
+
+
+def assert_equal_states(one: Run, other: Run) -> None:
+    left, right = final_state(one), final_state(other)
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_six_steps_equal_three_and_three_resumed(tmp_path: Path, tiny_config: Config, accumulate: int) -> None:
+    config = changed(tiny_config, "train", max_steps=6, accumulate=accumulate)
+    config = changed(config, "model", dropout=0.3, attention_dropout=0.1)
+    whole = train_into(tmp_path / "whole", config)
+    halves = train_into(tmp_path / "halves", changed(config, "train", max_steps=3))
+    resumed = Run.resume(halves.path, config)
+    train(resumed, config, CPU)
+    assert_equal_states(whole, resumed)
+    assert load_file(whole.weights_path).keys() == load_file(resumed.weights_path).keys()
+    for name, tensor in load_file(whole.weights_path).items():
+        assert torch.equal(tensor, load_file(resumed.weights_path)[name])
+
+
+def test_resume_is_exact_across_the_end_of_an_epoch(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_epochs=3, max_steps=0, batch_tokens=700)
+    whole = train_into(tmp_path / "whole", config)
+    parts = train_into(tmp_path / "parts", changed(config, "train", max_epochs=1))
+    for epochs in 2, 3:
+        train(parts, changed(config, "train", max_epochs=epochs), CPU)
+    assert_equal_states(whole, parts)
+
+
+def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=4)
+    one, other = train_into(tmp_path / "one", config), train_into(tmp_path / "other", config)
+    assert_equal_states(one, other)
+    third = train_into(tmp_path / "third", changed(config, "train", seed=2))
+    assert not torch.equal(
+        load_file(one.weights_path)["tgt_embedding.weight"], load_file(third.weights_path)["tgt_embedding.weight"]
+    )
+
+
+def test_a_step_in_parts_has_the_gradient_of_the_whole(
+    tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without dropout. The parts have unequal numbers of pieces, by which the loss has to weigh them."""
+    config = changed(changed(tiny_config, "model", dropout=0.0), "train", clip_norm=0.0)
+    prepared = prepare(Run(tiny_run), config)
+    lengths = prepared.train.src.lengths, prepared.train.tgt.lengths
+    order = epoch_order(*lengths, budget=64, seed=1, epoch=0)[:4]
+    bos_id = prepared.vocabs.tgt.bos_id
+    parts = [make_batch(prepared.train, rows, bos_id) for rows in order]
+    whole = make_batch(prepared.train, np.concatenate(order), bos_id)
+    assert len({batch.num_tokens for batch in parts}) > 1
+
+    gradients = []
+    for batches in parts, [whole]:
+        trainer = Trainer(config, prepared, CPU)
+        monkeypatch.setattr(trainer.optimizer, "zero_grad", lambda: None)
+        loss = trainer.step(batches, step=1)
+        gradients.append((loss, [parameter.grad for parameter in trainer.model.parameters()]))
+    (loss_of_parts, of_parts), (loss_of_whole, of_whole) = gradients
+    assert loss_of_parts.item() == pytest.approx(loss_of_whole.item(), rel=1e-5)
+    for one, other in zip(of_parts, of_whole, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_the_loss_is_label_smoothed_cross_entropy_without_padding() -> None:
+    torch.manual_seed(1)
+    logits = torch.randn(2, 3, 5)
+    targets, mask = torch.tensor([[1, 2, 3], [4, 0, 0]]), torch.tensor([[True] * 3, [True, False, False]])
+    batch = Batch(targets, mask, targets, targets, mask, num_tokens=4)
+    expected = 0.0
+    for row, position in mask.nonzero().tolist():
+        log_probs = logits[row, position].log_softmax(0)
+        expected -= 0.9 * log_probs[targets[row, position]].item() + 0.1 * log_probs.mean().item()
+    assert loss_sum(logits, batch, 0.1).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
+    common = {"learning_rate": 0.01, "warmup_steps": 10, "max_steps": 110}
+    for schedule in "inverse_sqrt", "cosine", "constant":
+        settings = TrainSettings(schedule=schedule, **common)
+        assert learning_rate(1, settings) == pytest.approx(0.001)  # the first step already moves
+        assert learning_rate(10, settings) == pytest.approx(0.01)
+    assert learning_rate(40, TrainSettings(schedule="inverse_sqrt", **common)) == pytest.approx(0.005)
+    assert learning_rate(90, TrainSettings(schedule="constant", **common)) == 0.01
+    cosine = TrainSettings(schedule="cosine", **common)
+    assert learning_rate(60, cosine) == pytest.approx(0.005, rel=0.05)
+    assert 0 < learning_rate(110, cosine) < 1e-5
+    no_warmup = TrainSettings(schedule="inverse_sqrt", warmup_steps=0, learning_rate=0.01)
+    assert learning_rate(1, no_warmup) == 0.01
+
+
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "cosine", "constant"])
+def test_training_stops_early_whatever_the_schedule(tmp_path: Path, tiny_config: Config, schedule: str) -> None:
+    """A learning rate this small does not move the validation loss, or only up and down."""
+    config = changed(
+        tiny_config,
+        "train",
+        schedule=schedule,
+        learning_rate=1e-12,
+        validate_every=1,
+        patience=2,
+        max_steps=50,
+        validate_sentences=1,
+        best_by="bleu",
+    )
+    run = train_into(tmp_path / "run", config)
+    assert max(line["step"] for line in run.metrics()) == 3
+    assert "no better bleu in 2 validations (train.patience)" in (run.path / "train.log").read_text()
+
+
+def test_a_model_can_learn_its_corpus_by_heart(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+    data = {"data.train_src": str(tmp_path / "en"), "data.train_tgt": str(tmp_path / "fr")}
+    for language in "en", "fr":
+        lines = (corpus / f"train.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
+        (tmp_path / language).write_text("".join(lines[:12]), encoding="utf-8")
+    data |= {name.replace("train", "valid"): path for name, path in data.items()}
+    settings = {"vocab.size": 330, "model.d_model": 64, "model.dropout": 0.0, "train.label_smoothing": 0.0}
+    rhythm = {"train.max_steps": 120, "train.learning_rate": 3e-3, "train.warmup_steps": 10}
+    config = load_config(None, data | settings | rhythm)
+    run = train_into(tmp_path / "run", config)
+    last = run.metrics()[-1]
+    assert last["valid_loss"] < 0.05
+    assert last["bleu"] > 95
+
+
+def test_best_weights_are_those_of_the_best_validation(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr("translate.train.validate", lambda *_: Validation(next(losses), None, None, ()))
+    config = changed(tiny_config, "train", max_steps=6, validate_every=2, save_every=2, keep_checkpoints=3)
+    run = train_into(tmp_path / "run", config)
+    best = load_file(run.checkpoints_path / "step-00000004" / "model.safetensors")
+    assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_path).items())
+
+
+def test_validation_does_not_change_the_training_that_follows(tmp_path: Path, tiny_config: Config) -> None:
+    often = train_into(tmp_path / "often", changed(tiny_config, "train", max_steps=4, validate_every=1))
+    never = train_into(tmp_path / "never", changed(tiny_config, "train", max_steps=4, validate_every=100))
+    for name, tensor in load_file(often.checkpoints_path / "step-00000004" / "model.safetensors").items():
+        assert torch.equal(tensor, load_file(never.checkpoints_path / "step-00000004" / "model.safetensors")[name])
+
+
+def test_a_run_has_the_files_of_the_contract(tiny_run: Path) -> None:
+    names = {path.name for path in tiny_run.iterdir()}
+    assert {"config.toml", "vocab.model", "model.safetensors", "metrics.jsonl", "curves.png", "train.log"} <= names
+    assert (tiny_run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    metrics = Run(tiny_run).metrics()
+    assert {"step", "epoch", "train_loss", "learning_rate", "tokens_per_second"} <= metrics[0].keys()
+    assert {"step", "epoch", "valid_loss", "bleu", "chrf"} <= metrics[-1].keys()
+    assert [path.name for path in (tiny_run / "checkpoints").iterdir()] == ["step-00000060"]
+
+
+def test_a_signal_ends_training_after_saving_and_resume_goes_on(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=100_000, validate_every=100_000, patience=0)
+    run = Run(tmp_path / "run")
+    settings = tmp_path / "c.toml"
+    settings.write_text(to_toml(config), encoding="utf-8")
+    command = [sys.executable, "-m", "translate", "train", str(settings), "--out", str(run.path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not run.metrics():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM with everything saved" in said
+    assert "Traceback" not in said
+    assert run.weights_path.exists()
+    step = int(sorted(run.checkpoints_path.iterdir())[-1].name.removeprefix("step-"))
+    resumed = subprocess.run(
+        [*command, "--resume", "--set", f"train.max_steps={step + 1}"], capture_output=True, text=True, check=True
+    )
+    assert f"resumed after step {step}" in resumed.stderr
+
+
+def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=4, log_every=1)
+    run = train_into(tmp_path / "run", config)
+    run.append_metrics(step=5, train_loss=1.0)
+    with run.metrics_path.open("a") as metrics:
+        metrics.write('{"step": 6, "train')
+    train(run, changed(config, "train", max_steps=6), CPU)
+    assert [line["step"] for line in run.metrics() if "train_loss" in line] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_loss_that_is_not_a_number_ends_training_with_advice(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=20, learning_rate=1e30, warmup_steps=0, clip_norm=0.0)
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step \d+; lower train\.learning_rate"):
+        train_into(tmp_path / "run", config)
+
+
+def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+    mine = tmp_path / "mine.en"
+    mine.write_bytes((corpus / "train.en").read_bytes())
+    config = changed(changed(tiny_config, "data", train_src=str(mine)), "train", max_steps=2)
+    run = train_into(tmp_path / "run", config)
+    mine.write_bytes(mine.read_bytes().replace(b"The", b"the", 1))
+    with pytest.raises(UserError, match=r"mine\.en or .* changed since .* began"):
+        train(run, changed(config, "train", max_steps=3), CPU)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=2)
+    run = train_into(tmp_path / "run", config)
+    optimizer = run.checkpoints_path / "step-00000002" / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:1000])
+    with pytest.raises(UserError, match="step-00000002: damaged checkpoint"):
+        train(run, changed(config, "train", max_steps=3), CPU)
+
+
+def test_an_interrupted_save_leaves_no_checkpoint_behind(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, "train", max_steps=2)
+    run = train_into(tmp_path / "run", config)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("translate.checkpoint.torch.save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, changed(config, "train", max_steps=4), CPU)
+    assert [path.name for path in run.checkpoints_path.glob("step-*")] == ["step-00000002"]
+    train(run, changed(config, "train", max_steps=4), CPU)
+    whole = train_into(tmp_path / "whole", changed(config, "train", max_steps=4))
+    assert_equal_states(whole, run)
+
+
+def test_separate_vocabularies_train_and_decode(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=2)
+    run = train_into(tmp_path / "run", config)
+    assert {"vocab.src.model", "vocab.tgt.model"} <= {path.name for path in run.path.iterdir()}
+    assert len(Translator.load(run.path, "cpu").translate(["The cat sat."])) == 1
+
+
+def test_an_existing_sentencepiece_model_is_used(tmp_path: Path, tiny_config: Config, tiny_run: Path) -> None:
+    model = tiny_run / "vocab.model"
+    run = train_into(tmp_path / "run", changed(changed(tiny_config, "vocab", model=str(model)), "train", max_steps=1))
+    assert (run.path / "vocab.model").read_bytes() == model.read_bytes()
+
+
+def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Config) -> None:
+    losses = []
+    for precision in "float32", "bfloat16":
+        run = train_into(tmp_path / precision, changed(tiny_config, "train", max_steps=10, precision=precision))
+        losses.append(run.metrics()[-1]["valid_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] < math.log(400)

@@ -1,0 +1,65 @@
+"""Text to pieces and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from translate.config import VocabSettings
+from translate.errors import UserError
+from translate.vocab import Vocab, train_vocab
+
+LINES = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les pommes."] * 30
+
+
+def make(**settings: object) -> Vocab:
+    return train_vocab(lambda: LINES, VocabSettings(**{"size": 330, **settings}), seed=1, say=lambda _: None)
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+@pytest.mark.parametrize(
+    "text", ["I love cats.", "日本語 emoji 😀👩‍👩‍👧", "שלום עולם", "</s> <s> <unk> <0x41>", "a\tb", "ﷺ", "x" * 5000]
+)
+def test_no_input_is_unknown_and_no_sign_is_control(algorithm: str, text: str) -> None:
+    vocab = make(algorithm=algorithm, normalization="identity", size=310)
+    ids = vocab.encode([text])[0]
+    assert not {vocab.unk_id, vocab.bos_id, vocab.eos_id} & set(ids)
+    assert vocab.decode(ids) == text
+
+
+def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:
+    said: list[str] = []
+    vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, say=said.append)
+    assert 256 < vocab.size < 8000
+    assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}: the text has no more pieces than that"]
+
+
+def test_a_size_below_the_characters_is_a_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"vocab\.size 100 is less than the \d+ signs and characters"):
+        make(size=100)
+
+
+def test_a_text_without_lines_is_a_users_mistake() -> None:
+    with pytest.raises(UserError, match="no line that a vocabulary can be trained on"):
+        train_vocab(lambda: ["", ""], VocabSettings(), seed=1, say=lambda _: None)
+
+
+def test_training_is_deterministic() -> None:
+    assert make().proto == make().proto
+
+
+def test_a_decoded_line_break_stays_on_the_line() -> None:
+    vocab = make()
+    pieces = {piece: i for i, piece in enumerate(vocab.pieces(range(vocab.size)))}
+    assert vocab.decode([*vocab.encode(["cat"])[0], pieces["<0x0A>"], *vocab.encode(["mat"])[0]]) == "cat  mat"
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.model"
+    with pytest.raises(UserError, match=r"vocab\.model: no such sentencepiece model"):
+        Vocab.load(path)
+    for content in b"", b"garbage", make().proto[:1000]:
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"vocab\.model: not a sentencepiece model"):
+            Vocab.load(path)
