@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,26 @@ def test_decode_reads_arguments_file_or_standard_input_alike(
     assert to_file.output == ""
 
 
+def test_a_prompt_answers_each_line_before_the_next(
+    run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal:
+        def __init__(self) -> None:
+            self.lines = ["I love apples.\n", "\n", "The cat sat.\n", ""]
+            self.answers = ""
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            self.answers += capsys.readouterr().out
+            assert self.answers.count("\n") == 3 - (len(self.lines) - 1)
+            return self.lines.pop(0)
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert run("decode", tiny_run).status == 0
+
+
 def test_json_has_the_fields_of_the_contract(run, tiny_run: Path) -> None:
     outcome = run("decode", tiny_run, "--json", "--beam-size", 3, "--n-best", 2, 'He said "</s>" 😀', "")
     first, second = (json.loads(line) for line in outcome.output.splitlines())
@@ -125,8 +146,8 @@ def bad_texts(folder: Path) -> dict[str, Path]:
         ("missing", "good", ["missing: no such file"]),
         ("good", "missing", ["missing: no such file"]),
         ("good", "short", ["good has 2 lines but ", "short has 1"]),
-        ("empty", "empty", ["empty: no pair of lines in it"]),
-        ("blank", "good", ["blank: no pair of lines in it"]),
+        ("empty", "empty", ["empty: no pair of lines"]),
+        ("blank", "good", ["blank: no pair of lines"]),
         ("good", "latin1", ["latin1: line 2 is not UTF-8"]),
     ],
 )
@@ -200,7 +221,9 @@ def test_a_closed_pipe_is_no_error(tiny_run: Path) -> None:
     command = (
         f"yes 'The cat sat.' | head -3000 | {sys.executable} -m translate decode {tiny_run} --beam-size 1 | head -1"
     )
+    command += '; exit "${PIPESTATUS[2]}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 128 + signal.SIGPIPE
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert "rror" not in done.stderr

@@ -67,7 +67,9 @@ def test_files_are_downloaded_and_checked(
     assert call(script, monkeypatch, "--url", url, "--to", target) == 0  # what is there is not fetched again
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-5], lambda _: gzip.compress(b"other"), lambda _: b"<html>"])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-5], lambda _: gzip.compress(b"other"), lambda _: b"<html>"]
+)
 def test_a_damaged_download_is_not_kept(
     served: tuple[ModuleType, Path, str],
     tmp_path: Path,

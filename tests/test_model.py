@@ -10,7 +10,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from translate.config import ModelSettings
-from translate.model import Attention, Dropout, EncoderLayer, Transformer, causal_mask, sinusoidal_positions
+from translate.model import (
+    Attention,
+    DecoderLayer,
+    Dropout,
+    EncoderLayer,
+    KeyValue,
+    Transformer,
+    causal_mask,
+    sinusoidal_positions,
+)
 
 VOCAB = 50
 
@@ -80,9 +89,29 @@ def test_encoder_layer_equals_pytorchs(norm: str) -> None:
     assert torch.allclose(ours(x, mask[:, None, None, :])[mask], expected[mask], atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_decoder_layer_equals_pytorchs(norm: str) -> None:
+    torch.manual_seed(1)
+    ours = DecoderLayer(ModelSettings(d_model=24, d_ff=48, num_heads=4, norm=norm)).eval()
+    theirs = nn.TransformerDecoderLayer(24, 4, 48, batch_first=True, norm_first=norm == "pre").eval()
+    copy_attention(ours.self_attn, theirs.self_attn)
+    copy_attention(ours.cross_attn, theirs.multihead_attn)
+    theirs.linear1.load_state_dict(ours.feed_forward.inner.state_dict())
+    theirs.linear2.load_state_dict(ours.feed_forward.outer.state_dict())
+    x, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    src_mask = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
+    tgt_mask = causal_mask(5, 0, x.device)
+    expected = theirs(x, memory, tgt_mask=~tgt_mask, memory_key_padding_mask=~src_mask)
+    nothing = KeyValue(*(each[:, :, :0] for each in ours.self_attn.project(x)))
+    y, target = ours(x, nothing, tgt_mask, ours.cross_attn.project(memory), src_mask[:, None, None, :])
+    assert torch.allclose(y, expected, atol=1e-5)
+    assert target.keys.shape == (2, 4, 5, 6)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("chunks", [[1] * 6, [2, 1, 3], [6]])
-def test_cached_decoding_equals_uncached(chunks: list[int]) -> None:
-    model = tiny_transformer()
+def test_cached_decoding_equals_uncached(chunks: list[int], norm: str) -> None:
+    model = tiny_transformer(norm=norm)
     src, src_mask, tgt = some_batch()
     state = model.encode(src, src_mask)
     stepped = []
@@ -158,7 +187,7 @@ def test_positions_are_the_papers_formula_from_any_start() -> None:
             assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
 
 
-@pytest.mark.parametrize("p", [0.1, 0.3, 0.001])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.001, 0.999])
 def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float) -> None:
     torch.manual_seed(1)
     dropout = Dropout(p)
@@ -166,7 +195,7 @@ def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float) -> None:
     y = dropout(x)
     share = (y == 0).float().mean().item()
     assert share == pytest.approx(p, abs=1 / 256)
-    assert y.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.05)
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())  # what was dropped gets no gradient
     assert dropout.eval()(x) is x

@@ -190,7 +190,10 @@ def test_a_run_has_the_files_of_the_contract(tiny_run: Path) -> None:
     assert [path.name for path in (tiny_run / "checkpoints").iterdir()] == ["step-00000060"]
 
 
-def test_a_signal_ends_training_after_saving_and_resume_goes_on(tmp_path: Path, tiny_config: Config) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_training_after_saving_and_resume_goes_on(
+    tmp_path: Path, tiny_config: Config, number: signal.Signals
+) -> None:
     config = changed(tiny_config, "train", max_steps=100_000, validate_every=100_000, patience=0)
     run = Run(tmp_path / "run")
     settings = tmp_path / "c.toml"
@@ -200,17 +203,24 @@ def test_a_signal_ends_training_after_saving_and_resume_goes_on(tmp_path: Path, 
     while not run.metrics():
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM with everything saved" in said
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name} with everything saved" in said
     assert "Traceback" not in said
     assert run.weights_path.exists()
-    step = int(sorted(run.checkpoints_path.iterdir())[-1].name.removeprefix("step-"))
+    step = int(sorted(run.checkpoints_path.glob("step-*"))[-1].name.removeprefix("step-"))
     resumed = subprocess.run(
         [*command, "--resume", "--set", f"train.max_steps={step + 1}"], capture_output=True, text=True, check=True
     )
     assert f"resumed after step {step}" in resumed.stderr
+
+
+def test_training_stops_after_its_minutes_and_says_so(tmp_path: Path, tiny_config: Config) -> None:
+    run = train_into(tmp_path / "run", changed(tiny_config, "train", max_minutes=0.005, max_steps=0))
+    assert run.metrics()[-1]["minutes"] >= 0.005
+    assert "train.max_minutes (0.005) reached" in (run.path / "train.log").read_text()
+    assert run.weights_path.exists()
 
 
 def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tiny_config: Config) -> None:
@@ -223,9 +233,13 @@ def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tin
     assert [line["step"] for line in run.metrics() if "train_loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_loss_that_is_not_a_number_ends_training_with_advice(tmp_path: Path, tiny_config: Config) -> None:
+@pytest.mark.parametrize("rhythm", [{"log_every": 2}, {"validate_every": 3}, {"save_every": 3}])
+def test_a_training_that_goes_astray_ends_with_advice_and_keeps_nothing_of_it(
+    tmp_path: Path, tiny_config: Config, rhythm: dict[str, int]
+) -> None:
     config = changed(tiny_config, "train", max_steps=20, learning_rate=1e30, warmup_steps=0, clip_norm=0.0)
-    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step \d+; lower train\.learning_rate"):
+    config = changed(config, "train", **{"log_every": 100, **rhythm})
+    with pytest.raises(UserError, match=r"at step \d+ is not a number; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
 
 
@@ -239,11 +253,12 @@ def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config
         train(run, changed(config, "train", max_steps=3), CPU)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_config: Config) -> None:
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_config: Config, size: int) -> None:
     config = changed(tiny_config, "train", max_steps=2)
     run = train_into(tmp_path / "run", config)
     optimizer = run.checkpoints_path / "step-00000002" / "optimizer.pt"
-    optimizer.write_bytes(optimizer.read_bytes()[:1000])
+    optimizer.write_bytes(optimizer.read_bytes()[:size])
     with pytest.raises(UserError, match="step-00000002: damaged checkpoint"):
         train(run, changed(config, "train", max_steps=3), CPU)
 

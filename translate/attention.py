@@ -28,6 +28,7 @@ from translate.model import Attention, Transformer
 Kind = Literal["cross", "encoder", "decoder"]
 Floats = npt.NDArray[np.float32]
 START, END, WORD_START = "<s>", "</s>", "▁"
+FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|\..*\.partial")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -135,11 +136,12 @@ def write_attention(folder: Path, translator: Translator, translations: Iterable
     index_path = folder / "index.jsonl"
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: this is a file; give --attention a folder")
-    if folder.exists() and any(folder.iterdir()) and not index_path.exists():
-        raise UserError(f"{folder}: holds other files than attention; give --attention a new or an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("[0-9]*.npz"):
-        old.unlink()
+    old_files = sorted(folder.iterdir())
+    if foreign := [path.name for path in old_files if not FOLDER_FILE.fullmatch(path.name)]:
+        raise UserError(f"{folder}: holds other files than attention ({foreign[0]}); give --attention another folder")
+    for path in old_files:
+        path.unlink()
     with replacing(index_path) as partial, partial.open("w", encoding="utf-8") as index:
         for translation in translations:
             name = f"{translation.id:06d}.npz" if translation.src_ids else None

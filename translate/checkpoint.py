@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -62,8 +63,10 @@ def save_checkpoint(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_weights(partial / "model.safetensors", model)
-    torch.save(optimizer.state_dict(), partial / "optimizer.pt")
-    sync(partial / "optimizer.pt")
+    # Through memory, because torch.save tells of a full disk in words of its own.
+    state = BytesIO()
+    torch.save(optimizer.state_dict(), state)
+    write_bytes(partial / "optimizer.pt", state.getvalue())
     write_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
     sync(partial)
     if final.exists():  # of this very step, when a finished training is resumed
@@ -86,9 +89,12 @@ def load_checkpoint(
     load_weights(newest / "model.safetensors", model)
     try:
         state = torch.load(newest / "optimizer.pt", map_location=device, weights_only=True)
+        fused = optimizer.defaults["fused"]
         optimizer.load_state_dict(state)
+        for group in optimizer.param_groups:
+            group["fused"] = fused  # what suits this device, not the one that the checkpoint is from
         return Progress(**json.loads((newest / "progress.json").read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{newest}: damaged checkpoint ({reason}); remove it to resume from the one before") from None
 

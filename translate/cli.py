@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -41,7 +42,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto ta
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.toml]", help="Settings that differ from the defaults.")
+        Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings that differ from the defaults.")
     ] = None,
     src: Annotated[
         str | None, typer.Option(metavar="FILE", help="Training text, source side (plain, .gz or .tsv).")
@@ -68,6 +69,7 @@ def train(
     \b
     translate train configs/toy.toml --out runs/toy
     translate train --src train.en --tgt train.fr --set train.max_minutes=30
+    translate train --resume --out runs/toy --set train.max_steps=4000
     """
     from translate.config import load_config, parse_override
     from translate.run import Run
@@ -98,12 +100,16 @@ def train(
 @app.command()
 def decode(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
-    sentences: Annotated[list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="What to translate.")] = None,
+    sentences: Annotated[list[str] | None, typer.Argument(metavar="SENTENCE", help="What to translate.")] = None,
     input: Annotated[Path | None, typer.Option(metavar="FILE", help="Translate each line of FILE (or .gz).")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE, not to standard output.")] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept at each step; 1 is greedy.")] = None,
+    beam_size: Annotated[
+        int | None, typer.Option(min=1, help="Hypotheses kept at each step; 1 is greedy.  [default: the run's]")
+    ] = None,
     n_best: Annotated[int, typer.Option(min=1, help="Translations a line, the best first.")] = 1,
-    length_penalty: Annotated[float | None, typer.Option(min=0, help="Above 0 favours longer translations.")] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(min=0, max=10, help="Above 0 favours longer translations.  [default: the run's]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     attention: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the attention of each line to DIR.")
@@ -121,6 +127,8 @@ def decode(
     """
     if sentences and input:
         raise UserError("decode: give sentences or --input, not both")
+    if output and output.is_dir():
+        raise UserError(f"{output}: this is a folder; give --output a file")
 
     from translate.attention import write_attention
     from translate.decode import Translator
@@ -128,14 +136,14 @@ def decode(
 
     started = time.monotonic()
     translator = Translator.load(run, device)
-    changes = {"beam_size": beam_size, "length_penalty": length_penalty}
-    settings = translator.settings.model_copy(
-        update={name: value for name, value in changes.items() if value is not None}
-    )
+    settings = translator.settings.with_changes(beam_size=beam_size, length_penalty=length_penalty)
     num_lines = 0
     with ExitStack() as stack:
         stream = stack.enter_context(_writing(output)) if output else sys.stdout
-        found = translator.translations(_lines(sentences, input), settings, n_best)
+        if not sentences and not input and sys.stdin.isatty():
+            found = translator.translations(_prompt(), settings, n_best, window_lines=1)
+        else:
+            found = translator.translations(_lines(sentences, input), settings, n_best)
         if attention:
             found = write_attention(attention, translator, found)
         for translation in found:
@@ -177,8 +185,10 @@ def attention(
     is_terminal = sys.stdout.isatty()
     print(draw_map(shown, shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH, is_terminal))
     if png:
-        save_picture(shown, png)
+        undrawn = save_picture(shown, png)
         print(f"picture: {png}", file=sys.stderr)
+        if undrawn:
+            print(f"warning: no font here can draw {undrawn}; they are boxes in the picture", file=sys.stderr)
 
 
 def main() -> None:
@@ -192,16 +202,21 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return app(arguments, prog_name="translate", standalone_mode=False) or 0
+        command = typer.main.get_command(app)
+        with command.make_context("translate", arguments) as context:
+            command.invoke(context)
+        return 0
+    except typer.Exit as end:
+        return end.exit_code
     except UserError as error:
         return _complain(str(error))
     except USAGE_ERROR as error:
         return _complain(f"{error.format_message()} (translate --help)")
     except BrokenPipeError:  # `translate decode … | head`
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
@@ -234,7 +249,7 @@ def _lines(sentences: list[str] | None, path: Path | None) -> Iterable[str]:
         return sentences
     if path:
         return read_lines(path)
-    return _prompt() if sys.stdin.isatty() else split_lines(sys.stdin.buffer, "standard input")
+    return split_lines(sys.stdin.buffer, "standard input")
 
 
 def _prompt() -> Iterator[str]:
@@ -265,7 +280,10 @@ def _format(translation: Translation, as_json: bool, n_best: int) -> str:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears whole or not at all; a device or a named pipe is written to as it is."""
     from translate.files import replacing
 
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        yield stream
+    with ExitStack() as stack:
+        is_special = path.exists() and not path.is_file()
+        target = path if is_special else stack.enter_context(replacing(path.resolve()))
+        yield stack.enter_context(target.open("w", encoding="utf-8", newline="\n"))

@@ -16,6 +16,7 @@ from translate.errors import UserError
 Count = Annotated[int, Field(gt=0)]
 Limit = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt"),
     "vocab": ("model",),
@@ -91,7 +92,9 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """The optimization and its rhythm. A limit of 0 is no limit."""
 
-    seed: Limit = Field(1, description="of the initial weights, the order of the pairs and dropout")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        1, description="of the initial weights, the order of the pairs and dropout"
+    )
     batch_tokens: Count = Field(4096, description="target pieces a step, padding included")
     accumulate: Count = Field(1, description="parts in which a step is computed, to save memory")
     max_steps: Limit = Field(100_000, description="stop after so many steps")
@@ -117,6 +120,11 @@ class TrainSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on CUDA")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto leaves it off")
 
+    @property
+    def part_tokens(self) -> int:
+        """Target pieces of one of the parts in which a step is computed."""
+        return self.batch_tokens // self.accumulate
+
     @model_validator(mode="after")
     def _schedule_ends(self) -> TrainSettings:
         if self.schedule == "cosine" and not self.max_steps > self.warmup_steps:
@@ -135,13 +143,21 @@ class DecodeSettings(Section):
     """The search for a translation."""
 
     beam_size: Count = Field(5, description="hypotheses kept a step; 1 is greedy")
-    length_penalty: Annotated[float, Field(ge=0)] = Field(
+    length_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
         1.0, description="score = log-probability / pieces ** length_penalty; 0 favours short translations"
     )
     max_length_ratio: Annotated[float, Field(gt=0)] = Field(
         2.0, description="longest translation: so many pieces a source piece, and 10"
     )
     batch_tokens: Count = Field(2048, description="source pieces translated together, padding included")
+
+    def with_changes(self, **changes: object) -> DecodeSettings:
+        """These settings but for what is given and not None. Raises UserError for a value that is not allowed."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return DecodeSettings.model_validate(self.model_dump() | given)
+        except ValidationError as error:
+            raise UserError("\n".join(_explain(mistake, None, {}) for mistake in error.errors())) from None
 
 
 class Config(Section):
@@ -161,7 +177,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
     absolute. Raises UserError naming the file and each setting that is wrong, a line a mistake.
     """
     tables = _read_toml(path) if path else {}
-    sources = {}
+    sources: dict[str, str] = {}
     if path:
         _make_absolute(tables, path.parent)
     for name, value in (overrides or {}).items():
@@ -173,7 +189,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
         if not isinstance(tables.setdefault(section, {}), dict):
             raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
         tables[section].update(table[section])
-        sources[name] = "command line"
+        sources |= {name: "command line", section: "command line"}
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
@@ -204,16 +220,23 @@ def to_toml(config: Config) -> str:
     return "\n".join(lines)
 
 
-def frozen_differences(before: Config, now: Config) -> list[str]:
-    """What a run began with that differs now and may not: the settings that its data, shape and order follow from."""
-    loose = {f"data.{key}" for key in PATH_KEYS["data"]}  # the text may move; that it is the same is checked by content
-    frozen = [name for name in setting_names() if not name.startswith(("train.", "decode.")) and name not in loose]
-    frozen += ["train.seed", "train.batch_tokens", "train.accumulate"]
-    values = {
-        name: [getattr(getattr(config, name.partition(".")[0]), name.partition(".")[2]) for config in (before, now)]
-        for name in frozen
-    }
-    return [f"{name} = {json.dumps(old)} (now {json.dumps(new)})" for name, (old, new) in values.items() if old != new]
+def differences(before: Config, now: Config) -> dict[str, str]:
+    """The settings that differ, by name, and how, in words."""
+    changed = {}
+    for name in setting_names():
+        section, _, key = name.partition(".")
+        old, new = (getattr(getattr(config, section), key) for config in (before, now))
+        if old != new:
+            changed[name] = f"{name} = {json.dumps(old)} (now {json.dumps(new)})"
+    return changed
+
+
+def is_frozen(name: str) -> bool:
+    """Whether a run has to keep this setting: its data, its shape or the order of its batches follow from it."""
+    section, _, key = name.partition(".")
+    if section == "data":
+        return key not in PATH_KEYS["data"]  # the text may move; that it is the same is checked by its content
+    return section in ("vocab", "model") or name in FROZEN_IN_TRAINING
 
 
 def setting_names() -> list[str]:

@@ -12,6 +12,7 @@ import hashlib
 import heapq
 import itertools
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -37,6 +38,11 @@ class Pair(NamedTuple):
 
     src: str
     tgt: str
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is text on both sides; a pair with an empty side is left out as a whole."""
+        return bool(self.src.strip() and self.tgt.strip())
 
 
 class Side(NamedTuple):
@@ -145,9 +151,9 @@ def split_off(text: ParallelText, valid_pairs: int) -> tuple[ParallelText, Paral
     The choice hashes the source line, so it does not depend on the order of the lines and needs no storing. The part
     for validation has about `valid_pairs` pairs, a twentieth of the text at most.
     """
-    num_pairs = sum(1 for _ in text)
+    num_pairs = sum(1 for pair in text if pair.is_full)
     size = max(1, min(valid_pairs, num_pairs // 20))
-    threshold = max(heapq.nsmallest(size, (_hash(pair.src) for pair in text)), default=0)
+    threshold = max(heapq.nsmallest(size, (_hash(pair.src) for pair in text if pair.is_full)), default=0)
     training = ParallelText(text.src, text.tgt, lambda line: _hash(line) > threshold)
     validation = ParallelText(text.src, text.tgt, lambda line: _hash(line) <= threshold)
     return training, validation
@@ -175,7 +181,7 @@ def encode(text: ParallelText, vocabs: VocabPair, max_pieces: int, base: Path) -
         closing(_RowWriter(base, "tgt", vocabs.tgt)) as tgt_rows,
     ):
         while block := list(itertools.islice(pairs_in, BLOCK_PAIRS)):
-            full = [pair for pair in block if pair.src.strip() and pair.tgt.strip()]
+            full = [pair for pair in block if pair.is_full]
             src_ids = vocabs.src.encode([pair.src for pair in full])
             tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
             fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
@@ -213,8 +219,10 @@ class _RowWriter:
         self._lengths.write(np.array([len(row) for row in ended], dtype=np.int32).tobytes())
 
     def close(self) -> None:
-        self._pieces.close()
-        self._lengths.close()
+        for file in self._pieces, self._lengths:
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
 
 
 def _open_rows(base: Path, side: str, vocab: Vocab) -> PieceRows:
@@ -248,7 +256,7 @@ def _open_text(path: Path) -> BufferedReader:
 def _read_side(side: Side) -> Iterator[str]:
     """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
     lines = read_lines(side.path)
-    if ".tsv" not in side.path.suffixes[-2:]:
+    if not side.path.name.removesuffix(".gz").endswith(".tsv"):
         yield from lines
         return
     for number, line in enumerate(lines, start=1):

@@ -14,14 +14,15 @@ from torch import Tensor
 from translate.batches import cut, pad
 from translate.checkpoint import load_weights
 from translate.config import Config, DecodeSettings
-from translate.device import pick_device
+from translate.device import explaining_memory, pick_device
 from translate.errors import UserError
 from translate.model import DecoderState, Transformer
 from translate.run import Run
 from translate.search import Hypothesis, Ids, beam_search
 from translate.vocab import VocabPair
 
-WINDOW_LINES = 1024  # sorted by length and translated before the first of them is given out
+WINDOW_LINES = 1024
+COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
 SHORTEST_LIMIT = 10  # pieces that any translation may have
 
 
@@ -79,11 +80,16 @@ class Translator:
         return [translation.text for translation in self.translations(sentences)]
 
     def translations(
-        self, lines: Iterable[str], settings: DecodeSettings | None = None, num_best: int = 1
+        self,
+        lines: Iterable[str],
+        settings: DecodeSettings | None = None,
+        num_best: int = 1,
+        window_lines: int = WINDOW_LINES,
     ) -> Iterator[Translation]:
         """One Translation a line, in order, with up to `num_best` candidates each.
 
-        Lines are read a window at a time, so the input may be endless. Raises UserError where `num_best` is more than
+        Lines are read `window_lines` at a time, to be sorted by length and translated together, so the input may be
+        endless; with 1, each line is answered before the next is read. Raises UserError where `num_best` is more than
         the beam.
         """
         settings = settings or self.settings
@@ -93,7 +99,7 @@ class Translator:
                 f"raise decode.beam_size (--beam-size {num_best})"
             )
         numbered = enumerate(lines, start=1)
-        while window := list(itertools.islice(numbered, WINDOW_LINES)):
+        while window := list(itertools.islice(numbered, window_lines)):
             yield from self._translate_window(window, settings, num_best)
 
     def _translate_window(
@@ -104,7 +110,7 @@ class Translator:
         found: dict[int, list[Hypothesis]] = {}
         # Longest first: if memory does not suffice, it shows at once.
         by_length = sorted((i for i, src in enumerate(sources) if src), key=lambda i: -len(sources[i]))
-        lengths = np.array([len(sources[i]) + 1 for i in by_length], dtype=np.int32)
+        lengths = np.array([max(len(sources[i]) + 1, COUNTED_AT_LEAST) for i in by_length], dtype=np.int32)
         for part in cut(lengths, lengths, settings.batch_tokens):
             batch = by_length[part]
             src_ids = [[*sources[i], self.vocabs.src.eos_id] for i in batch]
@@ -126,7 +132,8 @@ class Translator:
     def _search(self, src_ids: list[list[int]], settings: DecodeSettings) -> list[list[Hypothesis]]:
         src, src_mask = pad(src_ids)
         limits = [_length_limit(len(row) - 1, settings) for row in src_ids]
-        with torch.inference_mode():
+        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or --beam-size"
+        with torch.inference_mode(), explaining_memory(advice):
             state = self.model.encode(src.to(self.device), src_mask.to(self.device))
             return beam_search(
                 self._step,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -42,6 +44,19 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextmanager
+def explaining_memory(advice: str) -> Iterator[None]:
+    """Within the block, running out of memory is a UserError with `advice` on what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise UserError(f"out of memory on the GPU; {advice}") from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise UserError(f"out of memory; {advice}") from None
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

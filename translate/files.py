@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from translate.errors import UserError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` when the block ends well.
 
-    Until then, and if the block raises, whatever stood at `path` is untouched.
+    Until then, and if the block raises, whatever stood at `path` is untouched. Raises UserError where there is no
+    folder to write to.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     os.close(handle)
     partial = Path(name)
     try:

@@ -84,7 +84,7 @@ class Dropout(nn.Module):
         super().__init__()
         # On the CPU, PyTorch draws one number an element from one generator: a third of a small model's step. Here a
         # draw of 64 bits decides on eight elements, so that p is a multiple of 1/256.
-        self.threshold = round(256 * p) if p >= 1 / 256 else math.ceil(256 * p)
+        self.threshold = min(255, round(256 * p)) if p >= 1 / 256 else math.ceil(256 * p)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; the same shape. The identity in evaluation mode."""
@@ -237,7 +237,7 @@ class Transformer(nn.Module):
             x = layer(x, src_mask)
         memory = self.encoder_norm(x)
         source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
-        nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
+        nothing = tuple(KeyValue(kv.keys[:, :, :0].detach(), kv.values[:, :, :0].detach()) for kv in source)
         return DecoderState(src_mask, source, nothing)
 
     def decode(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:

@@ -38,13 +38,11 @@ def prepare(run: Run, config: Config) -> Prepared:
         run.write_vocabs(vocabs)
     train = _encoded(run, "train", train_text, vocabs, config.data)
     valid = _encoded(run, "valid", valid_text, vocabs, config.data)
-    valid_pairs = itertools.islice((pair for pair in valid_text if pair.src.strip()), config.train.validate_sentences)
+    valid_pairs = itertools.islice((pair for pair in valid_text if pair.is_full), config.train.validate_sentences)
     return Prepared(vocabs, train, valid, list(valid_pairs))
 
 
 def _texts(data: DataSettings) -> tuple[ParallelText, ParallelText]:
-    if not data.train_src:
-        raise UserError("data.train_src: no training text; set it in the settings file, or give --src and --tgt")
     train = ParallelText(Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column))
     if not data.valid_src:
         return split_off(train, data.valid_pairs)
@@ -61,14 +59,22 @@ def _check_texts(run: Run, train_text: ParallelText, valid_text: ParallelText) -
         path = run.corpus_path / f"{name}.sha256"
         now = fingerprint(text)
         if not path.exists():
-            if not sum(1 for pair in text if pair.src.strip() and pair.tgt.strip()):
-                raise UserError(f"{text.src.path}: no pair of lines in it; training needs text")
+            if not sum(1 for pair in text if pair.is_full):  # not `any`: what is wrong may stand in the last line
+                raise UserError(_nothing_in(text))
             path.parent.mkdir(exist_ok=True)
             write_text(path, now + "\n")
         elif path.read_text().strip() != now:
             raise UserError(
                 f"{text.src.path} or {text.tgt.path} changed since {run.path} began; restore them, or start a new run"
             )
+
+
+def _nothing_in(text: ParallelText) -> str:
+    if any(pair.is_full for pair in ParallelText(text.src, text.tgt)):
+        reason = "too few different lines to train on some and validate on others; give --valid-src and --valid-tgt"
+    else:
+        reason = "no pair of lines with text on both sides"
+    return f"{text.src.path}: {reason}"
 
 
 def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
@@ -100,7 +106,7 @@ def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, data: D
         encode(text, vocabs, data.max_pieces, base)
         corpus = open_corpus(base, vocabs)
         assert corpus is not None
-    run.log(f"{name}: {corpus.report}")
     if not len(corpus):
         raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); raise data.max_pieces")
+    run.log(f"{name}: {corpus.report}")
     return corpus

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from translate.config import Config, frozen_differences, load_config, to_toml
+from translate.config import Config, differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
 from translate.files import write_bytes, write_text
 from translate.vocab import Vocab, VocabPair
@@ -43,15 +43,17 @@ class Run:
     def resume(cls, path: Path, config: Config) -> Run:
         """Open the folder to go on with it under `config`. Raises UserError where a setting changed that must not."""
         run = cls.open(path)
-        if changed := frozen_differences(run.load_config(), config):
-            raise UserError(f"{path}: began with {', '.join(changed)}; keep that to resume, or start a new run")
-        run.write_config(config)
+        changed = differences(run.load_config(), config)
+        if frozen := [change for name, change in changed.items() if is_frozen(name)]:
+            raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
+        for change in changed.values():
+            run.log(f"from here on, other than before: {change}")
         return run
 
     def discard_if_unused(self) -> None:
-        """Remove the folder where training never got to its first checkpoint, so that a mended command can use it."""
-        if not self.checkpoints_path.exists():
-            shutil.rmtree(self.path)
+        """Remove the folder where training never got to its first step, so that a mended command can use it."""
+        if not self.metrics_path.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def stopping_at_signals() -> Iterator[Stop]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         stop.signal = number
+        print(f"{stop.name}: stopping after this step; a second one stops at once", file=sys.stderr)
         for each in ASKING:
             signal.signal(each, signal.SIG_DFL)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from translate.config import Config, TrainSettings
 from translate.decode import build_model
-from translate.device import autocast, describe, keep_freed_memory
+from translate.device import autocast, describe, explaining_memory, keep_freed_memory
 from translate.errors import UserError
 from translate.loss import loss_sum
 from translate.model import Transformer
@@ -39,6 +39,7 @@ def train(run: Run, config: Config, device: torch.device) -> None:
     step that is going on, once the state is saved, with SystemExit(128 + signal).
     """
     prepared = prepare(run, config)
+    run.write_config(config)
     keep_freed_memory()
     trainer = Trainer(config, prepared, device)
     run.log(f"training on {describe(device)}")
@@ -47,12 +48,14 @@ def train(run: Run, config: Config, device: torch.device) -> None:
     if progress.step:
         run.log(f"resumed after step {progress.step}")
     run.forget_metrics_after(progress.step)
-    with stopping_at_signals() as stop:
+    advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    with stopping_at_signals() as stop, explaining_memory(advice):
         reason = _loop(run, config, prepared, trainer, progress, stop)
+    if reason:
+        run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
     if stop.signal:
-        run.log(f"stopped by {stop.name} with everything saved; go on with --resume")
+        run.log(f"stopped by {stop.name} with everything saved; to go on: translate train --resume --out {run.path}")
         raise SystemExit(128 + stop.signal)
-    run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -150,6 +153,8 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             started = time.monotonic()
             group = next(groups)
             loss = trainer.step(group.batches, progress.step + 1)
+            if _is_due(progress.step + 1, settings):
+                loss.item()  # waits for the device, so that the clock shows what the steps took
             progress = replace(
                 progress,
                 step=progress.step + 1,
@@ -167,14 +172,18 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or _reason_to_end(progress, settings)
             if reason or stop.signal or progress.step % settings.save_every == 0:
-                _save(run, trainer, progress, loss)
+                _save(run, trainer, progress)
     return reason
+
+
+def _is_due(step: int, settings: TrainSettings) -> bool:
+    return any(step % every == 0 for every in (settings.log_every, settings.validate_every, settings.save_every))
 
 
 def _groups(prepared: Prepared, settings: TrainSettings, progress: Progress) -> Iterator[_Group]:
     """The steps' data from where training stands, epoch after epoch, without end."""
     corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
-    budget = settings.batch_tokens // settings.accumulate
+    budget = settings.part_tokens
     epoch, start = progress.epoch, progress.batches
     while True:
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, budget, settings.seed, epoch)
@@ -201,7 +210,7 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
 def _log(run: Run, settings: TrainSettings, progress: Progress, meter: _Meter) -> str:
     """One line in the log and in metrics.jsonl; returns what the progress bar shows of it."""
     loss, speed = meter.loss(progress), meter.tokens_per_second(progress)
-    _check_finite(loss, progress.step)
+    _check_finite([torch.tensor(loss)], progress.step)
     rate = learning_rate(progress.step, settings)
     run.append_metrics(
         step=progress.step,
@@ -212,13 +221,15 @@ def _log(run: Run, settings: TrainSettings, progress: Progress, meter: _Meter) -
         minutes=round(progress.seconds / 60, 3),
     )
     left = _seconds_left(progress, settings)
-    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s, {left / 60:.1f} min left"
+    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s"
+    if left is not None:
+        shown += f", {left / 60:.1f} min left"
     run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")
     return shown
 
 
-def _seconds_left(progress: Progress, settings: TrainSettings) -> float:
-    """Until the first limit of steps or time, at the speed so far; validation apart."""
+def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
+    """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
     left = []
     if settings.max_steps:
         left.append((settings.max_steps - progress.step) * progress.seconds / progress.step)
@@ -226,11 +237,12 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float:
         left.append(60 * settings.max_minutes - progress.seconds)
     if settings.max_epochs and progress.epoch:
         left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
-    return max(0.0, min(left, default=math.inf))
+    return max(0.0, min(left)) if left else None
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Score the model, keep its weights if they are the best so far, and say so."""
+    _check_finite(trainer.model.parameters(), progress.step)
     result = validate(trainer.model, prepared, config, trainer.device)
     score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
     now = score[config.train.best_by]
@@ -258,18 +270,19 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
     return progress
 
 
-def _save(run: Run, trainer: Trainer, progress: Progress, loss: Tensor) -> None:
-    _check_finite(float(loss), progress.step)
+def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
+    _check_finite(trainer.model.parameters(), progress.step)
     save_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
         save_weights(run.weights_path, trainer.model)
 
 
-def _check_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
+def _check_finite(tensors: Iterable[Tensor], step: int) -> None:
+    """Before a loss or weights are used for anything that stays."""
+    if not all(tensor.isfinite().all() for tensor in tensors):
         raise UserError(
-            f"the loss is {loss} at step {step}; lower train.learning_rate or raise train.warmup_steps, and go on from "
-            "the last checkpoint with --resume or start anew"
+            f"training went astray: a loss or weight at step {step} is not a number; lower train.learning_rate or "
+            "raise train.warmup_steps, and start anew, or --resume from the last checkpoint"
         )
 
 

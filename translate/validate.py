@@ -66,7 +66,7 @@ def _mean_loss(
 ) -> float:
     rows = corpus.tgt.lengths.argsort(kind="stable")
     total = torch.zeros((), dtype=torch.float64)
-    for part in cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.batch_tokens // settings.accumulate):
+    for part in cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens):
         batch = make_batch(corpus, rows[part], bos_id).to(device)
         with autocast(device, settings.precision):
             logits = model(batch.src, batch.src_mask, batch.tgt_in)

@@ -94,7 +94,7 @@ def train_vocab(
         elif "sentences_.empty()" in str(error):
             raise UserError("the training text has no line that a vocabulary can be trained on") from None
         else:
-            raise
+            raise UserError(f"vocab: sentencepiece cannot train on this text with these settings: {error}") from None
     say(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
     return _train(lines(), settings, size, seed)
 

@@ -1,0 +1,39 @@
+"""Which device and precision are taken; what is said when memory is short."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from translate.device import autocast, explaining_memory, pick_device
+from translate.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("has_cuda", "has_mps", "expected"),
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_cuda_then_mps_then_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, has_cuda: bool, has_mps: bool, expected: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: has_mps)
+    assert pick_device("auto").type == expected
+    assert pick_device("cpu").type == "cpu"
+
+
+def test_auto_precision_is_bfloat16_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr("torch.autocast", lambda *arguments, enabled: made.append((*arguments, enabled)))
+    for device, precision in ("cuda", "auto"), ("cpu", "auto"), ("cpu", "bfloat16"), ("cuda", "float32"):
+        autocast(torch.device(device), precision)
+    assert [enabled for _, _, enabled in made] == [True, False, True, False]
+    assert {dtype for _, dtype, _ in made} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("x: you tried; can't allocate memory")])
+def test_out_of_memory_is_told_with_advice(error: RuntimeError) -> None:
+    with pytest.raises(UserError, match=r"out of memory.*; lower this"), explaining_memory("lower this"):
+        raise error
+    with pytest.raises(RuntimeError, match="other"), explaining_memory("lower this"):
+        raise RuntimeError("other")

@@ -1,0 +1,36 @@
+"""Files are whole or as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from translate.errors import UserError
+from translate.files import replacing, write_text
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before\r\n")
+
+    def write_half() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert path.read_bytes() == b"before\r\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_written_file_may_be_read_by_others_as_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no/file: cannot be written: No such file or directory"):
+        write_text(tmp_path / "no" / "file", "x")
