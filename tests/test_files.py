@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_a_written_file_may_be_read_by_others_as_any_new_file(tmp_path: Path) ->
     (tmp_path / "plain").touch()
     write_text(tmp_path / "ours", "x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_full_disk_is_told_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_text(tmp_path / "file", "before")
+    monkeypatch.setattr("translate.files.os.fsync", full)
+    with pytest.raises(UserError, match="file: cannot be written: No space left on device"):
+        write_text(tmp_path / "file", "after")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "before")]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ VIEW = MapView(
     ["▁J'", "</s>"],
     ["▁I", "▁love", "</s>"],
     "a title",
+    "target, produced",
+    "source",
 )
 
 
@@ -45,7 +47,7 @@ def test_columns_that_do_not_fit_come_below() -> None:
 
 
 def test_wide_characters_keep_columns_straight_and_control_characters_are_shown() -> None:
-    view = MapView(np.array([[1.0, 0.0]], dtype=np.float32), ["猫\x1b[2J"], ["▁日本語", "e\u0301"], "t")
+    view = MapView(np.array([[1.0, 0.0]], dtype=np.float32), ["猫\x1b[2J"], ["▁日本語", "e\u0301"], "t", "", "")
     lines = draw_map(view, width=80, is_colour=False).splitlines()
     assert lines[2].index("e") == 6 + 1 + 4 + 3  # 3 of the 4 characters before take two places
     assert "\x1b" not in "\n".join(lines)
@@ -56,7 +58,7 @@ def test_wide_characters_keep_columns_straight_and_control_characters_are_shown(
 )
 def test_a_picture_is_a_whole_png_whatever_the_labels(tmp_path: Path, labels: list[str]) -> None:
     path = tmp_path / "map.png"
-    save_picture(MapView(VIEW.weights[:, :2], labels, labels, "t"), path)
+    save_picture(MapView(VIEW.weights[:, :2], labels, labels, "t", "", ""), path)
     pixels = matplotlib.image.imread(path)
     assert pixels.ndim == 3
     assert pixels[..., :3].min() < 0.5 < pixels[..., :3].max()

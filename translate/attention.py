@@ -81,6 +81,8 @@ class MapView(NamedTuple):
     rows: list[str]
     columns: list[str]
     title: str
+    row_axis: str  # what the rows are
+    column_axis: str
 
 
 class Recording(NamedTuple):
@@ -166,23 +168,18 @@ def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, w
     Raises UserError for a layer or head that is not there.
     """
     read = (START, *maps.target[:-1])
-    every, rows, columns = {
-        "cross": (maps.cross, maps.target, maps.source),
-        "encoder": (maps.encoder, maps.source, maps.source),
-        "decoder": (maps.decoder, maps.target, read),
+    name, every, rows, row_axis, columns, column_axis = {
+        "cross": ("encoder-decoder attention", maps.cross, maps.target, "target, produced", maps.source, "source"),
+        "encoder": ("encoder self-attention", maps.encoder, maps.source, "source", maps.source, "source"),
+        "decoder": ("decoder self-attention", maps.decoder, maps.target, "target, produced", read, "target, read"),
     }[kind]
-    names = {
-        "cross": "encoder-decoder attention",
-        "encoder": "encoder self-attention",
-        "decoder": "decoder self-attention",
-    }
     layers = _pick("layer", layer, every.shape[0])
     heads = _pick("head", head, every.shape[1])
     weights = every[layers][:, heads].mean(axis=(0, 1))
     if words:
         weights, rows, columns = _by_words(weights, rows, columns)
-    title = f"{names[kind]}, {_describe('layer', layer, every.shape[0])}, {_describe('head', head, every.shape[1])}"
-    return MapView(weights, list(rows), list(columns), title)
+    title = f"{name}, {_describe('layer', layer, every.shape[0])}, {_describe('head', head, every.shape[1])}"
+    return MapView(weights, list(rows), list(columns), title, row_axis, column_axis)
 
 
 def words_of(pieces: Sequence[str]) -> list[tuple[str, slice]]:

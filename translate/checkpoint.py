@@ -62,16 +62,18 @@ def save_checkpoint(
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_weights(partial / "model.safetensors", model)
-    # Through memory, because torch.save tells of a full disk in words of its own.
-    state = BytesIO()
-    torch.save(optimizer.state_dict(), state)
-    write_bytes(partial / "optimizer.pt", state.getvalue())
-    write_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
-    sync(partial)
-    if final.exists():  # of this very step, when a finished training is resumed
-        shutil.rmtree(final)
-    partial.rename(final)
+    try:
+        save_weights(partial / "model.safetensors", model)
+        # Through memory, because torch.save tells of a full disk in words of its own.
+        state = BytesIO()
+        torch.save(optimizer.state_dict(), state)
+        write_bytes(partial / "optimizer.pt", state.getvalue())
+        write_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
+        sync(partial)
+        shutil.rmtree(final, ignore_errors=True)  # of this very step, when a finished training is resumed
+        partial.rename(final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     sync(folder)
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old)

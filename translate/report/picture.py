@@ -69,7 +69,9 @@ def _draw(view: MapView) -> Figure:
     axes.set_yticks([row - 0.5 for row in range(1, num_rows)], minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="minor", length=0, top=False)
-    axes.set_xlabel(view.title, fontsize=9, labelpad=8)
+    axes.set_title(view.column_axis, fontsize=10)
+    axes.set_ylabel(view.row_axis)
+    axes.set_xlabel(view.title.replace(", ", "\n", 1), fontsize=9, labelpad=8)
     if max(num_rows, num_columns) <= NUMBERS_UP_TO:
         _write_percentages(axes, view)
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
