@@ -23,10 +23,10 @@ from translate.config import Config, TrainSettings
 from translate.decode import build_model
 from translate.device import autocast, describe, explaining_memory, keep_freed_memory
 from translate.errors import UserError
+from translate.journal import Meter, tell_steps, tell_validation
 from translate.loss import loss_sum
 from translate.model import Transformer
 from translate.prepare import Prepared, prepare
-from translate.report.curves import save_curves
 from translate.run import Run
 from translate.signals import Stop, stopping_at_signals
 from translate.validate import validate
@@ -122,30 +122,10 @@ class _Group(NamedTuple):
     next_batch: int
 
 
-class _Meter:
-    """Loss and speed since the last line of the log."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._start = progress
-        self._num_tokens = 0
-        self._loss: Tensor | float = 0.0
-
-    def add(self, loss: Tensor, batches: list[Batch]) -> None:
-        self._loss = self._loss + loss
-        self._num_tokens += sum(batch.num_tokens for batch in batches)
-
-    def loss(self, progress: Progress) -> float:
-        """The mean of the steps' losses; here, and not at each step, the device is waited for."""
-        return float(self._loss) / (progress.step - self._start.step)
-
-    def tokens_per_second(self, progress: Progress) -> float:
-        return self._num_tokens / max(progress.seconds - self._start.seconds, 1e-9)
-
-
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> str | None:
     """Steps until there is a reason to end, which is returned, or a signal to stop."""
     settings = config.train
-    meter = _Meter(progress)
+    meter = Meter(progress)
     groups = _groups(prepared, settings, progress)
     reason = _reason_to_end(progress, settings)
     with tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar:
@@ -166,8 +146,10 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             bar.update()
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
-                bar.set_postfix_str(_log(run, settings, progress, meter))
-                meter = _Meter(progress)
+                _check_finite([loss], progress.step)
+                rate = learning_rate(progress.step, settings)
+                bar.set_postfix_str(tell_steps(run, settings, progress, meter, rate))
+                meter = Meter(progress)
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or _reason_to_end(progress, settings)
@@ -207,39 +189,6 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
     return None
 
 
-def _log(run: Run, settings: TrainSettings, progress: Progress, meter: _Meter) -> str:
-    """One line in the log and in metrics.jsonl; returns what the progress bar shows of it."""
-    loss, speed = meter.loss(progress), meter.tokens_per_second(progress)
-    _check_finite([torch.tensor(loss)], progress.step)
-    rate = learning_rate(progress.step, settings)
-    run.append_metrics(
-        step=progress.step,
-        epoch=progress.epoch,
-        train_loss=round(loss, 5),
-        learning_rate=rate,
-        tokens_per_second=round(speed, 1),
-        minutes=round(progress.seconds / 60, 3),
-    )
-    left = _seconds_left(progress, settings)
-    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s"
-    if left is not None:
-        shown += f", {left / 60:.1f} min left"
-    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")
-    return shown
-
-
-def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
-    """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
-    left = []
-    if settings.max_steps:
-        left.append((settings.max_steps - progress.step) * progress.seconds / progress.step)
-    if settings.max_minutes:
-        left.append(60 * settings.max_minutes - progress.seconds)
-    if settings.max_epochs and progress.epoch:
-        left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
-    return max(0.0, min(left)) if left else None
-
-
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Score the model, keep its weights if they are the best so far, and say so."""
     _check_finite(trainer.model.parameters(), progress.step)
@@ -252,21 +201,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         progress = replace(progress, best=now, stale_validations=0)
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
-    run.append_metrics(
-        step=progress.step,
-        epoch=progress.epoch,
-        valid_loss=round(result.loss, 5),
-        perplexity=round(result.perplexity, 3),
-        **{name: value for name, value in (("bleu", result.bleu), ("chrf", result.chrf)) if value is not None},
-        minutes=round(progress.seconds / 60, 3),
-    )
-    scores = f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}" if result.bleu is not None else ""
-    best = " (the best so far)" if is_best else ""
-    losses = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
-    run.log(f"validation at step {progress.step:,}: {losses}{scores}{best}")
-    for sample in result.samples:
-        run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
-    save_curves(run.metrics(), run.curves_path)
+    tell_validation(run, progress, result, is_best)
     return progress
 
 

@@ -1,0 +1,85 @@
+"""What a training tells of itself: lines in the log and in metrics.jsonl, the progress bar's text, the curves."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from translate.batches import Batch
+from translate.checkpoint import Progress
+from translate.config import TrainSettings
+from translate.report.curves import save_curves
+from translate.run import Run
+from translate.validate import Validation
+
+
+class Meter:
+    """Loss and speed from one point of a training on."""
+
+    def __init__(self, start: Progress) -> None:
+        self._start = start
+        self._num_tokens = 0
+        self._loss: Tensor | float = 0.0
+
+    def add(self, loss: Tensor, batches: list[Batch]) -> None:
+        """Count a step. The loss stays on its device: reading it here would wait for the step to end."""
+        self._loss = self._loss + loss
+        self._num_tokens += sum(batch.num_tokens for batch in batches)
+
+    def loss(self, now: Progress) -> float:
+        """The mean of the steps' losses."""
+        return float(self._loss) / (now.step - self._start.step)
+
+    def tokens_per_second(self, now: Progress) -> float:
+        """Target pieces without padding."""
+        return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
+
+
+def tell_steps(run: Run, settings: TrainSettings, progress: Progress, meter: Meter, learning_rate: float) -> str:
+    """Write how the last steps went. Returns what the progress bar shows of it."""
+    loss, speed = meter.loss(progress), meter.tokens_per_second(progress)
+    run.append_metrics(
+        step=progress.step,
+        epoch=progress.epoch,
+        train_loss=round(loss, 5),
+        learning_rate=learning_rate,
+        tokens_per_second=round(speed, 1),
+        minutes=round(progress.seconds / 60, 3),
+    )
+    left = _seconds_left(progress, settings)
+    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s"
+    if left is not None:
+        shown += f", {left / 60:.1f} min left"
+    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")
+    return shown
+
+
+def tell_validation(run: Run, progress: Progress, result: Validation, is_best: bool) -> None:
+    """Write how the model does on the validation text, with a few of its translations, and draw the curves."""
+    scores = {"bleu": result.bleu, "chrf": result.chrf}
+    run.append_metrics(
+        step=progress.step,
+        epoch=progress.epoch,
+        valid_loss=round(result.loss, 5),
+        perplexity=round(result.perplexity, 3),
+        **{name: score for name, score in scores.items() if score is not None},
+        minutes=round(progress.seconds / 60, 3),
+    )
+    told = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
+    if result.bleu is not None:
+        told += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
+    run.log(f"validation at step {progress.step:,}: {told}{' (the best so far)' if is_best else ''}")
+    for sample in result.samples:
+        run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
+    save_curves(run.metrics(), run.curves_path)
+
+
+def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
+    """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
+    left = []
+    if settings.max_steps:
+        left.append((settings.max_steps - progress.step) * progress.seconds / progress.step)
+    if settings.max_minutes:
+        left.append(60 * settings.max_minutes - progress.seconds)
+    if settings.max_epochs and progress.epoch:
+        left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
+    return max(0.0, min(left)) if left else None
