@@ -152,7 +152,8 @@ def decode(
                 print(f"warning: line {translation.id}: {warning}", file=sys.stderr)
             print(_format(translation, as_json, n_best), file=stream, flush=output is None)
     seconds = time.monotonic() - started
-    print(f"{num_lines:,} lines in {seconds:.1f} s on {describe(translator.device)}", file=sys.stderr)
+    lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
+    print(f"{lines} in {seconds:.1f} s on {describe(translator.device)}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Draw losses, scores and learning rate over the steps. metrics: the lines of metrics.jsonl."""
     from matplotlib.figure import Figure  # here, because loading it takes a while
+    from matplotlib.ticker import MaxNLocator
 
     lines = list(metrics)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -26,6 +27,7 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
     _plot(rate, lines, {"learning_rate": "learning rate"}, "-")
     for axes in losses, scores, rate:
         axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more would run into each other
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
