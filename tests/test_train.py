@@ -282,6 +282,18 @@ def test_an_interrupted_save_leaves_no_checkpoint_behind(
     assert_equal_states(whole, run)
 
 
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path, tiny_config: Config) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / ".config.toml.x.partial").touch()
+    config = changed(tiny_config, "train", max_steps=1)
+    run = train_into(path, config)
+    (run.checkpoints_path / ".step-00000002.partial").mkdir()
+    (run.checkpoints_path / ".step-00000002.partial" / "model.safetensors").touch()
+    Run.resume(path, config)
+    assert not list(path.rglob(".*"))
+
+
 def test_separate_vocabularies_train_and_decode(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=2)
     run = train_into(tmp_path / "run", config)

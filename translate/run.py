@@ -16,6 +16,8 @@ from translate.errors import UserError
 from translate.files import write_bytes, write_text
 from translate.vocab import Vocab, VocabPair
 
+PARTIAL = ".*.partial"  # what a process was writing when it was killed
+
 
 class Run:
     """A folder that `translate train` made. It holds all that decoding needs: copy it elsewhere and decode."""
@@ -32,7 +34,7 @@ class Run:
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
         """Make the folder and write the settings to it. Raises UserError where something is already there."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
             raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
@@ -46,6 +48,8 @@ class Run:
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
             raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
+        for stale in [*path.glob(PARTIAL), *run.checkpoints_path.glob(PARTIAL)]:
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         for change in changed.values():
             run.log(f"from here on, other than before: {change}")
         return run
