@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translate.config import Config, differences, is_frozen, load_config, parse_override, setting_names, to_toml
@@ -89,6 +89,7 @@ def test_a_mistake_on_the_command_line_says_so(tmp_path: Path) -> None:
     assert "SECTION.KEY" in complaint(path, seed=3)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(setting_names()), st.data())
 def test_any_typo_in_a_key_is_refused_and_the_nearest_key_named(name: str, data: st.DataObject) -> None:
     section, _, key = name.partition(".")
