@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from translate.decode import Translator
 from translate.run import Run
 from translate.train import train
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
 TOY = Path(__file__).parents[1] / "data" / "toy"
 CPU = torch.device("cpu")
 
