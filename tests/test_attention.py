@@ -103,6 +103,33 @@ def test_a_file_without_maps_is_named(tmp_path: Path, content: bytes) -> None:
         AttentionMaps.load(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("cross", np.zeros(3, np.float32)),
+        ("cross", np.zeros((1, 1, 2, 4), np.float32)),
+        ("cross", np.zeros((0, 1, 2, 3), np.float32)),
+        ("encoder", np.zeros((1, 1, 3, 3), "U1")),
+        ("source", np.zeros((3, 1), "U1")),
+        ("target", np.zeros(2)),
+    ],
+)
+def test_a_malformed_array_is_named(tmp_path: Path, name: str, array: np.ndarray) -> None:
+    arrays = {
+        "source": np.array(["a", "b", "</s>"]),
+        "target": np.array(["c", "</s>"]),
+        "encoder": np.zeros((1, 1, 3, 3), np.float32),
+        "decoder": np.zeros((1, 1, 2, 2), np.float32),
+        "cross": np.zeros((1, 1, 2, 3), np.float32),
+    }
+    path = tmp_path / "000001.npz"
+    np.savez(path, **arrays)
+    AttentionMaps.load(path)
+    np.savez(path, **{**arrays, name: array})
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file .* is malformed"):
+        AttentionMaps.load(path)
+
+
 def some_maps() -> AttentionMaps:
     random = np.random.default_rng(1)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,28 @@ def test_other_mistakes_are_one_line_each(run, tiny_run: Path, tmp_path: Path, m
     run("attention", tmp_path, "--kind", "nonsense").assert_one_line_about("--kind", "cross")
     give_input(monkeypatch, b"fine\n\xff\n")
     run("decode", tiny_run).assert_one_line_about("standard input: line 2 is not UTF-8")
+
+
+def test_an_attention_folder_never_takes_the_input_with_it(run, tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "maps"
+    run("decode", tiny_run, "She sings.", "--attention", folder)
+    mine = folder / "index.jsonl"
+    before = mine.read_bytes()
+    run("decode", tiny_run, "--input", mine, "--attention", folder).assert_one_line_about("elsewhere")
+    run("decode", tiny_run, "x", "--output", folder / "o", "--attention", folder).assert_one_line_about("elsewhere")
+    assert mine.read_bytes() == before
+
+
+def test_sigterm_leaves_nothing_half_written(tiny_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "translate", "decode", str(tiny_run), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])

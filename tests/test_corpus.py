@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,19 @@ def test_a_half_written_corpus_does_not_count(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         encode(text, vocabs, 9, base)
     assert open_corpus(base, vocabs) is None
+
+
+@pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths"])
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda old: old[:-1], lambda old: bytes([old[0] ^ 1]) + old[1:]])
+def test_a_damaged_corpus_does_not_count(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+    text = text_of(tmp_path, b"a b c\n", b"a b c\n")
+    vocab = train_vocab(lambda: ["a b c"] * 9, VocabSettings(size=300), seed=1, say=lambda _: None)
+    vocabs = VocabPair(vocab, vocab)
+    encode(text, vocabs, 9, tmp_path / "train")
+    assert open_corpus(tmp_path / "train", vocabs) is not None
+    path = tmp_path / name
+    path.write_bytes(damage(path.read_bytes()).removesuffix(b"}"))
+    assert open_corpus(tmp_path / "train", vocabs) is None
 
 
 def test_fingerprint_changes_with_the_text(tmp_path: Path) -> None:

@@ -243,6 +243,14 @@ def test_a_training_that_goes_astray_ends_with_advice_and_keeps_nothing_of_it(
         train_into(tmp_path / "run", config)
 
 
+def test_a_damaged_metrics_file_is_named(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", max_steps=2)
+    run = train_into(tmp_path / "run", config)
+    run.metrics_path.write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl: damaged"):
+        train(run, config, CPU)
+
+
 def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
     mine = tmp_path / "mine.en"
     mine.write_bytes((corpus / "train.en").read_bytes())

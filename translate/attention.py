@@ -69,6 +69,21 @@ class AttentionMaps:
             raise UserError(f"{path}: no such file") from None
         except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: not an attention file of `translate decode --attention` ({error})") from None
+        s, t = content["source"].size, content["target"].size
+        for name, shape in (
+            ("source", (s,)),
+            ("target", (t,)),
+            ("encoder", (s, s)),
+            ("decoder", (t, t)),
+            ("cross", (t, s)),
+        ):
+            array = content[name]
+            is_text = name in ("source", "target")
+            has_shape = array.ndim == len(shape) + 2 * (not is_text) and array.shape[-len(shape) :] == shape
+            if not (has_shape and array.size and array.dtype.kind == ("U" if is_text else "f")):
+                raise UserError(
+                    f"{path}: not an attention file of `translate decode --attention` ({name} is malformed)"
+                )
         for side in "source", "target":
             content[side] = tuple(str(piece) for piece in content[side])
         return cls(**content)

@@ -104,7 +104,8 @@ def decode(
     input: Annotated[Path | None, typer.Option(metavar="FILE", help="Translate each line of FILE (or .gz).")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE, not to standard output.")] = None,
     beam_size: Annotated[
-        int | None, typer.Option(min=1, help="Hypotheses kept at each step; 1 is greedy.  [default: the run's]")
+        int | None,
+        typer.Option(min=1, max=1000, help="Hypotheses kept at each step; 1 is greedy.  [default: the run's]"),
     ] = None,
     n_best: Annotated[int, typer.Option(min=1, help="Translations a line, the best first.")] = 1,
     length_penalty: Annotated[
@@ -127,8 +128,12 @@ def decode(
     """
     if sentences and input:
         raise UserError("decode: give sentences or --input, not both")
-    if output and output.is_dir():
-        raise UserError(f"{output}: this is a folder; give --output a file")
+    if not output and sys.stdout is None:
+        raise UserError("decode: standard output is closed; give --output FILE")
+    if not sentences and not input and sys.stdin is None:
+        raise UserError("decode: standard input is closed; give sentences, or --input FILE")
+    if attention and any(file and file.resolve().parent == attention.resolve() for file in (input, output)):
+        raise UserError(f"decode: {attention} is emptied for the attention files; keep --input and --output elsewhere")
 
     from translate.attention import write_attention
     from translate.decode import Translator
@@ -198,6 +203,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that half-written files go
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 
@@ -281,10 +287,7 @@ def _format(translation: Translation, as_json: bool, n_best: int) -> str:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears whole or not at all; a device or a named pipe is written to as it is."""
     from translate.files import replacing
 
-    with ExitStack() as stack:
-        is_special = path.exists() and not path.is_file()
-        target = path if is_special else stack.enter_context(replacing(path.resolve()))
-        yield stack.enter_context(target.open("w", encoding="utf-8", newline="\n"))
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream

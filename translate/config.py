@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from translate.errors import UserError
 
-Count = Annotated[int, Field(gt=0)]
-Limit = Annotated[int, Field(ge=0)]
+LARGEST = 2**31 - 1
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
+Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 PATH_KEYS = {
@@ -58,7 +59,7 @@ class VocabSettings(Section):
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="one vocabulary for both languages")
     algorithm: Literal["bpe", "unigram"] = Field("bpe", description="bpe or unigram")
-    character_coverage: Annotated[float, Field(gt=0, le=1)] = Field(
+    character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
         0.9995, description="share of the text's characters that get a piece; the others are spelled in bytes"
     )
     byte_fallback: bool = Field(True, description="spell unknown characters in bytes, so that no input is unknown")
@@ -142,11 +143,11 @@ class TrainSettings(Section):
 class DecodeSettings(Section):
     """The search for a translation."""
 
-    beam_size: Count = Field(5, description="hypotheses kept a step; 1 is greedy")
+    beam_size: Annotated[int, Field(gt=0, le=1000)] = Field(5, description="hypotheses kept a step; 1 is greedy")
     length_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
         1.0, description="score = log-probability / pieces ** length_penalty; 0 favours short translations"
     )
-    max_length_ratio: Annotated[float, Field(gt=0)] = Field(
+    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = Field(
         2.0, description="longest translation: so many pieces a source piece, and 10"
     )
     batch_tokens: Count = Field(2048, description="source pieces translated together, padding included")
@@ -214,7 +215,7 @@ def to_toml(config: Config) -> str:
     for section, settings in config:
         lines.append(f"[{section}]")
         for key, field in type(settings).model_fields.items():
-            value = json.dumps(getattr(settings, key), ensure_ascii=False)
+            value = json.dumps(getattr(settings, key), ensure_ascii=False).replace("\x7f", "\\u007f")
             lines.append(f"{key} = {value}  # {field.description}")
         lines.append("")
     return "\n".join(lines)
@@ -251,7 +252,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such settings file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start}); a settings file is UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give a settings file") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -262,7 +265,11 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
             continue
         for key in keys:
             if isinstance(value := table.get(key), str) and value:
-                table[key] = str((folder / Path(value).expanduser()).resolve())
+                try:
+                    table[key] = str((folder / Path(value).expanduser()).resolve())
+                    table[key].encode()  # a name that is not UTF-8 could not be written to the run's config.toml
+                except (ValueError, RuntimeError) as error:
+                    raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None
 
 
 def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str:

@@ -191,16 +191,19 @@ def encode(text: ParallelText, vocabs: VocabPair, max_pieces: int, base: Path) -
             empty += len(block) - len(full)
             too_long += len(full) - sum(fits)
     report = CorpusReport(pairs, empty, too_long)
-    write_text(manifest, json.dumps(asdict(report)) + "\n")
+    write_text(manifest, json.dumps({"report": asdict(report), "sha256": _digest_of_rows(base)}) + "\n")
     return report
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
-    """The corpus that `encode` wrote to `base`.*, or None where there is none or it was left half-written."""
-    manifest = base.with_suffix(".json")
-    if not manifest.exists():
+    """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
+    try:
+        manifest = json.loads(base.with_suffix(".json").read_bytes())
+        report = CorpusReport(**manifest["report"])
+        if manifest["sha256"] != _digest_of_rows(base):
+            return None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    report = CorpusReport(**json.loads(manifest.read_text()))
     return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), report)
 
 
@@ -230,6 +233,15 @@ def _open_rows(base: Path, side: str, vocab: Vocab) -> PieceRows:
     if not len(lengths):  # an empty file cannot be mapped
         return PieceRows(np.empty(0, _piece_dtype(vocab)), lengths)
     return PieceRows(np.memmap(_pieces_path(base, side), dtype=_piece_dtype(vocab), mode="r"), lengths)
+
+
+def _digest_of_rows(base: Path) -> str:
+    digest = hashlib.sha256()
+    for side in "src", "tgt":
+        for path in _pieces_path(base, side), _lengths_path(base, side):
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _pieces_path(base: Path, side: str) -> Path:

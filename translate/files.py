@@ -18,9 +18,15 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` when the block ends well.
 
-    Until then, and if the block raises, whatever stood at `path` is untouched. Raises UserError where there is no
-    folder to write to or no room on the disk.
+    Until then, and if the block raises, whatever stood at `path` is untouched. A link stays a link; a device or a named
+    pipe is written to as it is. Raises UserError where there is no folder to write to or no room on the disk.
     """
+    path = path.resolve()
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder; give the name of a file to write")
+    if path.exists() and not path.is_file():
+        yield path
+        return
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     except OSError as error:

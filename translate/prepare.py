@@ -63,7 +63,7 @@ def _check_texts(run: Run, train_text: ParallelText, valid_text: ParallelText) -
                 raise UserError(_nothing_in(text))
             path.parent.mkdir(exist_ok=True)
             write_text(path, now + "\n")
-        elif path.read_text().strip() != now:
+        elif path.read_bytes().strip() != now.encode():
             raise UserError(
                 f"{text.src.path} or {text.tgt.path} changed since {run.path} began; restore them, or start a new run"
             )

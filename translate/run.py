@@ -106,8 +106,11 @@ class Run:
         """The lines of metrics.jsonl, a dictionary each, but for a last line that was cut off when a process died."""
         if not self.metrics_path.exists():
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            raise UserError(f"{self.metrics_path}: damaged; remove the file to go on without its lines") from None
 
     def forget_metrics_after(self, step: int) -> None:
         """Take back the lines of steps that a resumed training does again."""

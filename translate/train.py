@@ -41,12 +41,15 @@ def train(run: Run, config: Config, device: torch.device) -> None:
     prepared = prepare(run, config)
     run.write_config(config)
     keep_freed_memory()
-    trainer = Trainer(config, prepared, device)
+    with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
+        trainer = Trainer(config, prepared, device)
     run.log(f"training on {describe(device)}")
     run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
     progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
     if progress.step:
         run.log(f"resumed after step {progress.step}")
+    else:
+        run.log("starting from step 0")
     run.forget_metrics_after(progress.step)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with stopping_at_signals() as stop, explaining_memory(advice):
