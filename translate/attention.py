@@ -69,21 +69,8 @@ class AttentionMaps:
             raise UserError(f"{path}: no such file") from None
         except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: not an attention file of `translate decode --attention` ({error})") from None
-        s, t = content["source"].size, content["target"].size
-        for name, shape in (
-            ("source", (s,)),
-            ("target", (t,)),
-            ("encoder", (s, s)),
-            ("decoder", (t, t)),
-            ("cross", (t, s)),
-        ):
-            array = content[name]
-            is_text = name in ("source", "target")
-            has_shape = array.ndim == len(shape) + 2 * (not is_text) and array.shape[-len(shape) :] == shape
-            if not (has_shape and array.size and array.dtype.kind == ("U" if is_text else "f")):
-                raise UserError(
-                    f"{path}: not an attention file of `translate decode --attention` ({name} is malformed)"
-                )
+        if odd := _malformed(content):
+            raise UserError(f"{path}: not an attention file of `translate decode --attention` ({odd} is malformed)")
         for side in "source", "target":
             content[side] = tuple(str(piece) for piece in content[side])
         return cls(**content)
@@ -206,6 +193,19 @@ def words_of(pieces: Sequence[str]) -> list[tuple[str, slice]]:
     ]
     spans = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True)]
     return [(_spell(pieces[span]), span) for span in spans]
+
+
+def _malformed(arrays: dict[str, Any]) -> str | None:
+    """The first array that has not the shape and type of the contract."""
+    s, t = arrays["source"].size, arrays["target"].size
+    for name, length in ("source", s), ("target", t):
+        if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U":
+            return name
+    for name, shape in ("encoder", (s, s)), ("decoder", (t, t)), ("cross", (t, s)):
+        array = arrays[name]
+        if array.ndim != 4 or array.shape[2:] != shape or not array.size or array.dtype.kind != "f":
+            return name
+    return None
 
 
 def _by_words(
