@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,13 @@ def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Tr
     assert isinstance(corpus, EncodedCorpus)
     rows = np.array([3, 0, 17])
     batch = make_batch(corpus, rows, vocabs.tgt.bos_id)
-    assert batch.num_tokens == int(batch.tgt_mask.sum())
-    for i, row in enumerate(rows):
-        length = int(batch.tgt_mask[i].sum())
-        assert batch.tgt_out[i, :length].tolist() == corpus.tgt[row].tolist()
+    lengths = [len(corpus.tgt[row]) for row in rows]
+    assert batch.num_tokens == sum(lengths)
+    assert batch.targets.tolist() == [piece for row in rows for piece in corpus.tgt[row]]
+    predicted_at = iter(batch.places.tolist())
+    for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        assert list(itertools.islice(predicted_at, length)) == [i * batch.tgt_in.size(1) + t for t in range(length)]
         assert batch.tgt_in[i, :length].tolist() == [vocabs.tgt.bos_id, *corpus.tgt[row].tolist()[:-1]]
-        assert batch.tgt_out[i, length - 1] == vocabs.tgt.eos_id
+        assert corpus.tgt[row][-1] == vocabs.tgt.eos_id
         assert batch.src[i][batch.src_mask[i]].tolist() == corpus.src[row].tolist()
     assert batch.src.dtype == torch.int64

@@ -13,7 +13,6 @@ from translate.config import ModelSettings
 from translate.model import (
     Attention,
     DecoderLayer,
-    Dropout,
     EncoderLayer,
     KeyValue,
     Transformer,
@@ -185,26 +184,3 @@ def test_positions_are_the_papers_formula_from_any_start() -> None:
             angle = position / 10_000 ** (2 * i / 8)
             assert table[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
             assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
-
-
-@pytest.mark.parametrize("p", [0.1, 0.3, 0.001, 0.999])
-def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float) -> None:
-    torch.manual_seed(1)
-    dropout = Dropout(p)
-    x = torch.ones(1001, 999, requires_grad=True)
-    y = dropout(x)
-    share = (y == 0).float().mean().item()
-    assert share == pytest.approx(p, abs=1 / 256)
-    assert y.mean().item() == pytest.approx(1.0, abs=0.05)
-    y.sum().backward()
-    assert torch.equal(x.grad, y.detach())  # what was dropped gets no gradient
-    assert dropout.eval()(x) is x
-
-
-def test_dropout_follows_the_seed() -> None:
-    dropout, x = Dropout(0.5), torch.ones(100)
-    torch.manual_seed(7)
-    first = dropout(x)
-    assert not torch.equal(dropout(x), first)
-    torch.manual_seed(7)
-    assert torch.equal(dropout(x), first)

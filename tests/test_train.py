@@ -15,11 +15,10 @@ import torch
 from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
-from translate.batches import Batch, epoch_order, make_batch
+from translate.batches import epoch_order, make_batch
 from translate.config import Config, TrainSettings, load_config, to_toml
 from translate.decode import Translator
 from translate.errors import UserError
-from translate.loss import loss_sum
 from translate.prepare import prepare
 from translate.run import Run
 from translate.train import Trainer, learning_rate, train
@@ -99,18 +98,6 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
     assert loss_of_parts.item() == pytest.approx(loss_of_whole.item(), rel=1e-5)
     for one, other in zip(of_parts, of_whole, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
-
-
-def test_the_loss_is_label_smoothed_cross_entropy_without_padding() -> None:
-    torch.manual_seed(1)
-    logits = torch.randn(2, 3, 5)
-    targets, mask = torch.tensor([[1, 2, 3], [4, 0, 0]]), torch.tensor([[True] * 3, [True, False, False]])
-    batch = Batch(targets, mask, targets, targets, mask, num_tokens=4)
-    expected = 0.0
-    for row, position in mask.nonzero().tolist():
-        log_probs = logits[row, position].log_softmax(0)
-        expected -= 0.9 * log_probs[targets[row, position]].item() + 0.1 * log_probs.mean().item()
-    assert loss_sum(logits, batch, 0.1).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_learning_rate_warms_up_and_follows_its_schedule() -> None:

@@ -1,12 +1,13 @@
 """Which pairs go together: a pure function of lengths, budget, seed and epoch. And the tensors of one batch.
 
-Shapes: B sentences, S source pieces, T target pieces. Masks: True = a piece, False = padding.
+Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding. Masks: True = a
+piece, False = padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,31 +19,24 @@ POOL_PAIRS = 8192  # sorted by length together: enough for little padding, few e
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Padded pairs: `tgt_in` is `<s>` and the target without its end, `tgt_out` the target with its `</s>`."""
+class Batch(NamedTuple):
+    """Padded pairs: `tgt_in` is `<s>` and the target without its end, `targets` what comes after each of its pieces."""
 
     src: Tensor  # (B, S)
     src_mask: Tensor  # (B, S)
     tgt_in: Tensor  # (B, T)
-    tgt_out: Tensor  # (B, T)
-    tgt_mask: Tensor  # (B, T)
-    num_tokens: int  # target pieces without padding
+    targets: Tensor  # (N,) the targets of all sentences with their `</s>`, end to end, without padding
+    places: Tensor  # (N,) where in the (B * T) places of `tgt_in` each of them is predicted
+
+    @property
+    def num_tokens(self) -> int:
+        """N, the target pieces without padding."""
+        return len(self.targets)
 
     def to(self, device: torch.device) -> Batch:
-        def moved(tensor: Tensor) -> Tensor:
-            # From pinned memory a GPU copies on its own while Python goes on.
-            source = tensor.pin_memory() if device.type == "cuda" else tensor
-            return source.to(device, non_blocking=True)
-
-        return Batch(
-            moved(self.src),
-            moved(self.src_mask),
-            moved(self.tgt_in),
-            moved(self.tgt_out),
-            moved(self.tgt_mask),
-            self.num_tokens,
-        )
+        """On that device. From pinned memory a GPU copies on its own while Python goes on."""
+        is_cuda = device.type == "cuda"
+        return Batch(*((each.pin_memory() if is_cuda else each).to(device, non_blocking=True) for each in self))
 
 
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> list[IntArray]:
@@ -84,7 +78,8 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
     tgt_out, tgt_mask = pad([corpus.tgt[row] for row in rows])
     start = torch.full((len(rows), 1), bos_id)
     tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
-    return Batch(src, src_mask, tgt_in, tgt_out, tgt_mask, int(corpus.tgt.lengths[rows].sum()))
+    places = tgt_mask.flatten().nonzero().squeeze(1)
+    return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places)
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:

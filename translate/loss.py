@@ -1,29 +1,87 @@
-"""The training loss: cross-entropy with label smoothing.
+"""The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-Shapes: B sentences, T target pieces, V vocabulary.
+Shapes: N target pieces without padding, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
 
 from translate.batches import Batch
+from translate.model import Transformer
 
-IGNORED = -100
+# Logits that exist at a time. N x V of them are by far the largest tensor of a small model's step.
+MAX_LOGITS = 2**22
 
 
-def loss_sum(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
-    """The sum over a batch's target pieces, padding apart, of their negative log-likelihood in nats; a scalar.
+class SummedLoss(nn.Module):
+    """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
 
-    logits: (B, T, V). With label smoothing ε the target is the piece with 1 - ε, and ε spread over all V (Szegedy et
-    al. 2016, section 7). It is a sum, so that batches of a step can be added up and divided by all their pieces once.
+    def __init__(self, model: Transformer, label_smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A scalar, in nats. Padding does not count."""
+        features = self.model.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
+        features = features.index_select(0, batch.places)
+        return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
+
+
+@torch.compiler.disable
+def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """The cross-entropy of softmax(features weightᵀ) against the targets, summed; a scalar in nats.
+
+    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the wanted distribution q is 1 - ε for the
+    target and ε spread over all V (Szegedy et al. 2016, section 7).
     """
-    targets = batch.tgt_out.masked_fill(~batch.tgt_mask, IGNORED)
-    return F.cross_entropy(
-        logits.flatten(0, 1).float(),
-        targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="sum",
-        label_smoothing=label_smoothing,
-    )
+    apply = cast("Callable[..., Tensor]", _LinearCrossEntropy.apply)
+    return apply(features, weight, targets, label_smoothing, torch.is_grad_enabled())
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Output layer and loss in one, a few rows at a time.
+
+    The gradient of the loss by the logits is softmax - q, which is at hand in the forward pass: it is multiplied
+    through to `features` and `weight` there, and no (N, V) tensor outlives its rows. PyTorch's own functions make five.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, wants_gradient: bool
+    ) -> Tensor:
+        device = features.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        num_pieces = weight.size(0)
+        kernel = weight.to(dtype)
+        total = torch.zeros((), device=features.device)
+        features_grad = torch.empty_like(features, dtype=dtype)
+        weight_grad = torch.zeros_like(weight)
+        num_rows = max(1, MAX_LOGITS // num_pieces)
+        with torch.autocast(device, enabled=False):
+            for start in range(0, features.size(0), num_rows):
+                rows = features[start : start + num_rows].to(dtype)
+                wanted = targets[start : start + num_rows, None]
+                log_probs = (rows @ kernel.t()).float().log_softmax(dim=-1)
+                total -= (1 - label_smoothing) * log_probs.gather(1, wanted).sum()
+                if label_smoothing:
+                    total -= label_smoothing / num_pieces * log_probs.sum()
+                if not wants_gradient:
+                    continue
+                logits_grad = log_probs.exp_().sub_(label_smoothing / num_pieces)  # softmax - q, but for the targets
+                logits_grad.scatter_add_(1, wanted, logits_grad.new_full(wanted.shape, label_smoothing - 1))
+                logits_grad = logits_grad.to(dtype)
+                torch.mm(logits_grad, kernel, out=features_grad[start : start + num_rows])
+                weight_grad += logits_grad.t() @ rows
+        ctx.save_for_backward(features_grad, weight_grad)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        features_grad, weight_grad = ctx.saved_tensors
+        return features_grad * grad_outputs[0], weight_grad * grad_outputs[0], None, None, None

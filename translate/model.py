@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from translate.config import ModelSettings
+from translate.dropout import Dropout
 
 
 class KeyValue(NamedTuple):
@@ -56,7 +57,10 @@ class Attention(nn.Module):
         """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel."""
         query = self._split_heads(self.query(x))  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(query, kv.keys, kv.values, attn_mask=mask, dropout_p=dropout)
+        with torch.autocast("cpu", enabled=False):
+            heads = F.scaled_dot_product_attention(
+                query.float(), kv.keys.float(), kv.values.float(), attn_mask=mask, dropout_p=dropout
+            )
         return self._output(heads)
 
     def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
@@ -75,27 +79,6 @@ class Attention(nn.Module):
 
     def _output(self, heads: Tensor) -> Tensor:
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
-
-
-class Dropout(nn.Module):
-    """Zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014)."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        # On the CPU, PyTorch draws one number an element from one generator: a third of a small model's step. Here a
-        # draw of 64 bits decides on eight elements, so that p is a multiple of 1/256.
-        self.threshold = min(255, round(256 * p)) if p >= 1 / 256 else math.ceil(256 * p)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape; the same shape. The identity in evaluation mode."""
-        if not self.training or not self.threshold:
-            return x
-        p = self.threshold / 256
-        if x.device.type != "cpu":
-            return F.dropout(x, p)
-        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        is_kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
-        return torch.where(is_kept, x, 0.0) * (1 / (1 - p))
 
 
 class FeedForward(nn.Module):
@@ -123,7 +106,7 @@ class Residual(nn.Module):
 
     def enter(self, x: Tensor) -> Tensor:
         """What the sub-layer reads of the residual stream: (B, T, D) -> (B, T, D)."""
-        return self.norm(x) if self.is_pre_norm else x
+        return _for_products(self.norm(x) if self.is_pre_norm else x)
 
     def leave(self, x: Tensor, y: Tensor) -> Tensor:
         """The stream with the sub-layer's output y in it: (B, T, D), (B, T, D) -> (B, T, D)."""
@@ -226,8 +209,11 @@ class Transformer(nn.Module):
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """(B, S), (B, S), (B, T) -> logits (B, T, V) of the piece after each target piece: a training step's view."""
-        logits, _ = self.decode(tgt_in, self.encode(src, src_mask))
-        return logits
+        return self.output(self.features(src, src_mask, tgt_in))
+
+    def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
+        """What `forward` gives to the output layer: (B, T, D)."""
+        return self._advance(tgt_in, self.encode(src, src_mask))[0]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
         """(B, S) pieces, (B, S) mask -> the state from which decoding starts."""
@@ -235,20 +221,24 @@ class Transformer(nn.Module):
         x = self._embed(self.src_embedding, src, start=0)
         for layer in self.encoder_layers:
             x = layer(x, src_mask)
-        memory = self.encoder_norm(x)
+        memory = _for_products(self.encoder_norm(x))
         source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
         nothing = tuple(KeyValue(kv.keys[:, :, :0].detach(), kv.values[:, :, :0].detach()) for kv in source)
         return DecoderState(src_mask, source, nothing)
 
     def decode(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """(B, T) pieces behind the state's P -> logits (B, T, V), and the state behind P + T pieces."""
+        features, state = self._advance(pieces, state)
+        return self.output(features), state
+
+    def _advance(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         tgt_mask = causal_mask(pieces.size(1), state.num_pieces, pieces.device)
         x = self._embed(self.tgt_embedding, pieces, start=state.num_pieces)
         target = []
         for layer, past, source in zip(self.decoder_layers, state.target, state.source, strict=True):
             x, present = layer(x, past, tgt_mask, source, state.src_mask)
             target.append(present)
-        return self.output(self.decoder_norm(x)), DecoderState(state.src_mask, state.source, tuple(target))
+        return self.decoder_norm(x), DecoderState(state.src_mask, state.source, tuple(target))
 
     def _embed(self, embedding: nn.Module, pieces: Tensor, start: int) -> Tensor:
         x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), of the positions' size
@@ -272,6 +262,12 @@ def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.de
     rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
     angles = positions[:, None] * rates  # (length, D/2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def _for_products(x: Tensor) -> Tensor:
+    """x in the type in which matrices are multiplied: converted once here, not anew in each layer that reads it."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def _initialize(module: nn.Module) -> None:

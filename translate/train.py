@@ -24,7 +24,7 @@ from translate.decode import build_model
 from translate.device import autocast, describe, explaining_memory, keep_freed_memory
 from translate.errors import UserError
 from translate.journal import Meter, tell_steps, tell_validation
-from translate.loss import loss_sum
+from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared, prepare
 from translate.run import Run
@@ -90,7 +90,8 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
         )
-        self._forward = torch.compile(self.model, dynamic=True) if config.train.compile == "on" else self.model
+        loss = SummedLoss(self.model, config.train.label_smoothing)
+        self._loss = torch.compile(loss, dynamic=True) if config.train.compile == "on" else loss
 
     def step(self, batches: list[Batch], step: int) -> Tensor:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the batches.
@@ -105,9 +106,9 @@ class Trainer:
             torch.manual_seed(_dropout_seed(self.settings.seed, step, part))
             batch = batch.to(self.device)
             with autocast(self.device, self.settings.precision):
-                logits = self._forward(batch.src, batch.src_mask, batch.tgt_in)
+                loss = self._loss(batch)
             # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
-            loss = loss_sum(logits, batch, self.settings.label_smoothing) / num_tokens
+            loss = loss / num_tokens
             loss.backward()
             total += loss.detach()
         if self.settings.clip_norm:

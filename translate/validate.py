@@ -12,7 +12,7 @@ from translate.config import Config, TrainSettings
 from translate.corpus import EncodedCorpus
 from translate.decode import Translator
 from translate.device import autocast
-from translate.loss import loss_sum
+from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
 
@@ -65,12 +65,12 @@ def _mean_loss(
     model: Transformer, corpus: EncodedCorpus, settings: TrainSettings, bos_id: int, device: torch.device
 ) -> float:
     rows = corpus.tgt.lengths.argsort(kind="stable")
+    loss = SummedLoss(model, label_smoothing=0.0)
     total = torch.zeros((), dtype=torch.float64)
     for part in cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens):
         batch = make_batch(corpus, rows[part], bos_id).to(device)
         with autocast(device, settings.precision):
-            logits = model(batch.src, batch.src_mask, batch.tgt_in)
-        total += loss_sum(logits, batch, label_smoothing=0.0).cpu()
+            total += loss(batch).cpu()
     return float(total) / int(corpus.tgt.lengths.sum())
 
 
