@@ -33,7 +33,6 @@ class SummedLoss(nn.Module):
         return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
 
 
-@torch.compiler.disable
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """The cross-entropy of softmax(features weightᵀ) against the targets, summed; a scalar in nats.
 
