@@ -1,0 +1,148 @@
+"""The matrix products of a training step: how many operations they are, and how fast this machine does them alone.
+
+    peak_share = (operations of the non-padding work in the timed updates / their seconds)
+                 / (operations a second of the products alone)
+
+An operation is a multiplication or an addition: an (n, k) by (k, m) product has 2·n·k·m. A step has each product of the
+forward pass, and for each of them two in the backward pass: three times the forward operations. Non-padding work: only
+real pieces count, whatever a system computes for padding. Attention's Q Kᵀ and weights · V count with every pair of
+pieces of a sentence, the causal half that is masked included. Everything else, such as softmax, norms, dropout, the
+loss and the optimizer, counts as no operation but takes time; so 100 % cannot be reached.
+
+The products alone are those with a weight matrix, forward and backward, with plain `torch.mm` on two-dimensional
+operands of the system's own mean batch shape (padding included), in its precision, right after its timed updates in the
+same process. Attention's own small products are left out of this loop, which makes the rate higher and the share lower.
+
+Shapes: a product (n, k, m) is (n, k) activations times the transpose of an (m, k) weight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from translate.config import ModelSettings
+
+LOOP_SECONDS = 0.6
+NUM_LOOPS = 5
+
+
+@dataclass(frozen=True)
+class PieceCounts:
+    """How much work some batches are. Sums over sentences; pieces with their `</s>`."""
+
+    src: int = 0  # pieces
+    tgt: int = 0
+    src_slots: int = 0  # pieces and padding
+    tgt_slots: int = 0
+    src_src: int = 0  # pairs of pieces that attention compares, of the encoder
+    tgt_tgt: int = 0  # of the decoder's self-attention
+    tgt_src: int = 0  # of cross-attention
+
+    @classmethod
+    def of_batch(cls, src_lengths: Sequence[int], tgt_lengths: Sequence[int]) -> PieceCounts:
+        """A batch that is padded to its longest row on each side."""
+        num_rows = len(src_lengths)
+        return cls(
+            src=sum(src_lengths),
+            tgt=sum(tgt_lengths),
+            src_slots=num_rows * max(src_lengths),
+            tgt_slots=num_rows * max(tgt_lengths),
+            src_src=sum(length**2 for length in src_lengths),
+            tgt_tgt=sum(length**2 for length in tgt_lengths),
+            tgt_src=sum(src * tgt for src, tgt in zip(src_lengths, tgt_lengths, strict=True)),
+        )
+
+    def __add__(self, other: PieceCounts) -> PieceCounts:
+        return PieceCounts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def padding(self) -> float:
+        """The share of slots, source and target together, that hold no piece."""
+        return 1 - (self.src + self.tgt) / (self.src_slots + self.tgt_slots)
+
+
+class Product(NamedTuple):
+    """(n, k) times (k, m), so many times in a forward pass."""
+
+    n: int
+    k: int
+    m: int
+    times: int
+
+
+def weight_products(model: ModelSettings, num_pieces: int, num_src: int, num_tgt: int) -> list[Product]:
+    """The forward products with a weight matrix, for so many source and target positions.
+
+    num_pieces: the vocabulary's size.
+    """
+    width, inner = model.d_model, model.d_ff
+    encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
+    return [
+        Product(num_src, width, width, 4 * encoder),  # queries, keys, values, output
+        Product(num_src, width, inner, encoder),
+        Product(num_src, inner, width, encoder),
+        Product(num_tgt, width, width, 4 * decoder),  # self-attention
+        Product(num_tgt, width, width, 2 * decoder),  # cross-attention: queries and output
+        Product(num_src, width, width, 2 * decoder),  # cross-attention: keys and values
+        Product(num_tgt, width, inner, decoder),
+        Product(num_tgt, inner, width, decoder),
+        Product(num_tgt, width, num_pieces, 1),  # logits
+    ]
+
+
+def training_operations(model: ModelSettings, num_pieces: int, pieces: PieceCounts) -> int:
+    """Of all matrix products, forward and backward, of the non-padding work."""
+    weights = _operations(weight_products(model, num_pieces, pieces.src, pieces.tgt))
+    encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
+    # Two products for each pair of pieces, over all heads together as wide as the model.
+    num_pairs = encoder * pieces.src_src + decoder * (pieces.tgt_tgt + pieces.tgt_src)
+    return 3 * (weights + 2 * 2 * num_pairs * model.d_model)
+
+
+def products_alone(products: Sequence[Product], device: str, precision: str) -> float:
+    """Operations a second of these products and their backward products, and nothing else, in a loop."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    operands = [_Operands(product, torch.device(device), dtype) for product in products]
+    repeats = max(1, round(LOOP_SECONDS / _seconds(operands, 1, device)))
+    repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(operands, repeats, device)))  # now warm
+    seconds = sorted(_seconds(operands, repeats, device) for _ in range(NUM_LOOPS))[NUM_LOOPS // 2]
+    return 3 * _operations(products) * repeats / seconds
+
+
+class _Operands:
+    """Matrices of one product and room for its results, so that nothing is allocated while it is timed."""
+
+    def __init__(self, product: Product, device: torch.device, dtype: torch.dtype) -> None:
+        def matrix(rows: int, columns: int) -> Tensor:
+            return torch.randn(rows, columns, device=device).to(dtype)
+
+        self.times = product.times
+        self.x, self.x_gradient = matrix(product.n, product.k), matrix(product.n, product.k)
+        self.weight, self.weight_gradient = matrix(product.m, product.k), matrix(product.m, product.k)
+        self.y, self.y_gradient = matrix(product.n, product.m), matrix(product.n, product.m)
+
+    def multiply(self) -> None:
+        for _ in range(self.times):
+            torch.mm(self.x, self.weight.t(), out=self.y)
+            torch.mm(self.y_gradient, self.weight, out=self.x_gradient)
+            torch.mm(self.y_gradient.t(), self.x, out=self.weight_gradient)
+
+
+def _seconds(operands: Sequence[_Operands], repeats: int, device: str) -> float:
+    started = time.perf_counter()
+    for _ in range(repeats):
+        for product in operands:
+            product.multiply()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _operations(products: Sequence[Product]) -> int:
+    return sum(2 * n * k * m * times for n, k, m, times in products)
