@@ -1,0 +1,104 @@
+"""One clock for all systems: it counts the updates of whatever optimizer PyTorch runs, and ends the training itself."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from benchmarks.products import PieceCounts, products_alone, training_operations, weight_products
+from benchmarks.training import Measured
+from benchmarks.work import Work
+
+
+class Stopwatch:
+    """Times a training from the end of update `warm_up` to the end of update `warm_up + steps`, then stops it.
+
+    `with Stopwatch(...) as watch:` around any training: the block is left after the last update, so that neither a
+    validation nor a checkpoint of that system is in the time or in the memory.
+    """
+
+    def __init__(self, warm_up: int, steps: int, device: str) -> None:
+        self.pieces = PieceCounts()  # of the timed updates, as far as `add` was told
+        self._warm_up = warm_up
+        self._steps = steps
+        self._device = device
+        self._updates = 0
+
+    def add(self, pieces: PieceCounts) -> None:
+        """Count the batch of the update that comes next, if that is one of those that are timed."""
+        if self._warm_up <= self._updates < self._warm_up + self._steps:
+            self.pieces += pieces
+
+    def measured(self, work: Work, pieces: PieceCounts, package: str) -> Measured:
+        """The figures, once the training has ended. Times the products alone.
+
+        pieces: of the timed updates. package: the distribution whose version is told beside PyTorch's.
+        """
+        config = work.config
+        shape = (pieces.src_slots // work.steps, pieces.tgt_slots // work.steps)
+        products = weight_products(config.model, config.vocab.size, *shape)
+        rate = products_alone(products, work.device, config.train.precision)
+        operations = training_operations(config.model, config.vocab.size, pieces)
+        return Measured(
+            tokens_per_second=pieces.tgt / self._seconds,
+            padding=pieces.padding,
+            updates_per_second=work.steps / self._seconds,
+            peak_share=operations / self._seconds / rate,
+            products_gflops=rate / 1e9,
+            peak_memory_bytes=self._peak_memory_bytes,
+            parameters=self._num_parameters,
+            device_name=torch.cuda.get_device_name() if work.device == "cuda" else "",
+            versions={"python": platform.python_version(), "torch": torch.__version__, package: version(package)},
+        )
+
+    def __enter__(self) -> Stopwatch:
+        self._hook = register_optimizer_step_post_hook(self._after_update)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> bool:
+        self._hook.remove()
+        assert kind is not None, "the training ended before the last update that was to be timed"
+        return kind is _EndOfTraining
+
+    def _after_update(self, optimizer: Optimizer, *_: Any) -> None:
+        self._updates += 1
+        if self._updates == self._warm_up:
+            self._started = self._now()
+        elif self._updates == self._warm_up + self._steps:
+            self._seconds = self._now() - self._started
+            self._peak_memory_bytes = peak_memory(self._device)
+            groups = optimizer.param_groups
+            weights = (weight for group in groups for weight in group["params"])
+            self._num_parameters = sum(weight.numel() for weight in weights if weight.requires_grad)
+            raise _EndOfTraining
+
+    def _now(self) -> float:
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+class _EndOfTraining(Exception):  # noqa: N818, it is no error
+    """Leaves the training when there is nothing more to time."""
+
+
+def peak_memory(device: str) -> int:
+    """Bytes: the most that this process held in the device's memory, on the CPU in main memory."""
+    if device == "cuda":
+        return torch.cuda.max_memory_reserved()
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would also count what the parent held when it started this process
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

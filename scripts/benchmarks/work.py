@@ -1,0 +1,111 @@
+"""What every system is given to do: the same text, the same pieces, the same sizes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from translate.config import Config
+from translate.corpus import ParallelText, Side, read_lines
+from translate.errors import UserError
+from translate.vocab import Vocab, train_vocab
+
+ROOT = Path(__file__).resolve().parents[2]
+SRC, TGT = "en", "de"
+NUM_VALID_LINES = 100  # systems ask for validation text; none is validated while it is measured
+MAX_PIECES = 100  # of a side, without its end; JoeyNMT needs the limit, so all have it
+NUM_LOG_LINES = 15
+
+
+class Work(BaseModel):
+    """One measurement. Its text and vocabulary lie in `folder`; sizes, budget and precision are those of `config`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    config: Config
+    device: str
+    threads: int
+    warm_up: int = 0  # updates before the clock starts
+    steps: int = 0  # updates that are timed
+
+    def text(self, part: str) -> ParallelText:
+        """The `train` or the `valid` text."""
+        return ParallelText(Side(self.folder / f"{part}.{SRC}", 1), Side(self.folder / f"{part}.{TGT}", 1))
+
+    def vocab(self) -> Vocab:
+        """The joint vocabulary, as our training made it: unknown 0, start 1, end 2, no padding."""
+        return Vocab.load(Path(self.config.vocab.model))
+
+
+def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
+    """Lay out text and vocabulary for all systems. Returns the settings with the paths to them.
+
+    data: a folder with train.en and train.de, or train.en.gz and train.de.gz.
+    """
+    for language in SRC, TGT:
+        lines = [line + "\n" for line in read_lines(_text_path(data, f"train.{language}"))]
+        (folder / f"train.{language}").write_text("".join(lines), encoding="utf-8", newline="\n")
+        (folder / f"valid.{language}").write_text("".join(lines[:NUM_VALID_LINES]), encoding="utf-8", newline="\n")
+    vocab_path = folder / "vocab.model"
+    if config.vocab.model:
+        vocab = Vocab.load(Path(config.vocab.model))
+    else:
+        say("training the vocabulary")
+        vocab = train_vocab(lambda: _both_sides(folder), config.vocab, config.train.seed, say)
+    vocab_path.write_bytes(vocab.proto)
+    paths = {
+        f"{part}_{side}": str(folder / f"{part}.{language}")
+        for part in ("train", "valid")
+        for side, language in (("src", SRC), ("tgt", TGT))
+    }
+    tables = config.model_dump()
+    tables["data"] |= {**paths, "max_pieces": MAX_PIECES}
+    tables["vocab"] |= {"model": str(vocab_path), "size": vocab.size, "joint": True}
+    return Config.model_validate(tables)
+
+
+def measure_in_child(module: str, work: Work) -> dict[str, Any]:
+    """What `benchmarks.MODULE.measure(work)` returns in a process of its own, as a dictionary."""
+    work_path, result_path, log_path = (work.folder / name for name in ("work.json", "result.json", "child.log"))
+    work_path.write_text(work.model_dump_json(), encoding="utf-8")
+    result_path.unlink(missing_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": str(work.threads),
+        "MKL_NUM_THREADS": str(work.threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+    command = [sys.executable, "-m", "benchmarks.child", module, str(work_path), str(result_path)]
+    with log_path.open("wb") as log:
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    if not result_path.exists():
+        last = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-NUM_LOG_LINES:]
+        raise UserError("\n".join([f"{module} failed (exit status {ended.returncode}); its last lines:", *last]))
+    result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+    return result
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def _text_path(data: Path, name: str) -> Path:
+    for path in data / name, data / f"{name}.gz":
+        if path.is_file():
+            return path
+    raise UserError(f"{data}: no {name} or {name}.gz there; run scripts/get_multi30k, or give --data FOLDER")
+
+
+def _both_sides(folder: Path) -> Iterator[str]:
+    return itertools.chain(read_lines(folder / f"train.{SRC}"), read_lines(folder / f"train.{TGT}"))
