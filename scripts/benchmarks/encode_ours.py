@@ -1,0 +1,39 @@
+"""Our encoding of a parallel text into pieces on the disk, as `translate train` does it before the first step."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import version
+
+from benchmarks.encoding import Encoded
+from benchmarks.stopwatch import peak_memory
+from benchmarks.work import Work
+from translate.corpus import encode, open_corpus
+from translate.vocab import VocabPair
+
+
+def measure(work: Work) -> Encoded:
+    """Encode the training text. Starting Python and loading the vocabulary are not timed."""
+    vocab = work.vocab()
+    vocabs, base = VocabPair(vocab, vocab), work.folder / "encoded" / "train"
+    started = time.perf_counter()
+    report = encode(work.text("train"), vocabs, work.config.data.max_pieces, base)
+    seconds = time.perf_counter() - started
+    peak = peak_memory("cpu")
+    corpus = open_corpus(base, vocabs)
+    assert corpus is not None
+    pieces = int(corpus.src.lengths.sum() + corpus.tgt.lengths.sum())
+    return Encoded(
+        pairs=report.pairs,
+        pieces=pieces,
+        pairs_per_second=report.pairs / seconds,
+        lines_per_second=2 * report.pairs / seconds,
+        pieces_per_second=pieces / seconds,
+        peak_memory_bytes=peak,
+        versions={
+            "python": platform.python_version(),
+            "sentencepiece": version("sentencepiece"),
+            "translate": version("translate"),
+        },
+    )
