@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,8 @@ def measure(work: Work) -> Measured:
     if not hasattr(sentencepiece.SentencePieceProcessor, "SetVocabulary"):
         # Gone from newer sentencepiece; it would only forbid pieces that the vocabulary lacks, and it lacks none.
         sentencepiece.SentencePieceProcessor.SetVocabulary = lambda *_: None  # type: ignore[attr-defined]
-    vocab_path, model_dir = work.folder / "joeynmt.vocab", work.folder / "joeynmt"
+    vocab_path, model_dir = work.folder / "joeynmt.vocab", Path(tempfile.mkdtemp(prefix="joeynmt-", dir=work.folder))
     _write_vocab(vocab_path, work.vocab())
-    model_dir.mkdir(exist_ok=True)
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
         _tell_batches_to(watch)
         train(rank=0, world_size=None, cfg=_settings(work, vocab_path, model_dir), skip_test=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import torch
 
@@ -23,7 +25,7 @@ from translate.train import train
 def measure(work: Work) -> Measured:
     """Train for `warm_up + steps` updates. What a user gets is timed: batches, logs and all, but no validation."""
     config = _without_interruptions(work.config)
-    run = Run.create(work.folder / "ours" / config.train.precision, config)
+    run = Run.create(Path(tempfile.mkdtemp(prefix="ours-", dir=work.folder)), config)
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
         train(run, config, torch.device(work.device))
     batches = itertools.islice(_batches(run, config), work.warm_up, work.warm_up + work.steps)
