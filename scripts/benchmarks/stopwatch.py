@@ -53,6 +53,7 @@ class Stopwatch:
             tokens_per_second=pieces.tgt / self._seconds,
             padding=pieces.padding,
             updates_per_second=work.steps / self._seconds,
+            cores_used=self._processor_seconds / self._seconds,
             peak_share=operations / self._seconds / rate,
             products_gflops=rate / 1e9,
             peak_memory_bytes=self._peak_memory_bytes,
@@ -73,9 +74,10 @@ class Stopwatch:
     def _after_update(self, optimizer: Optimizer, *_: Any) -> None:
         self._updates += 1
         if self._updates == self._warm_up:
-            self._started = self._now()
+            self._started, self._processor_started = self._now(), time.process_time()
         elif self._updates == self._warm_up + self._steps:
             self._seconds = self._now() - self._started
+            self._processor_seconds = time.process_time() - self._processor_started
             self._peak_memory_bytes = peak_memory(self._device)
             groups = optimizer.param_groups
             weights = (weight for group in groups for weight in group["params"])

@@ -28,6 +28,7 @@ HEADINGS = (
     "target tokens/s",
     "padding",
     "updates/s",
+    "cores used",
     "share of peak",
     "peak, GFLOP/s",
     "peak memory",
@@ -55,6 +56,7 @@ class Measured:
     tokens_per_second: float  # target pieces without padding
     padding: float  # share of source and target slots together
     updates_per_second: float
+    cores_used: float  # processor time a second; far below the threads, the machine was busy with something else
     peak_share: float  # see `products`
     products_gflops: float  # of the products alone, 10⁹ operations a second
     peak_memory_bytes: int
@@ -107,7 +109,8 @@ def measure(plan: Plan, folder: Path, config: Config) -> list[Row]:
         found[cell].append(measured)
         say(
             f"round {number} of {plan.rounds}: {system}, {precision}, {tokens:,} tokens: "
-            f"{measured.tokens_per_second:,.0f} target tokens/s, {measured.peak_share:.0%} of peak"
+            f"{measured.tokens_per_second:,.0f} target tokens/s, {measured.peak_share:.0%} of peak, "
+            f"{measured.cores_used:.2f} cores used"
         )
     return [Row(*cell, _median(rounds), [each.tokens_per_second for each in rounds]) for cell, rounds in found.items()]
 
@@ -122,6 +125,7 @@ def table(rows: Sequence[Row]) -> str:
             f"{row.measured.tokens_per_second:,.0f}",
             f"{row.measured.padding:.1%}",
             f"{row.measured.updates_per_second:.2f}",
+            f"{row.measured.cores_used:.2f}",
             f"{row.measured.peak_share:.1%}",
             f"{row.measured.products_gflops:,.0f}",
             f"{row.measured.peak_memory_bytes / 1e9:.2f} GB",
@@ -161,5 +165,12 @@ def _with_budget(config: Config, precision: str, tokens: int) -> Config:
 
 
 def _median(rounds: Sequence[Measured]) -> Measured:
-    names = ("tokens_per_second", "updates_per_second", "peak_share", "products_gflops", "peak_memory_bytes")
+    names = (
+        "tokens_per_second",
+        "updates_per_second",
+        "cores_used",
+        "peak_share",
+        "products_gflops",
+        "peak_memory_bytes",
+    )
     return replace(rounds[0], **{name: statistics.median(getattr(each, name) for each in rounds) for name in names})
