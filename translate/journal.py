@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from translate.batches import Batch
 from translate.checkpoint import Progress
 from translate.config import TrainSettings
 from translate.report.curves import save_curves
@@ -20,10 +19,10 @@ class Meter:
         self._num_tokens = 0
         self._loss: Tensor | float = 0.0
 
-    def add(self, loss: Tensor, batches: list[Batch]) -> None:
+    def add(self, loss: Tensor, num_tokens: int) -> None:
         """Count a step. The loss stays on its device: reading it here would wait for the step to end."""
         self._loss = self._loss + loss
-        self._num_tokens += sum(batch.num_tokens for batch in batches)
+        self._num_tokens += num_tokens
 
     def loss(self, now: Progress) -> float:
         """The mean of the steps' losses."""

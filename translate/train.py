@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from translate.config import Config, TrainSettings
 from translate.decode import build_model
 from translate.device import autocast, describe, explaining_memory, keep_freed_memory
 from translate.errors import UserError
+from translate.feed import StepData, feed
 from translate.journal import Meter, tell_steps, tell_validation
 from translate.loss import loss_sum
 from translate.model import Transformer
@@ -92,22 +91,20 @@ class Trainer:
         )
         self._forward = torch.compile(self.model, dynamic=True) if config.train.compile == "on" else self.model
 
-    def step(self, batches: list[Batch], step: int) -> Tensor:
+    def step(self, data: StepData, step: int) -> Tensor:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the batches.
 
         Returns that mean loss, a scalar on the device.
         """
-        num_tokens = sum(batch.num_tokens for batch in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
         total = torch.zeros((), device=self.device)
-        for part, batch in enumerate(batches):
+        for part, batch in enumerate(data.batches):
             torch.manual_seed(_dropout_seed(self.settings.seed, step, part))
-            batch = batch.to(self.device)
             with autocast(self.device, self.settings.precision):
                 logits = self._forward(batch.src, batch.src_mask, batch.tgt_in)
             # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
-            loss = loss_sum(logits, batch, self.settings.label_smoothing) / num_tokens
+            loss = loss_sum(logits, batch, self.settings.label_smoothing) / data.num_tokens
             loss.backward()
             total += loss.detach()
         if self.settings.clip_norm:
@@ -117,35 +114,27 @@ class Trainer:
         return total
 
 
-class _Group(NamedTuple):
-    """The batches of one step, and where in the data the next step starts."""
-
-    batches: list[Batch]
-    next_epoch: int
-    next_batch: int
-
-
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> str | None:
     """Steps until there is a reason to end, which is returned, or a signal to stop."""
     settings = config.train
     meter = Meter(progress)
-    groups = _groups(prepared, settings, progress)
     reason = _reason_to_end(progress, settings)
+    steps = feed(prepared, settings, progress, trainer.device)
     with tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar:
         while not reason and not stop.signal:
             started = time.monotonic()
-            group = next(groups)
-            loss = trainer.step(group.batches, progress.step + 1)
+            data = next(steps)
+            loss = trainer.step(data, progress.step + 1)
             if _is_due(progress.step + 1, settings):
                 loss.item()  # waits for the device, so that the clock shows what the steps took
             progress = replace(
                 progress,
                 step=progress.step + 1,
-                epoch=group.next_epoch,
-                batches=group.next_batch,
+                epoch=data.next_epoch,
+                batches=data.next_batch,
                 seconds=progress.seconds + time.monotonic() - started,
             )
-            meter.add(loss, group.batches)
+            meter.add(loss, data.num_tokens)
             bar.update()
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
@@ -163,21 +152,6 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
 
 def _is_due(step: int, settings: TrainSettings) -> bool:
     return any(step % every == 0 for every in (settings.log_every, settings.validate_every, settings.save_every))
-
-
-def _groups(prepared: Prepared, settings: TrainSettings, progress: Progress) -> Iterator[_Group]:
-    """The steps' data from where training stands, epoch after epoch, without end."""
-    corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
-    budget = settings.part_tokens
-    epoch, start = progress.epoch, progress.batches
-    while True:
-        order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, budget, settings.seed, epoch)
-        for first in range(start, len(order), settings.accumulate):
-            chosen = order[first : first + settings.accumulate]
-            after = first + len(chosen)
-            cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
-            yield _Group([make_batch(corpus, rows, bos_id) for rows in chosen], *cursor)
-        epoch, start = epoch + 1, 0
 
 
 def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
