@@ -1,9 +1,11 @@
-"""What each training step reads: parts of the epoch's order, made into tensors."""
+"""What each training step reads: parts of the epoch's order, made into tensors ahead of the step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -11,6 +13,10 @@ from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress
 from translate.config import TrainSettings
 from translate.prepare import Prepared
+
+AHEAD = 2  # steps made ready while one is computed
+
+T = TypeVar("T")
 
 
 class StepData(NamedTuple):
@@ -22,8 +28,27 @@ class StepData(NamedTuple):
     next_batch: int
 
 
-def feed(prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device) -> Iterator[StepData]:
+def feed(prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device) -> Generator[StepData]:
     """The steps' data on the device, from where training stands, epoch after epoch, without end."""
+    return prefetched(_steps(prepared, settings, progress, device))
+
+
+def prefetched(items: Iterator[T]) -> Generator[T]:
+    """The items, none of them None, made ahead in a thread, which ends with the iteration.
+
+    What making an item raises is raised here, in its place.
+    """
+    worker = ThreadPoolExecutor(max_workers=1)
+    try:
+        coming = deque(worker.submit(next, items, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(worker.submit(next, items, None))
+            yield item
+    finally:
+        worker.shutdown(cancel_futures=True)
+
+
+def _steps(prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device) -> Iterator[StepData]:
     corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
     epoch, start = progress.epoch, progress.batches
     while True:

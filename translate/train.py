@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -119,8 +120,10 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     settings = config.train
     meter = Meter(progress)
     reason = _reason_to_end(progress, settings)
-    steps = feed(prepared, settings, progress, trainer.device)
-    with tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar:
+    with (
+        closing(feed(prepared, settings, progress, trainer.device)) as steps,
+        tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar,
+    ):
         while not reason and not stop.signal:
             started = time.monotonic()
             data = next(steps)
