@@ -72,29 +72,36 @@ def train(
     translate train --resume --out runs/toy --set train.max_steps=4000
     """
     from translate.config import load_config, parse_override
+    from translate.distributed import joined
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     folder = out or _default_folder(config, src)
-    settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
-    if not settings.data.train_src:
-        raise UserError("data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt")
+    with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
+        settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
+        if not settings.data.train_src:
+            raise UserError(
+                "data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
+            )
 
-    from translate.device import pick_device
-    from translate.train import train
+        from translate.device import pick_device
+        from translate.train import train
 
-    place = pick_device(device)
-    if resume:
-        train(Run.resume(folder, settings), settings, place)
-        return
-    run = Run.create(folder, settings)
-    try:
-        train(run, settings, place)
-    except UserError:
-        run.discard_if_unused()
-        raise
+        place = pick_device(device)
+        if not world.is_first:
+            train(Run(folder), settings, place, world)
+            return
+        if resume:
+            train(Run.resume(folder, settings), settings, place, world)
+            return
+        run = Run.create(folder, settings)
+        try:
+            train(run, settings, place, world)
+        except UserError:
+            run.discard_if_unused()
+            raise
 
 
 @app.command()
@@ -218,6 +225,8 @@ def _run(arguments: list[str]) -> int:
     except UserError as error:
         return _complain(str(error))
     except USAGE_ERROR as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return 2  # the first of torchrun's processes says it
         return _complain(f"{error.format_message()} (translate --help)")
     except BrokenPipeError:  # `translate decode … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end

@@ -7,58 +7,59 @@ training that was stopped and resumed ends with the very weights of one that was
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from translate.config import Config, TrainSettings
 from translate.decode import build_model
 from translate.device import autocast, describe, explaining_memory, keep_freed_memory
+from translate.distributed import ALONE, World
 from translate.errors import UserError
-from translate.feed import StepData, feed
-from translate.journal import Meter, tell_steps, tell_validation
+from translate.feed import Part, StepData, feed
+from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
 from translate.loss import loss_sum
 from translate.model import Transformer
-from translate.prepare import Prepared, prepare
+from translate.prepare import Prepared, prepare_together
 from translate.run import Run
 from translate.signals import Stop, stopping_at_signals
 from translate.validate import validate
 
 
-def train(run: Run, config: Config, device: torch.device) -> None:
+def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
     """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
 
     The weights that were best on the validation text are left in the run folder. A signal ends training after the
-    step that is going on, once the state is saved, with SystemExit(128 + signal).
+    step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
+    model, each on its share of every step; the first of them writes.
     """
-    prepared = prepare(run, config)
-    run.write_config(config)
+    prepared = prepare_together(run, config, world)
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
-        trainer = Trainer(config, prepared, device)
-    run.log(f"training on {describe(device)}")
-    run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
+        trainer = Trainer(config, prepared, device, world)
     progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
-    if progress.step:
-        run.log(f"resumed after step {progress.step}")
-    else:
-        run.log("starting from step 0")
-    run.forget_metrics_after(progress.step)
+    if world.is_first:
+        run.write_config(config)
+        run.forget_metrics_after(progress.step)
+        place = world.describe(describe(device))
+        tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with stopping_at_signals() as stop, explaining_memory(advice):
-        reason = _loop(run, config, prepared, trainer, progress, stop)
-    if reason:
-        run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
-    if stop.signal:
-        run.log(f"stopped by {stop.name} with everything saved; to go on: translate train --resume --out {run.path}")
-        raise SystemExit(128 + stop.signal)
+        end = _loop(run, config, prepared, trainer, progress, stop)
+    if world.is_first:
+        tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
+    if end.signal:
+        raise SystemExit(128 + end.signal)
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -81,76 +82,103 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 class Trainer:
     """A model and its optimizer, with one thing to do: a step."""
 
-    def __init__(self, config: Config, prepared: Prepared, device: torch.device) -> None:
+    def __init__(self, config: Config, prepared: Prepared, device: torch.device, world: World = ALONE) -> None:
         self.settings = config.train
         self.device = device
+        self.world = world
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
         )
-        self._forward = torch.compile(self.model, dynamic=True) if config.train.compile == "on" else self.model
+        self._forward: Callable[..., Tensor] = self.model
+        self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
+        if world.size > 1:
+            device_ids = None if device.index is None else [device.index]
+            parallel = DistributedDataParallel(self.model, device_ids, gradient_as_bucket_view=True)
+            self._forward, self._without_exchange = parallel, parallel.no_sync
+        if config.train.compile == "on":
+            self._forward = torch.compile(self._forward, dynamic=True)
 
     def step(self, data: StepData, step: int) -> Tensor:
-        """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the batches.
+        """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
 
-        Returns that mean loss, a scalar on the device.
+        Returns that mean loss, a scalar on the device, or this process's share of it; the shares add up.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
         total = torch.zeros((), device=self.device)
-        for part, batch in enumerate(data.batches):
-            torch.manual_seed(_dropout_seed(self.settings.seed, step, part))
-            with autocast(self.device, self.settings.precision):
-                logits = self._forward(batch.src, batch.src_mask, batch.tgt_in)
-            # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
-            loss = loss_sum(logits, batch, self.settings.label_smoothing) / data.num_tokens
-            loss.backward()
-            total += loss.detach()
+        with self._without_exchange():
+            for part in data.parts[:-1]:
+                total += self._backward(part, data.num_tokens, step)
+        # In this pass the processes exchange all gradients that have come together.
+        total += self._backward(data.parts[-1], data.num_tokens, step)
         if self.settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return total
 
+    def _backward(self, part: Part, num_tokens: int, step: int) -> Tensor:
+        """Add a part's gradients to those of the step. Returns its share of the step's loss."""
+        batch = part.batch
+        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
+        with autocast(self.device, self.settings.precision):
+            logits = self._forward(batch.src, batch.src_mask, batch.tgt_in)
+        # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
+        loss = loss_sum(logits, batch, self.settings.label_smoothing) * part.weight / num_tokens
+        (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
+        return loss.detach()
 
-def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> str | None:
-    """Steps until there is a reason to end, which is returned, or a signal to stop."""
-    settings = config.train
+
+class _End(NamedTuple):
+    """Why training ended: a reason, or the number of a signal."""
+
+    reason: str | None
+    signal: int
+
+
+def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
+    """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
+    settings, world = config.train, trainer.world
     meter = Meter(progress)
-    reason = _reason_to_end(progress, settings)
+    reason, signal_seen = _reason_to_end(progress, settings), 0
+    bar_off = None if world.is_first else True
     with (
-        closing(feed(prepared, settings, progress, trainer.device)) as steps,
-        tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=None) as bar,
+        closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
+        tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
     ):
-        while not reason and not stop.signal:
+        while not reason and not signal_seen:
             started = time.monotonic()
             data = next(steps)
             loss = trainer.step(data, progress.step + 1)
             if _is_due(progress.step + 1, settings):
                 loss.item()  # waits for the device, so that the clock shows what the steps took
+            seconds = time.monotonic() - started
+            # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those
+            # of the others also ran while it saved.
+            seconds, asked = world.largest(seconds if world.is_first else 0.0, stop.signal)
+            signal_seen = int(asked)
             progress = replace(
                 progress,
                 step=progress.step + 1,
                 epoch=data.next_epoch,
                 batches=data.next_batch,
-                seconds=progress.seconds + time.monotonic() - started,
+                seconds=progress.seconds + seconds,
             )
             meter.add(loss, data.num_tokens)
             bar.update()
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
-                _check_finite([loss], progress.step)
-                rate = learning_rate(progress.step, settings)
-                bar.set_postfix_str(tell_steps(run, settings, progress, meter, rate))
+                bar.set_postfix_str(_log(run, trainer, progress, meter))
                 meter = Meter(progress)
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or _reason_to_end(progress, settings)
-            if reason or stop.signal or progress.step % settings.save_every == 0:
+            if reason or signal_seen or progress.step % settings.save_every == 0:
                 _save(run, trainer, progress)
-    return reason
+    return _End(reason, signal_seen)
 
 
 def _is_due(step: int, settings: TrainSettings) -> bool:
@@ -169,24 +197,38 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
     return None
 
 
+def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
+    """Say how the last steps went. Returns what the progress bar shows of it."""
+    loss = sum(trainer.world.gather(meter.loss(progress)))
+    _check_finite([torch.tensor(loss)], progress.step)
+    if not trainer.world.is_first:
+        return ""
+    rate = learning_rate(progress.step, trainer.settings)
+    return tell_steps(run, trainer.settings, progress, loss, meter.tokens_per_second(progress), rate)
+
+
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Score the model, keep its weights if they are the best so far, and say so."""
     _check_finite(trainer.model.parameters(), progress.step)
-    result = validate(trainer.model, prepared, config, trainer.device)
+    result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
     score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
     now = score[config.train.best_by]
     is_best = progress.best is None or now < progress.best
     if is_best:
-        save_weights(run.weights_path, trainer.model)
         progress = replace(progress, best=now, stale_validations=0)
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
-    tell_validation(run, progress, result, is_best)
+    if trainer.world.is_first:
+        if is_best:
+            save_weights(run.weights_path, trainer.model)
+        tell_validation(run, progress, result, is_best)
     return progress
 
 
 def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     _check_finite(trainer.model.parameters(), progress.step)
+    if not trainer.world.is_first:
+        return
     save_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
         save_weights(run.weights_path, trainer.model)
