@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, changed, train_into
+from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
 from translate.checkpoint import load_checkpoint
+from translate.cli import _check_places
 from translate.config import Config, to_toml
+from translate.decode import Translator
 from translate.distributed import World
+from translate.errors import UserError
 from translate.prepare import prepare
 from translate.run import Run
 from translate.train import Trainer, train
@@ -170,6 +174,28 @@ def test_a_mistake_is_told_once(tmp_path: Path) -> None:
     assert "traceback : error: /no/such: no such file" in done.stderr
     assert "exitcode  : 2" in done.stderr
     assert not out.exists()
+
+
+def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Path) -> None:
+    """In more than one round; with empty lines, and a number of lines that does not divide."""
+    lines = head(TOY / "train.en", 2101).splitlines()
+    lines[3] = lines[2100] = ""
+    (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    output = tmp_path / "out.txt"
+    done = two_processes("decode", tiny_run, "--input", tmp_path / "in.txt", "--output", output, "--beam-size", 1)
+    assert done.returncode == 0, done.stderr
+    translator = Translator.load(tiny_run, "cpu")
+    greedy = translator.settings.with_changes(beam_size=1)
+    alone = [translation.text for translation in translator.translations(lines, greedy)]
+    assert output.read_text(encoding="utf-8").splitlines() == alone
+    assert "2,101 lines" in done.stderr
+    assert "2 processes" in done.stderr
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
+def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
+    with pytest.raises(UserError, match="give --input with a file"):
+        _check_places(None, make(tmp_path / "pipe"), None, None, World(0, 2))
 
 
 def test_sharing_and_collecting_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
