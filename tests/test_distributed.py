@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,17 +103,22 @@ def test_training_goes_on_with_another_number_of_processes(one: Run, two: Run, c
     assert_close_weights(one, two)
 
 
-def start_endless(folder: Path, config: Config) -> tuple[subprocess.Popen[str], Run]:
-    """Two processes at a training without end that has begun and saved a checkpoint."""
-    endless = changed(config, "train", max_steps=0, patience=0, validate_every=10**6, save_every=5, keep_checkpoints=2)
+@contextmanager
+def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen[str], Run]]:
+    """Two processes at a long training that has begun and saved a checkpoint."""
+    config = changed(config, "train", max_steps=0, max_minutes=3, patience=0, validate_every=10**6, save_every=5)
     run = Run(folder / "run")
-    file = settings_file(folder / "config.toml", endless)
+    file = settings_file(folder / "config.toml", config)
     command = [*TORCHRUN, "-m", "translate", "train", str(file), "--out", str(run.path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    while not list(run.checkpoints_path.glob("step-*")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    return process, run
+    try:
+        while not list(run.checkpoints_path.glob("step-*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        yield process, run
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def load_newest(run: Run, config: Config) -> int:
@@ -124,10 +130,10 @@ def load_newest(run: Run, config: Config) -> int:
 
 
 def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, config: Config) -> None:
-    process, run = start_endless(tmp_path, config)
-    workers = children(process.pid)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    with in_training(tmp_path, config) as (process, run):
+        workers = children(process.pid)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
     assert process.returncode
     assert said.count("stopped by SIGTERM with everything saved") == 1
     assert not any(is_alive(worker) for worker in workers)
@@ -137,10 +143,10 @@ def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, co
 
 def test_a_killed_process_ends_all_with_a_message_and_leaves_a_checkpoint(tmp_path: Path, config: Config) -> None:
     """It is the one that writes and speaks."""
-    process, run = start_endless(tmp_path, config)
-    workers = children(process.pid)
-    os.kill(workers[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    with in_training(tmp_path, config) as (process, run):
+        workers = children(process.pid)
+        os.kill(workers[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
     assert process.returncode
     told = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(told) == 1

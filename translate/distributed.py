@@ -109,9 +109,9 @@ def joined(advice: str) -> Iterator[World]:
         # torchrun ends the others with SIGTERM as soon as one has ended. The line has to be out before, and the quiet
         # ones do not wait for anything.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _tell_torchrun(error)
         if not _is_first_to_tell(store):
             os._exit(2)
-        _tell_torchrun(error)
         raise
     except Exception:
         _is_first_to_tell(store)
