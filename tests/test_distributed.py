@@ -24,6 +24,7 @@ from translate.distributed import World
 from translate.errors import UserError
 from translate.prepare import prepare
 from translate.run import Run
+from translate.signals import stopping_at_signals
 from translate.train import Trainer, train
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -153,6 +154,16 @@ def test_a_killed_process_ends_all_with_a_message_and_leaves_a_checkpoint(tmp_pa
     assert f"{run.path}/checkpoints; to go on, give the same command with --resume" in told[0]
     assert not any(is_alive(worker) for worker in workers)
     assert load_newest(run, config) >= 5
+
+
+def test_under_torchrun_a_signal_may_come_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the terminal, and passed on by torchrun. The first is what counts."""
+    for name in "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT":
+        monkeypatch.setenv(name, "1")
+    with stopping_at_signals() as stop:
+        for number in signal.SIGINT, signal.SIGINT, signal.SIGTERM:
+            os.kill(os.getpid(), number)
+    assert stop.signal == signal.SIGINT
 
 
 def children(pid: int) -> list[int]:
