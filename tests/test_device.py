@@ -37,3 +37,15 @@ def test_out_of_memory_is_told_with_advice(error: RuntimeError) -> None:
         raise error
     with pytest.raises(RuntimeError, match="other"), explaining_memory("lower this"):
         raise RuntimeError("other")
+
+
+def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", lambda number: None)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert pick_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="each process needs a GPU of its own, and this machine has 2; start 2"):
+        pick_device("auto")

@@ -19,9 +19,11 @@ from translate.batches import epoch_order, make_batch
 from translate.config import Config, TrainSettings, load_config, to_toml
 from translate.decode import Translator
 from translate.errors import UserError
+from translate.feed import Part, StepData
 from translate.prepare import prepare
 from translate.run import Run
-from translate.train import Trainer, learning_rate, train
+from translate.train import train
+from translate.trainer import Trainer, learning_rate
 from translate.validate import Validation
 
 
@@ -92,7 +94,10 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
     for batches in parts, [whole]:
         trainer = Trainer(config, prepared, CPU)
         monkeypatch.setattr(trainer.optimizer, "zero_grad", lambda: None)
-        loss = trainer.step(batches, step=1)
+        num_tokens = sum(batch.num_tokens for batch in batches)
+        loss = trainer.step(
+            StepData([Part(batch, 0) for batch in batches], num_tokens, next_epoch=0, next_batch=0), step=1
+        )
         gradients.append((loss, [parameter.grad for parameter in trainer.model.parameters()]))
     (loss_of_parts, of_parts), (loss_of_whole, of_whole) = gradients
     assert loss_of_parts.item() == pytest.approx(loss_of_whole.item(), rel=1e-5)

@@ -24,7 +24,7 @@ class Progress:
 
     step: int = 0  # updates made
     epoch: int = 0  # the pass over the text that is going on, from 0
-    batches: int = 0  # batches of that pass already used
+    batches: int = 0  # batches of that pass already used, by all processes
     seconds: float = 0.0  # of training, validation apart
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since then

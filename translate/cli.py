@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.decode import Translation
+    from translate.distributed import World
 
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
@@ -72,29 +74,36 @@ def train(
     translate train --resume --out runs/toy --set train.max_steps=4000
     """
     from translate.config import load_config, parse_override
+    from translate.distributed import joined
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     folder = out or _default_folder(config, src)
-    settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
-    if not settings.data.train_src:
-        raise UserError("data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt")
+    with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
+        settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
+        if not settings.data.train_src:
+            raise UserError(
+                "data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
+            )
 
-    from translate.device import pick_device
-    from translate.train import train
+        from translate.device import pick_device
+        from translate.train import train
 
-    place = pick_device(device)
-    if resume:
-        train(Run.resume(folder, settings), settings, place)
-        return
-    run = Run.create(folder, settings)
-    try:
-        train(run, settings, place)
-    except UserError:
-        run.discard_if_unused()
-        raise
+        place = pick_device(device)
+        if not world.is_first:
+            train(Run(folder), settings, place, world)
+            return
+        if resume:
+            train(Run.resume(folder, settings), settings, place, world)
+            return
+        run = Run.create(folder, settings)
+        try:
+            train(run, settings, place, world)
+        except UserError:
+            run.discard_if_unused()
+            raise
 
 
 @app.command()
@@ -126,39 +135,38 @@ def decode(
     translate decode runs/toy --input test.en --output test.fr
     translate decode runs/toy "I love apples." --attention maps && translate attention maps
     """
-    if sentences and input:
-        raise UserError("decode: give sentences or --input, not both")
-    if not output and sys.stdout is None:
-        raise UserError("decode: standard output is closed; give --output FILE")
-    if not sentences and not input and sys.stdin is None:
-        raise UserError("decode: standard input is closed; give sentences, or --input FILE")
-    if attention and any(file and file.resolve().parent == attention.resolve() for file in (input, output)):
-        raise UserError(f"decode: {attention} is emptied for the attention files; keep --input and --output elsewhere")
+    from translate.distributed import joined
 
-    from translate.attention import write_attention
-    from translate.decode import Translator
-    from translate.device import describe
+    with joined("nothing was written; start again") as world:
+        _check_places(sentences, input, output, attention, world)
 
-    started = time.monotonic()
-    translator = Translator.load(run, device)
-    settings = translator.settings.with_changes(beam_size=beam_size, length_penalty=length_penalty)
-    num_lines = 0
-    with ExitStack() as stack:
-        stream = stack.enter_context(_writing(output)) if output else sys.stdout
+        from translate.attention import write_attention
+        from translate.decode import Translator
+        from translate.device import describe
+
+        started = time.monotonic()
+        translator = Translator.load(run, device)
+        settings = translator.settings.with_changes(beam_size=beam_size, length_penalty=length_penalty)
         if not sentences and not input and sys.stdin.isatty():
             found = translator.translations(_prompt(), settings, n_best, window_lines=1)
         else:
-            found = translator.translations(_lines(sentences, input), settings, n_best)
-        if attention:
-            found = write_attention(attention, translator, found)
-        for translation in found:
-            num_lines = translation.id
-            for warning in translation.warnings:
-                print(f"warning: line {translation.id}: {warning}", file=sys.stderr)
-            print(_format(translation, as_json, n_best), file=stream, flush=output is None)
+            found = translator.translations(_lines(sentences, input), settings, n_best, world=world)
+        if not world.is_first:
+            deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes
+            return
+        num_lines = 0
+        with ExitStack() as stack:
+            stream = stack.enter_context(_writing(output)) if output else sys.stdout
+            if attention:
+                found = write_attention(attention, translator, found)
+            for translation in found:
+                num_lines = translation.id
+                for warning in translation.warnings:
+                    print(f"warning: line {translation.id}: {warning}", file=sys.stderr)
+                print(_format(translation, as_json, n_best), file=stream, flush=output is None)
     seconds = time.monotonic() - started
     lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
-    print(f"{lines} in {seconds:.1f} s on {describe(translator.device)}", file=sys.stderr)
+    print(f"{lines} in {seconds:.1f} s on {world.describe(describe(translator.device))}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
 
@@ -218,6 +226,8 @@ def _run(arguments: list[str]) -> int:
     except UserError as error:
         return _complain(str(error))
     except USAGE_ERROR as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return 2  # the first of torchrun's processes says it
         return _complain(f"{error.format_message()} (translate --help)")
     except BrokenPipeError:  # `translate decode … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
@@ -238,6 +248,22 @@ def _complain(text: str) -> int:
     for line in text.splitlines():
         print(f"error: {line}", file=sys.stderr)
     return 2
+
+
+def _check_places(
+    sentences: list[str] | None, input: Path | None, output: Path | None, attention: Path | None, world: World
+) -> None:
+    """Raise UserError where `decode` was told to read or write what it cannot."""
+    if sentences and input:
+        raise UserError("decode: give sentences or --input, not both")
+    if not output and sys.stdout is None:
+        raise UserError("decode: standard output is closed; give --output FILE")
+    if world.size > 1 and not sentences and (not input or (input.exists() and not input.is_file())):
+        raise UserError("decode: several processes cannot share standard input or a pipe; give --input with a file")
+    if not sentences and not input and sys.stdin is None:
+        raise UserError("decode: standard input is closed; give sentences, or --input FILE")
+    if attention and any(file and file.resolve().parent == attention.resolve() for file in (input, output)):
+        raise UserError(f"decode: {attention} is emptied for the attention files; keep --input and --output elsewhere")
 
 
 def _default_folder(config: Path | None, src: str | None) -> Path:

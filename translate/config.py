@@ -96,8 +96,8 @@ class TrainSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         1, description="of the initial weights, the order of the pairs and dropout"
     )
-    batch_tokens: Count = Field(4096, description="target pieces a step, padding included")
-    accumulate: Count = Field(1, description="parts in which a step is computed, to save memory")
+    batch_tokens: Count = Field(4096, description="target pieces a step and process, padding included")
+    accumulate: Count = Field(1, description="parts in which a process computes a step, to save memory")
     max_steps: Limit = Field(100_000, description="stop after so many steps")
     max_epochs: Limit = Field(0, description="stop after so many passes over the text")
     max_minutes: Annotated[float, Field(ge=0)] = Field(0.0, description="stop after so much training time")

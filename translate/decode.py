@@ -15,6 +15,7 @@ from translate.batches import cut, pad
 from translate.checkpoint import load_weights
 from translate.config import Config, DecodeSettings
 from translate.device import explaining_memory, pick_device
+from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.model import DecoderState, Transformer
 from translate.run import Run
@@ -85,12 +86,13 @@ class Translator:
         settings: DecodeSettings | None = None,
         num_best: int = 1,
         window_lines: int = WINDOW_LINES,
+        world: World = ALONE,
     ) -> Iterator[Translation]:
         """One Translation a line, in order, with up to `num_best` candidates each.
 
         Lines are read `window_lines` at a time, to be sorted by length and translated together, so the input may be
-        endless; with 1, each line is answered before the next is read. Raises UserError where `num_best` is more than
-        the beam.
+        endless; with 1, each line is answered before the next is read. The processes of a `world` have to be given the
+        same lines, and translate so many each. Raises UserError where `num_best` is more than the beam.
         """
         settings = settings or self.settings
         if num_best > settings.beam_size:
@@ -99,11 +101,11 @@ class Translator:
                 f"raise decode.beam_size (--beam-size {num_best})"
             )
         numbered = enumerate(lines, start=1)
-        while window := list(itertools.islice(numbered, window_lines)):
-            yield from self._translate_window(window, settings, num_best)
+        while window := list(itertools.islice(numbered, window_lines * world.size)):
+            yield from world.collect(list(self._translate_window(world.share(window), settings, num_best)))
 
     def _translate_window(
-        self, window: list[tuple[int, str]], settings: DecodeSettings, num_best: int
+        self, window: Sequence[tuple[int, str]], settings: DecodeSettings, num_best: int
     ) -> Iterator[Translation]:
         rows = self.vocabs.src.encode([line for _, line in window])
         sources = [row[: self.max_pieces] for row in rows]

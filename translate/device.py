@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +17,19 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str) -> torch.device:
-    """auto: CUDA where there is one, else MPS, else the CPU. Raises UserError for a device that is not there."""
+    """auto: CUDA where there is one, else MPS, else the CPU. Raises UserError for a device that is not there.
+
+    Of the processes that torchrun starts on a machine each has a GPU of its own.
+    """
     if name not in DEVICES:
         raise UserError(f"--device {name}: unknown device; choose one of {', '.join(DEVICES)}")
     is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, there in is_there.items() if there))
+        return _own(next(device for device, there in is_there.items() if there))
     if not is_there[name]:
         here = ", ".join(device for device, there in is_there.items() if there)
         raise UserError(f"--device {name}: PyTorch finds no such device here; there is {here}")
-    return torch.device(name)
+    return _own(name)
 
 
 def describe(device: torch.device) -> str:
@@ -63,3 +67,19 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context of a training step: bfloat16 matrix products where `precision` says so, or is auto on CUDA."""
     is_bfloat16 = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
+
+
+def _own(name: str) -> torch.device:
+    """The device of that kind that is this process's."""
+    if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("--device mps: PyTorch has several processes work together only on CPU and CUDA")
+    if name != "cuda" or "LOCAL_RANK" not in os.environ:
+        return torch.device(name)
+    number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= num_gpus:
+        raise UserError(
+            f"--device cuda: each process needs a GPU of its own, and this machine has {num_gpus}; "
+            f"start {num_gpus} processes (--nproc-per-node {num_gpus}), or add --device cpu"
+        )
+    torch.cuda.set_device(number)  # or pinned memory would be the first GPU's
+    return torch.device(name, number)

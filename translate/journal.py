@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from translate.batches import Batch
 from translate.checkpoint import Progress
 from translate.config import TrainSettings
 from translate.report.curves import save_curves
@@ -20,13 +19,13 @@ class Meter:
         self._num_tokens = 0
         self._loss: Tensor | float = 0.0
 
-    def add(self, loss: Tensor, batches: list[Batch]) -> None:
+    def add(self, loss: Tensor, num_tokens: int) -> None:
         """Count a step. The loss stays on its device: reading it here would wait for the step to end."""
         self._loss = self._loss + loss
-        self._num_tokens += sum(batch.num_tokens for batch in batches)
+        self._num_tokens += num_tokens
 
     def loss(self, now: Progress) -> float:
-        """The mean of the steps' losses."""
+        """The mean of the steps' losses, or this process's share of it."""
         return float(self._loss) / (now.step - self._start.step)
 
     def tokens_per_second(self, now: Progress) -> float:
@@ -34,9 +33,17 @@ class Meter:
         return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
 
 
-def tell_steps(run: Run, settings: TrainSettings, progress: Progress, meter: Meter, learning_rate: float) -> str:
+def tell_start(run: Run, num_parameters: int, num_pieces: int, progress: Progress, place: str) -> None:
+    """Write what will be trained, where, and from which step on."""
+    run.log(f"training on {place}")
+    run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
+    run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
+
+
+def tell_steps(
+    run: Run, settings: TrainSettings, progress: Progress, loss: float, speed: float, learning_rate: float
+) -> str:
     """Write how the last steps went. Returns what the progress bar shows of it."""
-    loss, speed = meter.loss(progress), meter.tokens_per_second(progress)
     run.append_metrics(
         step=progress.step,
         epoch=progress.epoch,
@@ -71,6 +78,14 @@ def tell_validation(run: Run, progress: Progress, result: Validation, is_best: b
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
     save_curves(run.metrics(), run.curves_path)
+
+
+def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:
+    """Write why training ended, and how to use what it left or go on."""
+    if reason:
+        run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
+    if signal_name:
+        run.log(f"stopped by {signal_name} with everything saved; to go on: translate train --resume --out {run.path}")
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:

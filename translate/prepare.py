@@ -9,6 +9,7 @@ from pathlib import Path
 
 from translate.config import Config, DataSettings
 from translate.corpus import EncodedCorpus, Pair, ParallelText, Side, encode, fingerprint, open_corpus, split_off
+from translate.distributed import World
 from translate.errors import UserError
 from translate.files import write_text
 from translate.run import Run
@@ -40,6 +41,23 @@ def prepare(run: Run, config: Config) -> Prepared:
     valid = _encoded(run, "valid", valid_text, vocabs, config.data)
     valid_pairs = itertools.islice((pair for pair in valid_text if pair.is_full), config.train.validate_sentences)
     return Prepared(vocabs, train, valid, list(valid_pairs))
+
+
+def prepare_together(run: Run, config: Config, world: World) -> Prepared:
+    """`prepare` by the first process; the others wait, and open what it made."""
+    if world.is_first:
+        prepared = prepare(run, config)
+        world.gather(prepared.valid_pairs)
+        return prepared
+    valid_pairs = world.gather(list[Pair]())[0]
+    vocabs = run.load_vocabs()
+    train, valid = (vocabs and open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
+    if not (vocabs and train and valid):
+        raise UserError(
+            f"{run.path}: not what the first process made; several machines need the run folder at this place on a "
+            "file system that they share"
+        )
+    return Prepared(vocabs, train, valid, valid_pairs)
 
 
 def _texts(data: DataSettings) -> tuple[ParallelText, ParallelText]:

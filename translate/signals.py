@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from translate.distributed import is_launched
+
 ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -19,22 +21,24 @@ class Stop:
 
     signal: int = 0
 
-    @property
-    def name(self) -> str:
-        return signal.Signals(self.signal).name
-
 
 @contextmanager
 def stopping_at_signals() -> Iterator[Stop]:
-    """Within the block the first signal is noted in `Stop.signal`; a second one acts at once, as usual."""
+    """Within the block the first signal is noted in `Stop.signal`; a second one acts at once, as usual.
+
+    Not so under torchrun, which passes on what the terminal has sent already, so that one Ctrl-C comes twice; and which
+    itself ends what does not end in time.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # Python gives signals to the main thread only
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        stop.signal = number
-        print(f"{stop.name}: stopping after this step; a second one stops at once", file=sys.stderr)
+        stop.signal = stop.signal or number
+        if is_launched():
+            return
+        print(f"{signal.Signals(number).name}: stopping after this step; a second one stops at once", file=sys.stderr)
         for each in ASKING:
             signal.signal(each, signal.SIG_DFL)
 

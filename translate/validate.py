@@ -9,9 +9,9 @@ import torch
 
 from translate.batches import cut, make_batch
 from translate.config import Config, TrainSettings
-from translate.corpus import EncodedCorpus
 from translate.decode import Translator
 from translate.device import autocast
+from translate.distributed import World
 from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
@@ -43,17 +43,22 @@ class Validation:
         return math.exp(min(self.loss, 700.0))
 
 
-def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device) -> Validation:
-    """Score the model. It is left in training mode, and no random number is drawn."""
+def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
+    """Score the model, each process on its share of the text. All get the same result.
+
+    The model is left in training mode, and no random number is drawn.
+    """
     model.eval()
-    loss = _mean_loss(model, prepared.valid, config.train, prepared.vocabs.tgt.bos_id, device)
+    loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))
+    loss = sum(loss_sums) / int(prepared.valid.tgt.lengths.sum())
     pairs = prepared.valid_pairs
     if not pairs:
         model.train()
         return Validation(loss, None, None, ())
     translator = Translator(model, prepared.vocabs, config, device)
     greedy = config.decode.model_copy(update={"beam_size": 1})
-    hypotheses = [translation.text for translation in translator.translations([pair.src for pair in pairs], greedy)]
+    translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
+    hypotheses = [translation.text for translation in translations]
     model.train()
     bleu, chrf = _score(hypotheses, [pair.tgt for pair in pairs])
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
@@ -61,17 +66,18 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
 
 
 @torch.inference_mode()
-def _mean_loss(
-    model: Transformer, corpus: EncodedCorpus, settings: TrainSettings, bos_id: int, device: torch.device
+def _loss_of_share(
+    model: Transformer, prepared: Prepared, settings: TrainSettings, device: torch.device, world: World
 ) -> float:
+    corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
     total = torch.zeros((), dtype=torch.float64)
-    for part in cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens):
+    for part in world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens))):
         batch = make_batch(corpus, rows[part], bos_id).to(device)
         with autocast(device, settings.precision):
             total += loss(batch).cpu()
-    return float(total) / int(corpus.tgt.lengths.sum())
+    return float(total)
 
 
 def _score(hypotheses: list[str], references: list[str]) -> tuple[float, float]:

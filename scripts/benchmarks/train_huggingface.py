@@ -19,7 +19,7 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
 from translate.config import Config
-from translate.train import learning_rate
+from translate.trainer import learning_rate
 from translate.vocab import Vocab
 
 Pair = tuple[list[int], list[int]]  # source and target pieces, each with its end

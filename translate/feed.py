@@ -1,0 +1,94 @@
+"""What each training step reads: parts of the epoch's order, made into tensors ahead of the step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from translate.batches import Batch, epoch_order, make_batch
+from translate.checkpoint import Progress
+from translate.config import TrainSettings
+from translate.distributed import World
+from translate.prepare import Prepared
+
+AHEAD = 2  # steps made ready while one is computed
+
+T = TypeVar("T")
+
+
+class Part(NamedTuple):
+    """A batch of a step."""
+
+    batch: Batch
+    number: int  # among the parts of the step; dropout follows from it
+    weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
+
+
+class StepData(NamedTuple):
+    """This process's parts of one step, and where in the data the next step starts."""
+
+    parts: list[Part]
+    num_tokens: int  # target pieces of the step, padding apart, over all processes
+    next_epoch: int
+    next_batch: int
+
+
+def feed(
+    prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
+) -> Generator[StepData]:
+    """The steps' data on the device, from where training stands, epoch after epoch, without end.
+
+    A step takes `accumulate` parts a process. The processes deal them out among themselves, so that N processes do what
+    one does with N times `batch_tokens` and `accumulate`, and each pair is used once an epoch.
+    """
+    return prefetched(_steps(prepared, settings, progress, device, world))
+
+
+def prefetched(items: Iterator[T]) -> Generator[T]:
+    """The items, none of them None, made ahead in a thread, which ends with the iteration.
+
+    What making an item raises is raised here, in its place.
+    """
+    worker = ThreadPoolExecutor(max_workers=1)
+    try:
+        coming = deque(worker.submit(next, items, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(worker.submit(next, items, None))
+            yield item
+    finally:
+        worker.shutdown(cancel_futures=True)
+
+
+def _steps(
+    prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
+) -> Iterator[StepData]:
+    if device.index is not None:
+        torch.cuda.set_device(device)  # each thread has to
+    corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
+    epoch, start = progress.epoch, progress.batches
+    while True:
+        order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
+        for first in range(start, len(order), settings.accumulate * world.size):
+            after = min(first + settings.accumulate * world.size, len(order))
+            num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
+            parts = [
+                Part(make_batch(corpus, order[first + number], bos_id).to(device), number, weight)
+                for number, weight in _numbers(after - first, world)
+            ]
+            cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
+            yield StepData(parts, num_tokens, *cursor)
+        epoch, start = epoch + 1, 0
+
+
+def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
+    """This process's parts of a step and their weights: as many in every process, because they meet in each.
+
+    An epoch's last step may not have enough for all. A process without a part takes the first, which then counts for
+    nothing.
+    """
+    for number in range(world.rank, num_parts + -num_parts % world.size, world.size):
+        yield (number, 1.0) if number < num_parts else (0, 0.0)

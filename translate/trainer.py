@@ -1,0 +1,95 @@
+"""A training step: learning rate, loss, gradients, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from translate.batches import Batch
+from translate.config import Config, TrainSettings
+from translate.decode import build_model
+from translate.device import autocast
+from translate.distributed import ALONE, World
+from translate.feed import Part, StepData
+from translate.loss import SummedLoss
+from translate.model import Transformer
+from translate.prepare import Prepared
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Of an update, counted from 1: linear warm-up to the highest rate, then the schedule's shape.
+
+    inverse_sqrt is that of Vaswani et al. 2017, section 5.3, with the highest rate given instead of following from the
+    width; cosine is that of Loshchilov & Hutter 2017, without restarts.
+    """
+    warmup = settings.warmup_steps
+    if step <= warmup:
+        return settings.learning_rate * step / warmup
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "inverse_sqrt":
+        return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
+    done = min(1.0, (step - warmup) / (settings.max_steps + 1 - warmup))
+    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+class Trainer:
+    """A model and its optimizer, with one thing to do: a step."""
+
+    def __init__(self, config: Config, prepared: Prepared, device: torch.device, world: World = ALONE) -> None:
+        self.settings = config.train
+        self.device = device
+        self.world = world
+        torch.manual_seed(config.train.seed)
+        self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
+        self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
+        )
+        self._loss: Callable[[Batch], Tensor] = SummedLoss(self.model, config.train.label_smoothing)
+        self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
+        if world.size > 1:
+            device_ids = None if device.index is None else [device.index]
+            parallel = DistributedDataParallel(self._loss, device_ids, gradient_as_bucket_view=True)
+            self._loss, self._without_exchange = parallel, parallel.no_sync
+        if config.train.compile == "on":
+            self._loss = torch.compile(self._loss, dynamic=True)
+
+    def step(self, data: StepData, step: int) -> Tensor:
+        """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
+
+        Returns that mean loss, a scalar on the device, or this process's share of it; the shares add up.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.settings)
+        total = torch.zeros((), device=self.device)
+        with self._without_exchange():
+            for part in data.parts[:-1]:
+                total += self._backward(part, data.num_tokens, step)
+        # In this pass the processes exchange all gradients that have come together.
+        total += self._backward(data.parts[-1], data.num_tokens, step)
+        if self.settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return total
+
+    def _backward(self, part: Part, num_tokens: int, step: int) -> Tensor:
+        """Add a part's gradients to those of the step. Returns its share of the step's loss."""
+        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
+        with autocast(self.device, self.settings.precision):
+            loss = self._loss(part.batch)
+        # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
+        loss = loss * part.weight / num_tokens
+        (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
+        return loss.detach()
+
+
+def _dropout_seed(seed: int, step: int, part: int) -> int:
+    return int(np.random.SeedSequence((seed, step, part)).generate_state(1, np.uint64)[0] >> 1)
