@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.config import Config, DataSettings
-from translate.corpus import EncodedCorpus, Pair, ParallelText, Side, encode, fingerprint, open_corpus, split_off
+from translate.corpus import EncodedCorpus, encode, open_corpus
 from translate.errors import UserError
 from translate.files import write_text
 from translate.run import Run
+from translate.text import Pair, ParallelText, Side, fingerprint, split_off
 from translate.vocab import Vocab, VocabPair, train_vocab
 
 
