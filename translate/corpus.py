@@ -34,8 +34,13 @@ class PieceRows:
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> IntArray:
-        end = self._ends[row]
-        return self._pieces[end - self.lengths[row] : end]
+        return self.pieces(np.array([row]))
+
+    def pieces(self, rows: IntArray) -> IntArray:
+        """The pieces of some rows, end to end."""
+        lengths = self.lengths[rows]
+        before = np.cumsum(lengths) - lengths
+        return self._pieces[np.arange(lengths.sum()) + np.repeat(self._ends[rows] - lengths - before, lengths)]
 
 
 @dataclass(frozen=True)

@@ -173,10 +173,9 @@ def _groups(prepared: Prepared, settings: TrainSettings, progress: Progress) -> 
     while True:
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, budget, settings.seed, epoch)
         for first in range(start, len(order), settings.accumulate):
-            chosen = order[first : first + settings.accumulate]
-            after = first + len(chosen)
+            after = min(first + settings.accumulate, len(order))
             cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
-            yield _Group([make_batch(corpus, rows, bos_id) for rows in chosen], *cursor)
+            yield _Group([make_batch(corpus, order[i], bos_id) for i in range(first, after)], *cursor)
         epoch, start = epoch + 1, 0
 
 
