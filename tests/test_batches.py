@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate.batches import POOL_PAIRS, cut, epoch_order, make_batch, pad
-from translate.corpus import EncodedCorpus
 from translate.decode import Translator
+from translate.prepare import prepare
 from translate.run import Run
 
 
@@ -139,11 +139,8 @@ def test_pad_fills_up_and_masks() -> None:
 
 
 def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Translator) -> None:
-    from translate.corpus import open_corpus
-
     vocabs = translator.vocabs
-    corpus = open_corpus(Run(tiny_run).corpus_path / "train", vocabs)
-    assert isinstance(corpus, EncodedCorpus)
+    corpus = prepare(Run(tiny_run), Run(tiny_run).load_config()).train
     rows = np.array([3, 0, 17])
     batch = make_batch(corpus, rows, vocabs.tgt.bos_id)
     assert batch.num_tokens == int(batch.tgt_mask.sum())

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import TOY
 
+from translate import corpus as corpus_module
 from translate.config import VocabSettings
-from translate.corpus import encode, open_corpus
+from translate.corpus import EncodedCorpus, Origin, encode, open_corpus
 from translate.text import ParallelText, Side
-from translate.vocab import VocabPair, train_vocab
+from translate.vocab import Vocab, VocabPair, train_vocab
+
+ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=20)
 
 
 def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
@@ -19,18 +26,34 @@ def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2))
 
 
+def vocab_of(lines: list[str], size: int) -> Vocab:
+    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, say=lambda _: None)
+
+
+def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
+    vocabs = VocabPair(vocab, vocab)
+    encode(text, vocabs, origin, base, say=lambda _: None)
+    corpus = open_corpus(base, vocabs, origin)
+    assert corpus is not None
+    return corpus
+
+
+@pytest.fixture
+def abc(tmp_path: Path) -> VocabPair:
+    """Vocabularies, and in tmp_path the corpus `train` of one pair, encoded with them."""
+    vocab = vocab_of(["a b c"], 300)
+    encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), vocab, tmp_path / "train")
+    return VocabPair(vocab, vocab)
+
+
 def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_path: Path) -> None:
     src = "one red apple\n\n \nlong " + "x " * 50 + "\ntwo apples\n"
     tgt = "une pomme rouge\nvide\nvide\nlong\ndeux pommes\n"
     text = text_of(tmp_path, src.encode(), tgt.encode())
-    lines = [line for pair in text for line in pair]
-    vocab = train_vocab(lambda: lines * 20, VocabSettings(size=330), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    report = encode(text, vocabs, max_pieces=20, base=tmp_path / "encoded" / "train")
-    assert (report.pairs, report.empty, report.too_long) == (2, 2, 1)
-    assert str(report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
-    corpus = open_corpus(tmp_path / "encoded" / "train", vocabs)
-    assert corpus is not None
+    vocab = vocab_of([line for pair in text for line in pair], 330)
+    corpus = encoded(text, vocab, tmp_path / "encoded" / "train")
+    assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
+    assert str(corpus.report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
     assert len(corpus) == 2
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
         assert vocab.decode(corpus.src[row][:-1]) == source
@@ -39,30 +62,72 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
         assert corpus.src.lengths[row] == len(corpus.src[row])
 
 
-def test_a_half_written_corpus_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = text_of(tmp_path, b"a b c\n", b"a b c\n")
-    vocab = train_vocab(lambda: ["a b c"] * 9, VocabSettings(size=300), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    base = tmp_path / "train"
-    encode(text, vocabs, 9, base)
+def test_many_blocks_by_threads_give_what_one_call_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 7)
+    src, tgt = (b"".join((TOY / f"valid.{language}").read_bytes().splitlines(True)[:500]) for language in ("en", "fr"))
+    text = text_of(tmp_path, src, tgt)
+    vocab = vocab_of(src.decode().split("\n"), 400)
+    corpus = encoded(text, vocab, tmp_path / "train", replace(ORIGIN, max_pieces=1000))
+    for rows, lines in (corpus.src, src), (corpus.tgt, tgt):
+        expected = [[*ids, vocab.eos_id] for ids in vocab.encode(lines.decode().split("\n")[:-1])]
+        assert [rows[i].tolist() for i in range(len(rows))] == expected
+        assert rows.lengths.tolist() == [len(row) for row in expected]
+        some = np.array([400, 3, 3, 77])
+        assert rows.pieces(some).tolist() == list(chain.from_iterable(expected[i] for i in some))
 
+
+def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 10)
+    monkeypatch.setattr(corpus_module, "MAX_THREADS", 1)
+    vocab = vocab_of(["a b c"], 300)
+    num_read = 0
+
+    class Text(ParallelText):
+        def __iter__(self):
+            nonlocal num_read
+            for pair in super().__iter__():
+                num_read += 1
+                yield pair
+
+    plain = text_of(tmp_path, b"a b c\n" * 1000, b"a b c\n" * 1000)
+    blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), max_pieces=9)
+    for taken in range(1, 50):
+        next(blocks)
+        assert num_read <= 10 * (taken + 3)
+
+
+def test_encoding_says_how_fast_it_was(tmp_path: Path) -> None:
+    said: list[str] = []
+    vocab = vocab_of(["a b c"], 300)
+    encode(text_of(tmp_path, b"a\n", b"b\n"), VocabPair(vocab, vocab), ORIGIN, tmp_path / "train", said.append)
+    assert len(said) == 1
+    assert "pairs/s" in said[0]
+
+
+def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("translate.corpus.write_text", die)
     with pytest.raises(KeyboardInterrupt):
-        encode(text, vocabs, 9, base)
-    assert open_corpus(base, vocabs) is None
+        encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), abc.src, tmp_path / "train")
+    assert open_corpus(tmp_path / "train", abc, ORIGIN) is None
 
 
 @pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths"])
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda old: old[:-1], lambda old: bytes([old[0] ^ 1]) + old[1:]])
-def test_a_damaged_corpus_does_not_count(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
-    text = text_of(tmp_path, b"a b c\n", b"a b c\n")
-    vocab = train_vocab(lambda: ["a b c"] * 9, VocabSettings(size=300), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, 9, tmp_path / "train")
-    assert open_corpus(tmp_path / "train", vocabs) is not None
+def test_a_damaged_corpus_does_not_count(
+    tmp_path: Path, abc: VocabPair, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    assert open_corpus(tmp_path / "train", abc, ORIGIN) is not None
     path = tmp_path / name
     path.write_bytes(damage(path.read_bytes()).removesuffix(b"}"))
-    assert open_corpus(tmp_path / "train", vocabs) is None
+    assert open_corpus(tmp_path / "train", abc, ORIGIN) is None
+
+
+@pytest.mark.parametrize("change", [{"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}])
+def test_a_corpus_of_another_origin_does_not_count(tmp_path: Path, abc: VocabPair, change: dict[str, object]) -> None:
+    assert open_corpus(tmp_path / "train", abc, ORIGIN) is not None
+    assert open_corpus(tmp_path / "train", abc, replace(ORIGIN, **change)) is None

@@ -1,4 +1,8 @@
-"""Checked pairs in pieces, encoded once into memory-mapped files."""
+"""Checked pairs in pieces: encoded once, by several threads, into files from which batches are read.
+
+Nothing the size of the text is held in memory: the files are written block by block, and of an open corpus the lengths
+and places of the rows are in memory (12 bytes a row and side), but not the pieces.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,52 @@ import hashlib
 import itertools
 import json
 import os
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from translate.files import write_text
-from translate.text import ParallelText
+from translate.text import Pair, ParallelText
 from translate.vocab import Vocab, VocabPair
 
-BLOCK_PAIRS = 10_000  # encoded at a time
+BLOCK_PAIRS = 4_000  # encoded at a time by one thread
+MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
 IntArray = npt.NDArray[np.integer[Any]]
 
 
-class PieceRows:
-    """Rows of piece ids of unequal length, end to end in one memory-mapped array."""
+@dataclass(frozen=True)
+class Origin:
+    """What a corpus was encoded from. Where any of it changed, the corpus no longer counts."""
 
-    def __init__(self, pieces: IntArray, lengths: IntArray) -> None:
-        self.lengths = lengths
-        self._pieces = pieces
+    text: str  # fingerprint of the text's files
+    hashes: str  # which part of the text
+    vocabs: str  # fingerprint of the vocabularies
+    max_pieces: int  # of a side; longer pairs are left out
+
+
+class PieceRows:
+    """Rows of piece ids of unequal length, end to end in a file.
+
+    Rows are read as they are asked for. Mapping the file to memory would be as simple, but each page that was touched
+    counts as memory of this process: after a few hundred batches in random order that is the whole file.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
+        self.lengths = lengths  # (N,) int32, of each row
+        self._dtype = dtype
         self._ends = np.cumsum(lengths, dtype=np.int64)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -38,24 +65,34 @@ class PieceRows:
 
     def pieces(self, rows: IntArray) -> IntArray:
         """The pieces of some rows, end to end."""
-        lengths = self.lengths[rows]
-        before = np.cumsum(lengths) - lengths
-        return self._pieces[np.arange(lengths.sum()) + np.repeat(self._ends[rows] - lengths - before, lengths)]
+        ends, lengths = self._ends[rows], self.lengths[rows]
+        places = ((ends - lengths) * self._dtype.itemsize).tolist()
+        sizes = (lengths * self._dtype.itemsize).tolist()
+        read = map(os.pread, itertools.repeat(self._file), sizes, places)
+        return np.frombuffer(b"".join(read), self._dtype)
 
 
 @dataclass(frozen=True)
 class CorpusReport:
     """What became of a text's pairs."""
 
-    pairs: int
-    empty: int
-    too_long: int
+    pairs: int = 0
+    empty: int = 0
+    too_long: int = 0
+
+    def __add__(self, other: CorpusReport) -> CorpusReport:
+        return CorpusReport(self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long)
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
         reasons = [f"{self.empty:,} empty on a side"] * bool(self.empty)
         reasons += [f"{self.too_long:,} over data.max_pieces"] * bool(self.too_long)
         return f"{text} ({' and '.join(reasons)} left out)" if reasons else text
+
+    @property
+    def num_read(self) -> int:
+        """All pairs, those left out too."""
+        return self.pairs + self.empty + self.too_long
 
 
 @dataclass(frozen=True)
@@ -70,58 +107,108 @@ class EncodedCorpus:
         return len(self.src)
 
 
-def encode(text: ParallelText, vocabs: VocabPair, max_pieces: int, base: Path) -> CorpusReport:
-    """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side."""
+def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, say: Callable[[str], None]) -> None:
+    """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side.
+
+    say: told what became of the pairs, and how fast. A progress bar is on standard error, if that is a terminal.
+    """
     base.parent.mkdir(parents=True, exist_ok=True)
     # The manifest is removed first and written last: with it the rows are whole, without it they do not count.
-    manifest = base.with_suffix(".json")
+    manifest = _manifest_path(base)
     manifest.unlink(missing_ok=True)
-    pairs = empty = too_long = 0
-    pairs_in = iter(text)
+    report = CorpusReport()
+    started = time.monotonic()
     with (
-        closing(_RowWriter(base, "src", vocabs.src)) as src_rows,
-        closing(_RowWriter(base, "tgt", vocabs.tgt)) as tgt_rows,
+        closing(_RowWriter(base, "src")) as src_rows,
+        closing(_RowWriter(base, "tgt")) as tgt_rows,
+        tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
-        while block := list(itertools.islice(pairs_in, BLOCK_PAIRS)):
-            full = [pair for pair in block if pair.is_full]
-            src_ids = vocabs.src.encode([pair.src for pair in full])
-            tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
-            fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
-            src_rows.add(list(itertools.compress(src_ids, fits)))
-            tgt_rows.add(list(itertools.compress(tgt_ids, fits)))
-            pairs += sum(fits)
-            empty += len(block) - len(full)
-            too_long += len(full) - sum(fits)
-    report = CorpusReport(pairs, empty, too_long)
-    write_text(manifest, json.dumps({"report": asdict(report), "sha256": _digest_of_rows(base)}) + "\n")
-    return report
+        for block in _encoded_blocks(text, vocabs, origin.max_pieces):
+            src_rows.add(block.src)
+            tgt_rows.add(block.tgt)
+            report += block.report
+            bar.update(block.report.num_read)
+    seconds = time.monotonic() - started
+    content = {"origin": asdict(origin), "report": asdict(report), "sha256": _digest_of_rows(base)}
+    write_text(manifest, json.dumps(content) + "\n")
+    say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
-def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
-    """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
+def open_corpus(base: Path, vocabs: VocabPair, origin: Origin) -> EncodedCorpus | None:
+    """The corpus that `encode` wrote to `base`.* from this origin, or None where there is none, or it is damaged."""
     try:
-        manifest = json.loads(base.with_suffix(".json").read_bytes())
+        manifest = json.loads(_manifest_path(base).read_bytes())
         report = CorpusReport(**manifest["report"])
-        if manifest["sha256"] != _digest_of_rows(base):
+        if manifest["origin"] != asdict(origin) or manifest["sha256"] != _digest_of_rows(base):
             return None
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), report)
 
 
-class _RowWriter:
-    """Appends rows of piece ids, each ended by `</s>`, to one file and their lengths to another."""
+class _Rows(NamedTuple):
+    """Rows of pieces end to end, and the length of each."""
 
-    def __init__(self, base: Path, side: str, vocab: Vocab) -> None:
+    pieces: IntArray
+    lengths: IntArray
+
+
+class _Block(NamedTuple):
+    """Some pairs of the text in pieces."""
+
+    src: _Rows
+    tgt: _Rows
+    report: CorpusReport
+
+
+def _encoded_blocks(text: ParallelText, vocabs: VocabPair, max_pieces: int) -> Iterator[_Block]:
+    """The whole text, block after block in its order.
+
+    Threads suffice, because sentencepiece lets go of Python's lock while it works; processes are slower by what it
+    takes to send them the text. Few blocks wait at a time, however long the text is.
+    """
+    num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    pairs = iter(text)
+    waiting: deque[Future[_Block]] = deque()
+    with ThreadPoolExecutor(num_threads) as threads:
+        while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
+            waiting.append(threads.submit(_encode_block, block, vocabs, max_pieces))
+            if len(waiting) > 2 * num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _encode_block(pairs: list[Pair], vocabs: VocabPair, max_pieces: int) -> _Block:
+    full = [pair for pair in pairs if pair.is_full]
+    src_ids = vocabs.src.encode([pair.src for pair in full])
+    tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
+    fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
+    num_fit = sum(fits)
+    return _Block(
+        _rows(itertools.compress(src_ids, fits), vocabs.src),
+        _rows(itertools.compress(tgt_ids, fits), vocabs.tgt),
+        CorpusReport(num_fit, len(pairs) - len(full), len(full) - num_fit),
+    )
+
+
+def _rows(ids: Iterator[list[int]], vocab: Vocab) -> _Rows:
+    """Rows of ids, each ended by `</s>`."""
+    ended = [[*row, vocab.eos_id] for row in ids]
+    pieces = np.fromiter(itertools.chain.from_iterable(ended), _piece_dtype(vocab))
+    return _Rows(pieces, np.array([len(row) for row in ended], dtype=np.int32))
+
+
+class _RowWriter:
+    """Appends rows of pieces to one file and their lengths to another."""
+
+    def __init__(self, base: Path, side: str) -> None:
         self._pieces = _pieces_path(base, side).open("wb")
         self._lengths = _lengths_path(base, side).open("wb")
-        self._dtype = _piece_dtype(vocab)
-        self._eos_id = vocab.eos_id
 
-    def add(self, rows: list[list[int]]) -> None:
-        ended = [[*row, self._eos_id] for row in rows]
-        self._pieces.write(np.fromiter(itertools.chain.from_iterable(ended), self._dtype).tobytes())
-        self._lengths.write(np.array([len(row) for row in ended], dtype=np.int32).tobytes())
+    def add(self, rows: _Rows) -> None:
+        self._pieces.write(rows.pieces.tobytes())
+        self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
         for file in self._pieces, self._lengths:
@@ -131,10 +218,7 @@ class _RowWriter:
 
 
 def _open_rows(base: Path, side: str, vocab: Vocab) -> PieceRows:
-    lengths = np.fromfile(_lengths_path(base, side), dtype=np.int32)
-    if not len(lengths):  # an empty file cannot be mapped
-        return PieceRows(np.empty(0, _piece_dtype(vocab)), lengths)
-    return PieceRows(np.memmap(_pieces_path(base, side), dtype=_piece_dtype(vocab), mode="r"), lengths)
+    return PieceRows(_pieces_path(base, side), _piece_dtype(vocab), np.fromfile(_lengths_path(base, side), np.int32))
 
 
 def _digest_of_rows(base: Path) -> str:
@@ -144,6 +228,10 @@ def _digest_of_rows(base: Path) -> str:
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def _manifest_path(base: Path) -> Path:
+    return base.with_name(f"{base.name}.json")
 
 
 def _pieces_path(base: Path, side: str) -> Path:

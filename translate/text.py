@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import itertools
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from translate.errors import UserError
 
 BYTE_ORDER_MARK = "\ufeff"
+ALL_HASHES = range(2**64)
 
 
 class Pair(NamedTuple):
@@ -44,11 +45,11 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Pairs of lines from two files (or two columns), of which `keep` chooses by the source line."""
+    """Pairs of lines from two files (or two columns): those whose source line has its hash in `hashes`."""
 
     src: Side
     tgt: Side
-    keep: Callable[[str], bool] = lambda line: True
+    hashes: range = ALL_HASHES
 
     def __iter__(self) -> Iterator[Pair]:
         """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
@@ -61,8 +62,15 @@ class ParallelText:
                     f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
                     "parallel files have one line for each other"
                 )
-            if self.keep(src):
+            if self.hashes is ALL_HASHES or _hash(src) in self.hashes:
                 yield Pair(src, tgt)
+
+
+class Parts(NamedTuple):
+    """One text in two, apart by source line: no source of one is in the other."""
+
+    train: ParallelText
+    valid: ParallelText
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -92,18 +100,36 @@ def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
-def split_off(text: ParallelText, valid_pairs: int) -> tuple[ParallelText, ParallelText]:
-    """Training and validation parts of one text, apart by source line: no source of one is in the other.
+def count_pairs(text: ParallelText) -> int:
+    """The pairs with text on both sides. The text is read to its end, so what is wrong anywhere in it is said."""
+    return sum(1 for pair in text if pair.is_full)
 
-    The choice hashes the source line, so it does not depend on the order of the lines and needs no storing. The part
-    for validation has about `valid_pairs` pairs, a twentieth of the text at most.
-    """
-    num_pairs = sum(1 for pair in text if pair.is_full)
+
+def split_hash(text: ParallelText, valid_pairs: int) -> int:
+    """The hash at which `split` leaves about `valid_pairs` pairs for validation, a twentieth of the text at most."""
+    num_pairs = 0
+
+    def hashes() -> Iterator[int]:
+        nonlocal num_pairs
+        for pair in text:
+            if pair.is_full:
+                num_pairs += 1
+                yield _hash(pair.src)
+
+    smallest = heapq.nsmallest(valid_pairs, hashes())
     size = max(1, min(valid_pairs, num_pairs // 20))
-    threshold = max(heapq.nsmallest(size, (_hash(pair.src) for pair in text if pair.is_full)), default=0)
-    training = ParallelText(text.src, text.tgt, lambda line: _hash(line) > threshold)
-    validation = ParallelText(text.src, text.tgt, lambda line: _hash(line) <= threshold)
-    return training, validation
+    return smallest[size - 1] + 1 if smallest else 0
+
+
+def split(text: ParallelText, at: int) -> Parts:
+    """The parts for training and validation: pairs whose source line has its hash from `at` on, and below it.
+
+    The choice by hash does not depend on the order of the lines, and one number stores it.
+    """
+    return Parts(
+        ParallelText(text.src, text.tgt, range(at, ALL_HASHES.stop)),
+        ParallelText(text.src, text.tgt, range(at)),
+    )
 
 
 def fingerprint(text: ParallelText) -> str:

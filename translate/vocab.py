@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -71,6 +72,11 @@ class VocabPair(NamedTuple):
     @property
     def joint(self) -> bool:
         return self.src is self.tgt
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the two are."""
+        return hashlib.sha256(b"".join(hashlib.sha256(vocab.proto).digest() for vocab in self)).hexdigest()
 
 
 def train_vocab(
