@@ -13,7 +13,7 @@ from conftest import TOY
 
 from translate import corpus as corpus_module
 from translate.config import VocabSettings
-from translate.corpus import EncodedCorpus, Origin, encode, open_corpus
+from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.text import ParallelText, Side
 from translate.vocab import Vocab, VocabPair, train_vocab
 
@@ -33,7 +33,7 @@ def vocab_of(lines: list[str], size: int) -> Vocab:
 def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
     encode(text, vocabs, origin, base, say=lambda _: None)
-    corpus = open_corpus(base, vocabs, origin)
+    corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus
 
@@ -113,7 +113,7 @@ def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, mo
     monkeypatch.setattr("translate.corpus.write_text", die)
     with pytest.raises(KeyboardInterrupt):
         encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), abc.src, tmp_path / "train")
-    assert open_corpus(tmp_path / "train", abc, ORIGIN) is None
+    assert open_corpus(tmp_path / "train", abc) is None
 
 
 @pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths"])
@@ -121,13 +121,14 @@ def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, mo
 def test_a_damaged_corpus_does_not_count(
     tmp_path: Path, abc: VocabPair, name: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    assert open_corpus(tmp_path / "train", abc, ORIGIN) is not None
+    assert open_corpus(tmp_path / "train", abc) is not None
     path = tmp_path / name
     path.write_bytes(damage(path.read_bytes()).removesuffix(b"}"))
-    assert open_corpus(tmp_path / "train", abc, ORIGIN) is None
+    assert open_corpus(tmp_path / "train", abc) is None
 
 
-@pytest.mark.parametrize("change", [{"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}])
-def test_a_corpus_of_another_origin_does_not_count(tmp_path: Path, abc: VocabPair, change: dict[str, object]) -> None:
-    assert open_corpus(tmp_path / "train", abc, ORIGIN) is not None
-    assert open_corpus(tmp_path / "train", abc, replace(ORIGIN, **change)) is None
+def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
+    assert origin_of(tmp_path / "train") == ORIGIN
+    assert origin_of(tmp_path / "valid") is None
+    for change in {"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}:
+        assert origin_of(tmp_path / "train") != replace(ORIGIN, **change)

@@ -129,21 +129,42 @@ def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, sa
             report += block.report
             bar.update(block.report.num_read)
     seconds = time.monotonic() - started
-    content = {"origin": asdict(origin), "report": asdict(report), "sha256": _digest_of_rows(base)}
-    write_text(manifest, json.dumps(content) + "\n")
+    write_text(manifest, json.dumps(asdict(_Manifest(origin, report, _digest_of_rows(base)))) + "\n")
     say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
-def open_corpus(base: Path, vocabs: VocabPair, origin: Origin) -> EncodedCorpus | None:
-    """The corpus that `encode` wrote to `base`.* from this origin, or None where there is none, or it is damaged."""
+def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
+    """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
+    manifest = _read_manifest(base)
     try:
-        manifest = json.loads(_manifest_path(base).read_bytes())
-        report = CorpusReport(**manifest["report"])
-        if manifest["origin"] != asdict(origin) or manifest["sha256"] != _digest_of_rows(base):
+        if manifest is None or manifest.sha256 != _digest_of_rows(base):
             return None
+    except FileNotFoundError:
+        return None
+    return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), manifest.report)
+
+
+def origin_of(base: Path) -> Origin | None:
+    """What the corpus in the files `base`.* was encoded from; None where there is none."""
+    manifest = _read_manifest(base)
+    return manifest.origin if manifest else None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What is known of a corpus as a whole, in `base`.json."""
+
+    origin: Origin
+    report: CorpusReport
+    sha256: str  # of the files of rows
+
+
+def _read_manifest(base: Path) -> _Manifest | None:
+    try:
+        found = json.loads(_manifest_path(base).read_bytes())
+        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["sha256"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), report)
 
 
 class _Rows(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from translate.config import Config, DataSettings
-from translate.corpus import EncodedCorpus, Origin, encode, open_corpus
+from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.run import Run
@@ -155,10 +155,10 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
 
 def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin) -> EncodedCorpus:
     base = run.corpus_path / name
-    corpus = open_corpus(base, vocabs, origin)
+    corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
     if corpus is None:
         encode(text, vocabs, origin, base, run.log)
-        corpus = open_corpus(base, vocabs, origin)
+        corpus = open_corpus(base, vocabs)
         assert corpus is not None
     if not len(corpus):
         raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); raise data.max_pieces")
