@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -13,7 +14,7 @@ from conftest import TOY
 
 from translate import corpus as corpus_module
 from translate.config import VocabSettings
-from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.corpus import EncodedCorpus, Origin, PieceRows, encode, open_corpus, origin_of
 from translate.text import ParallelText, Side
 from translate.vocab import Vocab, VocabPair, train_vocab
 
@@ -96,6 +97,24 @@ def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
     for taken in range(1, 50):
         next(blocks)
         assert num_read <= 10 * (taken + 3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say how much memory is in use")
+def test_reading_rows_in_random_order_does_not_take_the_file_into_memory(tmp_path: Path) -> None:
+    num_rows, length = 1_000_000, 16
+    expected = np.arange(num_rows * length, dtype=np.uint16).reshape(num_rows, length)
+    expected.tofile(tmp_path / "pieces")
+    rows = PieceRows(tmp_path / "pieces", expected.dtype, np.full(num_rows, length, dtype=np.int32))
+    random = np.random.default_rng(1)
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    before = resident_mb()
+    for _ in range(100):
+        chosen = random.integers(0, num_rows, 300)
+        assert np.array_equal(rows.pieces(chosen), expected[chosen].ravel())
+    assert resident_mb() - before < 8  # of a file of 32
 
 
 def test_encoding_says_how_fast_it_was(tmp_path: Path) -> None:
