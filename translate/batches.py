@@ -18,6 +18,7 @@ from translate.corpus import EncodedCorpus, IntArray
 # Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
 POOL_PAIRS = 8192  # at least
 POOL_PAIRS_A_PIECE = 4  # of the budget
+FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
 
 
@@ -80,7 +81,7 @@ def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed:
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
     random.shuffle(rows)
     sizes = []
-    for pool in np.array_split(rows, _num_pools(len(rows), budget)):
+    for pool in np.array_split(rows, _num_pools(tgt_lengths, budget)):
         pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
         parts = cut(tgt_lengths[pool], src_lengths[pool], budget)
         sizes.append(np.array([part.stop - part.start for part in parts], dtype=np.int64))
@@ -130,9 +131,11 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def _num_pools(num_rows: int, budget: int) -> int:
-    """Two at least: in one pool of all rows, the few longest would be together every epoch."""
-    return max(2, math.ceil(num_rows / max(POOL_PAIRS, POOL_PAIRS_A_PIECE * budget)))
+def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
+    """Two at least, if the text fills a few batches: in one pool the longest rows would be together every epoch."""
+    if tgt_lengths.sum() < FEW_BATCHES * budget:
+        return 1
+    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_A_PIECE * budget)))
 
 
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:

@@ -67,7 +67,6 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
     whole, valid = _whole_text(data), _valid_text(run, data)
     path = run.corpus_path / "texts.json"
     if not path.exists():
-        run.log("reading the text through")
         run.corpus_path.mkdir(exist_ok=True)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
         write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
