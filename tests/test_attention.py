@@ -50,7 +50,7 @@ def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator)
         assert maps.decoder.shape == (len(settings[1]), heads, t, t)
         assert maps.cross.shape == (len(settings[1]), heads, t, s)
         assert maps.source[-1] == maps.target[-1] == "</s>"
-        assert "".join(maps.target[:-1]).replace("▁", " ").strip() == translation.text
+        assert "".join(maps.target[:-1]).replace("▁", " ").strip() == translation.text.strip()
         for weights in maps.encoder, maps.decoder, maps.cross:
             assert weights.dtype == np.float32
             assert np.allclose(weights.sum(-1), 1, atol=1e-5)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import combinations, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from translate.batches import POOL_PAIRS, cut, epoch_order, make_batch, pad
-from translate.corpus import EncodedCorpus
 from translate.decode import Translator
+from translate.prepare import prepare
 from translate.run import Run
 
 
@@ -26,7 +28,8 @@ def some_lengths(count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_every_pair_comes_once_an_epoch_within_the_budget(count: int, budget: int) -> None:
     src, tgt = some_lengths(count)
     order = epoch_order(src, tgt, budget, seed=1, epoch=0)
-    assert sorted(np.concatenate(order).tolist()) == list(range(count))
+    assert sorted(np.concatenate(list(order)).tolist()) == list(range(count))
+    assert all(np.array_equal(order[i], rows) for i, rows in enumerate(order))
     for rows in order:
         assert len(rows) == 1 or len(rows) * tgt[rows].max() <= budget
         assert len(rows) == 1 or len(rows) * src[rows].max() <= 2 * budget
@@ -47,16 +50,80 @@ def test_pairs_meet_other_pairs_every_epoch() -> None:
     src, tgt = some_lengths(3000)
     mates = []
     for epoch in range(2):
-        order = epoch_order(src, tgt, 600, seed=1, epoch=epoch)
-        mates.append({frozenset(rows.tolist()) for rows in order})
-    assert len(mates[0] & mates[1]) < 0.5 * len(mates[0])
+        batches = [rows.tolist() for rows in epoch_order(src, tgt, 600, seed=1, epoch=epoch)]
+        mates.append({pair for rows in batches for pair in combinations(sorted(rows), 2)})
+    assert len(mates[0] & mates[1]) < 0.5 * len(mates[0])  # half the time they are dealt into other pools
+    longest = int(np.argmax(src + tgt))
+    first, second = ({row for pair in met for row in pair if longest in pair} for met in mates)
+    assert first != second
 
 
-def test_little_of_a_batch_is_padding() -> None:
-    src, tgt = some_lengths(5000)
-    order = epoch_order(src, tgt, 1024, seed=1, epoch=0)
-    padded = sum(len(rows) * tgt[rows].max() for rows in order)
-    assert 1 - tgt.sum() / padded < 0.05
+def test_every_row_is_as_likely_in_any_tenth_of_an_epoch() -> None:
+    """Chi-square against the share of an epoch's batches that lie in each tenth, for all rows and each row."""
+    count, num_epochs, tenths = 200, 1000, 10
+    src, tgt = some_lengths(count)
+    seen, expected = np.zeros((count, tenths)), np.zeros(tenths)
+    for epoch in range(num_epochs):
+        order = epoch_order(src, tgt, 150, seed=1, epoch=epoch)
+        tenth = np.arange(len(order)) * tenths // len(order)
+        expected += np.bincount(tenth, minlength=tenths) / len(order)
+        for batch, rows in enumerate(order):
+            seen[rows, tenth[batch]] += 1
+    chi_square = ((seen - expected) ** 2 / expected).sum(axis=1)
+    freedom = tenths - 1
+    assert chi_square.max() < 40  # one row in a hundred thousand is above 38, if the order is fair
+    assert abs(chi_square.mean() - freedom) < 5 * (2 * freedom / count) ** 0.5
+
+
+def test_place_does_not_depend_on_length() -> None:
+    src, tgt = some_lengths(400)
+    places = np.zeros(len(tgt))
+    for epoch in range(200):
+        order = epoch_order(src, tgt, 200, seed=1, epoch=epoch)
+        for batch, rows in enumerate(order):
+            places[rows] += batch / len(order)
+    assert abs(np.corrcoef(places, tgt)[0, 1]) < 0.2  # of 400 independent rows: 4 standard deviations
+
+
+def test_rows_of_one_length_come_in_an_order_of_their_own_every_epoch() -> None:
+    lengths = np.full(1000, 10, dtype=np.int32)
+    orders = [np.concatenate(list(epoch_order(lengths, lengths, 50, seed=1, epoch=epoch))) for epoch in (0, 1)]
+    neighbours = [{frozenset(pair) for pair in pairwise(order.tolist())} for order in orders]
+    assert len(neighbours[0] & neighbours[1]) < 10
+
+
+@pytest.mark.parametrize("budget", [1024, 4096])
+def test_little_of_a_batch_is_padding(budget: int) -> None:
+    """Lengths as those of Multi30k: 15 ± 5 pieces on either side, correlated by 0.87; both sides are counted."""
+    random = np.random.default_rng(1)
+    src, tgt = np.maximum(2, random.multivariate_normal([15, 15], [[25, 21.7], [21.7, 25]], 29_000)).astype(np.int32).T
+    order = epoch_order(src, tgt, budget, seed=1, epoch=0)
+    padded = sum(len(rows) * int(src[rows].max() + tgt[rows].max()) for rows in order)
+    assert 1 - (src.sum() + tgt.sum()) / padded < 0.06
+
+
+def test_an_order_of_millions_takes_bytes_a_row() -> None:
+    src, tgt = some_lengths(50_000)
+    order = epoch_order(src, tgt, 4096, seed=1, epoch=0)
+    assert order.rows.dtype == np.int32
+    assert order.rows.nbytes + order.starts.nbytes + order.ends.nbytes < 5 * len(tgt)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 30)), max_size=60), st.integers(1, 40))
+def test_runs_are_cut_where_the_next_row_would_not_fit(pairs: list[tuple[int, int]], budget: int) -> None:
+    lengths, others = (
+        (np.array(side, dtype=np.int32) for side in zip(*pairs, strict=True)) if pairs else [np.empty(0)] * 2
+    )
+
+    def fits(start: int, end: int) -> bool:
+        longest, longest_other = max(lengths[start:end]), max(others[start:end])
+        return (end - start) * longest <= budget and (end - start) * longest_other <= 2 * budget
+
+    parts = list(cut(lengths, others, budget))
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(len(pairs)))
+    for part in parts:
+        assert part.stop - part.start == 1 or fits(part.start, part.stop)
+        assert part.stop == len(pairs) or not fits(part.start, part.stop + 1)
 
 
 def test_a_pair_longer_than_the_budget_is_a_batch_of_its_own() -> None:
@@ -72,11 +139,8 @@ def test_pad_fills_up_and_masks() -> None:
 
 
 def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Translator) -> None:
-    from translate.corpus import open_corpus
-
     vocabs = translator.vocabs
-    corpus = open_corpus(Run(tiny_run).corpus_path / "train", vocabs)
-    assert isinstance(corpus, EncodedCorpus)
+    corpus = prepare(Run(tiny_run), Run(tiny_run).load_config()).train
     rows = np.array([3, 0, 17])
     batch = make_batch(corpus, rows, vocabs.tgt.bos_id)
     lengths = [len(corpus.tgt[row]) for row in rows]
@@ -84,7 +148,7 @@ def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Tr
     assert batch.targets.tolist() == [piece for row in rows for piece in corpus.tgt[row]]
     predicted_at = iter(batch.places.tolist())
     for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        assert list(itertools.islice(predicted_at, length)) == [i * batch.tgt_in.size(1) + t for t in range(length)]
+        assert list(islice(predicted_at, length)) == [i * batch.tgt_in.size(1) + t for t in range(length)]
         assert batch.tgt_in[i, :length].tolist() == [vocabs.tgt.bos_id, *corpus.tgt[row].tolist()[:-1]]
         assert corpus.tgt[row][-1] == vocabs.tgt.eos_id
         assert batch.src[i][batch.src_mask[i]].tolist() == corpus.src[row].tolist()

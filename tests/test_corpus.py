@@ -1,18 +1,24 @@
-"""Reading text as it comes, and encoding it."""
+"""Encoding text into files, and reading it back."""
 
 from __future__ import annotations
 
-import gzip
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TOY
 
+from translate import corpus as corpus_module
 from translate.config import VocabSettings
-from translate.corpus import ParallelText, Side, encode, fingerprint, open_corpus, read_lines, split_off
-from translate.errors import UserError
-from translate.vocab import VocabPair, train_vocab
+from translate.corpus import EncodedCorpus, Origin, PieceRows, encode, open_corpus, origin_of
+from translate.text import ParallelText, Side
+from translate.vocab import Vocab, VocabPair, train_vocab
+
+ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=20)
 
 
 def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
@@ -21,74 +27,35 @@ def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2))
 
 
-def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
-    path = tmp_path / "t"
-    path.write_bytes("\ufeffone\r\ntwo\u2028still two\x85and\x0b\x0c\x1cmore\n\nfour\rstill four".encode())
-    assert list(read_lines(path)) == ["one", "two\u2028still two\x85and\x0b\x0c\x1cmore", "", "four\rstill four"]
+def vocab_of(lines: list[str], size: int) -> Vocab:
+    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, say=lambda _: None)
 
 
-def test_gzip_is_read_like_plain_text(tmp_path: Path) -> None:
-    path = tmp_path / "t.gz"
-    path.write_bytes(gzip.compress(b"eins\nzwei\n"))
-    assert list(read_lines(path)) == ["eins", "zwei"]
+def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
+    vocabs = VocabPair(vocab, vocab)
+    encode(text, vocabs, origin, base, say=lambda _: None)
+    corpus = open_corpus(base, vocabs)
+    assert corpus is not None
+    return corpus
 
 
-@pytest.mark.parametrize("content", [b"not gzip at all", gzip.compress(b"text\n" * 1000)[:-20]])
-def test_a_broken_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "t.gz"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"t\.gz: not a whole gzip file"):
-        list(read_lines(path))
-
-
-def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "t"
-    path.write_bytes(b"fine\nna\xefve\n")
-    with pytest.raises(UserError, match=r"t: line 2 is not UTF-8 \(byte 3 of the line\)"):
-        list(read_lines(path))
-
-
-@pytest.mark.parametrize(("src", "tgt", "counts"), [(b"a\nb\nc\n", b"x\n", "3.*1"), (b"a\n", b"x\ny\nz", "1.*3")])
-def test_unequal_line_counts_name_both_files_and_counts(tmp_path: Path, src: bytes, tgt: bytes, counts: str) -> None:
-    src_count, tgt_count = counts.split(".*")
-    with pytest.raises(UserError, match=rf"a\.en has {src_count} lines but .*a\.fr has {tgt_count};"):
-        list(text_of(tmp_path, src, tgt))
-
-
-def test_tsv_columns_are_sides(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.tsv"
-    path.write_text("Go.\tVa !\tCC-BY\nHi.\tSalut !\tCC-BY\n", encoding="utf-8")
-    assert list(ParallelText(Side(path, 1), Side(path, 2))) == [("Go.", "Va !"), ("Hi.", "Salut !")]
-    assert [pair.src for pair in ParallelText(Side(path, 2), Side(path, 1))] == ["Va !", "Salut !"]
-    path.write_text("Go.\tVa !\nHi.\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"pairs\.tsv: line 2 has 1 columns, and column 2 was asked for"):
-        list(ParallelText(Side(path, 1), Side(path, 2)))
-
-
-def test_validation_part_shares_no_source_with_training(tmp_path: Path) -> None:
-    sources = [f"sentence {i % 300}" for i in range(1000)]
-    lines = "".join(f"{line}\n" for line in sources).encode()
-    text = text_of(tmp_path, lines, lines)
-    train, valid = split_off(text, valid_pairs=30)
-    assert not {pair.src for pair in train} & {pair.src for pair in valid}
-    assert len(list(train)) + len(list(valid)) == 1000
-    assert 30 <= len(list(valid)) < 40
+@pytest.fixture
+def abc(tmp_path: Path) -> VocabPair:
+    """Vocabularies, and in tmp_path the corpus `train` of one pair, encoded with them."""
+    vocab = vocab_of(["a b c"], 300)
+    encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), vocab, tmp_path / "train")
+    return VocabPair(vocab, vocab)
 
 
 def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_path: Path) -> None:
     src = "one red apple\n\n \nlong " + "x " * 50 + "\ntwo apples\n"
     tgt = "une pomme rouge\nvide\nvide\nlong\ndeux pommes\n"
     text = text_of(tmp_path, src.encode(), tgt.encode())
-    lines = [line for pair in text for line in pair]
-    vocab = train_vocab(lambda: lines * 20, VocabSettings(size=330), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    report = encode(text, vocabs, max_pieces=20, base=tmp_path / "encoded" / "train")
-    assert (report.pairs, report.empty, report.too_long) == (2, 2, 1)
-    assert str(report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
-    corpus = open_corpus(tmp_path / "encoded" / "train", vocabs)
-    assert corpus is not None
+    vocab = vocab_of([line for pair in text for line in pair], 330)
+    corpus = encoded(text, vocab, tmp_path / "encoded" / "train")
+    assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
+    assert str(corpus.report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
     assert len(corpus) == 2
-    assert isinstance(corpus.src[0].base, np.memmap)
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
         assert vocab.decode(corpus.src[row][:-1]) == source
         assert vocab.decode(corpus.tgt[row][:-1]) == target
@@ -96,37 +63,91 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
         assert corpus.src.lengths[row] == len(corpus.src[row])
 
 
-def test_a_half_written_corpus_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = text_of(tmp_path, b"a b c\n", b"a b c\n")
-    vocab = train_vocab(lambda: ["a b c"] * 9, VocabSettings(size=300), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    base = tmp_path / "train"
-    encode(text, vocabs, 9, base)
+def test_many_blocks_by_threads_give_what_one_call_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 7)
+    src, tgt = (b"".join((TOY / f"valid.{language}").read_bytes().splitlines(True)[:500]) for language in ("en", "fr"))
+    text = text_of(tmp_path, src, tgt)
+    vocab = vocab_of(src.decode().split("\n"), 400)
+    corpus = encoded(text, vocab, tmp_path / "train", replace(ORIGIN, max_pieces=1000))
+    for rows, lines in (corpus.src, src), (corpus.tgt, tgt):
+        expected = [[*ids, vocab.eos_id] for ids in vocab.encode(lines.decode().split("\n")[:-1])]
+        assert [rows[i].tolist() for i in range(len(rows))] == expected
+        assert rows.lengths.tolist() == [len(row) for row in expected]
+        some = np.array([400, 3, 3, 77])
+        assert rows.pieces(some).tolist() == list(chain.from_iterable(expected[i] for i in some))
 
+
+def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 10)
+    monkeypatch.setattr(corpus_module, "MAX_THREADS", 1)
+    vocab = vocab_of(["a b c"], 300)
+    num_read = 0
+
+    class Text(ParallelText):
+        def __iter__(self):
+            nonlocal num_read
+            for pair in super().__iter__():
+                num_read += 1
+                yield pair
+
+    plain = text_of(tmp_path, b"a b c\n" * 1000, b"a b c\n" * 1000)
+    blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), max_pieces=9)
+    for taken in range(1, 50):
+        next(blocks)
+        assert num_read <= 10 * (taken + 3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say how much memory is in use")
+def test_reading_rows_in_random_order_does_not_take_the_file_into_memory(tmp_path: Path) -> None:
+    num_rows, length = 1_000_000, 16
+    expected = np.arange(num_rows * length, dtype=np.uint16).reshape(num_rows, length)
+    expected.tofile(tmp_path / "pieces")
+    rows = PieceRows(tmp_path / "pieces", expected.dtype, np.full(num_rows, length, dtype=np.int32))
+    random = np.random.default_rng(1)
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    before = resident_mb()
+    for _ in range(100):
+        chosen = random.integers(0, num_rows, 300)
+        assert np.array_equal(rows.pieces(chosen), expected[chosen].ravel())
+    assert resident_mb() - before < 8  # of a file of 32
+
+
+def test_encoding_says_how_fast_it_was(tmp_path: Path) -> None:
+    said: list[str] = []
+    vocab = vocab_of(["a b c"], 300)
+    encode(text_of(tmp_path, b"a\n", b"b\n"), VocabPair(vocab, vocab), ORIGIN, tmp_path / "train", said.append)
+    assert len(said) == 1
+    assert "pairs/s" in said[0]
+
+
+def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("translate.corpus.write_text", die)
     with pytest.raises(KeyboardInterrupt):
-        encode(text, vocabs, 9, base)
-    assert open_corpus(base, vocabs) is None
+        encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), abc.src, tmp_path / "train")
+    assert open_corpus(tmp_path / "train", abc) is None
 
 
 @pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths"])
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda old: old[:-1], lambda old: bytes([old[0] ^ 1]) + old[1:]])
-def test_a_damaged_corpus_does_not_count(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
-    text = text_of(tmp_path, b"a b c\n", b"a b c\n")
-    vocab = train_vocab(lambda: ["a b c"] * 9, VocabSettings(size=300), seed=1, say=lambda _: None)
-    vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, 9, tmp_path / "train")
-    assert open_corpus(tmp_path / "train", vocabs) is not None
+def test_a_damaged_corpus_does_not_count(
+    tmp_path: Path, abc: VocabPair, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    assert open_corpus(tmp_path / "train", abc) is not None
     path = tmp_path / name
     path.write_bytes(damage(path.read_bytes()).removesuffix(b"}"))
-    assert open_corpus(tmp_path / "train", vocabs) is None
+    assert open_corpus(tmp_path / "train", abc) is None
 
 
-def test_fingerprint_changes_with_the_text(tmp_path: Path) -> None:
-    before = fingerprint(text_of(tmp_path, b"a\n", b"b\n"))
-    assert fingerprint(text_of(tmp_path, b"a\n", b"b\n")) == before
-    assert fingerprint(text_of(tmp_path, b"a\n", b"c\n")) != before
-    assert fingerprint(text_of(tmp_path, b"b\n", b"a\n")) != before
+def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
+    assert origin_of(tmp_path / "train") == ORIGIN
+    assert origin_of(tmp_path / "valid") is None
+    for change in {"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}:
+        assert origin_of(tmp_path / "train") != replace(ORIGIN, **change)

@@ -84,7 +84,7 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
     config = changed(changed(tiny_config, "model", dropout=0.0), "train", clip_norm=0.0)
     prepared = prepare(Run(tiny_run), config)
     lengths = prepared.train.src.lengths, prepared.train.tgt.lengths
-    order = epoch_order(*lengths, budget=64, seed=1, epoch=0)[:4]
+    order = list(epoch_order(*lengths, budget=64, seed=1, epoch=0))[:4]
     bos_id = prepared.vocabs.tgt.bos_id
     parts = [make_batch(prepared.train, rows, bos_id) for rows in order]
     whole = make_batch(prepared.train, np.concatenate(order), bos_id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from translate.config import VocabSettings
 from translate.errors import UserError
-from translate.vocab import Vocab, train_vocab
+from translate.vocab import Vocab, _sample, train_vocab
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les pommes."] * 30
 
@@ -47,6 +50,30 @@ def test_a_text_without_lines_is_a_users_mistake() -> None:
 
 def test_training_is_deterministic() -> None:
     assert make().proto == make().proto
+
+
+def test_of_a_long_text_some_lines_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.vocab.MAX_TRAINING_LINES", 300)
+    random = Random(1)
+    lines = ["".join(random.choices("abcdefgh", k=12)) for _ in range(3000)]
+    said: list[str] = []
+
+    def proto(seed: int) -> bytes:
+        return train_vocab(lambda: lines, VocabSettings(size=400), seed, said.append).proto
+
+    first = proto(1)
+    assert proto(1) == first
+    assert proto(2) != first
+    assert set(said) == {"the vocabulary is trained on 300 of 3,000 lines, drawn at random"}
+
+
+def test_every_line_of_a_long_text_is_as_likely_to_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.vocab.MAX_TRAINING_LINES", 4)
+    lines = list("abcdefghij")
+    samples = [list(_sample(lines, len(lines), seed)) for seed in range(5000)]
+    assert all(len(sample) == 4 and sample == sorted(sample) for sample in samples)
+    seen = Counter(chain.from_iterable(samples))
+    assert sum((seen[line] - 2000) ** 2 / 2000 for line in lines) < 35  # chi-square, 9 degrees: 1 in 10,000 above 34
 
 
 def test_a_decoded_line_break_stays_on_the_line() -> None:

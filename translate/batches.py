@@ -6,7 +6,9 @@ piece, False = padding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,10 @@ from torch import Tensor
 
 from translate.corpus import EncodedCorpus, IntArray
 
-POOL_PAIRS = 8192  # sorted by length together: enough for little padding, few enough to mix anew every epoch
+# Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
+POOL_PAIRS = 8192  # at least
+POOL_PAIRS_A_PIECE = 4  # of the budget
+FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
 
 
@@ -39,20 +44,46 @@ class Batch(NamedTuple):
         return Batch(*((each.pin_memory() if is_cuda else each).to(device, non_blocking=True) for each in self))
 
 
-def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> list[IntArray]:
-    """The rows of each batch of one epoch, every row once; a pure function of its arguments.
+@dataclass(frozen=True)
+class EpochOrder:
+    """The rows of each batch of an epoch: `order[i]` are those of batch i, from 0.
 
-    All rows are shuffled, sorted by length within pools, cut where target pieces with padding would pass `budget`, and
-    the batches shuffled.
+    Three arrays instead of a list of millions: `rows` holds every row once, batch i is `rows[starts[i] : ends[i]]`.
+    """
+
+    rows: IntArray  # (N,) int32
+    starts: IntArray  # (batches,)
+    ends: IntArray  # (batches,)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, batch: int) -> IntArray:
+        return self.rows[self.starts[batch] : self.ends[batch]]
+
+    def __iter__(self) -> Iterator[IntArray]:
+        return (self[batch] for batch in range(len(self)))
+
+
+def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
+    """The order of one epoch, every row in it once; a pure function of its arguments.
+
+    All rows are shuffled and dealt into pools; each pool is sorted by length and cut where target pieces with padding
+    would pass `budget`; the batches of all pools are shuffled. So every row is as likely in any place of the epoch as
+    in any other, and which rows of its length it meets, and in which pool, is drawn anew every epoch.
     """
     random = np.random.default_rng((seed, epoch))
-    shuffled = random.permutation(len(tgt_lengths))
-    batches: list[IntArray] = []
-    for start in range(0, len(shuffled), POOL_PAIRS):
-        pool = shuffled[start : start + POOL_PAIRS]
-        pool = pool[np.lexsort((src_lengths[pool], tgt_lengths[pool]))]
-        batches += [pool[rows] for rows in cut(tgt_lengths[pool], src_lengths[pool], budget)]
-    return [batches[i] for i in random.permutation(len(batches))]
+    rows = np.arange(len(tgt_lengths), dtype=np.int32)
+    random.shuffle(rows)
+    sizes = []
+    for pool in np.array_split(rows, _num_pools(tgt_lengths, budget)):
+        pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
+        parts = cut(tgt_lengths[pool], src_lengths[pool], budget)
+        sizes.append(np.array([part.stop - part.start for part in parts], dtype=np.int64))
+    size = np.concatenate(sizes)
+    ends = np.cumsum(size)
+    shuffled = random.permutation(len(size))
+    return EpochOrder(rows, (ends - size)[shuffled], ends[shuffled])
 
 
 def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
@@ -61,21 +92,22 @@ def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[sli
     The other side is held to twice the budget, so that a few odd pairs do not fill the memory.
     """
     start = 0
-    longest = longest_other = 0
-    for end, (length, other) in enumerate(zip(lengths.tolist(), other_lengths.tolist(), strict=True)):
-        longest, longest_other = max(longest, length), max(longest_other, other)
-        rows = end + 1 - start
-        if rows > 1 and (rows * longest > budget or rows * longest_other > 2 * budget):
-            yield slice(start, end)
-            start, longest, longest_other = end, length, other
-    if start < len(lengths):
-        yield slice(start, len(lengths))
+    while start < len(lengths):
+        # No run is longer than if all its rows were as short as the first.
+        window = slice(start, start + max(1, budget // int(lengths[start])))
+        longest = np.maximum.accumulate(lengths[window], dtype=np.int64)
+        longest_other = np.maximum.accumulate(other_lengths[window], dtype=np.int64)
+        num_rows = np.arange(1, len(longest) + 1)
+        fits = (num_rows * longest <= budget) & (num_rows * longest_other <= 2 * budget)
+        end = start + max(1, int(np.count_nonzero(fits)))  # what fits comes first: both products only grow
+        yield slice(start, end)
+        start = end
 
 
 def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
     """The padded tensors of some rows of a corpus."""
-    src, src_mask = pad([corpus.src[row] for row in rows])
-    tgt_out, tgt_mask = pad([corpus.tgt[row] for row in rows])
+    src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
+    tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
     start = torch.full((len(rows), 1), bos_id)
     tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
     places = tgt_mask.flatten().nonzero().squeeze(1)
@@ -84,8 +116,30 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Rows of unequal length -> (B, L) ids and (B, L) mask."""
-    lengths = np.array([len(row) for row in rows])
+    return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
+
+
+def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
+    """Rows end to end, and the (B,) length of each -> (B, L) ids and (B, L) mask."""
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, FILLER_ID, dtype=np.int64)
-    ids[mask] = np.concatenate(rows)
+    ids[mask] = pieces
     return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
+    """Two at least, if the text fills a few batches: in one pool the longest rows would be together every epoch."""
+    if tgt_lengths.sum() < FEW_BATCHES * budget:
+        return 1
+    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_A_PIECE * budget)))
+
+
+def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
+    """The order that puts pairs of like lengths on both sides together.
+
+    Sorted by the longer side; among equals by which side is longer and how much, up and down in turn: so one group ends
+    with such pairs as the next begins with.
+    """
+    longer = np.maximum(src_lengths, tgt_lengths)
+    lead = src_lengths - tgt_lengths
+    return np.lexsort((np.where(longer % 2, lead, -lead), longer))

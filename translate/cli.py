@@ -273,7 +273,7 @@ def _default_folder(config: Path | None, src: str | None) -> Path:
 
 def _lines(sentences: list[str] | None, path: Path | None) -> Iterable[str]:
     """What to translate: the arguments, else the file, else standard input."""
-    from translate.corpus import read_lines, split_lines
+    from translate.text import read_lines, split_lines
 
     if sentences:
         for sentence in sentences:

@@ -1,109 +1,98 @@
-"""Parallel text -> checked pairs -> pieces, encoded once into memory-mapped files.
+"""Checked pairs in pieces: encoded once, by several threads, into files from which batches are read.
 
-Text is UTF-8. A line ends at "\\n" and nowhere else: U+2028, U+0085 and their like belong to the line, so that line
-numbers here are those of `wc -l` and of every editor. A "\\r" before the end and a byte-order mark at the start are
-dropped. Text is read as a stream; nothing the size of the corpus is held in memory.
+Nothing the size of the text is held in memory: the files are written block by block, and of an open corpus the lengths
+and places of the rows are in memory (12 bytes a row and side), but not the pieces.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import heapq
 import itertools
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
-from translate.errors import UserError
 from translate.files import write_text
+from translate.text import Pair, ParallelText
 from translate.vocab import Vocab, VocabPair
 
-BLOCK_PAIRS = 10_000  # encoded at a time
-BYTE_ORDER_MARK = "\ufeff"
+BLOCK_PAIRS = 4_000  # encoded at a time by one thread
+MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
 IntArray = npt.NDArray[np.integer[Any]]
 
 
-class Pair(NamedTuple):
-    """A source line and its translation."""
-
-    src: str
-    tgt: str
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is text on both sides; a pair with an empty side is left out as a whole."""
-        return bool(self.src.strip() and self.tgt.strip())
-
-
-class Side(NamedTuple):
-    """One side of a parallel text: a file and, where it is a .tsv file, the column (from 1) to read."""
-
-    path: Path
-    column: int
-
-
 @dataclass(frozen=True)
-class ParallelText:
-    """Pairs of lines from two files (or two columns), of which `keep` chooses by the source line."""
+class Origin:
+    """What a corpus was encoded from. Where any of it changed, the corpus no longer counts."""
 
-    src: Side
-    tgt: Side
-    keep: Callable[[str], bool] = lambda line: True
-
-    def __iter__(self) -> Iterator[Pair]:
-        """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
-        sides = itertools.zip_longest(_read_side(self.src), _read_side(self.tgt))
-        for number, (src, tgt) in enumerate(sides):
-            if src is None or tgt is None:
-                rest = sum(1 for _ in sides) + 1
-                counts = (number, number + rest) if src is None else (number + rest, number)
-                raise UserError(
-                    f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
-                    "parallel files have one line for each other"
-                )
-            if self.keep(src):
-                yield Pair(src, tgt)
+    text: str  # fingerprint of the text's files
+    hashes: str  # which part of the text
+    vocabs: str  # fingerprint of the vocabularies
+    max_pieces: int  # of a side; longer pairs are left out
 
 
 class PieceRows:
-    """Rows of piece ids of unequal length, end to end in one memory-mapped array."""
+    """Rows of piece ids of unequal length, end to end in a file.
 
-    def __init__(self, pieces: IntArray, lengths: IntArray) -> None:
-        self.lengths = lengths
-        self._pieces = pieces
+    Rows are read as they are asked for. Mapping the file to memory would be as simple, but each page that was touched
+    counts as memory of this process: after a few hundred batches in random order that is the whole file.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
+        self.lengths = lengths  # (N,) int32, of each row
+        self._dtype = dtype
         self._ends = np.cumsum(lengths, dtype=np.int64)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> IntArray:
-        end = self._ends[row]
-        return self._pieces[end - self.lengths[row] : end]
+        return self.pieces(np.array([row]))
+
+    def pieces(self, rows: IntArray) -> IntArray:
+        """The pieces of some rows, end to end."""
+        ends, lengths = self._ends[rows], self.lengths[rows]
+        places = ((ends - lengths) * self._dtype.itemsize).tolist()
+        sizes = (lengths * self._dtype.itemsize).tolist()
+        read = map(os.pread, itertools.repeat(self._file), sizes, places)
+        return np.frombuffer(b"".join(read), self._dtype)
 
 
 @dataclass(frozen=True)
 class CorpusReport:
     """What became of a text's pairs."""
 
-    pairs: int
-    empty: int
-    too_long: int
+    pairs: int = 0
+    empty: int = 0
+    too_long: int = 0
+
+    def __add__(self, other: CorpusReport) -> CorpusReport:
+        return CorpusReport(self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long)
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
         reasons = [f"{self.empty:,} empty on a side"] * bool(self.empty)
         reasons += [f"{self.too_long:,} over data.max_pieces"] * bool(self.too_long)
         return f"{text} ({' and '.join(reasons)} left out)" if reasons else text
+
+    @property
+    def num_read(self) -> int:
+        """All pairs, those left out too."""
+        return self.pairs + self.empty + self.too_long
 
 
 @dataclass(frozen=True)
@@ -118,108 +107,129 @@ class EncodedCorpus:
         return len(self.src)
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
-    with _open_text(path) as stream:
-        if path.suffix != ".gz":
-            yield from split_lines(stream, str(path))
-            return
-        try:
-            with gzip.open(stream) as unpacked:
-                yield from split_lines(unpacked, str(path))
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, say: Callable[[str], None]) -> None:
+    """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side.
 
-
-def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a byte stream. Raises UserError where one is not UTF-8."""
-    for number, raw in enumerate(stream, start=1):
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line); convert the file to UTF-8"
-            ) from None
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        yield line.removesuffix("\n").removesuffix("\r")
-
-
-def split_off(text: ParallelText, valid_pairs: int) -> tuple[ParallelText, ParallelText]:
-    """Training and validation parts of one text, apart by source line: no source of one is in the other.
-
-    The choice hashes the source line, so it does not depend on the order of the lines and needs no storing. The part
-    for validation has about `valid_pairs` pairs, a twentieth of the text at most.
+    say: told what became of the pairs, and how fast. A progress bar is on standard error, if that is a terminal.
     """
-    num_pairs = sum(1 for pair in text if pair.is_full)
-    size = max(1, min(valid_pairs, num_pairs // 20))
-    threshold = max(heapq.nsmallest(size, (_hash(pair.src) for pair in text if pair.is_full)), default=0)
-    training = ParallelText(text.src, text.tgt, lambda line: _hash(line) > threshold)
-    validation = ParallelText(text.src, text.tgt, lambda line: _hash(line) <= threshold)
-    return training, validation
-
-
-def fingerprint(text: ParallelText) -> str:
-    """SHA-256 of what the text's files hold."""
-    digest = hashlib.sha256()
-    for side in text.src, text.tgt:
-        with _open_text(side.path) as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def encode(text: ParallelText, vocabs: VocabPair, max_pieces: int, base: Path) -> CorpusReport:
-    """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side."""
     base.parent.mkdir(parents=True, exist_ok=True)
     # The manifest is removed first and written last: with it the rows are whole, without it they do not count.
-    manifest = base.with_suffix(".json")
+    manifest = _manifest_path(base)
     manifest.unlink(missing_ok=True)
-    pairs = empty = too_long = 0
-    pairs_in = iter(text)
+    report = CorpusReport()
+    started = time.monotonic()
     with (
-        closing(_RowWriter(base, "src", vocabs.src)) as src_rows,
-        closing(_RowWriter(base, "tgt", vocabs.tgt)) as tgt_rows,
+        closing(_RowWriter(base, "src")) as src_rows,
+        closing(_RowWriter(base, "tgt")) as tgt_rows,
+        tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
-        while block := list(itertools.islice(pairs_in, BLOCK_PAIRS)):
-            full = [pair for pair in block if pair.is_full]
-            src_ids = vocabs.src.encode([pair.src for pair in full])
-            tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
-            fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
-            src_rows.add(list(itertools.compress(src_ids, fits)))
-            tgt_rows.add(list(itertools.compress(tgt_ids, fits)))
-            pairs += sum(fits)
-            empty += len(block) - len(full)
-            too_long += len(full) - sum(fits)
-    report = CorpusReport(pairs, empty, too_long)
-    write_text(manifest, json.dumps({"report": asdict(report), "sha256": _digest_of_rows(base)}) + "\n")
-    return report
+        for block in _encoded_blocks(text, vocabs, origin.max_pieces):
+            src_rows.add(block.src)
+            tgt_rows.add(block.tgt)
+            report += block.report
+            bar.update(block.report.num_read)
+    seconds = time.monotonic() - started
+    write_text(manifest, json.dumps(asdict(_Manifest(origin, report, _digest_of_rows(base)))) + "\n")
+    say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
+    manifest = _read_manifest(base)
     try:
-        manifest = json.loads(base.with_suffix(".json").read_bytes())
-        report = CorpusReport(**manifest["report"])
-        if manifest["sha256"] != _digest_of_rows(base):
+        if manifest is None or manifest.sha256 != _digest_of_rows(base):
             return None
+    except FileNotFoundError:
+        return None
+    return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), manifest.report)
+
+
+def origin_of(base: Path) -> Origin | None:
+    """What the corpus in the files `base`.* was encoded from; None where there is none."""
+    manifest = _read_manifest(base)
+    return manifest.origin if manifest else None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What is known of a corpus as a whole, in `base`.json."""
+
+    origin: Origin
+    report: CorpusReport
+    sha256: str  # of the files of rows
+
+
+def _read_manifest(base: Path) -> _Manifest | None:
+    try:
+        found = json.loads(_manifest_path(base).read_bytes())
+        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["sha256"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), report)
+
+
+class _Rows(NamedTuple):
+    """Rows of pieces end to end, and the length of each."""
+
+    pieces: IntArray
+    lengths: IntArray
+
+
+class _Block(NamedTuple):
+    """Some pairs of the text in pieces."""
+
+    src: _Rows
+    tgt: _Rows
+    report: CorpusReport
+
+
+def _encoded_blocks(text: ParallelText, vocabs: VocabPair, max_pieces: int) -> Iterator[_Block]:
+    """The whole text, block after block in its order.
+
+    Threads suffice, because sentencepiece lets go of Python's lock while it works; processes are slower by what it
+    takes to send them the text. Few blocks wait at a time, however long the text is.
+    """
+    num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    pairs = iter(text)
+    waiting: deque[Future[_Block]] = deque()
+    with ThreadPoolExecutor(num_threads) as threads:
+        while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
+            waiting.append(threads.submit(_encode_block, block, vocabs, max_pieces))
+            if len(waiting) > 2 * num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _encode_block(pairs: list[Pair], vocabs: VocabPair, max_pieces: int) -> _Block:
+    full = [pair for pair in pairs if pair.is_full]
+    src_ids = vocabs.src.encode([pair.src for pair in full])
+    tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
+    fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
+    num_fit = sum(fits)
+    return _Block(
+        _rows(itertools.compress(src_ids, fits), vocabs.src),
+        _rows(itertools.compress(tgt_ids, fits), vocabs.tgt),
+        CorpusReport(num_fit, len(pairs) - len(full), len(full) - num_fit),
+    )
+
+
+def _rows(ids: Iterator[list[int]], vocab: Vocab) -> _Rows:
+    """Rows of ids, each ended by `</s>`."""
+    ended = [[*row, vocab.eos_id] for row in ids]
+    pieces = np.fromiter(itertools.chain.from_iterable(ended), _piece_dtype(vocab))
+    return _Rows(pieces, np.array([len(row) for row in ended], dtype=np.int32))
 
 
 class _RowWriter:
-    """Appends rows of piece ids, each ended by `</s>`, to one file and their lengths to another."""
+    """Appends rows of pieces to one file and their lengths to another."""
 
-    def __init__(self, base: Path, side: str, vocab: Vocab) -> None:
+    def __init__(self, base: Path, side: str) -> None:
         self._pieces = _pieces_path(base, side).open("wb")
         self._lengths = _lengths_path(base, side).open("wb")
-        self._dtype = _piece_dtype(vocab)
-        self._eos_id = vocab.eos_id
 
-    def add(self, rows: list[list[int]]) -> None:
-        ended = [[*row, self._eos_id] for row in rows]
-        self._pieces.write(np.fromiter(itertools.chain.from_iterable(ended), self._dtype).tobytes())
-        self._lengths.write(np.array([len(row) for row in ended], dtype=np.int32).tobytes())
+    def add(self, rows: _Rows) -> None:
+        self._pieces.write(rows.pieces.tobytes())
+        self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
         for file in self._pieces, self._lengths:
@@ -229,10 +239,7 @@ class _RowWriter:
 
 
 def _open_rows(base: Path, side: str, vocab: Vocab) -> PieceRows:
-    lengths = np.fromfile(_lengths_path(base, side), dtype=np.int32)
-    if not len(lengths):  # an empty file cannot be mapped
-        return PieceRows(np.empty(0, _piece_dtype(vocab)), lengths)
-    return PieceRows(np.memmap(_pieces_path(base, side), dtype=_piece_dtype(vocab), mode="r"), lengths)
+    return PieceRows(_pieces_path(base, side), _piece_dtype(vocab), np.fromfile(_lengths_path(base, side), np.int32))
 
 
 def _digest_of_rows(base: Path) -> str:
@@ -242,6 +249,10 @@ def _digest_of_rows(base: Path) -> str:
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def _manifest_path(base: Path) -> Path:
+    return base.with_name(f"{base.name}.json")
 
 
 def _pieces_path(base: Path, side: str) -> Path:
@@ -254,32 +265,3 @@ def _lengths_path(base: Path, side: str) -> Path:
 
 def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
     return np.min_scalar_type(vocab.size - 1)
-
-
-def _open_text(path: Path) -> BufferedReader:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give a text file") from None
-
-
-def _read_side(side: Side) -> Iterator[str]:
-    """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
-    lines = read_lines(side.path)
-    if not side.path.name.removesuffix(".gz").endswith(".tsv"):
-        yield from lines
-        return
-    for number, line in enumerate(lines, start=1):
-        columns = line.split("\t")
-        if len(columns) < side.column:
-            raise UserError(
-                f"{side.path}: line {number} has {len(columns)} columns, and column {side.column} was asked for; "
-                "columns are separated by tabs"
-            )
-        yield columns[side.column - 1]
-
-
-def _hash(line: str) -> int:
-    return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from translate.config import Config, DataSettings
-from translate.corpus import EncodedCorpus, Pair, ParallelText, Side, encode, fingerprint, open_corpus, split_off
+from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
 from translate.errors import UserError
-from translate.files import write_text
+from translate.files import replacing, write_text
 from translate.run import Run
+from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
 
 
@@ -31,15 +34,17 @@ def prepare(run: Run, config: Config) -> Prepared:
 
     Raises UserError where a text is bad or empty, or is not the one with which the run began.
     """
-    train_text, valid_text = _texts(config.data)
-    _check_texts(run, train_text, valid_text)
+    texts = _texts(run, config.data)
     vocabs = run.load_vocabs()
     if vocabs is None:
-        vocabs = _make_vocabs(run, config, train_text)
+        vocabs = _make_vocabs(run, config, texts.train)
         run.write_vocabs(vocabs)
-    train = _encoded(run, "train", train_text, vocabs, config.data)
-    valid = _encoded(run, "valid", valid_text, vocabs, config.data)
-    valid_pairs = itertools.islice((pair for pair in valid_text if pair.is_full), config.train.validate_sentences)
+    max_pieces = config.data.max_pieces
+    origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces)
+    train = _encoded(run, "train", texts.train, vocabs, origin)
+    origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
+    valid = _encoded(run, "valid", texts.valid, vocabs, origin)
+    valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
     return Prepared(vocabs, train, valid, list(valid_pairs))
 
 
@@ -60,31 +65,79 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     return Prepared(vocabs, train, valid, valid_pairs)
 
 
-def _texts(data: DataSettings) -> tuple[ParallelText, ParallelText]:
-    train = ParallelText(Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column))
-    if not data.valid_src:
-        return split_off(train, data.valid_pairs)
-    valid = ParallelText(Side(Path(data.valid_src), data.src_column), Side(Path(data.valid_tgt), data.tgt_column))
-    return train, valid
+@dataclass(frozen=True)
+class _Record:
+    """What the texts held when the run began: resuming is exact only on the same text."""
+
+    train: str  # fingerprint
+    valid: str  # fingerprint
+    split_at: int  # the hash that parts training from validation; 0 where validation has files of its own
 
 
-def _check_texts(run: Run, train_text: ParallelText, valid_text: ParallelText) -> None:
-    """Read the texts through before anything is made of them, so that what is wrong with them is said at once.
+class _Texts(NamedTuple):
+    train: ParallelText
+    valid: ParallelText
+    record: _Record
 
-    What they hold is recorded when the run begins: resuming is exact only on the same text.
-    """
-    for name, text in ("train", train_text), ("valid", valid_text):
-        path = run.corpus_path / f"{name}.sha256"
-        now = fingerprint(text)
-        if not path.exists():
-            if not sum(1 for pair in text if pair.is_full):  # not `any`: what is wrong may stand in the last line
-                raise UserError(_nothing_in(text))
-            path.parent.mkdir(exist_ok=True)
-            write_text(path, now + "\n")
-        elif path.read_bytes().strip() != now.encode():
+
+def _texts(run: Run, data: DataSettings) -> _Texts:
+    """The two texts: read through when the run begins, so that what is wrong is said at once; then only compared."""
+    whole, valid = _whole_text(data), _valid_text(run, data)
+    path = run.corpus_path / "texts.json"
+    if not path.exists():
+        run.corpus_path.mkdir(exist_ok=True)
+        split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
+        write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
+    try:
+        record = _Record(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: damaged; remove {run.corpus_path} to have the texts read and encoded anew") from None
+    if bool(record.split_at) == bool(data.valid_src):
+        began = "without" if record.split_at else "with"
+        raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
+    for text, before in (whole, record.train), (valid, record.valid):
+        if fingerprint(text) != before:
             raise UserError(
                 f"{text.src.path} or {text.tgt.path} changed since {run.path} began; restore them, or start a new run"
             )
+    return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record)
+
+
+def _whole_text(data: DataSettings) -> ParallelText:
+    return ParallelText(Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column))
+
+
+def _valid_text(run: Run, data: DataSettings) -> ParallelText:
+    """The text given for validation, else the run's copy of what is split off: in a long text it is not soon found."""
+    if not data.valid_src:
+        return ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
+    return ParallelText(Side(Path(data.valid_src), data.src_column), Side(Path(data.valid_tgt), data.tgt_column))
+
+
+def _read_through(train: ParallelText, valid: ParallelText) -> int:
+    for text in train, valid:
+        if not count_pairs(text):
+            raise UserError(_nothing_in(text))
+    return 0
+
+
+def _split_off(whole: ParallelText, valid: ParallelText, valid_pairs: int) -> int:
+    """Write the part for validation to the files of `valid`; returns the hash that parts it from training."""
+    split_at = split_hash(whole, valid_pairs)
+    parts = split(whole, split_at)
+    for part in parts:
+        if not any(pair.is_full for pair in part):
+            raise UserError(_nothing_in(part))
+    with (
+        replacing(valid.src.path) as src_path,
+        replacing(valid.tgt.path) as tgt_path,
+        src_path.open("w", encoding="utf-8", newline="\n") as src,
+        tgt_path.open("w", encoding="utf-8", newline="\n") as tgt,
+    ):
+        for pair in parts.valid:
+            src.write(f"{pair.src}\n")
+            tgt.write(f"{pair.tgt}\n")
+    return split_at
 
 
 def _nothing_in(text: ParallelText) -> str:
@@ -117,11 +170,11 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
     return VocabPair(train_vocab(src_lines, settings, seed, run.log), train_vocab(tgt_lines, settings, seed, run.log))
 
 
-def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, data: DataSettings) -> EncodedCorpus:
+def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin) -> EncodedCorpus:
     base = run.corpus_path / name
-    corpus = open_corpus(base, vocabs)
+    corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
     if corpus is None:
-        encode(text, vocabs, data.max_pieces, base)
+        encode(text, vocabs, origin, base, run.log)
         corpus = open_corpus(base, vocabs)
         assert corpus is not None
     if not len(corpus):

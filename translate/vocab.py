@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import sentencepiece
@@ -13,7 +15,7 @@ import sentencepiece
 from translate.config import VocabSettings
 from translate.errors import UserError
 
-MAX_TRAINING_LINES = 2_000_000  # drawn at random from a longer text
+MAX_TRAINING_LINES = 500_000  # drawn at random from a longer text; sentencepiece takes about 0.5 kB for each
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
@@ -72,35 +74,57 @@ class VocabPair(NamedTuple):
     def joint(self) -> bool:
         return self.src is self.tgt
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the two are."""
+        return hashlib.sha256(b"".join(hashlib.sha256(vocab.proto).digest() for vocab in self)).hexdigest()
+
 
 def train_vocab(
     lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, say: Callable[[str], None]
 ) -> Vocab:
     """Train a vocabulary on text.
 
-    lines: gives the text anew at each call. say: told when the size is lowered because the text has too few different
+    lines: gives the text anew at each call; of more than MAX_TRAINING_LINES so many are drawn at random, always the
+    same by one seed. say: told when that happens, and when the size is lowered because the text has too few different
     pieces. Raises UserError where there is no text, or more characters than pieces.
     """
+    num_lines = sum(1 for _ in lines())
+    if num_lines > MAX_TRAINING_LINES:
+        say(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
     try:
-        return _train(lines(), settings, settings.size, seed)
+        return _train(_sample(lines(), num_lines, seed), settings, settings.size)
     except RuntimeError as error:
-        if match := TOO_LARGE.search(str(error)):
-            size = int(match[1])
-        elif match := TOO_SMALL.search(str(error)):
-            raise UserError(
-                f"vocab.size {settings.size} is less than the {match[1]} signs and characters of the text; raise it or "
-                f"lower vocab.character_coverage ({settings.character_coverage})"
-            ) from None
-        elif "sentences_.empty()" in str(error):
-            raise UserError("the training text has no line that a vocabulary can be trained on") from None
-        else:
-            raise UserError(f"vocab: sentencepiece cannot train on this text with these settings: {error}") from None
+        size = _possible_size(error, settings)
     say(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
-    return _train(lines(), settings, size, seed)
+    return _train(_sample(lines(), num_lines, seed), settings, size)
 
 
-def _train(lines: Iterable[str], settings: VocabSettings, size: int, seed: int) -> Vocab:
-    sentencepiece.set_random_generator_seed(seed)
+def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
+    """All lines, or MAX_TRAINING_LINES of them in their order, every choice as likely: Knuth's algorithm S."""
+    random = Random(seed)
+    wanted = min(num_lines, MAX_TRAINING_LINES)
+    for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
+        if random.random() * num_left < wanted:
+            wanted -= 1
+            yield line
+
+
+def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
+    """The largest size that the text allows. Raises UserError where sentencepiece stopped for another reason."""
+    if match := TOO_LARGE.search(str(error)):
+        return int(match[1])
+    if match := TOO_SMALL.search(str(error)):
+        raise UserError(
+            f"vocab.size {settings.size} is less than the {match[1]} signs and characters of the text; raise it or "
+            f"lower vocab.character_coverage ({settings.character_coverage})"
+        ) from None
+    if "sentences_.empty()" in str(error):
+        raise UserError("the training text has no line that a vocabulary can be trained on") from None
+    raise UserError(f"vocab: sentencepiece cannot train on this text with these settings: {error}") from None
+
+
+def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
     proto = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
@@ -110,8 +134,6 @@ def _train(lines: Iterable[str], settings: VocabSettings, size: int, seed: int) 
         character_coverage=settings.character_coverage,
         byte_fallback=settings.byte_fallback,
         normalization_rule_name=settings.normalization,
-        input_sentence_size=MAX_TRAINING_LINES,
-        shuffle_input_sentence=True,
         pad_id=-1,
         unk_id=0,
         bos_id=1,

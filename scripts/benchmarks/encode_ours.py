@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 from benchmarks.encoding import Encoded
 from benchmarks.stopwatch import peak_memory
-from benchmarks.work import Work
-from translate.corpus import encode, open_corpus
+from benchmarks.work import Work, say
+from translate.corpus import Origin, encode, open_corpus
 from translate.vocab import VocabPair
 
 
@@ -17,18 +17,19 @@ def measure(work: Work) -> Encoded:
     """Encode the training text. Starting Python and loading the vocabulary are not timed."""
     vocab = work.vocab()
     vocabs, base = VocabPair(vocab, vocab), work.folder / "encoded" / "train"
+    origin = Origin("benchmark", "all", vocabs.fingerprint, work.config.data.max_pieces)
     started = time.perf_counter()
-    report = encode(work.text("train"), vocabs, work.config.data.max_pieces, base)
+    encode(work.text("train"), vocabs, origin, base, say)
     seconds = time.perf_counter() - started
     peak = peak_memory("cpu")
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     pieces = int(corpus.src.lengths.sum() + corpus.tgt.lengths.sum())
     return Encoded(
-        pairs=report.pairs,
+        pairs=corpus.report.pairs,
         pieces=pieces,
-        pairs_per_second=report.pairs / seconds,
-        lines_per_second=2 * report.pairs / seconds,
+        pairs_per_second=corpus.report.pairs / seconds,
+        lines_per_second=2 * corpus.report.pairs / seconds,
         pieces_per_second=pieces / seconds,
         peak_memory_bytes=peak,
         versions={

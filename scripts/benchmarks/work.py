@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from translate.config import Config
-from translate.corpus import ParallelText, Side, read_lines
 from translate.errors import UserError
+from translate.text import ParallelText, Side, read_lines
 from translate.vocab import Vocab, train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]

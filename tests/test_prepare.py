@@ -1,0 +1,73 @@
+"""What a run reads, once and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import changed
+
+from translate import text as text_module
+from translate.config import Config
+from translate.errors import UserError
+from translate.prepare import Prepared, prepare
+from translate.run import Run
+
+
+def pieces_of(prepared: Prepared) -> list[list[int]]:
+    return [side[row].tolist() for side in (prepared.train.src, prepared.train.tgt) for row in range(len(side))]
+
+
+@pytest.fixture
+def without_valid(tiny_config: Config) -> Config:
+    return changed(tiny_config, "data", valid_src="", valid_tgt="")
+
+
+def test_the_part_for_validation_is_found_again_without_reading_the_text(
+    tmp_path: Path, without_valid: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", without_valid)
+    first = prepare(run, without_valid)
+    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
+    read_lines = text_module.read_lines
+
+    def read_short_files_only(path: Path) -> object:
+        assert path.parent == run.corpus_path, f"{path} is read line by line again"
+        return read_lines(path)
+
+    monkeypatch.setattr(text_module, "read_lines", read_short_files_only)
+    again = prepare(run, without_valid)
+    assert again.valid_pairs == first.valid_pairs
+    assert pieces_of(again) == pieces_of(first)
+
+
+def test_another_vocabulary_or_limit_has_the_text_encoded_anew(tmp_path: Path, tiny_config: Config) -> None:
+    run = Run.create(tmp_path / "run", tiny_config)
+    first = prepare(run, tiny_config)
+    (run.path / "vocab.model").unlink()
+    fewer = changed(tiny_config, "vocab", size=350)
+    second = prepare(run, fewer)
+    assert second.vocabs.src.size == 350
+    assert pieces_of(second) != pieces_of(first)
+    longest = int(second.train.tgt.lengths.max())
+    third = prepare(run, changed(fewer, "data", max_pieces=longest - 2))
+    assert len(third.train) < len(second.train)
+
+
+@pytest.mark.parametrize("began_with", [True, False])
+def test_a_run_keeps_its_way_of_validation(
+    tmp_path: Path, tiny_config: Config, without_valid: Config, began_with: bool
+) -> None:
+    first, second = (tiny_config, without_valid) if began_with else (without_valid, tiny_config)
+    run = Run.create(tmp_path / "run", first)
+    prepare(run, first)
+    with pytest.raises(UserError, match=f"began {'with' if began_with else 'without'} data.valid_src; keep that"):
+        prepare(run, second)
+
+
+def test_a_damaged_record_of_the_texts_is_named(tmp_path: Path, tiny_config: Config) -> None:
+    run = Run.create(tmp_path / "run", tiny_config)
+    prepare(run, tiny_config)
+    (run.corpus_path / "texts.json").write_bytes(b"{")
+    with pytest.raises(UserError, match=r"texts\.json: damaged; remove"):
+        prepare(run, tiny_config)

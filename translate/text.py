@@ -1,0 +1,170 @@
+"""Parallel text, read as a stream: lines, pairs, the part kept for validation, fingerprints.
+
+Text is UTF-8. A line ends at "\\n" and nowhere else: U+2028, U+0085 and their like belong to the line, so that line
+numbers here are those of `wc -l` and of every editor. A "\\r" before the end and a byte-order mark at the start are
+dropped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import heapq
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+from translate.errors import UserError
+
+BYTE_ORDER_MARK = "\ufeff"
+ALL_HASHES = range(2**64)
+
+
+class Pair(NamedTuple):
+    """A source line and its translation."""
+
+    src: str
+    tgt: str
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is text on both sides; a pair with an empty side is left out as a whole."""
+        return bool(self.src.strip() and self.tgt.strip())
+
+
+class Side(NamedTuple):
+    """One side of a parallel text: a file and, where it is a .tsv file, the column (from 1) to read."""
+
+    path: Path
+    column: int
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """Pairs of lines from two files (or two columns): those whose source line has its hash in `hashes`."""
+
+    src: Side
+    tgt: Side
+    hashes: range = ALL_HASHES
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
+        sides = itertools.zip_longest(_read_side(self.src), _read_side(self.tgt))
+        for number, (src, tgt) in enumerate(sides):
+            if src is None or tgt is None:
+                rest = sum(1 for _ in sides) + 1
+                counts = (number, number + rest) if src is None else (number + rest, number)
+                raise UserError(
+                    f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
+                    "parallel files have one line for each other"
+                )
+            if self.hashes is ALL_HASHES or _hash(src) in self.hashes:
+                yield Pair(src, tgt)
+
+
+class Parts(NamedTuple):
+    """One text in two, apart by source line: no source of one is in the other."""
+
+    train: ParallelText
+    valid: ParallelText
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
+    with _open_text(path) as stream:
+        if path.suffix != ".gz":
+            yield from split_lines(stream, str(path))
+            return
+        try:
+            with gzip.open(stream) as unpacked:
+                yield from split_lines(unpacked, str(path))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+
+
+def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a byte stream. Raises UserError where one is not UTF-8."""
+    for number, raw in enumerate(stream, start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line); convert the file to UTF-8"
+            ) from None
+        if number == 1:
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        yield line.removesuffix("\n").removesuffix("\r")
+
+
+def count_pairs(text: ParallelText) -> int:
+    """The pairs with text on both sides. The text is read to its end, so what is wrong anywhere in it is said."""
+    return sum(1 for pair in text if pair.is_full)
+
+
+def split_hash(text: ParallelText, valid_pairs: int) -> int:
+    """The hash at which `split` leaves about `valid_pairs` pairs for validation, a twentieth of the text at most."""
+    num_pairs = 0
+
+    def hashes() -> Iterator[int]:
+        nonlocal num_pairs
+        for pair in text:
+            if pair.is_full:
+                num_pairs += 1
+                yield _hash(pair.src)
+
+    smallest = heapq.nsmallest(valid_pairs, hashes())
+    size = max(1, min(valid_pairs, num_pairs // 20))
+    return smallest[size - 1] + 1 if smallest else 0
+
+
+def split(text: ParallelText, at: int) -> Parts:
+    """The parts for training and validation: pairs whose source line has its hash from `at` on, and below it.
+
+    The choice by hash does not depend on the order of the lines, and one number stores it.
+    """
+    return Parts(
+        ParallelText(text.src, text.tgt, range(at, ALL_HASHES.stop)),
+        ParallelText(text.src, text.tgt, range(at)),
+    )
+
+
+def fingerprint(text: ParallelText) -> str:
+    """SHA-256 of what the text's files hold."""
+    digest = hashlib.sha256()
+    for side in text.src, text.tgt:
+        with _open_text(side.path) as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _open_text(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give a text file") from None
+
+
+def _read_side(side: Side) -> Iterator[str]:
+    """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
+    lines = read_lines(side.path)
+    if not side.path.name.removesuffix(".gz").endswith(".tsv"):
+        yield from lines
+        return
+    for number, line in enumerate(lines, start=1):
+        columns = line.split("\t")
+        if len(columns) < side.column:
+            raise UserError(
+                f"{side.path}: line {number} has {len(columns)} columns, and column {side.column} was asked for; "
+                "columns are separated by tabs"
+            )
+        yield columns[side.column - 1]
+
+
+def _hash(line: str) -> int:
+    return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
