@@ -77,7 +77,8 @@ def test_the_processes_use_every_pair_once_an_epoch(tiny_run: Path, tiny_config:
         assert sorted(part.number for part in counted) == list(range(len(counted)))
         assert sum(part.batch.num_tokens for part in counted) == steps[0].num_tokens
         for batch in (part.batch for part in counted):
-            sides = zip(batch.src, batch.src_mask, batch.tgt_out, batch.tgt_mask, strict=True)
-            pairs.update((tuple(src[s].tolist()), tuple(tgt[t].tolist())) for src, s, tgt, t in sides)
+            lengths = (batch.places // batch.tgt_in.size(1)).bincount().tolist()
+            sides = zip(batch.src, batch.src_mask, batch.targets.split(lengths), strict=True)
+            pairs.update((tuple(src[mask].tolist()), tuple(tgt.tolist())) for src, mask, tgt in sides)
     corpus = prepared.train
     assert pairs == Counter((tuple(corpus.src[i].tolist()), tuple(corpus.tgt[i].tolist())) for i in range(len(corpus)))
