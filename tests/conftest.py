@@ -28,6 +28,7 @@ TINY = {
     "train.warmup_steps": 10,
     "train.validate_sentences": 5,
     "train.log_every": 2,
+    "train.precision": "float32",
     "decode.max_length_ratio": 1.0,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from translate.device import autocast, explaining_memory, pick_device
+from translate.device import explaining_memory, multiplies_bfloat16, pick_device
 from translate.errors import UserError
 
 
@@ -22,13 +22,14 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(
     assert pick_device("cpu").type == "cpu"
 
 
-def test_auto_precision_is_bfloat16_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr("torch.autocast", lambda *arguments, enabled: made.append((*arguments, enabled)))
-    for device, precision in ("cuda", "auto"), ("cpu", "auto"), ("cpu", "bfloat16"), ("cuda", "float32"):
-        autocast(torch.device(device), precision)
-    assert [enabled for _, _, enabled in made] == [True, False, True, False]
-    assert {dtype for _, dtype, _ in made} == {torch.bfloat16}
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_device_multiplies_bfloat16_if_it_says_so(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+    capabilities = {"avx2": True, "amx_bf16": is_there, "avx512_bf16": False}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: is_there)
+    assert multiplies_bfloat16(torch.device("cpu")) == is_there
+    assert multiplies_bfloat16(torch.device("cuda")) == is_there
+    assert not multiplies_bfloat16(torch.device("mps"))
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("x: you tried; can't allocate memory")])

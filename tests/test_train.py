@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
 from translate.batches import epoch_order, make_batch
+from translate.checkpoint import Progress
 from translate.config import Config, TrainSettings, load_config, to_toml
 from translate.decode import Translator
+from translate.distributed import ALONE
 from translate.errors import UserError
-from translate.feed import Part, StepData
+from translate.feed import Part, StepData, feed
 from translate.prepare import prepare
 from translate.run import Run
 from translate.train import train
@@ -103,6 +106,27 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
     assert loss_of_parts.item() == pytest.approx(loss_of_whole.item(), rel=1e-5)
     for one, other in zip(of_parts, of_whole, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.trainer.multiplies_bfloat16", lambda device: True)
+    config = changed(tiny_config, "train", precision="auto")
+    prepared = prepare(Run(tiny_run), config)
+    with closing(feed(prepared, config.train, Progress(), CPU, ALONE)) as steps:
+        data = next(steps)
+    trainer = Trainer(config, prepared, CPU)
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    trainer.settle_precision(None, data)
+    assert trainer.precision in ("float32", "bfloat16")
+    for parameter, old in zip(trainer.model.parameters(), before, strict=True):
+        assert parameter.grad is None
+        assert torch.equal(parameter, old)
+    for recorded in "float32", "bfloat16":  # a resumed training keeps what it began with
+        trainer.settle_precision(recorded, data)
+        assert trainer.precision == recorded
+    trainer = Trainer(changed(tiny_config, "train", precision="bfloat16"), prepared, CPU)
+    trainer.settle_precision("float32", data)
+    assert trainer.precision == "bfloat16"
 
 
 def test_learning_rate_warms_up_and_follows_its_schedule() -> None:

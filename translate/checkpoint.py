@@ -28,6 +28,7 @@ class Progress:
     seconds: float = 0.0  # of training, validation apart
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since then
+    precision: str | None = None  # of the matrix products, which train.precision may leave to a measurement
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

@@ -118,8 +118,10 @@ class TrainSettings(Section):
     save_every: Count = Field(500, description="steps between checkpoints")
     keep_checkpoints: Count = Field(2, description="checkpoints kept, the newest ones")
     log_every: Count = Field(50, description="steps between lines of metrics.jsonl")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on CUDA")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto leaves it off")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of matrix products; auto: bfloat16 where it is faster, on a CPU as timed at the start"
+    )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: in long trainings on CUDA")
 
     @property
     def part_tokens(self) -> int:

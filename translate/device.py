@@ -63,10 +63,18 @@ def explaining_memory(advice: str) -> Iterator[None]:
         raise UserError(f"out of memory; {advice}") from None
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it. Without them bfloat16 is possible, but slow."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # from PyTorch 2.10 on
+        return any(is_there and name.endswith("bf16") for name, is_there in torch.cpu.get_capabilities().items())
+    return False
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of a training step: bfloat16 matrix products where `precision` says so, or is auto on CUDA."""
-    is_bfloat16 = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
+    """The context of a training step: matrix products in float32 or bfloat16."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _own(name: str) -> torch.device:

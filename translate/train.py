@@ -43,10 +43,13 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
+    with closing(feed(prepared, config.train, progress, device, world)) as steps:
+        trainer.settle_precision(progress.precision, next(steps))
+    progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)
         run.forget_metrics_after(progress.step)
-        place = world.describe(describe(device))
+        place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with stopping_at_signals() as stop, explaining_memory(advice):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -14,12 +15,16 @@ from torch.nn.parallel import DistributedDataParallel
 from translate.batches import Batch
 from translate.config import Config, TrainSettings
 from translate.decode import build_model
-from translate.device import autocast
+from translate.device import autocast, multiplies_bfloat16
 from translate.distributed import ALONE, World
 from translate.feed import Part, StepData
 from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
+
+NUM_TIMED = 4  # passes in each precision, of which the fastest counts
+COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
+WORTHWHILE = 0.9  # of float32's time: for less, bfloat16's rounding is not worth it
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -52,14 +57,28 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
         )
+        self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
         self._loss: Callable[[Batch], Tensor] = SummedLoss(self.model, config.train.label_smoothing)
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
             device_ids = None if device.index is None else [device.index]
             parallel = DistributedDataParallel(self._loss, device_ids, gradient_as_bucket_view=True)
             self._loss, self._without_exchange = parallel, parallel.no_sync
-        if config.train.compile == "on":
+        if _is_compiled(config.train, device):
             self._loss = torch.compile(self._loss, dynamic=True)
+
+    def settle_precision(self, recorded: str | None, data: StepData) -> None:
+        """Decide what "auto" is: for bfloat16, that it multiplies faster does not yet mean that it trains faster.
+
+        On a GPU it does. On a CPU that has the instructions, some passes over `data` are timed, unless the training
+        has `recorded` what it began with.
+        """
+        if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
+            return
+        if self.device.type == "cpu":
+            self.precision = recorded or self.world.gather(self._faster_precision(data))[0]
+        else:
+            self.precision = "bfloat16"
 
     def step(self, data: StepData, step: int) -> Tensor:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
@@ -83,12 +102,33 @@ class Trainer:
     def _backward(self, part: Part, num_tokens: int, step: int) -> Tensor:
         """Add a part's gradients to those of the step. Returns its share of the step's loss."""
         torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
-        with autocast(self.device, self.settings.precision):
+        with autocast(self.device, self.precision):
             loss = self._loss(part.batch)
         # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
         loss = loss * part.weight / num_tokens
         (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
         return loss.detach()
+
+    def _faster_precision(self, data: StepData) -> str:
+        part, seconds = data.parts[0], {}
+        with self._without_exchange():
+            for self.precision in "float32", "bfloat16":
+                rounds = []
+                for _ in range(NUM_TIMED):
+                    started = time.perf_counter()
+                    self._backward(part, data.num_tokens, step=0)
+                    rounds.append(time.perf_counter() - started)
+                seconds[self.precision] = min(rounds)
+        self.optimizer.zero_grad()
+        return "bfloat16" if seconds["bfloat16"] < WORTHWHILE * seconds["float32"] else "float32"
+
+
+def _is_compiled(settings: TrainSettings, device: torch.device) -> bool:
+    """auto: on CUDA, if the training is long enough to earn the minutes back that compiling takes."""
+    has_steps = not settings.max_steps or settings.max_steps >= COMPILED_FROM_STEPS
+    has_time = not settings.max_minutes or settings.max_minutes >= COMPILED_FROM_MINUTES
+    is_long = has_steps and has_time
+    return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and is_long)
 
 
 def _dropout_seed(seed: int, step: int, part: int) -> int:

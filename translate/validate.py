@@ -10,7 +10,6 @@ import torch
 from translate.batches import cut, make_batch
 from translate.config import Config, TrainSettings
 from translate.decode import Translator
-from translate.device import autocast
 from translate.distributed import World
 from translate.loss import SummedLoss
 from translate.model import Transformer
@@ -46,7 +45,8 @@ class Validation:
 def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
     """Score the model, each process on its share of the text. All get the same result.
 
-    The model is left in training mode, and no random number is drawn.
+    It computes in float32, as when it translates, whatever precision it trains in. The model is left in training mode,
+    and no random number is drawn.
     """
     model.eval()
     loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))
@@ -75,8 +75,7 @@ def _loss_of_share(
     total = torch.zeros((), dtype=torch.float64)
     for part in world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens))):
         batch = make_batch(corpus, rows[part], bos_id).to(device)
-        with autocast(device, settings.precision):
-            total += loss(batch).cpu()
+        total += loss(batch).cpu()
     return float(total)
 
 
