@@ -107,6 +107,9 @@ class TrainSettings(Section):
     )
     warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
+    ema_decay: Share = Field(
+        0.0, description="the weights to use are a moving average: of about 1 / (1 - ema_decay) steps; 0 averages none"
+    )
     clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
     validate_every: Count = Field(500, description="steps between validations")

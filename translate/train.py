@@ -42,7 +42,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = load_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, device) or Progress()
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, device) or Progress()
     with closing(feed(prepared, config.train, progress, device, world)) as steps:
         trainer.settle_precision(progress.precision, next(steps))
     progress = replace(progress, precision=trainer.precision)
@@ -138,17 +138,18 @@ def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Score the model, keep its weights if they are the best so far, and say so."""
     _check_finite(trainer.model.parameters(), progress.step)
-    result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
-    score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
-    now = score[config.train.best_by]
-    is_best = progress.best is None or now < progress.best
+    with trainer.weights_to_use():
+        result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
+        score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
+        now = score[config.train.best_by]
+        is_best = progress.best is None or now < progress.best
+        if is_best and trainer.world.is_first:
+            save_weights(run.weights_path, trainer.model)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
     if trainer.world.is_first:
-        if is_best:
-            save_weights(run.weights_path, trainer.model)
         tell_validation(run, progress, result, is_best)
     return progress
 
@@ -157,9 +158,10 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     _check_finite(trainer.model.parameters(), progress.step)
     if not trainer.world.is_first:
         return
-    save_checkpoint(run.checkpoints_path, trainer.model, trainer.optimizer, progress, trainer.settings.keep_checkpoints)
+    save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
-        save_weights(run.weights_path, trainer.model)
+        with trainer.weights_to_use():
+            save_weights(run.weights_path, trainer.model)
 
 
 def _check_finite(tensors: Iterable[Tensor], step: int) -> None:

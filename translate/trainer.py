@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from translate.average import WeightAverage
 from translate.batches import Batch
+from translate.checkpoint import TrainingState
 from translate.config import Config, TrainSettings
 from translate.decode import build_model
 from translate.device import autocast, multiplies_bfloat16
@@ -57,6 +59,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
         )
+        self.average = WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
         self._loss: Callable[[Batch], Tensor] = SummedLoss(self.model, config.train.label_smoothing)
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -66,6 +69,15 @@ class Trainer:
             self._loss, self._without_exchange = parallel, parallel.no_sync
         if _is_compiled(config.train, device):
             self._loss = torch.compile(self._loss, dynamic=True)
+
+    @property
+    def state(self) -> TrainingState:
+        """What a checkpoint holds of the training."""
+        return TrainingState(self.model, self.optimizer, self.average)
+
+    def weights_to_use(self) -> AbstractContextManager[None]:
+        """Within the block the model has the weights to validate and to keep: the average, if there is one."""
+        return self.average.in_place() if self.average else nullcontext()
 
     def settle_precision(self, recorded: str | None, data: StepData) -> None:
         """Decide what "auto" is: for bfloat16, that it multiplies faster does not yet mean that it trains faster.
@@ -97,6 +109,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average:
+            self.average.update(step)
         return total
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Tensor:
