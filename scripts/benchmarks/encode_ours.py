@@ -6,10 +6,12 @@ import platform
 import time
 from importlib.metadata import version
 
+import torch
+
 from benchmarks.encoding import Encoded
-from benchmarks.stopwatch import peak_memory
 from benchmarks.work import Work, say
 from translate.corpus import Origin, encode, open_corpus
+from translate.device import peak_memory
 from translate.vocab import VocabPair
 
 
@@ -21,7 +23,7 @@ def measure(work: Work) -> Encoded:
     started = time.perf_counter()
     encode(work.text("train"), vocabs, origin, base, say)
     seconds = time.perf_counter() - started
-    peak = peak_memory("cpu")
+    peak = peak_memory(torch.device("cpu"))
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     pieces = int(corpus.src.lengths.sum() + corpus.tgt.lengths.sum())

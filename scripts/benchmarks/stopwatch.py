@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from benchmarks.products import PieceCounts, products_alone, training_operations, weight_products
 from benchmarks.training import Measured
 from benchmarks.work import Work
+from translate.device import peak_memory
 
 
 class Stopwatch:
@@ -78,7 +76,7 @@ class Stopwatch:
         elif self._updates == self._warm_up + self._steps:
             self._seconds = self._now() - self._started
             self._processor_seconds = time.process_time() - self._processor_started
-            self._peak_memory_bytes = peak_memory(self._device)
+            self._peak_memory_bytes = peak_memory(torch.device(self._device))
             groups = optimizer.param_groups
             weights = (weight for group in groups for weight in group["params"])
             self._num_parameters = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -92,15 +90,3 @@ class Stopwatch:
 
 class _EndOfTraining(Exception):  # noqa: N818, it is no error
     """Leaves the training when there is nothing more to time."""
-
-
-def peak_memory(device: str) -> int:
-    """Bytes: the most that this process held in the device's memory, on the CPU in main memory."""
-    if device == "cuda":
-        return torch.cuda.max_memory_reserved()
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would also count what the parent held when it started this process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
