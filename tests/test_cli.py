@@ -71,6 +71,24 @@ def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path:
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
 
 
+def test_a_dry_run_tells_what_the_training_would_be_and_keeps_nothing(
+    run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = "--src", corpus / "train.en", "--tgt", corpus / "train.fr"
+    told = run("train", *files, *SETTINGS, "--set", "train.max_steps=7", "--set", "train.max_epochs=3", "--dry-run")
+    assert told.status == 0, told.errors
+    facts = {line.split()[0]: line.partition(" ")[2].strip() for line in told.output.splitlines()}
+    assert facts["training"] == "190 pairs"
+    assert facts["validation"] == "10 pairs"
+    assert facts["model"].endswith("parameters")
+    assert "until 7 steps (train.max_steps)" in facts["time"]
+    assert {"source", "target", "vocabulary", "device", "epoch", "memory", "step"} <= facts.keys()
+    assert "setting      model.d_model = 32" in told.output
+    assert not list(tmp_path.iterdir())
+    run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
+
+
 def test_decode_reads_arguments_file_or_standard_input_alike(
     run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

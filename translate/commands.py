@@ -18,6 +18,9 @@ import typer
 from translate.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
+    from translate.config import Config
     from translate.decode import Translation
     from translate.distributed import World
 
@@ -54,6 +57,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run folder from its newest checkpoint.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Make only the first steps; say what the training would be. Keeps nothing."),
+    ] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Train a translator into a run folder.
@@ -64,6 +71,7 @@ def train(
     \b
     translate train configs/toy.toml --out runs/toy
     translate train --src train.en --tgt train.fr --set train.max_minutes=30
+    translate train --src train.en --tgt train.fr --dry-run
     translate train --resume --out runs/toy --set train.max_steps=4000
     """
     from translate.config import load_config, parse_override
@@ -85,6 +93,11 @@ def train(
         from translate.train import train
 
         place = pick_device(device)
+        if dry_run:
+            if resume or world.size > 1:
+                raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
+            _rehearse(settings, place)
+            return
         if not world.is_first:
             train(Run(folder), settings, place, world)
             return
@@ -196,6 +209,17 @@ def attention(
         print(f"picture: {png}", file=sys.stderr)
         if undrawn:
             print(f"warning: no font here can draw {undrawn}; they are boxes in the picture", file=sys.stderr)
+
+
+def _rehearse(settings: Config, device: torch.device) -> None:
+    import tempfile
+
+    from translate.rehearsal import rehearse
+    from translate.run import Run
+
+    with tempfile.TemporaryDirectory(prefix="translate-") as folder:
+        for line in rehearse(Run.create(Path(folder), settings), settings, device):
+            print(line)
 
 
 def _check_places(

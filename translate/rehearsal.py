@@ -1,0 +1,108 @@
+"""`translate train --dry-run`: everything up to the first steps, and what they tell about the rest."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import closing
+from itertools import islice
+
+import numpy as np
+import torch
+
+from translate.batches import EpochOrder, epoch_order, make_batch
+from translate.checkpoint import Progress
+from translate.config import Config, TrainSettings, differences
+from translate.corpus import EncodedCorpus
+from translate.device import describe, explaining_memory, keep_freed_memory, peak_memory
+from translate.distributed import ALONE
+from translate.feed import Part, StepData, feed
+from translate.prepare import Prepared, prepare
+from translate.run import Run
+from translate.trainer import Trainer
+
+NUM_STEPS = 6  # of which the first warms up
+
+
+def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
+    """Prepare a training and make a few steps of it. Returns what it would be, a line a fact.
+
+    The run folder is only a place to work in; no weights are written to it.
+    """
+    prepared = prepare(run, config)
+    corpus, settings = prepared.train, config.train
+    keep_freed_memory()
+    with explaining_memory("lower model.d_model, train.batch_tokens or raise train.accumulate"):
+        trainer = Trainer(config, prepared, device)
+        order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
+        trainer.step(_largest(prepared, order), step=1)
+        seconds = _seconds_a_step(trainer, prepared, settings)
+    num_steps = -(-len(order) // settings.accumulate)
+    places = [_places(corpus, rows) for rows in order]
+    pieces = int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
+    changed = differences(Config(), config)
+    lines = [f"setting      {name} = {value!r}" for name, value in _values(config, changed)]
+    lines += [
+        f"training     {corpus.report}",
+        *(
+            f"{side:<12} {rows.lengths.mean():.1f} pieces a line, {rows.lengths.max()} at most"
+            for side, rows in (("source", corpus.src), ("target", corpus.tgt))
+        ),
+        f"validation   {prepared.valid.report}",
+        f"vocabulary   {prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' a side'}",
+        f"model        {trainer.num_parameters:,} parameters",
+        f"device       {describe(device)}, {trainer.precision}",
+        f"epoch        {num_steps:,} steps, {1 - pieces / sum(places):.1%} padding",
+        f"memory       {peak_memory(device) / 1e9:.2f} GB at most, in the largest batch of the first epoch",
+        f"step         {seconds:.3f} s",
+        f"time         {_expected_time(settings, num_steps, seconds)}",
+    ]
+    return lines
+
+
+def _values(config: Config, names: dict[str, str]) -> list[tuple[str, object]]:
+    found = []
+    for name in names:
+        section, _, key = name.partition(".")
+        found.append((name, getattr(getattr(config, section), key)))
+    return found
+
+
+def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
+    """Pieces and padding of a batch, both sides."""
+    return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
+
+
+def _largest(prepared: Prepared, order: EpochOrder) -> StepData:
+    """A step of the epoch's largest batch alone."""
+    rows = max(order, key=lambda rows: _places(prepared.train, rows))
+    batch = make_batch(prepared.train, rows, prepared.vocabs.tgt.bos_id)
+    return StepData([Part(batch, number=0)], batch.num_tokens, next_epoch=0, next_batch=0)
+
+
+def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
+    seconds = []
+    with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
+        for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
+            if number == 2:
+                trainer.settle_precision(None, data)
+            started = time.monotonic()
+            trainer.step(data, number).item()  # waits for the device
+            seconds.append(time.monotonic() - started)
+    return statistics.median(seconds[1:] or seconds)
+
+
+def _expected_time(settings: TrainSettings, steps_an_epoch: int, seconds: float) -> str:
+    """Until the first limit that is set, in words."""
+    ends = {}
+    if settings.max_steps:
+        ends[f"{settings.max_steps:,} steps (train.max_steps)"] = settings.max_steps * seconds / 60
+    if settings.max_epochs:
+        ends[f"{settings.max_epochs} epochs (train.max_epochs)"] = settings.max_epochs * steps_an_epoch * seconds / 60
+    if settings.max_minutes:
+        ends["train.max_minutes"] = settings.max_minutes
+    if not ends:
+        return "without end: no limit of steps, epochs or minutes is set"
+    end, minutes = min(ends.items(), key=lambda item: item[1])
+    spent = f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    return f"{spent} until {end}, validation apart{'; train.patience may end it before' if settings.patience else ''}"
