@@ -76,7 +76,7 @@ class ModelSettings(Section):
     num_heads: Count = Field(4, description="attention heads a layer")
     num_encoder_layers: Count = Field(3, description="layers")
     num_decoder_layers: Count = Field(3, description="layers")
-    dropout: Share = Field(0.1, description="on embeddings, sub-layer outputs and inside the feed-forward layer")
+    dropout: Share = Field(0.1, description="on embeddings and sub-layer outputs")
     attention_dropout: Share = Field(0.0, description="on attention weights; above 0 the CPU's fused kernel is lost")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sub-layer, or after (the paper)")
     tie_embeddings: bool = Field(True, description="one matrix for the embeddings and the output layer")

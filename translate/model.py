@@ -90,11 +90,10 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = nn.Linear(settings.d_model, settings.d_ff)
         self.outer = nn.Linear(settings.d_ff, settings.d_model)
-        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return self.outer(self.dropout(F.relu(self.inner(x))))
+        return self.outer(F.relu(self.inner(x)))
 
 
 class Residual(nn.Module):
