@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,9 +32,11 @@ from translate.validate import Validation
 
 
 def final_state(run: Run) -> dict[str, torch.Tensor]:
-    """Every tensor of the newest checkpoint: weights and optimizer."""
+    """Every tensor of the newest checkpoint: weights, their average if there is one, optimizer."""
     newest = sorted(run.checkpoints_path.glob("step-*"))[-1]
     tensors = load_file(newest / "model.safetensors")
+    if (newest / "average.safetensors").exists():
+        tensors |= {f"average.{name}": weight for name, weight in load_file(newest / "average.safetensors").items()}
     optimizer = torch.load(newest / "optimizer.pt", weights_only=True)
     for number, state in optimizer["state"].items():
         tensors |= {f"{number}.{name}": value for name, value in state.items()}
@@ -47,12 +50,19 @@ def assert_equal_states(one: Run, other: Run) -> None:
         assert torch.equal(tensor, right[name]), name
 
 
-@pytest.mark.parametrize("accumulate", [1, 3])
-def test_six_steps_equal_three_and_three_resumed(tmp_path: Path, tiny_config: Config, accumulate: int) -> None:
-    config = changed(tiny_config, "train", max_steps=6, accumulate=accumulate)
+EVERYTHING = {"accumulate": 3, "ema_decay": 0.8, "precision": "bfloat16", "schedule": "cosine", "best_by": "chrf"}
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_six_steps_equal_three_and_three_resumed(
+    tmp_path: Path, tiny_config: Config, options: dict[str, object]
+) -> None:
+    config = changed(tiny_config, "train", max_steps=6, warmup_steps=2, validate_every=2, **options)
     config = changed(config, "model", dropout=0.3, attention_dropout=0.1)
     whole = train_into(tmp_path / "whole", config)
-    halves = train_into(tmp_path / "halves", changed(config, "train", max_steps=3))
+    # Stopped in the middle: a lower max_steps would also bend the learning rate.
+    halves = train_into(tmp_path / "halves", changed(config, "train", save_every=3))
+    shutil.rmtree(sorted(halves.checkpoints_path.glob("step-*"))[-1])
     resumed = Run.resume(halves.path, config)
     train(resumed, config, CPU)
     assert_equal_states(whole, resumed)

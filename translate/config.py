@@ -107,9 +107,7 @@ class TrainSettings(Section):
     )
     warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
-    ema_decay: Share = Field(
-        0.0, description="the weights to use are a moving average: of about 1 / (1 - ema_decay) steps; 0 averages none"
-    )
+    ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
     clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
     validate_every: Count = Field(500, description="steps between validations")
@@ -121,9 +119,7 @@ class TrainSettings(Section):
     save_every: Count = Field(500, description="steps between checkpoints")
     keep_checkpoints: Count = Field(2, description="checkpoints kept, the newest ones")
     log_every: Count = Field(50, description="steps between lines of metrics.jsonl")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of matrix products; auto: bfloat16 where it is faster, on a CPU as timed at the start"
-    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is faster")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: in long trainings on CUDA")
 
     @property
