@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from translate.batches import Batch
 from translate.model import Transformer
 
-# Logits that exist at a time. N x V of them are by far the largest tensor of a small model's step.
-MAX_LOGITS = 2**22
+# Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay
+# in its cache; a GPU needs large products to be busy.
+MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
 
 class SummedLoss(nn.Module):
@@ -25,10 +26,11 @@ class SummedLoss(nn.Module):
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
+        self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
     def forward(self, batch: Batch) -> Tensor:
         """A scalar, in nats. Padding does not count."""
-        features = self.model.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
+        features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
         features = features.index_select(0, batch.places)
         return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
 
@@ -61,7 +63,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), device=features.device)
         features_grad = torch.empty_like(features, dtype=dtype)
         weight_grad = torch.zeros_like(weight)
-        num_rows = max(1, MAX_LOGITS // num_pieces)
+        num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // num_pieces)
         with torch.autocast(device, enabled=False):
             for start in range(0, features.size(0), num_rows):
                 rows = features[start : start + num_rows].to(dtype)

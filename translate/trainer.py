@@ -61,14 +61,15 @@ class Trainer:
         )
         self.average = WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        self._loss: Callable[[Batch], Tensor] = SummedLoss(self.model, config.train.label_smoothing)
+        loss = SummedLoss(self.model, config.train.label_smoothing)
+        if _is_compiled(config.train, device):
+            loss.features = torch.compile(loss.features, dynamic=True)
+        self._loss: Callable[[Batch], Tensor] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
             device_ids = None if device.index is None else [device.index]
-            parallel = DistributedDataParallel(self._loss, device_ids, gradient_as_bucket_view=True)
+            parallel = DistributedDataParallel(loss, device_ids, gradient_as_bucket_view=True)
             self._loss, self._without_exchange = parallel, parallel.no_sync
-        if _is_compiled(config.train, device):
-            self._loss = torch.compile(self._loss, dynamic=True)
 
     @property
     def state(self) -> TrainingState:

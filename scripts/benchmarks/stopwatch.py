@@ -67,7 +67,7 @@ class Stopwatch:
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> bool:
         self._hook.remove()
         assert kind is not None, "the training ended before the last update that was to be timed"
-        return kind is _EndOfTraining
+        return kind is _AllTimedError
 
     def _after_update(self, optimizer: Optimizer, *_: Any) -> None:
         self._updates += 1
@@ -80,7 +80,7 @@ class Stopwatch:
             groups = optimizer.param_groups
             weights = (weight for group in groups for weight in group["params"])
             self._num_parameters = sum(weight.numel() for weight in weights if weight.requires_grad)
-            raise _EndOfTraining
+            raise _AllTimedError
 
     def _now(self) -> float:
         if self._device == "cuda":
@@ -88,5 +88,5 @@ class Stopwatch:
         return time.perf_counter()
 
 
-class _EndOfTraining(Exception):  # noqa: N818, it is no error
-    """Leaves the training when there is nothing more to time."""
+class _AllTimedError(Exception):
+    """No mistake: leaves the training when there is nothing more to time."""
