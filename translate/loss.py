@@ -62,7 +62,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         kernel = weight.to(dtype)
         total = torch.zeros((), device=features.device)
         features_grad = torch.empty_like(features, dtype=dtype)
-        weight_grad = torch.zeros_like(weight)
+        weight_grad: Tensor | None = None
         num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // num_pieces)
         with torch.autocast(device, enabled=False):
             for start in range(0, features.size(0), num_rows):
@@ -78,7 +78,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits_grad.scatter_add_(1, wanted, logits_grad.new_full(wanted.shape, label_smoothing - 1))
                 logits_grad = logits_grad.to(dtype)
                 torch.mm(logits_grad, kernel, out=features_grad[start : start + num_rows])
-                weight_grad += logits_grad.t() @ rows
+                product = (logits_grad.t() @ rows).to(weight.dtype)
+                weight_grad = product if weight_grad is None else weight_grad.add_(product)
         ctx.save_for_backward(features_grad, weight_grad)
         return total
 
