@@ -48,8 +48,9 @@ def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_s
 class _LinearCrossEntropy(torch.autograd.Function):
     """Output layer and loss in one, a few rows at a time.
 
-    The gradient of the loss by the logits is softmax - q, which is at hand in the forward pass: it is multiplied
-    through to `features` and `weight` there, and no (N, V) tensor outlives its rows. PyTorch's own functions make five.
+    The gradient of the loss by the logits is p - q, softmax less what is wanted, and at hand in the forward pass: there
+    it is multiplied through to `features` and `weight`, so no (N, V) tensor outlives its rows. PyTorch's own functions
+    make five.
     """
 
     @staticmethod
@@ -58,25 +59,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         device = features.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        num_pieces = weight.size(0)
         kernel = weight.to(dtype)
         total = torch.zeros((), device=features.device)
         features_grad = torch.empty_like(features, dtype=dtype)
         weight_grad: Tensor | None = None
-        num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // num_pieces)
+        num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // weight.size(0))
         with torch.autocast(device, enabled=False):
             for start in range(0, features.size(0), num_rows):
                 rows = features[start : start + num_rows].to(dtype)
                 wanted = targets[start : start + num_rows, None]
                 log_probs = (rows @ kernel.t()).float().log_softmax(dim=-1)
-                total -= (1 - label_smoothing) * log_probs.gather(1, wanted).sum()
-                if label_smoothing:
-                    total -= label_smoothing / num_pieces * log_probs.sum()
+                total += _loss(log_probs, wanted, label_smoothing)
                 if not wants_gradient:
                     continue
-                logits_grad = log_probs.exp_().sub_(label_smoothing / num_pieces)  # softmax - q, but for the targets
-                logits_grad.scatter_add_(1, wanted, logits_grad.new_full(wanted.shape, label_smoothing - 1))
-                logits_grad = logits_grad.to(dtype)
+                logits_grad = _gradient(log_probs, wanted, label_smoothing).to(dtype)
                 torch.mm(logits_grad, kernel, out=features_grad[start : start + num_rows])
                 product = (logits_grad.t() @ rows).to(weight.dtype)
                 weight_grad = product if weight_grad is None else weight_grad.add_(product)
@@ -87,3 +83,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         features_grad, weight_grad = ctx.saved_tensors
         return features_grad * grad_outputs[0], weight_grad * grad_outputs[0], None, None, None
+
+
+def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """-Σ q log p over (N, V), where q is 1 - ε for the target and ε spread over all; a scalar. targets: (N, 1)."""
+    loss = (label_smoothing - 1) * log_probs.gather(1, targets).sum()
+    return loss - label_smoothing / log_probs.size(1) * log_probs.sum() if label_smoothing else loss
+
+
+def _gradient(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """By the logits: p - q, (N, V), in the memory of `log_probs`."""
+    gradient = log_probs.exp_().sub_(label_smoothing / log_probs.size(1))
+    return gradient.scatter_add_(1, targets, gradient.new_full(targets.shape, label_smoothing - 1))
