@@ -55,9 +55,7 @@ def assert_close_weights(one: Run, other: Run) -> None:
     assert newest[0].name == newest[1].name
     left, right = (load_file(path / "model.safetensors") for path in newest)
     for name, tensor in left.items():
-        # Attention does not depend on the bias of its keys. Its gradient is rounding, which Adam makes large.
-        if not name.endswith("key.bias"):
-            assert torch.allclose(tensor, right[name], atol=1e-5), name
+        assert torch.allclose(tensor, right[name], atol=1e-5), name
 
 
 @pytest.fixture(scope="module")

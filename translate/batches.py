@@ -18,7 +18,7 @@ from torch import Tensor
 from translate.corpus import EncodedCorpus, IntArray
 
 # Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
-POOL_PAIRS = 8192  # at least
+POOL_PAIRS = 16_384  # at least
 POOL_PAIRS_A_PIECE = 4  # of the budget
 FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at

@@ -37,17 +37,18 @@ class Attention(nn.Module):
     """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, each head in its own D/H dimensions.
 
     Self-attention and cross-attention are both this class. Queries come from `x`; keys and values come from what was
-    given to `project`: the same sequence for self-attention, the encoder's output for cross-attention.
+    given to `project`: the same sequence for self-attention, the encoder's output for cross-attention. The projections
+    are matrices alone, without a bias, as in the paper (section 3.2.2).
     """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(d_model, d_model)
-        self.key = nn.Linear(d_model, d_model)
-        self.value = nn.Linear(d_model, d_model)
-        self.output = nn.Linear(d_model, d_model)
+        self.query = nn.Linear(d_model, d_model, bias=False)
+        self.key = nn.Linear(d_model, d_model, bias=False)
+        self.value = nn.Linear(d_model, d_model, bias=False)
+        self.output = nn.Linear(d_model, d_model, bias=False)
 
     def project(self, memory: Tensor) -> KeyValue:
         """(B, S, D) -> keys and values, each (B, H, S, D/H)."""
