@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.batches import Batch
+from translate.linear import as_factor
 from translate.model import Transformer
 
 # Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay
@@ -61,19 +62,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         kernel = weight.to(dtype)
         total = torch.zeros((), device=features.device)
-        features_grad = torch.empty_like(features, dtype=dtype)
+        features_grad = torch.empty_like(features)
         weight_grad: Tensor | None = None
         num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // weight.size(0))
         with torch.autocast(device, enabled=False):
             for start in range(0, features.size(0), num_rows):
-                rows = features[start : start + num_rows].to(dtype)
-                wanted = targets[start : start + num_rows, None]
-                log_probs = (rows @ kernel.t()).float().log_softmax(dim=-1)
+                part = slice(start, start + num_rows)
+                rows, wanted = as_factor(features[part], dtype), targets[part, None]
+                log_probs = (rows @ kernel.t())[: len(wanted)].float().log_softmax(dim=-1)
                 total += _loss(log_probs, wanted, label_smoothing)
                 if not wants_gradient:
                     continue
-                logits_grad = _gradient(log_probs, wanted, label_smoothing).to(dtype)
-                torch.mm(logits_grad, kernel, out=features_grad[start : start + num_rows])
+                logits_grad = as_factor(_gradient(log_probs, wanted, label_smoothing), dtype)
+                features_grad[part] = (logits_grad @ kernel)[: len(wanted)]
                 product = (logits_grad.t() @ rows).to(weight.dtype)
                 weight_grad = product if weight_grad is None else weight_grad.add_(product)
         ctx.save_for_backward(features_grad, weight_grad)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from translate.config import ModelSettings
 from translate.dropout import Dropout
+from translate.linear import Linear
 
 
 class KeyValue(NamedTuple):
@@ -45,10 +46,10 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(d_model, d_model, bias=False)
-        self.key = nn.Linear(d_model, d_model, bias=False)
-        self.value = nn.Linear(d_model, d_model, bias=False)
-        self.output = nn.Linear(d_model, d_model, bias=False)
+        self.query = Linear(d_model, d_model, bias=False)
+        self.key = Linear(d_model, d_model, bias=False)
+        self.value = Linear(d_model, d_model, bias=False)
+        self.output = Linear(d_model, d_model, bias=False)
 
     def project(self, memory: Tensor) -> KeyValue:
         """(B, S, D) -> keys and values, each (B, H, S, D/H)."""
@@ -89,8 +90,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.inner = nn.Linear(settings.d_model, settings.d_ff)
-        self.outer = nn.Linear(settings.d_ff, settings.d_model)
+        self.inner = Linear(settings.d_model, settings.d_ff)
+        self.outer = Linear(settings.d_ff, settings.d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
@@ -108,7 +109,7 @@ class Residual(nn.Module):
 
     def enter(self, x: Tensor) -> Tensor:
         """What the sub-layer reads of the residual stream: (B, T, D) -> (B, T, D)."""
-        return _for_products(self.norm(x) if self.is_pre_norm else x)
+        return self.norm(x) if self.is_pre_norm else x
 
     def leave(self, x: Tensor, y: Tensor) -> Tensor:
         """The stream with the sub-layer's output y in it: (B, T, D), (B, T, D) -> (B, T, D)."""
@@ -223,7 +224,7 @@ class Transformer(nn.Module):
         x = self._embed(self.src_embedding, src, start=0)
         for layer in self.encoder_layers:
             x = layer(x, src_mask)
-        memory = _for_products(self.encoder_norm(x))
+        memory = self.encoder_norm(x)
         source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
         nothing = tuple(KeyValue(kv.keys[:, :, :0].detach(), kv.values[:, :, :0].detach()) for kv in source)
         return DecoderState(src_mask, source, nothing)
@@ -264,12 +265,6 @@ def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.de
     rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
     angles = positions[:, None] * rates  # (length, D/2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
-
-
-def _for_products(x: Tensor) -> Tensor:
-    """x in the type in which matrices are multiplied: converted once here, not anew in each layer that reads it."""
-    device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def _initialize(module: nn.Module) -> None:
