@@ -47,13 +47,13 @@ class _Product(torch.autograd.Function):
         rows, kernel = as_factor(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(rows, kernel)
         ctx.has_bias = bias is not None
-        y = rows @ kernel.t()
-        return (y if bias is None else y.add_(bias))[: x.size(0)]
+        y = rows @ kernel.t() if bias is None else torch.addmm(bias.bfloat16(), rows, kernel.t())
+        return y[: x.size(0)]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, kernel = ctx.saved_tensors
         y_grad = as_factor(gradients[0], torch.bfloat16)
         x_grad = (y_grad @ kernel)[: gradients[0].size(0)]
-        bias_grad = gradients[0].sum(0, dtype=torch.float32) if ctx.has_bias else None
+        bias_grad = y_grad.sum(0).float() if ctx.has_bias else None
         return x_grad, (y_grad.t() @ rows).float(), bias_grad

@@ -155,7 +155,9 @@ def as_json(row: Row, plan: Plan, config: Config) -> dict[str, Any]:
 def title(plan: Plan, config: Config) -> str:
     """Of the section in BENCHMARKS.md: a newer one of the same device and sizes takes its place."""
     model, device = config.model, "the CPU" if plan.device == "cpu" else plan.device.upper()
-    return f"Training on {device}: {model.num_encoder_layers}+{model.num_decoder_layers} layers, width {model.d_model}"
+    sizes = " and ".join(f"{tokens:,}" for tokens in plan.tokens)
+    layers = f"{model.num_encoder_layers}+{model.num_decoder_layers} layers"
+    return f"Training on {device}: {layers}, width {model.d_model}, batches of {sizes} pieces"
 
 
 def _with_budget(config: Config, precision: str, tokens: int) -> Config:
