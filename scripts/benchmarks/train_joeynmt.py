@@ -25,7 +25,8 @@ def measure(work: Work) -> Measured:
     """Train for `warm_up + steps` updates."""
     if not hasattr(sentencepiece.SentencePieceProcessor, "SetVocabulary"):
         # Gone from newer sentencepiece; it would only forbid pieces that the vocabulary lacks, and it lacks none.
-        sentencepiece.SentencePieceProcessor.SetVocabulary = lambda *_: None  # type: ignore[attr-defined]
+        processor: Any = sentencepiece.SentencePieceProcessor
+        processor.SetVocabulary = lambda *_: None
     vocab_path, model_dir = work.folder / "joeynmt.vocab", Path(tempfile.mkdtemp(prefix="joeynmt-", dir=work.folder))
     _write_vocab(vocab_path, work.vocab())
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
