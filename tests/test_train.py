@@ -126,16 +126,16 @@ def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, mon
         data = next(steps)
     trainer = Trainer(config, prepared, CPU)
     before = [parameter.clone() for parameter in trainer.model.parameters()]
-    trainer.settle_precision(None, data)
+    trainer.settle_precision(None, lambda: data)
     assert trainer.precision in ("float32", "bfloat16")
     for parameter, old in zip(trainer.model.parameters(), before, strict=True):
         assert parameter.grad is None
         assert torch.equal(parameter, old)
     for recorded in "float32", "bfloat16":  # a resumed training keeps what it began with
-        trainer.settle_precision(recorded, data)
+        trainer.settle_precision(recorded, lambda: data)
         assert trainer.precision == recorded
     trainer = Trainer(changed(tiny_config, "train", precision="bfloat16"), prepared, CPU)
-    trainer.settle_precision("float32", data)
+    trainer.settle_precision("float32", lambda: data)
     assert trainer.precision == "bfloat16"
 
 

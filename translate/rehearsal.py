@@ -83,9 +83,8 @@ def _largest(prepared: Prepared, order: EpochOrder) -> StepData:
 def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
     seconds = []
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
+        trainer.settle_precision(None, lambda: next(steps))
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
-            if number == 2:
-                trainer.settle_precision(None, data)
             started = time.monotonic()
             trainer.step(data, number).item()  # waits for the device
             seconds.append(time.monotonic() - started)

@@ -22,7 +22,7 @@ from translate.config import Config, TrainSettings
 from translate.device import describe, explaining_memory, keep_freed_memory
 from translate.distributed import ALONE, World
 from translate.errors import UserError
-from translate.feed import feed
+from translate.feed import StepData, feed
 from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.run import Run
@@ -43,21 +43,26 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = load_checkpoint(run.checkpoints_path, trainer.state, device) or Progress()
-    with closing(feed(prepared, config.train, progress, device, world)) as steps:
-        trainer.settle_precision(progress.precision, next(steps))
+    advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    with explaining_memory(advice):
+        trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)
         run.forget_metrics_after(progress.step)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
-    advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with stopping_at_signals() as stop, explaining_memory(advice):
         end = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
         tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
     if end.signal:
         raise SystemExit(128 + end.signal)
+
+
+def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
+    with closing(feed(prepared, config.train, progress, trainer.device, trainer.world)) as steps:
+        return next(steps)
 
 
 class _End(NamedTuple):

@@ -80,16 +80,16 @@ class Trainer:
         """Within the block the model has the weights to validate and to keep: the average, if there is one."""
         return self.average.in_place() if self.average else nullcontext()
 
-    def settle_precision(self, recorded: str | None, data: StepData) -> None:
+    def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
         """Decide what "auto" is: for bfloat16, that it multiplies faster does not yet mean that it trains faster.
 
-        On a GPU it does. On a CPU that has the instructions, some passes over `data` are timed, unless the training
-        has `recorded` what it began with.
+        On a GPU it does. On a CPU that has the instructions, some passes over the first step's data are timed, unless
+        the training has `recorded` what it began with.
         """
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
         if self.device.type == "cpu":
-            self.precision = recorded or self.world.gather(self._faster_precision(data))[0]
+            self.precision = recorded or self.world.gather(self._faster_precision(first_step()))[0]
         else:
             self.precision = "bfloat16"
 
