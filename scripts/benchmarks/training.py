@@ -175,4 +175,5 @@ def _median(rounds: Sequence[Measured]) -> Measured:
         "products_gflops",
         "peak_memory_bytes",
     )
-    return replace(rounds[0], **{name: statistics.median(getattr(each, name) for each in rounds) for name in names})
+    medians = {name: statistics.median(getattr(each, name) for each in rounds) for name in names}
+    return replace(rounds[0], **medians | {"peak_memory_bytes": round(medians["peak_memory_bytes"])})
