@@ -27,7 +27,7 @@ from translate.feed import Part, StepData, feed
 from translate.prepare import prepare
 from translate.run import Run
 from translate.train import train
-from translate.trainer import Trainer, learning_rate
+from translate.trainer import NUM_TIMED, Trainer, learning_rate
 from translate.validate import Validation
 
 
@@ -126,8 +126,13 @@ def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, mon
         data = next(steps)
     trainer = Trainer(config, prepared, CPU)
     before = [parameter.clone() for parameter in trainer.model.parameters()]
-    trainer.settle_precision(None, lambda: data)
-    assert trainer.precision in ("float32", "bfloat16")
+    for seconds, faster in (0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32"):  # of bfloat16's pass, float32's is 1
+        lasting = [1.0] * NUM_TIMED + [seconds] * NUM_TIMED
+        clock = iter([time for duration in lasting for time in (0.0, duration)])
+        with monkeypatch.context() as patch:
+            patch.setattr("translate.trainer.time.perf_counter", lambda clock=clock: next(clock))
+            trainer.settle_precision(None, lambda: data)
+        assert trainer.precision == faster
     for parameter, old in zip(trainer.model.parameters(), before, strict=True):
         assert parameter.grad is None
         assert torch.equal(parameter, old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 
@@ -32,16 +33,17 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     prepared = prepare(run, config)
     corpus, settings = prepared.train, config.train
     keep_freed_memory()
-    with explaining_memory("lower model.d_model, train.batch_tokens or raise train.accumulate"):
+    with explaining_memory("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
         trainer = Trainer(config, prepared, device)
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
-        trainer.step(_largest(prepared, order), step=1)
+        largest = _largest(prepared, order)
+        trainer.settle_precision(None, lambda: largest)
+        trainer.step(largest, step=1)
         seconds = _seconds_a_step(trainer, prepared, settings)
     num_steps = -(-len(order) // settings.accumulate)
     places = [_places(corpus, rows) for rows in order]
     pieces = int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
-    changed = differences(Config(), config)
-    lines = [f"setting      {name} = {value!r}" for name, value in _values(config, changed)]
+    lines = [f"setting      {name} = {value!r}" for name, value in _changed_values(config)]
     lines += [
         f"training     {corpus.report}",
         *(
@@ -53,19 +55,18 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
         f"model        {trainer.num_parameters:,} parameters",
         f"device       {describe(device)}, {trainer.precision}",
         f"epoch        {num_steps:,} steps, {1 - pieces / sum(places):.1%} padding",
-        f"memory       {peak_memory(device) / 1e9:.2f} GB at most, in the largest batch of the first epoch",
+        f"memory       {peak_memory(device) / 1e9:.2f} GB at most, preparing the text or in the largest batch",
         f"step         {seconds:.3f} s",
         f"time         {_expected_time(settings, num_steps, seconds)}",
     ]
     return lines
 
 
-def _values(config: Config, names: dict[str, str]) -> list[tuple[str, object]]:
-    found = []
-    for name in names:
+def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
+    """The settings that are not the defaults."""
+    for name in differences(Config(), config):
         section, _, key = name.partition(".")
-        found.append((name, getattr(getattr(config, section), key)))
-    return found
+        yield name, getattr(getattr(config, section), key)
 
 
 def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
@@ -83,7 +84,6 @@ def _largest(prepared: Prepared, order: EpochOrder) -> StepData:
 def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
     seconds = []
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
-        trainer.settle_precision(None, lambda: next(steps))
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
             started = time.monotonic()
             trainer.step(data, number).item()  # waits for the device
