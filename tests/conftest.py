@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from translate.config import Config, load_config
+from translate.config import load_config
 from translate.decode import Translator
 from translate.run import Run
+from translate.settings import Config
 from translate.train import train
 
 TOY = Path(__file__).parents[1] / "data" / "toy"

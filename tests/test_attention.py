@@ -27,13 +27,13 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
     for translation in translated(translator, beam_size, num_best):
         maps = attention_maps(translator, translation)
         src = torch.tensor([translation.src_ids])
-        with torch.no_grad(), recording(translator.model) as encoded:
-            state = translator.model.encode(src, torch.ones_like(src, dtype=torch.bool))
+        with torch.no_grad(), recording(translator.engine.model) as encoded:
+            state = translator.engine.model.encode(src, torch.ones_like(src, dtype=torch.bool))
         assert np.allclose(torch.cat(encoded.encoder).numpy(), maps.encoder, atol=1e-6)
         pieces = [translator.vocabs.tgt.bos_id, *translation.tgt_ids]
         for t, piece in enumerate(pieces[:-1]):
-            with torch.no_grad(), recording(translator.model) as step:
-                logits, state = translator.model.decode(torch.tensor([[piece]]), state)
+            with torch.no_grad(), recording(translator.engine.model) as step:
+                logits, state = translator.engine.model.decode(torch.tensor([[piece]]), state)
             assert np.allclose(torch.cat(step.cross)[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
             assert np.allclose(torch.cat(step.decoder)[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5)
             if beam_size == 1 and t < len(pieces) - 2:
@@ -41,11 +41,11 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
 
 
 def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator) -> None:
-    settings = translator.model.encoder_layers, translator.model.decoder_layers
+    settings = translator.engine.model.encoder_layers, translator.engine.model.decoder_layers
     for translation in translated(translator, 4):
         maps = attention_maps(translator, translation)
         s, t = len(translation.src_ids), len(translation.tgt_ids)
-        heads = translator.model.encoder_layers[0].self_attn.num_heads
+        heads = translator.engine.model.encoder_layers[0].self_attn.num_heads
         assert maps.encoder.shape == (len(settings[0]), heads, s, s)
         assert maps.decoder.shape == (len(settings[1]), heads, t, t)
         assert maps.cross.shape == (len(settings[1]), heads, t, s)
@@ -58,11 +58,11 @@ def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator)
 
 
 def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
-    with recording(translator.model) as maps:
+    with recording(translator.engine.model) as maps:
         pass
     translator.translate(["The cat."])
     assert maps == ([], [], [])
-    assert not any(module._forward_hooks for module in translator.model.modules())
+    assert not any(module._forward_hooks for module in translator.engine.model.modules())
 
 
 def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from benchmarks.table import markdown_table, replace_section
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from translate.config import ModelSettings
 from translate.model import Transformer
+from translate.settings import ModelSettings
 
 TINY = ModelSettings(d_model=8, d_ff=16, num_heads=2, num_encoder_layers=2, num_decoder_layers=1, dropout=0.0)
 NUM_PIECES = 11

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from translate.config import Config, differences, is_frozen, load_config, parse_override, setting_names, to_toml
+from translate.config import differences, is_frozen, load_config, parse_override, setting_names, to_toml
 from translate.errors import UserError
+from translate.settings import Config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 

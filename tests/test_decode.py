@@ -66,7 +66,7 @@ def test_batches_do_not_change_translations(translator: Translator, beam_size: i
 def test_greedy_decoding_is_the_argmax_of_the_whole_models_logits(translator: Translator) -> None:
     """Without cache, search or batches: the whole prefix through the model for each piece."""
     settings = translator.settings.model_copy(update={"beam_size": 1})
-    vocabs, model = translator.vocabs, translator.model
+    vocabs, model = translator.vocabs, translator.engine.model
     for line in "The cat sat on the mat.", "Does she see the cat?":
         found = next(translator.translations([line], settings))
         src = torch.tensor([[*vocabs.src.encode([line])[0], vocabs.src.eos_id]])

@@ -18,12 +18,13 @@ from safetensors.torch import load_file
 
 from translate.checkpoint import load_checkpoint
 from translate.commands import _check_places
-from translate.config import Config, to_toml
+from translate.config import to_toml
 from translate.decode import Translator
 from translate.distributed import World
 from translate.errors import UserError
 from translate.prepare import prepare
 from translate.run import Run
+from translate.settings import Config
 from translate.signals import stopping_at_signals
 from translate.train import train
 from translate.trainer import Trainer
@@ -201,7 +202,7 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
     done = two_processes("decode", tiny_run, "--input", tmp_path / "in.txt", "--output", output, "--beam-size", 1)
     assert done.returncode == 0, done.stderr
     translator = Translator.load(tiny_run, "cpu")
-    greedy = translator.settings.with_changes(beam_size=1)
+    greedy = translator.settings.model_copy(update={"beam_size": 1})
     alone = [translation.text for translation in translator.translations(lines, greedy)]
     assert output.read_text(encoding="utf-8").splitlines() == alone
     assert "2,101 lines" in done.stderr

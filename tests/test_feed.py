@@ -12,12 +12,12 @@ import pytest
 from conftest import CPU, changed
 
 from translate.checkpoint import Progress
-from translate.config import Config
 from translate.distributed import World
 from translate.errors import UserError
 from translate.feed import AHEAD, StepData, feed, prefetched
 from translate.prepare import Prepared, prepare
 from translate.run import Run
+from translate.settings import Config
 
 
 def test_items_made_ahead_come_all_in_order_and_no_more_than_asked_are_made() -> None:

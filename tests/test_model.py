@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from translate.config import ModelSettings
 from translate.model import (
     Attention,
     DecoderLayer,
@@ -19,6 +18,7 @@ from translate.model import (
     causal_mask,
     sinusoidal_positions,
 )
+from translate.settings import ModelSettings
 
 VOCAB = 50
 

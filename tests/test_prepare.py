@@ -8,10 +8,10 @@ import pytest
 from conftest import changed
 
 from translate import text as text_module
-from translate.config import Config
 from translate.errors import UserError
 from translate.prepare import Prepared, prepare
 from translate.run import Run
+from translate.settings import Config
 
 
 def pieces_of(prepared: Prepared) -> list[list[int]]:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from translate.config import DecodeSettings
-from translate.search import Hypothesis, Ids, beam_search
+from translate.engine import Hypothesis
+from translate.search import Ids, beam_search
+from translate.settings import DecodeSettings
 
 BOS, EOS = 0, 1
 IDS = Ids(BOS, EOS)

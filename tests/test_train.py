@@ -19,13 +19,14 @@ from safetensors.torch import load_file
 
 from translate.batches import epoch_order, make_batch
 from translate.checkpoint import Progress
-from translate.config import Config, TrainSettings, load_config, to_toml
+from translate.config import load_config, to_toml
 from translate.decode import Translator
 from translate.distributed import ALONE
 from translate.errors import UserError
 from translate.feed import Part, StepData, feed
 from translate.prepare import prepare
 from translate.run import Run
+from translate.settings import Config, TrainSettings
 from translate.train import train
 from translate.trainer import NUM_TIMED, Trainer, learning_rate
 from translate.validate import Validation

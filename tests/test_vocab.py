@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from translate.config import VocabSettings
 from translate.errors import UserError
+from translate.settings import VocabSettings
 from translate.vocab import Vocab, _sample, train_vocab
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les pommes."] * 30

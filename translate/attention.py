@@ -24,6 +24,7 @@ from translate.decode import Translation, Translator
 from translate.errors import UserError
 from translate.files import replacing, write_bytes
 from translate.model import Attention, Transformer
+from translate.torch_engine import TorchEngine
 
 Kind = Literal["cross", "encoder", "decoder"]
 Floats = npt.NDArray[np.float32]
@@ -116,11 +117,13 @@ def attention_maps(translator: Translator, translation: Translation) -> Attentio
 
     Attention depends on the pieces alone, so these are the weights that greedy or beam search used on its way to them.
     """
-    vocabs, device = translator.vocabs, translator.device
+    vocabs, engine = translator.vocabs, translator.engine
+    assert isinstance(engine, TorchEngine)
+    device = engine.device
     src = torch.tensor([translation.src_ids], device=device)
     tgt_in = torch.tensor([(vocabs.tgt.bos_id, *translation.tgt_ids[:-1])], device=device)
-    with torch.inference_mode(), recording(translator.model) as maps:
-        translator.model(src, torch.ones_like(src, dtype=torch.bool), tgt_in)
+    with torch.inference_mode(), recording(engine.model) as maps:
+        engine.model(src, torch.ones_like(src, dtype=torch.bool), tgt_in)
     encoder, decoder, cross = (torch.cat(kind).cpu().numpy() for kind in maps)  # the batch of 1 becomes L
     return AttentionMaps(
         tuple(vocabs.src.pieces(translation.src_ids)),

@@ -20,9 +20,9 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from translate.config import Config
     from translate.decode import Translation
     from translate.distributed import World
+    from translate.settings import Config
 
 PIPE_WIDTH = 120  # characters of a map where there is no terminal to ask
 
@@ -147,12 +147,13 @@ def decode(
         _check_places(sentences, input, output, attention, world)
 
         from translate.attention import write_attention
+        from translate.config import changed_search
         from translate.decode import Translator
-        from translate.device import describe
 
         started = time.monotonic()
         translator = Translator.load(run, device)
-        settings = translator.settings.with_changes(beam_size=beam_size, length_penalty=length_penalty)
+        changes = {"beam_size": beam_size, "length_penalty": length_penalty}
+        settings = changed_search(translator.settings, changes)
         if not sentences and not input and sys.stdin.isatty():
             found = translator.translations(_prompt(), settings, n_best, window_lines=1)
         else:
@@ -172,7 +173,7 @@ def decode(
                 print(_format(translation, as_json, n_best), file=stream, flush=output is None)
     seconds = time.monotonic() - started
     lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
-    print(f"{lines} in {seconds:.1f} s on {world.describe(describe(translator.device))}", file=sys.stderr)
+    print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""The settings: typed, frozen, checked; TOML in, TOML out. Each default stands here and nowhere else."""
+"""Settings from TOML files and the command line, and back to TOML."""
 
 from __future__ import annotations
 
@@ -7,169 +7,18 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from translate.errors import UserError
+from translate.settings import Config, DecodeSettings
 
-LARGEST = 2**31 - 1
-Count = Annotated[int, Field(gt=0, le=LARGEST)]
-Limit = Annotated[int, Field(ge=0, le=LARGEST)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt"),
     "vocab": ("model",),
 }
-
-
-class Section(BaseModel):
-    """A table of settings. Unknown names and wrong types are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class DataSettings(Section):
-    """Where the text is and which pairs of it are used."""
-
-    train_src: str = Field("", description="training text, source side: plain, .gz or .tsv")
-    train_tgt: str = Field("", description="training text, target side")
-    valid_src: str = Field("", description="validation text, source side; split off the training text when not given")
-    valid_tgt: str = Field("", description="validation text, target side")
-    src_column: Count = Field(1, description="column of the source side in a .tsv file, from 1")
-    tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
-    valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
-    max_pieces: Count = Field(256, description="longest side of a training pair; longer inputs are cut when decoding")
-
-    @model_validator(mode="after")
-    def _both_sides(self) -> DataSettings:
-        for part in "train", "valid":
-            given = [bool(getattr(self, f"{part}_{side}")) for side in ("src", "tgt")]
-            if given[0] != given[1]:
-                there, missing = ("src", "tgt") if given[0] else ("tgt", "src")
-                raise ValueError(f"{part}_{there} is set but {part}_{missing} is not; give both sides")
-        return self
-
-
-class VocabSettings(Section):
-    """How text is cut into pieces (sentencepiece)."""
-
-    size: Count = Field(8000, description="pieces; lowered where the text has too few")
-    model: str = Field("", description="an existing sentencepiece model to use instead of training one")
-    joint: bool = Field(True, description="one vocabulary for both languages")
-    algorithm: Literal["bpe", "unigram"] = Field("bpe", description="bpe or unigram")
-    character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
-        0.9995, description="share of the text's characters that get a piece; the others are spelled in bytes"
-    )
-    byte_fallback: bool = Field(True, description="spell unknown characters in bytes, so that no input is unknown")
-    normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
-        "nmt_nfkc", description="sentencepiece's rule for equivalent characters; _cf folds case"
-    )
-
-
-class ModelSettings(Section):
-    """The shape of the Transformer."""
-
-    d_model: Count = Field(256, description="width")
-    d_ff: Count = Field(1024, description="inner width of the feed-forward layers")
-    num_heads: Count = Field(4, description="attention heads a layer")
-    num_encoder_layers: Count = Field(3, description="layers")
-    num_decoder_layers: Count = Field(3, description="layers")
-    dropout: Share = Field(0.1, description="on embeddings and sub-layer outputs")
-    attention_dropout: Share = Field(0.0, description="on attention weights; above 0 the CPU's fused kernel is lost")
-    norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sub-layer, or after (the paper)")
-    tie_embeddings: bool = Field(True, description="one matrix for the embeddings and the output layer")
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> ModelSettings:
-        if self.d_model % self.num_heads:
-            raise ValueError(f"d_model {self.d_model} does not divide by num_heads {self.num_heads}")
-        if self.d_model % 2:
-            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions come in pairs")
-        return self
-
-
-class TrainSettings(Section):
-    """The optimization and its rhythm. A limit of 0 is no limit."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        1, description="of the initial weights, the order of the pairs and dropout"
-    )
-    batch_tokens: Count = Field(4096, description="target pieces a step and process, padding included")
-    accumulate: Count = Field(1, description="parts in which a process computes a step, to save memory")
-    max_steps: Limit = Field(100_000, description="stop after so many steps")
-    max_epochs: Limit = Field(0, description="stop after so many passes over the text")
-    max_minutes: Annotated[float, Field(ge=0)] = Field(0.0, description="stop after so much training time")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="the highest of the schedule")
-    schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
-        "inverse_sqrt", description="after the warm-up; cosine falls to 0 at max_steps"
-    )
-    warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
-    adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
-    ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
-    clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
-    label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
-    validate_every: Count = Field(500, description="steps between validations")
-    validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
-    best_by: Literal["valid_loss", "bleu", "chrf"] = Field(
-        "valid_loss", description="what the best weights are best by"
-    )
-    patience: Limit = Field(10, description="stop after so many validations without a better one")
-    save_every: Count = Field(500, description="steps between checkpoints")
-    keep_checkpoints: Count = Field(2, description="checkpoints kept, the newest ones")
-    log_every: Count = Field(50, description="steps between lines of metrics.jsonl")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is faster")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: in long trainings on CUDA")
-
-    @property
-    def part_tokens(self) -> int:
-        """Target pieces of one of the parts in which a step is computed."""
-        return self.batch_tokens // self.accumulate
-
-    @model_validator(mode="after")
-    def _schedule_ends(self) -> TrainSettings:
-        if self.schedule == "cosine" and not self.max_steps > self.warmup_steps:
-            raise ValueError(
-                f'schedule "cosine" ends at max_steps, which has to be above warmup_steps ({self.warmup_steps}); '
-                f"it is {self.max_steps}"
-            )
-        if self.best_by != "valid_loss" and not self.validate_sentences:
-            raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
-        if self.accumulate > self.batch_tokens:
-            raise ValueError(f"accumulate {self.accumulate} is more than batch_tokens {self.batch_tokens}")
-        return self
-
-
-class DecodeSettings(Section):
-    """The search for a translation."""
-
-    beam_size: Annotated[int, Field(gt=0, le=1000)] = Field(5, description="hypotheses kept a step; 1 is greedy")
-    length_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
-        1.0, description="score = log-probability / pieces ** length_penalty; 0 favours short translations"
-    )
-    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = Field(
-        2.0, description="longest translation: so many pieces a source piece, and 10"
-    )
-    batch_tokens: Count = Field(2048, description="source pieces translated together, padding included")
-
-    def with_changes(self, **changes: object) -> DecodeSettings:
-        """These settings but for what is given and not None. Raises UserError for a value that is not allowed."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        try:
-            return DecodeSettings.model_validate(self.model_dump() | given)
-        except ValidationError as error:
-            raise UserError("\n".join(_explain(mistake, None, {}) for mistake in error.errors())) from None
-
-
-class Config(Section):
-    """All settings of a run."""
-
-    data: DataSettings = DataSettings()
-    vocab: VocabSettings = VocabSettings()
-    model: ModelSettings = ModelSettings()
-    train: TrainSettings = TrainSettings()
-    decode: DecodeSettings = DecodeSettings()
 
 
 def load_config(path: Path | None, overrides: Mapping[str, object] | None = None) -> Config:
@@ -197,6 +46,15 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
     except ValidationError as error:
         lines = [_explain(mistake, path, sources) for mistake in error.errors()]
         raise UserError("\n".join(lines)) from None
+
+
+def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
+    """The settings but for the changes that are not None. Raises UserError for a value that is not allowed."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return DecodeSettings.model_validate(settings.model_dump() | given)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(mistake, None, {}) for mistake in error.errors())) from None
 
 
 def parse_override(text: str) -> tuple[str, object]:

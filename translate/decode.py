@@ -1,4 +1,7 @@
-"""Lines -> translations, one for one and in order. `Translator` is also the Python API."""
+"""Lines -> translations, one for one and in order. `Translator` is also the Python API.
+
+An engine does the search. This file knows text, vocabularies and lines; it does not wait for torch.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from translate.batches import cut, pad
-from translate.checkpoint import load_weights
-from translate.config import Config, DecodeSettings
-from translate.device import explaining_memory, pick_device
 from translate.distributed import ALONE, World
+from translate.engine import Engine, Hypothesis, Sentence, length_limit
 from translate.errors import UserError
-from translate.model import DecoderState, Transformer
 from translate.run import Run
-from translate.search import Hypothesis, Ids, beam_search
+from translate.settings import Config, DecodeSettings
 from translate.vocab import VocabPair
 
 WINDOW_LINES = 1024
-COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
-SHORTEST_LIMIT = 10  # pieces that any translation may have
 
 
 @dataclass(frozen=True)
@@ -54,12 +47,11 @@ class Translation:
 
 
 class Translator:
-    """A trained model with its vocabularies, ready to translate."""
+    """An engine with the vocabularies and settings of a run, ready to translate."""
 
-    def __init__(self, model: Transformer, vocabs: VocabPair, config: Config, device: torch.device) -> None:
-        self.model = model
+    def __init__(self, engine: Engine, vocabs: VocabPair, config: Config) -> None:
+        self.engine = engine
         self.vocabs = vocabs
-        self.device = device
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
 
@@ -71,10 +63,9 @@ class Translator:
         vocabs = folder.load_vocabs()
         if vocabs is None:
             raise UserError(f"{run}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-        place = pick_device(device)
-        model = build_model(config, vocabs)
-        load_weights(folder.weights_path, model)
-        return cls(model.to(place).eval(), vocabs, config, place)
+        from translate.torch_engine import TorchEngine  # in the function, because torch takes a second to import
+
+        return cls(TorchEngine.load(folder, config, vocabs, device), vocabs, config)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, with the run's own decode settings."""
@@ -109,19 +100,14 @@ class Translator:
     ) -> Iterator[Translation]:
         rows = self.vocabs.src.encode([line for _, line in window])
         sources = [row[: self.max_pieces] for row in rows]
-        found: dict[int, list[Hypothesis]] = {}
-        # Longest first: if memory does not suffice, it shows at once.
-        by_length = sorted((i for i, src in enumerate(sources) if src), key=lambda i: -len(sources[i]))
-        lengths = np.array([max(len(sources[i]) + 1, COUNTED_AT_LEAST) for i in by_length], dtype=np.int32)
-        for part in cut(lengths, lengths, settings.batch_tokens):
-            batch = by_length[part]
-            src_ids = [[*sources[i], self.vocabs.src.eos_id] for i in batch]
-            found.update(zip(batch, self._search(src_ids, settings), strict=True))
+        full = [i for i, src in enumerate(sources) if src]
+        sentences = [Sentence((*sources[i], self.vocabs.src.eos_id)) for i in full]
+        found = dict(zip(full, self.engine.search(sentences, settings, num_best), strict=True))
         for i, (number, line) in enumerate(window):
             if i not in found:
                 yield Translation(number, line, (Candidate("", 0.0, ()),), (), (), ())
                 continue
-            best = found[i][:num_best]
+            best = found[i]
             yield Translation(
                 number,
                 line,
@@ -130,25 +116,6 @@ class Translator:
                 (*sources[i], self.vocabs.src.eos_id),
                 tuple(best[0].pieces),
             )
-
-    def _search(self, src_ids: list[list[int]], settings: DecodeSettings) -> list[list[Hypothesis]]:
-        src, src_mask = pad(src_ids)
-        limits = [_length_limit(len(row) - 1, settings) for row in src_ids]
-        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or --beam-size"
-        with torch.inference_mode(), explaining_memory(advice):
-            state = self.model.encode(src.to(self.device), src_mask.to(self.device))
-            return beam_search(
-                self._step,
-                state,
-                torch.tensor(limits, device=self.device),
-                settings,
-                Ids(self.vocabs.tgt.bos_id, self.vocabs.tgt.eos_id),
-            )
-
-    def _step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(N,) pieces -> (N, V) log-probabilities of the next."""
-        logits, state = self.model.decode(pieces[:, None], state)
-        return logits[:, -1].float().log_softmax(dim=-1), state
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         pieces = hypothesis.pieces[:-1]
@@ -160,16 +127,7 @@ class Translator:
             warnings.append(
                 f"input cut: {num_src_pieces} pieces, and this model reads {self.max_pieces} (data.max_pieces)"
             )
-        limit = _length_limit(min(num_src_pieces, self.max_pieces), settings)
+        limit = length_limit(Sentence(range(min(num_src_pieces, self.max_pieces) + 1)), settings)
         if len(best.pieces) == limit:
             warnings.append(f"output ended at its limit of {limit} pieces (decode.max_length_ratio)")
         return tuple(warnings)
-
-
-def build_model(config: Config, vocabs: VocabPair) -> Transformer:
-    """A fresh model of the shape that the settings and the vocabularies ask for."""
-    return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
-
-
-def _length_limit(num_src_pieces: int, settings: DecodeSettings) -> int:
-    return int(settings.max_length_ratio * num_src_pieces) + SHORTEST_LIMIT

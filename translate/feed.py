@@ -11,9 +11,9 @@ import torch
 
 from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress
-from translate.config import TrainSettings
 from translate.distributed import World
 from translate.prepare import Prepared
+from translate.settings import TrainSettings
 
 AHEAD = 2  # steps made ready while one is computed
 

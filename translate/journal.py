@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from translate.checkpoint import Progress
-from translate.config import TrainSettings
 from translate.report.curves import save_curves
 from translate.run import Run
+from translate.settings import TrainSettings
 from translate.validate import Validation
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translate.config import ModelSettings
 from translate.dropout import Dropout
 from translate.linear import Linear
+from translate.settings import ModelSettings
 
 
 class KeyValue(NamedTuple):

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.config import Config, DataSettings
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.run import Run
+from translate.settings import Config, DataSettings
 from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
 

@@ -13,13 +13,14 @@ import torch
 
 from translate.batches import EpochOrder, epoch_order, make_batch
 from translate.checkpoint import Progress
-from translate.config import Config, TrainSettings, differences
+from translate.config import differences
 from translate.corpus import EncodedCorpus
 from translate.device import describe, explaining_memory, keep_freed_memory, peak_memory
 from translate.distributed import ALONE
 from translate.feed import Part, StepData, feed
 from translate.prepare import Prepared, prepare
 from translate.run import Run
+from translate.settings import Config, TrainSettings
 from translate.trainer import Trainer
 
 NUM_STEPS = 6  # of which the first warms up

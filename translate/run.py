@@ -11,9 +11,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from translate.config import Config, differences, is_frozen, load_config, to_toml
+from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
 from translate.files import write_bytes, write_text
+from translate.settings import Config
 from translate.vocab import Vocab, VocabPair
 
 PARTIAL = ".*.partial"  # what a process was writing when it was killed

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from translate.config import DecodeSettings
+from translate.engine import Hypothesis
+from translate.settings import DecodeSettings
 
 
 class State(Protocol):
@@ -25,13 +26,6 @@ class State(Protocol):
 
 S = TypeVar("S", bound=State)
 Step = Callable[[Tensor, S], tuple[Tensor, S]]
-
-
-class Hypothesis(NamedTuple):
-    """A finished translation: its piece ids, `</s>` last, and log-probability / length ** length_penalty."""
-
-    pieces: list[int]
-    score: float
 
 
 class Ids(NamedTuple):

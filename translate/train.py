@@ -18,7 +18,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
-from translate.config import Config, TrainSettings
 from translate.device import describe, explaining_memory, keep_freed_memory
 from translate.distributed import ALONE, World
 from translate.errors import UserError
@@ -26,6 +25,7 @@ from translate.feed import StepData, feed
 from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.run import Run
+from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
 from translate.trainer import Trainer, learning_rate
 from translate.validate import validate

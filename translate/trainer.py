@@ -15,14 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from translate.average import WeightAverage
 from translate.batches import Batch
 from translate.checkpoint import TrainingState
-from translate.config import Config, TrainSettings
-from translate.decode import build_model
 from translate.device import autocast, multiplies_bfloat16
 from translate.distributed import ALONE, World
 from translate.feed import Part, StepData
 from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
+from translate.settings import Config, TrainSettings
+from translate.torch_engine import build_model
 
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from translate.batches import cut, make_batch
-from translate.config import Config, TrainSettings
 from translate.decode import Translator
 from translate.distributed import World
 from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
+from translate.settings import Config, TrainSettings
+from translate.torch_engine import TorchEngine
 
 NUM_SAMPLES = 3
 
@@ -55,7 +56,7 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
     if not pairs:
         model.train()
         return Validation(loss, None, None, ())
-    translator = Translator(model, prepared.vocabs, config, device)
+    translator = Translator(TorchEngine(model, prepared.vocabs, device), prepared.vocabs, config)
     greedy = config.decode.model_copy(update={"beam_size": 1})
     translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
     hypotheses = [translation.text for translation in translations]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import sentencepiece
 
-from translate.config import VocabSettings
 from translate.errors import UserError
+from translate.settings import VocabSettings
 
 MAX_TRAINING_LINES = 500_000  # drawn at random from a longer text; sentencepiece takes about 0.5 kB for each
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")

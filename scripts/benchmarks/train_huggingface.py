@@ -18,7 +18,7 @@ from benchmarks.products import PieceCounts
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
-from translate.config import Config
+from translate.settings import Config
 from translate.trainer import learning_rate
 from translate.vocab import Vocab
 

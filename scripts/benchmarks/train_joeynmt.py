@@ -14,7 +14,7 @@ from benchmarks.products import PieceCounts
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import SRC, TGT, Work
-from translate.config import Config, ModelSettings
+from translate.settings import Config, ModelSettings
 from translate.vocab import Vocab
 
 SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")  # JoeyNMT looks pieces up by name, so their ids need not be ours

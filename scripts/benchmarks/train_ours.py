@@ -16,9 +16,9 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
 from translate.batches import epoch_order
-from translate.config import LARGEST, Config
 from translate.prepare import prepare
 from translate.run import Run
+from translate.settings import LARGEST, Config
 from translate.train import train
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from translate.config import Config
 from translate.errors import UserError
+from translate.settings import Config
 from translate.text import ParallelText, Side, read_lines
 from translate.vocab import Vocab, train_vocab
 
