@@ -19,6 +19,7 @@ class Sentence(NamedTuple):
     """What to translate: piece ids, and what the translation is held to."""
 
     src: Pieces  # `</s>` last
+    number: int = 0  # of the line that it is from: sampling draws other numbers for each
     prefix: Pieces = ()  # what the translation has to begin with
     required: Sequence[Pieces] = ()  # each of these runs of pieces has to be in the translation
 
@@ -28,7 +29,6 @@ class Hypothesis(NamedTuple):
 
     pieces: list[int]  # `</s>` last
     score: float  # log-probability / pieces ** length_penalty, less the coverage penalty
-    log_probs: list[float] | None = None  # of each piece; None where the engine does not tell
 
 
 class Engine(Protocol):

@@ -1,14 +1,13 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
 
-Shapes: B sentences, S source pieces, T target pieces, P pieces already decoded, D width (`d_model`), H heads,
-V vocabulary. Masks: True = may attend; they broadcast to (B, H, queries, keys).
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M pieces of all of them so far, D
+width (`d_model`), H heads, V vocabulary. Masks: True = may attend; they broadcast to (B, H, queries, keys).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +16,7 @@ from torch.nn import functional as F
 from translate.dropout import Dropout
 from translate.linear import Linear
 from translate.settings import ModelSettings
-
-
-class KeyValue(NamedTuple):
-    """What attention looks at: keys to compare with, values to take. Each (B, H, S, D/H)."""
-
-    keys: Tensor
-    values: Tensor
-
-    def append(self, new: KeyValue) -> KeyValue:
-        """These and, behind them, the keys and values of further pieces."""
-        return KeyValue(torch.cat([self.keys, new.keys], dim=2), torch.cat([self.values, new.values], dim=2))
-
-    def select(self, rows: Tensor) -> KeyValue:
-        """The sentences `rows`, in that order."""
-        return KeyValue(self.keys.index_select(0, rows), self.values.index_select(0, rows))
+from translate.state import DecoderState, KeyValue, Past
 
 
 class Attention(nn.Module):
@@ -148,42 +133,25 @@ class DecoderLayer(nn.Module):
         self.around_feed_forward = Residual(settings)
 
     def forward(
-        self, x: Tensor, past: KeyValue, tgt_mask: Tensor | None, source: KeyValue, src_mask: Tensor
-    ) -> tuple[Tensor, KeyValue]:
-        """(B, T, D) behind P past pieces -> (B, T, D), and the keys and values of all P + T pieces."""
+        self, x: Tensor, tgt_mask: Tensor, source: KeyValue, src_mask: Tensor, past: Past | None = None
+    ) -> Tensor:
+        """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
+
+        past: where the T pieces are not all, the others, M - T before them; the mask is then (B, 1, T, M).
+        """
         h = self.around_self_attn.enter(x)
-        target = past.append(self.self_attn.project(h))
+        target = self.self_attn.project(h)
+        if past:
+            target = past.append(target)
         x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask))
         h = self.around_cross_attn.enter(x)
         x = self.around_cross_attn.leave(x, self.cross_attn(h, source, src_mask))
         h = self.around_feed_forward.enter(x)
-        return self.around_feed_forward.leave(x, self.feed_forward(h)), target
-
-
-@dataclass(frozen=True)
-class DecoderState:
-    """All that decoding the next pieces needs: the source and the pieces so far, projected once for each layer."""
-
-    src_mask: Tensor  # (B, 1, 1, S)
-    source: tuple[KeyValue, ...]  # a layer: (B, H, S, D/H)
-    target: tuple[KeyValue, ...]  # a layer: (B, H, P, D/H)
-
-    @property
-    def num_pieces(self) -> int:
-        """P, the pieces already decoded."""
-        return self.target[0].keys.size(2)
-
-    def select(self, rows: Tensor) -> DecoderState:
-        """The state of the sentences `rows`, in that order; a row may come several times, or not at all."""
-        return DecoderState(
-            self.src_mask.index_select(0, rows),
-            tuple(kv.select(rows) for kv in self.source),
-            tuple(kv.select(rows) for kv in self.target),
-        )
+        return self.around_feed_forward.leave(x, self.feed_forward(h))
 
 
 class Transformer(nn.Module):
-    """Source pieces -> `encode` -> state; target pieces and state -> `decode` -> logits and the next state."""
+    """Training: source and target -> `forward` -> logits. Decoding: source -> `encode` -> state -> `step` by `step`."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
         """is_joint: both sides have one vocabulary, so that tied embeddings are one matrix for all three uses."""
@@ -216,47 +184,46 @@ class Transformer(nn.Module):
 
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """What `forward` gives to the output layer: (B, T, D)."""
-        return self._advance(tgt_in, self.encode(src, src_mask))[0]
+        state = self.encode(src, src_mask)
+        tgt_mask = causal_mask(tgt_in.size(1), tgt_in.device)
+        x = self._embed(self.tgt_embedding, tgt_in, self._positions(0, tgt_in.size(1)))
+        for layer, source in zip(self.decoder_layers, state.source, strict=True):
+            x = layer(x, tgt_mask, source, state.src_mask)
+        return self.decoder_norm(x)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
-        """(B, S) pieces, (B, S) mask -> the state from which decoding starts."""
+        """(B, S) pieces, (B, S) mask -> the state from which decoding starts, with one hypothesis a sentence."""
         src_mask = src_mask[:, None, None, :]
-        x = self._embed(self.src_embedding, src, start=0)
+        x = self._embed(self.src_embedding, src, self._positions(0, src.size(1)))
         for layer in self.encoder_layers:
             x = layer(x, src_mask)
         memory = self.encoder_norm(x)
-        source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
-        nothing = tuple(KeyValue(kv.keys[:, :, :0].detach(), kv.values[:, :, :0].detach()) for kv in source)
-        return DecoderState(src_mask, source, nothing)
+        return DecoderState.start(src_mask, tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers))
 
-    def decode(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, T) pieces behind the state's P -> logits (B, T, V), and the state behind P + T pieces."""
-        features, state = self._advance(pieces, state)
-        return self.output(features), state
+    def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """(B, K) the last piece of each hypothesis -> logits (B, K, V) of its next, and the state behind it.
 
-    def _advance(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        tgt_mask = causal_mask(pieces.size(1), state.num_pieces, pieces.device)
-        x = self._embed(self.tgt_embedding, pieces, start=state.num_pieces)
-        target = []
-        for layer, past, source in zip(self.decoder_layers, state.target, state.source, strict=True):
-            x, present = layer(x, past, tgt_mask, source, state.src_mask)
-            target.append(present)
-        return self.decoder_norm(x), DecoderState(state.src_mask, state.source, tuple(target))
+        To the layers the K hypotheses of a sentence are K queries, at one position and with one source; the mask
+        keeps them apart. A state may be stepped from once: its successor writes into the same memory.
+        """
+        state = state.next()
+        tgt_mask = state.seen[:, None, :, : state.num_entries]  # (B, 1, K, M)
+        x = self._embed(self.tgt_embedding, pieces, self._positions(state.num_pieces - 1, 1))
+        for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
+            x = layer(x, tgt_mask, source, state.src_mask, state.past(number))
+        return self.output(self.decoder_norm(x)), state
 
-    def _embed(self, embedding: nn.Module, pieces: Tensor, start: int) -> Tensor:
+    def _positions(self, start: int, length: int) -> Tensor:
+        return sinusoidal_positions(start, length, self.d_model, self.output.weight.device)
+
+    def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor) -> Tensor:
         x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), of the positions' size
-        return self.dropout(x + sinusoidal_positions(start, pieces.size(1), self.d_model, pieces.device))
+        return self.dropout(x + positions)
 
 
-def causal_mask(num_new: int, num_past: int, device: torch.device) -> Tensor | None:
-    """(T, P + T): each new piece may attend to all past ones, to itself and to the new ones before it.
-
-    None where there is one new piece, which may attend to all.
-    """
-    if num_new == 1:
-        return None
-    # The diagonal is shifted by the past. `is_causal=True` would align it top-left and hide the past.
-    return torch.ones(num_new, num_past + num_new, dtype=torch.bool, device=device).tril(num_past)
+def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
+    """(T, T): each piece may attend to itself and to those before it."""
+    return torch.ones(num_pieces, num_pieces, dtype=torch.bool, device=device).tril()
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:

@@ -1,6 +1,7 @@
 """Beam search. It knows a function that steps and a state that can be reordered, not the model behind them.
 
-Shapes: B sentences still searched, K beams, V vocabulary, L pieces so far.
+Shapes: B sentences still searched, K hypotheses of each (fewer than the beam in the first step), C candidates, V
+vocabulary, L pieces so far with `<s>`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate.engine import Hypothesis
-from translate.settings import DecodeSettings
+from translate.rules import Rules
+
+LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
+LARGEST_GROUP, SMALLEST_GROUP = 128, 16  # pieces whose best is found first
 
 
 class State(Protocol):
-    """What the step function carries from piece to piece, a row a hypothesis."""
+    """What the step function carries from piece to piece, for K hypotheses of each of B sentences."""
 
-    def select(self, rows: Tensor) -> Self:
-        """The rows in that order; a row may come several times, or not at all."""
+    def select(self, sentences: Tensor) -> Self:
+        """Those sentences, in that order."""
+
+    def follow(self, beams: Tensor) -> Self:
+        """(B, K'): hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
+
+    def penalty(self) -> Tensor | None:
+        """(B, K) what the score of each hypothesis loses if it ends with the next piece; None for nothing."""
 
 
 S = TypeVar("S", bound=State)
 Step = Callable[[Tensor, S], tuple[Tensor, S]]
+Watch = Callable[[list[int]], None]
 
 
 class Ids(NamedTuple):
@@ -40,89 +51,134 @@ class _Beams:
     """The hypotheses of B sentences. Those that do not exist have a score of -inf."""
 
     sentences: Tensor  # (B,) which sentence of the input this is
-    limits: Tensor  # (B,) the most pieces it may have
     prefixes: Tensor  # (B, K, L) unfinished, the best first
     log_probs: Tensor  # (B, K)
-    finished: Tensor  # (B, K, L) finished, the best first, filled up with </s>
-    scores: Tensor  # (B, K)
+    finished: Tensor  # (B, beam_size, L) the best first, filled up with </s>
+    scores: Tensor  # (B, beam_size)
+    is_done: Tensor  # (B,)
 
     def select(self, rows: Tensor) -> _Beams:
-        fields = (self.sentences, self.limits, self.prefixes, self.log_probs, self.finished, self.scores)
+        fields = (self.sentences, self.prefixes, self.log_probs, self.finished, self.scores, self.is_done)
         return _Beams(*(field[rows] for field in fields))
 
 
 @torch.no_grad()
-def beam_search(step: Step[S], state: S, limits: Tensor, settings: DecodeSettings, ids: Ids) -> list[list[Hypothesis]]:
+def beam_search(
+    step: Step[S], state: S, rules: Rules, beam_size: int, length_penalty: float, ids: Ids, watch: Watch | None = None
+) -> list[list[Hypothesis]]:
     """The best translations of each sentence, at most beam_size of them, the best first. A beam of 1 is greedy search.
 
-    step: (N,) last pieces and the state of N hypotheses -> (N, V) log-probabilities of the next, and the next state.
-    state: of the B sentences, a row each. limits: (B,) the most pieces a translation may have, `</s>` included; a
-    hypothesis that gets there has to end.
+    step: (B, K) last pieces and the state of K hypotheses -> (B, K, V) logits of the next, and the next state. The
+    logits may be written to. state: of one hypothesis a sentence. watch: told the best unfinished pieces of the first
+    sentence that is still searched, after each step.
 
-    A sentence is done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat
-    the worst of them.
+    The score of a hypothesis is log-probability / length ** length_penalty, less the state's penalty. A sentence is
+    done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat the worst of
+    them; or at its limit, where a hypothesis has to end.
     """
-    results: list[list[Hypothesis]] = [[] for _ in limits]
-    beams = _start(limits, settings.beam_size, ids)
-    rows = torch.arange(len(limits), device=limits.device).repeat_interleave(settings.beam_size)
+    results: list[list[Hypothesis]] = [[] for _ in rules.limits]
+    beams = _start(rules.limits, beam_size, ids)
     while len(beams.sentences):
-        log_probs, state = step(beams.prefixes[:, :, -1].flatten(), state.select(rows))
-        beams, origins = _advance(beams, log_probs, settings.length_penalty, ids.eos)
-        is_done = _is_done(beams, settings.length_penalty)
-        for row in is_done.nonzero().flatten().tolist():
-            results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
-        going_on = (~is_done).nonzero().flatten()
-        beams, rows = beams.select(going_on), origins[going_on].flatten()
+        logits, state = step(beams.prefixes[:, :, -1], state)
+        log_probs = beams.log_probs - _log_sum_exp(logits)
+        rules.forbid(logits, beams.prefixes)
+        best, beam, piece = _best(logits, log_probs, 2 * beam_size)
+        beams, place = _advance(beams, Candidates(best, beam, piece), state.penalty(), length_penalty, ids.eos)
+        beams = _mark_done(beams, rules.limits, length_penalty)
+        state = state.follow(beam.gather(1, place))
+        if watch:
+            watch(beams.prefixes[0, 0, 1:].tolist())
+        num_done = int(beams.is_done.sum())
+        if num_done == len(beams.sentences) or num_done > LEAVE_AT * len(beams.sentences):
+            for row in beams.is_done.nonzero().flatten().tolist():
+                results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
+            left = (~beams.is_done).nonzero().flatten()
+            beams, state, rules = beams.select(left), state.select(left), rules.select(left)
     return results
 
 
+class Candidates(NamedTuple):
+    """The C best ways to go on by one piece, the best first. Each (B, C)."""
+
+    log_probs: Tensor
+    beam: Tensor  # the hypothesis that it goes on from
+    piece: Tensor
+
+
 def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
-    """One beam a sentence holds `<s>`; the others do not exist yet, or all would find the same."""
-    shape = (len(limits), beam_size)
-    nothing = torch.full(shape, -torch.inf, device=limits.device)
-    log_probs = nothing.clone()
-    log_probs[:, 0] = 0.0
-    sentences = torch.arange(len(limits), device=limits.device)
-    prefixes = torch.full((*shape, 1), ids.bos, device=limits.device)
-    return _Beams(sentences, limits, prefixes, log_probs, torch.full_like(prefixes, ids.eos), nothing)
+    num_sentences = len(limits)
+    prefixes = torch.full((num_sentences, 1, 1), ids.bos, device=limits.device)
+    finished = torch.full((num_sentences, beam_size, 1), ids.eos, device=limits.device)
+    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
+    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
+    sentences = torch.arange(num_sentences, device=limits.device)
+    return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
 
 
-def _advance(beams: _Beams, log_probs: Tensor, length_penalty: float, eos_id: int) -> tuple[_Beams, Tensor]:
-    """One piece more. Also gives, for each new beam (B, K), the row of the state that it comes from."""
-    num_sentences, beam_size, length = beams.prefixes.shape  # with <s>, so the new hypotheses have `length` pieces
-    vocab_size = log_probs.size(-1)
-    total = beams.log_probs[:, :, None] + log_probs.view(num_sentences, beam_size, vocab_size)
-    must_end = beams.limits == length
-    is_end = torch.arange(vocab_size, device=total.device) == eos_id
-    total.masked_fill_(must_end[:, None, None] & ~is_end, -torch.inf)
-
-    # Twice the beam: even if every best candidate ends, a full beam survives.
-    num_candidates = min(2 * beam_size, beam_size * vocab_size)
-    best, index = total.flatten(1).topk(num_candidates)  # (B, 2K)
-    beam, piece = index // vocab_size, index % vocab_size
-    candidates = torch.cat([_rows_of(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, 2K, L + 1)
+def _advance(
+    beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
+) -> tuple[_Beams, Tensor]:
+    """One piece more. Also gives which candidate each new hypothesis is, (B, K)."""
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # with <s>: the new hypotheses' pieces
+    best, beam, piece = candidates
+    pieces = torch.cat([_rows_of(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == eos_id
 
     # An ending counts where it would have had a place in the beam; with a beam of 1 that is greedy search.
-    rank = torch.arange(num_candidates, device=total.device)
-    ended_scores = (best / length**length_penalty).masked_fill(~ends | (rank >= beam_size), -torch.inf)
-    all_scores = torch.cat([beams.scores, ended_scores], dim=1)  # (B, 3K)
-    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), candidates], dim=1)
-    scores, place = all_scores.topk(beam_size)
+    rank = torch.arange(best.size(1), device=best.device)
+    scores = best / length**length_penalty
+    if penalty is not None:
+        scores = scores - penalty.gather(1, beam)
+    scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
+    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), pieces], dim=1)
+    scores, place = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
     finished = _rows_of(all_finished, place)
 
-    going_on, place = best.masked_fill(ends, -torch.inf).topk(beam_size)
-    first_row = torch.arange(num_sentences, device=total.device)[:, None] * beam_size
-    origins = first_row + beam.gather(1, place)
-    prefixes = _rows_of(candidates, place)
-    return _Beams(beams.sentences, beams.limits, prefixes, going_on, finished, scores), origins
+    log_probs, place = best.masked_fill(ends, -torch.inf).topk(min(beam_size, best.size(1)))
+    return _Beams(beams.sentences, _rows_of(pieces, place), log_probs, finished, scores, beams.is_done), place
 
 
-def _is_done(beams: _Beams, length_penalty: float) -> Tensor:
-    """(B,) whether a sentence needs no more search."""
+def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
     length = beams.prefixes.size(2) - 1
     attainable = beams.log_probs[:, 0] / length**length_penalty
-    return (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf) | (beams.limits == length)
+    is_enough = (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf)
+    is_done = beams.is_done | is_enough | (limits <= length)
+    return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
+
+
+def _best(logits: Tensor, offsets: Tensor, count: int) -> Candidates:
+    """The best of logits (B, K, V) + offsets (B, K) in each sentence, `count` of them or as many as there are.
+
+    To sort out the best of K * V numbers is slow, to find the maxima of groups of them fast; and the best `count`
+    numbers lie in the `count` groups with the largest maxima.
+    """
+    vocab_size = logits.size(2)
+    size = _group_size(vocab_size)
+    if vocab_size % size:
+        logits = F.pad(logits, (0, -vocab_size % size), value=-torch.inf)
+    num_groups = logits.size(2) // size
+    count = min(count, logits.size(1) * vocab_size)
+    groups = logits.view(*logits.shape[:2], num_groups, size)
+    maxima = (groups.amax(dim=3) + offsets[:, :, None]).flatten(1)  # (B, K * groups)
+    group = maxima.topk(min(count, maxima.size(1)), sorted=False).indices  # (B, C)
+    members = groups.flatten(1, 2).gather(1, group[:, :, None].expand(-1, -1, size))
+    totals = members + offsets.gather(1, group // num_groups)[:, :, None]
+    best, index = totals.flatten(1).topk(count)
+    group = group.gather(1, index // size)
+    piece = group % num_groups * size + index % size
+    return Candidates(best, group // num_groups, piece.clamp(max=vocab_size - 1))  # where only forbidden ones are left
+
+
+def _group_size(vocab_size: int) -> int:
+    """A divisor of the vocabulary's size if there is a good one; else the vocabulary has to be filled up."""
+    divisors = (size for size in range(LARGEST_GROUP, SMALLEST_GROUP - 1, -1) if vocab_size % size == 0)
+    return next(divisors, SMALLEST_GROUP)
+
+
+def _log_sum_exp(logits: Tensor) -> Tensor:
+    """(B, K, V) -> (B, K). torch.logsumexp takes three times as long on a CPU."""
+    largest = logits.amax(dim=2, keepdim=True)
+    return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
 
 
 def _hypotheses(beams: _Beams, row: int, eos_id: int) -> list[Hypothesis]:

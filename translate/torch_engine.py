@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from torch.nn import functional as F
 from translate.batches import cut, pad
 from translate.checkpoint import load_weights
 from translate.device import describe, explaining_memory, pick_device
-from translate.engine import Hypothesis, Pieces, Sentence, length_limit
-from translate.model import DecoderState, Transformer
+from translate.engine import Hypothesis, Pieces, Sentence
+from translate.model import Transformer
+from translate.rules import Rules
 from translate.run import Run
 from translate.search import Ids, beam_search
 from translate.settings import Config, DecodeSettings
+from translate.state import DecoderState
 from translate.vocab import VocabPair
 
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
@@ -64,16 +67,30 @@ class TorchEngine:
 
     def _search(self, sentences: Sequence[Sentence], settings: DecodeSettings) -> list[list[Hypothesis]]:
         src, src_mask = pad([sentence.src for sentence in sentences])
-        limits = [length_limit(sentence, settings) for sentence in sentences]
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or --beam-size"
         with torch.inference_mode(), explaining_memory(advice):
+            rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             state = self.model.encode(src.to(self.device), src_mask.to(self.device))
-            return beam_search(self._step, state, torch.tensor(limits, device=self.device), settings, self._ids)
+            return beam_search(self._step, _State(state), rules, settings.beam_size, settings.length_penalty, self._ids)
 
-    def _step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(N,) pieces -> (N, V) log-probabilities of the next."""
-        logits, state = self.model.decode(pieces[:, None], state)
-        return logits[:, -1].float().log_softmax(dim=-1), state
+    def _step(self, pieces: Tensor, state: _State) -> tuple[Tensor, _State]:
+        """(B, K) last pieces -> (B, K, V) logits of the next."""
+        logits, after = self.model.step(pieces, state.decoder)
+        return logits, _State(after)
+
+
+@dataclass(frozen=True)
+class _State:
+    decoder: DecoderState
+
+    def select(self, sentences: Tensor) -> _State:
+        return _State(self.decoder.select(sentences))
+
+    def follow(self, beams: Tensor) -> _State:
+        return _State(self.decoder.follow(beams))
+
+    def penalty(self) -> Tensor | None:
+        return None
 
 
 def build_model(config: Config, vocabs: VocabPair) -> Transformer:

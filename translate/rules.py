@@ -1,0 +1,88 @@
+"""What a translation must be and must not be, told to a search by forbidding pieces.
+
+Shapes: B sentences, K hypotheses of each, L pieces so far with `<s>`, F places that are forced, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from translate.engine import Sentence, length_limit
+from translate.settings import DecodeSettings
+
+FREE = -1  # a place where any piece may come
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A forbidden piece gets the logit -inf; the log-probabilities of the others stay what the model says.
+
+    Where rules leave nothing, a later one of these wins: no repetition and least length, longest length, what is
+    forced. Where repetition and least length alone leave nothing, the translation ends.
+    """
+
+    eos_id: int
+    limits: Tensor  # (B,) the most pieces, `</s>` included
+    soonest_limit: int  # the least of them
+    forced: Tensor  # (B, F) what has to come at each place, or FREE
+    min_length: int  # pieces, `</s>` not counted
+    no_repeat_ngram: int  # pieces of a run that may come once only; 0 for no such rule
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Rules:
+        """The rules that the settings and each sentence ask for."""
+        limits = [length_limit(sentence, settings) for sentence in sentences]
+        num_forced = max(len(sentence.prefix) for sentence in sentences)
+        forced = [[*sentence.prefix, *[FREE] * (num_forced - len(sentence.prefix))] for sentence in sentences]
+        return cls(
+            eos_id,
+            torch.tensor(limits, device=device),
+            min(limits),
+            torch.tensor(forced, dtype=torch.long, device=device).view(len(sentences), num_forced),
+            settings.min_length,
+            settings.no_repeat_ngram,
+        )
+
+    def select(self, sentences: Tensor) -> Rules:
+        """The rules of those sentences."""
+        return replace(self, limits=self.limits[sentences], forced=self.forced[sentences])
+
+    def forbid(self, logits: Tensor, prefixes: Tensor) -> None:
+        """Change the logits (B, K, V) of the pieces that come behind the prefixes (B, K, L)."""
+        length = prefixes.size(2)  # `<s>` counted: so many pieces the hypotheses have with the next one
+        end = logits[:, :, self.eos_id].clone()
+        if self.no_repeat_ngram:
+            self._forbid_repetition(logits, prefixes[:, :, 1:])
+        if length <= self.min_length:
+            logits[:, :, self.eos_id] = -torch.inf
+        if self.no_repeat_ngram or length <= self.min_length:
+            is_stuck = logits.amax(dim=2) == -torch.inf
+            logits[:, :, self.eos_id] = torch.where(is_stuck, end, logits[:, :, self.eos_id])
+        if length >= self.soonest_limit:
+            _leave_one(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
+        if length <= self.forced.size(1):
+            forced = self.forced[:, length - 1]
+            _leave_one(logits, forced != FREE, forced.clamp(min=0), None)
+
+    def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
+        """Forbid each piece that, behind the last n - 1, would make a run of n pieces that was there before."""
+        n = self.no_repeat_ngram
+        if pieces.size(2) < n:
+            return
+        runs = pieces.unfold(2, n, 1)  # (B, K, L - n, n)
+        last = pieces[:, :, pieces.size(2) - n + 1 :]
+        is_begun = (runs[..., :-1] == last[:, :, None]).all(dim=-1)
+        sentence, hypothesis, run = is_begun.nonzero(as_tuple=True)
+        logits[sentence, hypothesis, runs[sentence, hypothesis, run, -1]] = -torch.inf
+
+
+def _leave_one(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor | None) -> None:
+    """In the sentences `where` (B,) forbid all but `piece` (B,), which keeps its logit or gets `value` (B, K)."""
+    places = piece[:, None, None].expand(-1, logits.size(1), 1)
+    kept = logits.gather(2, places) if value is None else value[:, :, None]
+    others = torch.where(where[:, None, None], kept, logits.gather(2, places))
+    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, places, others)
