@@ -1,7 +1,8 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
 
 Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M pieces of all of them so far, D
-width (`d_model`), H heads, V vocabulary. Masks: True = may attend; they broadcast to (B, H, queries, keys).
+width (`d_model`), H heads, V vocabulary. Masks: True = may attend, False = may not, or 0 and -inf
+for the same; they broadcast to (B, H, queries, keys).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Attention(nn.Module):
         query = self._split_heads(self.query(x)).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
         if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
+            scores = scores + as_bias(mask)
         return scores.softmax(dim=-1)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return self.outer(F.relu(self.inner(x)))
+        return self.outer(F.relu(self.inner(x), inplace=True))
 
 
 class Residual(nn.Module):
@@ -185,7 +186,7 @@ class Transformer(nn.Module):
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """What `forward` gives to the output layer: (B, T, D)."""
         state = self.encode(src, src_mask)
-        tgt_mask = causal_mask(tgt_in.size(1), tgt_in.device)
+        tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
         x = self._embed(self.tgt_embedding, tgt_in, self._positions(0, tgt_in.size(1)))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
             x = layer(x, tgt_mask, source, state.src_mask)
@@ -193,7 +194,7 @@ class Transformer(nn.Module):
 
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
         """(B, S) pieces, (B, S) mask -> the state from which decoding starts, with one hypothesis a sentence."""
-        src_mask = src_mask[:, None, None, :]
+        src_mask = as_bias(src_mask)[:, None, None, :]
         x = self._embed(self.src_embedding, src, self._positions(0, src.size(1)))
         for layer in self.encoder_layers:
             x = layer(x, src_mask)
@@ -201,17 +202,17 @@ class Transformer(nn.Module):
         return DecoderState.start(src_mask, tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers))
 
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, K) the last piece of each hypothesis -> logits (B, K, V) of its next, and the state behind it.
+        """(B, K) the last piece of each hypothesis -> (B, K, D) for the output layer, and the state behind it.
 
         To the layers the K hypotheses of a sentence are K queries, at one position and with one source; the mask
         keeps them apart. A state may be stepped from once: its successor writes into the same memory.
         """
         state = state.next()
-        tgt_mask = state.seen[:, None, :, : state.num_entries]  # (B, 1, K, M)
+        tgt_mask = as_bias(state.seen[:, None, :, : state.num_entries])  # (B, 1, K, M)
         x = self._embed(self.tgt_embedding, pieces, self._positions(state.num_pieces - 1, 1))
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
             x = layer(x, tgt_mask, source, state.src_mask, state.past(number))
-        return self.output(self.decoder_norm(x)), state
+        return self.decoder_norm(x), state
 
     def _positions(self, start: int, length: int) -> Tensor:
         return sinusoidal_positions(start, length, self.d_model, self.output.weight.device)
@@ -224,6 +225,13 @@ class Transformer(nn.Module):
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
     """(T, T): each piece may attend to itself and to those before it."""
     return torch.ones(num_pieces, num_pieces, dtype=torch.bool, device=device).tril()
+
+
+def as_bias(mask: Tensor) -> Tensor:
+    """The mask as what to add to attention's scores: 0 for True, -inf for False; one that is so already stays so."""
+    return (
+        mask if mask.is_floating_point() else torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
+    )
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:

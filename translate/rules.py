@@ -47,26 +47,30 @@ class Rules:
             settings.no_repeat_ngram,
         )
 
-    def select(self, sentences: Tensor) -> Rules:
+    def select(self, sentences: Tensor | slice) -> Rules:
         """The rules of those sentences."""
         return replace(self, limits=self.limits[sentences], forced=self.forced[sentences])
 
-    def forbid(self, logits: Tensor, prefixes: Tensor) -> None:
-        """Change the logits (B, K, V) of the pieces that come behind the prefixes (B, K, L)."""
+    def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
+        """Change the logits (B, K, V) of the pieces that come behind the prefixes (B, K, L); tell whether any did."""
         length = prefixes.size(2)  # `<s>` counted: so many pieces the hypotheses have with the next one
+        must_go_on, has_to_end = length <= self.min_length, length >= self.soonest_limit
+        if not (self.no_repeat_ngram or must_go_on or has_to_end or length <= self.forced.size(1)):
+            return False
         end = logits[:, :, self.eos_id].clone()
         if self.no_repeat_ngram:
             self._forbid_repetition(logits, prefixes[:, :, 1:])
-        if length <= self.min_length:
+        if must_go_on:
             logits[:, :, self.eos_id] = -torch.inf
-        if self.no_repeat_ngram or length <= self.min_length:
+        if self.no_repeat_ngram or must_go_on:
             is_stuck = logits.amax(dim=2) == -torch.inf
             logits[:, :, self.eos_id] = torch.where(is_stuck, end, logits[:, :, self.eos_id])
-        if length >= self.soonest_limit:
+        if has_to_end:
             _leave_one(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
         if length <= self.forced.size(1):
             forced = self.forced[:, length - 1]
             _leave_one(logits, forced != FREE, forced.clamp(min=0), None)
+        return True
 
     def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
         """Forbid each piece that, behind the last n - 1, would make a run of n pieces that was there before."""

@@ -18,7 +18,9 @@ from translate.engine import Hypothesis
 from translate.rules import Rules
 
 LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
-LARGEST_GROUP, SMALLEST_GROUP = 128, 16  # pieces whose best is found first
+ON_CPU, ON_GPU = 256, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
+SAFE_EXPONENT = 60.0  # of which a sum of many exponentials is a float32
+GROUP = 64  # pieces whose best is found first
 
 
 class State(Protocol):
@@ -35,7 +37,8 @@ class State(Protocol):
 
 
 S = TypeVar("S", bound=State)
-Step = Callable[[Tensor, S], tuple[Tensor, S]]
+Logits = Callable[[slice], Tensor]
+Step = Callable[[Tensor, S], tuple[Logits, S]]
 Watch = Callable[[list[int]], None]
 
 
@@ -68,9 +71,10 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best translations of each sentence, at most beam_size of them, the best first. A beam of 1 is greedy search.
 
-    step: (B, K) last pieces and the state of K hypotheses -> (B, K, V) logits of the next, and the next state. The
-    logits may be written to. state: of one hypothesis a sentence. watch: told the best unfinished pieces of the first
-    sentence that is still searched, after each step.
+    step: (B, K) last pieces and the state of K hypotheses -> a function that gives the logits of the next, (B', K, V),
+    of any part of the sentences, and the next state. The logits are used, and may be written to, before the function
+    is called again. state: of one hypothesis a sentence. watch: told the best unfinished pieces of the first sentence
+    that is still searched, after each step.
 
     The score of a hypothesis is log-probability / length ** length_penalty, less the state's penalty. A sentence is
     done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat the worst of
@@ -80,12 +84,10 @@ def beam_search(
     beams = _start(rules.limits, beam_size, ids)
     while len(beams.sentences):
         logits, state = step(beams.prefixes[:, :, -1], state)
-        log_probs = beams.log_probs - _log_sum_exp(logits)
-        rules.forbid(logits, beams.prefixes)
-        best, beam, piece = _best(logits, log_probs, 2 * beam_size)
-        beams, place = _advance(beams, Candidates(best, beam, piece), state.penalty(), length_penalty, ids.eos)
+        candidates = _candidates(logits, beams, rules)
+        beams, place = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
         beams = _mark_done(beams, rules.limits, length_penalty)
-        state = state.follow(beam.gather(1, place))
+        state = state.follow(candidates.beam.gather(1, place))
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
         num_done = int(beams.is_done.sum())
@@ -113,6 +115,24 @@ def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
     log_probs = torch.zeros(num_sentences, 1, device=limits.device)
     sentences = torch.arange(num_sentences, device=limits.device)
     return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
+
+
+def _candidates(logits: Logits, beams: _Beams, rules: Rules) -> Candidates:
+    """Twice the beam: even if every best candidate ends, a full beam survives."""
+    num_sentences, num_hypotheses = beams.log_probs.shape
+    size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
+    found = []
+    for part in (slice(start, start + size) for start in range(0, num_sentences, size)):
+        found.append(_best_of_part(logits(part), beams, part, rules.select(part)))
+    return Candidates(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: Rules) -> Candidates:
+    maxima = _group_maxima(logits)
+    log_probs = beams.log_probs[part] - _log_sum_exp(logits, maxima)
+    if rules.forbid(logits, beams.prefixes[part]):
+        maxima = _group_maxima(logits)
+    return _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
 
 
 def _advance(
@@ -146,38 +166,38 @@ def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
     return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
 
 
-def _best(logits: Tensor, offsets: Tensor, count: int) -> Candidates:
+def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
     """The best of logits (B, K, V) + offsets (B, K) in each sentence, `count` of them or as many as there are.
 
-    To sort out the best of K * V numbers is slow, to find the maxima of groups of them fast; and the best `count`
-    numbers lie in the `count` groups with the largest maxima.
+    To sort out the best of K * V numbers is slow, to find the maxima of groups of them (B, K, G) fast; and the best
+    `count` numbers lie in the `count` groups with the largest maxima.
     """
-    vocab_size = logits.size(2)
-    size = _group_size(vocab_size)
-    if vocab_size % size:
-        logits = F.pad(logits, (0, -vocab_size % size), value=-torch.inf)
-    num_groups = logits.size(2) // size
+    num_groups, vocab_size = maxima.size(2), logits.size(2)
     count = min(count, logits.size(1) * vocab_size)
-    groups = logits.view(*logits.shape[:2], num_groups, size)
-    maxima = (groups.amax(dim=3) + offsets[:, :, None]).flatten(1)  # (B, K * groups)
-    group = maxima.topk(min(count, maxima.size(1)), sorted=False).indices  # (B, C)
-    members = groups.flatten(1, 2).gather(1, group[:, :, None].expand(-1, -1, size))
-    totals = members + offsets.gather(1, group // num_groups)[:, :, None]
-    best, index = totals.flatten(1).topk(count)
-    group = group.gather(1, index // size)
-    piece = group % num_groups * size + index % size
-    return Candidates(best, group // num_groups, piece.clamp(max=vocab_size - 1))  # where only forbidden ones are left
+    totals = (maxima + offsets[:, :, None]).flatten(1)  # (B, K * G)
+    group = totals.topk(min(count, totals.size(1)), sorted=False).indices  # (B, C)
+    beam, group = group // num_groups, group % num_groups
+    members = group[:, :, None] * GROUP + torch.arange(GROUP, device=logits.device)  # (B, C, GROUP)
+    places = (beam[:, :, None] * vocab_size + members.clamp(max=vocab_size - 1)).flatten(1)
+    totals = logits.flatten(1).gather(1, places).view_as(members) + offsets.gather(1, beam)[:, :, None]
+    best, index = totals.masked_fill(members >= vocab_size, -torch.inf).flatten(1).topk(count)
+    place = places.gather(1, index)
+    return Candidates(best, place // vocab_size, place % vocab_size)
 
 
-def _group_size(vocab_size: int) -> int:
-    """A divisor of the vocabulary's size if there is a good one; else the vocabulary has to be filled up."""
-    divisors = (size for size in range(LARGEST_GROUP, SMALLEST_GROUP - 1, -1) if vocab_size % size == 0)
-    return next(divisors, SMALLEST_GROUP)
+def _group_maxima(logits: Tensor) -> Tensor:
+    """(B, K, V) -> (B, K, G): of each GROUP pieces the largest logit; the last group may be smaller."""
+    num_full = logits.size(2) // GROUP
+    full, rest = logits.split([num_full * GROUP, logits.size(2) - num_full * GROUP], dim=2)
+    maxima = [full.unflatten(2, (num_full, GROUP)).amax(dim=3)] if num_full else []
+    return torch.cat([*maxima, rest.amax(dim=2, keepdim=True)], dim=2) if rest.size(2) else maxima[0]
 
 
-def _log_sum_exp(logits: Tensor) -> Tensor:
-    """(B, K, V) -> (B, K). torch.logsumexp takes three times as long on a CPU."""
-    largest = logits.amax(dim=2, keepdim=True)
+def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
+    """(B, K, V), (B, K, G) -> (B, K). torch.logsumexp takes three times as long on a CPU."""
+    largest = maxima.amax(dim=2, keepdim=True)
+    if largest.abs().max() < SAFE_EXPONENT:
+        return logits.exp().sum(dim=2).log_()
     return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
 
 

@@ -12,28 +12,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ROOM_STEPS = 16  # for which there is room after each growth
+ROOM_STEPS = 16  # for which there is room after entries were moved
 
 
 class KeyValue(NamedTuple):
-    """What attention looks at: keys to compare with, values to take. Each (B, H, S, D/H)."""
+    """What attention looks at: keys to compare with, values to take. Each (B, H, S, D/H), in memory (B, S, H, D/H)."""
 
     keys: Tensor
     values: Tensor
 
     def select(self, sentences: Tensor) -> KeyValue:
         """The sentences in that order."""
-        return KeyValue(self.keys.index_select(0, sentences), self.values.index_select(0, sentences))
+        return KeyValue(*(each.transpose(1, 2).index_select(0, sentences).transpose(1, 2) for each in self))
 
-    def moved(self, entries: Tensor, capacity: int) -> KeyValue:
-        """(B, N) entries of each sentence, in that order, at the start of tensors with room for `capacity`."""
-        num_entries = entries.size(1)
-        places = entries[:, None, :, None].expand(-1, self.keys.size(1), -1, self.keys.size(3))
-        shape = (*self.keys.shape[:2], capacity, self.keys.size(3))
-        moved = KeyValue(self.keys.new_zeros(shape), self.values.new_zeros(shape))
-        for old, new in zip(self, moved, strict=True):
-            new[:, :, :num_entries] = old.gather(2, places)
-        return moved
+    def moved(self, rows: Tensor, capacity: int) -> KeyValue:
+        """(B', N) rows of the B * S, to the start of tensors with room for `capacity`."""
+        num_sentences, num_entries = rows.shape
+        moved = []
+        for each in self:
+            old = each.transpose(1, 2).flatten(0, 1)  # (B * S, H, D/H)
+            new = old.new_empty(num_sentences, capacity, *old.shape[1:])
+            new[:, :num_entries] = old.index_select(0, rows.flatten()).view(num_sentences, num_entries, *old.shape[1:])
+            moved.append(new.transpose(1, 2))
+        return KeyValue(*moved)
 
 
 class Past(NamedTuple):
@@ -70,17 +71,13 @@ class DecoderState:
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> DecoderState:
         """The state before the first piece."""
         nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
-        return cls(src_mask, source, nothing, src_mask.new_ones(len(src_mask), 1, 0), 0, 0)
+        seen = torch.zeros(len(src_mask), 1, 0, dtype=torch.bool, device=src_mask.device)
+        return cls(src_mask, source, nothing, seen, 0, 0)
 
     def select(self, sentences: Tensor) -> DecoderState:
         """The sentences in that order."""
-        return replace(
-            self,
-            src_mask=self.src_mask.index_select(0, sentences),
-            source=tuple(kv.select(sentences) for kv in self.source),
-            target=tuple(kv.select(sentences) for kv in self.target),
-            seen=self.seen.index_select(0, sentences),
-        )
+        source = tuple(kv.select(sentences) for kv in self.source)
+        return replace(self._moved(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source)
 
     def follow(self, beams: Tensor) -> DecoderState:
         """(B, K'): from here on hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
@@ -89,7 +86,8 @@ class DecoderState:
     def next(self) -> DecoderState:
         """The state with one entry more for each hypothesis, which that hypothesis alone has seen; not filled yet."""
         num_hypotheses = self.seen.size(1)
-        state = self._with_room(num_hypotheses)
+        has_room = self.num_entries + num_hypotheses <= self.seen.size(2)
+        state = self if has_room else self._moved(torch.arange(len(self.seen), device=self.seen.device))
         new = slice(state.num_entries, state.num_entries + num_hypotheses)
         seen = state.seen.clone()
         seen[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=seen.device)
@@ -99,16 +97,16 @@ class DecoderState:
         """The layer's entries before those that `next` made."""
         return Past(self.target[layer], self.num_entries - self.seen.size(1))
 
-    def _with_room(self, num_new: int) -> DecoderState:
-        """With room for as many entries more. Where it is short, those that no hypothesis goes back to are given up."""
-        if self.num_entries + num_new <= self.seen.size(2):
-            return self
-        is_used = self.seen.any(dim=1)  # (B, C)
-        num_used = int(is_used.sum(dim=1).max()) if is_used.size(1) else 0
-        # Those in use first; sorting by a stable rule keeps them in their order.
+    def _moved(self, sentences: Tensor) -> DecoderState:
+        """The target of those sentences in new memory, with room for steps to come and without unused entries."""
+        seen = self.seen.index_select(0, sentences)
+        is_used = seen.any(dim=1)  # (B, C)
+        num_used = int(is_used.sum(dim=1).max()) if is_used.numel() else 0
+        # Those in use first; a stable order keeps them as they are.
         used = is_used.int().argsort(dim=1, descending=True, stable=True)[:, :num_used]
-        capacity = 2 * num_used + ROOM_STEPS * num_new
-        seen = self.seen.new_zeros(*self.seen.shape[:2], capacity)
-        seen[:, :, :num_used] = self.seen.gather(2, used[:, None].expand(-1, self.seen.size(1), -1))
-        target = tuple(kv.moved(used, capacity) for kv in self.target)
-        return replace(self, target=target, seen=seen, num_entries=num_used)
+        capacity = num_used + ROOM_STEPS * seen.size(1)
+        new_seen = seen.new_zeros(*seen.shape[:2], capacity)
+        new_seen[:, :, :num_used] = seen.gather(2, used[:, None].expand(-1, seen.size(1), -1))
+        rows = sentences[:, None] * self.seen.size(2) + used
+        target = tuple(kv.moved(rows, capacity) for kv in self.target)
+        return replace(self, target=target, seen=new_seen, num_entries=num_used)

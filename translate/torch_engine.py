@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from translate.engine import Hypothesis, Pieces, Sentence
 from translate.model import Transformer
 from translate.rules import Rules
 from translate.run import Run
-from translate.search import Ids, beam_search
+from translate.search import Ids, Logits, beam_search
 from translate.settings import Config, DecodeSettings
 from translate.state import DecoderState
 from translate.vocab import VocabPair
@@ -33,6 +34,7 @@ class TorchEngine:
         self.device = device
         self.description = describe(device)
         self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
+        self._scratch = model.output.weight.new_empty(0, model.output.out_features).detach()
 
     @classmethod
     def load(cls, run: Run, config: Config, vocabs: VocabPair, device: str = "auto") -> TorchEngine:
@@ -73,10 +75,19 @@ class TorchEngine:
             state = self.model.encode(src.to(self.device), src_mask.to(self.device))
             return beam_search(self._step, _State(state), rules, settings.beam_size, settings.length_penalty, self._ids)
 
-    def _step(self, pieces: Tensor, state: _State) -> tuple[Tensor, _State]:
-        """(B, K) last pieces -> (B, K, V) logits of the next."""
-        logits, after = self.model.step(pieces, state.decoder)
-        return logits, _State(after)
+    def _step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
+        """(B, K) last pieces -> logits of the next."""
+        features, after = self.model.step(pieces, state.decoder)
+        return partial(self._logits, features), _State(after)
+
+    def _logits(self, features: Tensor, part: slice) -> Tensor:
+        """(B, K, D) -> (B', K, V) in memory that is used again: fetching so much anew takes longer than the product."""
+        rows = features[part].flatten(0, 1)
+        weight = self.model.output.weight
+        if len(rows) > len(self._scratch):
+            self._scratch = weight.new_empty(len(rows), len(weight))
+        logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])
+        return logits.view(-1, features.size(1), len(weight))
 
 
 @dataclass(frozen=True)
