@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from translate.errors import UserError
-from translate.text import ParallelText, Side, fingerprint, read_lines, split, split_hash
+from translate.text import ParallelText, Side, count_lines, fingerprint, read_lines, split, split_hash
 
 
 def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
@@ -33,8 +33,18 @@ def test_gzip_is_read_like_plain_text(tmp_path: Path) -> None:
 def test_a_broken_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.gz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"t\.gz: not a whole gzip file"):
-        list(read_lines(path))
+    for read in read_lines, count_lines:
+        with pytest.raises(UserError, match=r"t\.gz: not a whole gzip file"):
+            list(read(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"one", b"one\n\ntwo", b"one\r\n\xe2\x80\xa8\n", b"line\n" * 300_000])
+def test_lines_are_counted_as_they_are_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(content)
+    packed = tmp_path / "t.gz"
+    packed.write_bytes(gzip.compress(content))
+    assert count_lines(path) == count_lines(packed) == len(list(read_lines(path)))
 
 
 def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:

@@ -13,15 +13,17 @@ import heapq
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from translate.errors import UserError
 
 BYTE_ORDER_MARK = "\ufeff"
 ALL_HASHES = range(2**64)
+BLOCK_BYTES = 2**20
 
 
 class Pair(NamedTuple):
@@ -75,15 +77,8 @@ class Parts(NamedTuple):
 
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
-    with _open_text(path) as stream:
-        if path.suffix != ".gz":
-            yield from split_lines(stream, str(path))
-            return
-        try:
-            with gzip.open(stream) as unpacked:
-                yield from split_lines(unpacked, str(path))
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+    with _open_unpacked(path) as stream:
+        yield from split_lines(stream, str(path))
 
 
 def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
@@ -98,6 +93,16 @@ def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         if number == 1:
             line = line.removeprefix(BYTE_ORDER_MARK)
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def count_lines(path: Path) -> int:
+    """The lines that `read_lines` gives, without making them. Raises UserError as it does, but for UTF-8."""
+    num_lines, last = 0, b"\n"
+    with _open_unpacked(path) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            num_lines += block.count(b"\n")
+            last = block[-1:]
+    return num_lines + (last != b"\n")
 
 
 def count_pairs(text: ParallelText) -> int:
@@ -148,6 +153,20 @@ def _open_text(path: Path) -> BufferedReader:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; give a text file") from None
+
+
+@contextmanager
+def _open_unpacked(path: Path) -> Iterator[BinaryIO]:
+    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
+    with _open_text(path) as stream:
+        if path.suffix != ".gz":
+            yield stream
+            return
+        try:
+            with gzip.open(stream) as unpacked:
+                yield cast("BinaryIO", unpacked)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
 
 
 def _read_side(side: Side) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from translate.attention import MapView
+from translate.report.columns import columns_of, printable
 
 RESET = "\x1b[0m"
 SHADES = [*range(232, 256)]  # the terminal's greys, from black to white
@@ -17,13 +17,13 @@ def draw_map(view: MapView, width: int, is_colour: bool) -> str:
 
     width: of the terminal, in characters. is_colour: shade each cell by its weight.
     """
-    rows = [_printable(label) for label in view.rows]
-    columns = [_printable(label) for label in view.columns]
-    margin = max(map(_width, rows))
+    rows = [printable(label) for label in view.rows]
+    columns = [printable(label) for label in view.columns]
+    margin = max(map(columns_of, rows))
     lines = [view.title]
-    for first, last in _blocks([max(_width(label), 3) + 1 for label in columns], width - margin):
+    for first, last in _blocks([max(columns_of(label), 3) + 1 for label in columns], width - margin):
         block = columns[first:last]
-        widths = [max(_width(label), 3) for label in block]
+        widths = [max(columns_of(label), 3) for label in block]
         header = "".join(" " + _right(label, size) for label, size in zip(block, widths, strict=True))
         lines += ["", " " * margin + header]
         for label, weights in zip(rows, view.weights[:, first:last].tolist(), strict=True):
@@ -55,20 +55,4 @@ def _cell(weight: float, width: int, is_colour: bool) -> str:
 
 
 def _right(label: str, width: int) -> str:
-    return " " * (width - _width(label)) + label
-
-
-def _width(label: str) -> int:
-    """Of the label on the screen: Chinese, Japanese and Korean characters and emoji take two places, accents none."""
-    return sum(_character_width(character) for character in label)
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _printable(label: str) -> str:
-    """Without control characters, which could do anything to a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in label)
+    return " " * (width - columns_of(label)) + label

@@ -1,0 +1,46 @@
+"""A bar where it helps and nowhere else."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from translate.report.progress import say, with_progress
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def lines_file(folder: Path) -> Path:
+    path = folder / "lines"
+    path.write_text("line\n" * 500)
+    return path
+
+
+def test_the_bar_tells_lines_done_and_left_and_goes_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    results = with_progress(range(500), lines_file(tmp_path), io.StringIO())
+    assert next(results) == 0
+    say("warning: line 1: what a line")
+    assert [0, *results] == list(range(500))
+    written = screen.getvalue()
+    assert re.search(r"0/500 \[00:00<\?, \? lines/s\]", written)
+    assert "\rwarning: line 1: what a line\n" in re.sub(" +", " ", written).replace("\r \r", "\r")
+    assert not written.rsplit("\r", maxsplit=2)[-2].strip()
+
+
+def test_without_a_terminal_or_with_results_on_one_there_is_no_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for errors, output in (io.StringIO(), io.StringIO()), (Screen(), Screen()), (io.StringIO(), Screen()):
+        monkeypatch.setattr(sys, "stderr", errors)
+        assert list(with_progress("abc", lines_file(tmp_path), output)) == ["a", "b", "c"]
+        say("warning")
+        assert errors.getvalue() == "warning\n"

@@ -1,0 +1,181 @@
+"""A line that is longer than what the model was trained on -> segments that are not; their translations -> one line.
+
+Each sentence is a segment of its own, however short: models are trained on single sentences, and several at once is
+what they have not seen. A sentence that is too long by itself is cut into about equal parts: at clause signs where any
+are near, else at spaces, else between characters.
+
+Where a sentence ends is told by signs alone, whatever the language: `.!?…؟` before a space, `。！？।` and their like
+anywhere; closing quotes and brackets go with the sentence. It does not end before a lower-case letter, and a single
+full stop does not end it before a digit or behind what looks like an abbreviation: one letter ("J. Smith"), letters
+with full stops ("U.S."), a number of two digits or a Roman one ("am 3. Mai"), a word without vowels ("Mrs.", "Nr."), a
+few titles. In doubt two sentences stay together, which does less harm than a torn one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+LONGEST_PIECE = 16  # characters; sentencepiece's own limit
+FILLED = 0.75  # of max_pieces by the parts of a sentence on average, so that hardly one has to be cut again
+BLOCK = 256  # texts whose pieces are counted in one call
+NEAR = 16  # characters either way in which a cut looks for a place that is not within a character
+
+STOPS = ".!?…؟"
+FULL_STOPS = "。！？｡।॥۔።။។։"  # which end a sentence without a space behind them
+CLOSING = r"""["'”’“‘»›«)\]}」』]"""
+CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # without the quotes that open in Chinese
+# The first sign of a run only, and possessive (++): else a long run of signs would take quadratic time.
+SENTENCE_END = re.compile(
+    rf"""(?: (?<![{STOPS}]) (?P<stop>[{STOPS}]++) {CLOSING}*+ (?:[ \u00a0\u202f]»(?!\S))?+ (?!\S)
+           | [{FULL_STOPS}]++ {CLOSING_UNSPACED}*+ )
+         (?P<space>\s*+)""",
+    re.VERBOSE,
+)
+OPENING = "\"'„“‚‘«»([{-–"
+LONGEST_ABBREVIATION = 16  # characters
+ABBREVIATION = re.compile(
+    r"""\w | \d\d | [IVXLC]+ | (?:[^\W\d]{1,2}\.)+ [^\W\d]{1,2}
+        | (?i: [b-df-hj-np-tv-xzбвгджзйклмнпрстфхцчшщъь]{2,5}
+            | prof | rev | gen | sen | gov | capt | col | sra | srta | mme )
+    """,
+    re.VERBOSE,
+)
+CLAUSE_END = re.compile(r"""[;:,—–…،؛]["'”’»›)\]]*+(?=\s) | [、；：，—،؛]""", re.VERBOSE)
+SPACE = re.compile(r"\s+")
+EDGE = 2  # characters that tell the script of a text's end: a closing quote is of none
+NOT_SPACE = re.compile(r"\S")
+HAN_AND_KANA = (
+    "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
+)
+THAI_AND_ALIKE = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause
+JOINED_DENSELY = re.compile(f"[{HAN_AND_KANA}]")
+WORDS_END = re.compile(rf"[\s{HAN_AND_KANA}{THAI_AND_ALIKE}]")
+
+CountPieces = Callable[[Sequence[str]], Sequence[int]]
+
+
+class Segment(NamedTuple):
+    """A part of a line."""
+
+    text: str
+    separator: str  # the white space between it and what follows in the line
+
+
+def longest_whole(max_pieces: int) -> int:
+    """The characters of a line from which on nobody need count its pieces to know that it is too long."""
+    return LONGEST_PIECE * max_pieces
+
+
+def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
+    """The segments of a line; their texts and separators, one after another, are the line.
+
+    count: tells the pieces of each text. None is longer than max_pieces, unless a single character is. Time and memory
+    are proportional to the line's length, and no text of more than about `longest_whole` characters is counted.
+    """
+    indent = line[: len(line) - len(line.lstrip())]
+    longest = longest_whole(max_pieces)
+    sentences = _sentences(line[len(indent) :])
+    countable = (part for sentence in sentences for part in _cut(sentence, 1 + len(sentence.text) // longest))
+    segments: list[Segment] = []
+    while block := list(islice(countable, BLOCK)):
+        segments += _fitting(block, max_pieces, count)
+    if not segments:
+        return [Segment(line, "")]
+    return [segments[0]._replace(text=indent + segments[0].text), *segments[1:]]
+
+
+def join(segments: Sequence[Segment], translations: Sequence[str]) -> str:
+    """The translations of a line's segments as one line.
+
+    Between two of them is a space, unless the translation touches the joint with a character of a script that joins
+    its sentences without one, or the line was cut within a word. An empty translation leaves nothing.
+    """
+    joined: list[str] = []
+    joint = ""  # what the source has where the last translation ends
+    for segment, translation in zip(segments, translations, strict=True):
+        if translation:
+            dense = joined and JOINED_DENSELY.search(joined[-1][-EDGE:] + translation[:EDGE])
+            joined += [" ", translation] if WORDS_END.search(joint) and not dense else [translation]
+            joint = ""
+        joint += segment.text[-EDGE:] + segment.separator if joined else ""
+    return "".join(joined)
+
+
+def _sentences(line: str) -> Iterator[Segment]:
+    """The sentences of a line that begins with a word."""
+    start = 0
+    for match in SENTENCE_END.finditer(line):
+        if match.start() > start and _is_end(line, match):  # a sign alone is no sentence
+            yield Segment(line[start : match.start("space")], match["space"])
+            start = match.end()
+    if rest := line[start:]:
+        text = rest.rstrip()
+        yield Segment(text, rest[len(text) :])
+
+
+def _is_end(line: str, match: re.Match[str]) -> bool:
+    """Whether a sentence ends at this match of SENTENCE_END."""
+    following = line[match.end() : match.end() + 1]
+    if match["stop"] is None:
+        return True
+    if following.islower():
+        return False
+    before = line[max(0, match.start() - LONGEST_ABBREVIATION) : match.start()]
+    word = before[before.rfind(" ") + 1 :].lstrip(OPENING)
+    return match["stop"] != "." or not (following.isdigit() or ABBREVIATION.fullmatch(word))
+
+
+def _fitting(segments: Sequence[Segment], max_pieces: int, count: CountPieces) -> list[Segment]:
+    """The segments in order, those with too many pieces cut until they have not."""
+    fitting: list[Segment] = []
+    sizes = count([segment.text for segment in segments])
+    for segment, size in zip(segments, sizes, strict=True):
+        parts = _cut(segment, 1 + int(size / (FILLED * max_pieces))) if size > max_pieces else [segment]
+        fitting += _fitting(parts, max_pieces, count) if len(parts) > 1 else parts
+    return fitting
+
+
+def _cut(segment: Segment, num_parts: int) -> list[Segment]:
+    """About so many parts of about the same length, cut at the best place near. Fewer where there are no places."""
+    text = segment.text
+    length = len(text) // num_parts
+    parts = []
+    start = 0
+    for number in range(1, num_parts):
+        ideal = number * len(text) // num_parts
+        if ideal <= start:  # in a long run of white space at which the text is cut already
+            continue
+        at = _best_place(text, start, ideal, length)
+        left = text[start:at].rstrip()
+        following = NOT_SPACE.search(text, at)
+        assert following  # a text begins and ends with a word
+        parts.append(Segment(left, text[start + len(left) : following.start()]))
+        start = following.start()
+    return [*parts, Segment(text[start:], segment.separator)]
+
+
+def _best_place(text: str, start: int, ideal: int, length: int) -> int:
+    """Where to cut, behind `start` and near `ideal`; a clause's end may be half as far as a space (half a part)."""
+    for places, reach in (CLAUSE_END, length // 4), (SPACE, length // 2):
+        low, high = max(start + 1, ideal - reach), min(len(text) - 1, ideal + reach)
+        if found := [match.end() for match in places.finditer(text, low, high)]:
+            return min(found, key=lambda at: abs(at - ideal))
+    low, high = max(start + 1, ideal - NEAR), min(len(text) - 1, ideal + NEAR)
+    between = (at for at in range(low, high + 1) if not _is_within_character(text, at))
+    return min(between, key=lambda at: abs(at - ideal), default=ideal)
+
+
+def _is_within_character(text: str, at: int) -> bool:
+    """Whether a reader sees one character where the text would be cut: accents, vowel signs, joined emoji, flags."""
+    before, after = text[at - 1], text[at]
+    return (
+        unicodedata.category(after).startswith("M")
+        or after == "\u200d"
+        or before == "\u200d"
+        or "\U0001f3fb" <= after <= "\U0001f3ff"  # skin colours
+        or ("\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff")  # the letters of flags
+    )
