@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from translate.attention import AttentionMaps, attention_maps, recording, view, words_of, write_attention
+from translate.attention import AttentionMaps, attention_maps, view, words_of, write_attention
 from translate.decode import Translation, Translator
 from translate.errors import UserError
+from translate.recording import recording
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
 
@@ -33,7 +34,8 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
         pieces = [translator.vocabs.tgt.bos_id, *translation.tgt_ids]
         for t, piece in enumerate(pieces[:-1]):
             with torch.no_grad(), recording(translator.engine.model) as step:
-                logits, state = translator.engine.model.decode(torch.tensor([[piece]]), state)
+                features, state = translator.engine.model.step(torch.tensor([[piece]]), state)
+                logits = translator.engine.model.output(features)
             assert np.allclose(torch.cat(step.cross)[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
             assert np.allclose(torch.cat(step.decoder)[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5)
             if beam_size == 1 and t < len(pieces) - 2:

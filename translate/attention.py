@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -18,12 +17,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from translate.decode import Translation, Translator
 from translate.errors import UserError
 from translate.files import replacing, write_bytes
-from translate.model import Attention, Transformer
+from translate.recording import recording
 from translate.torch_engine import TorchEngine
 
 Kind = Literal["cross", "encoder", "decoder"]
@@ -86,30 +84,6 @@ class MapView(NamedTuple):
     title: str
     row_axis: str  # what the rows are
     column_axis: str
-
-
-class Recording(NamedTuple):
-    """The maps of each layer in order, (B, H, queries, keys), of every pass that the model makes while recording."""
-
-    encoder: list[Tensor]
-    decoder: list[Tensor]
-    cross: list[Tensor]
-
-
-@contextmanager
-def recording(model: Transformer) -> Iterator[Recording]:
-    """Within the block, each pass of the model also computes its attention maps. Training and search do without."""
-    maps = Recording([], [], [])
-    places: list[tuple[Attention, list[Tensor]]] = []
-    places += [(layer.self_attn, maps.encoder) for layer in model.encoder_layers]
-    places += [(layer.self_attn, maps.decoder) for layer in model.decoder_layers]
-    places += [(layer.cross_attn, maps.cross) for layer in model.decoder_layers]
-    handles = [attention.register_forward_hook(_keep_weights(kept)) for attention, kept in places]
-    try:
-        yield maps
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def attention_maps(translator: Translator, translation: Translation) -> AttentionMaps:
@@ -226,14 +200,6 @@ def _spell(pieces: Sequence[str]) -> str:
         bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
     )
     return spelled.decode(errors="replace").removeprefix(WORD_START) or WORD_START
-
-
-def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-    def hook(attention: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
-        assert isinstance(attention, Attention)
-        kept.append(attention.weights(*arguments))
-
-    return hook
 
 
 def _pick(name: str, chosen: int | None, count: int) -> slice:

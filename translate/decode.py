@@ -65,7 +65,7 @@ class Translator:
             raise UserError(f"{run}: this run has no vocabulary yet; go on with it by `translate train --resume`")
         from translate.torch_engine import TorchEngine  # in the function, because torch takes a second to import
 
-        return cls(TorchEngine.load(folder, config, vocabs, device), vocabs, config)
+        return cls(TorchEngine.load([folder], vocabs, device), vocabs, config)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, with the run's own decode settings."""

@@ -5,7 +5,7 @@ Nothing here needs torch, so that an engine which does not use it need not wait 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from translate.settings import DecodeSettings
@@ -13,6 +13,7 @@ from translate.settings import DecodeSettings
 SHORTEST_LIMIT = 10  # pieces that any translation may have
 
 Pieces = Sequence[int]
+Watch = Callable[[list[int]], None]
 
 
 class Sentence(NamedTuple):
@@ -36,11 +37,14 @@ class Engine(Protocol):
 
     description: str
 
-    def search(self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int) -> list[list[Hypothesis]]:
+    def search(
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
+    ) -> list[list[Hypothesis]]:
         """For each sentence up to num_best translations, the best first; at least one.
 
-        Any number of sentences of any lengths; the engine makes batches of them. Raises UserError for a setting that
-        this engine does not have.
+        Any number of sentences of any lengths; the engine makes batches of them. watch: told the best unfinished pieces
+        after each step, if the engine steps where it can be watched; for one sentence. Raises UserError for a setting
+        that this engine does not have.
         """
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:

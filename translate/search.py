@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from translate.engine import Hypothesis
+from translate.engine import Hypothesis, Watch
 from translate.rules import Rules
 
-LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
+LEAVE_AT = 1 / 4  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
 ON_CPU, ON_GPU = 256, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
 SAFE_EXPONENT = 60.0  # of which a sum of many exponentials is a float32
 GROUP = 64  # pieces whose best is found first
@@ -39,7 +39,6 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 Logits = Callable[[slice], Tensor]
 Step = Callable[[Tensor, S], tuple[Logits, S]]
-Watch = Callable[[list[int]], None]
 
 
 class Ids(NamedTuple):

@@ -1,109 +1,228 @@
-"""Our own engine: beam search over the PyTorch model."""
+"""Our own engine: search over one PyTorch model, or over several that vote.
+
+Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D width, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from translate.batches import cut, pad
 from translate.checkpoint import load_weights
 from translate.device import describe, explaining_memory, pick_device
-from translate.engine import Hypothesis, Pieces, Sentence
+from translate.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.model import Transformer
+from translate.recording import recording
 from translate.rules import Rules
 from translate.run import Run
+from translate.sampling import sample
 from translate.search import Ids, Logits, beam_search
 from translate.settings import Config, DecodeSettings
 from translate.state import DecoderState
 from translate.vocab import VocabPair
 
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
+MOST_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
+BATCHES_A_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
+SMALL_BATCH = 512  # source pieces; smaller batches are not made to keep workers busy
+SCORED_TOKENS = 4096  # pieces of a batch of given translations
 
 
 class TorchEngine:
-    """A trained model on its device."""
+    """Trained models with one vocabulary, on their device. Several of them make an ensemble: probabilities' mean."""
 
-    def __init__(self, model: Transformer, vocabs: VocabPair, device: torch.device) -> None:
-        self.model = model
+    def __init__(self, models: Sequence[Transformer], vocabs: VocabPair, device: torch.device) -> None:
+        self.models = models
         self.device = device
         self.description = describe(device)
         self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
-        self._scratch = model.output.weight.new_empty(0, model.output.out_features).detach()
 
     @classmethod
-    def load(cls, run: Run, config: Config, vocabs: VocabPair, device: str = "auto") -> TorchEngine:
-        """Raises UserError where the weights are missing or damaged, or the device is not there."""
+    def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto") -> TorchEngine:
+        """Raises UserError where weights are missing or damaged, or the device is not there."""
         place = pick_device(device)
-        model = build_model(config, vocabs)
-        load_weights(run.weights_path, model)
-        return cls(model.to(place).eval(), vocabs, place)
+        models = []
+        for run in runs:
+            model = build_model(run.load_config(), vocabs)
+            load_weights(run.weights_path, model)
+            models.append(model.to(place).eval())
+        return cls(models, vocabs, place)
 
-    def search(self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int) -> list[list[Hypothesis]]:
+    @property
+    def model(self) -> Transformer:
+        """The one model, or the first of several."""
+        return self.models[0]
+
+    def search(
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
+    ) -> list[list[Hypothesis]]:
         """See Engine."""
         # Longest first: if memory does not suffice, it shows at once.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         lengths = np.array([max(len(sentences[i].src), COUNTED_AT_LEAST) for i in order], dtype=np.int32)
+        num_workers = min(torch.get_num_threads(), MOST_WORKERS) if self.device.type == "cpu" else 1
+        evenly = int(lengths.sum()) // (num_workers * BATCHES_A_WORKER)
+        budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
+        batches = [order[part] for part in cut(lengths, lengths, budget)]
+        search = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch)
         found: dict[int, list[Hypothesis]] = {}
-        for part in cut(lengths, lengths, settings.batch_tokens):
-            batch = [sentences[i] for i in order[part]]
-            found.update(zip(order[part], self._search(batch, settings), strict=True))
+        with _workers(min(num_workers, len(batches))) as pool:
+            results = pool.map(search, [[sentences[i] for i in batch] for batch in batches])
+            for batch, hypotheses in zip(batches, results, strict=True):
+                found.update(zip(batch, hypotheses, strict=True))
         return [found[i][:num_best] for i in range(len(sentences))]
 
+    @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """See Engine."""
-        src, src_mask = pad([src for src, _ in pairs])
-        tgt_out, tgt_mask = pad([tgt for _, tgt in pairs])
-        start = torch.full((len(pairs), 1), self._ids.bos)
-        tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
-        with torch.inference_mode():
-            logits = self.model(src.to(self.device), src_mask.to(self.device), tgt_in.to(self.device))
-            losses = F.cross_entropy(logits.float().flatten(0, 1), tgt_out.to(self.device).flatten(), reduction="none")
-        rows = losses.neg().view(tgt_out.shape).cpu()
-        return [row[mask].tolist() for row, mask in zip(rows, tgt_mask, strict=True)]
+        order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
+        tgt_lengths, src_lengths = (np.array([len(pairs[i][side]) for i in order]) for side in (1, 0))
+        scored: dict[int, list[float]] = {}
+        with explaining_memory("score fewer or shorter lines at a time"):
+            for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
+                rows = order[part]
+                scored.update(zip(rows, self._score_batch([pairs[i] for i in rows]), strict=True))
+        return [scored[i] for i in range(len(pairs))]
 
-    def _search(self, sentences: Sequence[Sentence], settings: DecodeSettings) -> list[list[Hypothesis]]:
-        src, src_mask = pad([sentence.src for sentence in sentences])
+    def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
+        src, src_mask = (each.to(self.device) for each in pad([src for src, _ in pairs]))
+        tgt_out, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
+        start = torch.full_like(tgt_out[:, :1], self._ids.bos)
+        tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
+        log_probs = _vote([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
+        chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
+        return [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
+
+    def _search_batch(
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None
+    ) -> list[list[Hypothesis]]:
+        src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or --beam-size"
         with torch.inference_mode(), explaining_memory(advice):
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
-            state = self.model.encode(src.to(self.device), src_mask.to(self.device))
-            return beam_search(self._step, _State(state), rules, settings.beam_size, settings.length_penalty, self._ids)
+            decoders = tuple(model.encode(src, src_mask) for model in self.models)
+            coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
+            step, state = _Stepping(self.models).step, _State(decoders, coverage)
+            if settings.sample:
+                return sample(step, state, rules, sentences, settings, num_best, self._ids)
+            return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
 
-    def _step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
-        """(B, K) last pieces -> logits of the next."""
-        features, after = self.model.step(pieces, state.decoder)
-        return partial(self._logits, features), _State(after)
 
-    def _logits(self, features: Tensor, part: slice) -> Tensor:
-        """(B, K, D) -> (B', K, V) in memory that is used again: fetching so much anew takes longer than the product."""
-        rows = features[part].flatten(0, 1)
-        weight = self.model.output.weight
-        if len(rows) > len(self._scratch):
-            self._scratch = weight.new_empty(len(rows), len(weight))
-        logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])
-        return logits.view(-1, features.size(1), len(weight))
+class _Coverage:
+    """How much attention each source piece has had: the coverage penalty of Wu et al. 2016 (equation 14).
+
+    The attention is the mean of all layers, heads and models.
+    """
+
+    def __init__(self, weight: float, src_mask: Tensor, attended: Tensor | None = None) -> None:
+        self._weight = weight
+        self._src_mask = src_mask  # (B, S)
+        self._attended = (~src_mask).float()[:, None] if attended is None else attended  # (B, K, S); padding has enough
+
+    def select(self, sentences: Tensor) -> _Coverage:
+        return _Coverage(self._weight, self._src_mask[sentences], self._attended[sentences])
+
+    def follow(self, beams: Tensor) -> _Coverage:
+        places = beams[:, :, None].expand(-1, -1, self._attended.size(2))
+        return _Coverage(self._weight, self._src_mask, self._attended.gather(1, places))
+
+    def add(self, weights: Tensor) -> _Coverage:
+        """(B, K, S) of one step more."""
+        return _Coverage(self._weight, self._src_mask, self._attended + weights)
+
+    def penalty(self) -> Tensor:
+        """(B, K)."""
+        return -self._weight * self._attended.clamp(max=1.0).log().sum(dim=2)
 
 
 @dataclass(frozen=True)
 class _State:
-    decoder: DecoderState
+    """What search carries: the decoder's state of each model, and the coverage where it counts."""
+
+    decoders: tuple[DecoderState, ...]
+    coverage: _Coverage | None
 
     def select(self, sentences: Tensor) -> _State:
-        return _State(self.decoder.select(sentences))
+        decoders = tuple(decoder.select(sentences) for decoder in self.decoders)
+        return _State(decoders, self.coverage and self.coverage.select(sentences))
 
     def follow(self, beams: Tensor) -> _State:
-        return _State(self.decoder.follow(beams))
+        decoders = tuple(decoder.follow(beams) for decoder in self.decoders)
+        return _State(decoders, self.coverage and self.coverage.follow(beams))
 
     def penalty(self) -> Tensor | None:
-        return None
+        return self.coverage.penalty() if self.coverage else None
+
+
+class _Stepping:
+    """Steps of one batch's search."""
+
+    def __init__(self, models: Sequence[Transformer]) -> None:
+        self._models = models
+        self._scratch = models[0].output.weight.new_empty(0, models[0].output.out_features)
+
+    def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
+        """(B, K) last pieces -> logits of the next, and the next state."""
+        with ExitStack() as recordings:
+            maps = [recordings.enter_context(recording(model)) for model in self._models] if state.coverage else []
+            stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
+        features = [each for each, _ in stepped]  # (B, K, D) a model
+        after = replace(state, decoders=tuple(decoder for _, decoder in stepped))
+        if after.coverage:
+            layers = [weights.mean(dim=1) for each in maps for weights in each.cross]  # (B, K, S) a layer
+            after = replace(after, coverage=after.coverage.add(torch.stack(layers).mean(dim=0)))
+        return partial(self._logits, features), after
+
+    def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
+        """(B, K, D) a model -> (B', K, V)."""
+        if len(features) == 1:
+            return self._product(self._models[0], features[0][part])
+        pairs = zip(self._models, features, strict=True)
+        return _vote([self._product(model, each[part]).log_softmax(dim=2) for model, each in pairs])
+
+    def _product(self, model: Transformer, features: Tensor) -> Tensor:
+        """The output layer in memory that is used again: fetching so much anew takes as long as the product."""
+        rows, weight = features.flatten(0, 1), model.output.weight
+        if len(rows) > len(self._scratch):
+            self._scratch = weight.new_empty(len(rows), len(weight))
+        logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])
+        return logits.view(*features.shape[:2], len(weight))
 
 
 def build_model(config: Config, vocabs: VocabPair) -> Transformer:
     """A fresh model of the shape that the settings and the vocabularies ask for."""
     return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+
+
+def _vote(log_probs: Sequence[Tensor]) -> Tensor:
+    """The logarithm of the mean of probabilities."""
+    if len(log_probs) == 1:
+        return log_probs[0]
+    return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that translate batches side by side, and divide PyTorch's own threads between them.
+
+    Two threads with a batch each are faster than two at one batch, whose many small operations they would wait for
+    each other to end.
+    """
+    num_threads = torch.get_num_threads()
+    share = max(1, num_threads // max(count, 1))
+    pool = ThreadPoolExecutor(max(count, 1), initializer=torch.set_num_threads, initargs=(share,))
+    try:
+        with pool:
+            yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(num_threads)

@@ -56,7 +56,7 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
     if not pairs:
         model.train()
         return Validation(loss, None, None, ())
-    translator = Translator(TorchEngine(model, prepared.vocabs, device), prepared.vocabs, config)
+    translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     greedy = config.decode.model_copy(update={"beam_size": 1})
     translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
     hypotheses = [translation.text for translation in translations]
