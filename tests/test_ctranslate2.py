@@ -86,11 +86,11 @@ def test_greedy_search_finds_what_our_engine_finds(
     np.testing.assert_allclose(scores, [[hypothesis.score for hypothesis in row] for row in expected], atol=1e-5)
 
 
-@pytest.mark.parametrize("section", [{"norm": "post"}, {"tie_embeddings": False}, {"num_decoder_layers": 1}])
+@pytest.mark.parametrize("section", [{"norm": "post", "num_decoder_layers": 1}, {"tie_embeddings": False}])
 def test_models_of_other_shapes_are_the_same_too(
     section: dict[str, object], tiny_config: Config, tmp_path: Path, corpus: Path
 ) -> None:
-    config = changed(changed(tiny_config, "train", max_steps=30), "model", **section)
+    config = changed(changed(tiny_config, "train", max_steps=15), "model", **section)
     run = train_into(tmp_path / "run", config)
     engine, ours = both(run.path)
     some = read_sentences(corpus / "valid.en", load_vocabs(run))
@@ -98,7 +98,7 @@ def test_models_of_other_shapes_are_the_same_too(
 
 
 def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
-    config = changed(changed(tiny_config, "train", max_steps=30), "vocab", joint=False, size=300)
+    config = changed(changed(tiny_config, "train", max_steps=15), "vocab", joint=False)
     run = train_into(tmp_path / "run", config)
     engine, ours = both(run.path)
     some = read_sentences(corpus / "valid.en", load_vocabs(run))
@@ -344,7 +344,7 @@ assert "torch" not in sys.modules, "torch was imported"
     command = [sys.executable, "-c", program, str(copied_run.path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stderr == ""
-    assert result.stdout.strip() == Translator.load(tiny_run, "cpu").translate(["I love apples."])[0]
+    assert result.stdout == Translator.load(tiny_run, "cpu").translate(["I love apples."])[0] + "\n"
 
 
 def test_without_the_package_the_way_out_is_named(copied_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,10 +85,11 @@ class CTranslate2Engine:
         found = self._run(
             translator, sentences, _batches(everything, sentences, limits, settings.batch_tokens), options
         )
-        late = [i for i in everything if any(self._num_before_end(each) >= limits[i] for each in found[i])]
+        late = [i for i in everything if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
         again = _batches_of_one_limit(late, sentences, limits, settings.batch_tokens)
         found |= self._run(translator, sentences, again, options)
-        return self._finish(sentences, [found[i] for i in everything], settings, num_best)
+        within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in everything]
+        return self._finish(sentences, within, settings, num_best)
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """See Engine."""
@@ -157,8 +158,8 @@ class CTranslate2Engine:
     def _ends(self, hypothesis: Hypothesis) -> bool:
         return hypothesis.pieces[-1:] == [self._eos_id]
 
-    def _num_before_end(self, hypothesis: Hypothesis) -> int:
-        return len(hypothesis.pieces) - self._ends(hypothesis)
+    def _is_within(self, limit: int, hypothesis: Hypothesis) -> bool:
+        return len(hypothesis.pieces) - self._ends(hypothesis) < limit
 
     def _refuse(self, sentences: Sequence[Sentence], settings: DecodeSettings, limit: int) -> None:
         if settings.coverage_penalty:
