@@ -17,7 +17,8 @@ from translate.ctranslate2_engine import CTranslate2Engine
 from translate.decode import Translator
 from translate.engine import Hypothesis, Sentence, length_limit
 from translate.errors import UserError
-from translate.export.ctranslate2 import RECORD, export_ctranslate2, sinusoidal_positions
+from translate.export.ctranslate2 import export_ctranslate2, sinusoidal_positions
+from translate.export.origin import RECORD
 from translate.export.ready import ready_model
 from translate.model import sinusoidal_positions as sinusoidal_positions_in_torch
 from translate.run import Run

@@ -6,41 +6,26 @@ Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from translate.errors import UserError
 from translate.export.folder import replacing_folder
-from translate.files import write_text
+from translate.export.origin import FORMAT, RECORD, Origin, num_positions, settings_digest, write_origin
+from translate.export.package import import_specifications
 from translate.run import Run
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair
 
 PRECISIONS = ("float32", "float16", "int8")
-RECORD = "translate.json"
-FORMAT = 1  # of what is written here; another number has engines build their models anew
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's
-MOST_POSITIONS = 4096  # of a translation; CTranslate2 stops with an error where its table of positions ends
 
 Weights = Mapping[str, NDArray[np.float32]]
-
-
-class Origin(NamedTuple):
-    """What a model was made from, as it stands in RECORD."""
-
-    format: int
-    settings: str  # SHA-256 of the model's shape and vocabularies
-    weights: str  # SHA-256 of the file of weights
-    num_bytes: int  # size of that file
-    time_ns: int  # when it was last changed
 
 
 def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
@@ -70,60 +55,6 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
         write_origin(partial, origin)
 
 
-def read_origin(folder: Path) -> Origin | None:
-    """What the model in the folder was made from; None where there is none, or of another format."""
-    try:
-        origin = Origin(**json.loads((folder / RECORD).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return origin if origin.format == FORMAT else None
-
-
-def write_origin(folder: Path, origin: Origin) -> None:
-    write_text(folder / RECORD, json.dumps(origin._asdict()) + "\n")
-
-
-def settings_digest(config: Config, vocabs: VocabPair) -> str:
-    """SHA-256 of all that the model depends on but its weights."""
-    parts = (config.model.model_dump_json(), str(num_positions(config)), vocabs.fingerprint)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def num_positions(config: Config) -> int:
-    """N, the most pieces that a source or a translation may have, `</s>` included.
-
-    Our own model has no such limit. This is far above what the usual limits of lengths ask for.
-    """
-    return max(MOST_POSITIONS, 4 * (config.data.max_pieces + 1))
-
-
-def import_ctranslate2() -> Any:
-    """The package, imported without torch, which takes a second and is of no use to it here.
-
-    Raises UserError where it is missing.
-    """
-    with _without("torch"):
-        try:
-            import ctranslate2
-            import ctranslate2.specs
-        except ImportError as error:
-            raise UserError(f'CTranslate2 is not there ({error}); pip install "translate[ctranslate2]"') from None
-    return ctranslate2
-
-
-@contextmanager
-def _without(package: str) -> Iterator[None]:
-    """In the block, importing a package that nothing has imported yet fails, as if it were not installed."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]  # which is how Python marks what cannot be imported
-    try:
-        yield
-    finally:
-        del sys.modules[package]
-
-
 def _tensors(content: bytes, path: Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -136,7 +67,7 @@ def _tensors(content: bytes, path: Path) -> Weights:
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
     """The model in CTranslate2's own description, with the weights in their places."""
-    specs = import_ctranslate2().specs
+    specs = import_specifications()
     model = config.model
     spec = specs.TransformerSpec.from_config(
         (model.num_encoder_layers, model.num_decoder_layers), model.num_heads, pre_norm=model.norm == "pre"

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from translate.errors import UserError
-from translate.export.ctranslate2 import export_ctranslate2, read_origin, settings_digest, write_origin
+from translate.export.origin import read_origin, settings_digest, write_origin
 from translate.run import Run
 from translate.settings import Config
 from translate.vocab import VocabPair
@@ -35,6 +35,8 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
     settings = settings_digest(config, vocabs)
     if _is_current(path, run, settings):
         return ReadyModel(path)
+    from translate.export.ctranslate2 import export_ctranslate2  # in the function, because it imports numpy
+
     try:
         path.parent.mkdir(exist_ok=True)
         workshop = TemporaryDirectory(dir=path.parent, prefix=f".{precision}.", suffix=".partial")
