@@ -87,6 +87,8 @@ class CTranslate2Engine:
         found = self._run(
             translator, sentences, _batches(everything, sentences, limits, settings.batch_tokens), options
         )
+        if options["beam_size"] == 1:  # what stands before the limit is the same without it
+            found = {i: [self._cut(limits[i], each) for each in found[i]] for i in everything}
         late = [i for i in everything if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
         again = _batches_of_one_limit(late, sentences, limits, settings.batch_tokens)
         found |= self._run(translator, sentences, again, options)
@@ -159,6 +161,11 @@ class CTranslate2Engine:
 
     def _ends(self, hypothesis: Hypothesis) -> bool:
         return hypothesis.pieces[-1:] == [self._eos_id]
+
+    def _cut(self, limit: int, hypothesis: Hypothesis) -> Hypothesis:
+        """The hypothesis, or its beginning that can be ended at the limit."""
+        is_within = self._is_within(limit, hypothesis)
+        return hypothesis if is_within else Hypothesis(hypothesis.pieces[: limit - 1], hypothesis.score)
 
     def _is_within(self, limit: int, hypothesis: Hypothesis) -> bool:
         return len(hypothesis.pieces) - self._ends(hypothesis) < limit
