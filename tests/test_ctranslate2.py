@@ -41,7 +41,7 @@ def load_vocabs(run: Run) -> VocabPair:
 def both(path: Path) -> tuple[CTranslate2Engine, TorchEngine]:
     run = Run(path)
     config, vocabs = run.load_config(), load_vocabs(run)
-    return CTranslate2Engine.load(run, config, vocabs, "cpu"), TorchEngine.load(run, config, vocabs, "cpu")
+    return CTranslate2Engine.load(run, config, vocabs, "cpu"), TorchEngine.load([run], vocabs, "cpu")
 
 
 def read_sentences(path: Path, vocabs: VocabPair) -> list[Sentence]:

@@ -13,12 +13,12 @@ from translate.model import (
     Attention,
     DecoderLayer,
     EncoderLayer,
-    KeyValue,
     Transformer,
     causal_mask,
     sinusoidal_positions,
 )
 from translate.settings import ModelSettings
+from translate.state import ROOM_STEPS
 
 VOCAB = 50
 
@@ -57,7 +57,7 @@ def test_attention_equals_pytorchs_multihead_attention(is_self_attention: bool) 
     copy_attention(ours, theirs)
     x = torch.randn(2, 5, 24)
     memory = x if is_self_attention else torch.randn(2, 7, 24)
-    mask = causal_mask(5, 0, x.device) if is_self_attention else None
+    mask = causal_mask(5, x.device) if is_self_attention else None
     kv = ours.project(memory)
     expected, expected_weights = theirs(
         x, memory, memory, attn_mask=None if mask is None else ~mask, average_attn_weights=False
@@ -98,34 +98,48 @@ def test_decoder_layer_equals_pytorchs(norm: str) -> None:
     theirs.linear2.load_state_dict(ours.feed_forward.outer.state_dict())
     x, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
     src_mask = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
-    tgt_mask = causal_mask(5, 0, x.device)
+    tgt_mask = causal_mask(5, x.device)
     expected = theirs(x, memory, tgt_mask=~tgt_mask, memory_key_padding_mask=~src_mask)
-    nothing = KeyValue(*(each[:, :, :0] for each in ours.self_attn.project(x)))
-    y, target = ours(x, nothing, tgt_mask, ours.cross_attn.project(memory), src_mask[:, None, None, :])
+    y = ours(x, tgt_mask, ours.cross_attn.project(memory), src_mask[:, None, None, :])
     assert torch.allclose(y, expected, atol=1e-5)
-    assert target.keys.shape == (2, 4, 5, 6)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("chunks", [[1] * 6, [2, 1, 3], [6]])
-def test_cached_decoding_equals_uncached(chunks: list[int], norm: str) -> None:
+def test_decoding_step_by_step_equals_all_at_once(norm: str) -> None:
+    """Over more steps than there is room for at first."""
     model = tiny_transformer(norm=norm)
-    src, src_mask, tgt = some_batch()
+    src, src_mask, _ = some_batch()
+    tgt = torch.randint(VOCAB, (len(src), 2 * ROOM_STEPS + 5))
     state = model.encode(src, src_mask)
     stepped = []
-    for pieces in tgt.split(chunks, dim=1):
-        logits, state = model.decode(pieces, state)
-        stepped.append(logits)
+    for pieces in tgt.unbind(dim=1):
+        features, state = model.step(pieces[:, None], state)
+        stepped.append(model.output(features))
+    assert state.num_pieces == state.num_entries == tgt.size(1)
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
-def test_state_select_reorders_repeats_and_drops_sentences() -> None:
+def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces() -> None:
+    """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
+    torch.manual_seed(4)
     model = tiny_transformer()
-    src, src_mask, tgt = some_batch()
-    _, state = model.decode(tgt[:, :3], model.encode(src, src_mask))
-    rows = torch.tensor([2, 0, 2])
-    logits, _ = model.decode(tgt[rows, 3:], state.select(rows))
-    assert torch.allclose(logits, model(src, src_mask, tgt)[rows, 3:], atol=1e-5)
+    src, src_mask, _ = some_batch()
+    state = model.encode(src, src_mask)
+    sentences = torch.arange(len(src))
+    prefixes = torch.zeros(len(src), 1, 0, dtype=torch.long)
+    for step in range(3 * ROOM_STEPS):
+        prefixes = torch.cat([prefixes, torch.randint(VOCAB, (*prefixes.shape[:2], 1))], dim=2)
+        features, state = model.step(prefixes[:, :, -1], state)
+        for hypothesis in range(prefixes.size(1)) if step % 6 == 0 else ():
+            expected = model(src[sentences], src_mask[sentences], prefixes[:, hypothesis])[:, -1]
+            assert torch.allclose(model.output(features[:, hypothesis]), expected, atol=1e-5)
+        beams = torch.randint(prefixes.size(1), (len(sentences), 4))
+        state = state.follow(beams)
+        prefixes = prefixes.gather(1, beams[:, :, None].expand(-1, -1, prefixes.size(2)))
+        if step in (5, 20):
+            left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])
+            state, sentences, prefixes = state.select(left), sentences[left], prefixes[left]
+    assert state.seen.size(2) < 4 * 3 * ROOM_STEPS  # entries that no hypothesis goes back to were given up
 
 
 def test_padding_and_batch_mates_do_not_change_logits() -> None:

@@ -10,21 +10,34 @@ import torch
 from torch import Tensor
 
 from translate.engine import Hypothesis
-from translate.search import Ids, beam_search
+from translate.rules import FREE, Rules
+from translate.search import GROUP, Ids, Logits, _best, _group_maxima, _log_sum_exp, beam_search
 from translate.settings import DecodeSettings
 
 BOS, EOS = 0, 1
 IDS = Ids(BOS, EOS)
 
 
+def rules_of(limits: list[int], settings: DecodeSettings, eos_id: int, forced: list[list[int]] | None = None) -> Rules:
+    """Limits given outright, where sentences would have them from their length."""
+    rows = torch.tensor(forced or [[]] * len(limits), dtype=torch.long)
+    return Rules(eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram)
+
+
 class Prefixes(NamedTuple):
-    """A state that remembers which sentence each row is of and what was read so far."""
+    """A state that remembers which sentence each row is of and what each hypothesis has read so far."""
 
-    sentences: Tensor
-    read: Tensor
+    sentences: Tensor  # (B,)
+    read: Tensor  # (B, K, L)
 
-    def select(self, rows: Tensor) -> Prefixes:
-        return Prefixes(self.sentences[rows], self.read[rows])
+    def select(self, sentences: Tensor) -> Prefixes:
+        return Prefixes(self.sentences[sentences], self.read[sentences])
+
+    def follow(self, beams: Tensor) -> Prefixes:
+        return Prefixes(self.sentences, self.read.gather(1, beams[:, :, None].expand(-1, -1, self.read.size(2))))
+
+    def penalty(self) -> Tensor | None:
+        return None
 
 
 class RandomLanguage:
@@ -34,20 +47,35 @@ class RandomLanguage:
         self.vocab_size = vocab_size
         self.seed = seed
 
-    def log_probs(self, sentence: int, prefix: tuple[int, ...]) -> Tensor:
+    def logits(self, sentence: int, prefix: tuple[int, ...]) -> Tensor:
         generator = torch.Generator().manual_seed(hash((self.seed, sentence, prefix)) % 2**31)
-        return torch.randn(self.vocab_size, generator=generator).mul(2).log_softmax(0)
+        return torch.randn(self.vocab_size, generator=generator).mul(2)
 
-    def step(self, pieces: Tensor, state: Prefixes) -> tuple[Tensor, Prefixes]:
-        read = torch.cat([state.read, pieces[:, None]], dim=1)
-        rows = zip(state.sentences.tolist(), read.tolist(), strict=True)
-        return torch.stack([self.log_probs(s, tuple(r)) for s, r in rows]), Prefixes(state.sentences, read)
+    def log_probs(self, sentence: int, prefix: tuple[int, ...]) -> Tensor:
+        return self.logits(sentence, prefix).log_softmax(0)
+
+    def step(self, pieces: Tensor, state: Prefixes) -> tuple[Logits, Prefixes]:
+        read = torch.cat([state.read, pieces[:, :, None]], dim=2)
+        rows = [
+            torch.stack([self.logits(sentence, tuple(prefix)) for prefix in prefixes])
+            for sentence, prefixes in zip(state.sentences.tolist(), read.tolist(), strict=True)
+        ]
+        return torch.stack(rows).__getitem__, state._replace(read=read)
 
     def start(self, sentences: list[int]) -> Prefixes:
-        return Prefixes(torch.tensor(sentences), torch.empty(len(sentences), 0, dtype=torch.long))
+        return Prefixes(torch.tensor(sentences), torch.empty(len(sentences), 1, 0, dtype=torch.long))
 
-    def search(self, sentences: list[int], limits: list[int], settings: DecodeSettings) -> list[list[Hypothesis]]:
-        return beam_search(self.step, self.start(sentences), torch.tensor(limits), settings, IDS)
+    def search(
+        self, sentences: list[int], limits: list[int], settings: DecodeSettings, ids: Ids = IDS, **rules: object
+    ) -> list[list[Hypothesis]]:
+        return beam_search(
+            self.step,
+            self.start(sentences),
+            rules_of(limits, settings, ids.eos, **rules),
+            settings.beam_size,
+            settings.length_penalty,
+            ids,
+        )
 
     def score(self, sentence: int, pieces: tuple[int, ...], length_penalty: float) -> float:
         prefix = (BOS,)
@@ -108,8 +136,75 @@ def test_batch_mates_do_not_change_what_is_found(beam_size: int) -> None:
 def test_one_id_may_start_and_end() -> None:
     """As in models of fairseq and Marian, whose targets start with </s>."""
     language = RandomLanguage(vocab_size=5, seed=3)
-    found = beam_search(
-        language.step, language.start([0]), torch.tensor([8]), DecodeSettings(beam_size=3), Ids(EOS, EOS)
-    )[0]
+    found = language.search([0], [8], DecodeSettings(beam_size=3), Ids(EOS, EOS))[0]
     assert found
     assert all(hypothesis.pieces.index(EOS) == len(hypothesis.pieces) - 1 for hypothesis in found)
+
+
+def brute_force(
+    language: RandomLanguage, limit: int, settings: DecodeSettings, forced: tuple[int, ...] = ()
+) -> list[tuple[float, tuple[int, ...]]]:
+    """All translations that the rules allow with their scores, the best first, found without the rules' own code."""
+    n = settings.no_repeat_ngram
+
+    def is_allowed(pieces: tuple[int, ...]) -> bool:
+        runs = [pieces[i : i + n] for i in range(len(pieces) - n + 1)]
+        is_repeated = n > 0 and len(set(runs)) < len(runs)
+        starts_right = pieces[: len(forced)] == forced
+        return not is_repeated and len(pieces) - 1 >= settings.min_length and starts_right and len(pieces) > len(forced)
+
+    allowed = filter(is_allowed, language.all_translations(limit))
+    return sorted(((language.score(0, p, settings.length_penalty), p) for p in allowed), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "forced"),
+    [
+        ({"no_repeat_ngram": 1}, ()),
+        ({"no_repeat_ngram": 2}, ()),
+        ({"min_length": 2}, ()),
+        ({"min_length": 3, "no_repeat_ngram": 2}, ()),
+        ({}, (2, 3)),
+        ({"min_length": 2, "no_repeat_ngram": 3, "length_penalty": 0.5}, (2,)),
+    ],
+)
+def test_what_is_forbidden_is_not_found_and_all_else_is(rules: dict[str, int], forced: tuple[int, ...]) -> None:
+    language, limit = RandomLanguage(vocab_size=5, seed=11), 5
+    settings = DecodeSettings(beam_size=1000, **rules)
+    expected = brute_force(language, limit, settings, forced)
+    found = language.search([0], [limit], settings, forced=[list(forced)])[0]
+    assert [tuple(hypothesis.pieces) for hypothesis in found] == [pieces for _, pieces in expected]
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
+
+
+def test_each_sentence_has_its_own_prefix() -> None:
+    language, settings = RandomLanguage(vocab_size=5, seed=2), DecodeSettings(beam_size=3)
+    prefixes = [[2, 3], [FREE, FREE], [4, FREE]]
+    together = language.search([0, 1, 2], [6, 7, 8], settings, forced=prefixes)
+    for sentence, found in enumerate(together):
+        prefix = [piece for piece in prefixes[sentence] if piece != FREE]
+        assert found == language.search([sentence], [6 + sentence], settings, forced=[prefix])[0]
+        assert all(hypothesis.pieces[: len(prefix)] == prefix for hypothesis in found)
+
+
+def test_rules_that_leave_nothing_end_the_translation() -> None:
+    """Of two pieces and an end, no piece twice: there are no translations of ten pieces."""
+    settings = DecodeSettings(beam_size=4, no_repeat_ngram=1, min_length=10)
+    found = RandomLanguage(vocab_size=3, seed=1).search([0], [20], settings)[0]
+    assert found
+    assert all(sorted(hypothesis.pieces[:-1]) == [BOS, 2] for hypothesis in found)
+
+
+@pytest.mark.parametrize("vocab_size", [3, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP, 5 * GROUP + 17])
+@pytest.mark.parametrize("offset", [0.0, 200.0])
+def test_the_best_candidates_are_those_of_a_plain_sort(vocab_size: int, offset: float) -> None:
+    torch.manual_seed(vocab_size)
+    logits = torch.randn(3, 4, vocab_size) * 5 + offset
+    earlier = torch.randn(3, 4)
+    earlier[1, 2] = -torch.inf
+    maxima = _group_maxima(logits)
+    expected = (logits.log_softmax(dim=2) + earlier[:, :, None]).flatten(1)
+    found = _best(logits, maxima, earlier - _log_sum_exp(logits, maxima), 7)
+    values, places = expected.topk(7)
+    assert torch.allclose(found.log_probs, values, atol=1e-4)
+    assert torch.equal(found.beam * vocab_size + found.piece, places)

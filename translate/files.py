@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from translate.errors import UserError
 
@@ -45,6 +47,37 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written: {error.strerror}; what was there before is unharmed") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
+    """An empty folder to write to, which takes the place of `folder` when the block ends well.
+
+    mark: the name of a file by which an earlier writing is known; only a folder with such a file, or an empty one, is
+    replaced. Raises UserError where something else stands there, or nothing can be written.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: this is a file; give the name of a folder to write")
+    if folder.exists() and any(folder.iterdir()) and not (mark and (folder / mark).is_file()):
+        raise UserError(f"{folder}: already there with other things in it; give another folder, or empty this one")
+    partial, old = (folder.parent / f".{folder.name}.{uuid4().hex[:8]}.{state}" for state in ("partial", "old.partial"))
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for file in (*partial.iterdir(), partial):
+            sync(file)
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+        sync(folder.parent)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS and not isinstance(error, PermissionError | NotADirectoryError):
+            raise
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -185,7 +185,10 @@ class Transformer(nn.Module):
 
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """What `forward` gives to the output layer: (B, T, D)."""
-        state = self.encode(src, src_mask)
+        return self.decode(tgt_in, self.encode(src, src_mask))
+
+    def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
+        """All pieces of each target at once, (B, T), to a state without any -> (B, T, D) for the output layer."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
         x = self._embed(self.tgt_embedding, tgt_in, self._positions(0, tgt_in.size(1)))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):

@@ -115,7 +115,7 @@ class History:
         with suppress(OSError):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | mode, 0o600)
-            with open(descriptor, "wb") as stream:  # noqa: PTH123 (a descriptor, not a path)
+            with os.fdopen(descriptor, "wb") as stream:
                 os.fchmod(descriptor, 0o600)
                 stream.write("".join(f"{line}\n" for line in lines).encode())
 

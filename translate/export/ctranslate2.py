@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translate.errors import UserError
-from translate.export.folder import replacing_folder
 from translate.export.origin import FORMAT, RECORD, Origin, num_positions, settings_digest, write_origin
 from translate.export.package import import_specifications
+from translate.files import replacing_folder
 from translate.run import Run
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from translate.errors import UserError
 
@@ -34,8 +34,9 @@ def _without(package: str) -> Iterator[None]:
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # which is how Python marks what cannot be imported
+    modules = cast("dict[str, object]", sys.modules)
+    modules[package] = None  # which is how Python marks what cannot be imported
     try:
         yield
     finally:
-        del sys.modules[package]
+        del modules[package]

@@ -1,0 +1,104 @@
+"""A trained run as two graphs that ONNX Runtime computes, for programs in any language; the search is theirs to do.
+
+Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary.
+
+- `encoder.onnx`: `src` (B, S) piece ids, `</s>` last, and `src_mask` (B, S), False on padding
+  -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder, projected once.
+- `decoder.onnx`: `pieces` (B, T), the first piece and those decoded so far; `source` and `src_mask`
+  -> `logits` (B, T, V) of the piece after each. Nothing is kept from one call to the next.
+- `vocab.src.model` and `vocab.tgt.model`, for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
+  translation, `eos_id` ends both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from translate.checkpoint import load_weights
+from translate.errors import UserError
+from translate.files import replacing_folder, write_bytes, write_text
+from translate.model import Transformer, as_bias
+from translate.run import Run
+from translate.state import DecoderState, KeyValue
+from translate.torch_engine import build_model
+
+
+def export_onnx(run: Run, folder: Path) -> None:
+    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears whole or not at all.
+
+    Raises UserError where the run has no weights yet, something is already in `folder`, or packages are missing.
+    """
+    if not find_spec("onnxscript"):
+        raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
+    config, vocabs = run.load_config(), run.load_vocabs()
+    if vocabs is None:
+        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    model = build_model(config, vocabs).eval()
+    load_weights(run.weights_path, model)
+    with replacing_folder(folder) as partial:
+        for name, graph in _graphs(model).items():
+            write_bytes(partial / f"{name}.onnx", graph)
+        write_bytes(partial / "vocab.src.model", vocabs.src.proto)
+        write_bytes(partial / "vocab.tgt.model", vocabs.tgt.proto)
+        ids = {"bos_id": vocabs.tgt.bos_id, "eos_id": vocabs.tgt.eos_id}
+        write_text(partial / "ids.json", json.dumps(ids) + "\n")
+
+
+def _graphs(model: Transformer) -> dict[str, bytes]:
+    """The two files' bytes. The examples from which torch follows the computation have all sizes different."""
+    encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
+    src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
+    b, s, t = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
+    masked = {"src_mask": src_mask}
+    sizes = {"src": {0: b, 1: s}, "src_mask": {0: b, 1: s}, "pieces": {0: b, 1: t}, "source": {0: b, 3: s}}
+    return {
+        "encoder": _graph(encoder, {"src": src} | masked, sizes, "source"),
+        "decoder": _graph(decoder, {"pieces": pieces, "source": encoder(src, src_mask)} | masked, sizes, "logits"),
+    }
+
+
+def _graph(
+    module: nn.Module, inputs: dict[str, Tensor], sizes: dict[str, dict[int, torch.export.Dim]], output: str
+) -> bytes:
+    """An ONNX file, weights included. sizes: the axes of inputs that are of any size, and how these are called."""
+    dynamic = {name: sizes[name] for name in inputs}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that axes of one size have one name, which is meant
+        program = torch.onnx.export(
+            module, kwargs=inputs, dynamic_shapes=dynamic, output_names=[output], dynamo=True, verbose=False
+        )
+    assert program is not None
+    return program.model_proto.SerializeToString()
+
+
+class _Encoder(nn.Module):
+    """`Transformer.encode` with tensors for arguments and result."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, src: Tensor, src_mask: Tensor) -> Tensor:
+        """(B, S), (B, S) -> (B, 2 L, H, S, D/H)."""
+        return torch.stack([each for kv in self.model.encode(src, src_mask).source for each in kv], dim=1)
+
+
+class _Decoder(nn.Module):
+    """`Transformer.decode` and the output layer, with tensors for arguments and result."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pieces: Tensor, source: Tensor, src_mask: Tensor) -> Tensor:
+        """(B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
+        each = source.unbind(1)
+        kvs = tuple(KeyValue(keys, values) for keys, values in zip(each[::2], each[1::2], strict=True))
+        state = DecoderState.start(as_bias(src_mask)[:, None, None, :], kvs)
+        return self.model.output(self.model.decode(pieces, state))
