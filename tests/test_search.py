@@ -18,10 +18,17 @@ BOS, EOS = 0, 1
 IDS = Ids(BOS, EOS)
 
 
-def rules_of(limits: list[int], settings: DecodeSettings, eos_id: int, forced: list[list[int]] | None = None) -> Rules:
+def rules_of(
+    limits: list[int],
+    settings: DecodeSettings,
+    eos_id: int,
+    forced: list[list[int]] | None = None,
+    terms: list[list[list[int]]] | None = None,
+) -> Rules:
     """Limits given outright, where sentences would have them from their length."""
+    terms = terms or [[]] * len(limits)
     rows = torch.tensor(forced or [[]] * len(limits), dtype=torch.long)
-    return Rules(eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram)
+    return Rules(eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram, terms)
 
 
 class Prefixes(NamedTuple):
@@ -175,6 +182,33 @@ def test_what_is_forbidden_is_not_found_and_all_else_is(rules: dict[str, int], f
     found = language.search([0], [limit], settings, forced=[list(forced)])[0]
     assert [tuple(hypothesis.pieces) for hypothesis in found] == [pieces for _, pieces in expected]
     assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
+
+
+@pytest.mark.parametrize("terms", [[[2]], [[3, 2]], [[2, 2], [4]], [[2, 3], [3, 2]]])
+def test_a_wide_beam_finds_the_best_translations_that_hold_the_terms(terms: list[list[int]]) -> None:
+    language, limit, settings = RandomLanguage(vocab_size=5, seed=21), 5, DecodeSettings(beam_size=1000)
+
+    def holds_all(pieces: tuple[int, ...]) -> bool:
+        return all(tuple(term) in {pieces[i : i + len(term)] for i in range(len(pieces))} for term in terms)
+
+    expected = [(score, pieces) for score, pieces in brute_force(language, limit, settings) if holds_all(pieces)]
+    found = language.search([0], [limit], settings, terms=[terms])[0]
+    held = [hypothesis for hypothesis in found if holds_all(tuple(hypothesis.pieces))]
+    assert [tuple(hypothesis.pieces) for hypothesis in held] == [pieces for _, pieces in expected]
+    assert [hypothesis.score for hypothesis in held] == pytest.approx([score for score, _ in expected], abs=1e-5)
+    assert all(len(hypothesis.pieces) == limit for hypothesis in found if hypothesis not in held)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_small_beam_finds_the_terms_and_leaves_sentences_without_terms_as_they_are(seed: int) -> None:
+    language, settings = RandomLanguage(vocab_size=30, seed=seed), DecodeSettings(beam_size=4)
+    terms: list[list[list[int]]] = [[[7, 9], [21]], [], [[5]]]
+    together = language.search([0, 1, 2], [15, 15, 15], settings, terms=terms)
+    assert together[1] == language.search([1], [15], settings)[0]
+    for found, required in zip(together, terms, strict=True):
+        for term in required:
+            text = "".join(f" {piece} " for piece in found[0].pieces)
+            assert "".join(f" {piece} " for piece in term) in text
 
 
 def test_each_sentence_has_its_own_prefix() -> None:

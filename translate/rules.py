@@ -1,4 +1,4 @@
-"""What a translation must be and must not be, told to a search by forbidding pieces.
+"""What a translation must be and must not be; most of it told to a search by forbidding pieces.
 
 Shapes: B sentences, K hypotheses of each, L pieces so far with `<s>`, F places that are forced, V vocabulary.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from translate.constraints import Terms
 from translate.engine import Sentence, length_limit
 from translate.settings import DecodeSettings
 
@@ -31,6 +32,7 @@ class Rules:
     forced: Tensor  # (B, F) what has to come at each place, or FREE
     min_length: int  # pieces, `</s>` not counted
     no_repeat_ngram: int  # pieces of a run that may come once only; 0 for no such rule
+    terms: Sequence[Terms]  # what each translation has to hold
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Rules:
@@ -45,11 +47,14 @@ class Rules:
             torch.tensor(forced, dtype=torch.long, device=device).view(len(sentences), num_forced),
             settings.min_length,
             settings.no_repeat_ngram,
+            [sentence.required for sentence in sentences],
         )
 
     def select(self, sentences: Tensor | slice) -> Rules:
         """The rules of those sentences."""
-        return replace(self, limits=self.limits[sentences], forced=self.forced[sentences])
+        rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
+        terms = [self.terms[row] for row in rows]
+        return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], terms=terms)
 
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
         """Change the logits (B, K, V) of the pieces that come behind the prefixes (B, K, L); tell whether any did."""

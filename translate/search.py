@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from translate.constraints import Candidates, keep_to_terms
 from translate.engine import Hypothesis, Watch
 from translate.rules import Rules
 
@@ -53,7 +54,7 @@ class _Beams:
     """The hypotheses of B sentences. Those that do not exist have a score of -inf."""
 
     sentences: Tensor  # (B,) which sentence of the input this is
-    prefixes: Tensor  # (B, K, L) unfinished, the best first
+    prefixes: Tensor  # (B, K, L) unfinished, the most wanted first
     log_probs: Tensor  # (B, K)
     finished: Tensor  # (B, beam_size, L) the best first, filled up with </s>
     scores: Tensor  # (B, beam_size)
@@ -98,14 +99,6 @@ def beam_search(
     return results
 
 
-class Candidates(NamedTuple):
-    """The C best ways to go on by one piece, the best first. Each (B, C)."""
-
-    log_probs: Tensor
-    beam: Tensor  # the hypothesis that it goes on from
-    piece: Tensor
-
-
 def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
     num_sentences = len(limits)
     prefixes = torch.full((num_sentences, 1, 1), ids.bos, device=limits.device)
@@ -131,7 +124,12 @@ def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: Rules) -> C
     log_probs = beams.log_probs[part] - _log_sum_exp(logits, maxima)
     if rules.forbid(logits, beams.prefixes[part]):
         maxima = _group_maxima(logits)
-    return _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
+    best = _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
+    if not any(rules.terms):
+        return best
+    is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
+    totals = logits + log_probs[:, :, None]
+    return keep_to_terms(best, totals, beams.prefixes[part], rules.terms, is_last_chance.tolist(), rules.eos_id)
 
 
 def _advance(
@@ -153,13 +151,15 @@ def _advance(
     scores, place = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
     finished = _rows_of(all_finished, place)
 
-    log_probs, place = best.masked_fill(ends, -torch.inf).topk(min(beam_size, best.size(1)))
+    # Those that go on, in the order of the candidates.
+    place = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
+    log_probs = best.masked_fill(ends, -torch.inf).gather(1, place)
     return _Beams(beams.sentences, _rows_of(pieces, place), log_probs, finished, scores, beams.is_done), place
 
 
 def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
     length = beams.prefixes.size(2) - 1
-    attainable = beams.log_probs[:, 0] / length**length_penalty
+    attainable = beams.log_probs.amax(dim=1) / length**length_penalty
     is_enough = (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf)
     is_done = beams.is_done | is_enough | (limits <= length)
     return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
