@@ -83,5 +83,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> P
 
 
 @pytest.fixture(scope="session")
+def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
+    """A run of 30 steps from another seed, with the vocabulary of `tiny_run`."""
+    path = tmp_path_factory.mktemp("runs") / "other"
+    config = changed(tiny_config, "vocab", model=str(tiny_run / "vocab.model"))
+    train_into(path, changed(config, "train", max_steps=30, seed=2))
+    return path
+
+
+@pytest.fixture(scope="session")
 def translator(tiny_run: Path) -> Translator:
     return Translator.load(tiny_run, "cpu")

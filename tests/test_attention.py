@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from translate.attention import AttentionMaps, attention_maps, view, words_of, write_attention
-from translate.decode import Translation, Translator
+from translate.decode import Translator
 from translate.errors import UserError
 from translate.recording import recording
+from translate.translation import Translation, Wishes
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
 
 
 def translated(translator: Translator, beam_size: int, num_best: int = 1) -> list[Translation]:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
-    return list(translator.translations(LINES, settings, num_best))
+    return list(translator.translations(LINES, settings, Wishes(num_best)))
 
 
 @pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])
@@ -27,11 +28,11 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
     """Each step's own weights, as the cached decoder computes them on its way, one row a step."""
     for translation in translated(translator, beam_size, num_best):
         maps = attention_maps(translator, translation)
-        src = torch.tensor([translation.src_ids])
+        src = torch.tensor([translation.parts[0][0]])
         with torch.no_grad(), recording(translator.engine.model) as encoded:
             state = translator.engine.model.encode(src, torch.ones_like(src, dtype=torch.bool))
         assert np.allclose(torch.cat(encoded.encoder).numpy(), maps.encoder, atol=1e-6)
-        pieces = [translator.vocabs.tgt.bos_id, *translation.tgt_ids]
+        pieces = [translator.vocabs.tgt.bos_id, *translation.parts[0][1]]
         for t, piece in enumerate(pieces[:-1]):
             with torch.no_grad(), recording(translator.engine.model) as step:
                 features, state = translator.engine.model.step(torch.tensor([[piece]]), state)
@@ -46,7 +47,7 @@ def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator)
     settings = translator.engine.model.encoder_layers, translator.engine.model.decoder_layers
     for translation in translated(translator, 4):
         maps = attention_maps(translator, translation)
-        s, t = len(translation.src_ids), len(translation.tgt_ids)
+        s, t = map(len, translation.parts[0])
         heads = translator.engine.model.encoder_layers[0].self_attn.num_heads
         assert maps.encoder.shape == (len(settings[0]), heads, s, s)
         assert maps.decoder.shape == (len(settings[1]), heads, t, t)
@@ -175,3 +176,20 @@ def test_words_sum_their_columns_and_average_their_rows() -> None:
 def test_bytes_are_spelled_and_a_start_sign_is_a_word() -> None:
     pieces = ["<s>", "▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "!", "▁", "▁x", "</s>"]
     assert [word for word, _ in words_of(pieces)] == ["<s>", "😀!", "▁", "x", "</s>"]
+
+
+def test_the_maps_of_a_line_in_parts_are_those_of_its_parts_side_by_side(translator: Translator) -> None:
+    line = "The cat sat on the mat. I love apples. " * 20
+    (whole,) = translator.translations([line])
+    maps = attention_maps(translator, whole)
+    first, last = (
+        attention_maps(translator, next(translator.translations([text])))
+        for text in ("The cat sat on the mat.", "I love apples.")
+    )
+    for kind in "encoder", "decoder", "cross":
+        found, start, end = (getattr(each, kind) for each in (maps, first, last))
+        assert np.allclose(found.sum(-1), 1, atol=1e-5)
+        assert np.allclose(found[:, :, : start.shape[2], : start.shape[3]], start, atol=1e-5)
+        assert np.allclose(found[:, :, -end.shape[2] :, -end.shape[3] :], end, atol=1e-5)
+        assert not found[:, :, : start.shape[2], start.shape[3] :].any()
+    assert maps.source.count("</s>") == maps.target.count("</s>") == len(whole.parts) == 40

@@ -131,8 +131,8 @@ def test_json_has_the_fields_of_the_contract(run, tiny_run: Path) -> None:
     first, second = (json.loads(line) for line in outcome.output.splitlines())
     assert first.keys() == {"id", "source", "translations", "warnings"}
     assert (first["id"], first["source"]) == (1, 'He said "</s>" 😀')
-    assert [candidate.keys() for candidate in first["translations"]] == [{"text", "score", "pieces"}] * 2
-    assert second["translations"] == [{"text": "", "score": 0.0, "pieces": []}]
+    assert [candidate.keys() for candidate in first["translations"]] == [{"text", "score", "pieces", "log_probs"}] * 2
+    assert second["translations"] == [{"text": "", "score": 0.0, "pieces": [], "log_probs": []}]
 
 
 def test_n_best_as_text_is_number_score_translation(run, tiny_run: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_long_line_decodes_with_a_warning(run, tiny_run: Path, tmp_path: Path)
     outcome = run("decode", tiny_run, "--input", tmp_path / "long", "--beam-size", 1)
     assert outcome.status == 0
     assert outcome.output.count("\n") == 1
-    assert "warning: line 1: input cut" in outcome.errors
+    assert "warning: line 1: longer than the 256 pieces that this model reads" in outcome.errors
 
 
 def bad_texts(folder: Path) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
 from translate.checkpoint import load_checkpoint
-from translate.commands import _check_places
+from translate.commands.decode import _check_places
 from translate.config import to_toml
 from translate.decode import Translator
 from translate.distributed import World

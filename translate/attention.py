@@ -18,14 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from translate.decode import Translation, Translator
+from translate.decode import Translator
+from translate.doubts import neglect
+from translate.engine import Pieces
 from translate.errors import UserError
 from translate.files import replacing, write_bytes
 from translate.recording import recording
 from translate.torch_engine import TorchEngine
+from translate.translation import Translation
 
 Kind = Literal["cross", "encoder", "decoder"]
 Floats = npt.NDArray[np.float32]
+MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
 START, END, WORD_START = "<s>", "</s>", "▁"
 FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|\..*\.partial")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -90,29 +94,47 @@ def attention_maps(translator: Translator, translation: Translation) -> Attentio
     """The maps of a translation's best candidate, by one pass in which the decoder is given that candidate.
 
     Attention depends on the pieces alone, so these are the weights that greedy or beam search used on its way to them.
+    Of a line that was translated in parts, a part's pieces have no weight for those of the others. Of an ensemble, the
+    maps are the first model's.
     """
+    parts = [_maps_of_part(translator, src, tgt) for src, tgt in translation.parts]
+    if len(parts) == 1:
+        return parts[0]
+    source = tuple(piece for part in parts for piece in part.source)
+    target = tuple(piece for part in parts for piece in part.target)
+    kinds = (_side_by_side([getattr(part, kind) for part in parts]) for kind in ("encoder", "decoder", "cross"))
+    return AttentionMaps(source, target, *kinds)
+
+
+def _maps_of_part(translator: Translator, src_ids: Pieces, tgt_ids: Pieces) -> AttentionMaps:
     vocabs, engine = translator.vocabs, translator.engine
     assert isinstance(engine, TorchEngine)
-    device = engine.device
-    src = torch.tensor([translation.src_ids], device=device)
-    tgt_in = torch.tensor([(vocabs.tgt.bos_id, *translation.tgt_ids[:-1])], device=device)
+    src = torch.tensor([src_ids], device=engine.device)
+    tgt_in = torch.tensor([(vocabs.tgt.bos_id, *tgt_ids[:-1])], device=engine.device)
     with torch.inference_mode(), recording(engine.model) as maps:
-        engine.model(src, torch.ones_like(src, dtype=torch.bool), tgt_in)
+        engine.model.decode(tgt_in, engine.model.encode(src, torch.ones_like(src, dtype=torch.bool)))
     encoder, decoder, cross = (torch.cat(kind).cpu().numpy() for kind in maps)  # the batch of 1 becomes L
-    return AttentionMaps(
-        tuple(vocabs.src.pieces(translation.src_ids)),
-        tuple(vocabs.tgt.pieces(translation.tgt_ids)),
-        encoder,
-        decoder,
-        cross,
-    )
+    source, target = vocabs.src.pieces(src_ids), vocabs.tgt.pieces(tgt_ids)
+    return AttentionMaps(tuple(source), tuple(target), encoder, decoder, cross)
+
+
+def _side_by_side(maps: Sequence[Floats]) -> Floats:
+    """(L, H, rows, columns) each -> one with all rows and columns, and zeros where the rows of one meet another's."""
+    num_rows, num_columns = (sum(each.shape[axis] for each in maps) for axis in (2, 3))
+    whole = np.zeros((*maps[0].shape[:2], num_rows, num_columns), dtype=np.float32)
+    row = column = 0
+    for each in maps:
+        whole[:, :, row : row + each.shape[2], column : column + each.shape[3]] = each
+        row, column = row + each.shape[2], column + each.shape[3]
+    return whole
 
 
 def write_attention(folder: Path, translator: Translator, translations: Iterable[Translation]) -> Iterator[Translation]:
     """Pass the translations on, and write for each the files of the attention folder.
 
-    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line), index.jsonl a line for each.
-    Raises UserError where `folder` holds something else. An attention folder of before is replaced.
+    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line, nor for one of more than MOST_PIECES
+    pieces), index.jsonl a line for each. Where the maps show that source words were hardly looked at, a warning is
+    added. Raises UserError where `folder` holds something else. An attention folder of before is replaced.
     """
     index_path = folder / "index.jsonl"
     if folder.exists() and not folder.is_dir():
@@ -125,9 +147,15 @@ def write_attention(folder: Path, translator: Translator, translations: Iterable
         path.unlink()
     with replacing(index_path) as partial, partial.open("w", encoding="utf-8") as index:
         for translation in translations:
-            name = f"{translation.id:06d}.npz" if translation.src_ids else None
-            if name:
-                attention_maps(translator, translation).save(folder / name)
+            name = None
+            if max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0) > MOST_PIECES:
+                translation = translation.with_warning(f"no attention file: more than {MOST_PIECES:,} pieces")
+            elif translation.parts:
+                name = f"{translation.id:06d}.npz"
+                maps = attention_maps(translator, translation)
+                maps.save(folder / name)
+                if doubt := neglect(maps.cross.mean(axis=(0, 1)), words_of(maps.source)):
+                    translation = translation.with_warning(doubt)
             line = {
                 "id": translation.id,
                 "file": name,

@@ -39,8 +39,8 @@ def keep_to_terms(
 ) -> Candidates:
     """Candidates with those that the terms need, in the order of the banks; none ends without its terms.
 
-    log_probs: (B, K, V) of each hypothesis with each next piece. prefixes: (B, K, L). is_last_chance: whether a sentence
-    is at its limit and nothing has ended yet; then one without its terms may end, if there is none with them.
+    log_probs: (B, K, V) of each hypothesis with each next piece. prefixes: (B, K, L). is_last_chance: whether a
+    sentence is at its limit and nothing has ended yet; then one without its terms may end, if there is none with them.
     """
     num_hypotheses = prefixes.size(1)
     num_more = num_hypotheses * max(2 * len(each) for each in terms)

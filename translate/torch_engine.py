@@ -69,7 +69,9 @@ class TorchEngine:
         # Longest first: if memory does not suffice, it shows at once.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         lengths = np.array([max(len(sentences[i].src), COUNTED_AT_LEAST) for i in order], dtype=np.int32)
-        num_workers = min(torch.get_num_threads(), MOST_WORKERS) if self.device.type == "cpu" else 1
+        # Coverage is recorded from the model, which all workers share.
+        is_shared = self.device.type == "cpu" and not settings.coverage_penalty
+        num_workers = min(torch.get_num_threads(), MOST_WORKERS) if is_shared else 1
         evenly = int(lengths.sum()) // (num_workers * BATCHES_A_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
         batches = [order[part] for part in cut(lengths, lengths, budget)]

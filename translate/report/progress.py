@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import IO, TypeVar
 
 from translate.text import count_lines
 
 T = TypeVar("T")
 
 
-def with_progress(results: Iterable[T], source: Path, results_to: TextIO) -> Iterator[T]:
+def with_progress(results: Iterable[T], source: Path, results_to: IO[str]) -> Iterator[T]:
     """Pass on the results, one for each line of the file `source`, and show on standard error how far they are.
 
     There is no bar where standard error is no terminal or where the results are written to a terminal, which the bar

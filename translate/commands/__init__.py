@@ -1,0 +1,14 @@
+"""The commands: what each is given, and what it prints."""
+
+from translate.commands.app import app
+from translate.commands.attention import attention
+from translate.commands.decode import decode
+from translate.commands.export import export
+from translate.commands.score import score
+from translate.commands.train import train
+
+# In the order in which --help lists them.
+for command in (train, decode, score, attention, export):
+    app.command()(command)
+
+__all__ = ["app"]

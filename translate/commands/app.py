@@ -1,0 +1,23 @@
+"""The command line program that the commands belong to, and options that several of them have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    help="Train a translator from two text files, translate with it, and look inside its attention.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes CUDA, then MPS, then the CPU.")]
+EngineOption = Annotated[
+    Literal["torch", "ctranslate2"], typer.Option(help="torch is our own; ctranslate2 starts faster and has int8.")
+]
+PrecisionOption = Annotated[
+    Literal["float32", "float16", "int8"], typer.Option(help="Of the weights, with --engine ctranslate2.")
+]
