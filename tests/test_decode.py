@@ -282,3 +282,14 @@ def test_the_watcher_sees_the_translation_grow(translator: Translator) -> None:
     (found,) = translator.translations(["The cat sat on the mat."], settings, watch=seen.append)
     assert len(seen) == len(found.parts[0][1])
     assert found.text.startswith(seen[len(seen) // 2].strip())
+
+
+def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> None:
+    near = Translator.load(tiny_run, "cpu", precision="bfloat16")
+    pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
+    for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
+        assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
+        assert exact.log_probs != found.log_probs
+    assert len(near.translate(LINES)) == len(LINES)
+    with pytest.raises(UserError, match="has float32 and bfloat16"):
+        Translator.load(tiny_run, "cpu", precision="int8")

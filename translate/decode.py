@@ -65,7 +65,7 @@ class Translator:
         """The translator of a run folder.
 
         engine: torch, which is ours, or ctranslate2, whose model is made in the run folder on first use. precision: of
-        the weights in CTranslate2. ensemble: further runs with the same vocabulary, whose probabilities are averaged
+        the products; float32 or bfloat16, in CTranslate2 float32, float16 or int8. ensemble: further runs with the same vocabulary, whose probabilities are averaged
         with the first one's. Raises UserError where a folder is no run, or the device or the engine is not there.
         """
         folders = [Run.open(Path(each)) for each in (run, *ensemble)]
@@ -82,11 +82,13 @@ class Translator:
             from translate.ctranslate2_engine import CTranslate2Engine
 
             return cls(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
-        if precision != "float32":
-            raise UserError(f"--precision {precision}: our own engine computes in float32; add --engine ctranslate2")
+        if precision not in ("float32", "bfloat16"):
+            raise UserError(
+                f"--precision {precision}: our own engine has float32 and bfloat16; add --engine ctranslate2"
+            )
         from translate.torch_engine import TorchEngine  # in the function, because torch takes a second to import
 
-        return cls(TorchEngine.load(folders, vocabs, device), vocabs, config)
+        return cls(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, with the run's own decode settings."""
@@ -245,7 +247,7 @@ def _is_full(part: _Part, settings: DecodeSettings) -> bool:
 
 
 def _windows(lines: Iterator[tuple[int, str]], num_processes: int) -> Iterator[list[tuple[int, str]]]:
-    """Lines in runs that grow from FIRST_WINDOW to WINDOW_LINES, for each process so many; fewer of long ones."""
+    """FIRST_WINDOW lines, then WINDOW_LINES at a time, for each process so many; fewer of long ones."""
     size = FIRST_WINDOW
     window: list[tuple[int, str]] = []
     num_characters = 0
@@ -255,7 +257,7 @@ def _windows(lines: Iterator[tuple[int, str]], num_processes: int) -> Iterator[l
         if len(window) >= size * num_processes or num_characters >= WINDOW_CHARACTERS * num_processes:
             yield window
             window, num_characters = [], 0
-            size = min(4 * size, WINDOW_LINES)
+            size = WINDOW_LINES
     if window:
         yield window
 

@@ -17,14 +17,28 @@ ROWS = 64
 
 
 class Linear(nn.Linear):
-    """x Wᵀ + b: torch's layer, but for bfloat16 on a CPU, where its product has few shapes and converts once."""
+    """x Wᵀ + b: torch's layer, but for bfloat16.
+
+    On a CPU its product has few shapes and converts once. Where the weights themselves are bfloat16, as in fast
+    decoding, what comes in and goes out is float32 all the same.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., I) -> (..., O)."""
+        if self.weight.dtype == torch.bfloat16:
+            return multiplied(x, self.weight, self.bias)
         if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             return super().forward(x)
         product = cast("Callable[..., Tensor]", _Product.apply)
         return product(x.flatten(0, -2), self.weight, self.bias).view(*x.shape[:-1], self.out_features)
+
+
+def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32, multiplied in bfloat16."""
+    flat = x.flatten(0, -2)
+    rows = as_factor(flat, torch.bfloat16)
+    y = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
+    return y[: len(flat)].float().view(*x.shape[:-1], len(weight))
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -46,10 +46,12 @@ class Attention(nn.Module):
         query = self._split_heads(self.query(x))  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys, values = kv
-        if query.device.type == "cpu":
+        if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # Backwards, the CPU's kernel is ten times slower in bfloat16 than in float32.
             query, keys, values = query.float(), keys.float(), values.float()
-        with torch.autocast("cpu", enabled=False):  # which would convert them back
+            with torch.autocast("cpu", enabled=False):  # which would convert them back
+                heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
+        else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         return self._output(heads)
 

@@ -18,8 +18,8 @@ from translate.constraints import Candidates, keep_to_terms
 from translate.engine import Hypothesis, Watch
 from translate.rules import Rules
 
-LEAVE_AT = 1 / 4  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
-ON_CPU, ON_GPU = 256, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
+LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
+ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
 SAFE_EXPONENT = 60.0  # of which a sum of many exponentials is a float32
 GROUP = 64  # pieces whose best is found first
 

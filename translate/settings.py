@@ -156,7 +156,7 @@ class DecodeSettings(Section):
         1.0, description="when sampling: draw from the fewest pieces that have so much of the probability together"
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(1, description="of sampling")
-    batch_tokens: Count = Field(2048, description="source pieces translated together, padding included")
+    batch_tokens: Count = Field(4096, description="source pieces translated together, padding included")
 
 
 class Config(Section):

@@ -20,6 +20,7 @@ from translate.batches import cut, pad
 from translate.checkpoint import load_weights
 from translate.device import describe, explaining_memory, pick_device
 from translate.engine import Hypothesis, Pieces, Sentence, Watch
+from translate.linear import Linear, multiplied
 from translate.model import Transformer
 from translate.recording import recording
 from translate.rules import Rules
@@ -40,14 +41,24 @@ SCORED_TOKENS = 4096  # pieces of a batch of given translations
 class TorchEngine:
     """Trained models with one vocabulary, on their device. Several of them make an ensemble: probabilities' mean."""
 
-    def __init__(self, models: Sequence[Transformer], vocabs: VocabPair, device: torch.device) -> None:
+    def __init__(
+        self, models: Sequence[Transformer], vocabs: VocabPair, device: torch.device, precision: str = "float32"
+    ) -> None:
+        """precision: of the products. For bfloat16 the linear layers' weights are converted, in place."""
         self.models = models
         self.device = device
-        self.description = describe(device)
+        self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
+        self._outputs = [model.output.weight.detach() for model in models]
+        if precision == "bfloat16":
+            self._outputs = [weight.bfloat16() for weight in self._outputs]
+            for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
+                layer.bfloat16()
         self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
 
     @classmethod
-    def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto") -> TorchEngine:
+    def load(
+        cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32"
+    ) -> TorchEngine:
         """Raises UserError where weights are missing or damaged, or the device is not there."""
         place = pick_device(device)
         models = []
@@ -55,7 +66,7 @@ class TorchEngine:
             model = build_model(run.load_config(), vocabs)
             load_weights(run.weights_path, model)
             models.append(model.to(place).eval())
-        return cls(models, vocabs, place)
+        return cls(models, vocabs, place, precision)
 
     @property
     def model(self) -> Transformer:
@@ -113,7 +124,7 @@ class TorchEngine:
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
             coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
-            step, state = _Stepping(self.models).step, _State(decoders, coverage)
+            step, state = _Stepping(self.models, self._outputs).step, _State(decoders, coverage)
             if settings.sample:
                 return sample(step, state, rules, sentences, settings, num_best, self._ids)
             return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
@@ -168,9 +179,11 @@ class _State:
 class _Stepping:
     """Steps of one batch's search."""
 
-    def __init__(self, models: Sequence[Transformer]) -> None:
+    def __init__(self, models: Sequence[Transformer], outputs: Sequence[Tensor]) -> None:
+        """outputs: the weights of each model's output layer, (V, D)."""
         self._models = models
-        self._scratch = models[0].output.weight.new_empty(0, models[0].output.out_features)
+        self._outputs = outputs
+        self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
         """(B, K) last pieces -> logits of the next, and the next state."""
@@ -187,13 +200,15 @@ class _Stepping:
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
         """(B, K, D) a model -> (B', K, V)."""
         if len(features) == 1:
-            return self._product(self._models[0], features[0][part])
-        pairs = zip(self._models, features, strict=True)
-        return _vote([self._product(model, each[part]).log_softmax(dim=2) for model, each in pairs])
+            return self._product(features[0][part], self._outputs[0])
+        pairs = zip(features, self._outputs, strict=True)
+        return _vote([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
-    def _product(self, model: Transformer, features: Tensor) -> Tensor:
+    def _product(self, features: Tensor, weight: Tensor) -> Tensor:
         """The output layer in memory that is used again: fetching so much anew takes as long as the product."""
-        rows, weight = features.flatten(0, 1), model.output.weight
+        if weight.dtype == torch.bfloat16:
+            return multiplied(features, weight)
+        rows = features.flatten(0, 1)
         if len(rows) > len(self._scratch):
             self._scratch = weight.new_empty(len(rows), len(weight))
         logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])

@@ -19,5 +19,6 @@ EngineOption = Annotated[
     Literal["torch", "ctranslate2"], typer.Option(help="torch is our own; ctranslate2 starts faster and has int8.")
 ]
 PrecisionOption = Annotated[
-    Literal["float32", "float16", "int8"], typer.Option(help="Of the weights, with --engine ctranslate2.")
+    Literal["float32", "bfloat16", "float16", "int8"],
+    typer.Option(help="bfloat16: faster with --engine torch where the processor has it; float16, int8: ctranslate2."),
 ]
