@@ -20,7 +20,7 @@ def main() -> None:
     function = getattr(importlib.import_module(f"benchmarks.{module}"), name)
     (kind,) = [hint for argument, hint in get_type_hints(function).items() if argument != "return"]
     result = function(kind.model_validate_json(Path(job_path).read_text(encoding="utf-8")))
-    Path(result_path).write_text(json.dumps(asdict(result)), encoding="utf-8")
+    Path(result_path).write_text(json.dumps(None if result is None else asdict(result)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
     return Config.model_validate(tables)
 
 
-def in_child(task: str, job: Job) -> dict[str, Any]:
-    """What `benchmarks.TASK(job)` returns in a process of its own, as a dictionary. task: `module.function`."""
+def in_child(task: str, job: Job) -> Any:
+    """What `benchmarks.TASK(job)` returns in a process of its own: a dictionary, or None. task: `module.function`."""
     job_path, result_path, log_path = (job.folder / name for name in ("job.json", "result.json", "child.log"))
     job_path.write_text(job.model_dump_json(), encoding="utf-8")
     result_path.unlink(missing_ok=True)
@@ -90,8 +90,7 @@ def in_child(task: str, job: Job) -> dict[str, Any]:
         raise UserError(
             "\n".join([f"{task} failed (exit status {ended.returncode}); its last lines:", *_end(log_path)])
         )
-    result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
-    return result
+    return json.loads(result_path.read_text(encoding="utf-8"))
 
 
 def environment(threads: int) -> dict[str, str]:
