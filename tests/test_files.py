@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from translate.errors import UserError
-from translate.files import replacing, write_text
+from translate.files import new_folder, replacing, write_text
 
 
 def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
@@ -65,3 +65,25 @@ def test_a_full_disk_is_told_with_the_name(tmp_path: Path, monkeypatch: pytest.M
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no/file: cannot be written: No such file or directory"):
         write_text(tmp_path / "no" / "file", "x")
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in "empty", "outer/new":
+        with new_folder(tmp_path / name) as partial:
+            write_text(partial / "file", "x")
+            assert not (tmp_path / name / "file").exists()
+        assert [each.name for each in (tmp_path / name).iterdir()] == ["file"]
+        with pytest.raises(UserError, match="already there"), new_folder(tmp_path / name):
+            pass
+
+    def write_half() -> None:
+        with new_folder(tmp_path / "half") as partial:
+            write_text(partial / "file", "x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "outer"]
+    with pytest.raises(UserError, match="cannot be written: Not a directory"), new_folder(tmp_path / "empty/file/new"):
+        pass

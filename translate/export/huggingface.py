@@ -1,0 +1,243 @@
+"""A trained run as a folder that Hugging Face Transformers, version 5 or later, loads without this program:
+
+    tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
+
+A pre-norm model becomes a Pegasus, a post-norm model (the paper's) a Marian: of the architectures there, those with
+the same layers and positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
+
+What differs from a run:
+- Rows of a batch have to be of one length, so there is one piece more, `<pad>`; no translation ever has it.
+- Lines longer than `data.max_pieces` are cut only when the tokenizer is asked to (`truncation=True`); an empty line is
+  translated like any other; and the longest translation is the same for all lines, not so many pieces a source piece.
+- A line that begins with a language code such as `>>fr<<` has that replaced by the unknown piece, as Marian does.
+- Decoded text has no white space at its ends, and skip_special_tokens leaves out the unknown piece, too.
+- There is no coverage penalty.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from translate.checkpoint import load_weights
+from translate.engine import Sentence, length_limit
+from translate.errors import UserError
+from translate.files import new_folder, write_bytes, write_text
+from translate.model import Transformer, sinusoidal_positions
+from translate.run import Run
+from translate.settings import Config
+from translate.torch_engine import build_model
+from translate.vocab import Vocab, VocabPair
+
+NEVER = -1e4  # a logit that leaves no probability, and that half precision holds
+LEAST_POSITIONS = 1024  # positions come from a table there, and no line may pass its end
+
+# Our names of parameters become theirs, part by part.
+RENAMED = {
+    "encoder_norm": "model.encoder.layer_norm",
+    "decoder_norm": "model.decoder.layer_norm",
+    "encoder_layers": "model.encoder.layers",
+    "decoder_layers": "model.decoder.layers",
+    "around_self_attn.norm": "self_attn_layer_norm",
+    "around_cross_attn.norm": "encoder_attn_layer_norm",
+    "around_feed_forward.norm": "final_layer_norm",
+    "feed_forward.inner": "fc1",
+    "feed_forward.outer": "fc2",
+    "cross_attn": "encoder_attn",
+    "attn.query": "attn.q_proj",
+    "attn.key": "attn.k_proj",
+    "attn.value": "attn.v_proj",
+    "attn.output": "attn.out_proj",
+}
+
+
+def export_huggingface(run: Run, folder: Path) -> None:
+    """Write the run's weights, vocabularies and decode settings to `folder`, which appears whole or not at all.
+
+    Raises UserError where the run has no weights yet, or something is already in `folder`.
+    """
+    config, vocabs = run.load_config(), run.load_vocabs()
+    if vocabs is None:
+        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    model = build_model(config, vocabs)
+    load_weights(run.weights_path, model)
+    tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
+    with new_folder(folder) as partial:
+        write_bytes(partial / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+        _write_json(partial / "config.json", _model_config(config, vocabs))
+        _write_json(partial / "generation_config.json", _generation_config(config, vocabs))
+        _write_tokenizer(partial, config, vocabs)
+
+
+def _layers(model: Transformer) -> dict[str, Tensor]:
+    """The weights of the layers and of the norms behind them."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        if name.startswith(("encoder_", "decoder_")):
+            tensors[_rename(name)] = _reorder(name, parameter.detach())
+            if "attn." in name and "norm" not in name:  # they have biases there
+                tensors[_rename(name).replace("weight", "bias")] = torch.zeros(model.d_model)
+    return tensors
+
+
+def _positions(config: Config) -> dict[str, Tensor]:
+    """What would also be computed there; with our numbers the logits are ours but for the last digits."""
+    positions = sinusoidal_positions(0, _num_positions(config), config.model.d_model, torch.device("cpu"))
+    return {f"model.{side}.embed_positions.weight": _halves(positions, dim=1) for side in ("encoder", "decoder")}
+
+
+def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, Tensor]:
+    """Embeddings and output layer, with rows for padding, and a bias that forbids the pieces of these rows."""
+    num_rows = _pad_id(vocabs) + 1
+
+    def table(weight: Tensor) -> Tensor:
+        return torch.cat([_halves(weight.detach(), dim=1), weight.new_zeros(num_rows - len(weight), model.d_model)])
+
+    bias = torch.zeros(1, num_rows)
+    bias[:, vocabs.tgt.size :] = NEVER
+    if _is_shared(config, vocabs):
+        return {"final_logits_bias": bias, "model.shared.weight": table(model.tgt_embedding.weight)}
+    tables = {
+        "final_logits_bias": bias,
+        "model.encoder.embed_tokens.weight": table(model.src_embedding.weight),
+        "model.decoder.embed_tokens.weight": table(model.tgt_embedding.weight),
+        "lm_head.weight": table(model.output.weight),
+    }
+    if config.model.norm == "pre":  # Pegasus has this also where it does not use it.
+        tables["model.shared.weight"] = table(model.src_embedding.weight)
+    return tables
+
+
+def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
+    shape = config.model
+    is_shared = _is_shared(config, vocabs)
+    pegasus = {"model_type": "pegasus", "architectures": ["PegasusForConditionalGeneration"]}
+    marian = {"model_type": "marian", "architectures": ["MarianMTModel"], "share_encoder_decoder_embeddings": is_shared}
+    return {
+        **(pegasus if shape.norm == "pre" else marian),
+        "dtype": "float32",
+        "is_encoder_decoder": True,
+        "vocab_size": _pad_id(vocabs) + 1,
+        "tie_word_embeddings": is_shared,
+        "max_position_embeddings": _num_positions(config),
+        "d_model": shape.d_model,
+        "encoder_layers": shape.num_encoder_layers,
+        "decoder_layers": shape.num_decoder_layers,
+        "encoder_attention_heads": shape.num_heads,
+        "decoder_attention_heads": shape.num_heads,
+        "encoder_ffn_dim": shape.d_ff,
+        "decoder_ffn_dim": shape.d_ff,
+        "activation_function": "relu",
+        "scale_embedding": True,
+        "dropout": shape.dropout,
+        "attention_dropout": shape.attention_dropout,
+        "forced_eos_token_id": None,  # else it is piece 1 or 0
+        **_special_ids(vocabs),
+    }
+
+
+def _generation_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
+    """The run's decode settings in their words. Score and end of their beam search are the same as ours."""
+    decode = config.decode
+    search: dict[str, Any] = {
+        "num_beams": decode.beam_size,
+        "length_penalty": decode.length_penalty,
+        "early_stopping": False,
+    }
+    sampling = {
+        "do_sample": True,
+        "temperature": decode.temperature,
+        "top_k": decode.top_k,
+        "top_p": decode.top_p,
+    }
+    return {
+        **(sampling if decode.sample else search),
+        "no_repeat_ngram_size": decode.no_repeat_ngram,
+        "min_new_tokens": decode.min_length,
+        "max_new_tokens": _longest_translation(config),
+        **_special_ids(vocabs),
+    }
+
+
+def _special_ids(vocabs: VocabPair) -> dict[str, int]:
+    return {
+        "bos_token_id": vocabs.tgt.bos_id,
+        "eos_token_id": vocabs.tgt.eos_id,
+        "pad_token_id": _pad_id(vocabs),
+        "decoder_start_token_id": vocabs.tgt.bos_id,
+    }
+
+
+def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
+    unk, eos = vocabs.src.pieces([vocabs.src.unk_id, vocabs.src.eos_id])
+    pad = "<pad>"
+    while any(pad in _piece_ids(vocab) for vocab in vocabs):  # that is a piece of a given vocabulary, not a filler
+        pad = f"<{pad}>"
+    write_bytes(folder / "source.spm", vocabs.src.proto)
+    write_bytes(folder / "target.spm", vocabs.tgt.proto)
+    _write_json(folder / "vocab.json", _piece_ids(vocabs.src) | {pad: _pad_id(vocabs)})
+    if not vocabs.joint:
+        _write_json(folder / "target_vocab.json", _piece_ids(vocabs.tgt) | {pad: _pad_id(vocabs)})
+    settings = {
+        "tokenizer_class": "MarianTokenizer",
+        "separate_vocabs": not vocabs.joint,
+        "unk_token": unk,
+        "eos_token": eos,
+        "pad_token": pad,
+        "model_max_length": config.data.max_pieces + 1,
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,  # a sign such as </s> typed in the text is plain text
+    }
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _piece_ids(vocab: Vocab) -> dict[str, int]:
+    return {piece: i for i, piece in enumerate(vocab.pieces(range(vocab.size)))}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_shared(config: Config, vocabs: VocabPair) -> bool:
+    """Whether one table serves both sides and the output."""
+    return vocabs.joint and config.model.tie_embeddings
+
+
+def _pad_id(vocabs: VocabPair) -> int:
+    """The id behind all pieces of both sides, because both have to be padded with the same."""
+    return max(vocabs.src.size, vocabs.tgt.size)
+
+
+def _longest_translation(config: Config) -> int:
+    """Pieces that the translation of the longest line may have."""
+    return length_limit(Sentence(range(config.data.max_pieces + 1)), config.decode)
+
+
+def _num_positions(config: Config) -> int:
+    return max(LEAST_POSITIONS, config.data.max_pieces + 1, _longest_translation(config))
+
+
+def _rename(name: str) -> str:
+    for ours, theirs in RENAMED.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
+def _reorder(name: str, weight: Tensor) -> Tensor:
+    """A weight of the layers with its axis of the residual stream, if it has one, in the order there."""
+    if name.endswith("inner.bias"):
+        return weight
+    is_written = "norm." in name or "attn.output." in name or ".outer." in name
+    return _halves(weight, dim=0 if is_written else 1)
+
+
+def _halves(tensor: Tensor, dim: int) -> Tensor:
+    """Positions are sine, cosine, sine, ... along D here, all sines and then all cosines there."""
+    order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
+    return tensor.index_select(dim, order)
