@@ -1,0 +1,220 @@
+"""A run as a model of CTranslate2, an engine in C++ for translating fast on CPUs and on NVIDIA's GPUs.
+
+Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here as there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translate.errors import UserError
+from translate.export.folder import replacing_folder
+from translate.files import write_text
+from translate.run import Run
+from translate.settings import Config
+from translate.vocab import Vocab, VocabPair
+
+PRECISIONS = ("float32", "float16", "int8")
+RECORD = "translate.json"
+FORMAT = 1  # of what is written here; another number has engines build their models anew
+LAYER_NORM_EPSILON = 1e-5  # PyTorch's
+MOST_POSITIONS = 4096  # of a translation; CTranslate2 stops with an error where its table of positions ends
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class Origin(NamedTuple):
+    """What a model was made from, as it stands in RECORD."""
+
+    format: int
+    settings: str  # SHA-256 of the model's shape and vocabularies
+    weights: str  # SHA-256 of the file of weights
+    num_bytes: int  # size of that file
+    time_ns: int  # when it was last changed
+
+
+def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
+    """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies, and the sentencepiece models.
+
+    The folder appears whole or not at all, and replaces only an earlier export. precision: of the weights; float32,
+    float16 or int8. CTranslate2 wants pieces with `</s>` behind the source. Raises UserError where the run has no
+    weights yet, something else stands at `folder`, or the package ctranslate2 is missing.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
+    config, vocabs = run.load_config(), run.load_vocabs()
+    if vocabs is None:
+        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    try:
+        time_ns, content = run.weights_path.stat().st_mtime_ns, run.weights_path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{run.weights_path}: no such weights; has the training written any yet?") from None
+    spec = _specification(config, vocabs, _tensors(content, run.weights_path))
+    spec.optimize(quantization=None if precision == "float32" else precision)
+    with replacing_folder(folder, RECORD) as partial:
+        spec.save(str(partial))
+        for name, vocab in _vocab_files(vocabs):
+            (partial / name).write_bytes(vocab.proto)
+        digest = hashlib.sha256(content).hexdigest()
+        origin = Origin(FORMAT, settings_digest(config, vocabs), digest, len(content), time_ns)
+        write_origin(partial, origin)
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """What the model in the folder was made from; None where there is none, or of another format."""
+    try:
+        origin = Origin(**json.loads((folder / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return origin if origin.format == FORMAT else None
+
+
+def write_origin(folder: Path, origin: Origin) -> None:
+    write_text(folder / RECORD, json.dumps(origin._asdict()) + "\n")
+
+
+def settings_digest(config: Config, vocabs: VocabPair) -> str:
+    """SHA-256 of all that the model depends on but its weights."""
+    parts = (config.model.model_dump_json(), str(num_positions(config)), vocabs.fingerprint)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def num_positions(config: Config) -> int:
+    """N, the most pieces that a source or a translation may have, `</s>` included.
+
+    Our own model has no such limit. This is far above what the usual limits of lengths ask for.
+    """
+    return max(MOST_POSITIONS, 4 * (config.data.max_pieces + 1))
+
+
+def import_ctranslate2() -> Any:
+    """The package, imported without torch, which takes a second and is of no use to it here.
+
+    Raises UserError where it is missing.
+    """
+    with _without("torch"):
+        try:
+            import ctranslate2
+            import ctranslate2.specs
+        except ImportError as error:
+            raise UserError(f'CTranslate2 is not there ({error}); pip install "translate[ctranslate2]"') from None
+    return ctranslate2
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """In the block, importing a package that nothing has imported yet fails, as if it were not installed."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # which is how Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+def _tensors(content: bytes, path: Path) -> Weights:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
+
+
+def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
+    """The model in CTranslate2's own description, with the weights in their places."""
+    specs = import_ctranslate2().specs
+    model = config.model
+    spec = specs.TransformerSpec.from_config(
+        (model.num_encoder_layers, model.num_decoder_layers), model.num_heads, pre_norm=model.norm == "pre"
+    )
+    try:
+        _fill(spec, model.tie_embeddings, vocabs.joint, weights)
+    except KeyError as error:
+        raise UserError(
+            f"the run's weights are of another model than its config.toml describes (missing: {error.args[0]})"
+        ) from None
+    positions = sinusoidal_positions(num_positions(config), model.d_model)
+    spec.encoder.position_encodings.encodings = positions
+    spec.decoder.position_encodings.encodings = positions
+    spec.register_source_vocabulary(_pieces(vocabs.src))
+    spec.register_target_vocabulary(_pieces(vocabs.tgt))
+    names = vocabs.tgt.pieces([vocabs.tgt.unk_id, vocabs.tgt.bos_id, vocabs.tgt.eos_id])
+    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = names
+    spec.config.decoder_start_token = spec.config.bos_token
+    spec.config.layer_norm_epsilon = LAYER_NORM_EPSILON
+    try:
+        spec.validate()
+    except ValueError as error:
+        raise UserError(f"the run's weights are of another model than its config.toml describes ({error})") from None
+    return spec
+
+
+def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
+    """Give each part of the model its weights; the names are those of translate/model.py."""
+    embedding = weights["tgt_embedding.weight"]
+    spec.decoder.embeddings.weight = embedding
+    spec.encoder.embeddings[0].weight = embedding if is_tied and is_joint else weights["src_embedding.weight"]
+    spec.decoder.projection.weight = embedding if is_tied else weights["output.weight"]
+    for name, side in ("encoder", spec.encoder), ("decoder", spec.decoder):
+        for number, layer in enumerate(side.layer):
+            prefix = f"{name}_layers.{number}."
+            _fill_self_attention(layer.self_attention, weights, prefix)
+            if name == "decoder":
+                _fill_cross_attention(layer.attention, weights, prefix)
+            _fill_norm(layer.ffn.layer_norm, weights, prefix + "around_feed_forward.norm")
+            for place, linear in (layer.ffn.linear_0, "inner"), (layer.ffn.linear_1, "outer"):
+                place.weight = weights[f"{prefix}feed_forward.{linear}.weight"]
+                place.bias = weights[f"{prefix}feed_forward.{linear}.bias"]
+        if hasattr(side, "layer_norm"):
+            _fill_norm(side.layer_norm, weights, f"{name}_norm")
+
+
+def _fill_self_attention(place: Any, weights: Weights, prefix: str) -> None:
+    """One product makes queries, keys and values; another the output."""
+    parts = [weights[f"{prefix}self_attn.{part}.weight"] for part in ("query", "key", "value")]
+    place.linear[0].weight = np.concatenate(parts)
+    place.linear[1].weight = weights[f"{prefix}self_attn.output.weight"]
+    _fill_norm(place.layer_norm, weights, f"{prefix}around_self_attn.norm")
+
+
+def _fill_cross_attention(place: Any, weights: Weights, prefix: str) -> None:
+    """Queries come from the target; one product makes keys and values of the source."""
+    place.linear[0].weight = weights[f"{prefix}cross_attn.query.weight"]
+    place.linear[1].weight = np.concatenate([weights[f"{prefix}cross_attn.{part}.weight"] for part in ("key", "value")])
+    place.linear[2].weight = weights[f"{prefix}cross_attn.output.weight"]
+    _fill_norm(place.layer_norm, weights, f"{prefix}around_cross_attn.norm")
+
+
+def _fill_norm(place: Any, weights: Weights, name: str) -> None:
+    place.gamma, place.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
+    """(N, D): what translate.model.sinusoidal_positions computes with torch, in the same order of columns."""
+    rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
+    angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)
+
+
+def _pieces(vocab: Vocab) -> list[str]:
+    return vocab.pieces(range(vocab.size))
+
+
+def _vocab_files(vocabs: VocabPair) -> list[tuple[str, Vocab]]:
+    if vocabs.joint:
+        return [("vocab.model", vocabs.src)]
+    return [("vocab.src.model", vocabs.src), ("vocab.tgt.model", vocabs.tgt)]

@@ -1,0 +1,92 @@
+"""A run's CTranslate2 model, made on first use and made anew when the run's weights change."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import sys
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from translate.errors import UserError
+from translate.export.ctranslate2 import export_ctranslate2, read_origin, settings_digest, write_origin
+from translate.run import Run
+from translate.settings import Config
+from translate.vocab import VocabPair
+
+
+class ReadyModel(NamedTuple):
+    """Where the model is, and the temporary folder around it, which goes when nothing holds it any more."""
+
+    path: Path
+    temporary: TemporaryDirectory[str] | None = None
+
+
+def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> ReadyModel:
+    """RUN/ctranslate2/PRECISION, made where it is missing or of other weights or settings than the run's.
+
+    In a run that cannot be written to, it is made in a temporary folder, for this process alone. Several processes may
+    ask at once: each makes its own, and all use the one that is in place first. Raises UserError as export_ctranslate2
+    does.
+    """
+    path = run.path / "ctranslate2" / precision
+    settings = settings_digest(config, vocabs)
+    if _is_current(path, run, settings):
+        return ReadyModel(path)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        workshop = TemporaryDirectory(dir=path.parent, prefix=f".{precision}.", suffix=".partial")
+    except OSError as error:
+        print(
+            f"warning: {path.parent}: cannot be written ({error.strerror}); each start makes the model anew",
+            file=sys.stderr,
+        )
+        elsewhere = TemporaryDirectory(prefix="translate-ctranslate2-")
+        export_ctranslate2(run, Path(elsewhere.name), precision)
+        return ReadyModel(Path(elsewhere.name), elsewhere)
+    with workshop:
+        made = Path(workshop.name) / precision
+        export_ctranslate2(run, made, precision)
+        while not _take_place(made, path):
+            if _is_current(path, run, settings):  # another process was faster
+                break
+            with suppress(FileNotFoundError):  # another process takes it away, too
+                path.rename(Path(workshop.name) / "old")
+    return ReadyModel(path)
+
+
+def _take_place(made: Path, path: Path) -> bool:
+    """Move the folder to its place, unless one is there."""
+    try:
+        made.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _is_current(path: Path, run: Run, settings: str) -> bool:
+    """Whether the model was made from the run as it is now.
+
+    Weights of the same size and time are the same; where these differ, as after copying the run, their content tells.
+    """
+    origin = read_origin(path)
+    if origin is None or origin.settings != settings:
+        return False
+    try:
+        status = run.weights_path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{run.weights_path}: no such weights; has the training written any yet?") from None
+    if (origin.num_bytes, origin.time_ns) == (status.st_size, status.st_mtime_ns):
+        return True
+    if (
+        origin.num_bytes != status.st_size
+        or hashlib.sha256(run.weights_path.read_bytes()).hexdigest() != origin.weights
+    ):
+        return False
+    with suppress(UserError, OSError):  # only to be faster next time
+        write_origin(path, origin._replace(time_ns=status.st_mtime_ns))
+    return True
