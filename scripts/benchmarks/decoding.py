@@ -33,7 +33,10 @@ class System(NamedTuple):
 
 SYSTEMS = {
     "ours": System("decode_ours", "torch", ("float32",), False),
+    "ours-ctranslate2": System("decode_ours_ctranslate2", "ctranslate2", ("float32", "int8"), False),
     "joeynmt": System("decode_joeynmt", "joeynmt", ("float32",), True),
+    "huggingface": System("decode_huggingface", "transformers", ("float32",), True),
+    "ctranslate2": System("decode_ctranslate2", "ctranslate2", ("float32", "int8"), True),
     "reference": System("decode_reference", "torch", ("float32",), False),
 }
 DEFAULT_SYSTEMS = tuple(system for system in SYSTEMS if system != "reference")

@@ -35,6 +35,9 @@ def seconds_to_first_translation(system: str, job: DecodeJob, sentence: str) -> 
 
 def _command(system: str, job: DecodeJob) -> list[str]:
     """Ours is the command that users have, and so is JoeyNMT's; the others have none, so theirs is a short script."""
+    beam_size = str(job.beam_size)
     if system == "ours":
-        return ["translate", "decode", str(job.run), "--beam-size", str(job.beam_size), "--device", job.device]
-    return [f"benchmarks.first_{system}", str(job.model), job.device, str(job.beam_size)]
+        return ["translate", "decode", str(job.run), "--beam-size", beam_size, "--device", job.device]
+    if system == "ours-ctranslate2":
+        return ["benchmarks.first_ours_ctranslate2", str(job.run), job.device, beam_size, job.precision]
+    return [f"benchmarks.first_{system}", str(job.model), job.device, beam_size]
