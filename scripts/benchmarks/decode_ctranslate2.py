@@ -8,10 +8,11 @@ import sentencepiece
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, measured
+from translate.engine import Sentence, length_limit
 from translate.export.ctranslate2 import export_ctranslate2, import_ctranslate2
 from translate.run import Run
 
-BATCH_SENTENCES = 64  # it sorts the lines by length itself
+BATCH_TOKENS = 4096  # faster than 64 or 128 sentences and than fewer pieces; it sorts the lines by length itself
 
 
 def export(job: DecodeJob) -> None:
@@ -33,11 +34,15 @@ def _load(job: DecodeJob) -> Translate:
     )
 
     def translate(lines: Sequence[str]) -> list[str]:
+        sources = [[*pieces, end] for pieces in vocab.encode(list(lines), out_type=str)]
+        longest = Sentence(range(max(map(len, sources))))
         found = translator.translate_batch(
-            [[*pieces, end] for pieces in vocab.encode(list(lines), out_type=str)],
+            sources,
             beam_size=job.beam_size,
             length_penalty=settings.length_penalty,
-            max_batch_size=BATCH_SENTENCES,
+            max_decoding_length=length_limit(longest, settings),
+            max_batch_size=BATCH_TOKENS,
+            batch_type="tokens",
         )
         return [vocab.decode(result.hypotheses[0]) for result in found]
 

@@ -13,7 +13,7 @@ from translate.engine import Sentence, length_limit
 from translate.export.huggingface import export_huggingface
 from translate.run import Run
 
-BATCH_SENTENCES = 64
+BATCH_SENTENCES = 64  # faster than 16 or 32, and as fast as 128
 
 
 def export(job: DecodeJob) -> None:

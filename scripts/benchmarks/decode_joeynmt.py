@@ -27,7 +27,7 @@ from translate.text import read_lines
 from translate.torch_engine import TorchEngine
 from translate.vocab import Vocab
 
-BATCH_SENTENCES = 64
+BATCH_SENTENCES = 32  # as fast with a beam as 16, 64 or 128, and faster than these without
 NUM_COMPARED_LINES = 8
 NORM_EPSILON = nn.LayerNorm(1).eps  # ours; JoeyNMT's own is 1e-6
 
