@@ -85,7 +85,7 @@ def test_logits_are_ours_and_filler_pieces_have_no_probability(
     export_huggingface(run, tmp_path / "exported")
     src, src_mask, tgt_in = padded_batch(vocabs)
     with torch.inference_mode():
-        ours = TorchEngine.load(run, config, vocabs, "cpu").model(src, src_mask, tgt_in)
+        ours = TorchEngine.load([run], vocabs, "cpu").model(src, src_mask, tgt_in)
         theirs, told = transformers.AutoModelForSeq2SeqLM.from_pretrained(
             tmp_path / "exported", output_loading_info=True
         )
@@ -109,7 +109,7 @@ def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny
         ours = list(translator.translations(lines, settings))
         theirs = model.generate(**batch, num_beams=beam_size).tolist()
         ended = [row[1 : row.index(translator.vocabs.tgt.eos_id) + 1] for row in theirs]
-        assert ended == [list(translation.tgt_ids) for translation in ours]
+        assert ended == [translation.parts[0][1] for translation in ours]
         assert len({translation.text for translation in ours}) > 5
 
 

@@ -65,8 +65,9 @@ class Translator:
         """The translator of a run folder.
 
         engine: torch, which is ours, or ctranslate2, whose model is made in the run folder on first use. precision: of
-        the products; float32 or bfloat16, in CTranslate2 float32, float16 or int8. ensemble: further runs with the same vocabulary, whose probabilities are averaged
-        with the first one's. Raises UserError where a folder is no run, or the device or the engine is not there.
+        the products; float32 or bfloat16, in CTranslate2 float32, float16 or int8. ensemble: further runs with the same
+        vocabulary, whose probabilities are averaged with the first one's. Raises UserError where a folder is no run, or
+        the device or the engine is not there.
         """
         folders = [Run.open(Path(each)) for each in (run, *ensemble)]
         config, vocabs = folders[0].load_config(), _vocabs_of(folders[0])

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from translate.errors import UserError
+from translate.memory import peak_main_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -55,14 +55,7 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the most that this process has held so far: on CUDA of the GPU's memory, else of the main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would also count what the parent held when it started this process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource  # in the function, because Windows has none
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_main_memory()
 
 
 @contextmanager

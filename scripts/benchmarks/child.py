@@ -1,4 +1,7 @@
-"""The process in which one thing is measured: `python -m benchmarks.child MODULE WORK.json RESULT.json`."""
+"""The process in which one thing is measured: `python -m benchmarks.child MODULE.FUNCTION JOB.json RESULT.json`.
+
+It imports no more than MODULE does, so that the memory which it reports is that of what is measured.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
-
-from benchmarks.work import Work
+from typing import get_type_hints
 
 
 def main() -> None:
-    """Write what `benchmarks.MODULE.measure` returns to RESULT.json."""
-    module, work_path, result_path = sys.argv[1:]
-    work = Work.model_validate_json(Path(work_path).read_text(encoding="utf-8"))
-    torch.set_num_threads(work.threads)
-    result = importlib.import_module(f"benchmarks.{module}").measure(work)
-    Path(result_path).write_text(json.dumps(asdict(result)), encoding="utf-8")
+    """Write what `benchmarks.MODULE.FUNCTION` returns to RESULT.json; its one argument says what a job is."""
+    task, job_path, result_path = sys.argv[1:]
+    module, _, name = task.partition(".")
+    function = getattr(importlib.import_module(f"benchmarks.{module}"), name)
+    (kind,) = [hint for argument, hint in get_type_hints(function).items() if argument != "return"]
+    result = function(kind.model_validate_json(Path(job_path).read_text(encoding="utf-8")))
+    Path(result_path).write_text(json.dumps(None if result is None else asdict(result)), encoding="utf-8")
 
 
 if __name__ == "__main__":

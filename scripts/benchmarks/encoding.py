@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import markdown_table
-from benchmarks.work import Work, measure_in_child, say
+from benchmarks.work import Work, in_child, say
 from translate.settings import Config
 
 TITLE = "Encoding text into pieces"
@@ -34,7 +34,7 @@ def measure(rounds: int, threads: int, folder: Path, config: Config) -> Encoded:
     work = Work(folder=folder, config=config, device="cpu", threads=threads)
     found = []
     for number in range(1, rounds + 1):
-        found.append(Encoded(**measure_in_child("encode_ours", work)))
+        found.append(Encoded(**in_child("encode_ours.measure", work)))
         say(f"round {number} of {rounds}: {found[-1].pairs_per_second:,.0f} pairs/s")
     names = ("pairs_per_second", "lines_per_second", "pieces_per_second", "peak_memory_bytes")
     return replace(found[0], **{name: statistics.median(getattr(each, name) for each in found) for name in names})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import markdown_table
-from benchmarks.work import Work, measure_in_child, say
+from benchmarks.work import Work, in_child, say
 from translate.errors import UserError
 from translate.settings import Config
 
@@ -105,7 +105,7 @@ def measure(plan: Plan, folder: Path, config: Config) -> list[Row]:
             warm_up=plan.warm_up,
             steps=plan.steps,
         )
-        measured = Measured(**measure_in_child(f"train_{system}", work))
+        measured = Measured(**in_child(f"train_{system}.measure", work))
         found[cell].append(measured)
         say(
             f"round {number} of {plan.rounds}: {system}, {precision}, {tokens:,} tokens: "

@@ -25,15 +25,20 @@ MAX_PIECES = 100  # of a side, without its end; JoeyNMT needs the limit, so all 
 NUM_LOG_LINES = 15
 
 
-class Work(BaseModel):
-    """One measurement. Its text and vocabulary lie in `folder`; sizes, budget and precision are those of `config`."""
+class Job(BaseModel):
+    """What a child process is given to do."""
 
     model_config = ConfigDict(frozen=True)
 
-    folder: Path
-    config: Config
+    folder: Path  # where children leave what the next ones need
     device: str
     threads: int
+
+
+class Work(Job):
+    """One measurement. Its text and vocabulary lie in `folder`; sizes, budget and precision are those of `config`."""
+
+    config: Config
     warm_up: int = 0  # updates before the clock starts
     steps: int = 0  # updates that are timed
 
@@ -52,7 +57,7 @@ def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
     data: a folder with train.en and train.de, or train.en.gz and train.de.gz.
     """
     for language in SRC, TGT:
-        lines = [line + "\n" for line in read_lines(_text_path(data, f"train.{language}"))]
+        lines = [line + "\n" for line in read_lines(text_path(data, f"train.{language}"))]
         (folder / f"train.{language}").write_text("".join(lines), encoding="utf-8", newline="\n")
         (folder / f"valid.{language}").write_text("".join(lines[:NUM_VALID_LINES]), encoding="utf-8", newline="\n")
     vocab_path = folder / "vocab.model"
@@ -73,26 +78,31 @@ def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
     return Config.model_validate(tables)
 
 
-def measure_in_child(module: str, work: Work) -> dict[str, Any]:
-    """What `benchmarks.MODULE.measure(work)` returns in a process of its own, as a dictionary."""
-    work_path, result_path, log_path = (work.folder / name for name in ("work.json", "result.json", "child.log"))
-    work_path.write_text(work.model_dump_json(), encoding="utf-8")
+def in_child(task: str, job: Job) -> Any:
+    """What `benchmarks.TASK(job)` returns in a process of its own: a dictionary, or None. task: `module.function`."""
+    job_path, result_path, log_path = (job.folder / name for name in ("job.json", "result.json", "child.log"))
+    job_path.write_text(job.model_dump_json(), encoding="utf-8")
     result_path.unlink(missing_ok=True)
-    environment = os.environ | {
+    command = [sys.executable, "-m", "benchmarks.child", task, str(job_path), str(result_path)]
+    with log_path.open("wb") as log:
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment(job.threads))
+    if not result_path.exists():
+        raise UserError(
+            "\n".join([f"{task} failed (exit status {ended.returncode}); its last lines:", *_end(log_path)])
+        )
+    return json.loads(result_path.read_text(encoding="utf-8"))
+
+
+def environment(threads: int) -> dict[str, str]:
+    """For a child process: where our modules are, and how many threads any library may have."""
+    return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": str(work.threads),
-        "MKL_NUM_THREADS": str(work.threads),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-m", "benchmarks.child", module, str(work_path), str(result_path)]
-    with log_path.open("wb") as log:
-        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-    if not result_path.exists():
-        last = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-NUM_LOG_LINES:]
-        raise UserError("\n".join([f"{module} failed (exit status {ended.returncode}); its last lines:", *last]))
-    result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
-    return result
 
 
 def say(text: str) -> None:
@@ -100,7 +110,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _text_path(data: Path, name: str) -> Path:
+def text_path(data: Path, name: str) -> Path:
+    """The file, plain or .gz. Raises UserError where neither is there."""
     for path in data / name, data / f"{name}.gz":
         if path.is_file():
             return path
@@ -109,3 +120,7 @@ def _text_path(data: Path, name: str) -> Path:
 
 def _both_sides(folder: Path) -> Iterator[str]:
     return itertools.chain(read_lines(folder / f"train.{SRC}"), read_lines(folder / f"train.{TGT}"))
+
+
+def _end(log_path: Path) -> list[str]:
+    return log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-NUM_LOG_LINES:]

@@ -111,6 +111,10 @@ def decode(
         started = time.monotonic()
         _check_text([prefix, *(require or [])])
         translator = Translator.load(run, device, engine, precision, ensemble or ())
+        if engine == "torch":
+            from translate.device import keep_freed_memory
+
+            keep_freed_memory()
         settings = changed_search(translator.settings, changes)
         wishes = Wishes(n_best, as_json, prefix, tuple(require or ()))
         if not sentences and not input and sys.stdin.isatty() and not attention and not output:

@@ -1,0 +1,78 @@
+"""What JoeyNMT has to be told for the pieces and sizes that are ours, and where it has to be helped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from benchmarks.work import SRC, TGT
+from translate.settings import ModelSettings
+from translate.vocab import Vocab
+
+SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")  # JoeyNMT looks pieces up by name, so their ids need not be ours
+
+
+def allow_new_sentencepiece() -> None:
+    """Give sentencepiece back a function that JoeyNMT calls and that newer ones do not have."""
+    if not hasattr(sentencepiece.SentencePieceProcessor, "SetVocabulary"):
+        # It would only forbid pieces that the vocabulary lacks, and it lacks none.
+        processor: Any = sentencepiece.SentencePieceProcessor
+        processor.SetVocabulary = lambda *_: None
+
+
+def write_vocab(path: Path, vocab: Vocab) -> None:
+    """All pieces, a line each, those first that JoeyNMT needs."""
+    pieces = [piece for piece in vocab.pieces(range(vocab.size)) if piece not in SPECIALS]
+    path.write_text("\n".join([*SPECIALS, *pieces]) + "\n", encoding="utf-8")
+
+
+def data_settings(vocab_path: Path, model_path: Path, max_pieces: int) -> dict[str, Any]:
+    """The `data` section but for the text. vocab_path: from `write_vocab`; model_path: sentencepiece's model."""
+    side = {
+        "max_length": max_pieces,
+        "level": "bpe",
+        "lowercase": False,
+        "normalize": False,
+        "voc_file": str(vocab_path),
+        "tokenizer_type": "sentencepiece",
+        "tokenizer_cfg": {"model_file": str(model_path), "pretokenizer": "none"},
+    }
+    specials = {
+        key: value
+        for number, name in enumerate(("unk", "pad", "bos", "eos"))
+        for key, value in ((f"{name}_token", SPECIALS[number]), (f"{name}_id", number))
+    }
+    return {
+        "dataset_type": "plain",
+        "src": {"lang": SRC, **side},
+        "trg": {"lang": TGT, **side},
+        "special_symbols": specials,
+    }
+
+
+def model_settings(sizes: ModelSettings) -> dict[str, Any]:
+    """The `model` section."""
+
+    def stack(num_layers: int) -> dict[str, Any]:
+        return {
+            "type": "transformer",
+            "num_layers": num_layers,
+            "num_heads": sizes.num_heads,
+            "embeddings": {"embedding_dim": sizes.d_model, "scale": True, "dropout": sizes.dropout},
+            "hidden_size": sizes.d_model,
+            "ff_size": sizes.d_ff,
+            "dropout": sizes.dropout,
+            "layer_norm": sizes.norm,
+            "activation": "relu",
+        }
+
+    return {
+        "initializer": "xavier_uniform",
+        "embed_initializer": "xavier_uniform",
+        "tied_embeddings": sizes.tie_embeddings,
+        "tied_softmax": sizes.tie_embeddings,
+        "encoder": stack(sizes.num_encoder_layers),
+        "decoder": stack(sizes.num_decoder_layers),
+    }

@@ -1,0 +1,102 @@
+"""One clock for all systems that translate: from lines to translations, both in memory, pieces and back included."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.decoding import DecodeJob, Measured
+from translate import __version__
+from translate.memory import peak_main_memory
+from translate.run import Run
+from translate.text import read_lines
+
+NUM_WARM_UP_LINES = 16
+GPU_INTERVAL = 0.02  # seconds between two looks at its memory
+
+Translate = Callable[[Sequence[str]], list[str]]  # lines -> their translations, in order
+
+
+def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: Sequence[str]) -> Measured:
+    """The figures of one system.
+
+    load: makes the model ready. packages: the distributions whose versions are told beside ours.
+    """
+    lines = list(read_lines(job.source))
+    with _Memory(job.device) as memory:
+        started = time.perf_counter()
+        translate = load(job)
+        load_seconds = time.perf_counter() - started
+        translate(lines[:NUM_WARM_UP_LINES])
+        started, processor_started = time.perf_counter(), time.process_time()
+        translations = translate(lines)
+        seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
+        peak_memory_bytes = memory.peak_bytes
+    return Measured(
+        sentences_per_second=len(lines) / seconds,
+        load_seconds=load_seconds,
+        cores_used=processor_seconds / seconds,
+        peak_memory_bytes=peak_memory_bytes,
+        num_pieces=_num_pieces(job.run, translations),
+        translations=translations,
+        device_name=memory.device_name,
+        versions={"python": platform.python_version(), "translate": __version__} | _versions(packages),
+    )
+
+
+def in_order_of_length(lines: Sequence[str], translate: Translate) -> list[str]:
+    """Translations in the order of the lines, by a system that makes its batches of neighbours: the longest first."""
+    order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
+    found = dict(zip(order, translate([lines[i] for i in order]), strict=True))
+    return [found[i] for i in range(len(lines))]
+
+
+class _Memory:
+    """Within the block, the most memory that is held: in main memory or, where `device` is not the CPU, on the GPU.
+
+    A GPU is asked every few milliseconds how much of it is in use, by whomever: not all systems tell it to PyTorch.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device_name = ""
+        self._device = device
+        self._peak_bytes = 0
+        self._is_over = threading.Event()
+
+    @property
+    def peak_bytes(self) -> int:
+        return peak_main_memory() if self._device == "cpu" else self._peak_bytes
+
+    def __enter__(self) -> _Memory:
+        if self._device != "cpu":
+            import torch  # in the function: some systems do not need it, and its memory is not theirs
+
+            self.device_name = torch.cuda.get_device_name()
+            self._thread = threading.Thread(target=self._watch, args=(torch.cuda.mem_get_info,))
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._device != "cpu":
+            self._is_over.set()
+            self._thread.join()
+
+    def _watch(self, free_and_all: Callable[[], tuple[int, int]]) -> None:
+        while not self._is_over.wait(GPU_INTERVAL):
+            free, all_bytes = free_and_all()
+            self._peak_bytes = max(self._peak_bytes, all_bytes - free)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    return {package: version(package) for package in packages}
+
+
+def _num_pieces(run: Path, translations: Sequence[str]) -> int:
+    """With their `</s>`."""
+    vocabs = Run(run).load_vocabs()
+    assert vocabs is not None
+    return sum(len(row) + 1 for row in vocabs.tgt.encode(translations))
