@@ -108,8 +108,10 @@ def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny
         settings = translator.settings.model_copy(update={"beam_size": beam_size, "max_length": 200})
         ours = list(translator.translations(lines, settings))
         theirs = model.generate(**batch, num_beams=beam_size).tolist()
-        ended = [row[1 : row.index(translator.vocabs.tgt.eos_id) + 1] for row in theirs]
-        assert ended == [translation.parts[0][1] for translation in ours]
+        eos_id = translator.vocabs.tgt.eos_id
+        ended = {i: row[1 : row.index(eos_id) + 1] for i, row in enumerate(theirs) if eos_id in row[1:]}
+        assert len(ended) > len(lines) / 2  # at their limit of pieces nothing is ended
+        assert ended == {i: ours[i].parts[0][1] for i in ended}
         assert len({translation.text for translation in ours}) > 5
 
 
