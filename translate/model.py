@@ -83,7 +83,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return self.outer(F.relu(self.inner(x), inplace=True))
+        return self.outer(F.relu(self.inner(x)))
 
 
 class Residual(nn.Module):
