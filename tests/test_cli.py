@@ -268,3 +268,40 @@ def test_a_closed_pipe_is_no_error(tiny_run: Path) -> None:
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert "rror" not in done.stderr
+
+
+def test_score_prints_a_line_a_pair_and_the_whole(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
+    files = "--src", corpus / "valid.en", "--tgt", corpus / "valid.fr"
+    plain, told = run("score", tiny_run, *files), run("score", tiny_run, *files, "--json")
+    objects = [json.loads(line) for line in told.output.splitlines()]
+    targets = (corpus / "valid.fr").read_text("utf-8").splitlines()
+    assert [each["target"] for each in objects] == targets
+    for line, each in zip(plain.output.splitlines(), objects, strict=True):
+        log_prob, perplexity, target = line.split("\t")
+        assert target == each["target"]
+        assert float(log_prob) == pytest.approx(sum(each["log_probs"]), abs=1e-3)
+        assert float(perplexity) == pytest.approx(each["perplexity"], rel=1e-3)
+        assert len(each["pieces"]) == len(each["log_probs"])
+    assert f"{sum(len(each['pieces']) for each in objects):,} pieces" in plain.errors
+    (tmp_path / "short.fr").write_text("Une ligne.\n", encoding="utf-8")
+    shorter = run("score", tiny_run, "--src", corpus / "valid.en", "--tgt", tmp_path / "short.fr")
+    assert shorter.status == 2
+    assert "valid.en has 20 lines but" in shorter.errors
+
+
+def test_decode_with_another_engine_and_exports(run, tiny_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    lines = ["I love apples.", "", "The cat sat on the mat."]
+    ours = run("decode", tiny_run, *lines, "--beam-size", 1)
+    theirs = run("decode", tiny_run, *lines, "--beam-size", 1, "--engine", "ctranslate2")
+    assert theirs.output == ours.output
+    assert "CTranslate2 float32" in theirs.errors
+    maps = run("decode", tiny_run, *lines, "--engine", "ctranslate2", "--attention", tmp_path / "maps")
+    assert maps.status == 0, maps.errors
+    assert (tmp_path / "maps" / "000003.npz").exists()
+    exported = run("export", tiny_run, "--format", "ctranslate2", tmp_path / "model", "--precision", "int8")
+    assert exported.status == 0, exported.errors
+    assert (tmp_path / "model" / "model.bin").exists()
+    run("export", tiny_run, "--format", "onnx", tmp_path / "x", "--precision", "int8").assert_one_line_about("int8")
+    refused = run("decode", tiny_run, "x", "--engine", "ctranslate2", "--require", "y")
+    refused.assert_one_line_about("required terms", "--engine torch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -293,3 +294,28 @@ def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> Non
     assert len(near.translate(LINES)) == len(LINES)
     with pytest.raises(UserError, match="has float32 and bfloat16"):
         Translator.load(tiny_run, "cpu", precision="int8")
+
+
+def test_a_search_that_is_interrupted_ends_at_its_next_step(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though other threads work at it, and would for a long time."""
+    lines = [f"The cat {'really ' * i}sat." for i in range(40)]
+    settings = translator.settings.model_copy(update={"min_length": 900, "batch_tokens": 1})
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(translator.engine.model, "encode", interrupt)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        list(translator.translations(lines, settings))
+    assert threading.active_count() == before
+
+
+def test_what_is_forced_has_a_limit(translator: Translator) -> None:
+    settings = translator.settings.model_copy(update={"min_length": 100_000})
+    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than can be asked for"):
+        next(translator.translations(["x"], settings))
+    with pytest.raises(UserError, match="the prefix"):
+        next(translator.translations(["x"], wishes=Wishes(prefix="la " * 2000)))

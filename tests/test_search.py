@@ -221,6 +221,14 @@ def test_each_sentence_has_its_own_prefix() -> None:
         assert all(hypothesis.pieces[: len(prefix)] == prefix for hypothesis in found)
 
 
+def test_what_is_forced_wins_over_what_is_forbidden() -> None:
+    language, settings = RandomLanguage(vocab_size=5, seed=2), DecodeSettings(beam_size=3, no_repeat_ngram=1)
+    found = language.search([0], [6], settings, forced=[[2, 2, 2]])[0]
+    assert found
+    assert all(hypothesis.pieces[:3] == [2, 2, 2] for hypothesis in found)
+    assert language.search([0], [6], settings, forced=[[2, 2, 2]], terms=[[[3]]])[0][0].pieces[:3] == [2, 2, 2]
+
+
 def test_rules_that_leave_nothing_end_the_translation() -> None:
     """Of two pieces and an end, no piece twice: there are no translations of ten pieces."""
     settings = DecodeSettings(beam_size=4, no_repeat_ngram=1, min_length=10)

@@ -52,8 +52,9 @@ def keep_to_terms(
     ]
     width = candidates.piece.size(1) + num_more
     filled = [[*row, *[(-torch.inf, 0, eos)] * (width - len(row))] for row in rows]
-    table = torch.tensor(filled, dtype=torch.float64, device=log_probs.device)  # which holds every piece id exactly
-    return Candidates(table[:, :, 0].float(), table[:, :, 1].long(), table[:, :, 2].long())
+    table = torch.tensor(filled, dtype=torch.float64)  # which holds every piece id exactly
+    columns = Candidates(table[:, :, 0].float(), table[:, :, 1].long(), table[:, :, 2].long())
+    return Candidates(*(column.to(log_probs.device) for column in columns))
 
 
 def num_held(pieces: Pieces, terms: Terms) -> int:
@@ -78,7 +79,7 @@ def _of_sentence(
         if log_prob > -torch.inf and (piece != eos or held == num_required or is_last_chance):
             scored.append((log_prob, held, beam, piece))
     if is_last_chance:
-        most = max(held for _, held, _, _ in scored)
+        most = max((held for _, held, _, _ in scored), default=0)
         scored = [each for each in scored if each[1] == most]
     scored.sort(reverse=True)
     rank_in_bank: Counter[int] = Counter()

@@ -99,7 +99,7 @@ class CTranslate2Engine:
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """See Engine."""
-        self._check_length(max((max(map(len, pair)) for pair in pairs), default=0))
+        self._check_length(max((max(map(len, pair)) for pair in pairs), default=0), "split the line")
         scored = self._translator.score_batch(
             [[self._src_pieces[i] for i in src] for src, _ in pairs],
             [[self._tgt_pieces[i] for i in tgt[:-1]] for _, tgt in pairs],  # it appends `</s>` itself
@@ -177,13 +177,14 @@ class CTranslate2Engine:
             raise UserError("decode.coverage_penalty: CTranslate2 has none as ours is; use --engine torch")
         if any(sentence.required for sentence in sentences):
             raise UserError("required terms: CTranslate2 cannot hold a translation to them; use --engine torch")
-        self._check_length(max([limit, *(len(sentence.src) for sentence in sentences)]))
+        longest = max([limit, *(len(sentence.src) for sentence in sentences)])
+        self._check_length(longest, "lower decode.max_length or decode.max_length_ratio")
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, length: int, advice: str) -> None:
         if length > self._longest:
             raise UserError(
                 f"CTranslate2's model has {self._longest} positions, and this needs {length}; use --engine torch, or "
-                "lower decode.max_length or decode.max_length_ratio"
+                f"{advice}"
             )
 
 

@@ -23,6 +23,7 @@ from translate.vocab import VocabPair
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together: few at first, so that the first come soon
 WINDOW_CHARACTERS = 500_000  # or so many characters, where lines are long
+MOST_FORCED = 1000  # pieces that a translation can be made to have
 PARTS_TOGETHER = 2048  # of long lines
 PAIRS_TOGETHER = 512  # scored
 
@@ -133,6 +134,15 @@ class Translator:
             )
         if wishes.terms and settings.sample:
             raise UserError("required terms: they are found by search; leave out --sample")
+        tgt = self.vocabs.tgt
+        forced = {
+            "the prefix": sum(map(len, tgt.encode([wishes.prefix]))),
+            "the required terms": sum(map(len, tgt.encode(wishes.terms))),
+            "decode.min_length": settings.min_length,
+        }
+        for name, num_pieces in forced.items():
+            if num_pieces > MOST_FORCED:
+                raise UserError(f"{name}: {num_pieces:,} pieces are more than can be asked for ({MOST_FORCED:,})")
         if 0 < settings.max_length < settings.min_length:
             raise UserError(
                 f"decode.min_length {settings.min_length} is more than decode.max_length {settings.max_length}"
@@ -234,13 +244,17 @@ class Translator:
                 f"longer than the {self.max_pieces} pieces that this model reads (data.max_pieces): translated in "
                 f"{len(line.pieces)} parts{terms}"
             )
-        elif missing := [term for term in wishes.terms if term not in text]:
+        elif missing := [term for term in wishes.terms if self._normalized(term) not in text]:
             yield f"not in the translation, though required: {', '.join(missing)}"
         if full := [part for part in parts if _is_full(part, settings)]:
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"
             yield f"output ended at its limit of {len(full[0].hypotheses[0].pieces)} pieces ({setting})"
         if doubt := repetition(line.source, text):
             yield doubt
+
+    def _normalized(self, text: str) -> str:
+        """The text as the target vocabulary writes it."""
+        return self.vocabs.tgt.decode(self.vocabs.tgt.encode([text])[0])
 
 
 def _is_full(part: _Part, settings: DecodeSettings) -> bool:

@@ -72,7 +72,9 @@ def replacing_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
         partial.rename(folder)
         sync(folder.parent)
     except OSError as error:
-        if error.errno not in DISK_ERRORS and not isinstance(error, PermissionError | NotADirectoryError):
+        if error.errno not in DISK_ERRORS and not isinstance(
+            error, PermissionError | NotADirectoryError | FileNotFoundError
+        ):
             raise
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     finally:

@@ -28,7 +28,7 @@ class Rules:
 
     eos_id: int
     limits: Tensor  # (B,) the most pieces, `</s>` included
-    soonest_limit: int  # the least of them
+    soonest_limit: int  # none of them is less; of part of the sentences it stays that of all
     forced: Tensor  # (B, F) what has to come at each place, or FREE
     min_length: int  # pieces, `</s>` not counted
     no_repeat_ngram: int  # pieces of a run that may come once only; 0 for no such rule
@@ -63,6 +63,9 @@ class Rules:
         if not (self.no_repeat_ngram or must_go_on or has_to_end or length <= self.forced.size(1)):
             return False
         end = logits[:, :, self.eos_id].clone()
+        is_forcing = length <= self.forced.size(1)
+        forced = self.forced[:, length - 1] if is_forcing else torch.full_like(self.limits, FREE)
+        at_forced = logits.gather(2, _everywhere(forced.clamp(min=0), logits)).squeeze(2)
         if self.no_repeat_ngram:
             self._forbid_repetition(logits, prefixes[:, :, 1:])
         if must_go_on:
@@ -72,9 +75,8 @@ class Rules:
             logits[:, :, self.eos_id] = torch.where(is_stuck, end, logits[:, :, self.eos_id])
         if has_to_end:
             _leave_one(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
-        if length <= self.forced.size(1):
-            forced = self.forced[:, length - 1]
-            _leave_one(logits, forced != FREE, forced.clamp(min=0), None)
+        if is_forcing:
+            _leave_one(logits, forced != FREE, forced.clamp(min=0), at_forced)
         return True
 
     def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
@@ -89,9 +91,13 @@ class Rules:
         logits[sentence, hypothesis, runs[sentence, hypothesis, run, -1]] = -torch.inf
 
 
-def _leave_one(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor | None) -> None:
-    """In the sentences `where` (B,) forbid all but `piece` (B,), which keeps its logit or gets `value` (B, K)."""
-    places = piece[:, None, None].expand(-1, logits.size(1), 1)
-    kept = logits.gather(2, places) if value is None else value[:, :, None]
-    others = torch.where(where[:, None, None], kept, logits.gather(2, places))
-    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, places, others)
+def _leave_one(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor) -> None:
+    """In the sentences `where` (B,) forbid all but `piece` (B,), which gets `value` (B, K)."""
+    places = _everywhere(piece, logits)
+    values = torch.where(where[:, None, None], value[:, :, None], logits.gather(2, places))
+    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, places, values)
+
+
+def _everywhere(piece: Tensor, logits: Tensor) -> Tensor:
+    """(B,) pieces as places in logits (B, K, V): the same for all hypotheses of a sentence, (B, K, 1)."""
+    return piece[:, None, None].expand(-1, logits.size(1), 1)

@@ -44,7 +44,10 @@ class Past(NamedTuple):
     num_entries: int  # M
 
     def append(self, new: KeyValue) -> KeyValue:
-        """Write new ones behind the earlier ones; gives all of them, (B, H, M + K, D/H), without a copy."""
+        """Write new ones behind the earlier ones; gives all of them, (B, H, M + K, D/H), without a copy.
+
+        The memory is that of the state before, which does not look at what lies behind its own entries.
+        """
         end = self.num_entries + new.keys.size(2)
         for room, piece in zip(self.filled_up, new, strict=True):
             room[:, :, self.num_entries : end] = piece

@@ -6,11 +6,12 @@ Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 
 import numpy as np
 import torch
@@ -36,6 +37,11 @@ MOST_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is w
 BATCHES_A_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
 SMALL_BATCH = 512  # source pieces; smaller batches are not made to keep workers busy
 SCORED_TOKENS = 4096  # pieces of a batch of given translations
+
+
+Batch = list[Sentence]
+Found = list[list[Hypothesis]]
+Search = Callable[[Batch], Found]
 
 
 class TorchEngine:
@@ -86,11 +92,12 @@ class TorchEngine:
         evenly = int(lengths.sum()) // (num_workers * BATCHES_A_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
-        search = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch)
+        stop = Event()
+        search = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        work = [[sentences[i] for i in batch] for batch in batches]
         found: dict[int, list[Hypothesis]] = {}
-        with _workers(min(num_workers, len(batches))) as pool:
-            results = pool.map(search, [[sentences[i] for i in batch] for batch in batches])
-            for batch, hypotheses in zip(batches, results, strict=True):
+        with _workers(min(num_workers, len(batches)), stop) as run:
+            for batch, hypotheses in zip(batches, run(search, work), strict=True):
                 found.update(zip(batch, hypotheses, strict=True))
         return [found[i][:num_best] for i in range(len(sentences))]
 
@@ -116,15 +123,16 @@ class TorchEngine:
         return [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
 
     def _search_batch(
-        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None, stop: Event
     ) -> list[list[Hypothesis]]:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
-        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or --beam-size"
+        size = "--n-best" if settings.sample else "--beam-size"
+        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
         with torch.inference_mode(), explaining_memory(advice):
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
             coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
-            step, state = _Stepping(self.models, self._outputs).step, _State(decoders, coverage)
+            step, state = _Stepping(self.models, self._outputs, stop).step, _State(decoders, coverage)
             if settings.sample:
                 return sample(step, state, rules, sentences, settings, num_best, self._ids)
             return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
@@ -179,14 +187,17 @@ class _State:
 class _Stepping:
     """Steps of one batch's search."""
 
-    def __init__(self, models: Sequence[Transformer], outputs: Sequence[Tensor]) -> None:
-        """outputs: the weights of each model's output layer, (V, D)."""
+    def __init__(self, models: Sequence[Transformer], outputs: Sequence[Tensor], stop: Event) -> None:
+        """outputs: the weights of each model's output layer, (V, D). stop: once it is set, no step is made."""
+        self._stop = stop
         self._models = models
         self._outputs = outputs
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
         """(B, K) last pieces -> logits of the next, and the next state."""
+        if self._stop.is_set():
+            raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
             maps = [recordings.enter_context(recording(model)) for model in self._models] if state.coverage else []
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
@@ -228,18 +239,23 @@ def _vote(log_probs: Sequence[Tensor]) -> Tensor:
 
 
 @contextmanager
-def _workers(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that translate batches side by side, and divide PyTorch's own threads between them.
+def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Found]]]:
+    """A `map` that works at so many batches side by side, in threads that divide PyTorch's own between them.
 
     Two threads with a batch each are faster than two at one batch, whose many small operations they would wait for
-    each other to end.
+    each other to end. When the block is left by an exception, such as Ctrl-C, `stop` is set.
     """
+    if count <= 1:
+        yield map
+        return
     num_threads = torch.get_num_threads()
-    share = max(1, num_threads // max(count, 1))
-    pool = ThreadPoolExecutor(max(count, 1), initializer=torch.set_num_threads, initargs=(share,))
+    share = max(1, num_threads // count)
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
     try:
-        with pool:
-            yield pool
+        yield pool.map
+    except BaseException:
+        stop.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)

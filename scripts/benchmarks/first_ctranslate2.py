@@ -7,15 +7,14 @@ from pathlib import Path
 
 import sentencepiece
 
-sys.modules["torch"] = None  # type: ignore[assignment]  # CTranslate2 imports it where it is, but does not need it
-import ctranslate2  # noqa: E402
+from translate.export.package import import_ctranslate2
 
 
 def main() -> None:
     """Print the translation."""
     folder, device, beam_size, sentence = sys.argv[1:]
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "vocab.model"))
-    translator = ctranslate2.Translator(folder, device=device)
+    translator = import_ctranslate2().Translator(folder, device=device)  # without torch, which it does not need
     pieces = [*vocab.encode(sentence, out_type=str), "</s>"]
     print(vocab.decode(translator.translate_batch([pieces], beam_size=int(beam_size))[0].hypotheses[0]))
 

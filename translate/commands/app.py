@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -21,4 +22,10 @@ EngineOption = Annotated[
 PrecisionOption = Annotated[
     Literal["float32", "bfloat16", "float16", "int8"],
     typer.Option(help="bfloat16: faster with --engine torch where the processor has it; float16, int8: ctranslate2."),
+]
+EnsembleOption = Annotated[
+    list[Path] | None, typer.Option(metavar="RUN", help="Average with this run's probabilities; may be repeated.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a line, with the log-probability of each piece.")
 ]

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from translate.commands.app import DeviceOption, EngineOption, PrecisionOption
+from translate.commands.app import DeviceOption, EngineOption, EnsembleOption, JsonOption, PrecisionOption
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,13 +61,8 @@ def decode(
     require: Annotated[
         list[str] | None, typer.Option(metavar="TERM", help="What each translation has to hold; may be repeated.")
     ] = None,
-    ensemble: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="RUN", help="Average with this run's probabilities; may be repeated."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line, with the log-probability of each piece.")
-    ] = False,
+    ensemble: EnsembleOption = None,
+    as_json: JsonOption = False,
     attention: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the attention of each line to DIR.")
     ] = None,
@@ -218,8 +213,8 @@ def _format(translation: Translation, as_json: bool, n_best: int) -> str:
     if as_json:
         return json.dumps(translation.as_dict(), ensure_ascii=False)
     if n_best > 1:
-        rows = (f"{translation.id}\t{found.score:.4f}\t{found.text}" for found in translation.translations)
-        return "\n".join(rows)
+        rows = ((found.score, found.text.replace("\t", " ")) for found in translation.translations)
+        return "\n".join(f"{translation.id}\t{score:.4f}\t{text}" for score, text in rows)
     return translation.text
 
 

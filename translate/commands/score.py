@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from translate.commands.app import DeviceOption, EngineOption, PrecisionOption
+from translate.commands.app import DeviceOption, EngineOption, EnsembleOption, JsonOption, PrecisionOption
 from translate.errors import UserError
 
 
@@ -17,13 +17,8 @@ def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
     src: Annotated[Path, typer.Option(metavar="FILE", help="Source text (plain, .gz or .tsv).")],
     tgt: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line for line.")],
-    ensemble: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="RUN", help="Average with this run's probabilities; may be repeated."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line, with the log-probability of each piece.")
-    ] = False,
+    ensemble: EnsembleOption = None,
+    as_json: JsonOption = False,
     engine: EngineOption = "torch",
     precision: PrecisionOption = "float32",
     device: DeviceOption = "auto",
@@ -46,7 +41,8 @@ def score(
         if as_json:
             print(json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False))
         else:
-            print(f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{scored.target}")
+            target = scored.target.replace("\t", " ")
+            print(f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}")
         num_lines = number
         num_pieces += len(scored.log_probs)
         total += scored.log_prob
