@@ -111,6 +111,46 @@ def test_a_wide_beam_finds_what_brute_force_finds(length_penalty: float, seed: i
         assert tuple(hypothesis.pieces) == pieces
 
 
+class Penalized(NamedTuple):
+    """Prefixes of which each has a penalty of its own, as coverage gives them."""
+
+    prefixes: Prefixes
+
+    def select(self, sentences: Tensor) -> Penalized:
+        return Penalized(self.prefixes.select(sentences))
+
+    def follow(self, beams: Tensor) -> Penalized:
+        return Penalized(self.prefixes.follow(beams))
+
+    def penalty(self) -> Tensor:
+        return torch.tensor([[penalty_of(prefix) for prefix in row] for row in self.prefixes.read.tolist()])
+
+
+def penalty_of(read: list[int]) -> float:
+    return hash(tuple(read)) % 1000 / 500
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wide_beam_finds_what_brute_force_finds_with_a_penalty_on_top(length_penalty: float, seed: int) -> None:
+    language, limit = RandomLanguage(vocab_size=4, seed=seed), 4
+    scored = [
+        (language.score(0, pieces, length_penalty) - penalty_of([BOS, *pieces[:-1]]), pieces)
+        for pieces in language.all_translations(limit)
+    ]
+    scored.sort(reverse=True)
+
+    def step(pieces: Tensor, state: Penalized) -> tuple[Logits, Penalized]:
+        logits, prefixes = language.step(pieces, state.prefixes)
+        return logits, Penalized(prefixes)
+
+    settings = DecodeSettings(beam_size=len(scored), length_penalty=length_penalty)
+    rules = rules_of([limit], settings, EOS)
+    found = beam_search(step, Penalized(language.start([0])), rules, len(scored), length_penalty, IDS)[0]
+    assert [tuple(hypothesis.pieces) for hypothesis in found] == [pieces for _, pieces in scored]
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in scored], abs=1e-5)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_beam_of_one_is_greedy_search(seed: int) -> None:
     language, limit = RandomLanguage(vocab_size=6, seed=seed), 12
