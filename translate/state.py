@@ -74,7 +74,7 @@ class DecoderState:
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> DecoderState:
         """The state before the first piece."""
         nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
-        seen = torch.zeros(len(src_mask), 1, 0, dtype=torch.bool, device=src_mask.device)
+        seen = src_mask.new_zeros(src_mask.size(0), 1, 0, dtype=torch.bool)
         return cls(src_mask, source, nothing, seen, 0, 0)
 
     def select(self, sentences: Tensor) -> DecoderState:
