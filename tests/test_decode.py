@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -215,7 +217,6 @@ def test_details_are_the_log_probabilities_that_make_the_score(translator: Trans
         assert len(candidate.log_probs) == len(candidate.pieces) + 1
         total = sum(candidate.log_probs)
         assert candidate.score == pytest.approx(total / len(candidate.log_probs) ** 0.7, abs=1e-4)
-        (scored,) = translator.score([(found[0].source, "no matter")])
     scored = list(translator.score([(t.source, t.text) for t in found if t.text]))
     assert [each.source for each in scored] == [t.source for t in found if t.text]
     for each in scored:
@@ -302,15 +303,22 @@ def test_a_search_that_is_interrupted_ends_at_its_next_step(
     """Though other threads work at it, and would for a long time."""
     lines = [f"The cat {'really ' * i}sat." for i in range(40)]
     settings = translator.settings.model_copy(update={"min_length": 900, "batch_tokens": 1})
+    model, num_steps = translator.engine.model, 0
+    step = model.step
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def counted(*arguments: object) -> object:
+        nonlocal num_steps
+        num_steps += 1
+        if num_steps == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(*arguments)
 
-    monkeypatch.setattr(translator.engine.model, "encode", interrupt)
-    before = threading.active_count()
+    monkeypatch.setattr(model, "step", counted)
+    threads = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         list(translator.translations(lines, settings))
-    assert threading.active_count() == before
+    assert threading.active_count() == threads
+    assert num_steps < 450  # half of what one batch alone would take
 
 
 def test_what_is_forced_has_a_limit(translator: Translator) -> None:
