@@ -272,7 +272,7 @@ def test_the_coverage_penalty_is_that_of_the_attention_maps(translator: Translat
         for translation in translator.translations(LINES, changed, Wishes(details=True)):
             candidate = translation.translations[0]
             if candidate.text:
-                attended = attention_maps(translator, translation).cross.mean(axis=(0, 1)).sum(axis=0)
+                attended = attention_maps(translator, translation.parts)[0].cross.mean(axis=(0, 1)).sum(axis=0)
                 bonus = weight * np.log(np.minimum(attended, 1.0)).sum()
                 log_prob = sum(candidate.log_probs) / len(candidate.log_probs)
                 assert candidate.score == pytest.approx(log_prob + bonus, abs=1e-4)

@@ -8,8 +8,8 @@ from conftest import TOY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.attention import words_of
 from translate.doubts import FEWEST_WORDS, neglect, repetition
+from translate.maps import words_of
 
 
 @pytest.mark.parametrize(

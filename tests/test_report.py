@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from translate.attention import MapView
+from translate.maps import MapView
 from translate.report.picture import save_picture
 from translate.report.terminal import draw_map
 

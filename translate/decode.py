@@ -123,8 +123,8 @@ class Translator:
             src_ids = [[*ids, src.eos_id] for ids in src.encode([source for source, _ in some])]
             tgt_ids = [[*ids, tgt.eos_id] for ids in tgt.encode([target for _, target in some])]
             scored = self.engine.score(list(zip(src_ids, tgt_ids, strict=True)))
-            for (source, target), ids, log_probs in zip(some, tgt_ids, scored, strict=True):
-                yield Scored(source, target, tuple(tgt.pieces(ids)), tuple(log_probs))
+            for (source, target), *ids, log_probs in zip(some, src_ids, tgt_ids, scored, strict=True):
+                yield Scored(source, target, tuple(tgt.pieces(ids[1])), tuple(log_probs), (ids[0], ids[1]))
 
     def _check(self, settings: DecodeSettings, wishes: Wishes) -> None:
         if wishes.num_best > settings.beam_size and not settings.sample:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from translate.maps import KINDS, Kind
 from translate.model import Attention, Transformer
 
 
@@ -20,14 +21,25 @@ class Recording(NamedTuple):
 
 
 @contextmanager
-def recording(model: Transformer) -> Iterator[Recording]:
-    """Within the block, each pass of the model also computes its attention maps. Training and search do without."""
+def recording(
+    model: Transformer, kinds: Collection[Kind] = KINDS, layers: Collection[int] | None = None
+) -> Iterator[Recording]:
+    """Within the block, each pass of the model also computes its attention maps. Training and search do without.
+
+    kinds, layers: of which attention, in which layers (from 0; None: all).
+    """
     maps = Recording([], [], [])
-    places: list[tuple[Attention, list[Tensor]]] = []
-    places += [(layer.self_attn, maps.encoder) for layer in model.encoder_layers]
-    places += [(layer.self_attn, maps.decoder) for layer in model.decoder_layers]
-    places += [(layer.cross_attn, maps.cross) for layer in model.decoder_layers]
-    handles = [attention.register_forward_hook(_keep_weights(kept)) for attention, kept in places]
+    places: dict[Kind, list[Attention]] = {
+        "encoder": [layer.self_attn for layer in model.encoder_layers],
+        "decoder": [layer.self_attn for layer in model.decoder_layers],
+        "cross": [layer.cross_attn for layer in model.decoder_layers],
+    }
+    handles = [
+        attention.register_forward_hook(_keep_weights(getattr(maps, kind)))
+        for kind in kinds
+        for number, attention in enumerate(places[kind])
+        if layers is None or number in layers
+    ]
     try:
         yield maps
     finally:

@@ -199,7 +199,8 @@ class _Stepping:
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
-            maps = [recordings.enter_context(recording(model)) for model in self._models] if state.coverage else []
+            watched = self._models if state.coverage else ()
+            maps = [recordings.enter_context(recording(model, ["cross"])) for model in watched]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
         features = [each for each, _ in stepped]  # (B, K, D) a model
         after = replace(state, decoders=tuple(decoder for _, decoder in stepped))

@@ -68,6 +68,7 @@ class Scored:
     target: str
     pieces: tuple[str, ...]  # of the target, `</s>` last
     log_probs: tuple[float, ...]  # of each of them, given the source and those before; natural logarithms
+    ids: tuple[Pieces, Pieces]  # the piece ids of the two sides, `</s>` last
 
     @property
     def log_prob(self) -> float:
@@ -81,7 +82,14 @@ class Scored:
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` tells."""
-        return {**asdict(self), "log_prob": self.log_prob, "perplexity": self.perplexity}
+        told = {name: value for name, value in asdict(self).items() if name != "ids"}
+        return {**told, "log_prob": self.log_prob, "perplexity": self.perplexity}
+
+    def as_translation(self, number: int) -> Translation:
+        """The pair as line `number` of what was translated, with its log-probability as the score."""
+        candidate = Candidate(self.target, self.log_prob, self.pieces[:-1], self.log_probs)
+        is_full = all(len(side) > 1 for side in self.ids)
+        return Translation(number, self.source, (candidate,), (), (self.ids,) if is_full else ())
 
 
 def perplexity(log_prob: float, num_pieces: int) -> float:

@@ -8,7 +8,9 @@ from translate.commands.score import score
 from translate.commands.train import train
 
 # In the order in which --help lists them.
-for command in (train, decode, score, attention, export):
+for command in (train, decode, score):
     app.command()(command)
+app.add_typer(attention, name="attention")
+app.command()(export)
 
 __all__ = ["app"]

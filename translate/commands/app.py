@@ -29,3 +29,13 @@ EnsembleOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line, with the log-probability of each piece.")
 ]
+AttentionOption = Annotated[
+    Path | None, typer.Option("--attention", metavar="DIR", help="Write the attention of each line to DIR.")
+]
+AttentionKindsOption = Annotated[
+    str, typer.Option(metavar="KIND,KIND", help="Which to write: cross, encoder, decoder.  [default: all]")
+]
+AttentionLayersOption = Annotated[str, typer.Option(metavar="N,N", help="Of which layers, from 0.  [default: all]")]
+AttentionPrecisionOption = Annotated[
+    Literal["float32", "float16"], typer.Option(help="float16 halves the attention files.")
+]

@@ -13,7 +13,17 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from translate.commands.app import DeviceOption, EngineOption, EnsembleOption, JsonOption, PrecisionOption
+from translate.commands.app import (
+    AttentionKindsOption,
+    AttentionLayersOption,
+    AttentionOption,
+    AttentionPrecisionOption,
+    DeviceOption,
+    EngineOption,
+    EnsembleOption,
+    JsonOption,
+    PrecisionOption,
+)
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,9 +73,10 @@ def decode(
     ] = None,
     ensemble: EnsembleOption = None,
     as_json: JsonOption = False,
-    attention: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the attention of each line to DIR.")
-    ] = None,
+    attention: AttentionOption = None,
+    attention_kinds: AttentionKindsOption = "",
+    attention_layers: AttentionLayersOption = "",
+    attention_precision: AttentionPrecisionOption = "float32",
     engine: EngineOption = "torch",
     precision: PrecisionOption = "float32",
     device: DeviceOption = "auto",
@@ -101,6 +112,7 @@ def decode(
 
         from translate.config import changed_search
         from translate.decode import Translator
+        from translate.text import read_lines
         from translate.translation import Wishes
 
         started = time.monotonic()
@@ -123,7 +135,11 @@ def decode(
         with ExitStack() as stack:
             stream = stack.enter_context(_writing(output)) if output else sys.stdout
             if attention:
-                found = _with_attention(attention, run, translator, device, found)
+                from translate.commands.keeping import keep_of, with_attention
+
+                keep = keep_of(attention_kinds, attention_layers, attention_precision)
+                text = sentences or (read_lines(input) if input and input.is_file() else None)
+                found = with_attention(attention, run, translator, device, found, keep, text)
             if input:
                 from translate.report.progress import with_progress
 
@@ -154,18 +170,6 @@ def _converse(translator: Translator, settings: DecodeSettings, wishes: Wishes, 
         print(_format(translation, as_json, wishes.num_best), flush=True)
 
     converse(answer)
-
-
-def _with_attention(
-    folder: Path, run: Path, translator: Translator, device: str, found: Iterable[Translation]
-) -> Iterator[Translation]:
-    """Maps are made by our own model, whichever engine found the translation."""
-    from translate.attention import write_attention
-    from translate.decode import Translator
-    from translate.torch_engine import TorchEngine
-
-    reader = translator if isinstance(translator.engine, TorchEngine) else Translator.load(run, device)
-    return write_attention(folder, reader, found)
 
 
 def _check_places(

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from translate.commands.app import DeviceOption, EngineOption, EnsembleOption, JsonOption, PrecisionOption
+from translate.commands.app import (
+    AttentionKindsOption,
+    AttentionLayersOption,
+    AttentionOption,
+    AttentionPrecisionOption,
+    DeviceOption,
+    EngineOption,
+    EnsembleOption,
+    JsonOption,
+    PrecisionOption,
+)
 from translate.errors import UserError
+
+if TYPE_CHECKING:
+    from translate.translation import Scored, Translation
 
 
 def score(
@@ -19,6 +34,10 @@ def score(
     tgt: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line for line.")],
     ensemble: EnsembleOption = None,
     as_json: JsonOption = False,
+    attention: AttentionOption = None,
+    attention_kinds: AttentionKindsOption = "",
+    attention_layers: AttentionLayersOption = "",
+    attention_precision: AttentionPrecisionOption = "float32",
     engine: EngineOption = "torch",
     precision: PrecisionOption = "float32",
     device: DeviceOption = "auto",
@@ -30,14 +49,24 @@ def score(
 
     \b
     translate score runs/toy --src test.en --tgt test.fr
+    translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     """
+    from translate.commands.keeping import keep_of, with_attention
     from translate.decode import Translator
     from translate.text import ParallelText, Side
     from translate.translation import perplexity
 
+    keep = keep_of(attention_kinds, attention_layers, attention_precision) if attention else None
     translator = Translator.load(run, device, engine, precision, ensemble or ())
+    text = ParallelText(Side(src, 1), Side(tgt, 2))
+    every = translator.score(text)
+    if attention and keep:
+        sources = (pair.src for pair in text) if src.is_file() else None
+        passed_on: deque[Scored] = deque()
+        lines = with_attention(attention, run, translator, device, _as_lines(every, passed_on), keep, sources)
+        every = (passed_on.popleft() for _ in lines)
     total, num_pieces, num_lines = 0.0, 0, 0
-    for number, scored in enumerate(translator.score(ParallelText(Side(src, 1), Side(tgt, 2))), start=1):
+    for number, scored in enumerate(every, start=1):
         if as_json:
             print(json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False))
         else:
@@ -50,3 +79,12 @@ def score(
         raise UserError(f"{src}, {tgt}: both are empty; there is nothing to score")
     whole = f"log-probability {total:.2f}, perplexity {perplexity(total, num_pieces):.3f}"
     print(f"{num_lines:,} lines, {num_pieces:,} pieces: {whole}", file=sys.stderr)
+    if attention:
+        print(f"attention files: {attention}", file=sys.stderr)
+
+
+def _as_lines(every: Iterable[Scored], passed_on: deque[Scored]) -> Iterator[Translation]:
+    """Each as a translated line, and kept in `passed_on` until its attention is written."""
+    for number, scored in enumerate(every, start=1):
+        passed_on.append(scored)
+        yield scored.as_translation(number)

@@ -7,8 +7,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention import MapView
 from translate.files import replacing
+from translate.maps import MapView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from translate.attention import MapView
+from translate.maps import MapView
 from translate.report.columns import columns_of, printable
 
 RESET = "\x1b[0m"

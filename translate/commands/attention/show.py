@@ -1,4 +1,4 @@
-"""translate attention."""
+"""translate attention DIR: a map to look at."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from translate.errors import UserError
-
 PIPE_WIDTH = 120  # characters of a map where there is no terminal to ask
 
 
-def attention(
+def show(
     path: Annotated[Path, typer.Argument(metavar="DIR|FILE.npz", help="What `translate decode --attention` wrote.")],
     kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
     layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
@@ -30,14 +28,13 @@ def attention(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces as they are produced; columns: target pieces read so far
     """
-    from translate.attention import AttentionMaps, view
+    from translate.attention_folder import AttentionFolder
+    from translate.maps import AttentionMaps, view
     from translate.report.picture import save_picture
     from translate.report.terminal import draw_map
 
-    file = path / f"{sentence:06d}.npz" if path.is_dir() else path
-    if path.is_dir() and not file.exists():
-        raise UserError(f"{path}: no attention of line {sentence} ({file.name}); --sentence N chooses another line")
-    shown = view(AttentionMaps.load(file), kind, layer, head, words)
+    maps = AttentionFolder.open(path).maps_of_line(sentence) if path.is_dir() else AttentionMaps.load(path)
+    shown = view(maps, kind, layer, head, words)
     is_terminal = sys.stdout.isatty()
     print(draw_map(shown, shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH, is_terminal))
     if png:

@@ -1,0 +1,174 @@
+"""The folder of attention files, written line by line while translations come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from translate.attention import Keep, attention_maps, joined_maps, model_of
+from translate.attention_folder import FORMAT, About
+from translate.decode import Translator
+from translate.doubts import neglect
+from translate.errors import UserError
+from translate.files import replacing, write_text
+from translate.maps import AttentionMaps, stored_size, words_of
+from translate.run import Run
+from translate.translation import Translation
+
+MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
+LINES_TOGETHER = 16  # whose maps are computed together
+FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
+
+
+class Expected(NamedTuple):
+    """The size of a text that is to be translated."""
+
+    num_lines: int
+    squares: int  # the sum of the squares of the lines' characters: maps grow with those
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> Expected:
+        """The lines are read once, and not kept."""
+        num_lines = squares = 0
+        for line in lines:
+            num_lines += 1
+            squares += len(line) ** 2
+        return cls(num_lines, squares)
+
+
+def write_attention(
+    folder: Path,
+    run: Run,
+    translator: Translator,
+    translations: Iterable[Translation],
+    keep: Keep,
+    expected: Expected | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[Translation]:
+    """Pass the translations on, and write for each the files of the attention folder.
+
+    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line, nor for one of more than MOST_PIECES
+    pieces), index.jsonl a line for each. Where the maps show that source words were hardly looked at, a warning is
+    added. expected: of the whole text, where that is known; `say` is told how large the folder will be before any map
+    is written. Raises UserError where `folder` holds something else. An attention folder of before is replaced.
+    """
+    keep.check(model_of(translator))
+    about = _about(run, translator, keep)
+    _clear(folder)
+    write_text(folder / "about.json", json.dumps(asdict(about), indent=1) + "\n")
+    translations = iter(translations)
+    is_first = True
+    with replacing(folder / "index.jsonl") as partial, partial.open("w", encoding="utf-8", newline="\n") as index:
+        while some := list(islice(translations, LINES_TOGETHER)):
+            maps = _maps_of_lines(translator, some, keep)
+            if is_first:
+                say(_size(some, maps, keep, expected))
+            is_first = False
+            for translation, its_maps in zip(some, maps, strict=True):
+                name, doubts = None, list[str]()
+                if its_maps:
+                    name = f"{translation.id:06d}.npz"
+                    its_maps.save(folder / name, keep.dtype)
+                    doubts = _doubts(its_maps)
+                elif translation.parts:
+                    doubts = [f"no attention file: more than {MOST_PIECES:,} pieces"]
+                for doubt in doubts:
+                    translation = translation.with_warning(doubt)
+                index.write(json.dumps(_entry(translation, name), ensure_ascii=False) + "\n")
+                yield translation
+
+
+def _clear(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: this is a file; give --attention a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    old_files = sorted(folder.iterdir())
+    if foreign := [path.name for path in old_files if not FOLDER_FILE.fullmatch(path.name)]:
+        raise UserError(f"{folder}: holds other files than attention ({foreign[0]}); give --attention another folder")
+    for path in old_files:
+        path.unlink()
+
+
+def _about(run: Run, translator: Translator, keep: Keep) -> About:
+    model = model_of(translator)
+    with run.weights_path.open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    return About(
+        format=FORMAT,
+        run=run.path.resolve().name,
+        weights=digest,
+        num_encoder_layers=len(model.encoder_layers),
+        num_decoder_layers=len(model.decoder_layers),
+        num_heads=model.encoder_layers[0].self_attn.num_heads,
+        kinds=keep.kinds,
+        layers=keep.layers,
+        dtype=keep.dtype,
+        alignment=None,
+    )
+
+
+def _maps_of_lines(
+    translator: Translator, translations: Sequence[Translation], keep: Keep
+) -> list[AttentionMaps | None]:
+    """Of each line; None for one that is empty or too long."""
+    drawn = [each.parts if _num_pieces(each) <= MOST_PIECES else () for each in translations]
+    maps = iter(attention_maps(translator, [pair for parts in drawn for pair in parts], keep))
+    return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in drawn]
+
+
+def _num_pieces(translation: Translation) -> int:
+    """Of the longer side."""
+    return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
+
+
+def _doubts(maps: AttentionMaps) -> list[str]:
+    if "cross" not in maps.stacks:
+        return []
+    doubt = neglect(maps.cross.mean(axis=(0, 1)), words_of(maps.source))
+    return [doubt] if doubt else []
+
+
+def _entry(translation: Translation, name: str | None) -> dict[str, object]:
+    """The line of index.jsonl."""
+    return {
+        "id": translation.id,
+        "file": name,
+        "source": translation.source,
+        "translation": translation.text,
+        "score": translation.translations[0].score,
+        "warnings": translation.warnings,
+    }
+
+
+def _size(
+    translations: Sequence[Translation], maps: Sequence[AttentionMaps | None], keep: Keep, expected: Expected | None
+) -> str:
+    """How large the folder will be, from its first lines and the lengths of all."""
+    here = Expected.of(translation.source for translation in translations)
+    weights = sum(_num_weights(each) for each in maps if each) * (2 if keep.dtype == "float16" else 4)
+    labels = sum(stored_size(each.source, each.target, len(each.stacks)) for each in maps if each)
+    a_line = (weights + labels) / here.num_lines
+    if expected is None:
+        text = f"about {_bytes(a_line)} a line"
+    else:
+        whole = weights * expected.squares / max(here.squares, 1) + labels * expected.num_lines / here.num_lines
+        lines = "1 line" if expected.num_lines == 1 else f"{expected.num_lines:,} lines"
+        text = f"about {_bytes(whole)} for {lines}"
+    return f"attention: {text}; --attention-kinds, --attention-layers and --attention-precision float16 make it less"
+
+
+def _num_weights(maps: AttentionMaps) -> int:
+    return sum(stack.weights.size for stack in maps.stacks.values())
+
+
+def _bytes(count: float) -> str:
+    """In decimal units, as disks are sold."""
+    power = min(int(math.log10(max(count, 1)) // 3), 4)
+    return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -1,0 +1,55 @@
+"""What `--attention` and its companions mean, for the commands that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translate.errors import UserError
+from translate.maps import KINDS, StoredType
+
+if TYPE_CHECKING:
+    from translate.attention import Keep
+    from translate.decode import Translator
+    from translate.translation import Translation
+
+
+def keep_of(kinds: str, layers: str, precision: StoredType) -> Keep:
+    """What the options ask to keep. Raises UserError where they cannot be read."""
+    from translate.attention import Keep
+
+    chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
+    for kind in chosen:
+        if kind not in KINDS:
+            raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
+    try:
+        numbers = sorted({int(part) for part in layers.split(",")}) if layers else None
+    except ValueError:
+        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2") from None
+    ordered = tuple(kind for kind in KINDS if kind in chosen)
+    return Keep(ordered, tuple(numbers) if numbers is not None else None, precision)
+
+
+def with_attention(
+    folder: Path,
+    run: Path,
+    translator: Translator,
+    device: str,
+    found: Iterable[Translation],
+    keep: Keep,
+    text: Iterable[str] | None,
+) -> Iterator[Translation]:
+    """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.
+
+    text: the whole input, where it can be read beforehand, to say how large the folder will be.
+    """
+    from translate.attention_writer import Expected, write_attention
+    from translate.decode import Translator
+    from translate.report.progress import say
+    from translate.run import Run
+    from translate.torch_engine import TorchEngine
+
+    reader = translator if isinstance(translator.engine, TorchEngine) else Translator.load(run, device)
+    expected = Expected.of(text) if text is not None else None
+    return write_attention(folder, Run.open(run), reader, found, keep, expected, say)
