@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from translate.maps import MapView
+from translate.report.ansi import Colours, painted
+from translate.report.colours import ON_TERMINAL, colour, ink
 from translate.report.columns import columns_of, printable
 
-RESET = "\x1b[0m"
-SHADES = [*range(232, 256)]  # the terminal's greys, from black to white
 SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0
+RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of characters in Unicode's algorithm for two directions
+ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
-def draw_map(view: MapView, width: int, is_colour: bool) -> str:
+def draw_map(view: MapView, width: int, colours: Colours) -> str:
     """Rows and columns with their labels, each weight in percent; columns that do not fit come in a further block.
 
-    width: of the terminal, in characters. is_colour: shade each cell by its weight.
+    width: of the terminal, in characters. Weights below 0 make it a map of differences, whose numbers have signs.
     """
+    is_difference = bool((view.weights < 0).any())
+    narrowest = 4 if is_difference else 3
     rows = [printable(label) for label in view.rows]
     columns = [printable(label) for label in view.columns]
     margin = max(map(columns_of, rows))
     lines = [view.title]
-    for first, last in _blocks([max(columns_of(label), 3) + 1 for label in columns], width - margin):
+    for first, last in _blocks([max(columns_of(label), narrowest) + 1 for label in columns], width - margin):
         block = columns[first:last]
-        widths = [max(columns_of(label), 3) for label in block]
+        widths = [max(columns_of(label), narrowest) for label in block]
         header = "".join(" " + _right(label, size) for label, size in zip(block, widths, strict=True))
         lines += ["", " " * margin + header]
         for label, weights in zip(rows, view.weights[:, first:last].tolist(), strict=True):
-            cells = (_cell(weight, size, is_colour) for weight, size in zip(weights, widths, strict=True))
+            texts = [
+                " " + _percent(weight, is_difference).rjust(size) for weight, size in zip(weights, widths, strict=True)
+            ]
+            cells = [_cell(text, weight, colours) for text, weight in zip(texts, weights, strict=True)]
             lines.append(_right(label, margin) + "".join(cells))
     return "\n".join(lines)
 
@@ -44,15 +52,23 @@ def _blocks(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
     return [*blocks, (first, len(widths))]
 
 
-def _cell(weight: float, width: int, is_colour: bool) -> str:
-    text = f"{100 * weight:.0f}" if weight >= SMALLEST_SHOWN else "·"
-    padded = " " + text.rjust(width)
-    if not is_colour:
-        return padded
-    shade = SHADES[round(weight * (len(SHADES) - 1))]
-    ink = 16 if weight > 0.5 else 252
-    return f"\x1b[48;5;{shade}m\x1b[38;5;{ink}m{padded}{RESET}"
+def _percent(weight: float, is_signed: bool) -> str:
+    if abs(weight) < SMALLEST_SHOWN:
+        return "·"
+    return f"{100 * weight:+.0f}" if is_signed else f"{100 * weight:.0f}"
+
+
+def _cell(text: str, weight: float, colours: Colours) -> str:
+    background = colour(weight, ON_TERMINAL)
+    return painted(text, ink(background), background, colours)
 
 
 def _right(label: str, width: int) -> str:
-    return " " * (width - columns_of(label)) + label
+    return " " * (width - columns_of(label)) + _isolated(label)
+
+
+def _isolated(label: str) -> str:
+    """Right-to-left words between marks, without which a terminal that knows directions would reorder the line."""
+    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in label):
+        return ISOLATE + label + END_OF_ISOLATE
+    return label
