@@ -1,7 +1,8 @@
 """Weight -> colour: one hue for what is added, another for what is taken away, in steps that look even.
 
 The lightness in OKLab (Ottosson 2020, "A perceptual color space for image processing") is linear in the weight. Eyes
-that confuse hues read the same scale, and so does print in grey; blue and orange are the pair that the fewest eyes confuse.
+that confuse hues read the same scale, and so does print in grey; blue and orange are
+the pair that the fewest eyes confuse.
 """
 
 from __future__ import annotations

@@ -49,14 +49,16 @@ def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
 
 def advice(undrawn: str) -> str:
     """What to tell about characters that no font draws."""
-    names = [unicodedata.name(character, "") for character in undrawn]
-    if any(name.startswith(CHINESE_JAPANESE_KOREAN) for name in names):
-        package = "fonts-noto-cjk"
-    elif any(unicodedata.category(character) == "So" for character in undrawn):
-        package = "fonts-symbola"
-    else:
-        package = "fonts-noto-core"
-    return f"no font here can draw {undrawn}; install one that can, such as {package} (Debian, Ubuntu)"
+    packages = ", ".join(sorted({_package(character) for character in undrawn}))
+    return (
+        f"no font here can draw {' '.join(undrawn)}; install some that can, on Debian or Ubuntu for instance {packages}"
+    )
+
+
+def _package(character: str) -> str:
+    if unicodedata.name(character, "").startswith(CHINESE_JAPANESE_KOREAN):
+        return "fonts-noto-cjk"
+    return "fonts-symbola" if unicodedata.category(character) == "So" else "fonts-noto-core"
 
 
 def _at_hand() -> Iterator[FontEntry]:

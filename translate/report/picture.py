@@ -103,7 +103,7 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
                 _label_columns(axes, view, sizes)
         kind = first.title.partition(", ")[0]
         axis_names = f"rows: {first.row_axis}; columns: {first.column_axis}"
-        figure.text(0.5, -0.2 / height, f"{kind}\n{axis_names}", ha="center", va="top", fontsize=LARGEST_FONT)
+        figure.text(0.5, 0, f"{kind}\n{axis_names}", ha="center", va="top", fontsize=LARGEST_FONT)
         _add_colour_bar(figure, mesh, width, height)
     return _told(undrawn, sizes.stride)
 
@@ -115,7 +115,7 @@ def _figure(path: Path, width: float, height: float, fonts: list[str]) -> Iterat
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {
-        "font.family": "sans-serif",
+        "font.family": [*fonts, "sans-serif"],  # the last for an SVG, whose reader may have other fonts
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
@@ -198,5 +198,5 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
 
 
 def _told(undrawn: str, stride: int) -> list[str]:
-    told = [f"too many pieces for the labels of all: every {stride}th has one"] if stride > 1 else []
+    told = [f"too many pieces for all labels: one in {stride} has its own"] if stride > 1 else []
     return [*told, f"{advice(undrawn)}; in the picture they are boxes"] if undrawn else told
