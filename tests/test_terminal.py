@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from translate.maps import AttentionMaps, MapView, Stack
-from translate.report.ansi import CUBE_STEPS, Colours, colours_of, nearest, painted
+from translate.report.ansi import Colours, colours_of, indexed, painted, shade
 from translate.report.colours import ON_PAPER, ON_TERMINAL, RGB, Scale, colour, ink
 from translate.report.columns import columns_of
 from translate.report.multiples import all_heads, draw_grid, shrunk
@@ -130,12 +130,20 @@ def test_every_number_can_be_read_on_its_colour(scale: Scale) -> None:
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG's level AA
 
 
-@pytest.mark.parametrize("index", [16, 21, 118, 231, 232, 244, 255])
-def test_the_nearest_of_256_colours_to_one_of_them_is_itself(index: int) -> None:
-    cube = index - 16
-    rgb = tuple(CUBE_STEPS[step] for step in (cube // 36, cube // 6 % 6, cube % 6)) if index < 232 else None
-    grey = 8 + 10 * (index - 232)
-    assert nearest(rgb or (grey, grey, grey)) == index
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_256_colours_those_of_larger_weights_are_brighter_and_keep_the_hue(sign: int) -> None:
+    shades = [shade(sign * weight, Colours.INDEXED) for weight in np.linspace(0.2, 1, 7)]
+    assert all(luminance(before) < luminance(after) for before, after in pairwise(shades))
+    assert all((blue - red) * sign >= 0 for red, _, blue in shades)
+    for background in shades:
+        dark, light = sorted(map(luminance, (background, ink(background))))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(("number", "rgb"), [(16, (0, 0, 0)), (67, (95, 135, 175)), (231, (255, 255, 255))])
+def test_colours_of_the_256_are_those_of_xterm(number: int, rgb: RGB) -> None:
+    assert indexed(number) == rgb
+    assert indexed(244) == (128, 128, 128)
 
 
 def test_a_grid_has_all_heads_in_tenths() -> None:

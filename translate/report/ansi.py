@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
 
-from translate.report.colours import RGB
+from translate.report.colours import ON_TERMINAL, RGB, colour
 
 RESET = "\x1b[0m"
 CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # of red, green and blue, in colours 16 to 231 of the 256
-GREYS = {index: (8 + 10 * (index - 232),) * 3 for index in range(232, 256)}
+GREYS = range(232, 256)
+# The 256 hold no even scale; these are the nearest to one that keep its hue, from weight 0 to 1 and from 0 to -1.
+BLUES, ORANGES = (234, 18, 19, 24, 67, 110, 153, 255), (234, 52, 88, 130, 137, 180, 223, 255)
 
 
 class Colours(Enum):
@@ -30,26 +31,32 @@ def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
     return Colours.TRUE if is_true else Colours.INDEXED
 
 
-def painted(text: str, ink: RGB, background: RGB, colours: Colours) -> str:
-    """The text in these colours, or in the nearest that the terminal has."""
+def shade(weight: float, colours: Colours) -> RGB:
+    """The colour of a weight from -1 to 1, among those that the terminal has."""
+    if colours is Colours.INDEXED:
+        ladder = BLUES if weight >= 0 else ORANGES
+        return indexed(ladder[round(min(abs(weight), 1.0) * (len(ladder) - 1))])
+    return colour(weight, ON_TERMINAL)
+
+
+def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
+    """The text in these colours, which have to be among those that the terminal has."""
     if colours is Colours.NONE:
         return text
-    codes = (f"{layer};{_code(colour, colours)}" for layer, colour in ((48, background), (38, ink)))
-    return "".join(f"\x1b[{code}m" for code in codes) + text + RESET
+    return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}{RESET}"
 
 
-def _code(colour: RGB, colours: Colours) -> str:
-    return "2;" + ";".join(map(str, colour)) if colours is Colours.TRUE else f"5;{nearest(colour)}"
+def indexed(number: int) -> RGB:
+    """One of the 256 colours; not of the first 16: each terminal has its own."""
+    if number in GREYS:
+        grey = 8 + 10 * (number - GREYS.start)
+        return grey, grey, grey
+    red, green, blue = (CUBE_STEPS[(number - 16) // step % 6] for step in (36, 6, 1))
+    return red, green, blue
 
 
-@lru_cache(maxsize=1024)
-def nearest(colour: RGB) -> int:
-    """The number of the nearest of the 256 colours; the first 16 are left out: each terminal has its own."""
-    cube = {
-        16 + 36 * i + 6 * j + k: (red, green, blue)
-        for i, red in enumerate(CUBE_STEPS)
-        for j, green in enumerate(CUBE_STEPS)
-        for k, blue in enumerate(CUBE_STEPS)
-    }
-    distance = {n: sum((a - b) ** 2 for a, b in zip(there, colour, strict=True)) for n, there in (cube | GREYS).items()}
-    return min(distance, key=lambda number: distance[number])
+def _code(rgb: RGB, colours: Colours) -> str:
+    return "2;" + ";".join(map(str, rgb)) if colours is Colours.TRUE else f"5;{NUMBERS[rgb]}"
+
+
+NUMBERS = {indexed(number): number for number in range(16, 256)}

@@ -8,8 +8,7 @@ from itertools import zip_longest
 import numpy as np
 
 from translate.maps import AttentionMaps, Floats, Kind, MapView, view
-from translate.report.ansi import Colours, painted
-from translate.report.colours import ON_TERMINAL, colour
+from translate.report.ansi import Colours, painted, shade
 
 GAP = "  "
 TENTHS = "·123456789"
@@ -37,7 +36,7 @@ def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
     """
     first = grid[0][0]
     stride = -(-len(first.columns) // width)
-    lines = [f"{first.title.partition(', ')[0]}: rows {first.row_axis}, columns {first.column_axis}"]
+    lines = [f"{first.title.partition(', ')[0]}; rows: {first.row_axis}; columns: {first.column_axis}"]
     if stride > 1:
         lines.append(f"each place stands for {stride} rows and {stride} columns, and is the largest of their weights")
     num_columns = -(-len(first.columns) // stride)
@@ -68,4 +67,4 @@ def _panel(weights: Floats, colours: Colours) -> list[str]:
 
 
 def _half_blocks(colours: Colours, above: float, below: float) -> str:
-    return painted("▀", colour(above, ON_TERMINAL), colour(below, ON_TERMINAL), colours)
+    return painted("▀", shade(above, colours), shade(below, colours), colours)

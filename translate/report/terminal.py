@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from translate.maps import MapView
-from translate.report.ansi import Colours, painted
-from translate.report.colours import ON_TERMINAL, colour, ink
+from translate.report.ansi import Colours, painted, shade
+from translate.report.colours import ink
 from translate.report.columns import columns_of, printable
 
 SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0
@@ -59,7 +59,7 @@ def _percent(weight: float, is_signed: bool) -> str:
 
 
 def _cell(text: str, weight: float, colours: Colours) -> str:
-    background = colour(weight, ON_TERMINAL)
+    background = shade(weight, colours)
     return painted(text, ink(background), background, colours)
 
 
