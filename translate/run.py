@@ -32,6 +32,7 @@ class Run:
         self.curves_path = path / "curves.png"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
+        self.probes_path = path / "probes"
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
