@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -75,6 +76,14 @@ class Run:
 
     def write_config(self, config: Config) -> None:
         write_text(self.config_path, "# All settings of this run.\n\n" + to_toml(config))
+
+    def digest_of_weights(self) -> str:
+        """SHA-256 of the weights to use. Raises UserError where there are none yet."""
+        try:
+            with self.weights_path.open("rb") as weights:
+                return hashlib.file_digest(weights, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise UserError(f"{self.weights_path}: no such weights; has the training written any yet?") from None
 
     def load_vocabs(self) -> VocabPair | None:
         """The vocabularies, or None where the run has none yet."""
