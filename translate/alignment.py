@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from translate.errors import UserError
-from translate.maps import END, AttentionMaps, Floats, Stack, Word, merge_words, words_of
+from translate.maps import END, AttentionMaps, Floats, Stack, merge_words, words_of
 
 Method = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -27,7 +26,7 @@ NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 
 
 
 class MapChoice(NamedTuple):
-    """One map of the encoder-decoder attention: of a layer and a head (from 0), or the mean over those that are None."""
+    """A map of the encoder-decoder attention: of a layer and a head (from 0), or the mean over those that are None."""
 
     layer: int | None = None
     head: int | None = None
@@ -47,27 +46,16 @@ def word_maps(maps: AttentionMaps, choices: Sequence[MapChoice], is_shifted: boo
     """The chosen maps between words: the sum over a source word's pieces, the mean over a target word's; (N, T, S).
 
     is_shifted: a target piece's row is the one in which it is read, not produced: one row later (Shift-Att, Chen et al.
-    2020). The last piece's is then that in which `</s>` is produced. Raises UserError for a layer or head that is not
-    there.
+    2020). The last piece's is then that in which `</s>` is produced.
     """
     columns = [place for place, piece in enumerate(maps.source) if piece != END]
     rows = [place for place, piece in enumerate(maps.target) if piece != END]
-    source, target = source_words(maps), target_words(maps)
+    source, target = (words_of([piece for piece in side if piece != END]) for side in (maps.source, maps.target))
     if not source or not target:
         return np.zeros((len(choices), len(target), len(source)), dtype=np.float32)
     weights = _chosen(maps.stack("cross"), choices)
     shifted = [row + is_shifted for row in rows]
     return merge_words(weights[:, shifted][:, :, columns], target, source)
-
-
-def source_words(maps: AttentionMaps) -> list[Word]:
-    """The source's words, each with its place among the pieces that are not `</s>`."""
-    return _words(maps.source)
-
-
-def target_words(maps: AttentionMaps) -> list[Word]:
-    """The target's words, each with its place among the pieces that are not `</s>`."""
-    return _words(maps.target)
 
 
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
@@ -114,20 +102,11 @@ def pharaoh(links: Links) -> str:
     return " ".join(f"{i}-{j}" for i, j in np.argwhere(links.T).tolist())
 
 
-def _words(pieces: Sequence[str]) -> list[Word]:
-    return words_of([piece for piece in pieces if piece != END])
-
-
 def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:
     """(L, H, rows, columns) -> (N, rows, columns)."""
-    layers, num_heads = stack.layers, stack.weights.shape[1]
     chosen = []
     for layer, head in choices:
-        if layer is not None and layer not in layers:
-            raise UserError(f"--layer {layer}: there are layers {', '.join(map(str, layers))}")
-        if head is not None and not 0 <= head < num_heads:
-            raise UserError(f"--head {head}: there are heads 0 to {num_heads - 1}")
-        of_layers = stack.weights if layer is None else stack.weights[[layers.index(layer)]]
+        of_layers = stack.weights if layer is None else stack.weights[[stack.layers.index(layer)]]
         chosen.append((of_layers if head is None else of_layers[:, [head]]).mean(axis=(0, 1)))
     return np.stack(chosen)
 

@@ -173,9 +173,7 @@ def _block(variants: Sequence[Variant]) -> str:
 def _described(variant: Variant) -> dict[str, object]:
     maps = variant.maps
     sides = {"source": maps.source, "target": maps.target, "read": maps.columns("decoder")}
-    words = {
-        side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()
-    }
+    words = {side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()}
     stacks = [(kind, stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()]
     return {"label": variant.label, "source": maps.source, "target": maps.target, "words": words, "stacks": stacks}
 
