@@ -46,13 +46,12 @@ def word_maps(maps: AttentionMaps, choices: Sequence[MapChoice], is_shifted: boo
     """The chosen maps between words: the sum over a source word's pieces, the mean over a target word's; (N, T, S).
 
     is_shifted: a target piece's row is the one in which it is read, not produced: one row later (Shift-Att, Chen et al.
-    2020). The last piece's is then that in which `</s>` is produced.
+    2020). The last piece's is then that in which `</s>` is produced. Where a side has no word, N maps of size 0.
     """
-    columns = [place for place, piece in enumerate(maps.source) if piece != END]
-    rows = [place for place, piece in enumerate(maps.target) if piece != END]
-    source, target = (words_of([piece for piece in side if piece != END]) for side in (maps.source, maps.target))
-    if not source or not target:
-        return np.zeros((len(choices), len(target), len(source)), dtype=np.float32)
+    rows, columns = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.target, maps.source))
+    if not rows or not columns:
+        return np.zeros((len(choices), 0, 0), dtype=np.float32)
+    target, source = (words_of([piece for piece in side if piece != END]) for side in (maps.target, maps.source))
     weights = _chosen(maps.stack("cross"), choices)
     shifted = [row + is_shifted for row in rows]
     return merge_words(weights[:, shifted][:, :, columns], target, source)

@@ -78,6 +78,8 @@ def align(
     asked.check(has_reverse=reverse is not None)
     pairing = Pairing(open_lines(path, src, tgt, device), open_lines(reverse, tgt, src, device) if reverse else None)
     choice = MapChoice(layer, head) if layer is not None or head is not None else None
+    if choice:
+        pairing.check(choice)
     if gold:
         _score(pairing, choice, asked, Scoring(gold, one_indexed, store, as_json))
     else:
@@ -128,6 +130,7 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
     if choice is None and asked == Asked() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, way = stored.choice, stored.way
+        pairing.check(choice)
         doubt = "" if stored.weights == pairing.forward.weights else ", of other weights than these"
         reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
     choice = choice or MapChoice()
