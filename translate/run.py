@@ -33,6 +33,7 @@ class Run:
         self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
+        self.probes_path = path / "probes"
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
