@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translate import cli
-from translate.aligner import Asked, Pairing, all_ways, try_all
+from translate.aligner import Pairing, try_all
 from translate.alignment import METHODS, MapChoice, align, all_choices, best_of_rows, combine, pharaoh, word_maps
 from translate.alignment_error import Errors, Gold, GoldFile
+from translate.alignment_way import Asked, all_ways
 from translate.attention_folder import AttentionFolder
 from translate.errors import UserError
 from translate.map_lines import Line

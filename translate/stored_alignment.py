@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from translate.aligner import Pairing, Trial, Way
+from translate.aligner import Pairing, Trial
 from translate.alignment import METHODS, MapChoice, Method
+from translate.alignment_way import Way
 from translate.errors import UserError
 from translate.files import write_text
 from translate.run import Run

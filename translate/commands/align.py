@@ -14,8 +14,9 @@ from translate.commands.app import DeviceOption
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.aligner import Asked, Pairing
+    from translate.aligner import Pairing
     from translate.alignment import MapChoice
+    from translate.alignment_way import Asked
 
 MethodName = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -68,8 +69,9 @@ def align(
     translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
     """
-    from translate.aligner import Asked, Pairing
+    from translate.aligner import Pairing
     from translate.alignment import MapChoice
+    from translate.alignment_way import Asked
     from translate.map_lines import open_lines
 
     if store and not gold:
@@ -122,8 +124,9 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Sc
 
 
 def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
-    from translate.aligner import Asked, aligned
+    from translate.aligner import aligned
     from translate.alignment import MapChoice, pharaoh
+    from translate.alignment_way import Asked
     from translate.stored_alignment import StoredAlignment
 
     way, reason = asked.way(pairing.reverse is not None), ""
