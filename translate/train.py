@@ -24,6 +24,7 @@ from translate.errors import UserError
 from translate.feed import StepData, feed
 from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
+from translate.probes import record_probes
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
@@ -87,7 +88,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             data = next(steps)
             loss = trainer.step(data, progress.step + 1)
             if _is_due(progress.step + 1, settings):
-                loss.item()  # waits for the device, so that the clock shows what the steps took
+                loss.translation.item()  # waits for the device, so that the clock shows what the steps took
             seconds = time.monotonic() - started
             # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those
             # of the others also ran while it saved.
@@ -132,12 +133,12 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
 
 def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
     """Say how the last steps went. Returns what the progress bar shows of it."""
-    loss = sum(trainer.world.gather(meter.loss(progress)))
-    _check_finite([torch.tensor(loss)], progress.step)
+    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses(progress)), strict=True)]
+    _check_finite([torch.tensor(losses)], progress.step)
     if not trainer.world.is_first:
         return ""
     rate = learning_rate(progress.step, trainer.settings)
-    return tell_steps(run, trainer.settings, progress, loss, meter.tokens_per_second(progress), rate)
+    return tell_steps(run, trainer.settings, progress, losses, meter.tokens_per_second(progress), rate)
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
@@ -148,8 +149,10 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
         now = score[config.train.best_by]
         is_best = progress.best is None or now < progress.best
-        if is_best and trainer.world.is_first:
-            save_weights(run.weights_path, trainer.model)
+        if trainer.world.is_first:
+            if is_best:
+                save_weights(run.weights_path, trainer.model)
+            record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:

@@ -1,0 +1,155 @@
+// The page put together: one state, one way to change it, one way to show it.
+
+const sentences = readSentences();
+const byId = new Map(sentences.map((sentence) => [sentence.id, sentence]));
+const start = startState(JSON.parse(document.getElementById("first").textContent), sentences);
+const darkOutside = matchMedia("(prefers-color-scheme: dark)");
+const isNarrow = matchMedia("(max-width: 760px)"); // room for one card
+const element = (id) => document.getElementById(id);
+
+let state = fromHash(location.hash, start, sentences);
+let shown = []; // the sentences of the list
+let variants = []; // of the sentence on show
+let isOnPaper = false;
+let turn = 0; // counts what was asked for, so that an answer that comes late is known
+
+const list = createList((id) => {
+  document.body.classList.remove("list-open");
+  change({ id });
+});
+const cards = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, tell })]));
+element("cards").append(...KINDS.map((kind) => cards[kind].element));
+
+/** The only way in which anything that is chosen changes. */
+function change(changes) {
+  Object.assign(state, changes);
+  refresh();
+}
+
+async function refresh() {
+  const asked = ++turn;
+  shown = chosenSentences(sentences, state);
+  list.update(shown, state, sentences.length);
+  list.reveal();
+  rememberSoon();
+  const sentence = byId.get(state.id);
+  const found = await mapsOf(sentence);
+  if (asked !== turn) return;
+  variants = found.variants;
+  showSentence(sentence, found.message);
+  showCards();
+  document.body.dataset.shown = String(state.id);
+  prepareNeighbours();
+}
+
+/** The variants of a sentence, or why there are none. */
+async function mapsOf(sentence) {
+  if (!sentence) return { variants: [], message: "There are no sentences in this folder." };
+  if (!sentence.maps) return { variants: [], message: "This line has no attention maps: it is empty, or too long to keep them." };
+  try {
+    return { variants: await variantsOf(sentence), message: "" };
+  } catch (error) {
+    return { variants: [], message: error.message };
+  }
+}
+
+function showSentence(sentence, message) {
+  element("message").textContent = message;
+  element("message").hidden = !message;
+  element("sentence").hidden = !sentence;
+  element("tools").hidden = element("cards").hidden = !variants.length;
+  const position = shown.findIndex(({ id }) => id === state.id);
+  element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
+  if (!sentence) return;
+  element("source").textContent = sentence.source || "(empty line)";
+  element("translation").textContent = sentence.translation || "(empty)";
+  element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
+}
+
+function factsOf(sentence, variant) {
+  const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
+  const number = (value) => value.toFixed(2).replace("-", "−");
+  const facts = [fact(`line ${sentence.id}`, "Of the input")];
+  if (sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Of the search; higher is better"));
+  if (sentence.strangeness !== null) {
+    const item = fact(`strangeness ${number(sentence.strangeness)}`, "0: each piece looks at one place; 1: everywhere alike. ? tells more.");
+    const meter = make("span", "meter");
+    meter.style.setProperty("--share", String(sentence.strangeness));
+    item.append(meter);
+    facts.push(item);
+  }
+  if (variant) facts.push(fact(`${variant.pieces.source.length} source pieces, ${variant.pieces.target.length} target pieces`, "With </s>"));
+  return [...facts, ...sentence.warnings.map((warning) => fact(warning, "Warning", "warning"))];
+}
+
+function variantOnShow() {
+  return variants.find(({ label }) => label === state.variant) ?? variants.at(-1);
+}
+
+function showCards() {
+  if (!variants.length) return;
+  const variant = variantOnShow();
+  const minus = variants.find((other) => other.label === state.minus && other !== variant) ?? null;
+  const showsOne = state.isBig || isNarrow.matches;
+  showTools(showsOne);
+  showVariants(variant, minus);
+  element("cards").classList.toggle("one", showsOne);
+  tell(null);
+  for (const kind of KINDS) {
+    const card = cards[kind];
+    card.element.hidden = showsOne && !isOnPaper && kind !== state.kind;
+    card.element.classList.toggle("active", kind === state.kind);
+    if (!card.element.hidden) card.show(state, variant, minus, isDark());
+  }
+}
+
+/** Everything again where only sizes or colours have changed. */
+function redraw() {
+  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
+  showCards();
+}
+
+function activate(kind) {
+  if (state.kind === kind) return;
+  state.kind = kind;
+  for (const each of KINDS) cards[each].element.classList.toggle("active", each === kind);
+  rememberSoon();
+}
+
+function enlarge(kind) {
+  change({ kind, isBig: !state.isBig });
+}
+
+function choose(kind, layer, head) {
+  change({ kind, picks: { ...state.picks, [kind]: { layer, head } } });
+}
+
+/** Say a weight beside its cell, or beside the pointer, and to ears; null says nothing. */
+function tell(text, box) {
+  const tip = element("tip");
+  tip.hidden = text === null;
+  element("spoken").textContent = text ?? "";
+  if (text === null) return;
+  tip.textContent = text;
+  const anchor = box ?? { left: pointer.x, top: pointer.y, width: 0, height: 14 };
+  const left = Math.min(anchor.left + anchor.width / 2 - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 8);
+  const below = anchor.top + anchor.height + 8;
+  const fits = below + tip.offsetHeight < innerHeight - 8;
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${fits ? below : anchor.top - tip.offsetHeight - 8}px`;
+}
+
+/** Step through the list, from where the sentence on show stands in it. */
+function step(by) {
+  const position = shown.findIndex(({ id }) => id === state.id);
+  const next = shown[position < 0 ? 0 : position + by];
+  if (next) change({ id: next.id });
+}
+
+/** Decode what is likely to be shown next while there is time. */
+function prepareNeighbours() {
+  const position = shown.findIndex(({ id }) => id === state.id);
+  for (const neighbour of [shown[position + 1], shown[position - 1]]) {
+    if (neighbour?.maps) variantsOf(neighbour).catch(() => {}); // said when it is shown
+  }
+}

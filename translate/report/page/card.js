@@ -1,0 +1,102 @@
+// A card: one kind of attention of the sentence, with its explanation, its map, and the small maps of all heads.
+
+const WORDING = {
+  encoder: {
+    name: "Encoder self-attention",
+    who: "A source word looks at the source",
+    explain: "While it reads, the model gathers for each word of the source what the other words of the source say about it.",
+    rows: "source",
+  },
+  decoder: {
+    name: "Decoder self-attention",
+    who: "A target word, as it is produced, looks at the target read so far",
+    explain: "Before it writes a word, the model looks back at what it has written; what comes later it cannot see.",
+    rows: "target",
+  },
+  cross: {
+    name: "Encoder-decoder attention",
+    who: "A target word, as it is produced, looks at the source",
+    explain: "For each word that it writes, the model looks up the words of the source that it needs for it.",
+    rows: "target",
+  },
+};
+
+/** Make the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), tell(...)}. */
+function createCard(kind, on) {
+  const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
+  const part = (name) => card.querySelector(name);
+  card.dataset.kind = kind;
+  const heading = part("h2");
+  heading.textContent = WORDING[kind].name;
+  heading.id = `name-${kind}`;
+  card.setAttribute("aria-labelledby", heading.id);
+  part(".who").textContent = WORDING[kind].who;
+  part(".explain").textContent = WORDING[kind].explain;
+  card.addEventListener("pointerdown", () => on.activate(kind));
+  card.addEventListener("focusin", () => on.activate(kind));
+  part(".enlarge").addEventListener("click", () => on.enlarge(kind));
+  let picture = null; // () => SVG of what is shown, and its name
+  part(".save-svg").addEventListener("click", () => picture && saveSvg(picture.svg(), picture.name));
+  part(".save-png").addEventListener("click", () => picture && savePng(picture.svg(), picture.name));
+  return {
+    element: card,
+    /** Show a sentence's map of this kind as `state` wants it. variant, minus: of data.js; minus may be null. */
+    show(state, variant, minus, isDark) {
+      const problem = problemOf(kind, variant, minus);
+      card.classList.toggle("empty", Boolean(problem));
+      picture = null;
+      if (problem) {
+        part(".stage").replaceChildren(Object.assign(make("p", "message"), { textContent: problem }));
+        part(".shown").textContent = "";
+        return;
+      }
+      const stack = variant.stacks[kind];
+      const pick = validPick(state.picks[kind], stack);
+      const mapAt = (layer, head) => {
+        const map = mapOf(variant, kind, layer, head, state.words);
+        return minus ? difference(map, mapOf(minus, kind, layer, head, state.words)) : map;
+      };
+      const scaleOf = (map) => makeScale(isDark, state.scale === "full" ? 1 : largest(map), Boolean(minus));
+      const map = mapAt(pick.layer, pick.head);
+      const scale = scaleOf(map);
+      const title = titleOf(kind, pick, variant, minus);
+      part(".shown").textContent = titleOf(null, pick, variant, minus);
+      const stage = part(".stage");
+      stage.setAttribute("aria-label", title);
+      const tell = (row, column, box) => on.tell(row === null ? null : inWords(map, scale, row, column), box);
+      if (state.view === "map") drawHeatMap(stage, map, scale, tell);
+      else drawLines(stage, map, scale, tell);
+      drawLegend(part(".legend"), scale);
+      drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
+      const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
+      // On paper the light colours are used, whatever the screen has.
+      const paperScale = makeScale(false, scale.high, scale.isChange);
+      picture = { name, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };
+    },
+  };
+}
+
+/** Why a kind cannot be shown; null where it can. */
+function problemOf(kind, variant, minus) {
+  if (!variant.stacks[kind]) return "There are no maps of this kind here.";
+  if (minus && !areAlike(variant, minus, kind)) {
+    return `“${variant.label}” and “${minus.label}” have other pieces, layers or heads here, so there is no difference to show.`;
+  }
+  return null;
+}
+
+function titleOf(kind, pick, variant, minus) {
+  const what = pickInWords(pick.layer, pick.head);
+  const parts = [kind ? WORDING[kind].name : "", kind ? what : what[0].toUpperCase() + what.slice(1), variant.label];
+  return parts.filter(Boolean).join(", ") + (minus ? ` minus ${minus.label}` : "");
+}
+
+function drawLegend(legend, scale) {
+  legend.querySelector(".low").textContent = scale.isChange ? `−${(100 * scale.high).toFixed(0)}` : "0 %";
+  legend.querySelector(".high").textContent = scale.isChange ? `+${(100 * scale.high).toFixed(0)} points` : `${(100 * scale.high).toFixed(0)} %`;
+  const paper = legend.querySelector("canvas").getContext("2d");
+  for (let x = 0; x < 256; x++) {
+    paper.fillStyle = `rgb(${scale.colour(scale.low + ((scale.high - scale.low) * x) / 255)})`;
+    paper.fillRect(x, 0, 1, 1);
+  }
+}

@@ -1,0 +1,89 @@
+// The sentences of the page, and their maps: decoded when they are shown, checked before they are used.
+
+const KEPT = 12; // sentences whose maps stay decoded: turning back is then free, and memory stays bounded
+const decoded = new Map(); // id -> promise of variants, the latest used last
+const awaited = new Map(); // id -> the function that takes the block of a sidecar file
+
+/** All sentences: {id, source, translation, score, warnings, strangeness, maps: "here", a file's name, or null}. */
+function readSentences() {
+  return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
+}
+
+/** A promise of the variants of a sentence, each {label, pieces, words, stacks}; it fails with a plain message. */
+function variantsOf(sentence) {
+  const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
+  decoded.delete(sentence.id);
+  decoded.set(sentence.id, promise);
+  if (decoded.size > KEPT) decoded.delete(decoded.keys().next().value);
+  return promise;
+}
+
+/** The text of a sentence's block, from this page or from the file beside it. */
+async function blockOf(sentence) {
+  if (sentence.maps === "here") return document.getElementById(`maps-${sentence.id}`)?.textContent ?? "";
+  // A page that was opened from disk may not fetch files, but it may run scripts; so the file is a script that
+  // hands over its block.
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    const end = (settle, value) => {
+      awaited.delete(sentence.id);
+      script.remove();
+      settle(value);
+    };
+    awaited.set(sentence.id, (block) => end(resolve, block));
+    script.onerror = () => end(reject, new Error(`The file ${sentence.maps} is not beside this page.`));
+    script.onload = () => awaited.has(sentence.id) && end(reject, new Error(`The file ${sentence.maps} is damaged.`));
+    script.src = sentence.maps;
+    document.head.append(script);
+  });
+}
+
+window.receiveMaps = (id, block) => awaited.get(id)?.(block);
+
+/** A block -> variants. What is damaged is refused here, so that nothing behind this has to doubt its numbers. */
+async function decode(block) {
+  try {
+    const { variants, weights } = JSON.parse(block);
+    const numbers = await inflate(weights);
+    let position = 0;
+    const take = (count) => {
+      position += count;
+      if (position > numbers.length) throw new RangeError("too few weights");
+      return numbers.subarray(position - count, position);
+    };
+    const read = variants.map((variant) => readVariant(variant, take));
+    if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
+    return read;
+  } catch {
+    throw new Error("The maps of this sentence are damaged; write the page anew.");
+  }
+}
+
+function readVariant({ label, source, target, words, stacks }, take) {
+  const pieces = { source, target, read: ["<s>", ...target.slice(0, -1)] };
+  for (const side of Object.keys(pieces)) {
+    const spans = words[side];
+    const isWhole = spans.every(([word, start, end], i) => {
+      return typeof word === "string" && start < end && start === (i ? spans[i - 1][2] : 0);
+    });
+    if (!isWhole || spans.at(-1)[2] !== pieces[side].length) throw new RangeError("words do not cover the pieces");
+  }
+  const named = stacks.map(([kind, layers, heads]) => {
+    const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
+    return [kind, { layers, heads, rows, columns, weights: take(layers.length * heads * rows * columns) }];
+  });
+  return { label, pieces, words, stacks: Object.fromEntries(named) };
+}
+
+/** Base64 of deflated 16-bit numbers, all their high bytes before all their low ones -> the numbers. */
+async function inflate(base64) {
+  const text = atob(base64);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = bytes.length / 2;
+  const numbers = new Uint16Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = (bytes[i] << 8) | bytes[count + i];
+  return numbers;
+}

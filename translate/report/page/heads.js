@@ -1,0 +1,80 @@
+// The small maps of all layers and heads: an overview, and the way to choose one. The last row and column are means.
+
+/** Draw them into `host`, a button each. mapAt(layer, head) is a map, null means the mean; choose(layer, head) is called. */
+function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
+  const layers = stack.layers.length > 1 ? [...stack.layers, null] : stack.layers;
+  const heads = stack.heads > 1 ? [...Array(stack.heads).keys(), null] : [0];
+  if (host.dataset.shape !== `${layers} ${heads}`) buildHeads(host, layers, heads);
+  host.onclick = (event) => {
+    const button = event.target.closest("button");
+    if (button) choose(numberOf(button.dataset.layer), numberOf(button.dataset.head));
+  };
+  for (const button of host.querySelectorAll("button")) {
+    const [layer, head] = [numberOf(button.dataset.layer), numberOf(button.dataset.head)];
+    // Where there is one layer or head only, it is the mean as well.
+    const isChosen = (chosen.layer ?? layers.at(-1)) === layer && (chosen.head ?? heads.at(-1)) === head;
+    button.setAttribute("aria-pressed", String(isChosen));
+    button.tabIndex = isChosen ? 0 : -1;
+    const map = mapAt(layer, head);
+    paintThumb(button.firstChild, map, scaleOf(map));
+  }
+}
+
+/** The buttons with their numbers; they stay as they are from sentence to sentence. */
+function buildHeads(host, layers, heads) {
+  host.dataset.shape = `${layers} ${heads}`;
+  host.style.setProperty("--heads", String(heads.length));
+  const name = (number) => (number === null ? "mean" : String(number));
+  const caption = (text, what) => Object.assign(make("span", "caption"), { textContent: text, title: what });
+  const parts = [caption("", ""), ...heads.map((head) => caption(name(head), head === null ? "mean of the heads" : `head ${head}`))];
+  for (const layer of layers) {
+    parts.push(caption(name(layer), layer === null ? "mean of the layers" : `layer ${layer}`));
+    for (const head of heads) {
+      const button = make("button", "thumb");
+      button.type = "button";
+      button.dataset.layer = name(layer);
+      button.dataset.head = name(head);
+      button.title = pickInWords(layer, head);
+      button.setAttribute("aria-label", button.title);
+      button.append(make("canvas", ""));
+      parts.push(button);
+    }
+  }
+  host.replaceChildren(...parts);
+  host.onkeydown = (event) => moveAmong(host, heads.length, event);
+}
+
+/** One pixel a weight; the browser enlarges it. */
+function paintThumb(canvas, map, scale) {
+  const [width, height] = [map.columns.length, map.rows.length];
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  canvas.classList.toggle("coarse", Math.max(width, height) <= 40);
+  const paper = canvas.getContext("2d", { willReadFrequently: true }); // small and many: quicker without the GPU
+  const image = paper.createImageData(width, height);
+  map.weights.forEach((weight, i) => {
+    const [red, green, blue] = scale.colour(weight);
+    image.data.set([red, green, blue, 255], 4 * i);
+  });
+  paper.putImageData(image, 0, 0);
+}
+
+/** "layer 1, head 2", "mean of layers, head 2" ... */
+function pickInWords(layer, head) {
+  if (layer === null && head === null) return "mean of all layers and heads";
+  return `${layer === null ? "mean of layers" : `layer ${layer}`}, ${head === null ? "mean of heads" : `head ${head}`}`;
+}
+
+function moveAmong(host, perRow, event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -perRow, ArrowDown: perRow }[event.key];
+  const buttons = [...host.querySelectorAll("button")];
+  const target = buttons[buttons.indexOf(document.activeElement) + step];
+  if (!step || !target) return;
+  event.preventDefault();
+  target.click();
+  target.focus();
+}
+
+function numberOf(text) {
+  return text === "mean" ? null : Number(text);
+}

@@ -1,0 +1,116 @@
+// The line view: who looks on the right, what is looked at on the left, and lines as thick as the weights.
+
+const LINE_SIZE = 14; // of the text, in pixels
+const LINE_PITCH = 25; // from word to word
+const FAINTEST = 0.01; // weights below are drawn only for the word that is pointed at
+const MOST_LINES = 700; // the heaviest; more could not be told apart
+const THICKEST = 11;
+
+/** The line view as an SVG element that stands for itself: all its colours and sizes are in it. */
+function linesOf(map, scale, width) {
+  const [left, right] = [map.columns, map.rows];
+  const room = Math.max(60, Math.min(190, width * 0.33));
+  const xLeft = widestOf(left, LINE_SIZE, room) + 8;
+  const xRight = width - widestOf(right, LINE_SIZE, room) - 8;
+  const height = Math.max(left.length, right.length) * LINE_PITCH + 8;
+  const y = (index, count) => 4 + ((index + 0.5) * (height - 8)) / count;
+  const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": FONT, "font-size": LINE_SIZE });
+  const curve = (row, column) => {
+    const [y1, y2, bend] = [y(column, left.length), y(row, right.length), (xRight - xLeft) * 0.45];
+    return `M${xLeft} ${y1}C${xLeft + bend} ${y1} ${xRight - bend} ${y2} ${xRight} ${y2}`;
+  };
+  const line = (row, column) => {
+    const weight = map.weights[row * left.length + column];
+    const share = Math.min(1, Math.abs(weight) / scale.high);
+    return draw("path", {
+      d: curve(row, column), fill: "none", "stroke-linecap": "round",
+      stroke: scale.isChange && weight > 0 ? scale.ink.more : scale.ink.line,
+      "stroke-width": (0.5 + (THICKEST - 0.5) * share).toFixed(2), "stroke-opacity": (0.25 + 0.6 * share).toFixed(2),
+    });
+  };
+  const lines = draw("g", { class: "lines" });
+  lines.append(...heaviest(map).map((i) => line(Math.floor(i / left.length), i % left.length)));
+  const words = (texts, x, anchor, side) => texts.map((text, i) => wordAt(text, x, y(i, texts.length), anchor, side, room, scale));
+  const leftWords = words(left, xLeft - 6, "end", "left");
+  const rightWords = words(right, xRight + 6, "start", "right");
+  svg.append(lines, draw("g", { class: "focus" }), ...leftWords, ...rightWords);
+  return { svg, line, leftWords, rightWords, xLeft, xRight, y };
+}
+
+/** Draw the line view into `stage`; the word that is pointed at keeps its lines, the others fade. */
+function drawLines(stage, map, scale, tell) {
+  const drawn = linesOf(map, scale, Math.max(280, stage.clientWidth - 2));
+  drawn.svg.setAttribute("role", "group");
+  stage.replaceChildren(drawn.svg);
+  const focus = drawn.svg.querySelector(".focus");
+  const sides = { left: [drawn.leftWords, drawn.rightWords], right: [drawn.rightWords, drawn.leftWords] };
+  for (const [side, [own, others]] of Object.entries(sides)) {
+    own.forEach((word, i) => {
+      const cellOf = (j) => (side === "left" ? [j, i] : [i, j]);
+      const enter = () => {
+        const weights = others.map((_, j) => map.weights[cellOf(j)[0] * map.columns.length + cellOf(j)[1]]);
+        drawn.svg.classList.add("focused");
+        focus.replaceChildren();
+        [...own, ...others].forEach((each) => each.classList.remove("on"));
+        word.classList.add("on");
+        weights.forEach((weight, j) => {
+          if (Math.abs(weight) < 0.0005) return;
+          focus.append(drawn.line(...cellOf(j)));
+          if (Math.abs(weight) < 0.005) return;
+          others[j].classList.add("on");
+          const x = side === "left" ? drawn.xRight - 4 : drawn.xLeft + 4;
+          focus.append(...pill(weight, x, drawn.y(j, others.length), side === "left" ? "end" : "start", scale));
+        });
+        const best = weights.reduce((most, weight, j) => (Math.abs(weight) > Math.abs(weights[most]) ? j : most), 0);
+        tell(...cellOf(best), null);
+      };
+      const leave = () => {
+        drawn.svg.classList.remove("focused");
+        focus.replaceChildren();
+        [...own, ...others].forEach((each) => each.classList.remove("on"));
+        tell(null);
+      };
+      word.setAttribute("tabindex", "0");
+      for (const name of ["pointerenter", "pointerdown", "focus"]) word.addEventListener(name, enter);
+      for (const name of ["pointerleave", "blur"]) word.addEventListener(name, leave);
+    });
+  }
+}
+
+/** Where in the weights the heaviest are, the lightest first, so that heavy lines lie on top. */
+function heaviest(map) {
+  const size = (i) => Math.abs(map.weights[i]);
+  const visible = [...map.weights.keys()].filter((i) => size(i) >= FAINTEST);
+  return visible.sort((i, j) => size(i) - size(j)).slice(-MOST_LINES);
+}
+
+function wordAt(text, x, y, anchor, side, room, scale) {
+  const flips = runsLeft(text); // its "start" is then on the right
+  const shown = draw("text", {
+    x, y, dy: "0.35em", class: `word ${side}`, fill: scale.ink.ink, direction: flips ? "rtl" : "ltr",
+    "text-anchor": flips ? (anchor === "end" ? "start" : "end") : anchor,
+  });
+  shown.textContent = cut(text, LINE_SIZE, room);
+  if (shown.textContent !== text) shown.append(Object.assign(draw("title", {}), { textContent: text }));
+  return shown;
+}
+
+/** A percentage on a piece of paper, so that it can be read on top of lines. */
+function pill(weight, x, y, anchor, scale) {
+  const text = (scale.isChange && weight > 0 ? "+" : "") + (100 * weight).toFixed(1).replace("-", "−");
+  const width = widthOf(text, 11) + 6;
+  const paper = draw("rect", {
+    x: anchor === "start" ? x : x - width, y: y - 8, width, height: 16, rx: 4, fill: scale.ink.paper, "fill-opacity": 0.9,
+  });
+  const number = draw("text", {
+    x: anchor === "start" ? x + 3 : x - 3, y, dy: "0.35em", "text-anchor": anchor, "font-size": 11, fill: scale.ink.ink,
+  });
+  number.textContent = text;
+  return [paper, number];
+}
+
+function draw(name, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}

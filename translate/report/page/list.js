@@ -1,0 +1,92 @@
+// The list of sentences: searched, filtered, sorted; only the rows in sight are in the document, so it may be long.
+
+const ROW_HEIGHT = 62; // pixels, as in the style sheet
+const SPARE_ROWS = 6; // above and below what is in sight
+
+/** The sentences that a search and filter leave, in the chosen order. What has no score or strangeness comes last. */
+function chosenSentences(sentences, { query, sort, warnings }) {
+  const wanted = plain(query).trim();
+  const left = sentences.filter((sentence) => {
+    if (warnings !== "all" && (sentence.warnings.length > 0) !== (warnings === "with")) return false;
+    return !wanted || plain(sentence.source).includes(wanted) || plain(sentence.translation).includes(wanted);
+  });
+  const keys = {
+    line: (sentence) => sentence.id,
+    score: (sentence) => sentence.score ?? Infinity,
+    length: (sentence) => -[...sentence.source].length,
+    strangeness: (sentence) => -(sentence.strangeness ?? -Infinity),
+  };
+  return left.sort((a, b) => keys[sort](a) - keys[sort](b) || a.id - b.id);
+}
+
+/** Text as it is compared: without regard to capitals and to how accents are written. */
+function plain(text) {
+  return text.normalize("NFC").toLocaleLowerCase();
+}
+
+/** The list in the page. choose(id) is called when a row is clicked. Returns {update, reveal}. */
+function createList(choose) {
+  const [list, rows] = [document.getElementById("list"), document.getElementById("rows")];
+  let shown = [];
+  let state = null;
+  let drawnRange = "";
+  const drawRows = (always) => {
+    const start = Math.max(0, Math.floor(list.scrollTop / ROW_HEIGHT) - SPARE_ROWS);
+    const end = Math.min(shown.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_HEIGHT) + SPARE_ROWS);
+    if (!always && drawnRange === `${start} ${end}`) return;
+    drawnRange = `${start} ${end}`;
+    rows.replaceChildren(...shown.slice(start, end).map((sentence, i) => rowOf(sentence, start + i, shown.length, state)));
+  };
+  list.addEventListener("scroll", () => drawRows(false), { passive: true });
+  new ResizeObserver(() => drawRows(true)).observe(list);
+  rows.addEventListener("click", (event) => {
+    const row = event.target.closest(".row");
+    if (row) choose(Number(row.dataset.id));
+  });
+  return {
+    /** Show these sentences, in this order. */
+    update(sentences, newState, numAll) {
+      [shown, state] = [sentences, newState];
+      rows.style.height = `${shown.length * ROW_HEIGHT}px`;
+      document.getElementById("count").textContent = countInWords(shown.length, numAll);
+      list.setAttribute("aria-activedescendant", `row-${state.id}`);
+      drawRows(true);
+    },
+    /** Scroll to the chosen sentence. */
+    reveal() {
+      const top = shown.findIndex((sentence) => sentence.id === state.id) * ROW_HEIGHT;
+      if (top < 0) return;
+      const isAbove = top < list.scrollTop;
+      if (isAbove || top + ROW_HEIGHT > list.scrollTop + list.clientHeight) {
+        list.scrollTop = isAbove ? top : top + ROW_HEIGHT - list.clientHeight;
+      }
+      drawRows(true);
+    },
+  };
+}
+
+function rowOf(sentence, position, count, state) {
+  const row = make("div", "row");
+  row.id = `row-${sentence.id}`;
+  row.dataset.id = sentence.id;
+  row.style.top = `${position * ROW_HEIGHT}px`;
+  row.setAttribute("role", "option");
+  row.setAttribute("aria-selected", String(sentence.id === state.id));
+  row.setAttribute("aria-setsize", String(count));
+  row.setAttribute("aria-posinset", String(position + 1));
+  const line = (className, text) => Object.assign(make("span", className), { textContent: text, dir: "auto" });
+  const marks = make("span", "marks");
+  marks.append(line("number", String(sentence.id)));
+  const figure = state.sort === "score" ? sentence.score : sentence.strangeness;
+  if (typeof figure === "number") {
+    marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort === "score" ? "score" : "strangeness" }));
+  }
+  if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.join("; ") }));
+  row.append(marks, line("text", sentence.source || "(empty line)"), line("text second", sentence.translation));
+  return row;
+}
+
+function countInWords(numShown, numAll) {
+  const all = numAll === 1 ? "1 sentence" : `${numAll.toLocaleString("en")} sentences`;
+  return numShown === numAll ? all : `${numShown.toLocaleString("en")} of ${all}`;
+}

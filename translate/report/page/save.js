@@ -1,0 +1,87 @@
+// What is shown, as a file: SVG, or PNG made from it.
+
+const SAVED_CELL = 30;
+const PNG_SCALE = 2;
+const PNG_PIXELS = 16e6; // of a larger canvas browsers make nothing
+
+/** A heat map as an SVG element that stands for itself, with title and legend. */
+function heatMapSvg(map, scale, title) {
+  const cell = SAVED_CELL;
+  const rowWidth = widestOf(map.rows, 14, 220) + 24;
+  const columnHeight = Math.ceil(widestOf(map.columns, 14, 180) * Math.sin(SLANT)) + 24;
+  const overhang = Math.ceil(widestOf(map.columns, 14, 180) * Math.cos(SLANT));
+  const grid = draw("g", { transform: `translate(${rowWidth} ${columnHeight})`, "shape-rendering": "crispEdges" });
+  map.weights.forEach((weight, i) => {
+    const [x, y] = [(i % map.columns.length) * cell, Math.floor(i / map.columns.length) * cell];
+    grid.append(draw("rect", { x, y, width: cell - 1, height: cell - 1, fill: hex(scale.colour(weight)) }));
+    if (Math.abs(weight) < 0.005) return;
+    const number = textAt((100 * weight).toFixed(0).replace("-", "−"), x + cell / 2, y + cell / 2, "middle", scale.inkOn(weight));
+    number.setAttribute("font-size", "11");
+    grid.append(number);
+  });
+  const rows = map.rows.map((text, i) => textAt(cut(text, 14, 220), rowWidth - 8, columnHeight + (i + 0.5) * cell, "end", scale.ink.ink));
+  const columns = map.columns.map((text, i) => {
+    const [x, y] = [rowWidth + (i + 0.6) * cell, columnHeight - 8];
+    const turned = textAt(cut(text, 14, 180), x, y, "start", scale.ink.ink);
+    turned.setAttribute("transform", `rotate(${(-SLANT * 180) / Math.PI} ${x} ${y})`);
+    return turned;
+  });
+  const width = rowWidth + map.columns.length * cell + overhang + 8;
+  return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title);
+}
+
+/** The line view in the same frame. */
+function lineViewSvg(map, scale, title) {
+  const width = 560;
+  const { svg } = linesOf(map, scale, width);
+  return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title);
+}
+
+/** Paper, the title above, what the numbers are below. */
+function framed(parts, width, height, scale, title) {
+  const whole = Math.max(width + 24, widthOf(title, 15) + 32);
+  const svg = draw("svg", {
+    xmlns: "http://www.w3.org/2000/svg", width: whole, height: height + 78, viewBox: `0 0 ${whole} ${height + 78}`,
+    "font-family": FONT, "font-size": 14,
+  });
+  const heading = textAt(title, 16, 24, "start", scale.ink.ink);
+  heading.setAttribute("font-size", "15");
+  const low = scale.isChange ? percent(scale.low, true) : "0 %";
+  const note = textAt(`weights in percent; colours from ${low} to ${percent(scale.high, scale.isChange)}`, 16, height + 62, "start", scale.ink.muted);
+  note.setAttribute("font-size", "12");
+  const body = draw("g", { transform: "translate(12 42)" });
+  body.append(...parts);
+  svg.append(draw("rect", { width: whole, height: height + 78, fill: scale.ink.paper }), heading, body, note);
+  return svg;
+}
+
+function textAt(text, x, y, anchor, fill) {
+  const flips = runsLeft(text);
+  const anchors = { start: "end", end: "start", middle: "middle" };
+  const element = draw("text", {
+    x, y, dy: "0.35em", fill, direction: flips ? "rtl" : "ltr", "text-anchor": flips ? anchors[anchor] : anchor,
+  });
+  element.textContent = text;
+  return element;
+}
+
+function saveSvg(svg, name) {
+  save(new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" }), `${name}.svg`);
+}
+
+async function savePng(svg, name) {
+  const [width, height] = [Number(svg.getAttribute("width")), Number(svg.getAttribute("height"))];
+  const scale = Math.min(PNG_SCALE, Math.sqrt(PNG_PIXELS / (width * height)));
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(svg))}`;
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: width * scale, height: height * scale });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  canvas.toBlob((blob) => save(blob, `${name}.png`));
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000); // after the browser has read it
+}
