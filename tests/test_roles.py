@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 
+from translate import cli
+from translate.attention_folder import About
 from translate.head_figures import MEASURES
 from translate.maps import KINDS, AttentionMaps, Kind, Stack
 from translate.roles import Place, Role, roles_of
@@ -161,3 +167,41 @@ def test_a_line_in_parts_counts_as_its_parts() -> None:
         stacks[kind] = Stack(whole, parts[0].stacks[kind].layers)
     joined = AttentionMaps(parts[0].source + parts[1].source, parts[0].target + parts[1].target, stacks)
     assert roles_of([joined]) == roles_of(parts)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
+    path = tmp_path / "maps"
+    path.mkdir()
+    about = About(1, "run", "", 2, 5, 3, KINDS, None, "float32", {"layer": 0, "head": 1})
+    (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
+    with (path / "index.jsonl").open("w", encoding="utf-8") as index:
+        for number, lengths in enumerate([*LENGTHS, None], start=1):
+            name = f"{number:06d}.npz" if lengths else None
+            if lengths:
+                sentence(*lengths).save(path / str(name))
+            entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
+            index.write(json.dumps(entry) + "\n")
+    return path
+
+
+def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["attention", "roles", str(folder)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert cli._run(["attention", "roles", str(folder), "--json"]) == 0
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[0] for line in table if line.split(".")[0] in KINDS] == [each["label"] for each in objects]
+    known = next(line for line in table if line.startswith("cross.0.1"))
+    assert known.endswith("alignment")
+    assert {"entropy", "spread", "end", "name", "following"} <= objects[0].keys()
+    assert cli._run(["attention", "roles", str(folder), "--kind", "decoder"]) == 0
+    assert "cross" not in capsys.readouterr().out
+
+
+def test_the_picture_is_drawn_in_both_formats(folder: Path, tmp_path: Path) -> None:
+    png, svg = tmp_path / "roles.png", tmp_path / "roles.svg"
+    assert cli._run(["attention", "roles", str(folder), "--png", str(png), "--svg", str(svg)]) == 0
+    assert matplotlib.image.imread(png).ndim == 3
+    assert "alignment" in svg.read_text(encoding="utf-8")
+    assert cli._run(["attention", "roles", str(folder), "--png", str(svg)]) == 2

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from translate.commands.attention.roles import roles
 from translate.commands.attention.show import show
 
 
@@ -20,4 +21,5 @@ class ShowByDefault(TyperGroup):
 
 
 attention = typer.Typer(cls=ShowByDefault, help="Show attention maps, or what they tell.", rich_markup_mode=None)
-attention.command()(show)
+for command in (show, roles):
+    attention.command()(command)
