@@ -201,7 +201,8 @@ def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pyt
 
 def test_the_picture_is_drawn_in_both_formats(folder: Path, tmp_path: Path) -> None:
     png, svg = tmp_path / "roles.png", tmp_path / "roles.svg"
-    assert cli._run(["attention", "roles", str(folder), "--png", str(png), "--svg", str(svg)]) == 0
+    command = ["attention", "roles", str(folder), "--kind", "cross"]
+    assert cli._run([*command, "--png", str(png), "--svg", str(svg)]) == 0
     assert matplotlib.image.imread(png).ndim == 3
     assert "alignment" in svg.read_text(encoding="utf-8")
     assert cli._run(["attention", "roles", str(folder), "--png", str(svg)]) == 2

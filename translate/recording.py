@@ -29,11 +29,7 @@ def recording(
     kinds, layers: of which attention, in which layers (from 0; None: all).
     """
     maps = Recording([], [], [])
-    places: dict[Kind, list[Attention]] = {
-        "encoder": [layer.self_attn for layer in model.encoder_layers],
-        "decoder": [layer.self_attn for layer in model.decoder_layers],
-        "cross": [layer.cross_attn for layer in model.decoder_layers],
-    }
+    places = attention_layers(model)
     handles = [
         attention.register_forward_hook(_keep_weights(getattr(maps, kind)))
         for kind in kinds
@@ -45,6 +41,15 @@ def recording(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def attention_layers(model: Transformer) -> dict[Kind, list[Attention]]:
+    """Where the model attends: of each kind, layer by layer."""
+    return {
+        "cross": [layer.cross_attn for layer in model.decoder_layers],
+        "encoder": [layer.self_attn for layer in model.encoder_layers],
+        "decoder": [layer.self_attn for layer in model.decoder_layers],
+    }
 
 
 def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:

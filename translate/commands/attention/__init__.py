@@ -7,19 +7,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from translate.commands.attention.mask import mask
 from translate.commands.attention.roles import roles
 from translate.commands.attention.show import show
 
 
 class ShowByDefault(TyperGroup):
-    """A group in which `translate attention DIR` means `translate attention show DIR`."""
+    """A group in which `translate attention DIR` means `translate attention show DIR`; with --mask it means `mask`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See click's Group."""
         names = self.list_commands(ctx)
-        return super().parse_args(ctx, args if args and args[0] in names else ["show", *args])
+        if args and args[0] in names:
+            return super().parse_args(ctx, args)
+        is_mask = any(argument.split("=")[0] == "--mask" for argument in args)
+        return super().parse_args(ctx, ["mask" if is_mask else "show", *args])
 
 
 attention = typer.Typer(cls=ShowByDefault, help="Show attention maps, or what they tell.", rich_markup_mode=None)
-for command in (show, roles):
+for command in (show, roles, mask):
     attention.command()(command)
