@@ -35,7 +35,7 @@ def mask(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object; for every head one.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Switch heads off, and tell what that changes in loss, BLEU, chrF and text. `translate attention --mask` is this.
+    """Switch heads off, and tell what that changes in loss, BLEU, chrF and text. `attention RUN --mask` is this.
 
     A head is kind.layer.head, from 0. With --mask every, the loss without each head, the head that matters most first.
 

@@ -27,6 +27,8 @@ def show(
     cross    rows: target pieces as they are produced; columns: source pieces
     encoder  rows and columns: source pieces
     decoder  rows: target pieces as they are produced; columns: target pieces read so far
+
+    Further commands: roles; mask (also RUN --mask HEAD); compare (also DIR --compare DIR2). Each has its --help.
     """
     from translate.attention_folder import AttentionFolder
     from translate.maps import AttentionMaps, view
