@@ -8,7 +8,7 @@ from conftest import TOY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.doubts import FEWEST_WORDS, neglect, repetition
+from translate.doubts import FEWEST_WORDS, excess, neglect, repetition
 from translate.maps import words_of
 
 
@@ -71,3 +71,19 @@ def test_words_that_hardly_got_attention_are_named() -> None:
     assert neglect(maps(0, 1, 1, 0, 1, 0, 0), words) is None  # short words, signs and the end are never named
     both = neglect(maps(0, 0, 0, 0, 0, 0, 0), words)
     assert both == "hardly looked at, and perhaps left out: brown, dogs"
+
+
+def looking_at(*columns: int) -> np.ndarray:
+    """(T, 6) attention of which each row looks at one column, mostly; the row of `</s>` at the last."""
+    return (0.9 * np.eye(6)[[*columns, 5]] + 0.1 / 6).astype(np.float32)
+
+
+def test_words_to_which_the_translation_comes_back_are_named() -> None:
+    pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
+    assert excess(looking_at(0, 1, 2, 3, 4), pieces) is None
+    warning = "looked at again and again, and perhaps translated twice: scarf"
+    assert excess(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
+    assert excess(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
+    assert excess(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb
+    assert excess(looking_at(4, 0, 1, 2, 4, 4, 4), pieces) is None  # signs and short words are never named
+    assert excess(looking_at(5, 5, 0, 1, 2, 5, 5), pieces) is None  # nor the end

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from translate.attention import Keep, attention_maps, engine_of, joined_maps
 from translate.attention_folder import FORMAT, About
 from translate.decode import Translator
-from translate.doubts import neglect
+from translate.doubts import excess, neglect
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.maps import AttentionMaps, stored_size, words_of
@@ -54,9 +54,10 @@ def write_attention(
     """Pass the translations on, and write for each the files of the attention folder.
 
     NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line, nor for one of more than MOST_PIECES
-    pieces), index.jsonl a line for each. Where the maps show that source words were hardly looked at, a warning is
-    added. expected: of the whole text, where that is known; `say` is told how large the folder will be before any map
-    is written. Raises UserError where `folder` holds something else. An attention folder of before is replaced.
+    pieces), index.jsonl a line for each. Where the maps show that source words were hardly looked at, or again and
+    again, a warning is added. expected: of the whole text, where that is known; `say` is told how large the folder
+    will be before any map is written. Raises UserError where `folder` holds something else. An attention folder of
+    before is replaced.
     """
     keep.check(engine_of(translator).model)
     about = _about(run, translator, keep)
@@ -129,8 +130,8 @@ def _num_pieces(translation: Translation) -> int:
 def _doubts(maps: AttentionMaps) -> list[str]:
     if "cross" not in maps.stacks:
         return []
-    doubt = neglect(maps.cross.mean(axis=(0, 1)), words_of(maps.source))
-    return [doubt] if doubt else []
+    cross = maps.cross.mean(axis=(0, 1))
+    return [doubt for doubt in (neglect(cross, words_of(maps.source)), excess(cross, maps.source)) if doubt]
 
 
 def _entry(translation: Translation, name: str | None) -> dict[str, object]:

@@ -157,6 +157,12 @@ def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, w
     return MapView(weights, rows, columns, f"{NAMES[kind]}, {chosen}", row_axis, column_axis)
 
 
+def difference(one: MapView, other: MapView) -> MapView:
+    """What `one` has more (above 0) or less (below), weights from -1 to 1. Both are of the same rows and columns."""
+    assert (one.rows, one.columns) == (other.rows, other.columns)
+    return one._replace(weights=one.weights - other.weights)
+
+
 Word = tuple[str, slice]  # a word and the pieces that it is made of
 
 

@@ -31,11 +31,7 @@ def recording(
     kinds, layers: of which attention, in which layers (from 0; None: all).
     """
     maps = Recording([], [], [])
-    places: dict[Kind, list[Attention]] = {
-        "encoder": [layer.self_attn for layer in model.encoder_layers],
-        "decoder": [layer.self_attn for layer in model.decoder_layers],
-        "cross": [layer.cross_attn for layer in model.decoder_layers],
-    }
+    places = attention_layers(model)
     handles = [
         attention.register_forward_hook(_keep_weights(getattr(maps, kind)))
         for kind in kinds
@@ -58,13 +54,22 @@ def recording_head(model: Transformer, layer: int, head: int) -> Iterator[list[T
         assert isinstance(attention, Attention)
         x, kv, mask = arguments
         with torch.autocast(x.device.type, enabled=False):  # which would multiply in bfloat16
-            maps.append(attention.weights(x.float(), kv, mask, slice(head, head + 1)).squeeze(1))
+            maps.append(attention.weights(x.float(), kv, mask)[:, head])
 
     handle = model.decoder_layers[layer].cross_attn.register_forward_hook(hook)
     try:
         yield maps
     finally:
         handle.remove()
+
+
+def attention_layers(model: Transformer) -> dict[Kind, list[Attention]]:
+    """Where the model attends: of each kind, layer by layer."""
+    return {
+        "cross": [layer.cross_attn for layer in model.decoder_layers],
+        "encoder": [layer.self_attn for layer in model.encoder_layers],
+        "decoder": [layer.self_attn for layer in model.decoder_layers],
+    }
 
 
 def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:

@@ -39,3 +39,7 @@ AttentionLayersOption = Annotated[str, typer.Option(metavar="N,N", help="Of whic
 AttentionPrecisionOption = Annotated[
     Literal["float32", "float16"], typer.Option(help="float16 halves the attention files.")
 ]
+MaskOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HEAD", help="Switch off a head, such as cross.2.3 (kind.layer.head); may be repeated."),
+]

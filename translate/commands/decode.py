@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from translate.commands.app import (
     EngineOption,
     EnsembleOption,
     JsonOption,
+    MaskOption,
     PrecisionOption,
 )
 from translate.errors import UserError
@@ -72,6 +73,7 @@ def decode(
         list[str] | None, typer.Option(metavar="TERM", help="What each translation has to hold; may be repeated.")
     ] = None,
     ensemble: EnsembleOption = None,
+    mask: MaskOption = None,
     as_json: JsonOption = False,
     attention: AttentionOption = None,
     attention_kinds: AttentionKindsOption = "",
@@ -107,7 +109,7 @@ def decode(
         "top_p": top_p,
         "seed": seed,
     }
-    with joined("nothing was written; start again") as world:
+    with joined("nothing was written; start again") as world, ExitStack() as switched_off:
         _check_places(sentences, input, output, attention, world)
 
         from translate.config import changed_search
@@ -117,7 +119,13 @@ def decode(
 
         started = time.monotonic()
         _check_text([prefix, *(require or [])])
+        if mask and engine != "torch":
+            raise UserError("--mask: CTranslate2 cannot switch heads off; use --engine torch")
+        if mask and attention:
+            raise UserError("--mask: attention files are of the whole model; leave out --attention or --mask")
         translator = Translator.load(run, device, engine, precision, ensemble or ())
+        if mask:
+            switched_off.enter_context(_without(mask, translator))
         if engine == "torch":
             from translate.device import keep_freed_memory
 
@@ -153,6 +161,14 @@ def decode(
     print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
+
+
+def _without(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+    from translate.attention import engine_of
+    from translate.masking import Head, masked
+
+    model = engine_of(translator).model
+    return masked(model, [Head.parse(text, model) for text in heads])
 
 
 def _converse(translator: Translator, settings: DecodeSettings, wishes: Wishes, as_json: bool) -> None:

@@ -7,19 +7,29 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from translate.commands.attention.compare import compare
+from translate.commands.attention.mask import mask
+from translate.commands.attention.roles import roles
 from translate.commands.attention.show import show
 from translate.commands.attention.verify import verify
 
 
 class ShowByDefault(TyperGroup):
-    """A group in which `translate attention DIR` means `translate attention show DIR`."""
+    """A group in which `translate attention DIR` means `translate attention show DIR`.
+
+    With --mask or --compare it means the command of that name.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See click's Group."""
         names = self.list_commands(ctx)
-        return super().parse_args(ctx, args if args and args[0] in names else ["show", *args])
+        if args and args[0] in names:
+            return super().parse_args(ctx, args)
+        options = [argument.partition("=")[0] for argument in args]
+        meant = next((name for name in ("mask", "compare") if f"--{name}" in options), "show")
+        return super().parse_args(ctx, [meant, *args])
 
 
 attention = typer.Typer(cls=ShowByDefault, help="Show attention maps, or what they tell.", rich_markup_mode=None)
-for command in (show, verify):
+for command in (show, roles, mask, compare, verify):
     attention.command()(command)

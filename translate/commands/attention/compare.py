@@ -1,0 +1,68 @@
+"""translate attention DIR --compare DIR2: what two runs or checkpoints look at, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from translate.commands.attention.display import PngOption, SvgOption, pictures, screen, tell_picture
+
+if TYPE_CHECKING:
+    from translate.comparison import Comparison
+
+
+def compare(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="What `translate decode --attention` wrote.")],
+    other: Annotated[Path, typer.Option("--compare", metavar="DIR2", help="The same text by another run.")],
+    kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
+    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
+    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
+    sentence: Annotated[int, typer.Option(min=1, help="Which line of the input.")] = 1,
+    words: Annotated[bool, typer.Option("--words", help="Compare whole words, not pieces.")] = False,
+    png: PngOption = None,
+    svg: SvgOption = None,
+) -> None:
+    """Show what DIR looks at more (+) or less (-) than DIR2, in percent points. `attention DIR --compare` is this.
+
+    Where the two have not the same pieces, their maps come one after the other. Under them: how much weight lies
+    elsewhere over all lines that have the same pieces, 0 % for equal maps, 100 % for maps with nothing in common.
+
+    Two runs translate differently; to compare them, let both read the same translations: `translate score --attention`.
+    """
+    from translate.attention_folder import AttentionFolder
+    from translate.comparison import compare as compare_folders
+    from translate.maps import difference, view
+    from translate.report.picture import save_picture
+    from translate.report.terminal import draw_map
+
+    places = pictures(png, svg)
+    folders = [AttentionFolder.open(each) for each in (path, other)]
+    views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
+    one, two = (each._replace(title=f"{each.title}: {name}") for each, name in zip(views, (path, other), strict=True))
+    if (one.rows, one.columns) == (two.rows, two.columns):
+        shown = [difference(one, two)._replace(title=f"{one.title} minus {other}")]
+    else:
+        shown = [one, two]
+        print("the two do not have the same pieces here: no difference, but one map after the other\n")
+    print("\n\n".join(draw_map(each, *screen()) for each in shown))
+    print("\n" + _told(compare_folders(*folders)))
+    for place in places:
+        for number, each in enumerate(shown, start=1):
+            file = place if len(shown) == 1 else place.with_stem(f"{place.stem}-{number}")
+            tell_picture(file, save_picture(each, file))
+
+
+def _told(comparison: Comparison) -> str:
+    """In a line."""
+    from translate.maps import KINDS
+
+    lines = f"{comparison.num_alike:,} of {comparison.num_lines:,} common lines have the same pieces"
+    if not comparison.heads:
+        return lines
+    means = [(kind, comparison.mean(kind)) for kind in KINDS]
+    shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
+    most = max(comparison.heads, key=lambda moved: moved.share)
+    name = f"{most.kind}.{most.layer}.{most.head}"
+    return f"{lines}; of their weight lies elsewhere: {shares}; most of {name}, {100 * most.share:.1f} %"
