@@ -20,6 +20,9 @@ def show(
     sentence: Annotated[int, typer.Option(min=1, help="Which line of the input, where a folder is given.")] = 1,
     words: Annotated[bool, typer.Option("--words", help="Show whole words, not pieces.")] = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the map to FILE as well.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all maps as one page for a browser, and show none here.")
+    ] = None,
 ) -> None:
     """Show an attention map: what each row's piece looked at, in percent.
 
@@ -30,9 +33,16 @@ def show(
     """
     from translate.attention_folder import AttentionFolder
     from translate.maps import AttentionMaps, view
+    from translate.report.page import Choice
     from translate.report.picture import save_picture
     from translate.report.terminal import draw_map
 
+    if html:
+        from translate.commands.attention.html_page import write_html
+
+        write_html(path, html, Choice(kind, layer, head))
+        print(f"page: {html}", file=sys.stderr)
+        return
     maps = AttentionFolder.open(path).maps_of_line(sentence) if path.is_dir() else AttentionMaps.load(path)
     shown = view(maps, kind, layer, head, words)
     is_terminal = sys.stdout.isatty()

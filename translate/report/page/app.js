@@ -61,6 +61,7 @@ function showSentence(sentence, message) {
   const position = shown.findIndex(({ id }) => id === state.id);
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
   if (!sentence) return;
+  element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
   element("source").textContent = sentence.source || "(empty line)";
   element("translation").textContent = sentence.translation || "(empty)";
   element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
@@ -124,19 +125,18 @@ function choose(kind, layer, head) {
   change({ kind, picks: { ...state.picks, [kind]: { layer, head } } });
 }
 
-/** Say a weight beside its cell, or beside the pointer, and to ears; null says nothing. */
+/** Say a weight beside its cell or word (box, as on the screen), and to ears; null says nothing. */
 function tell(text, box) {
   const tip = element("tip");
   tip.hidden = text === null;
   element("spoken").textContent = text ?? "";
   if (text === null) return;
   tip.textContent = text;
-  const anchor = box ?? { left: pointer.x, top: pointer.y, width: 0, height: 14 };
-  const left = Math.min(anchor.left + anchor.width / 2 - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 8);
-  const below = anchor.top + anchor.height + 8;
+  const left = Math.min(box.left + box.width / 2 - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 8);
+  const below = box.top + box.height + 8;
   const fits = below + tip.offsetHeight < innerHeight - 8;
   tip.style.left = `${Math.max(8, left)}px`;
-  tip.style.top = `${fits ? below : anchor.top - tip.offsetHeight - 8}px`;
+  tip.style.top = `${fits ? below : box.top - tip.offsetHeight - 8}px`;
 }
 
 /** Step through the list, from where the sentence on show stands in it. */

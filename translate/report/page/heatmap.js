@@ -14,7 +14,7 @@ function layOut(map, width) {
   const fit = (room) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, room / numColumns)));
   const level = fit(width - rowWidth - 2);
   if (columnWidth + 6 <= level) return { cell: level, rowWidth, columnHeight: 26, overhang: 2, isSlanted: false };
-  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 22;
+  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 20;
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
