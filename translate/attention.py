@@ -60,10 +60,10 @@ def attention_maps(translator: Translator, pairs: Sequence[Pair], keep: Keep = E
     return maps
 
 
-def model_of(translator: Translator) -> Transformer:
-    """The model whose attention is meant: our engine's, of an ensemble the first."""
+def engine_of(translator: Translator) -> TorchEngine:
+    """The translator's engine, which has to be ours: no other shows its attention."""
     assert isinstance(translator.engine, TorchEngine)
-    return translator.engine.model
+    return translator.engine
 
 
 def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
@@ -93,8 +93,8 @@ def _groups(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
 
 @torch.inference_mode()
 def _maps_of_group(translator: Translator, pairs: Sequence[Pair], keep: Keep) -> list[AttentionMaps]:
-    model, vocabs = model_of(translator), translator.vocabs
-    device = model.output.weight.device
+    engine, vocabs = engine_of(translator), translator.vocabs
+    model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))
     tgt_in, _ = pad([(vocabs.tgt.bos_id, *tgt[:-1]) for _, tgt in pairs])
     with recording(model, keep.kinds, keep.layers) as recorded:

@@ -29,7 +29,8 @@ class About:
     num_heads: int
     kinds: tuple[str, ...]
     layers: tuple[int, ...] | None  # from 0; None: all
-    dtype: str
+    precision: str  # in which the model computed
+    dtype: str  # in which the files hold it
     alignment: dict[str, Any] | None  # what the run knows to align best (`translate align --store`)
 
 

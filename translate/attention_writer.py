@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -13,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.attention import Keep, attention_maps, joined_maps, model_of
+from translate.attention import Keep, attention_maps, engine_of, joined_maps
 from translate.attention_folder import FORMAT, About
 from translate.decode import Translator
 from translate.doubts import neglect
@@ -63,7 +62,7 @@ def write_attention(
     folder will be before any map is written. Raises UserError where `folder` holds something else. An attention folder
     of before is replaced.
     """
-    keep.check(model_of(translator))
+    keep.check(engine_of(translator).model)
     about = _about(run, translator, keep)
     _clear(folder)
     write_text(folder / "about.json", json.dumps(asdict(about), indent=1) + "\n")
@@ -121,18 +120,17 @@ def _is_ours(path: Path) -> bool:
 
 
 def _about(run: Run, translator: Translator, keep: Keep) -> About:
-    model = model_of(translator)
-    with run.weights_path.open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    model = engine_of(translator).model
     return About(
         format=FORMAT,
         run=run.path.resolve().name,
-        weights=digest,
+        weights=run.digest_of_weights(),
         num_encoder_layers=len(model.encoder_layers),
         num_decoder_layers=len(model.decoder_layers),
         num_heads=model.encoder_layers[0].self_attn.num_heads,
         kinds=keep.kinds,
         layers=keep.layers,
+        precision=engine_of(translator).precision,
         dtype=keep.dtype,
         alignment=None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -31,6 +32,7 @@ class Run:
         self.curves_path = path / "curves.png"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
+        self.probes_path = path / "probes"
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
@@ -75,6 +77,14 @@ class Run:
 
     def write_config(self, config: Config) -> None:
         write_text(self.config_path, "# All settings of this run.\n\n" + to_toml(config))
+
+    def digest_of_weights(self) -> str:
+        """SHA-256 of the weights to use. Raises UserError where there are none yet."""
+        try:
+            with self.weights_path.open("rb") as weights:
+                return hashlib.file_digest(weights, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise UserError(f"{self.weights_path}: no such weights; has the training written any yet?") from None
 
     def load_vocabs(self) -> VocabPair | None:
         """The vocabularies, or None where the run has none yet."""

@@ -100,6 +100,9 @@ class TrainSettings(Section):
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
     validate_every: Count = Field(500, description="steps between validations")
     validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
+    probe_sentences: Limit = Field(
+        3, description="the first so many of them have their attention recorded at each validation (RUN/probes)"
+    )
     best_by: Literal["valid_loss", "bleu", "chrf"] = Field(
         "valid_loss", description="what the best weights are best by"
     )

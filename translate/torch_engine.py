@@ -53,6 +53,7 @@ class TorchEngine:
         """precision: of the products. For bfloat16 the linear layers' weights are converted, in place."""
         self.models = models
         self.device = device
+        self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
         self._outputs = [model.output.weight.detach() for model in models]
         if precision == "bfloat16":

@@ -24,6 +24,7 @@ from translate.errors import UserError
 from translate.feed import StepData, feed
 from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
+from translate.probes import record_probes
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
@@ -148,8 +149,10 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
         now = score[config.train.best_by]
         is_best = progress.best is None or now < progress.best
-        if is_best and trainer.world.is_first:
-            save_weights(run.weights_path, trainer.model)
+        if trainer.world.is_first:
+            if is_best:
+                save_weights(run.weights_path, trainer.model)
+            record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:

@@ -63,6 +63,15 @@ class Vocab:
         """The pieces as they are written: `▁` marks the start of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
+    def ids_of(self, pieces: Iterable[str]) -> list[int]:
+        """The inverse of `pieces`. Raises KeyError, with the piece, where it is none of this vocabulary."""
+        ids = []
+        for piece in pieces:
+            ids.append(int(self._processor.piece_to_id(piece)))
+            if self._processor.id_to_piece(ids[-1]) != piece:
+                raise KeyError(piece)
+        return ids
+
 
 class VocabPair(NamedTuple):
     """The vocabularies of the two sides; one and the same object where they are joint."""

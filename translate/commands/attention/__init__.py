@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from translate.commands.attention.show import show
+from translate.commands.attention.verify import verify
 
 
 class ShowByDefault(TyperGroup):
@@ -20,4 +21,5 @@ class ShowByDefault(TyperGroup):
 
 
 attention = typer.Typer(cls=ShowByDefault, help="Show attention maps, or what they tell.", rich_markup_mode=None)
-attention.command()(show)
+for command in (show, verify):
+    attention.command()(command)
