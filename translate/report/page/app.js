@@ -23,14 +23,15 @@ element("cards").append(...KINDS.map((kind) => cards[kind].element));
 /** The only way in which anything that is chosen changes. */
 function change(changes) {
   Object.assign(state, changes);
-  refresh();
+  if (["query", "sort", "warnings"].some((key) => key in changes)) shown = chosenSentences(sentences, state);
+  list.update(shown, state, sentences.length);
+  if ("id" in changes || "query" in changes || "sort" in changes) list.reveal();
+  showState();
 }
 
-async function refresh() {
+/** Show the sentence and the maps that the state asks for. */
+async function showState() {
   const asked = ++turn;
-  shown = chosenSentences(sentences, state);
-  list.update(shown, state, sentences.length);
-  list.reveal();
   rememberSoon();
   const sentence = byId.get(state.id);
   const found = await mapsOf(sentence);

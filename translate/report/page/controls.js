@@ -125,8 +125,7 @@ function listen() {
   });
   on("variant", "input", () => chooseVariant(variants[Number(element("variant").value)]));
   addEventListener("hashchange", () => {
-    state = fromHash(location.hash, start, sentences);
-    refresh();
+    change(fromHash(location.hash, start, sentences));
   });
   darkOutside.addEventListener("change", redraw);
   isNarrow.addEventListener("change", redraw);
@@ -170,4 +169,4 @@ new ResizeObserver(([entry]) => {
 
 document.documentElement.dataset.theme = isDark() ? "dark" : "light";
 listen();
-refresh();
+change(state);
