@@ -189,9 +189,9 @@ def test_a_link_restores_all_that_was_chosen(page: Any, file: Path) -> None:
     page.fill("#query", "e")
     page.wait_for_url(re.compile("search=e"))
     link = page.evaluate("location.hash")
-    before = page.locator("#main").inner_html()
+    before = page.locator(".card:visible").inner_html()
     visit(page, file, link)
-    assert page.locator("#main").inner_html() == before
+    assert page.locator(".card:visible").inner_html() == before
     assert page.locator("#query").input_value() == "e"
     assert page.locator("[data-kind=decoder] .shown").inner_text() == "Layer 0, head 1"
 
