@@ -93,7 +93,7 @@ def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
                 yield pair
 
     plain = text_of(tmp_path, b"a b c\n" * 1000, b"a b c\n" * 1000)
-    blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), max_pieces=9)
+    blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), ORIGIN)
     for taken in range(1, 50):
         next(blocks)
         assert num_read <= 10 * (taken + 3)

@@ -132,7 +132,7 @@ def _about(run: Run, translator: Translator, keep: Keep) -> About:
         layers=keep.layers,
         precision=engine_of(translator).precision,
         dtype=keep.dtype,
-        alignment=None,
+        alignment=run.load_alignment(),
     )
 
 

@@ -15,13 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.corpus import EncodedCorpus, IntArray
+from translate.corpus import EncodedCorpus, IntArray, PieceRows
 
 # Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
 POOL_PAIRS = 16_384  # at least
 POOL_PAIRS_A_PIECE = 4  # of the budget
 FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
+
+
+class Links(NamedTuple):
+    """Which source pieces the target pieces of a batch are to look at: K links of a target piece to a source piece."""
+
+    places: Tensor  # (K,) where in the (B * T) places of `tgt_in` the target piece is predicted
+    sources: Tensor  # (K,) which of the S source pieces
+    shares: Tensor  # (K,) 1 / the links of that target piece
+
+    def to(self, device: torch.device) -> Links:
+        """On that device."""
+        return Links(*(_moved(each, device) for each in self))
 
 
 class Batch(NamedTuple):
@@ -32,6 +44,7 @@ class Batch(NamedTuple):
     tgt_in: Tensor  # (B, T)
     targets: Tensor  # (N,) the targets of all sentences with their `</s>`, end to end, without padding
     places: Tensor  # (N,) where in the (B * T) places of `tgt_in` each of them is predicted
+    links: Links | None  # None in a corpus that is not aligned
 
     @property
     def num_tokens(self) -> int:
@@ -39,9 +52,15 @@ class Batch(NamedTuple):
         return len(self.targets)
 
     def to(self, device: torch.device) -> Batch:
-        """On that device. From pinned memory a GPU copies on its own while Python goes on."""
-        is_cuda = device.type == "cuda"
-        return Batch(*((each.pin_memory() if is_cuda else each).to(device, non_blocking=True) for each in self))
+        """On that device."""
+        return Batch(
+            src=_moved(self.src, device),
+            src_mask=_moved(self.src_mask, device),
+            tgt_in=_moved(self.tgt_in, device),
+            targets=_moved(self.targets, device),
+            places=_moved(self.places, device),
+            links=self.links and self.links.to(device),
+        )
 
 
 @dataclass(frozen=True)
@@ -111,12 +130,27 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
     start = torch.full((len(rows), 1), bos_id)
     tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
     places = tgt_mask.flatten().nonzero().squeeze(1)
-    return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places)
+    links = _links(corpus.links, rows, tgt_in.size(1)) if corpus.links is not None else None
+    return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places, links)
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Rows of unequal length -> (B, L) ids and (B, L) mask."""
     return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
+
+
+def _links(links: PieceRows, rows: IntArray, num_places: int) -> Links:
+    """num_places: T, of each row."""
+    numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
+    row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
+    places = row_of_link * num_places + numbers[:, 0]
+    shares = 1 / np.bincount(places)[places].astype(np.float32)
+    return Links(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On that device. From pinned memory a GPU copies on its own while Python goes on."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:

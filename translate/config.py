@@ -16,7 +16,7 @@ from translate.settings import Config, DecodeSettings
 
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 PATH_KEYS = {
-    "data": ("train_src", "train_tgt", "valid_src", "valid_tgt"),
+    "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
 }
 
@@ -138,7 +138,7 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
     if mistake["type"] == "extra_forbidden":
         return f"{where}: {name}: unknown setting; {_nearest(name, known)}"
     if mistake["type"] == "value_error":
-        return f"{where}: [{name}] {mistake['ctx']['error']}"
+        return f"{where}: {f'[{name}] ' if name else ''}{mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
         return f"{where}: {name}: this is a section; write [{name}] and its settings below"
     reason = mistake["msg"].replace("Input should be", "should be")

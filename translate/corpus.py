@@ -15,8 +15,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from translate.files import write_text
-from translate.text import Pair, ParallelText
+from translate.links import LinkedPair, linked_pairs, piece_links
+from translate.text import ParallelText
 from translate.vocab import Vocab, VocabPair
 
 BLOCK_PAIRS = 4_000  # encoded at a time by one thread
@@ -41,10 +42,11 @@ class Origin:
     hashes: str  # which part of the text
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # of a side; longer pairs are left out
+    is_aligned: bool = False  # with links between the pieces of a pair
 
 
 class PieceRows:
-    """Rows of piece ids of unequal length, end to end in a file.
+    """Rows of piece ids, or of other numbers, of unequal length, end to end in a file.
 
     Rows are read as they are asked for. Mapping the file to memory would be as simple, but each page that was touched
     counts as memory of this process: after a few hundred batches in random order that is the whole file.
@@ -79,15 +81,17 @@ class CorpusReport:
     pairs: int = 0
     empty: int = 0
     too_long: int = 0
+    unclear: int = 0  # of `pairs`, those whose alignment is left out: pieces and words do not fit
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
-        return CorpusReport(self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long)
+        return CorpusReport(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
         reasons = [f"{self.empty:,} empty on a side"] * bool(self.empty)
         reasons += [f"{self.too_long:,} over data.max_pieces"] * bool(self.too_long)
-        return f"{text} ({' and '.join(reasons)} left out)" if reasons else text
+        text += f" ({' and '.join(reasons)} left out)" if reasons else ""
+        return f"{text}, {self.unclear:,} not guided because pieces and words do not fit" if self.unclear else text
 
     @property
     def num_read(self) -> int:
@@ -102,6 +106,7 @@ class EncodedCorpus:
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
+    links: PieceRows | None = None  # a row: target piece, source piece, target piece, … of each link
 
     def __len__(self) -> int:
         return len(self.src)
@@ -119,17 +124,17 @@ def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, sa
     report = CorpusReport()
     started = time.monotonic()
     with (
-        closing(_RowWriter(base, "src")) as src_rows,
-        closing(_RowWriter(base, "tgt")) as tgt_rows,
+        ExitStack() as stack,
         tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
-        for block in _encoded_blocks(text, vocabs, origin.max_pieces):
-            src_rows.add(block.src)
-            tgt_rows.add(block.tgt)
+        writers = [stack.enter_context(closing(_RowWriter(base, name))) for name in _names_of_rows(origin)]
+        for block in _encoded_blocks(text, vocabs, origin):
+            for writer, rows in zip(writers, block.rows, strict=True):
+                writer.add(rows)
             report += block.report
             bar.update(block.report.num_read)
     seconds = time.monotonic() - started
-    write_text(manifest, json.dumps(asdict(_Manifest(origin, report, _digest_of_rows(base)))) + "\n")
+    write_text(manifest, json.dumps(asdict(_Manifest(origin, report, _digest_of_rows(base, origin)))) + "\n")
     say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
@@ -137,11 +142,13 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
     manifest = _read_manifest(base)
     try:
-        if manifest is None or manifest.sha256 != _digest_of_rows(base):
+        if manifest is None or manifest.sha256 != _digest_of_rows(base, manifest.origin):
             return None
     except FileNotFoundError:
         return None
-    return EncodedCorpus(_open_rows(base, "src", vocabs.src), _open_rows(base, "tgt", vocabs.tgt), manifest.report)
+    src, tgt = (_open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
+    links = _open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
+    return EncodedCorpus(src, tgt, manifest.report, links)
 
 
 def origin_of(base: Path) -> Origin | None:
@@ -177,55 +184,60 @@ class _Rows(NamedTuple):
 class _Block(NamedTuple):
     """Some pairs of the text in pieces."""
 
-    src: _Rows
-    tgt: _Rows
+    rows: tuple[_Rows, ...]  # source, target and, where the text is aligned, links
     report: CorpusReport
 
 
-def _encoded_blocks(text: ParallelText, vocabs: VocabPair, max_pieces: int) -> Iterator[_Block]:
+def _encoded_blocks(text: ParallelText, vocabs: VocabPair, origin: Origin) -> Iterator[_Block]:
     """The whole text, block after block in its order.
 
     Threads suffice, because sentencepiece lets go of Python's lock while it works; processes are slower by what it
     takes to send them the text. Few blocks wait at a time, however long the text is.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    pairs = iter(text)
+    pairs = linked_pairs(text)
     waiting: deque[Future[_Block]] = deque()
     with ThreadPoolExecutor(num_threads) as threads:
         while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
-            waiting.append(threads.submit(_encode_block, block, vocabs, max_pieces))
+            waiting.append(threads.submit(_encode_block, block, vocabs, origin))
             if len(waiting) > 2 * num_threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _encode_block(pairs: list[Pair], vocabs: VocabPair, max_pieces: int) -> _Block:
-    full = [pair for pair in pairs if pair.is_full]
-    src_ids = vocabs.src.encode([pair.src for pair in full])
-    tgt_ids = vocabs.tgt.encode([pair.tgt for pair in full])
-    fits = [max(len(src), len(tgt)) <= max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
+def _encode_block(block: list[LinkedPair], vocabs: VocabPair, origin: Origin) -> _Block:
+    full = [each for each in block if each.pair.is_full]
+    src_ids = vocabs.src.encode([each.pair.src for each in full])
+    tgt_ids = vocabs.tgt.encode([each.pair.tgt for each in full])
+    fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
     num_fit = sum(fits)
-    return _Block(
-        _rows(itertools.compress(src_ids, fits), vocabs.src),
-        _rows(itertools.compress(tgt_ids, fits), vocabs.tgt),
-        CorpusReport(num_fit, len(pairs) - len(full), len(full) - num_fit),
-    )
+    src_ids, tgt_ids = (list(itertools.compress(ids, fits)) for ids in (src_ids, tgt_ids))
+    rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt)]
+    num_unclear = 0
+    if origin.is_aligned:
+        links = piece_links(list(itertools.compress(full, fits)), src_ids, tgt_ids, vocabs)
+        num_unclear = links.count(None)
+        rows.append(_rows([row or [] for row in links], _place_dtype(origin)))
+    return _Block(tuple(rows), CorpusReport(num_fit, len(block) - len(full), len(full) - num_fit, num_unclear))
 
 
-def _rows(ids: Iterator[list[int]], vocab: Vocab) -> _Rows:
+def _ended_rows(ids: list[list[int]], vocab: Vocab) -> _Rows:
     """Rows of ids, each ended by `</s>`."""
-    ended = [[*row, vocab.eos_id] for row in ids]
-    pieces = np.fromiter(itertools.chain.from_iterable(ended), _piece_dtype(vocab))
-    return _Rows(pieces, np.array([len(row) for row in ended], dtype=np.int32))
+    return _rows([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
+
+
+def _rows(rows: list[list[int]], dtype: np.dtype[Any]) -> _Rows:
+    numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype)
+    return _Rows(numbers, np.array([len(row) for row in rows], dtype=np.int32))
 
 
 class _RowWriter:
     """Appends rows of pieces to one file and their lengths to another."""
 
-    def __init__(self, base: Path, side: str) -> None:
-        self._pieces = _pieces_path(base, side).open("wb")
-        self._lengths = _lengths_path(base, side).open("wb")
+    def __init__(self, base: Path, name: str) -> None:
+        self._pieces = _pieces_path(base, name).open("wb")
+        self._lengths = _lengths_path(base, name).open("wb")
 
     def add(self, rows: _Rows) -> None:
         self._pieces.write(rows.pieces.tobytes())
@@ -238,14 +250,19 @@ class _RowWriter:
             file.close()
 
 
-def _open_rows(base: Path, side: str, vocab: Vocab) -> PieceRows:
-    return PieceRows(_pieces_path(base, side), _piece_dtype(vocab), np.fromfile(_lengths_path(base, side), np.int32))
+def _names_of_rows(origin: Origin) -> list[str]:
+    """What there are rows of, in the order of a block's."""
+    return ["src", "tgt", "links"] if origin.is_aligned else ["src", "tgt"]
 
 
-def _digest_of_rows(base: Path) -> str:
+def _open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:
+    return PieceRows(_pieces_path(base, name), dtype, np.fromfile(_lengths_path(base, name), np.int32))
+
+
+def _digest_of_rows(base: Path, origin: Origin) -> str:
     digest = hashlib.sha256()
-    for side in "src", "tgt":
-        for path in _pieces_path(base, side), _lengths_path(base, side):
+    for name in _names_of_rows(origin):
+        for path in _pieces_path(base, name), _lengths_path(base, name):
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
@@ -255,13 +272,18 @@ def _manifest_path(base: Path) -> Path:
     return base.with_name(f"{base.name}.json")
 
 
-def _pieces_path(base: Path, side: str) -> Path:
-    return base.with_name(f"{base.name}.{side}.pieces")
+def _pieces_path(base: Path, name: str) -> Path:
+    return base.with_name(f"{base.name}.{name}.pieces")
 
 
-def _lengths_path(base: Path, side: str) -> Path:
-    return base.with_name(f"{base.name}.{side}.lengths")
+def _lengths_path(base: Path, name: str) -> Path:
+    return base.with_name(f"{base.name}.{name}.lengths")
 
 
 def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
     return np.min_scalar_type(vocab.size - 1)
+
+
+def _place_dtype(origin: Origin) -> np.dtype[Any]:
+    """Of the places of pieces in their sides, from 0."""
+    return np.min_scalar_type(origin.max_pieces - 1)

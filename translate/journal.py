@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from translate.checkpoint import Progress
+from translate.loss import Losses, total
 from translate.report.curves import save_curves
 from translate.run import Run
 from translate.settings import TrainSettings
@@ -17,16 +16,17 @@ class Meter:
     def __init__(self, start: Progress) -> None:
         self._start = start
         self._num_tokens = 0
-        self._loss: Tensor | float = 0.0
+        self._loss: Losses | None = None
 
-    def add(self, loss: Tensor, num_tokens: int) -> None:
-        """Count a step. The loss stays on its device: reading it here would wait for the step to end."""
-        self._loss = self._loss + loss
+    def add(self, loss: Losses, num_tokens: int) -> None:
+        """Count a step. The losses stay on their device: reading them here would wait for the step to end."""
+        self._loss = total([self._loss, loss]) if self._loss else loss
         self._num_tokens += num_tokens
 
-    def loss(self, now: Progress) -> float:
-        """The mean of the steps' losses, or this process's share of it."""
-        return float(self._loss) / (now.step - self._start.step)
+    def losses(self, now: Progress) -> list[float]:
+        """The means of the steps' losses, or this process's share of them: of translation and, if guided, alignment."""
+        num_steps = now.step - self._start.step
+        return [float(loss) / num_steps for loss in self._loss or () if loss is not None]
 
     def tokens_per_second(self, now: Progress) -> float:
         """Target pieces without padding."""
@@ -41,19 +41,23 @@ def tell_start(run: Run, num_parameters: int, num_pieces: int, progress: Progres
 
 
 def tell_steps(
-    run: Run, settings: TrainSettings, progress: Progress, loss: float, speed: float, learning_rate: float
+    run: Run, settings: TrainSettings, progress: Progress, losses: list[float], speed: float, learning_rate: float
 ) -> str:
-    """Write how the last steps went. Returns what the progress bar shows of it."""
+    """Write how the last steps went. Returns what the progress bar shows of it.
+
+    losses: a target piece, of translation and, if guided, alignment.
+    """
+    names = ("train_loss", "alignment_loss")
     run.append_metrics(
         step=progress.step,
         epoch=progress.epoch,
-        train_loss=round(loss, 5),
+        **{name: round(loss, 5) for name, loss in zip(names, losses, strict=False)},
         learning_rate=learning_rate,
         tokens_per_second=round(speed, 1),
         minutes=round(progress.seconds / 60, 3),
     )
     left = _seconds_left(progress, settings)
-    shown = f"loss {loss:.3f}, {speed:,.0f} tokens/s"
+    shown = f"loss {losses[0]:.3f}, {speed:,.0f} tokens/s"
     if left is not None:
         shown += f", {left / 60:.1f} min left"
     run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")

@@ -1,39 +1,83 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-Shapes: N target pieces without padding, D width, V vocabulary.
+Where a head is guided by given word alignments, there is a second one: of its attention (Garg et al. 2019).
+
+Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from translate.batches import Batch
+from translate.batches import Batch, Links
 from translate.linear import as_factor
 from translate.model import Transformer
+from translate.recording import recording_head
 
 # Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay
 # in its cache; a GPU needs large products to be busy.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
 
+class Losses(NamedTuple):
+    """Scalars in nats, sums over target pieces; padding does not count."""
+
+    translation: Tensor
+    alignment: Tensor | None = None  # where attention is guided
+
+
+def total(losses: Sequence[Losses]) -> Losses:
+    """Of several batches, with a loss of alignment in all of them or in none."""
+    alignments = [each.alignment for each in losses if each.alignment is not None]
+    translation = torch.stack([each.translation for each in losses]).sum()
+    return Losses(translation, torch.stack(alignments).sum() if alignments else None)
+
+
+class GuidedHead(NamedTuple):
+    """The head of encoder-decoder attention that learns from given alignments."""
+
+    layer: int
+    head: int
+
+
 class SummedLoss(nn.Module):
     """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
 
-    def __init__(self, model: Transformer, label_smoothing: float) -> None:
+    def __init__(self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None) -> None:
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
+        self.guided = guided
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
-    def forward(self, batch: Batch) -> Tensor:
-        """A scalar, in nats. Padding does not count."""
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of the batch; that of alignment if there is a guided head."""
+        if not self.guided:
+            return Losses(self._translation(batch))
+        assert batch.links
+        with recording_head(self.model, *self.guided) as maps:
+            translation = self._translation(batch)
+        return Losses(translation, alignment_sum(maps[0], batch.links))
+
+    def _translation(self, batch: Batch) -> Tensor:
         features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
         features = features.index_select(0, batch.places)
         return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
+
+
+def alignment_sum(weights: Tensor, links: Links) -> Tensor:
+    """The cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
+
+    For each target piece that has links, the wanted distribution is uniform over the source pieces that it is linked to
+    (Garg et al. 2019). The others, `</s>` among them, are free.
+    """
+    linked = weights.flatten(0, 1)[links.places, links.sources]
+    log_weights = linked.clamp(min=torch.finfo(linked.dtype).tiny).log()  # a weight may be rounded to 0
+    return -(links.shares * log_weights).sum()
 
 
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:

@@ -19,6 +19,8 @@ from translate.linear import Linear
 from translate.settings import ModelSettings
 from translate.state import DecoderState, KeyValue, Past
 
+ALL_HEADS = slice(None)
+
 
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, each head in its own D/H dimensions.
@@ -55,13 +57,13 @@ class Attention(nn.Module):
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         return self._output(heads)
 
-    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
+    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, heads: slice = ALL_HEADS) -> Tensor:
         """The attention map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
 
         This is the formula as the paper writes it (equation 1), in float32 whatever the model computes in.
         """
-        query = self._split_heads(self.query(x)).float()
-        scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
+        query = self._split_heads(self.query(x))[:, heads].float()
+        scores = query @ kv.keys[:, heads].float().transpose(-2, -1) / math.sqrt(query.size(-1))
         if mask is not None:
             scores = scores + as_bias(mask)
         return scores.softmax(dim=-1)

@@ -13,6 +13,7 @@ from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_
 from translate.distributed import World
 from translate.errors import UserError
 from translate.files import replacing, write_text
+from translate.links import check_alignment
 from translate.run import Run
 from translate.settings import Config, DataSettings
 from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
@@ -40,7 +41,8 @@ def prepare(run: Run, config: Config) -> Prepared:
         vocabs = _make_vocabs(run, config, texts.train)
         run.write_vocabs(vocabs)
     max_pieces = config.data.max_pieces
-    origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces)
+    is_aligned = texts.train.alignment is not None
+    origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned)
     train = _encoded(run, "train", texts.train, vocabs, origin)
     origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
@@ -86,6 +88,7 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
     path = run.corpus_path / "texts.json"
     if not path.exists():
         run.corpus_path.mkdir(exist_ok=True)
+        check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
         write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
     try:
@@ -97,14 +100,17 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
     for text, before in (whole, record.train), (valid, record.valid):
         if fingerprint(text) != before:
+            alignment = ", or the alignment in data.train_align," if text is whole else ""
             raise UserError(
-                f"{text.src.path} or {text.tgt.path} changed since {run.path} began; restore them, or start a new run"
+                f"{text.src.path} or {text.tgt.path}{alignment} changed since {run.path} began; "
+                "restore them, or start a new run"
             )
     return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record)
 
 
 def _whole_text(data: DataSettings) -> ParallelText:
-    return ParallelText(Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column))
+    src, tgt = Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column)
+    return ParallelText(src, tgt, alignment=Path(data.train_align) if data.train_align else None)
 
 
 def _valid_text(run: Run, data: DataSettings) -> ParallelText:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from translate.maps import KINDS, Kind
 from translate.model import Attention, Transformer
+from translate.state import KeyValue
 
 
 class Recording(NamedTuple):
@@ -45,6 +47,24 @@ def recording(
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def recording_head(model: Transformer, layer: int, head: int) -> Iterator[list[Tensor]]:
+    """Within the block, each pass adds the map of that head of encoder-decoder attention, (B, T, S), with gradients."""
+    maps: list[Tensor] = []
+
+    def hook(attention: nn.Module, arguments: tuple[Tensor, KeyValue, Tensor], _output: Tensor) -> None:
+        assert isinstance(attention, Attention)
+        x, kv, mask = arguments
+        with torch.autocast(x.device.type, enabled=False):  # which would multiply in bfloat16
+            maps.append(attention.weights(x.float(), kv, mask, slice(head, head + 1)).squeeze(1))
+
+    handle = model.decoder_layers[layer].cross_attn.register_forward_hook(hook)
+    try:
+        yield maps
+    finally:
+        handle.remove()
 
 
 def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:

@@ -87,7 +87,7 @@ def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSetting
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
             started = time.monotonic()
-            trainer.step(data, number).item()  # waits for the device
+            trainer.step(data, number).translation.item()  # waits for the device
             seconds.append(time.monotonic() - started)
     return statistics.median(seconds[1:] or seconds)
 

@@ -30,6 +30,7 @@ class Run:
         self.weights_path = path / "model.safetensors"
         self.metrics_path = path / "metrics.jsonl"
         self.curves_path = path / "curves.png"
+        self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.probes_path = path / "probes"
@@ -85,6 +86,20 @@ class Run:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
         except FileNotFoundError:
             raise UserError(f"{self.weights_path}: no such weights; has the training written any yet?") from None
+
+    def load_alignment(self) -> dict[str, Any] | None:
+        """What the model is known to align best by (`translate align --store`), if that was stored."""
+        try:
+            stored = json.loads(self.alignment_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            stored = None
+        if not isinstance(stored, dict):
+            raise UserError(
+                f"{self.alignment_path}: damaged; store it again by `translate align --store`, or remove it"
+            )
+        return stored
 
     def load_vocabs(self) -> VocabPair | None:
         """The vocabularies, or None where the run has none yet."""

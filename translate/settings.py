@@ -25,6 +25,9 @@ class DataSettings(Section):
     train_tgt: str = Field("", description="training text, target side")
     valid_src: str = Field("", description="validation text, source side; split off the training text when not given")
     valid_tgt: str = Field("", description="validation text, target side")
+    train_align: str = Field(
+        "", description="word alignments of the training text, plain or .gz, to guide attention: 0-0 1-2 a line"
+    )
     src_column: Count = Field(1, description="column of the source side in a .tsv file, from 1")
     tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
     valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
@@ -98,6 +101,13 @@ class TrainSettings(Section):
     ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
     clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
+    alignment_weight: Annotated[float, Field(ge=0)] = Field(
+        0.05, description="of the alignment loss beside the translation loss, where data.train_align is given"
+    )
+    alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
+        -1, description="decoder layer, from 0, of the guided head; -1 is the last but one, of one or two the last"
+    )
+    alignment_head: Limit = Field(0, description="head, from 0, of encoder-decoder attention that is guided")
     validate_every: Count = Field(500, description="steps between validations")
     validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
     probe_sentences: Limit = Field(
@@ -170,3 +180,35 @@ class Config(Section):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     decode: DecodeSettings = DecodeSettings()
+
+    @model_validator(mode="after")
+    def _guided_head_exists(self) -> Config:
+        train, num_layers, num_heads = self.train, self.model.num_decoder_layers, self.model.num_heads
+        if train.alignment_layer >= num_layers:
+            raise ValueError(
+                f"train.alignment_layer = {train.alignment_layer}: the decoder has {_numbered(num_layers, 'layer')}"
+            )
+        if train.alignment_head >= num_heads:
+            raise ValueError(
+                f"train.alignment_head = {train.alignment_head}: a layer has {_numbered(num_heads, 'head')}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guidance_is_possible(self) -> Config:
+        weight, is_given = self.train.alignment_weight, bool(self.data.train_align)
+        if is_given and not self.data.train_src:
+            raise ValueError("data.train_align is set but data.train_src is not; alignments belong to a text")
+        if weight and not is_given and weight != TrainSettings().alignment_weight:
+            raise ValueError(
+                f"train.alignment_weight = {weight}: there is nothing to guide attention by; "
+                "name a file of word alignments in data.train_align"
+            )
+        if weight and is_given and self.train.compile == "on":
+            raise ValueError('train.compile = "on": not possible with data.train_align; set it to "auto" or "off"')
+        return self
+
+
+def _numbered(count: int, name: str) -> str:
+    """For a message: how many there are, and their numbers."""
+    return f"{count} {name}s, 0 to {count - 1}" if count > 1 else f"1 {name}, 0"

@@ -14,7 +14,7 @@ import itertools
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -52,20 +52,25 @@ class ParallelText:
     src: Side
     tgt: Side
     hashes: range = ALL_HASHES
+    alignment: Path | None = None  # a file with a line for each pair, which `links` reads
 
     def __iter__(self) -> Iterator[Pair]:
         """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
+        return (pair for _, pair in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, Pair]]:
+        """The same pairs with the numbers of their lines, from 1."""
         sides = itertools.zip_longest(_read_side(self.src), _read_side(self.tgt))
-        for number, (src, tgt) in enumerate(sides):
+        for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
-                rest = sum(1 for _ in sides) + 1
-                counts = (number, number + rest) if src is None else (number + rest, number)
+                num_both, num_all = number - 1, number + sum(1 for _ in sides)
+                counts = (num_both, num_all) if src is None else (num_all, num_both)
                 raise UserError(
                     f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
                     "parallel files have one line for each other"
                 )
             if self.hashes is ALL_HASHES or _hash(src) in self.hashes:
-                yield Pair(src, tgt)
+                yield number, Pair(src, tgt)
 
 
 class Parts(NamedTuple):
@@ -132,16 +137,16 @@ def split(text: ParallelText, at: int) -> Parts:
     The choice by hash does not depend on the order of the lines, and one number stores it.
     """
     return Parts(
-        ParallelText(text.src, text.tgt, range(at, ALL_HASHES.stop)),
-        ParallelText(text.src, text.tgt, range(at)),
+        replace(text, hashes=range(at, ALL_HASHES.stop)),
+        replace(text, hashes=range(at)),
     )
 
 
 def fingerprint(text: ParallelText) -> str:
     """SHA-256 of what the text's files hold."""
     digest = hashlib.sha256()
-    for side in text.src, text.tgt:
-        with _open_text(side.path) as stream:
+    for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
+        with _open_text(path) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 

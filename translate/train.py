@@ -88,7 +88,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             data = next(steps)
             loss = trainer.step(data, progress.step + 1)
             if _is_due(progress.step + 1, settings):
-                loss.item()  # waits for the device, so that the clock shows what the steps took
+                loss.translation.item()  # waits for the device, so that the clock shows what the steps took
             seconds = time.monotonic() - started
             # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those
             # of the others also ran while it saved.
@@ -133,12 +133,12 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
 
 def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
     """Say how the last steps went. Returns what the progress bar shows of it."""
-    loss = sum(trainer.world.gather(meter.loss(progress)))
-    _check_finite([torch.tensor(loss)], progress.step)
+    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses(progress)), strict=True)]
+    _check_finite([torch.tensor(losses)], progress.step)
     if not trainer.world.is_first:
         return ""
     rate = learning_rate(progress.step, trainer.settings)
-    return tell_steps(run, trainer.settings, progress, loss, meter.tokens_per_second(progress), rate)
+    return tell_steps(run, trainer.settings, progress, losses, meter.tokens_per_second(progress), rate)
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:

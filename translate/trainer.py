@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from translate.average import WeightAverage
@@ -18,7 +17,7 @@ from translate.checkpoint import TrainingState
 from translate.device import autocast, multiplies_bfloat16
 from translate.distributed import ALONE, World
 from translate.feed import Part, StepData
-from translate.loss import SummedLoss
+from translate.loss import GuidedHead, Losses, SummedLoss, total
 from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
@@ -61,10 +60,10 @@ class Trainer:
         )
         self.average = WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        loss = SummedLoss(self.model, config.train.label_smoothing)
-        if _is_compiled(config.train, device):
+        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
+        if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
-        self._loss: Callable[[Batch], Tensor] = loss
+        self._loss: Callable[[Batch], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
             device_ids = None if device.index is None else [device.index]
@@ -93,36 +92,38 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def step(self, data: StepData, step: int) -> Tensor:
+    def step(self, data: StepData, step: int) -> Losses:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
 
-        Returns that mean loss, a scalar on the device, or this process's share of it; the shares add up.
+        Returns the mean losses, scalars on the device, or this process's share of them; the shares add up.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        total = torch.zeros((), device=self.device)
         with self._without_exchange():
-            for part in data.parts[:-1]:
-                total += self._backward(part, data.num_tokens, step)
+            parts = [self._backward(part, data.num_tokens, step) for part in data.parts[:-1]]
         # In this pass the processes exchange all gradients that have come together.
-        total += self._backward(data.parts[-1], data.num_tokens, step)
+        parts.append(self._backward(data.parts[-1], data.num_tokens, step))
         if self.settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average:
             self.average.update(step)
-        return total
+        return total(parts)
 
-    def _backward(self, part: Part, num_tokens: int, step: int) -> Tensor:
-        """Add a part's gradients to those of the step. Returns its share of the step's loss."""
+    def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
+        """Add a part's gradients to those of the step. Returns its share of the step's losses."""
         torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
         with autocast(self.device, self.precision):
-            loss = self._loss(part.batch)
+            losses = self._loss(part.batch)
         # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
-        loss = loss * part.weight / num_tokens
+        loss = translation = losses.translation * part.weight / num_tokens
+        alignment = None
+        if losses.alignment is not None:
+            alignment = losses.alignment * part.weight / num_tokens
+            loss = translation + self.settings.alignment_weight * alignment
         (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
-        return loss.detach()
+        return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:
         part, seconds = data.parts[0], {}
@@ -138,8 +139,25 @@ class Trainer:
         return "bfloat16" if seconds["bfloat16"] < WORTHWHILE * seconds["float32"] else "float32"
 
 
-def _is_compiled(settings: TrainSettings, device: torch.device) -> bool:
-    """auto: on CUDA, if the training is long enough to earn the minutes back that compiling takes."""
+def guided_head(config: Config) -> GuidedHead | None:
+    """Whose attention the settings have guided by alignments. None: no head's."""
+    settings = config.train
+    if not (config.data.train_align and settings.alignment_weight):
+        return None
+    # The last but one, as in Garg et al. 2019, but not the first of two: its queries know nothing of the source yet.
+    num_layers = config.model.num_decoder_layers
+    default = num_layers - 2 if num_layers > 2 else num_layers - 1
+    return GuidedHead(default if settings.alignment_layer < 0 else settings.alignment_layer, settings.alignment_head)
+
+
+def _is_compiled(config: Config, device: torch.device) -> bool:
+    """auto: on CUDA, if the training is long enough to earn the minutes back that compiling takes.
+
+    Not with a guided head: what is compiled would leave out the hook that records it.
+    """
+    settings = config.train
+    if guided_head(config):
+        return False
     has_steps = not settings.max_steps or settings.max_steps >= COMPILED_FROM_STEPS
     has_time = not settings.max_minutes or settings.max_minutes >= COMPILED_FROM_MINUTES
     is_long = has_steps and has_time

@@ -76,7 +76,7 @@ def _loss_of_share(
     total = torch.zeros((), dtype=torch.float64)
     for part in world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens))):
         batch = make_batch(corpus, rows[part], bos_id).to(device)
-        total += loss(batch).cpu()
+        total += loss(batch).translation.cpu()
     return float(total)
 
 

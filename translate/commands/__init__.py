@@ -1,5 +1,6 @@
 """The commands: what each is given, and what it prints."""
 
+from translate.commands.align import align
 from translate.commands.app import app
 from translate.commands.attention import attention
 from translate.commands.decode import decode
@@ -11,6 +12,7 @@ from translate.commands.train import train
 for command in (train, decode, score):
     app.command()(command)
 app.add_typer(attention, name="attention")
+app.command()(align)
 app.command()(export)
 
 __all__ = ["app"]

@@ -28,6 +28,9 @@ def train(
         str | None, typer.Option(metavar="FILE", help="Validation text; split off when not given.")
     ] = None,
     valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text, target side.")] = None,
+    align: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Word alignments of the training text, to guide attention by.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
     ] = None,
@@ -57,7 +60,7 @@ def train(
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
-    files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
+    files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     folder = out or _default_folder(config, src)
     with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:

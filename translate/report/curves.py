@@ -20,7 +20,8 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
     lines = list(metrics)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     losses, scores, rate = figure.subplots(1, 3)
-    _plot(losses, lines, {"train_loss": "training (with label smoothing)", "valid_loss": "validation"}, "-")
+    names = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
+    _plot(losses, lines, names, "-")
     losses.set_ylabel("loss (nats a piece)")
     _plot(scores, lines, {"bleu": "BLEU", "chrf": "chrF"}, ".-")
     scores.set_ylabel("score of greedy validation translations")

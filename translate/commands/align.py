@@ -1,0 +1,146 @@
+"""translate align."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from translate.commands.app import DeviceOption
+from translate.errors import UserError
+
+if TYPE_CHECKING:
+    from translate.aligner import Pairing
+    from translate.alignment import MapChoice
+    from translate.alignment_way import Asked
+
+MethodName = Literal[
+    "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
+]  # fmt: skip
+DirectionsName = Literal["apart", "together"]
+
+
+def align(
+    path: Annotated[
+        Path, typer.Argument(metavar="DIR|RUN", help="A folder of attention; or a run, with --src and --tgt.")
+    ],
+    src: Annotated[Path | None, typer.Option(metavar="FILE", help="Source text to align by RUN.")] = None,
+    tgt: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line for line.")] = None,
+    gold: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="True links: print error rates instead (i-j sure, ipj possible)."),
+    ] = None,
+    one_indexed: Annotated[bool, typer.Option("--one-indexed", help="Words in --gold are counted from 1.")] = False,
+    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
+    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
+    method: Annotated[MethodName | None, typer.Option(help="See above.  [default: grow-diag]")] = None,
+    threshold: Annotated[float | None, typer.Option(help="The least weight; means --method threshold.")] = None,
+    shift: Annotated[
+        bool | None, typer.Option("--shift/--no-shift", help="Take the row that reads a word, not that which makes it.")
+    ] = None,
+    reverse: Annotated[
+        Path | None, typer.Option(metavar="DIR|RUN", help="The same pairs by a model of the other direction.")
+    ] = None,
+    directions: Annotated[
+        DirectionsName | None, typer.Option(help="Of two models: combine alignments, or maps.  [default: together]")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(metavar="RUN", help="Keep in RUN what is best by --gold.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --gold: a JSON object for each map.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Link the words of each line with those of its translation, as the attention does.
+
+    Each line of output has links i-j from source word i to target word j; words are what spaces separate, counted from
+    0. With --gold, every layer and head is scored by every method that the options leave open. Without options, the
+    setting that --store kept in the run is used.
+
+    \b
+    argmax        each target word with the source word that it looks at most
+    threshold     all links of at least a weight
+    intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
+                  the same combined with: each source word with the target word that looks at it most; where --reverse
+                  is given and --directions apart, with what the other model's words look at most
+
+    \b
+    translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
+    translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
+    """
+    from translate.aligner import Pairing
+    from translate.alignment import MapChoice
+    from translate.alignment_way import Asked
+    from translate.map_lines import open_lines
+
+    if store and not gold:
+        raise UserError("--store keeps the setting that scores best; add --gold FILE")
+    asked = Asked(method, shift, threshold, directions)
+    asked.check(has_reverse=reverse is not None)
+    pairing = Pairing(open_lines(path, src, tgt, device), open_lines(reverse, tgt, src, device) if reverse else None)
+    choice = MapChoice(layer, head) if layer is not None or head is not None else None
+    if choice:
+        pairing.check(choice)
+    if gold:
+        _score(pairing, choice, asked, Scoring(gold, one_indexed, store, as_json))
+    else:
+        _link(pairing, choice, asked)
+
+
+class Scoring(NamedTuple):
+    """What to score against, and what becomes of it."""
+
+    gold: Path
+    is_one_indexed: bool
+    store: Path | None
+    as_json: bool
+
+
+def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Scoring) -> None:
+    from translate.aligner import try_all
+    from translate.alignment_error import GoldFile
+    from translate.run import Run
+    from translate.stored_alignment import check_storable, store_alignment
+
+    run = Run.open(scoring.store) if scoring.store else None
+    if run:
+        check_storable(run, pairing)
+    gold = GoldFile(scoring.gold, scoring.is_one_indexed)
+    trial = try_all(pairing, [choice] if choice else pairing.choices(), asked.ways(pairing.reverse is not None), gold)
+    if scoring.as_json:
+        for result in trial.best_of_maps():
+            print(json.dumps({**result.as_dict(), "best": result == trial.best}))
+    else:
+        print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  by")
+        for result in trial.best_of_maps():
+            layer, head = ("mean" if place is None else place for place in result.choice)
+            rate, precision, recall = result.score
+            print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.way}")
+        print(f"best: {trial.best.choice}, {trial.best.way}: {trial.best.score.error_rate:.4f}")
+    if run:
+        store_alignment(run, trial, scoring.gold)
+        print(f"stored: {run.alignment_path}", file=sys.stderr)
+
+
+def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
+    from translate.aligner import aligned
+    from translate.alignment import MapChoice, pharaoh
+    from translate.alignment_way import Asked
+    from translate.stored_alignment import StoredAlignment
+
+    way, reason = asked.way(pairing.reverse is not None), ""
+    if choice is None and asked == Asked() and not pairing.reverse and pairing.forward.alignment:
+        stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
+        choice, way = stored.choice, stored.way
+        pairing.check(choice)
+        doubt = "" if stored.weights == pairing.forward.weights else ", of other weights than these"
+        reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
+    choice = choice or MapChoice()
+    print(f"aligned by: {choice}, {way}{reason}", file=sys.stderr)
+    start, num_lines = time.monotonic(), 0
+    for links in aligned(pairing, choice, way):
+        print("" if links is None else pharaoh(links))
+        num_lines += 1
+    seconds = max(time.monotonic() - start, 1e-3)
+    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s", file=sys.stderr)
