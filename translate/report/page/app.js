@@ -101,8 +101,11 @@ function showCards() {
     const card = cards[kind];
     card.element.hidden = showsOne && !isOnPaper && kind !== state.kind;
     card.element.classList.toggle("active", kind === state.kind);
-    if (!card.element.hidden) card.show(state, variant, minus, isDark());
   }
+  // All widths are asked for before anything is drawn: asked for in between, each would lay out the page anew.
+  const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);
+  const widths = visible.map((card) => card.width());
+  visible.forEach((card, i) => card.show(state, variant, minus, isDark(), widths[i]));
 }
 
 /** Everything again where only sizes or colours have changed. */

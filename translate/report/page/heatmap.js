@@ -18,9 +18,9 @@ function layOut(map, width) {
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
-/** Draw a map into `stage`. tell(row, column, box) is called for the cell that is pointed at, tell(null) for none. */
-function drawHeatMap(stage, map, scale, tell) {
-  const sizes = layOut(map, stage.clientWidth);
+/** Draw a map into `stage`, which is so wide. tell(row, column, box) is called for the cell that is pointed at, tell(null) for none. */
+function drawHeatMap(stage, map, scale, width, tell) {
+  const sizes = layOut(map, width);
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
   const frame = make("div", "map");
   const cells = paintCells(map, scale, sizes.cell);

@@ -40,8 +40,8 @@ function linesOf(map, scale, width) {
 }
 
 /** Draw the line view into `stage`; the word that is pointed at keeps its lines, the others fade. */
-function drawLines(stage, map, scale, tell) {
-  const drawn = linesOf(map, scale, Math.max(280, stage.clientWidth - 2));
+function drawLines(stage, map, scale, width, tell) {
+  const drawn = linesOf(map, scale, Math.max(280, width - 2));
   drawn.svg.setAttribute("role", "group");
   stage.replaceChildren(drawn.svg);
   const focus = drawn.svg.querySelector(".focus");
