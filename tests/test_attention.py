@@ -83,7 +83,13 @@ def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tin
     for _ in range(2):  # writing it again replaces it
         found = list(write_attention(folder, Run(tiny_run), translator, translator.translations(lines), EVERYTHING))
         assert [translation.source for translation in found] == lines
-    assert sorted(path.name for path in folder.iterdir()) == ["000001.npz", "000003.npz", "about.json", "index.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "000001.npz",
+        "000003.npz",
+        "about.json",
+        "index.html",
+        "index.jsonl",
+    ]
     index = [json.loads(line) for line in (folder / "index.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
     assert [line["id"] for line in index] == [1, 2, 3]
     assert [line["file"] for line in index] == ["000001.npz", None, "000003.npz"]

@@ -37,7 +37,7 @@ def maps(random: np.random.Generator, source: str, target: str, layers: tuple[in
 def write(path: Path, seed: int, layers: tuple[int, ...], text: list[tuple[str, str] | None]) -> AttentionFolder:
     path.mkdir()
     random = np.random.default_rng(seed)
-    about = About(1, "run", "", 3, 3, 2, KINDS, layers, "float32", None)
+    about = About(1, "run", "", 3, 3, 2, KINDS, layers, "float32", "float32", None)
     (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, pair in enumerate(text, start=1):

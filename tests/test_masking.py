@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from translate import cli
-from translate.attention import attention_maps
+from translate.attention import attention_maps, engine_of
 from translate.decode import Translator
 from translate.knockout import effect_of, loss_of, worths_of
 from translate.masking import Head, heads_of, masked

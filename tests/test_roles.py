@@ -174,7 +174,7 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About(1, "run", "", 2, 5, 3, KINDS, None, "float32", {"layer": 0, "head": 1})
+    about = About(1, "run", "", 2, 5, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
     (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):

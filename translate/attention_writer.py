@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -18,12 +19,14 @@ from translate.doubts import excess, neglect
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.maps import AttentionMaps, stored_size, words_of
+from translate.report.page import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run import Run
 from translate.translation import Translation
 
 MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
 LINES_TOGETHER = 16  # whose maps are computed together
-FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
+PAGE_FOLDER = "page"  # of the maps that index.html loads when it shows them
+FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
 
 
 class Expected(NamedTuple):
@@ -54,10 +57,10 @@ def write_attention(
     """Pass the translations on, and write for each the files of the attention folder.
 
     NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line, nor for one of more than MOST_PIECES
-    pieces), index.jsonl a line for each. Where the maps show that source words were hardly looked at, or again and
-    again, a warning is added. expected: of the whole text, where that is known; `say` is told how large the folder
-    will be before any map is written. Raises UserError where `folder` holds something else. An attention folder of
-    before is replaced.
+    pieces), index.jsonl a line for each, index.html shows them in a browser. Where the maps show that source words were
+    hardly looked at, or again and again, a warning is added. expected: of the whole text, where that is known; `say` is
+    told how large the folder will be before any map is written. Raises UserError where `folder` holds something else.
+    An attention folder of before is replaced.
     """
     keep.check(engine_of(translator).model)
     about = _about(run, translator, keep)
@@ -65,7 +68,16 @@ def write_attention(
     write_text(folder / "about.json", json.dumps(asdict(about), indent=1) + "\n")
     translations = iter(translations)
     is_first = True
-    with replacing(folder / "index.jsonl") as partial, partial.open("w", encoding="utf-8", newline="\n") as index:
+    with (
+        replacing(folder / "index.jsonl") as partial,
+        partial.open("w", encoding="utf-8", newline="\n") as index,
+        writing_page(
+            folder / "index.html",
+            f"Attention of {about.run}",
+            Choice.of_alignment(about.alignment),
+            folder / PAGE_FOLDER,
+        ) as page,
+    ):
         while some := list(islice(translations, LINES_TOGETHER)):
             maps = _maps_of_lines(translator, some, keep)
             if is_first:
@@ -82,6 +94,7 @@ def write_attention(
                 for doubt in doubts:
                     translation = translation.with_warning(doubt)
                 index.write(json.dumps(_entry(translation, name), ensure_ascii=False) + "\n")
+                page.add(_page_sentence(translation, its_maps))
                 yield translation
 
 
@@ -90,10 +103,20 @@ def _clear(folder: Path) -> None:
         raise UserError(f"{folder}: this is a file; give --attention a folder")
     folder.mkdir(parents=True, exist_ok=True)
     old_files = sorted(folder.iterdir())
-    if foreign := [path.name for path in old_files if not FOLDER_FILE.fullmatch(path.name)]:
+    if foreign := [path.name for path in old_files if not _is_ours(path)]:
         raise UserError(f"{folder}: holds other files than attention ({foreign[0]}); give --attention another folder")
     for path in old_files:
-        path.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an earlier writing put it into the folder, which may then be emptied of it."""
+    if path.name == PAGE_FOLDER:
+        return is_sidecar_folder(path)
+    return FOLDER_FILE.fullmatch(path.name) is not None
 
 
 def _about(run: Run, translator: Translator, keep: Keep) -> About:
@@ -144,6 +167,17 @@ def _entry(translation: Translation, name: str | None) -> dict[str, object]:
         "score": translation.translations[0].score,
         "warnings": translation.warnings,
     }
+
+
+def _page_sentence(translation: Translation, maps: AttentionMaps | None) -> PageSentence:
+    return PageSentence(
+        translation.id,
+        translation.source,
+        translation.text,
+        translation.translations[0].score,
+        tuple(translation.warnings),
+        (Variant("", maps),) if maps else (),
+    )
 
 
 def _size(

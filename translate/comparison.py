@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from translate.attention_folder import AttentionFolder
+from translate.attention_folder import AttentionFolder, Entry
 from translate.maps import KINDS, AttentionMaps, Kind
 
 
@@ -42,8 +42,9 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> Comparison:
     num_lines = num_alike = 0
     sums: Counter[tuple[Kind, int, int]] = Counter()
     num_rows: Counter[tuple[Kind, int, int]] = Counter()
-    for mine, theirs in _pairs(one, other):
+    for lines in common_lines(one, other):
         num_lines += 1
+        mine, theirs = one.maps(lines[0]), other.maps(lines[1])
         if not have_same_pieces(mine, theirs):
             continue
         num_alike += 1
@@ -65,12 +66,12 @@ def have_same_pieces(one: AttentionMaps, other: AttentionMaps) -> bool:
     return (one.source, one.target) == (other.source, other.target)
 
 
-def _pairs(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[AttentionMaps, AttentionMaps]]:
-    """The maps of each line that has some in both; the lines of both indexes are in order."""
+def common_lines(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[Entry, Entry]]:
+    """Each line that has maps in both; the lines of both indexes are in order."""
     theirs = other.entries()
     entry = next(theirs, None)
     for mine in one.entries():
         while entry and entry.id < mine.id:
             entry = next(theirs, None)
         if entry and entry.id == mine.id and entry.file and mine.file:
-            yield one.maps(mine), other.maps(entry)
+            yield mine, entry

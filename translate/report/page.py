@@ -10,14 +10,15 @@ import hashlib
 import html
 import json
 import math
+import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -76,6 +77,11 @@ class Choice(NamedTuple):
     head: int | None = None
     words: bool = True
 
+    @classmethod
+    def of_alignment(cls, alignment: Mapping[str, Any] | None) -> Choice:
+        """The layer and head that align best, as `about.json` has them; the mean of all where it has none."""
+        return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
+
 
 class PageWriter:
     """Adds sentences to a page that is open for writing; made by `writing_page`."""
@@ -86,6 +92,11 @@ class PageWriter:
         self._stack = stack
         self._partial_folder: Path | None = None  # made when the first file beside the page is needed
         self._bytes_in_page = 0
+
+    @property
+    def has_sidecars(self) -> bool:
+        """Whether some of the maps lie beside the page."""
+        return self._partial_folder is not None
 
     def add(self, sentence: PageSentence) -> None:
         """Write a sentence, and its maps into the page or beside it. The ids of the sentences differ."""
@@ -135,8 +146,11 @@ def writing_page(path: Path, title: str, first: Choice, sidecar_folder: Path | N
         partial = stack.enter_context(replacing(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
         stream.write(before)
-        yield PageWriter(stream, sidecar_folder, stack)
+        page = PageWriter(stream, sidecar_folder, stack)
+        yield page
         stream.write(after)
+        if sidecar_folder and not page.has_sidecars and is_sidecar_folder(sidecar_folder):
+            shutil.rmtree(sidecar_folder)  # of the page before
 
 
 def write_page(
@@ -146,6 +160,11 @@ def write_page(
     with writing_page(path, title, first, sidecar_folder) as page:
         for sentence in sentences:
             page.add(sentence)
+
+
+def is_sidecar_folder(path: Path) -> bool:
+    """Whether a page put its maps there."""
+    return (path / SIDECAR_MARK).is_file()
 
 
 def strangeness(maps: AttentionMaps) -> float | None:

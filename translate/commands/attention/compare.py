@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from translate.commands.attention.display import PngOption, SvgOption, pictures, screen, tell_picture
+from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, screen, tell_picture
 
 if TYPE_CHECKING:
     from translate.comparison import Comparison
@@ -23,6 +23,7 @@ def compare(
     words: Annotated[bool, typer.Option("--words", help="Compare whole words, not pieces.")] = False,
     png: PngOption = None,
     svg: SvgOption = None,
+    html: HtmlOption = None,
 ) -> None:
     """Show what DIR looks at more (+) or less (-) than DIR2, in percent points. `attention DIR --compare` is this.
 
@@ -39,6 +40,12 @@ def compare(
 
     places = pictures(png, svg)
     folders = [AttentionFolder.open(each) for each in (path, other)]
+    if html:
+        from translate.commands.attention.html_page import write_comparison
+        from translate.report.page import Choice
+
+        write_comparison(folders, html, Choice(kind, layer, head))
+        return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     one, two = (each._replace(title=f"{each.title}: {name}") for each, name in zip(views, (path, other), strict=True))
     if (one.rows, one.columns) == (two.rows, two.columns):

@@ -20,6 +20,9 @@ PIPE_WIDTH = 120  # characters of a map where there is no terminal to ask
 
 PngOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw what is shown to FILE as well.")]
 SvgOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The same as shapes and text, for print.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write all maps as one page for a browser, and show none here.")
+]
 
 
 class Screen(NamedTuple):

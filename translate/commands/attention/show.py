@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from translate.commands.attention.display import PngOption, SvgOption, pictures, screen, tell_picture
+from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, screen, tell_picture
 from translate.errors import UserError
 
 
@@ -23,6 +23,7 @@ def show(
     ] = False,
     png: PngOption = None,
     svg: SvgOption = None,
+    html: HtmlOption = None,
 ) -> None:
     """Show an attention map: what each row's piece looked at, in percent; with --all-heads small maps of all heads.
 
@@ -31,7 +32,8 @@ def show(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces as they are produced; columns: target pieces read so far
 
-    Further commands: roles; mask (also RUN --mask HEAD); compare (also DIR --compare DIR2). Each has its --help.
+    Further: translate attention verify, roles, mask (or RUN --mask HEAD), compare (or DIR --compare DIR2). Each has a
+    --help of its own.
     """
     from translate.attention_folder import AttentionFolder
     from translate.maps import AttentionMaps, view
@@ -42,6 +44,11 @@ def show(
     places = pictures(png, svg)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
+    if html:
+        from translate.commands.attention.html_page import write_html
+
+        write_html(path, html, kind, layer, head)
+        return
     maps = AttentionFolder.open(path).maps_of_line(sentence) if path.is_dir() else AttentionMaps.load(path)
     if heads:
         grid = all_heads(maps, kind, layer, words)

@@ -23,14 +23,15 @@ element("cards").append(...KINDS.map((kind) => cards[kind].element));
 /** The only way in which anything that is chosen changes. */
 function change(changes) {
   Object.assign(state, changes);
-  refresh();
+  if (["query", "sort", "warnings"].some((key) => key in changes)) shown = chosenSentences(sentences, state);
+  list.update(shown, state, sentences.length);
+  if ("id" in changes || "query" in changes || "sort" in changes) list.reveal();
+  showState();
 }
 
-async function refresh() {
+/** Show the sentence and the maps that the state asks for. */
+async function showState() {
   const asked = ++turn;
-  shown = chosenSentences(sentences, state);
-  list.update(shown, state, sentences.length);
-  list.reveal();
   rememberSoon();
   const sentence = byId.get(state.id);
   const found = await mapsOf(sentence);
@@ -61,6 +62,7 @@ function showSentence(sentence, message) {
   const position = shown.findIndex(({ id }) => id === state.id);
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
   if (!sentence) return;
+  element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
   element("source").textContent = sentence.source || "(empty line)";
   element("translation").textContent = sentence.translation || "(empty)";
   element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
@@ -99,8 +101,11 @@ function showCards() {
     const card = cards[kind];
     card.element.hidden = showsOne && !isOnPaper && kind !== state.kind;
     card.element.classList.toggle("active", kind === state.kind);
-    if (!card.element.hidden) card.show(state, variant, minus, isDark());
   }
+  // All widths are asked for before anything is drawn: asked for in between, each would lay out the page anew.
+  const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);
+  const widths = visible.map((card) => card.width());
+  visible.forEach((card, i) => card.show(state, variant, minus, isDark(), widths[i]));
 }
 
 /** Everything again where only sizes or colours have changed. */
@@ -124,19 +129,18 @@ function choose(kind, layer, head) {
   change({ kind, picks: { ...state.picks, [kind]: { layer, head } } });
 }
 
-/** Say a weight beside its cell, or beside the pointer, and to ears; null says nothing. */
+/** Say a weight beside its cell or word (box, as on the screen), and to ears; null says nothing. */
 function tell(text, box) {
   const tip = element("tip");
   tip.hidden = text === null;
   element("spoken").textContent = text ?? "";
   if (text === null) return;
   tip.textContent = text;
-  const anchor = box ?? { left: pointer.x, top: pointer.y, width: 0, height: 14 };
-  const left = Math.min(anchor.left + anchor.width / 2 - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 8);
-  const below = anchor.top + anchor.height + 8;
+  const left = Math.min(box.left + box.width / 2 - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 8);
+  const below = box.top + box.height + 8;
   const fits = below + tip.offsetHeight < innerHeight - 8;
   tip.style.left = `${Math.max(8, left)}px`;
-  tip.style.top = `${fits ? below : anchor.top - tip.offsetHeight - 8}px`;
+  tip.style.top = `${fits ? below : box.top - tip.offsetHeight - 8}px`;
 }
 
 /** Step through the list, from where the sentence on show stands in it. */

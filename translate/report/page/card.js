@@ -40,8 +40,10 @@ function createCard(kind, on) {
   part(".save-png").addEventListener("click", () => picture && savePng(picture.svg(), picture.name));
   return {
     element: card,
+    /** The room for its map, in pixels. */
+    width: () => part(".stage").clientWidth,
     /** Show a sentence's map of this kind as `state` wants it. variant, minus: of data.js; minus may be null. */
-    show(state, variant, minus, isDark) {
+    show(state, variant, minus, isDark, width) {
       const problem = problemOf(kind, variant, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
@@ -64,8 +66,8 @@ function createCard(kind, on) {
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
       const tell = (row, column, box) => on.tell(row === null ? null : inWords(map, scale, row, column), box);
-      if (state.view === "map") drawHeatMap(stage, map, scale, tell);
-      else drawLines(stage, map, scale, tell);
+      if (state.view === "map") drawHeatMap(stage, map, scale, width, tell);
+      else drawLines(stage, map, scale, width, tell);
       drawLegend(part(".legend"), scale);
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
       const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;

@@ -1,6 +1,5 @@
 // What the controls and keys do to the state, and what the state does to the controls.
 
-const pointer = { x: 0, y: 0 };
 let chosenTheme = null; // "light" or "dark"; null for that of the system
 let rememberTimer = 0;
 
@@ -125,10 +124,8 @@ function listen() {
     if (id === "minus") change({ minus: value || null });
   });
   on("variant", "input", () => chooseVariant(variants[Number(element("variant").value)]));
-  document.addEventListener("pointermove", (event) => Object.assign(pointer, { x: event.clientX, y: event.clientY }), { passive: true });
   addEventListener("hashchange", () => {
-    state = fromHash(location.hash, start, sentences);
-    refresh();
+    change(fromHash(location.hash, start, sentences));
   });
   darkOutside.addEventListener("change", redraw);
   isNarrow.addEventListener("change", redraw);
@@ -172,4 +169,4 @@ new ResizeObserver(([entry]) => {
 
 document.documentElement.dataset.theme = isDark() ? "dark" : "light";
 listen();
-refresh();
+change(state);

@@ -14,13 +14,13 @@ function layOut(map, width) {
   const fit = (room) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, room / numColumns)));
   const level = fit(width - rowWidth - 2);
   if (columnWidth + 6 <= level) return { cell: level, rowWidth, columnHeight: 26, overhang: 2, isSlanted: false };
-  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 22;
+  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 20;
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
-/** Draw a map into `stage`. tell(row, column, box) is called for the cell that is pointed at, tell(null) for none. */
-function drawHeatMap(stage, map, scale, tell) {
-  const sizes = layOut(map, stage.clientWidth);
+/** Draw a map into `stage`, which is so wide. tell(row, column, box) is called for the cell that is pointed at, tell(null) for none. */
+function drawHeatMap(stage, map, scale, width, tell) {
+  const sizes = layOut(map, width);
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
   const frame = make("div", "map");
   const cells = paintCells(map, scale, sizes.cell);

@@ -5,13 +5,15 @@ const LINE_PITCH = 25; // from word to word
 const FAINTEST = 0.01; // weights below are drawn only for the word that is pointed at
 const MOST_LINES = 700; // the heaviest; more could not be told apart
 const THICKEST = 11;
+const BOLDER = 1.15; // bold words are so much wider
+const STRONG = 0.1; // weights from here on make the other word bold
 
 /** The line view as an SVG element that stands for itself: all its colours and sizes are in it. */
 function linesOf(map, scale, width) {
   const [left, right] = [map.columns, map.rows];
   const room = Math.max(60, Math.min(190, width * 0.33));
-  const xLeft = widestOf(left, LINE_SIZE, room) + 8;
-  const xRight = width - widestOf(right, LINE_SIZE, room) - 8;
+  const edge = (texts) => Math.ceil(widestOf(texts, LINE_SIZE, room) * BOLDER) + 8;
+  const [xLeft, xRight] = [edge(left), width - edge(right)];
   const height = Math.max(left.length, right.length) * LINE_PITCH + 8;
   const y = (index, count) => 4 + ((index + 0.5) * (height - 8)) / count;
   const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": FONT, "font-size": LINE_SIZE });
@@ -23,7 +25,7 @@ function linesOf(map, scale, width) {
     const weight = map.weights[row * left.length + column];
     const share = Math.min(1, Math.abs(weight) / scale.high);
     return draw("path", {
-      d: curve(row, column), fill: "none", "stroke-linecap": "round",
+      d: curve(row, column), fill: "none",
       stroke: scale.isChange && weight > 0 ? scale.ink.more : scale.ink.line,
       "stroke-width": (0.5 + (THICKEST - 0.5) * share).toFixed(2), "stroke-opacity": (0.25 + 0.6 * share).toFixed(2),
     });
@@ -38,11 +40,12 @@ function linesOf(map, scale, width) {
 }
 
 /** Draw the line view into `stage`; the word that is pointed at keeps its lines, the others fade. */
-function drawLines(stage, map, scale, tell) {
-  const drawn = linesOf(map, scale, Math.max(280, stage.clientWidth - 2));
+function drawLines(stage, map, scale, width, tell) {
+  const drawn = linesOf(map, scale, Math.max(280, width - 2));
   drawn.svg.setAttribute("role", "group");
   stage.replaceChildren(drawn.svg);
   const focus = drawn.svg.querySelector(".focus");
+  const unmark = () => drawn.svg.querySelectorAll(".on").forEach((word) => word.classList.remove("on", "strong"));
   const sides = { left: [drawn.leftWords, drawn.rightWords], right: [drawn.rightWords, drawn.leftWords] };
   for (const [side, [own, others]] of Object.entries(sides)) {
     own.forEach((word, i) => {
@@ -51,23 +54,24 @@ function drawLines(stage, map, scale, tell) {
         const weights = others.map((_, j) => map.weights[cellOf(j)[0] * map.columns.length + cellOf(j)[1]]);
         drawn.svg.classList.add("focused");
         focus.replaceChildren();
-        [...own, ...others].forEach((each) => each.classList.remove("on"));
-        word.classList.add("on");
+        unmark();
+        word.classList.add("on", "strong");
         weights.forEach((weight, j) => {
           if (Math.abs(weight) < 0.0005) return;
           focus.append(drawn.line(...cellOf(j)));
           if (Math.abs(weight) < 0.005) return;
           others[j].classList.add("on");
-          const x = side === "left" ? drawn.xRight - 4 : drawn.xLeft + 4;
+          others[j].classList.toggle("strong", Math.abs(weight) >= STRONG);
+          const x = side === "left" ? drawn.xRight : drawn.xLeft;
           focus.append(...pill(weight, x, drawn.y(j, others.length), side === "left" ? "end" : "start", scale));
         });
         const best = weights.reduce((most, weight, j) => (Math.abs(weight) > Math.abs(weights[most]) ? j : most), 0);
-        tell(...cellOf(best), null);
+        tell(...cellOf(best), above(stage));
       };
       const leave = () => {
         drawn.svg.classList.remove("focused");
         focus.replaceChildren();
-        [...own, ...others].forEach((each) => each.classList.remove("on"));
+        unmark();
         tell(null);
       };
       word.setAttribute("tabindex", "0");
@@ -75,6 +79,12 @@ function drawLines(stage, map, scale, tell) {
       for (const name of ["pointerleave", "blur"]) word.addEventListener(name, leave);
     });
   }
+}
+
+/** A box above the lines, where what is said hides no word. */
+function above(stage) {
+  const { left, top, width } = stage.getBoundingClientRect();
+  return { left, top: top - 42, width, height: 0 };
 }
 
 /** Where in the weights the heaviest are, the lightest first, so that heavy lines lie on top. */

@@ -52,13 +52,12 @@ function createList(choose) {
       list.setAttribute("aria-activedescendant", `row-${state.id}`);
       drawRows(true);
     },
-    /** Scroll to the chosen sentence. */
+    /** Scroll to the chosen sentence; to the top where it is not in the list. */
     reveal() {
       const top = shown.findIndex((sentence) => sentence.id === state.id) * ROW_HEIGHT;
-      if (top < 0) return;
       const isAbove = top < list.scrollTop;
       if (isAbove || top + ROW_HEIGHT > list.scrollTop + list.clientHeight) {
-        list.scrollTop = isAbove ? top : top + ROW_HEIGHT - list.clientHeight;
+        list.scrollTop = isAbove ? Math.max(0, top) : top + ROW_HEIGHT - list.clientHeight;
       }
       drawRows(true);
     },

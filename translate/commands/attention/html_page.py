@@ -1,0 +1,54 @@
+"""translate attention DIR --html FILE: all the maps in one file, to look at or to send."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from translate.attention_folder import AttentionFolder
+from translate.comparison import common_lines
+from translate.maps import AttentionMaps, Kind, words_of
+from translate.report.page import Choice, PageSentence, Variant, write_page
+
+
+def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int | None) -> None:
+    """Write the page of a folder, or of one file of maps.
+
+    kind, layer, head: what is shown first; the default gives way to what the run knows to align best.
+    """
+    asked = Choice(kind, layer, head)
+    if not path.is_dir():
+        write_page(html, f"Attention in {path.name}", [_of_file(path)], asked, None)
+    else:
+        folder = AttentionFolder.open(path)
+        first = Choice.of_alignment(folder.about.alignment) if asked == Choice() else asked
+        write_page(html, f"Attention of {folder.about.run}", _of_folder(folder), first, None)
+    print(f"page: {html}", file=sys.stderr)
+
+
+def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Choice) -> None:
+    """Write the page of the lines that two folders have in common, with both their maps and the difference."""
+    one, other = folders
+    names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
+    write_page(html, f"Attention of {names[0]} and {names[1]}", _of_both(one, other, names), first, None)
+    print(f"page: {html}", file=sys.stderr)
+
+
+def _of_both(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
+    for left, right in common_lines(one, other):
+        variants = (Variant(names[0], one.maps(left)), Variant(names[1], other.maps(right)))
+        yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, variants)
+
+
+def _of_folder(folder: AttentionFolder) -> Iterator[PageSentence]:
+    for entry in folder.entries():
+        variants = (Variant("", folder.maps(entry)),) if entry.file else ()
+        yield PageSentence(entry.id, entry.source, entry.translation, entry.score, entry.warnings, variants)
+
+
+def _of_file(path: Path) -> PageSentence:
+    """A file does not say which line it is of, and has the text only as pieces."""
+    maps = AttentionMaps.load(path)
+    source, translation = (" ".join(word for word, _ in words_of(side[:-1])) for side in (maps.source, maps.target))
+    return PageSentence(1, source, translation, None, (), (Variant("", maps),))
