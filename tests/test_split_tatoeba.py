@@ -58,3 +58,17 @@ def test_what_is_no_such_list_is_said_in_a_line(tmp_path: Path, name: str, conte
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert reason in done.stderr
     assert not (tmp_path / "parts").exists()
+
+
+def test_links_made_by_hand_are_between_words_that_are_there(tmp_path: Path) -> None:
+    real = Path(__file__).parents[2] / "shared" / "data" / "tatoeba" / "eng-fra.tsv.gz"
+    if not real.exists():
+        pytest.skip("the corpus is not on this machine")
+    assert split(real, tmp_path).returncode == 0
+    for part in "valid", "test":
+        sides = [(tmp_path / f"gold-{part}.{side}").read_text().split("\n")[:-1] for side in ("en", "fr", "align")]
+        assert [len(side) for side in sides] == [20, 20, 20]
+        for src, tgt, links in zip(*sides, strict=True):
+            pairs = [tuple(map(int, link.replace("p", "-").split("-"))) for link in links.split()]
+            assert {j for _, j in pairs} == set(range(len(tgt.split())))
+            assert max(i for i, _ in pairs) < len(src.split())

@@ -17,7 +17,7 @@ from translate.alignment_error import Errors, GoldFile, Score
 from translate.alignment_way import Way
 from translate.errors import UserError
 from translate.map_lines import Line, MapLines
-from translate.maps import Floats
+from translate.maps import END, Floats, words_of
 
 
 class Result(NamedTuple):
@@ -96,11 +96,25 @@ class _WordMaps(NamedTuple):
     reverse: Floats | None  # (N, S, T)
 
 
-def aligned(pairing: Pairing, choice: MapChoice, way: Way) -> Iterator[Links | None]:
-    """The alignment of each line, (T, S); None where it has no maps."""
+class Aligned(NamedTuple):
+    """A line and its alignment."""
+
+    line: Line
+    links: Links | None  # (T, S); None where the line has no maps
+
+    def words(self) -> tuple[list[str], list[str]]:
+        """Of the source and the target."""
+        assert self.line.maps
+        sides = (self.line.maps.source, self.line.maps.target)
+        source, target = ([word for word, _ in words_of([piece for piece in side if piece != END])] for side in sides)
+        return source, target
+
+
+def aligned(pairing: Pairing, choice: MapChoice, way: Way) -> Iterator[Aligned]:
+    """Each line with its alignment."""
     for number, (line, other) in enumerate(pairing.lines(choice.layer), start=1):
         maps = _word_maps(line, other, [choice], way.is_shifted, number)
-        yield _align(maps, way)[0] if maps else None
+        yield Aligned(line, _align(maps, way)[0] if maps else None)
 
 
 def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[Way], gold: GoldFile) -> Trial:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
 from translate.commands.app import DeviceOption
+from translate.commands.attention.display import SvgOption, pictures, tell_picture
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.aligner import Pairing
+    from translate.aligner import Aligned, Pairing
     from translate.alignment import MapChoice
+    from translate.alignment_error import GoldLink
     from translate.alignment_way import Asked
 
 MethodName = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
 ]  # fmt: skip
 DirectionsName = Literal["apart", "together"]
+MOST_DRAWN = 20  # lines
 
 
 def align(
@@ -50,6 +55,10 @@ def align(
     ] = None,
     store: Annotated[Path | None, typer.Option(metavar="RUN", help="Keep in RUN what is best by --gold.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --gold: a JSON object for each map.")] = False,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Draw the links of the first {MOST_DRAWN} lines as well.")
+    ] = None,
+    svg: SvgOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Link the words of each line with those of its translation, as the attention does.
@@ -82,10 +91,11 @@ def align(
     choice = MapChoice(layer, head) if layer is not None or head is not None else None
     if choice:
         pairing.check(choice)
+    places = pictures(png, svg)
     if gold:
-        _score(pairing, choice, asked, Scoring(gold, one_indexed, store, as_json))
+        _score(pairing, choice, asked, Scoring(gold, one_indexed, store, as_json, places))
     else:
-        _link(pairing, choice, asked)
+        _link(pairing, choice, asked, places)
 
 
 class Scoring(NamedTuple):
@@ -95,10 +105,11 @@ class Scoring(NamedTuple):
     is_one_indexed: bool
     store: Path | None
     as_json: bool
+    pictures: Sequence[Path]  # of the best alignment
 
 
 def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Scoring) -> None:
-    from translate.aligner import try_all
+    from translate.aligner import aligned, try_all
     from translate.alignment_error import GoldFile
     from translate.run import Run
     from translate.stored_alignment import check_storable, store_alignment
@@ -121,9 +132,12 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Sc
     if run:
         store_alignment(run, trial, scoring.gold)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
+    if scoring.pictures:
+        lines = islice(aligned(pairing, trial.best.choice, trial.best.way), MOST_DRAWN)
+        _draw(list(zip(lines, gold, strict=False)), scoring.pictures)
 
 
-def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
+def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked, places: Sequence[Path]) -> None:
     from translate.aligner import aligned
     from translate.alignment import MapChoice, pharaoh
     from translate.alignment_way import Asked
@@ -139,8 +153,34 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
     choice = choice or MapChoice()
     print(f"aligned by: {choice}, {way}{reason}", file=sys.stderr)
     start, num_lines = time.monotonic(), 0
-    for links in aligned(pairing, choice, way):
-        print("" if links is None else pharaoh(links))
-        num_lines += 1
+    drawn: list[tuple[Aligned, None]] = []
+    for num_lines, line in enumerate(aligned(pairing, choice, way), start=1):
+        print("" if line.links is None else pharaoh(line.links))
+        if places and num_lines <= MOST_DRAWN:
+            drawn.append((line, None))
     seconds = max(time.monotonic() - start, 1e-3)
     print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s", file=sys.stderr)
+    if drawn:
+        _draw(drawn, places)
+
+
+def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Sequence[Path]) -> None:
+    """Those that have maps, with their gold links where there are some."""
+    import numpy as np
+
+    from translate.report.links import LinkedPair, save_links
+
+    pairs = []
+    for line, gold in lines:
+        if line.links is None:
+            continue
+        links = frozenset((source, target) for target, source in np.argwhere(line.links).tolist())
+        sure, possible = (
+            frozenset((each.source, each.target) for each in gold or () if each.is_sure == is_sure)
+            for is_sure in (True, False)
+        )
+        pairs.append(LinkedPair(*line.words(), links, None if gold is None else sure, possible))
+    if not pairs:
+        raise UserError("there is nothing to draw: none of the first lines has a map")
+    for place in places:
+        tell_picture(place, save_links(pairs, place))

@@ -61,6 +61,11 @@ def _package(character: str) -> str:
     return "fonts-symbola" if unicodedata.category(character) == "So" else "fonts-noto-core"
 
 
+def boxes_in_picture(undrawn: str) -> list[str]:
+    """What to tell of a picture with characters that no font draws; nothing where there are none."""
+    return [f"{advice(undrawn)}; in the picture they are boxes"] if undrawn else []
+
+
 def _at_hand() -> Iterator[FontEntry]:
     """The upright fonts of usual weight, the preferred first; at last those installed since matplotlib looked."""
     from matplotlib.font_manager import findSystemFonts, fontManager

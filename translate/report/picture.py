@@ -7,20 +7,17 @@ around them.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from translate.files import replacing
 from translate.maps import MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
 from translate.report.columns import printable
-from translate.report.fonts import advice, fonts_for
+from translate.report.figure import figure_at
+from translate.report.fonts import boxes_in_picture, fonts_for
 from translate.report.multiples import Grid, name_of
 
 if TYPE_CHECKING:
@@ -40,7 +37,6 @@ LINES_UP_TO = 64  # rows and columns, beyond which lines between the cells would
 SHAPES = 20_000  # cells; more are drawn as an image, in an SVG too
 SMALLEST_NUMBER = 0.005
 LINES, FRAME = "#e8e8e8", "#999999"
-DOTS_PER_INCH = 200
 
 
 class Sizes(NamedTuple):
@@ -61,7 +57,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
     has_numbers = max(view.weights.shape) <= NUMBERS_UP_TO
     sizes = _sizes(view, WITH_NUMBER if has_numbers else WITHOUT, (LARGEST, LARGEST))
     fonts, undrawn = fonts_for(map(printable, (*view.rows, *view.columns)))
-    with _figure(path, sizes.width, sizes.height, fonts) as figure:
+    with figure_at(path, sizes.width, sizes.height, fonts) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
         mesh = _draw_cells(
             axes, view, is_difference=bool((view.weights < 0).any()), is_image=view.weights.size > SHAPES
@@ -88,7 +84,7 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
     is_difference = any(bool((view.weights < 0).any()) for view in views)
     is_image = sum(view.weights.size for view in views) > SHAPES
     fonts, undrawn = fonts_for(map(printable, (*first.rows, *first.columns)))
-    with _figure(path, width, height, fonts) as figure:
+    with figure_at(path, width, height, fonts) as figure:
         for place, view in enumerate(views):
             row, column = divmod(place, num_columns)
             left, bottom = column * across, height - row * down - sizes.height
@@ -106,36 +102,6 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
         figure.text(0.5, 0, f"{kind}\n{axis_names}", ha="center", va="top", fontsize=LARGEST_FONT)
         _add_colour_bar(figure, mesh, width, height)
     return _told(undrawn, sizes.stride)
-
-
-@contextmanager
-def _figure(path: Path, width: float, height: float, fonts: list[str]) -> Iterator[Figure]:
-    """A figure to draw on, which is at `path` when the block ends well."""
-    from matplotlib import rc_context  # here, because loading it takes a while
-    from matplotlib.figure import Figure
-
-    settings: dict[Any, Any] = {
-        "font.family": [*fonts, "sans-serif"],  # the last for an SVG, whose reader may have other fonts
-        "font.sans-serif": fonts,
-        "text.parse_math": False,
-        "axes.linewidth": 0.6,
-        "svg.fonttype": "none",  # text that can be selected and searched
-        "svg.hashsalt": "translate",  # instead of names drawn at random
-    }
-    suffix = "svg" if path.suffix.lower() == ".svg" else "png"
-    with rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # told by `fonts_for`
-        figure = Figure(figsize=(width, height))
-        yield figure
-        with replacing(path) as partial:
-            figure.savefig(
-                partial,
-                format=suffix,
-                dpi=DOTS_PER_INCH,
-                bbox_inches="tight",
-                pad_inches=0.1,
-                metadata={"Date": None} if suffix == "svg" else None,
-            )
 
 
 def _sizes(view: MapView, cell: float, largest: tuple[float, float]) -> Sizes:
@@ -199,4 +165,4 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
 
 def _told(undrawn: str, stride: int) -> list[str]:
     told = [f"too many pieces for all labels: one in {stride} has its own"] if stride > 1 else []
-    return [*told, f"{advice(undrawn)}; in the picture they are boxes"] if undrawn else told
+    return [*told, *boxes_in_picture(undrawn)]
