@@ -11,7 +11,8 @@ import torch
 
 from translate.attention import EVERYTHING, Keep, attention_maps, joined_maps
 from translate.attention_folder import AttentionFolder
-from translate.attention_writer import Expected, write_attention
+from translate.attention_size import Expected
+from translate.attention_writer import write_attention
 from translate.decode import Translator
 from translate.errors import UserError
 from translate.maps import KINDS, AttentionMaps, Kind, Stack, view, words_of
@@ -262,4 +263,4 @@ def test_the_size_that_is_said_is_about_that_of_the_folder(
     list(write)
     size, unit = said[0].split("about ")[1].split()[:2]
     promised = float(size) * {"kB": 1e3, "MB": 1e6}[unit]
-    assert promised == pytest.approx(sum(path.stat().st_size for path in (tmp_path / "maps").glob("*.npz")), rel=0.2)
+    assert promised == pytest.approx(sum(path.stat().st_size for path in (tmp_path / "maps").iterdir()), rel=0.3)

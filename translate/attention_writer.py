@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from translate.attention import Keep, attention_maps, engine_of, joined_maps
 from translate.attention_folder import FORMAT, About
+from translate.attention_size import Expected, foretell
 from translate.decode import Translator
 from translate.doubts import excess, neglect
 from translate.errors import UserError
 from translate.files import replacing, write_text
-from translate.maps import AttentionMaps, stored_size, words_of
+from translate.maps import MOST_PIECES, AttentionMaps, words_of
 from translate.report.page import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run import Run
 from translate.translation import Translation
 
-MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
+LESS = "--attention-kinds, --attention-layers and --attention-precision float16 make it less"
 LINES_TOGETHER = 16  # whose maps are computed together
 PAGE_FOLDER = "page"  # of the maps that index.html loads when it shows them
 FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
-
-
-class Expected(NamedTuple):
-    """The size of a text that is to be translated."""
-
-    num_lines: int
-    squares: int  # the sum of the squares of the lines' characters: maps grow with those
-
-    @classmethod
-    def of(cls, lines: Iterable[str]) -> Expected:
-        """The lines are read once, and not kept."""
-        num_lines = squares = 0
-        for line in lines:
-            num_lines += 1
-            squares += len(line) ** 2
-        return cls(num_lines, squares)
 
 
 def write_attention(
@@ -81,7 +64,7 @@ def write_attention(
         while some := list(islice(translations, LINES_TOGETHER)):
             maps = _maps_of_lines(translator, some, keep)
             if is_first:
-                say(_size(some, maps, keep, expected))
+                say(f"attention: {foretell(maps, translator.vocabs.src, keep.dtype, expected)}; {LESS}")
             is_first = False
             for translation, its_maps in zip(some, maps, strict=True):
                 name, doubts = None, list[str]()
@@ -178,30 +161,3 @@ def _page_sentence(translation: Translation, maps: AttentionMaps | None) -> Page
         tuple(translation.warnings),
         (Variant("", maps),) if maps else (),
     )
-
-
-def _size(
-    translations: Sequence[Translation], maps: Sequence[AttentionMaps | None], keep: Keep, expected: Expected | None
-) -> str:
-    """How large the folder will be, from its first lines and the lengths of all."""
-    here = Expected.of(translation.source for translation in translations)
-    weights = sum(_num_weights(each) for each in maps if each) * (2 if keep.dtype == "float16" else 4)
-    labels = sum(stored_size(each.source, each.target, len(each.stacks)) for each in maps if each)
-    a_line = (weights + labels) / here.num_lines
-    if expected is None:
-        text = f"about {_bytes(a_line)} a line"
-    else:
-        whole = weights * expected.squares / max(here.squares, 1) + labels * expected.num_lines / here.num_lines
-        lines = "1 line" if expected.num_lines == 1 else f"{expected.num_lines:,} lines"
-        text = f"about {_bytes(whole)} for {lines}"
-    return f"attention: {text}; --attention-kinds, --attention-layers and --attention-precision float16 make it less"
-
-
-def _num_weights(maps: AttentionMaps) -> int:
-    return sum(stack.weights.size for stack in maps.stacks.values())
-
-
-def _bytes(count: float) -> str:
-    """In decimal units, as disks are sold."""
-    power = min(int(math.log10(max(count, 1)) // 3), 4)
-    return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 StoredType = Literal["float32", "float16"]
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-HEADER_BYTES = 280  # of an array in an .npz file, with its place in the file's directory
+MOST_PIECES = 1000  # of a side that has maps: they grow with its square, to 4 MB for each head
 UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile)
 
 
@@ -113,12 +113,6 @@ class AttentionMaps:
         source, target = (tuple(str(piece) for piece in content[side]) for side in ("source", "target"))
         stacks = {kind: _stack(content, kind) for kind in KINDS if kind in content}
         return cls(source, target, stacks)
-
-
-def stored_size(source: Sequence[str], target: Sequence[str], num_kinds: int) -> int:
-    """About how many bytes `save` writes besides the weights."""
-    labels = sum(4 * len(side) * max(map(len, side)) for side in (source, target))
-    return labels + HEADER_BYTES * (2 + num_kinds)
 
 
 class MapView(NamedTuple):

@@ -44,7 +44,8 @@ def with_attention(
 
     text: the whole input, where it can be read beforehand, to say how large the folder will be.
     """
-    from translate.attention_writer import Expected, write_attention
+    from translate.attention_size import Expected
+    from translate.attention_writer import write_attention
     from translate.decode import Translator
     from translate.report.progress import say
     from translate.run import Run
