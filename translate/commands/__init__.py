@@ -8,11 +8,9 @@ from translate.commands.export import export
 from translate.commands.score import score
 from translate.commands.train import train
 
-# In the order in which --help lists them.
-for command in (train, decode, score):
+# In the order in which --help lists them; groups come last.
+for command in (train, decode, score, align, export):
     app.command()(command)
 app.add_typer(attention, name="attention")
-app.command()(align)
-app.command()(export)
 
 __all__ = ["app"]
