@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from translate import cli
 from translate.aligner import Pairing, try_all
-from translate.alignment import METHODS, MapChoice, align, all_choices, best_of_rows, combine, pharaoh, word_maps
+from translate.alignment import (
+    METHODS,
+    MapChoice,
+    align,
+    all_choices,
+    best_of_rows,
+    combine,
+    pharaoh,
+    word_maps,
+    words_of_text,
+)
 from translate.alignment_error import Errors, Gold, GoldFile
 from translate.alignment_way import Asked, all_ways
 from translate.attention_folder import AttentionFolder
@@ -34,6 +44,16 @@ def random_maps(source: tuple[str, ...] = SOURCE, target: tuple[str, ...] = TARG
     return AttentionMaps(source, target, {"cross": Stack(weights.astype(np.float32), (0, 1))})
 
 
+def text_of(pieces: tuple[str, ...]) -> str:
+    return "".join(piece for piece in pieces if piece != "</s>").replace("▁", " ").strip()
+
+
+def maps_between(maps: AttentionMaps, choices: list[MapChoice], is_shifted: bool) -> np.ndarray:
+    found = word_maps(maps, text_of(maps.source), text_of(maps.target), choices, is_shifted)
+    assert found is not None
+    return found
+
+
 def words_by_hand(pieces: tuple[str, ...]) -> list[list[int]]:
     words: list[list[int]] = []
     for place, piece in enumerate(pieces):
@@ -50,7 +70,7 @@ def test_maps_of_words_are_those_of_plain_loops(is_shifted: bool) -> None:
     maps = random_maps()
     choices = all_choices((0, 1), 3)
     assert len(choices) == len(set(choices)) == 2 * 4 + 1
-    merged = word_maps(maps, choices, is_shifted)
+    merged = maps_between(maps, choices, is_shifted)
     for choice, each in zip(choices, merged, strict=True):
         for t, rows in enumerate(words_by_hand(TARGET)):
             for s, columns in enumerate(words_by_hand(SOURCE)):
@@ -68,11 +88,47 @@ def test_the_shifted_row_of_a_part_s_last_piece_is_its_own_end() -> None:
     """Of a line that was translated in parts, each with `</s>`."""
     source, target = ("▁a", "</s>", "▁b", "</s>"), ("▁x", "▁y", "</s>", "▁z", "</s>")
     maps = random_maps(source, target)
-    assert np.allclose(word_maps(maps, [MapChoice(1, 2)], True)[0], maps.cross[1, 2][[1, 2, 4]][:, [0, 2]])
+    assert np.allclose(maps_between(maps, [MapChoice(1, 2)], True)[0], maps.cross[1, 2][[1, 2, 4]][:, [0, 2]])
 
 
 def test_a_side_without_words_gives_a_map_without_weights() -> None:
-    assert word_maps(random_maps(target=("</s>",)), [MapChoice()], False).shape == (1, 0, 0)
+    assert maps_between(random_maps(target=("</s>",)), [MapChoice()], False).shape == (1, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "found"),
+    [
+        ("a b", "▁a ▁b", ["▁a", "▁b"]),
+        ("a\u00a0b\u202f!", "▁a ▁b ▁ !", ["▁a", "▁b", "▁ !"]),  # words for an aligner written in Python
+        ("a\u200bb c\u200e.", "▁a ▁b ▁c ▁.", ["▁a ▁b", "▁c ▁."]),
+        ("\u200b a ▁ b ", "▁a ▁b", [None, "▁a", None, "▁b"]),
+        ("x\u0085y z", "▁x <0xC2> <0x85> y ▁z", None),  # one word in pieces, two in the text
+        ("Ａ ½", "▁A ▁1 ⁄ 2", ["▁A", "▁1 ⁄ 2"]),
+        ("ΑΒ b", "▁αβ ▁b", ["▁αβ", "▁b"]),
+        ("ÿ b", "▁ <unk> ▁b", ["▁ <unk>", "▁b"]),
+        ("ÿ\u200bÿ b", "▁ <unk> ▁ <unk> ▁b", None),
+        ("a", "▁a ▁b", None),
+        ("a b", "▁a", None),
+        ("", "", []),
+    ],
+)
+def test_pieces_belong_to_the_words_that_white_space_separates(text: str, pieces: str, found: Any) -> None:
+    words = words_of_text(text, pieces.split())
+    assert (words and [word and " ".join(pieces.split()[word[1]]) for word in words]) == found
+
+
+def test_a_word_without_pieces_gets_no_link_and_moves_no_other() -> None:
+    maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
+    whole = word_maps(maps, "a b", "x y", [MapChoice()], False)
+    apart = word_maps(maps, "\u200b a b", "x y ▁", [MapChoice()], False)
+    assert whole is not None
+    assert apart is not None
+    assert (apart[:, :2, 1:] == whole).all()
+    for method in METHODS:
+        expected = align(whole, method, 0.1)
+        found = align(apart, method, 0.1)
+        assert (found[:, :2, 1:] == expected).all()
+        assert found.sum() == expected.sum()
 
 
 def grow_diag_as_published(e2f: Set, f2e: Set, num_e: int, num_f: int, final: str) -> Set:
@@ -213,7 +269,8 @@ class Given:
 
     def lines(self, layer: int | None):
         for maps in self._maps:
-            yield Line("The cat sat.", "Le chat s'assit.", maps)
+            source, target = (maps.source, maps.target) if maps else (SOURCE, TARGET)
+            yield Line(text_of(source), text_of(target), maps)
 
 
 def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) -> None:
@@ -230,8 +287,8 @@ def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) ->
     for choice, way, score in trial.results[::7]:
         num_links = num_sure = num_possible = 0
         for n in (0, 1, 2, 3, 5):
-            own = word_maps(maps[n], [choice], way.is_shifted)[0]
-            other = word_maps(backward[n], [choice], way.is_shifted)[0]
+            own = maps_between(maps[n], [choice], way.is_shifted)[0]
+            other = maps_between(backward[n], [choice], way.is_shifted)[0]
             if way.directions == "together":
                 own = np.sqrt(own * other.T)
             apart = {(largest(row), s) for s, row in enumerate(other.tolist())} if way.directions == "apart" else None
@@ -323,7 +380,7 @@ def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path,
         assert len(lines) == 5
         assert lines[1] == lines[4] == ""
     for n in 1, 3, 4:  # the last options: a threshold of the mean map
-        (each,) = word_maps(AttentionFolder.open(maps).maps_of_line(n), [MapChoice()], False)
+        (each,) = word_maps(AttentionFolder.open(maps).maps_of_line(n), *LINES[n - 1], [MapChoice()], False)
         found = sorted((s, t) for t, s in align_by_hand(each.tolist(), "threshold", 0.3))
         assert lines[n - 1] == " ".join(f"{s}-{t}" for s, t in found)
 

@@ -54,9 +54,9 @@ def align(
 ) -> None:
     """Link the words of each line with those of its translation, as the attention does.
 
-    Each line of output has links i-j from source word i to target word j; words are what spaces separate, counted from
-    0. With --gold, every layer and head is scored by every method that the options leave open. Without options, the
-    setting that --store kept in the run is used.
+    Each line of output has links i-j from source word i to target word j; words are what white space separates,
+    counted from 0. With --gold, every layer and head is scored by every method that the options leave open. Without
+    options, the setting that --store kept in the run is used.
 
     \b
     argmax        each target word with the source word that it looks at most
@@ -138,9 +138,13 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked) -> None:
         reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
     choice = choice or MapChoice()
     print(f"aligned by: {choice}, {way}{reason}", file=sys.stderr)
-    start, num_lines = time.monotonic(), 0
+    start, num_lines, num_without = time.monotonic(), 0, 0
     for links in aligned(pairing, choice, way):
         print("" if links is None else pharaoh(links))
         num_lines += 1
+        num_without += links is None
     seconds = max(time.monotonic() - start, 1e-3)
-    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s", file=sys.stderr)
+    without = (
+        f"; {num_without:,} of them empty, too long or with unclear words, and so without links" if num_without else ""
+    )
+    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
