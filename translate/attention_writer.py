@@ -21,10 +21,15 @@ from translate.files import replacing, write_text
 from translate.maps import AttentionMaps, stored_size, words_of
 from translate.report.page import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run import Run
+from translate.segments import longest_whole
 from translate.translation import Translation
+from translate.vocab import Vocab
 
 MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
+ENCODED_TOGETHER = 1024  # lines, when their pieces are counted
 LINES_TOGETHER = 16  # whose maps are computed together
+# In the page, as measured on the toy corpus and Tatoeba: packed weights, and with index.jsonl the labels and texts.
+PAGE_BYTES_A_WEIGHT, BYTES_A_PIECE = 1.9, 90
 PAGE_FOLDER = "page"  # of the maps that index.html loads when it shows them
 FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
 
@@ -33,16 +38,23 @@ class Expected(NamedTuple):
     """The size of a text that is to be translated."""
 
     num_lines: int
-    squares: int  # the sum of the squares of the lines' characters: maps grow with those
+    num_maps: int  # lines that are not empty and not too long
+    pieces: int  # of their sources, without `</s>`
+    squares: int  # the sum of the squares of each line's pieces: maps grow with those
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> Expected:
+    def of(cls, lines: Iterable[str], vocab: Vocab) -> Expected:
         """The lines are read once, and not kept."""
-        num_lines = squares = 0
-        for line in lines:
-            num_lines += 1
-            squares += len(line) ** 2
-        return cls(num_lines, squares)
+        num_lines = num_maps = pieces = squares = 0
+        longest, lines = longest_whole(MOST_PIECES), iter(lines)
+        while some := list(islice(lines, ENCODED_TOGETHER)):
+            num_lines += len(some)
+            lengths = [len(ids) for ids in vocab.encode([line if len(line) <= longest else "" for line in some])]
+            drawn = [length for length in lengths if 0 < length < MOST_PIECES]
+            num_maps += len(drawn)
+            pieces += sum(drawn)
+            squares += sum(length**2 for length in drawn)
+        return cls(num_lines, num_maps, pieces, squares)
 
 
 def write_attention(
@@ -183,22 +195,36 @@ def _page_sentence(translation: Translation, maps: AttentionMaps | None) -> Page
 def _size(
     translations: Sequence[Translation], maps: Sequence[AttentionMaps | None], keep: Keep, expected: Expected | None
 ) -> str:
-    """How large the folder will be, from its first lines and the lengths of all."""
-    here = Expected.of(translation.source for translation in translations)
-    weights = sum(_num_weights(each) for each in maps if each) * (2 if keep.dtype == "float16" else 4)
-    labels = sum(stored_size(each.source, each.target, len(each.stacks)) for each in maps if each)
-    a_line = (weights + labels) / here.num_lines
+    """How large the folder will be, with its page: from its first lines and the lengths of all."""
+    there = [each for each in maps if each]
+    lengths = [len(each.source) - 1 for each in there]
+    here = Expected(len(translations), len(there), sum(lengths), sum(length**2 for length in lengths))
+    labels = sum(
+        stored_size(each.source, each.target, len(each.stacks)) + BYTES_A_PIECE * (len(each.source) + len(each.target))
+        for each in there
+    )
+    a_weight = (2 if keep.dtype == "float16" else 4) + PAGE_BYTES_A_WEIGHT
+    whole = expected or here
+    size = a_weight * _num_weights(there, whole) + labels * whole.pieces / max(here.pieces, 1)
     if expected is None:
-        text = f"about {_bytes(a_line)} a line"
+        text = f"about {_bytes(size / here.num_lines)} a line"
     else:
-        whole = weights * expected.squares / max(here.squares, 1) + labels * expected.num_lines / here.num_lines
-        lines = "1 line" if expected.num_lines == 1 else f"{expected.num_lines:,} lines"
-        text = f"about {_bytes(whole)} for {lines}"
+        text = f"about {_bytes(size)} for {'1 line' if whole.num_lines == 1 else f'{whole.num_lines:,} lines'}"
     return f"attention: {text}; --attention-kinds, --attention-layers and --attention-precision float16 make it less"
 
 
-def _num_weights(maps: AttentionMaps) -> int:
-    return sum(stack.weights.size for stack in maps.stacks.values())
+def _num_weights(maps: Sequence[AttentionMaps], whole: Expected) -> float:
+    """About how many a text has, if its targets are as long beside its sources as those of these maps."""
+    if not maps:
+        return 0
+    ratio = sum(len(each.target) - 1 for each in maps) / max(sum(len(each.source) - 1 for each in maps), 1)
+    ratios = {"encoder": (1, 1), "decoder": (ratio, ratio), "cross": (ratio, 1)}
+    num_weights = 0.0
+    for kind, stack in maps[0].stacks.items():
+        rows, columns = ratios[kind]  # to which `</s>` comes: the sum of (rows n + 1)(columns n + 1)
+        of_a_head = rows * columns * whole.squares + (rows + columns) * whole.pieces + whole.num_maps
+        num_weights += of_a_head * stack.weights.shape[0] * stack.weights.shape[1]
+    return num_weights
 
 
 def _bytes(count: float) -> str:

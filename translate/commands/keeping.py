@@ -51,5 +51,5 @@ def with_attention(
     from translate.torch_engine import TorchEngine
 
     reader = translator if isinstance(translator.engine, TorchEngine) else Translator.load(run, device)
-    expected = Expected.of(text) if text is not None else None
+    expected = Expected.of(text, reader.vocabs.src) if text is not None else None
     return write_attention(folder, Run.open(run), reader, found, keep, expected, say)
