@@ -162,3 +162,30 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
 def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"000001\.npz: this is a file; give the folder"):
         AttentionFolder.open(write(tmp_path) / "000001.npz")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; is verify meant?"),
+        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz is of one line; give the folder"),
+        (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page that has all of it"),
+        (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--words"], "--html writes a page"),
+        (["align", "MAPS", "--json"], "--json goes with a gold file; add --gold FILE"),
+        (["align", "MAPS", "--one-indexed"], "--one-indexed goes with a gold file; add --gold FILE"),
+        (
+            ["decode", "x", "a", "--attention-layers", "0"],
+            "--attention-layers and --attention-precision need --attention",
+        ),
+        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "give numbers from 0"),
+        (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
+) -> None:
+    write(tmp_path)
+    assert cli._run([part.replace("MAPS", str(tmp_path)) for part in command]) == 2
+    written = capsys.readouterr()
+    assert message in written.err
+    assert (written.out, written.err.count("\n")) == ("", 1)

@@ -18,14 +18,13 @@ from translate.decode import Translator
 from translate.doubts import excess, neglect
 from translate.errors import UserError
 from translate.files import replacing, write_text
-from translate.maps import AttentionMaps, stored_size, words_of
+from translate.maps import MOST_PIECES, AttentionMaps, stored_size, words_of
 from translate.report.page import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run import Run
 from translate.segments import longest_whole
 from translate.translation import Translation
 from translate.vocab import Vocab
 
-MOST_PIECES = 1000  # of a side: maps grow with its square, to 4 MB for each head
 ENCODED_TOGETHER = 1024  # lines, when their pieces are counted
 LINES_TOGETHER = 16  # whose maps are computed together
 # In the page, as measured on the toy corpus and Tatoeba: packed weights, and with index.jsonl the labels and texts.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translate.attention_folder import AttentionFolder
 from translate.errors import UserError
-from translate.maps import AttentionMaps
+from translate.maps import MOST_PIECES, AttentionMaps
 from translate.run import Run
 from translate.segments import longest_whole
 from translate.text import Pair, ParallelText, Side
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PAIRS_TOGETHER = 512  # encoded
 WEIGHTS_IN_MEMORY = 2**25  # about: of the lines whose maps are computed together
-MOST_PIECES = 1000  # of a side: what is longer has no maps
 
 
 class Line(NamedTuple):

@@ -32,6 +32,7 @@ StoredType = Literal["float32", "float16"]
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 MOST_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
+MOST_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
 HEADER_BYTES = 280  # of an array in an .npz file, with its place in the file's directory
 MOST_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
 UNREADABLE = (

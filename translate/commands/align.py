@@ -76,6 +76,8 @@ def align(
 
     if store and not gold:
         raise UserError("--store keeps the setting that scores best; add --gold FILE")
+    if (one_indexed or as_json) and not gold:
+        raise UserError(f"{'--one-indexed' if one_indexed else '--json'} goes with a gold file; add --gold FILE")
     asked = Asked(method, shift, threshold, directions)
     asked.check(has_reverse=reverse is not None)
     pairing = Pairing(open_lines(path, src, tgt, device), open_lines(reverse, tgt, src, device) if reverse else None)
