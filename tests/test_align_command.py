@@ -16,6 +16,7 @@ from translate.alignment import (
     word_maps,
 )
 from translate.attention_folder import AttentionFolder
+from translate.errors import UserError
 from translate.stored_alignment import StoredAlignment
 
 LINES = [
@@ -111,3 +112,38 @@ def test_a_command_that_cannot_be_is_answered_in_a_line(capsys, tiny_run, texts,
     status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert re.search(message, err)
+
+
+STORED = {
+    "format": 1,
+    "layer": 0,
+    "head": None,
+    "method": "threshold",
+    "shift": False,
+    "threshold": 0.2,
+    "aer": 0.1,
+    "num_lines": 1,
+    "gold": "gold",
+    "weights": "",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aer": "x"},
+        {"aer": None},
+        {"threshold": 2.0},
+        {"threshold": float("nan")},
+        {"threshold": None},
+        {"method": ["argmax"]},
+        {"method": "argmax"},
+        {"shift": 1},
+        {"layer": True},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_stored_setting_is_named(change: dict[str, object]) -> None:
+    assert StoredAlignment.read(STORED, Path("runs/toy")).threshold == 0.2
+    with pytest.raises(UserError, match="runs/toy: the stored alignment is damaged; store it again by"):
+        StoredAlignment.read({**STORED, **change}, Path("runs/toy"))
