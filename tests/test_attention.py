@@ -18,6 +18,7 @@ from translate.errors import UserError
 from translate.maps import KINDS, AttentionMaps, Kind, Stack, view, words_of
 from translate.recording import recording
 from translate.run import Run
+from translate.text import Pair
 from translate.translation import Translation, Wishes
 
 
@@ -112,44 +113,6 @@ def test_a_folder_of_other_things_is_left_alone(translator: Translator, tiny_run
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 garbage"])
-def test_a_file_without_maps_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "000001.npz"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
-        AttentionMaps.load(path)
-    np.savez(path, other=np.zeros(3))
-    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
-        AttentionMaps.load(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [
-        ("cross", np.zeros(3, np.float32)),
-        ("cross", np.zeros((1, 1, 2, 4), np.float32)),
-        ("cross", np.zeros((0, 1, 2, 3), np.float32)),
-        ("encoder", np.zeros((1, 1, 3, 3), "U1")),
-        ("source", np.zeros((3, 1), "U1")),
-        ("target", np.zeros(2)),
-    ],
-)
-def test_a_malformed_array_is_named(tmp_path: Path, name: str, array: np.ndarray) -> None:
-    arrays = {
-        "source": np.array(["a", "b", "</s>"]),
-        "target": np.array(["c", "</s>"]),
-        "encoder": np.zeros((1, 1, 3, 3), np.float32),
-        "decoder": np.zeros((1, 1, 2, 2), np.float32),
-        "cross": np.zeros((1, 1, 2, 3), np.float32),
-    }
-    path = tmp_path / "000001.npz"
-    np.savez(path, **arrays)
-    AttentionMaps.load(path)
-    np.savez(path, **{**arrays, name: array})
-    with pytest.raises(UserError, match=r"000001\.npz: not an attention file .* is malformed"):
-        AttentionMaps.load(path)
-
-
 def some_maps() -> AttentionMaps:
     random = np.random.default_rng(1)
 
@@ -233,7 +196,7 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     keep = Keep(("cross", "encoder"), (1, 7), "float16")
     list(write_attention(tmp_path / "maps", Run(tiny_run), translator, translator.translations(LINES), keep))
     folder = AttentionFolder.open(tmp_path / "maps")
-    assert (folder.about.kinds, folder.about.layers) == (["cross", "encoder"], [1, 7])
+    assert (folder.about.kinds, folder.about.layers) == (("cross", "encoder"), (1, 7))
     maps = folder.maps(next(folder.entries()))
     assert maps.stack("cross").layers == (1,)
     assert maps.cross.dtype == np.float32
@@ -256,11 +219,35 @@ def test_the_size_that_is_said_is_about_that_of_the_folder(
     said: list[str] = []
     translations = translator.translations(lines)
     write = write_attention(
-        tmp_path / "maps", Run(tiny_run), translator, translations, keep, Expected.of(lines), said.append
+        tmp_path / "maps",
+        Run(tiny_run),
+        translator,
+        translations,
+        keep,
+        Expected.of(lines),
+        said.append,
     )
     next(write)
     assert len(said) == 1  # before anything else is written
     list(write)
     size, unit = said[0].split("about ")[1].split()[:2]
     promised = float(size) * {"kB": 1e3, "MB": 1e6}[unit]
-    assert promised == pytest.approx(sum(path.stat().st_size for path in (tmp_path / "maps").iterdir()), rel=0.3)
+    files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
+    assert promised == pytest.approx(sum(files), rel=0.25)
+
+
+def test_the_size_of_a_text_whose_first_lines_are_the_shortest_is_not_far_off(
+    translator: Translator, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Training needs more than our tiny model has had for translations as long as their sources; so these are given."""
+    lines = ["Cats sat.", ""] * 8 + [" ".join(LINES)] * 16
+    said: list[str] = []
+    given = (
+        scored.as_translation(number)
+        for number, scored in enumerate(translator.score([Pair(line, line) for line in lines]), start=1)
+    )
+    expected = Expected.of(lines)
+    list(write_attention(tmp_path / "maps", Run(tiny_run), translator, given, EVERYTHING, expected, said.append))
+    size, unit = said[0].split("about ")[1].split()[:2]
+    files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
+    assert float(size) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(sum(files), rel=0.25)

@@ -90,3 +90,9 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         replacing_folder(tmp_path / "empty/file/new"),
     ):
         pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_device_is_named() -> None:
+    with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device$"):
+        write_text(Path("/dev/full"), "x")

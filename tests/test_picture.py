@@ -32,6 +32,7 @@ def texts(path: Path) -> list[str]:
 def maps(num_pieces: int) -> AttentionMaps:
     weights = np.random.default_rng(1).dirichlet(np.ones(num_pieces), (2, 3, num_pieces)).astype(np.float32)
     pieces = tuple(f"▁p{place}" for place in range(num_pieces))
+    pieces = (*pieces[:-1], "</s>")
     return AttentionMaps(pieces, pieces, {"cross": Stack(weights, (0, 1))})
 
 

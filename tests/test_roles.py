@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib.image
@@ -174,13 +174,15 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About(1, "run", "", 2, 5, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
+    about = About(1, "run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
     (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):
             name = f"{number:06d}.npz" if lengths else None
             if lengths:
-                sentence(*lengths).save(path / str(name))
+                maps = sentence(*lengths)
+                decoder = Stack(maps.decoder.repeat(2, axis=0), (0, 1))
+                replace(maps, stacks={**maps.stacks, "decoder": decoder}).save(path / str(name))
             entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
             index.write(json.dumps(entry) + "\n")
     return path

@@ -43,6 +43,7 @@ def luminance(rgb: RGB) -> float:
 def maps(num_pieces: int = 3) -> AttentionMaps:
     pieces = tuple(f"▁p{place}" for place in range(num_pieces))
     weights = np.random.default_rng(1).dirichlet(np.full(num_pieces, 0.2), (2, 3, num_pieces)).astype(np.float32)
+    pieces = (*pieces[:-1], "</s>")
     return AttentionMaps(pieces, pieces, {"cross": Stack(weights, (0, 2))})
 
 

@@ -5,7 +5,7 @@ Shapes: N maps of one sentence (layers, heads, means over them), S source words,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from translate.alignment_error import Errors, GoldFile, Score
 from translate.alignment_way import Way
 from translate.errors import UserError
 from translate.map_lines import Line, MapLines
-from translate.maps import END, Floats, words_of
+from translate.maps import Floats
 
 
 class Result(NamedTuple):
@@ -100,14 +100,7 @@ class Aligned(NamedTuple):
     """A line and its alignment."""
 
     line: Line
-    links: Links | None  # (T, S); None where the line has no maps
-
-    def words(self) -> tuple[list[str], list[str]]:
-        """Of the source and the target."""
-        assert self.line.maps
-        sides = (self.line.maps.source, self.line.maps.target)
-        source, target = ([word for word, _ in words_of([piece for piece in side if piece != END])] for side in sides)
-        return source, target
+    links: Links | None  # (T, S); None where the line has no maps, or no clear words
 
 
 def aligned(pairing: Pairing, choice: MapChoice, way: Way) -> Iterator[Aligned]:
@@ -134,7 +127,7 @@ def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[Way],
                 f"number of lines is {sum(1 for _ in lines) + number - (pair is None)}"
             )
         by_shift = {is_shifted: _word_maps(pair[0], pair[1], choices, is_shifted, number) for is_shifted in shifts}
-        size = _num_words(pair[0], by_shift)
+        size = len(pair[0].target.split()), len(pair[0].source.split())
         right = gold.gold(links, number, *size)
         for way, its_errors in errors.items():
             maps = by_shift[way.is_shifted]
@@ -152,21 +145,23 @@ def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[Way],
 def _word_maps(
     line: Line, other: Line | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
 ) -> _WordMaps | None:
-    """None where a line has no maps, or no word. Raises UserError where the other direction is of other words."""
+    """None where a line has no maps, or no clear words. Raises UserError where the directions differ in words."""
     if line.maps is None:
         return None
-    forward = word_maps(line.maps, choices, is_shifted)
-    if other is None:
-        return _WordMaps(forward, None) if forward.size else None
+    forward = word_maps(line.maps, line.source, line.target, choices, is_shifted)
+    if forward is None or other is None:
+        return None if forward is None else _WordMaps(forward, None)
     if other.maps is None:
         return None
-    reverse = word_maps(other.maps, choices, is_shifted)
+    reverse = word_maps(other.maps, other.source, other.target, choices, is_shifted)
+    if reverse is None:
+        return None
     if reverse.shape != np.swapaxes(forward, 1, 2).shape:
         raise UserError(
             f"line {number}: {forward.shape[2]} source and {forward.shape[1]} target words, but in the other direction "
             f"{reverse.shape[1]} and {reverse.shape[2]}; --reverse is for the same pairs with their sides changed"
         )
-    return _WordMaps(forward, reverse) if forward.size else None
+    return _WordMaps(forward, reverse)
 
 
 def _align(maps: _WordMaps, way: Way) -> Links:
@@ -177,9 +172,3 @@ def _align(maps: _WordMaps, way: Way) -> Links:
         return align(maps.forward, way.method, way.threshold, maps.reverse)
     together = np.sqrt(maps.forward * np.swapaxes(maps.reverse, 1, 2))
     return align(together, way.method, way.threshold)
-
-
-def _num_words(line: Line, by_shift: Mapping[bool, _WordMaps | None]) -> tuple[int, int]:
-    """T and S; of a line without maps as its spaces tell."""
-    maps = next(iter(by_shift.values()))
-    return maps.forward.shape[1:] if maps else (len(line.target.split()), len(line.source.split()))

@@ -1,20 +1,22 @@
 """From attention maps to word alignments, by the methods of the literature.
 
-A word is what spaces separate; `</s>` is none. A map of words has a target word in each row and a source word in each
-column; an alignment is such an array of booleans, True where the two words are linked.
+A word is what white space separates in the text, whatever the pieces make of it; `</s>` is none. A map of words has a
+target word in each row and a source word in each column; an alignment is such an array of booleans, True where the two
+words are linked.
 
 Shapes: N maps of one sentence (layers, heads, means over them), S source words, T target words.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from translate.maps import END, AttentionMaps, Floats, Stack, merge_words, words_of
+from translate.maps import END, WORD_START, AttentionMaps, Floats, Stack, Word, merge_words, words_of
 
 Method = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -42,19 +44,52 @@ def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
     return [*each, MapChoice()]
 
 
-def word_maps(maps: AttentionMaps, choices: Sequence[MapChoice], is_shifted: bool) -> Floats:
-    """The chosen maps between words: the sum over a source word's pieces, the mean over a target word's; (N, T, S).
+def word_maps(
+    maps: AttentionMaps, source: str, target: str, choices: Sequence[MapChoice], is_shifted: bool
+) -> Floats | None:
+    """The chosen maps between the words of two texts: the sum over a source word's pieces, the mean over a target
+    word's; (N, T, S). A word without pieces has no weight. None where it is not clear which pieces are a word's.
 
     is_shifted: a target piece's row is the one in which it is read, not produced: one row later (Shift-Att, Chen et al.
-    2020). The last piece's is then that in which `</s>` is produced. Where a side has no word, N maps of size 0.
+    2020). The last piece's is then that in which `</s>` is produced.
     """
-    rows, columns = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.target, maps.source))
-    if not rows or not columns:
-        return np.zeros((len(choices), 0, 0), dtype=np.float32)
-    target, source = (words_of([piece for piece in side if piece != END]) for side in (maps.target, maps.source))
-    weights = _chosen(maps.stack("cross"), choices)
-    shifted = [row + is_shifted for row in rows]
-    return merge_words(weights[:, shifted][:, :, columns], target, source)
+    columns, rows = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.source, maps.target))
+    source_words = words_of_text(source, [maps.source[n] for n in columns])
+    target_words = words_of_text(target, [maps.target[n] for n in rows])
+    if source_words is None or target_words is None:
+        return None
+    between = np.zeros((len(choices), len(target_words), len(source_words)), dtype=np.float32)
+    with_pieces = [[n for n, word in enumerate(side) if word] for side in (target_words, source_words)]
+    if all(with_pieces):
+        shifted = [row + is_shifted for row in rows]
+        weights = _chosen(maps.stack("cross"), choices)[:, shifted][:, :, columns]
+        target_spans, source_spans = ([word for word in side if word] for side in (target_words, source_words))
+        between[np.ix_(range(len(choices)), *with_pieces)] = merge_words(weights, target_spans, source_spans)
+    return between
+
+
+def words_of_text(text: str, pieces: Sequence[str]) -> list[Word | None] | None:
+    """Each word of a text with its pieces, or None for a word that has none; None where that is not clear.
+
+    Normalization can make several words in pieces of one (of one with a zero-width space), or none (of a sign that
+    pieces cannot hold). Letters tell which are whose; where they do not, both have to have as many words.
+    """
+    words, spans = text.split(), words_of(pieces) if pieces else []
+    if words == [spelled for spelled, _ in spans]:
+        return [*spans]
+    found: list[Word | None] = []
+    place = 0
+    for word in words:
+        start, letters, read = place, _letters(word), ""
+        while place < len(spans) and len(read) < len(letters):
+            read += _letters(spans[place][0])
+            place += 1
+        if read != letters:
+            return [*spans] if len(spans) == len(words) else None
+        found.append((word, slice(spans[start][1].start, spans[place - 1][1].stop)) if place > start else None)
+    if any(_letters(spelled) for spelled, _ in spans[place:]):
+        return None
+    return found
 
 
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
@@ -76,11 +111,11 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """(N, rows, columns) -> one link in each row, where its weight is largest."""
+    """(N, rows, columns) -> a link in each row that has weight, where it is largest."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)
-    return links
+    return links & (weights > 0)
 
 
 def combine(forward: Links, backward: Links, method: Method) -> Links:
@@ -108,6 +143,12 @@ def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:
         of_layers = stack.weights if layer is None else stack.weights[[stack.layers.index(layer)]]
         chosen.append((of_layers if head is None else of_layers[:, [head]]).mean(axis=(0, 1)))
     return np.stack(chosen)
+
+
+def _letters(word: str) -> str:
+    """What normalization leaves of a word, and no spaces."""
+    normal = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(letter for letter in normal if letter != WORD_START and unicodedata.category(letter)[0] not in "CZ")
 
 
 def _points(links: Links) -> set[Point]:

@@ -9,29 +9,42 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from translate.errors import UserError
-from translate.maps import AttentionMaps
+from translate.maps import AttentionMaps, Kind, StoredType
 
 FORMAT = 1
+STRICT = ConfigDict(strict=True, extra="forbid")
+Precision = Literal["float32", "bfloat16"]
+Count = Annotated[int, Field(ge=1, le=1000)]  # more layers or heads than any model has are a damaged file
+Place = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class About:
     """What an attention folder is of (`about.json`)."""
 
+    __pydantic_config__ = STRICT
+
     format: int
     run: str  # the run folder's name
     weights: str  # SHA-256 of its model.safetensors
-    num_encoder_layers: int
-    num_decoder_layers: int
-    num_heads: int
-    kinds: tuple[str, ...]
-    layers: tuple[int, ...] | None  # from 0; None: all
-    precision: str  # in which the model computed
-    dtype: str  # in which the files hold it
+    num_encoder_layers: Count
+    num_decoder_layers: Count
+    num_heads: Count
+    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
+    layers: Annotated[tuple[Place, ...], Field(min_length=1)] | None  # from 0; None: all
+    precision: Precision  # in which the model computed
+    dtype: StoredType  # in which the files hold it
     alignment: dict[str, Any] | None  # what the run knows to align best (`translate align --store`)
+
+    def layers_of(self, kind: Kind) -> tuple[int, ...]:
+        """The layers of a kind that were kept."""
+        there = range(self.num_encoder_layers if kind == "encoder" else self.num_decoder_layers)
+        return tuple(number for number in there if self.layers is None or number in self.layers)
 
 
 class Entry(NamedTuple):
@@ -55,32 +68,39 @@ class AttentionFolder:
     @classmethod
     def open(cls, path: Path) -> AttentionFolder:
         """Raises UserError where `path` is not such a folder."""
-        if not path.is_dir():
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path}: this is a file; give the folder that --attention wrote")
+        if not path.exists():
             raise UserError(f"{path}: no such folder; give one that `translate decode --attention` wrote")
         about_path = path / "about.json"
         try:
-            about = About(**json.loads(about_path.read_bytes()))
+            content = about_path.read_bytes()
+            about_format = json.loads(content)["format"]
+            if type(about_format) is int and about_format != FORMAT:
+                raise UserError(
+                    f"{about_path}: format {about_format}, but this version reads format {FORMAT}; write the folder "
+                    "again"
+                )
+            about = TypeAdapter(About).validate_json(content)
         except FileNotFoundError:
-            raise UserError(f"{path}: no attention folder (it has no about.json); write one by --attention") from None
-        except (ValueError, TypeError):
-            raise UserError(f"{about_path}: damaged; write the folder again by --attention") from None
-        if about.format != FORMAT:
             raise UserError(
-                f"{about_path}: format {about.format}, but this version reads format {FORMAT}; write the folder again"
-            )
+                f"{path}: no attention folder (it has no about.json); write one by `translate decode --attention`"
+            ) from None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise UserError(f"{about_path}: damaged; write the folder again by --attention") from None
         return cls(path, about)
 
     def entries(self) -> Iterator[Entry]:
         """The lines, in order. Raises UserError where the index is missing or damaged."""
         path = self.path / "index.jsonl"
+        reader = TypeAdapter(Entry, config=STRICT)
         try:
-            with path.open(encoding="utf-8", newline="\n") as lines:
+            with path.open("rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     try:
-                        entry = Entry(**json.loads(line))
-                    except (ValueError, TypeError):
+                        yield reader.validate_json(line)
+                    except ValueError:
                         raise UserError(f"{path}: line {number} is damaged; write the folder again") from None
-                    yield entry._replace(warnings=tuple(entry.warnings))
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; the folder was not finished: write it again") from None
 
@@ -89,7 +109,7 @@ class AttentionFolder:
         assert entry.file is not None
         if Path(entry.file).name != entry.file:
             raise UserError(f"{self.path / 'index.jsonl'}: {entry.file!r} is no file of this folder")
-        return AttentionMaps.load(self.path / entry.file)
+        return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:
         """The maps of an input line, from 1. Raises UserError where it has none."""
@@ -98,4 +118,14 @@ class AttentionFolder:
             raise UserError(
                 f"{self.path}: no attention of line {number} ({path.name}); --sentence N chooses another line"
             )
-        return AttentionMaps.load(path)
+        return self._load(path)
+
+    def _load(self, path: Path) -> AttentionMaps:
+        maps = AttentionMaps.load(path)
+        of_folder = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
+        if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != of_folder:
+            raise UserError(
+                f"{path}: its kinds, layers or heads are not those in about.json; is it of another folder? Write the "
+                "folder again"
+            )
+        return maps

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from translate.attention import Keep, attention_maps, engine_of, joined_maps
-from translate.attention_folder import FORMAT, About
+from translate.attention_folder import FORMAT, About, Precision
 from translate.attention_size import Expected, foretell
 from translate.decode import Translator
 from translate.doubts import excess, neglect
@@ -113,7 +114,7 @@ def _about(run: Run, translator: Translator, keep: Keep) -> About:
         num_heads=model.encoder_layers[0].self_attn.num_heads,
         kinds=keep.kinds,
         layers=keep.layers,
-        precision=engine_of(translator).precision,
+        precision=cast("Precision", engine_of(translator).precision),
         dtype=keep.dtype,
         alignment=run.load_alignment(),
     )

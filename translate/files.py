@@ -27,7 +27,12 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"{path}: this is a folder; give the name of a file to write")
     if path.exists() and not path.is_file():
-        yield path
+        try:
+            yield path
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
         return
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")

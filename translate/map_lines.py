@@ -44,7 +44,7 @@ class FolderLines:
                 f"{path}: holds no encoder-decoder attention; write it again with cross among --attention-kinds"
             )
         self.path = path
-        self.layers = tuple(n for n in range(about.num_decoder_layers) if about.layers is None or n in about.layers)
+        self.layers = about.layers_of("cross")
         self.num_heads = about.num_heads
         self.weights = about.weights
         self.alignment: dict[str, Any] | None = about.alignment

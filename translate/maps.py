@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,8 +31,12 @@ Floats = npt.NDArray[np.float32]
 StoredType = Literal["float32", "float16"]
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-MOST_PIECES = 1000  # of a side that has maps: they grow with its square, to 4 MB for each head
-UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile)
+MOST_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
+MOST_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
+MOST_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
+UNREADABLE = (
+    ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 
 
 class Stack(NamedTuple):
@@ -102,14 +107,15 @@ class AttentionMaps:
         """Raises UserError where `path` is not such a file."""
         origin = "`translate decode --attention`"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                content: dict[str, npt.NDArray[Any]] = {name: arrays[name] for name in arrays.files}
+            content = _arrays(path)
             if odd := _malformed(content):
-                raise UserError(f"{path}: not an attention file of {origin} ({odd} is malformed)")
+                raise ValueError(odd)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
+        except IsADirectoryError:
+            raise UserError(f"{path}: this is a folder; give a file of {origin}") from None
         except UNREADABLE as error:
-            raise UserError(f"{path}: not an attention file of {origin} ({error})") from None
+            raise UserError(f"{path}: not an attention file of {origin}, or damaged ({error})") from None
         source, target = (tuple(str(piece) for piece in content[side]) for side in ("source", "target"))
         stacks = {kind: _stack(content, kind) for kind in KINDS if kind in content}
         return cls(source, target, stacks)
@@ -177,22 +183,39 @@ def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequen
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """What an .npz file holds, and of pickles nothing. Raises one of UNREADABLE where it is none."""
+    with path.open("rb") as stream:
+        with zipfile.ZipFile(stream) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_PACKED * path.stat().st_size:
+                raise ValueError("it unpacks to far more than maps do")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
 def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """The first array that has not the shape and type of the contract."""
+    """What is first found not to be as the contract has it."""
     s, t = arrays["source"].size, arrays["target"].size
     for name, length in ("source", s), ("target", t):
-        if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U":
-            return name
+        if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U" or arrays[name][-1] != END:
+            return f"{name} is malformed"
+    if (arrays["source"] == END).sum() != (arrays["target"] == END).sum():
+        return "the two sides have not as many parts"
     if not any(kind in arrays for kind in KINDS):
-        return "every kind of attention"
+        return "every kind of attention is missing"
     for name, shape in ("encoder", (s, s)), ("decoder", (t, t)), ("cross", (t, s)):
         if name not in arrays:
             continue
         array, layers = arrays[name], arrays.get(f"{name}_layers")
         if array.ndim != 4 or array.shape[2:] != shape or not array.size or array.dtype.kind != "f":
-            return name
-        if layers is not None and (layers.shape != array.shape[:1] or layers.dtype.kind != "i"):
-            return f"{name}_layers"
+            return f"{name} is malformed"
+        if not (array >= 0).all() or array.max() > MOST_WEIGHT:  # NaN is not at least 0
+            return f"{name} has weights that are not from 0 to 1"
+        if layers is not None and (
+            layers.shape != array.shape[:1] or layers.dtype.kind != "i" or (np.diff(layers) <= 0).any() or layers[0] < 0
+        ):
+            return f"{name}_layers is malformed"
     return None
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from translate.aligner import Pairing, Trial
-from translate.alignment import METHODS, MapChoice, Method
+from translate.alignment import MapChoice, Method
 from translate.alignment_way import Way
 from translate.errors import UserError
 from translate.files import write_text
@@ -22,12 +24,14 @@ ADVICE = "store it again by `translate align --store`"
 class StoredAlignment:
     """A setting, and what it scored."""
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
     format: int
     layer: int | None  # from 0; None: the mean of all
     head: int | None
     method: Method
     shift: bool
-    threshold: float | None
+    threshold: Annotated[float, Field(gt=0, le=1)] | None
     aer: float
     num_lines: int
     gold: str  # the gold file's name
@@ -39,10 +43,10 @@ class StoredAlignment:
         if values.get("format") != FORMAT:
             raise UserError(f"{origin}: an alignment in format {values.get('format')}, not {FORMAT}; {ADVICE}")
         try:
-            stored = cls(**values)
-        except TypeError:
+            stored = TypeAdapter(cls).validate_json(json.dumps(values))
+        except ValidationError:
             stored = None
-        if stored is None or not stored._is_sound():
+        if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):
             raise UserError(f"{origin}: the stored alignment is damaged; {ADVICE}")
         return stored
 
@@ -55,12 +59,6 @@ class StoredAlignment:
     def way(self) -> Way:
         """What is done with it."""
         return Way(self.method, self.shift, self.threshold)
-
-    def _is_sound(self) -> bool:
-        places_are_sound = all(place is None or type(place) is int for place in (self.layer, self.head))
-        has_threshold = isinstance(self.threshold, float)
-        method_is_sound = self.method in METHODS and has_threshold == (self.method == "threshold")
-        return places_are_sound and method_is_sound and isinstance(self.shift, bool)
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:

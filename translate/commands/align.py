@@ -63,9 +63,9 @@ def align(
 ) -> None:
     """Link the words of each line with those of its translation, as the attention does.
 
-    Each line of output has links i-j from source word i to target word j; words are what spaces separate, counted from
-    0. With --gold, every layer and head is scored by every method that the options leave open. Without options, the
-    setting that --store kept in the run is used.
+    Each line of output has links i-j from source word i to target word j; words are what white space separates,
+    counted from 0. With --gold, every layer and head is scored by every method that the options leave open. Without
+    options, the setting that --store kept in the run is used.
 
     \b
     argmax        each target word with the source word that it looks at most
@@ -85,6 +85,8 @@ def align(
 
     if store and not gold:
         raise UserError("--store keeps the setting that scores best; add --gold FILE")
+    if (one_indexed or as_json) and not gold:
+        raise UserError(f"{'--one-indexed' if one_indexed else '--json'} goes with a gold file; add --gold FILE")
     asked = Asked(method, shift, threshold, directions)
     asked.check(has_reverse=reverse is not None)
     pairing = Pairing(open_lines(path, src, tgt, device), open_lines(reverse, tgt, src, device) if reverse else None)
@@ -152,14 +154,18 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked, places: Sequ
         reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
     choice = choice or MapChoice()
     print(f"aligned by: {choice}, {way}{reason}", file=sys.stderr)
-    start, num_lines = time.monotonic(), 0
+    start, num_lines, num_without = time.monotonic(), 0, 0
     drawn: list[tuple[Aligned, None]] = []
     for num_lines, line in enumerate(aligned(pairing, choice, way), start=1):
         print("" if line.links is None else pharaoh(line.links))
+        num_without += line.links is None
         if places and num_lines <= MOST_DRAWN:
             drawn.append((line, None))
     seconds = max(time.monotonic() - start, 1e-3)
-    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s", file=sys.stderr)
+    without = (
+        f"; {num_without:,} of them empty, too long or with unclear words, and so without links" if num_without else ""
+    )
+    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
     if drawn:
         _draw(drawn, places)
 
@@ -179,7 +185,11 @@ def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Se
             frozenset((each.source, each.target) for each in gold or () if each.is_sure == is_sure)
             for is_sure in (True, False)
         )
-        pairs.append(LinkedPair(*line.words(), links, None if gold is None else sure, possible))
+        pairs.append(
+            LinkedPair(
+                line.line.source.split(), line.line.target.split(), links, None if gold is None else sure, possible
+            )
+        )
     if not pairs:
         raise UserError("there is nothing to draw: none of the first lines has a map")
     for place in places:

@@ -112,6 +112,7 @@ def decode(
     with joined("nothing was written; start again") as world, ExitStack() as switched_off:
         _check_places(sentences, input, output, attention, world)
 
+        from translate.commands.keeping import keep_of, with_attention
         from translate.config import changed_search
         from translate.decode import Translator
         from translate.text import read_lines
@@ -119,6 +120,7 @@ def decode(
 
         started = time.monotonic()
         _check_text([prefix, *(require or [])])
+        keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
         if mask and engine != "torch":
             raise UserError("--mask: CTranslate2 cannot switch heads off; use --engine torch")
         if mask and attention:
@@ -142,10 +144,7 @@ def decode(
         num_lines = 0
         with ExitStack() as stack:
             stream = stack.enter_context(_writing(output)) if output else sys.stdout
-            if attention:
-                from translate.commands.keeping import keep_of, with_attention
-
-                keep = keep_of(attention_kinds, attention_layers, attention_precision)
+            if attention and keep:
                 text = sentences or (read_lines(input) if input and input.is_file() else None)
                 found = with_attention(attention, run, translator, device, found, keep, text)
             if input:

@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from translate.translation import Translation
 
 
-def keep_of(kinds: str, layers: str, precision: StoredType) -> Keep:
-    """What the options ask to keep. Raises UserError where they cannot be read."""
+def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> Keep | None:
+    """What the options ask to keep; None without a folder. Raises UserError where they cannot be read."""
     from translate.attention import Keep
 
+    if not folder:
+        if kinds or layers or precision != "float32":
+            raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
+        return None
     chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
     for kind in chosen:
         if kind not in KINDS:
             raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
     try:
         numbers = sorted({int(part) for part in layers.split(",")}) if layers else None
+        if numbers and numbers[0] < 0:
+            raise ValueError
     except ValueError:
         raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2") from None
     ordered = tuple(kind for kind in KINDS if kind in chosen)

@@ -56,7 +56,7 @@ def score(
     from translate.text import ParallelText, Side
     from translate.translation import perplexity
 
-    keep = keep_of(attention_kinds, attention_layers, attention_precision) if attention else None
+    keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
     translator = Translator.load(run, device, engine, precision, ensemble or ())
     text = ParallelText(Side(src, 1), Side(tgt, 2))
     every = translator.score(text)

@@ -69,7 +69,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
             _draw(axes, of_kind)
             axes.set_title(NAMES[kind], fontsize=10, pad=10)
         with replacing(path) as partial:
-            figure.savefig(partial, format=path.suffix.removeprefix("."), dpi=150)
+            figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 
 
 def _draw(axes: Axes, roles: Sequence[Role]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,6 +14,7 @@ from translate.commands.attention.mask import mask
 from translate.commands.attention.roles import roles
 from translate.commands.attention.show import show
 from translate.commands.attention.verify import verify
+from translate.errors import UserError
 
 
 class ShowByDefault(TyperGroup):
@@ -25,6 +28,9 @@ class ShowByDefault(TyperGroup):
         names = self.list_commands(ctx)
         if args and args[0] in names:
             return super().parse_args(ctx, args)
+        near = get_close_matches(args[0], names, n=1, cutoff=0.8) if args else []
+        if near and not Path(args[0]).exists():
+            raise UserError(f"translate attention {args[0]}: no such folder or command; is {near[0]} meant?")
         options = [argument.partition("=")[0] for argument in args]
         meant = next((name for name in ("mask", "compare") if f"--{name}" in options), "show")
         return super().parse_args(ctx, [meant, *args])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, screen, tell_picture
+from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.comparison import Comparison
@@ -41,6 +42,8 @@ def compare(
     places = pictures(png, svg)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
+        if places or words:
+            raise UserError("--html writes a page that has all of it; leave out --png, --svg and --words")
         from translate.commands.attention.html_page import write_comparison
         from translate.report.page import Choice
 

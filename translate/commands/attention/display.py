@@ -36,7 +36,7 @@ def screen() -> Screen:
     """Standard output."""
     from translate.report.ansi import colours_of
 
-    is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH
     return Screen(width, colours_of(is_terminal, os.environ))
 

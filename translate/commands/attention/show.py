@@ -16,7 +16,9 @@ def show(
     kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
     layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
     head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
-    sentence: Annotated[int, typer.Option(min=1, help="Which line of the input, where a folder is given.")] = 1,
+    sentence: Annotated[
+        int | None, typer.Option(min=1, help="Which line of the input, of a folder.  [default: 1]")
+    ] = None,
     words: Annotated[bool, typer.Option("--words", help="Show whole words, not pieces.")] = False,
     heads: Annotated[
         bool, typer.Option("--all-heads", help="Show the maps of all heads, or of all of --layer.")
@@ -44,12 +46,16 @@ def show(
     places = pictures(png, svg)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
+    if sentence is not None and path.is_file():
+        raise UserError(f"--sentence {sentence}: {path} is of one line; give the folder, or leave out --sentence")
     if html:
+        if places or heads or words:
+            raise UserError("--html writes a page that has all of it; leave out --png, --svg, --all-heads and --words")
         from translate.commands.attention.html_page import write_html
 
         write_html(path, html, kind, layer, head)
         return
-    maps = AttentionFolder.open(path).maps_of_line(sentence) if path.is_dir() else AttentionMaps.load(path)
+    maps = AttentionFolder.open(path).maps_of_line(sentence or 1) if path.is_dir() else AttentionMaps.load(path)
     if heads:
         grid = all_heads(maps, kind, layer, words)
         print(draw_grid(grid, *screen()))
