@@ -80,7 +80,7 @@ def test_attention_commands_print_what_is_shown(
         picture = Path(arguments.pop(arguments.index("--png") + 1))
         arguments.remove("--png")
         assert picture.read_bytes().startswith(b"\x89PNG")
-        assert picture.stat().st_size < 60_000
+        assert picture.stat().st_size < 100_000
     assert cli._run(arguments) == 0
     shown = output_after(command)
     assert not shown or capsys.readouterr().out.rstrip() == shown.rstrip()
