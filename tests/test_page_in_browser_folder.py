@@ -1,0 +1,100 @@
+"""The attention page in Chromium: the list of sentences, maps beside the page, lines without maps, a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import (
+    CAT,
+    SENTENCES,
+    assert_shows,
+    listed,
+    visit,
+)
+
+from translate.report import page as page_module
+from translate.report.page import Choice, PageSentence, write_page
+
+
+def test_sentences_are_searched_filtered_and_sorted(page: Any, page_file: Path) -> None:
+    visit(page, page_file)
+    assert listed(page) == [1, 2, 3, 4, 5, 6, 7]
+    page.fill("#query", "été")  # whatever its capitals, and in the translation
+    assert listed(page) == [2]
+    assert page.locator("#count").inner_text() == "1 of 7 sentences"
+    page.fill("#query", "")
+    page.select_option("#warnings", "with")
+    assert listed(page) == [2, 4]
+    page.select_option("#warnings", "all")
+    page.select_option("#sort", "score")
+    by_score = sorted(SENTENCES, key=lambda each: (each.score, each.id))
+    assert listed(page) == [each.id for each in by_score]
+    page.select_option("#sort", "length")
+    assert listed(page)[0] == 4
+    page.select_option("#sort", "strangeness")
+    strange = {each.id: page_module.strangeness(each.variants[-1].maps) for each in SENTENCES if each.variants}
+    assert listed(page) == [*sorted(strange, key=lambda id_: (-strange[id_], id_)), 3]
+
+
+def test_a_line_without_maps_says_so(page: Any, page_file: Path) -> None:
+    visit(page, page_file, "#line=3")
+    assert "no attention maps" in page.locator("#message").inner_text()
+    assert not page.locator("#cards").is_visible()
+
+
+def test_maps_beside_the_page_load_when_they_are_shown(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
+    write_page(tmp_path / "index.html", "t", SENTENCES[:2], Choice("cross", 0, 0, False), tmp_path / "page")
+    visit(page, tmp_path / "index.html")
+    assert_shows(page, CAT, "cross", 0, 0, False)
+    page.keyboard.press("j")
+    page.wait_for_selector('body[data-shown="2"]')
+    assert page.locator("[data-kind=cross] .cell-canvas").is_visible()
+
+
+def test_damaged_maps_are_a_message_and_the_next_sentence_is_shown(page: Any, tmp_path: Path) -> None:
+    write_page(tmp_path / "p.html", "t", SENTENCES[:2], Choice(), None)
+    html = (tmp_path / "p.html").read_text(encoding="utf-8")
+    start = html.index('"weights": "') + 60
+    (tmp_path / "p.html").write_text(html[:start] + "AAAA" + html[start + 4 :], encoding="utf-8")
+    visit(page, tmp_path / "p.html")
+    assert "damaged" in page.locator("#message").inner_text()
+    page.keyboard.press("j")
+    page.wait_for_selector('body[data-shown="2"]')
+    assert page.locator("[data-kind=cross] .cell-canvas").is_visible()
+
+
+def test_an_empty_folder_says_so(page: Any, tmp_path: Path) -> None:
+    write_page(tmp_path / "p.html", "t", [], Choice(), None)
+    visit(page, tmp_path / "p.html")
+    assert "no sentences" in page.locator("#message").inner_text()
+
+
+def test_the_list_holds_thousands_and_only_what_is_in_sight_is_drawn(page: Any, tmp_path: Path) -> None:
+    many = [PageSentence(i, f"sentence {i}", "", None, (), ()) for i in range(1, 5001)]
+    write_page(tmp_path / "p.html", "t", many, Choice(), None)
+    visit(page, tmp_path / "p.html", "#line=4000")
+    assert 4000 in listed(page)
+    assert page.locator(".row").count() < 60
+    page.fill("#query", "sentence 49")
+    assert listed(page)[:2] == [49, 490]
+
+
+def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_file: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        for number in 1, 4, 5:
+            visit(page, page_file, f"#line={number}")
+            assert page.locator(".card:visible").count() == 1
+            assert page.evaluate("document.documentElement.scrollWidth") == 390
+            assert page.evaluate("document.getElementById('main').scrollWidth") <= 390
+        page.click("#open-list")
+        page.click("#row-1")
+        page.wait_for_selector('body[data-shown="1"]')
+        assert not page.locator("#side").is_visible()
+    finally:
+        page.set_viewport_size({"width": 1440, "height": 1000})
