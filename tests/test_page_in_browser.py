@@ -19,6 +19,7 @@ from pages import (
 )
 
 from translate.maps import view
+from translate.report import page as page_module
 
 
 def test_it_opens_with_the_chosen_map_and_hovering_says_its_weights(page: Any, page_file: Path) -> None:
@@ -156,6 +157,17 @@ def test_two_versions_have_a_switch(page: Any, page_file: Path) -> None:
     page.keyboard.press("d")
     change = view(CAT, "cross", 1, 2, False).weights - view(LATER, "cross", 1, 2, False).weights
     assert weight_at(page, "cross", 0, 1, change.shape) == pytest.approx(change[0, 1], abs=6e-5)
+
+
+def test_the_text_and_facts_are_those_of_the_version_on_show(page: Any, page_file: Path) -> None:
+    visit(page, page_file, "#line=6")
+    assert page.locator("#translation").inner_text() == "pas"
+    assert "score" in page.locator("#facts").inner_text()
+    page.keyboard.press("[")
+    assert page.locator("#translation").inner_text() == "Le chat assis"
+    facts = page.locator("#facts").inner_text()
+    assert f"strangeness {page_module.strangeness(LATER):.2f}" in facts
+    assert "score" not in facts
 
 
 def test_pictures_are_saved(page: Any, page_file: Path, tmp_path: Path) -> None:

@@ -64,24 +64,32 @@ function showSentence(sentence, message) {
   if (!sentence) return;
   element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
   element("source").textContent = sentence.source || "(empty line)";
-  element("translation").textContent = sentence.translation || "(empty)";
+  element("translation").textContent = translationOn(sentence, variantOnShow()) || "(empty)";
   element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
 }
 
+/** The text that the maps on show are of: another version may have translated otherwise. */
+function translationOn(sentence, variant) {
+  if (!variant || String(variant.pieces.target) === String(variants.at(-1).pieces.target)) return sentence.translation;
+  return variant.words.target.slice(0, -1).map(([word]) => word).join(" "); // but </s>
+}
+
 function factsOf(sentence, variant) {
+  const isItsOwn = variant === variants.at(-1); // score and warnings are of the last version only
+  const strangeness = variant ? variant.strangeness : sentence.strangeness;
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
   const facts = [fact(`line ${sentence.id}`, "Of the input")];
-  if (sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Of the search; higher is better"));
-  if (sentence.strangeness !== null) {
-    const item = fact(`strangeness ${number(sentence.strangeness)}`, "0: each piece looks at one place; 1: everywhere alike. ? tells more.");
+  if (isItsOwn && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Of the search; higher is better"));
+  if (strangeness !== null) {
+    const item = fact(`strangeness ${number(strangeness)}`, "0: each piece looks at one place; 1: everywhere alike. ? tells more.");
     const meter = make("span", "meter");
-    meter.style.setProperty("--share", String(sentence.strangeness));
+    meter.style.setProperty("--share", String(strangeness));
     item.append(meter);
     facts.push(item);
   }
   if (variant) facts.push(fact(`${variant.pieces.source.length} source pieces, ${variant.pieces.target.length} target pieces`, "With </s>"));
-  return [...facts, ...sentence.warnings.map((warning) => fact(warning, "Warning", "warning"))];
+  return [...facts, ...(isItsOwn ? sentence.warnings : []).map((warning) => fact(warning, "Warning", "warning"))];
 }
 
 function variantOnShow() {
