@@ -11,9 +11,11 @@ from pages import (
     SENTENCES,
     assert_shows,
     listed,
+    sentence,
     visit,
 )
 
+from translate.maps import AttentionMaps
 from translate.report import page as page_module
 from translate.report.page import Choice, PageSentence, write_page
 
@@ -98,3 +100,19 @@ def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_fil
         assert not page.locator("#side").is_visible()
     finally:
         page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> None:
+    maps = AttentionMaps(CAT.source, CAT.target, {"cross": CAT.stacks["cross"]})
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice("encoder", 0, 1, False), None)
+    visit(page, tmp_path / "p.html")
+    assert page.locator(".card:visible").count() == 1
+    assert not page.locator("#kinds").is_visible()
+    for key in "1", "e", "l":  # which mean the kind that there is
+        page.keyboard.press(key)
+    assert_shows(page, maps, "cross", 0, None, False)
+    maps = AttentionMaps(CAT.source, CAT.target, {kind: CAT.stacks[kind] for kind in ("cross", "decoder")})
+    write_page(tmp_path / "q.html", "t", [sentence(1, maps)], Choice(), None)
+    visit(page, tmp_path / "q.html")
+    assert page.locator(".card:visible").count() == 2
+    assert page.locator("[name=kind][value=encoder]").is_disabled()

@@ -96,19 +96,34 @@ function variantOnShow() {
   return variants.find(({ label }) => label === state.variant) ?? variants.at(-1);
 }
 
+/** The kinds of which there are maps; --attention-kinds may have left some out. */
+function kindsHere() {
+  return KINDS.filter((kind) => variantOnShow()?.stacks[kind]);
+}
+
+/** The kind that keys mean: the chosen one, or another where there is none of it here. */
+function activeKind() {
+  const kinds = kindsHere();
+  return kinds.includes(state.kind) ? state.kind : kinds.at(-1);
+}
+
 function showCards() {
   if (!variants.length) return;
   const variant = variantOnShow();
+  const kinds = kindsHere();
+  const active = activeKind();
   const minus = variants.find((other) => other.label === state.minus && other !== variant) ?? null;
-  const showsOne = state.isBig || isNarrow.matches;
-  showTools(showsOne);
+  const showsOne = state.isBig || isNarrow.matches || kinds.length === 1;
+  showTools(showsOne ? active : "all", kinds);
   showVariants(variant, minus);
   element("cards").classList.toggle("one", showsOne);
+  element("cards").classList.toggle("alone", kinds.length === 1);
+  element("cards").style.setProperty("--kinds", String(kinds.length));
   tell(null);
   for (const kind of KINDS) {
-    const card = cards[kind];
-    card.element.hidden = showsOne && !isOnPaper && kind !== state.kind;
-    card.element.classList.toggle("active", kind === state.kind);
+    const isAside = showsOne && !isOnPaper && kind !== active;
+    cards[kind].element.hidden = isAside || !kinds.includes(kind);
+    cards[kind].element.classList.toggle("active", kind === active);
   }
   // All widths are asked for before anything is drawn: asked for in between, each would lay out the page anew.
   const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);

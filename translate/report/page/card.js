@@ -78,9 +78,8 @@ function createCard(kind, on) {
   };
 }
 
-/** Why a kind cannot be shown; null where it can. */
+/** Why a map of the kind cannot be shown; null where it can. */
 function problemOf(kind, variant, minus) {
-  if (!variant.stacks[kind]) return "There are no maps of this kind here.";
   if (minus && !areAlike(variant, minus, kind)) {
     return `“${variant.label}” and “${minus.label}” have other pieces, layers or heads here, so there is no difference to show.`;
   }
