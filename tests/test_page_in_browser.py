@@ -49,9 +49,9 @@ def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_fil
     visit(page, page_file)
     shown = page.locator("[data-kind=cross] .shown")
     page.keyboard.press("l")
-    assert shown.inner_text() == "Mean of layers, head 2"
+    assert shown.inner_text() == "Mean of 2 layers, head 2"
     page.keyboard.press("Shift+H")
-    assert shown.inner_text() == "Mean of layers, head 1"
+    assert shown.inner_text() == "Mean of 2 layers, head 1"
     page.keyboard.press("m")
     assert_shows(page, CAT, "cross", None, None, False)
     page.keyboard.press("w")
@@ -102,7 +102,7 @@ def test_a_link_restores_all_that_was_chosen(page: Any, page_file: Path) -> None
 
 def test_a_link_that_asks_for_what_is_not_there_shows_what_is(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#line=99&kind=nothing&cross=7.9&view=%00&minus=x&sort=&words=1")
-    assert page.locator("[data-kind=cross] .shown").inner_text() == "Mean of all layers and heads"
+    assert page.locator("[data-kind=cross] .shown").inner_text() == "Mean of 2 layers, mean of 3 heads"
 
 
 def test_text_of_any_kind_stays_text(page: Any, page_file: Path) -> None:

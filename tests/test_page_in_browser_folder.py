@@ -15,7 +15,7 @@ from pages import (
     visit,
 )
 
-from translate.maps import AttentionMaps
+from translate.maps import AttentionMaps, Stack
 from translate.report import page as page_module
 from translate.report.page import Choice, PageSentence, write_page
 
@@ -116,3 +116,10 @@ def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> Non
     visit(page, tmp_path / "q.html")
     assert page.locator(".card:visible").count() == 2
     assert page.locator("[name=kind][value=encoder]").is_disabled()
+
+
+def test_the_mean_is_said_to_be_of_the_layers_that_were_kept(page: Any, tmp_path: Path) -> None:
+    maps = AttentionMaps(CAT.source, CAT.target, {"cross": Stack(CAT.stacks["cross"].weights[1:], (1,))})
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
+    visit(page, tmp_path / "p.html")
+    assert page.locator("[data-kind=cross] .shown").inner_text() == "Layer 1, mean of 3 heads"

@@ -61,8 +61,9 @@ function createCard(kind, on) {
       const scaleOf = (map) => makeScale(isDark, state.scale === "full" ? 1 : largest(map), Boolean(minus));
       const map = mapAt(pick.layer, pick.head);
       const scale = scaleOf(map);
-      const title = titleOf(kind, pick, variant, minus);
-      part(".shown").textContent = titleOf(null, pick, variant, minus);
+      const subtitle = subtitleOf(stack, pick, variant, minus);
+      const title = `${WORDING[kind].name}, ${subtitle}`;
+      part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
       const tell = (row, column, box) => on.tell(row === null ? null : inWords(map, scale, row, column), box);
@@ -86,10 +87,10 @@ function problemOf(kind, variant, minus) {
   return null;
 }
 
-function titleOf(kind, pick, variant, minus) {
-  const what = pickInWords(pick.layer, pick.head);
-  const parts = [kind ? WORDING[kind].name : "", kind ? what : what[0].toUpperCase() + what.slice(1), variant.label];
-  return parts.filter(Boolean).join(", ") + (minus ? ` minus ${minus.label}` : "");
+/** "layer 1, head 2, step 500 minus step 400" */
+function subtitleOf(stack, pick, variant, minus) {
+  const what = pickInWords(stack, pick.layer, pick.head);
+  return (variant.label ? `${what}, ${variant.label}` : what) + (minus ? ` minus ${minus.label}` : "");
 }
 
 function drawLegend(legend, scale) {
