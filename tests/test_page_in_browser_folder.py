@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import (
-    CAT,
-    SENTENCES,
-    assert_shows,
-    listed,
-    sentence,
-    visit,
-)
+from pages import CAT, SENTENCES, assert_shows, listed, sentence, visit
 
 from translate.maps import AttentionMaps, Stack
 from translate.report import page as page_module
@@ -40,10 +33,25 @@ def test_sentences_are_searched_filtered_and_sorted(page: Any, page_file: Path) 
     assert listed(page) == [*sorted(strange, key=lambda id_: (-strange[id_], id_)), 3]
 
 
-def test_a_line_without_maps_says_so(page: Any, page_file: Path) -> None:
-    visit(page, page_file, "#line=3")
-    assert "no attention maps" in page.locator("#message").inner_text()
-    assert not page.locator("#cards").is_visible()
+def test_a_line_without_maps_says_why(page: Any, tmp_path: Path) -> None:
+    lines = [PageSentence(i, source, "", 0.0, (), ()) for i, source in enumerate(("", " \t", "very long"), start=1)]
+    write_page(tmp_path / "p.html", "t", lines, Choice(), None)
+    for number, why in (1, "is empty"), (2, "is empty"), (3, "too long"):
+        visit(page, tmp_path / "p.html", f"#line={number}")
+        assert why in page.locator("#message").inner_text()
+        assert not page.locator("#cards").is_visible()
+    texts = page.locator("#rows .text:not(.second)").all_inner_texts()
+    assert texts == ["(empty line)", "(empty line)", "very long"]
+
+
+def test_what_is_sorted_or_searched_for_is_in_sight(page: Any, tmp_path: Path) -> None:
+    many = [PageSentence(i, f"sentence {i}", "", -i / 100, (), ()) for i in range(1, 1001)]
+    write_page(tmp_path / "p.html", "t", many, Choice(), None)
+    visit(page, tmp_path / "p.html")
+    assert page.locator("#rows .figure").count() == 0  # it would not say what it is
+    page.select_option("#sort", "score")
+    assert listed(page)[0] == 1000
+    assert page.locator("#rows .figure").first.inner_text() == "−10.00"
 
 
 def test_maps_beside_the_page_load_when_they_are_shown(

@@ -20,12 +20,14 @@ const list = createList((id) => {
 const cards = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, tell })]));
 element("cards").append(...KINDS.map((kind) => cards[kind].element));
 
-/** The only way in which anything that is chosen changes. */
+/** The way in which what is chosen changes; activate() needs nothing drawn and goes without. */
 function change(changes) {
   Object.assign(state, changes);
-  if (["query", "sort", "warnings"].some((key) => key in changes)) shown = chosenSentences(sentences, state);
+  const isOtherList = ["query", "sort", "warnings"].some((key) => key in changes);
+  if (isOtherList) shown = chosenSentences(sentences, state);
   list.update(shown, state, sentences.length);
-  if ("id" in changes || "query" in changes || "sort" in changes) list.reveal();
+  if ("id" in changes) list.reveal();
+  else if (isOtherList) list.toTop();
   showState();
 }
 
@@ -46,12 +48,16 @@ async function showState() {
 /** The variants of a sentence, or why there are none. */
 async function mapsOf(sentence) {
   if (!sentence) return { variants: [], message: "There are no sentences in this folder." };
-  if (!sentence.maps) return { variants: [], message: "This line has no attention maps: it is empty, or too long to keep them." };
+  if (!sentence.maps) return { variants: [], message: whyNoMaps(sentence) };
   try {
     return { variants: await variantsOf(sentence), message: "" };
   } catch (error) {
     return { variants: [], message: error.message };
   }
+}
+
+function whyNoMaps({ source }) {
+  return isBlank(source) ? "This line is empty: there is nothing to look at." : "This line has no attention maps: it is too long to keep them.";
 }
 
 function showSentence(sentence, message) {
@@ -63,7 +69,7 @@ function showSentence(sentence, message) {
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
   if (!sentence) return;
   element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
-  element("source").textContent = sentence.source || "(empty line)";
+  element("source").textContent = isBlank(sentence.source) ? "(empty line)" : sentence.source;
   element("translation").textContent = translationOn(sentence, variantOnShow()) || "(empty)";
   element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
 }

@@ -8,8 +8,9 @@ const SLANT = Math.PI / 3.2; // of column labels
 /** Sizes in pixels of a map drawn in so much width. */
 function layOut(map, width) {
   const numColumns = map.columns.length;
-  const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
-  const columnWidth = widestOf(map.columns, 13, 130);
+  const room = Math.min(150, width * 0.36);
+  const rowWidth = Math.ceil(Math.min(room, widestOf(map.rows, 13, room) * BOLDER)) + 12;
+  const columnWidth = Math.ceil(Math.min(130, widestOf(map.columns, 13, 130) * BOLDER));
   const overhang = Math.ceil(columnWidth * Math.cos(SLANT)) + 8; // of the last slanted label
   const fit = (room) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, room / numColumns)));
   const level = fit(width - rowWidth - 2);

@@ -5,6 +5,8 @@ const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Sy
 const ruler = document.createElement("canvas").getContext("2d");
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
+const BOLDER = 1.15; // a bold word is at most so much wider; what is pointed at turns bold
+
 /** The width of a text in pixels. */
 function widthOf(text, size) {
   ruler.font = `${size}px ${FONT}`;
@@ -25,6 +27,10 @@ function cut(text, size, most) {
   return parts.join("") + "…";
 }
 
+function isBlank(text) {
+  return !text.trim();
+}
+
 /** Whether a text runs from right to left, by its first letter. */
 function runsLeft(text) {
   return RIGHT_TO_LEFT.test(text);
@@ -34,6 +40,12 @@ function runsLeft(text) {
 function percent(weight, isChange) {
   const number = (100 * weight).toFixed(2).replace("-", "−");
   return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number} %`;
+}
+
+/** The end of a scale in percent, with as many digits as tell it from 0. */
+function endOf(scale) {
+  const end = 100 * scale.high;
+  return end >= 10 ? end.toFixed(0) : end.toPrecision(2);
 }
 
 /** Who looks at whom, and how much; between marks that keep a word of another direction from turning the sentence. */
