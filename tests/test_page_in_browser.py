@@ -8,18 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import (
-    CAT,
-    EMOJI,
-    HOSTILE,
-    LATER,
-    assert_shows,
-    visit,
-    weight_at,
-)
+from pages import CAT, EMOJI, HOSTILE, LATER, assert_shows, maps_of, sentence, visit, weight_at
 
 from translate.maps import view
 from translate.report import page as page_module
+from translate.report.page import Choice, write_page
 
 
 def test_it_opens_with_the_chosen_map_and_hovering_says_its_weights(page: Any, page_file: Path) -> None:
@@ -71,6 +64,17 @@ def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_fil
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()
+
+
+def test_a_label_that_turns_bold_is_not_cut(page: Any, tmp_path: Path) -> None:
+    maps = maps_of("▁a", "▁mammouth ▁communément")
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
+    visit(page, tmp_path / "p.html")
+    page.focus("[data-kind=cross] .cell-canvas")
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+        label = page.locator("[data-kind=cross] .row-labels .on")
+        assert label.evaluate("label => label.scrollWidth <= label.clientWidth"), label.inner_text()
 
 
 def test_arrows_walk_over_a_map_and_say_each_weight(page: Any, page_file: Path) -> None:
@@ -177,6 +181,7 @@ def test_pictures_are_saved(page: Any, page_file: Path, tmp_path: Path) -> None:
     svg = Path(download.value.path()).read_text(encoding="utf-8")
     assert download.value.suggested_filename == "attention-000001-cross-1-2.svg"
     assert svg.count("<rect") == 1 + view(CAT, "cross", 1, 2, False).weights.size
+    assert "rows look at columns; weights in percent; colours from 0 to 100<" in svg
     with page.expect_download() as download:
         page.click("[data-kind=cross] .save-png")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

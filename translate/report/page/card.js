@@ -3,21 +3,18 @@
 const WORDING = {
   encoder: {
     name: "Encoder self-attention",
-    who: "A source word looks at the source",
+    who: (row, columns) => `A source word (${row}) looks at the source (${columns})`,
     explain: "While it reads, the model gathers for each word of the source what the other words of the source say about it.",
-    rows: "source",
   },
   decoder: {
     name: "Decoder self-attention",
-    who: "A target word, as it is produced, looks at the target read so far",
+    who: (row, columns) => `A target word, as it is produced (${row}), looks at the target read so far (${columns})`,
     explain: "Before it writes a word, the model looks back at what it has written; what comes later it cannot see.",
-    rows: "target",
   },
   cross: {
     name: "Encoder-decoder attention",
-    who: "A target word, as it is produced, looks at the source",
+    who: (row, columns) => `A target word, as it is produced (${row}), looks at the source (${columns})`,
     explain: "For each word that it writes, the model looks up the words of the source that it needs for it.",
-    rows: "target",
   },
 };
 
@@ -30,7 +27,6 @@ function createCard(kind, on) {
   heading.textContent = WORDING[kind].name;
   heading.id = `name-${kind}`;
   card.setAttribute("aria-labelledby", heading.id);
-  part(".who").textContent = WORDING[kind].who;
   part(".explain").textContent = WORDING[kind].explain;
   card.addEventListener("pointerdown", () => on.activate(kind));
   card.addEventListener("focusin", () => on.activate(kind));
@@ -44,6 +40,7 @@ function createCard(kind, on) {
     width: () => part(".stage").clientWidth,
     /** Show a sentence's map of this kind as `state` wants it. variant, minus: of data.js; minus may be null. */
     show(state, variant, minus, isDark, width) {
+      part(".who").textContent = WORDING[kind].who(...(state.view === "map" ? ["row", "columns"] : ["right", "left"]));
       const problem = problemOf(kind, variant, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
@@ -94,8 +91,8 @@ function subtitleOf(stack, pick, variant, minus) {
 }
 
 function drawLegend(legend, scale) {
-  legend.querySelector(".low").textContent = scale.isChange ? `−${(100 * scale.high).toFixed(0)}` : "0 %";
-  legend.querySelector(".high").textContent = scale.isChange ? `+${(100 * scale.high).toFixed(0)} points` : `${(100 * scale.high).toFixed(0)} %`;
+  legend.querySelector(".low").textContent = scale.isChange ? `−${endOf(scale)}` : "0 %";
+  legend.querySelector(".high").textContent = scale.isChange ? `+${endOf(scale)} points` : `${endOf(scale)} %`;
   const paper = legend.querySelector("canvas").getContext("2d");
   for (let x = 0; x < 256; x++) {
     paper.fillStyle = `rgb(${scale.colour(scale.low + ((scale.high - scale.low) * x) / 255)})`;
