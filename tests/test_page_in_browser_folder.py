@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import CAT, SENTENCES, assert_shows, listed, sentence, visit
+from pages import CAT, SENTENCES, assert_shows, listed, maps_of, sentence, visit
 
 from translate.maps import AttentionMaps, Stack
 from translate.report import page as page_module
@@ -131,3 +131,34 @@ def test_the_mean_is_said_to_be_of_the_layers_that_were_kept(page: Any, tmp_path
     write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
     visit(page, tmp_path / "p.html")
     assert page.locator("[data-kind=cross] .shown").inner_text() == "Layer 1, mean of 3 heads"
+
+
+def test_on_paper_nothing_is_cut_or_lies_on_something_else(page: Any, tmp_path: Path) -> None:
+    words = " ".join(f"▁word{i}" for i in range(60))
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps_of(words, words))], Choice(), None)
+    page.set_viewport_size({"width": 700, "height": 1000})
+    try:
+        for view in "map", "lines":
+            visit(page, tmp_path / "p.html", f"#view={view}")
+            page.emulate_media(media="print")
+            page.evaluate("dispatchEvent(new Event('beforeprint'))")
+            assert page.locator(".card:visible").count() == 3
+            assert page.evaluate("document.documentElement.scrollWidth") <= 700
+            stage, legend = (
+                page.locator(f"[data-kind=encoder] {part}").bounding_box() for part in (".stage > *", ".legend")
+            )
+            assert stage["y"] + stage["height"] <= legend["y"]
+            page.emulate_media(media="screen")
+    finally:
+        page.emulate_media(media="screen")
+        page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_a_tap_says_a_weight_until_the_next(browser: Any, page_file: Path) -> None:
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True).new_page()
+    visit(phone, page_file)
+    phone.locator("[data-kind=cross] .cell-canvas").tap()
+    assert phone.locator("#tip").is_visible()
+    phone.locator("#facts").tap()
+    assert not phone.locator("#tip").is_visible()
+    phone.context.close()

@@ -109,6 +109,7 @@ function listen() {
     element("open-list").setAttribute("aria-expanded", String(isOpen));
     list.reveal();
   });
+  document.addEventListener("pointerdown", () => tell(null), { capture: true }); // what a finger pointed at before
   on("find", "submit", (event) => event.preventDefault());
   on("query", "input", () => change({ query: element("query").value }));
   on("sort", "change", () => change({ sort: element("sort").value }));
