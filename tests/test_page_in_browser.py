@@ -66,7 +66,7 @@ def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_fil
     assert page.locator("#help").is_visible()
 
 
-def test_a_label_that_turns_bold_is_not_cut(page: Any, tmp_path: Path) -> None:
+def test_a_label_that_is_pointed_at_is_not_cut(page: Any, tmp_path: Path) -> None:
     maps = maps_of("▁a", "▁mammouth ▁communément")
     write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
     visit(page, tmp_path / "p.html")

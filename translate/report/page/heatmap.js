@@ -1,7 +1,7 @@
 // The heat map: a canvas for the cells, and labels that stay in sight when a long sentence scrolls.
 
 const CELLS = { smallest: 15, largest: 46 }; // pixels; below the smallest the map scrolls
-const NUMBERS_FROM = 26; // pixels of a cell that has room for its percentage
+const NUMBERS_FROM = 22; // pixels of a cell that has room for its percentage
 const CANVAS_PIXELS = 16e6; // of a larger canvas browsers show nothing
 const PAPER_WIDTH = 680; // pixels of A4 or Letter between its margins
 const SLANT = Math.PI / 3.2; // of column labels
@@ -9,9 +9,8 @@ const SLANT = Math.PI / 3.2; // of column labels
 /** Sizes in pixels of a map drawn in so much width. */
 function layOut(map, width) {
   const numColumns = map.columns.length;
-  const room = Math.min(150, width * 0.36);
-  const rowWidth = Math.ceil(Math.min(room, widestOf(map.rows, 13, room) * BOLDER)) + 12;
-  const columnWidth = Math.ceil(Math.min(130, widestOf(map.columns, 13, 130) * BOLDER));
+  const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
+  const columnWidth = widestOf(map.columns, 13, 130);
   const overhang = Math.ceil(columnWidth * Math.cos(SLANT)) + 8; // of the last slanted label
   const fit = (room) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, room / numColumns)));
   const level = fit(width - rowWidth - 2);

@@ -5,6 +5,7 @@ const LINE_PITCH = 25; // from word to word
 const FAINTEST = 0.01; // weights below are drawn only for the word that is pointed at
 const MOST_LINES = 700; // the heaviest; more could not be told apart
 const THICKEST = 11;
+const BOLDER = 1.15; // bold words are so much wider
 const STRONG = 0.1; // weights from here on make the other word bold
 
 /** The line view as an SVG element that stands for itself: all its colours and sizes are in it. */

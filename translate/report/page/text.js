@@ -5,8 +5,6 @@ const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Sy
 const ruler = document.createElement("canvas").getContext("2d");
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-const BOLDER = 1.15; // a bold word is at most so much wider; what is pointed at turns bold
-
 /** The width of a text in pixels. */
 function widthOf(text, size) {
   ruler.font = `${size}px ${FONT}`;
