@@ -1,15 +1,20 @@
-"""What several test files share: a tiny corpus and a run really trained on it."""
+"""What several test files share: a tiny corpus, a run really trained on it, and a browser."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pages import SENTENCES
 
 from translate.config import load_config
 from translate.decode import Translator
+from translate.report.page import Choice, write_page
 from translate.run import Run
 from translate.settings import Config
 from translate.train import train
@@ -94,3 +99,55 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tin
 @pytest.fixture(scope="session")
 def translator(tiny_run: Path) -> Translator:
     return Translator.load(tiny_run, "cpu")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; where it or Playwright is missing, the tests that ask for it are skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Any:
+    """One window for all tests, so that they are quick."""
+    return browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce").new_page()
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An attention page of `pages.SENTENCES`."""
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    write_page(path, "Attention of tests", SENTENCES, Choice("cross", 1, 2, False), None)
+    return path
+
+
+@pytest.fixture
+def page(window: Any) -> Iterator[Any]:
+    """The window; whatever a test does in it, there is no error and nothing is asked of the network."""
+    troubles: list[str] = []
+
+    def complain(message: Any) -> None:
+        troubles.append(str(message))
+
+    def note(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            troubles.append(request.url)
+
+    def listen(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            troubles.append(message.text)
+
+    listeners = {"pageerror": complain, "request": note, "console": listen}
+    for event, listener in listeners.items():
+        window.on(event, listener)
+    yield window
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
+    assert troubles == []

@@ -1,10 +1,16 @@
-"""Sentences and maps for the tests of the page."""
+"""Sentences and maps for the tests of the page, and what these do in a browser."""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from translate.maps import AttentionMaps, Stack
+import numpy as np
+import pytest
+
+from translate.maps import AttentionMaps, Stack, view
 from translate.report.page import PageSentence, Variant
 
 HOSTILE = (
@@ -30,3 +36,54 @@ def sentence(number: int, maps: AttentionMaps) -> PageSentence:
     """A sentence with one set of maps."""
     source, target = (" ".join(side[:-1]) for side in (maps.source, maps.target))
     return PageSentence(number, source, target, -number / 10, (), (Variant("", maps),))
+
+
+CAT = maps_of("▁The ▁c at ▁sat", "▁Le ▁ch at ▁as sis")
+LATER = maps_of("▁The ▁c at ▁sat", "▁Le ▁ch at ▁as sis", seed=2)
+OTHER = maps_of("▁The ▁c at ▁sat", "▁Un ▁chat", seed=3)
+ARABIC = "▁جلست ▁القطة ▁على ▁السجادة"
+EMOJI = "▁I ▁😀 ▁love ▁👩\u200d👩\u200d👧 ▁cafe\u0301"
+STEPS = tuple(Variant(f"step {i}", maps) for i, maps in enumerate((CAT, LATER, OTHER)))
+SENTENCES = [
+    replace(sentence(1, CAT), source="The cat sat", translation="Le chat assis", score=-0.5),
+    replace(sentence(2, maps_of("▁a", "▁b ▁c")), source="Zebra", translation="ÉTÉ", score=-2.0, warnings=("odd",)),
+    PageSentence(3, "", "", 0.0, (), ()),
+    replace(sentence(4, maps_of(HOSTILE, HOSTILE)), source=HOSTILE, translation=HOSTILE, warnings=(HOSTILE,), score=-1),
+    replace(sentence(5, maps_of(ARABIC, EMOJI)), source=ARABIC.replace("▁", ""), translation=EMOJI.replace("▁", "")),
+    PageSentence(6, "steps", "pas", -1.0, (), STEPS),
+    PageSentence(7, "two", "deux", -1.0, (), (Variant("runs/a", CAT), Variant("runs/b", LATER))),
+]
+
+
+def visit(page: Any, file: Path, link: str = "") -> None:
+    """Open the page and wait until its sentence is shown."""
+    page.goto("about:blank")
+    page.goto(f"{file.as_uri()}{link}")
+    page.wait_for_selector("body[data-shown]")
+
+
+def weight_at(page: Any, kind: str, row: int, column: int, size: tuple[int, ...]) -> float:
+    """Point at a cell; the weight that the page says, from 0 to 1."""
+    cells = page.locator(f"[data-kind={kind}] .cell-canvas")
+    cells.scroll_into_view_if_needed()
+    box = cells.bounding_box()
+    x, y = (column + 0.5) * box["width"] / size[1], (row + 0.5) * box["height"] / size[0]
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    said = page.locator("#tip").inner_text()
+    assert page.locator("#spoken").text_content() == said
+    match = re.search(r"([+−\d.]+) (?:%|points)$", said)
+    assert match, said
+    return float(match[1].replace("−", "-")) / 100
+
+
+def assert_shows(page: Any, maps: AttentionMaps, kind: Any, layer: int | None, head: int | None, words: bool) -> None:
+    shown = view(maps, kind, layer, head, words)
+    size = shown.weights.shape
+    for row, column in (0, 0), (size[0] - 1, size[1] - 1), (size[0] // 2, 1):
+        assert weight_at(page, kind, row, column, size) == pytest.approx(shown.weights[row, column], abs=6e-5)
+        labels = page.locator(f"[data-kind={kind}] .label.on").all_inner_texts()
+        assert labels == [shown.columns[column], shown.rows[row]]
+
+
+def listed(page: Any) -> list[int]:
+    return [int(number) for number in page.locator("#rows .number").all_inner_texts()]

@@ -132,6 +132,8 @@ def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
     assert np.allclose(every.weights, maps.cross.mean((0, 1)))
     assert every.title == "encoder-decoder attention, mean of 2 layers, mean of 3 heads"
     assert (every.rows, every.columns) == (list(maps.target), list(maps.source))
+    one_kept = AttentionMaps(maps.source, maps.target, {"cross": Stack(maps.cross[1:], (1,))})
+    assert view(one_kept, "cross", None, None, words=False).title.endswith("attention, layer 1, mean of 3 heads")
     for wrong in 2, -1:
         with pytest.raises(UserError, match=rf"--layer {wrong}: there are layers 0 to 1"):
             view(maps, "cross", wrong, None, words=False)

@@ -162,3 +162,20 @@ def test_decode_writes_a_page_and_the_command_one_for_mailing(
     assert dict(mailed)["first"]["kind"] == "decoder"
     again = CliRunner().invoke(app, ["decode", str(tiny_run), "The dog.", "--attention", str(folder)])
     assert again.exit_code == 0, again.output
+
+
+def test_the_page_of_two_folders_subtracts_as_the_command_does(
+    tmp_path: Path, translator: Translator, tiny_run: Path
+) -> None:
+    for name, line in ("one", "I love apples."), ("other", "The cat sat."):
+        decoded = CliRunner().invoke(app, ["decode", str(tiny_run), line, "--attention", str(tmp_path / name)])
+        assert decoded.exit_code == 0, decoded.output
+    file = tmp_path / "both.html"
+    command = ["attention", "compare", str(tmp_path / "one"), "--compare", str(tmp_path / "other"), "--html", str(file)]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    content = dict(blocks(file.read_text(encoding="utf-8")))
+    assert content["sentence"]["source"] == "I love apples."
+    # The page shows the last at first, and takes the other from it.
+    variants = content["maps-1"]["variants"]
+    assert [variant["label"] for variant in variants] == [str(tmp_path / "other"), str(tmp_path / "one")]

@@ -153,7 +153,7 @@ def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, w
         row_words, column_words = words_of(rows), words_of(columns)
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
-    chosen = f"{_describe('layer', layer, len(layers))}, {_describe('head', head, num_heads)}"
+    chosen = f"{_describe('layer', layer, stack.layers)}, {_describe('head', head, range(num_heads))}"
     return MapView(weights, rows, columns, f"{NAMES[kind]}, {chosen}", row_axis, column_axis)
 
 
@@ -241,5 +241,7 @@ def _place(name: str, chosen: int, there: Sequence[int]) -> int:
     return there.index(chosen)
 
 
-def _describe(name: str, chosen: int | None, count: int) -> str:
-    return f"mean of {count} {name}s" if chosen is None else f"{name} {chosen}"
+def _describe(name: str, chosen: int | None, there: Sequence[int]) -> str:
+    if chosen is None and len(there) > 1:
+        return f"mean of {len(there)} {name}s"
+    return f"{name} {there[0] if chosen is None else chosen}"

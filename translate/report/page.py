@@ -66,7 +66,9 @@ class PageSentence:
     translation: str
     score: float | None
     warnings: tuple[str, ...]
-    variants: tuple[Variant, ...]  # none where the line has no maps (empty, too long): it is listed all the same
+    # The last is shown first; translation, score and warnings are of it. None where the line has no maps (empty, too
+    # long): it is listed all the same.
+    variants: tuple[Variant, ...]
 
 
 class Choice(NamedTuple):
@@ -194,7 +196,8 @@ def _described(variant: Variant) -> dict[str, object]:
     sides = {"source": maps.source, "target": maps.target, "read": maps.columns("decoder")}
     words = {side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()}
     stacks = [(kind, stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()]
-    return {"label": variant.label, "source": maps.source, "target": maps.target, "words": words, "stacks": stacks}
+    pieces = {"source": maps.source, "target": maps.target}
+    return {"label": variant.label, **pieces, "words": words, "stacks": stacks, "strangeness": strangeness(maps)}
 
 
 def _packed(weights: Floats) -> str:

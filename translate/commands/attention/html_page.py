@@ -37,7 +37,8 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Choi
 
 def _of_both(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
-        variants = (Variant(names[0], one.maps(left)), Variant(names[1], other.maps(right)))
+        # The last is shown first, as what the text and the score belong to; so the difference is one minus other.
+        variants = (Variant(names[1], other.maps(right)), Variant(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, variants)
 
 

@@ -20,12 +20,14 @@ const list = createList((id) => {
 const cards = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, tell })]));
 element("cards").append(...KINDS.map((kind) => cards[kind].element));
 
-/** The only way in which anything that is chosen changes. */
+/** The way in which what is chosen changes; activate() needs nothing drawn and goes without. */
 function change(changes) {
   Object.assign(state, changes);
-  if (["query", "sort", "warnings"].some((key) => key in changes)) shown = chosenSentences(sentences, state);
+  const isOtherList = ["query", "sort", "warnings"].some((key) => key in changes);
+  if (isOtherList) shown = chosenSentences(sentences, state);
   list.update(shown, state, sentences.length);
-  if ("id" in changes || "query" in changes || "sort" in changes) list.reveal();
+  if ("id" in changes) list.reveal();
+  else if (isOtherList) list.toTop();
   showState();
 }
 
@@ -46,12 +48,16 @@ async function showState() {
 /** The variants of a sentence, or why there are none. */
 async function mapsOf(sentence) {
   if (!sentence) return { variants: [], message: "There are no sentences in this folder." };
-  if (!sentence.maps) return { variants: [], message: "This line has no attention maps: it is empty, or too long to keep them." };
+  if (!sentence.maps) return { variants: [], message: whyNoMaps(sentence) };
   try {
     return { variants: await variantsOf(sentence), message: "" };
   } catch (error) {
     return { variants: [], message: error.message };
   }
+}
+
+function whyNoMaps({ source }) {
+  return isBlank(source) ? "This line is empty: there is nothing to look at." : "This line has no attention maps: it is too long to keep them.";
 }
 
 function showSentence(sentence, message) {
@@ -63,44 +69,67 @@ function showSentence(sentence, message) {
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
   if (!sentence) return;
   element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
-  element("source").textContent = sentence.source || "(empty line)";
-  element("translation").textContent = sentence.translation || "(empty)";
+  element("source").textContent = isBlank(sentence.source) ? "(empty line)" : sentence.source;
+  element("translation").textContent = translationOn(sentence, variantOnShow()) || "(empty)";
   element("facts").replaceChildren(...factsOf(sentence, variantOnShow()));
 }
 
+/** The text that the maps on show are of: another version may have translated otherwise. */
+function translationOn(sentence, variant) {
+  if (!variant || String(variant.pieces.target) === String(variants.at(-1).pieces.target)) return sentence.translation;
+  return variant.words.target.slice(0, -1).map(([word]) => word).join(" "); // but </s>
+}
+
 function factsOf(sentence, variant) {
+  const isItsOwn = variant === variants.at(-1); // score and warnings are of the last version only
+  const strangeness = variant ? variant.strangeness : sentence.strangeness;
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
   const facts = [fact(`line ${sentence.id}`, "Of the input")];
-  if (sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Of the search; higher is better"));
-  if (sentence.strangeness !== null) {
-    const item = fact(`strangeness ${number(sentence.strangeness)}`, "0: each piece looks at one place; 1: everywhere alike. ? tells more.");
+  if (isItsOwn && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Of the search; higher is better"));
+  if (strangeness !== null) {
+    const item = fact(`strangeness ${number(strangeness)}`, "0: each piece looks at one place; 1: everywhere alike. ? tells more.");
     const meter = make("span", "meter");
-    meter.style.setProperty("--share", String(sentence.strangeness));
+    meter.style.setProperty("--share", String(strangeness));
     item.append(meter);
     facts.push(item);
   }
   if (variant) facts.push(fact(`${variant.pieces.source.length} source pieces, ${variant.pieces.target.length} target pieces`, "With </s>"));
-  return [...facts, ...sentence.warnings.map((warning) => fact(warning, "Warning", "warning"))];
+  return [...facts, ...(isItsOwn ? sentence.warnings : []).map((warning) => fact(warning, "Warning", "warning"))];
 }
 
 function variantOnShow() {
   return variants.find(({ label }) => label === state.variant) ?? variants.at(-1);
 }
 
+/** The kinds of which there are maps; --attention-kinds may have left some out. */
+function kindsHere() {
+  return KINDS.filter((kind) => variantOnShow()?.stacks[kind]);
+}
+
+/** The kind that keys mean: the chosen one, or another where there is none of it here. */
+function activeKind() {
+  const kinds = kindsHere();
+  return kinds.includes(state.kind) ? state.kind : kinds.at(-1);
+}
+
 function showCards() {
   if (!variants.length) return;
   const variant = variantOnShow();
+  const kinds = kindsHere();
+  const active = activeKind();
   const minus = variants.find((other) => other.label === state.minus && other !== variant) ?? null;
-  const showsOne = state.isBig || isNarrow.matches;
-  showTools(showsOne);
+  const showsOne = state.isBig || isNarrow.matches || kinds.length === 1;
+  showTools(showsOne ? active : "all", kinds);
   showVariants(variant, minus);
   element("cards").classList.toggle("one", showsOne);
+  element("cards").classList.toggle("alone", kinds.length === 1);
+  element("cards").style.setProperty("--kinds", String(kinds.length));
   tell(null);
   for (const kind of KINDS) {
-    const card = cards[kind];
-    card.element.hidden = showsOne && !isOnPaper && kind !== state.kind;
-    card.element.classList.toggle("active", kind === state.kind);
+    const isAside = showsOne && !isOnPaper && kind !== active;
+    cards[kind].element.hidden = isAside || !kinds.includes(kind);
+    cards[kind].element.classList.toggle("active", kind === active);
   }
   // All widths are asked for before anything is drawn: asked for in between, each would lay out the page anew.
   const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);

@@ -3,21 +3,18 @@
 const WORDING = {
   encoder: {
     name: "Encoder self-attention",
-    who: "A source word looks at the source",
+    who: (row, columns) => `A source word (${row}) looks at the source (${columns})`,
     explain: "While it reads, the model gathers for each word of the source what the other words of the source say about it.",
-    rows: "source",
   },
   decoder: {
     name: "Decoder self-attention",
-    who: "A target word, as it is produced, looks at the target read so far",
+    who: (row, columns) => `A target word, as it is produced (${row}), looks at the target read so far (${columns})`,
     explain: "Before it writes a word, the model looks back at what it has written; what comes later it cannot see.",
-    rows: "target",
   },
   cross: {
     name: "Encoder-decoder attention",
-    who: "A target word, as it is produced, looks at the source",
+    who: (row, columns) => `A target word, as it is produced (${row}), looks at the source (${columns})`,
     explain: "For each word that it writes, the model looks up the words of the source that it needs for it.",
-    rows: "target",
   },
 };
 
@@ -30,7 +27,6 @@ function createCard(kind, on) {
   heading.textContent = WORDING[kind].name;
   heading.id = `name-${kind}`;
   card.setAttribute("aria-labelledby", heading.id);
-  part(".who").textContent = WORDING[kind].who;
   part(".explain").textContent = WORDING[kind].explain;
   card.addEventListener("pointerdown", () => on.activate(kind));
   card.addEventListener("focusin", () => on.activate(kind));
@@ -44,6 +40,7 @@ function createCard(kind, on) {
     width: () => part(".stage").clientWidth,
     /** Show a sentence's map of this kind as `state` wants it. variant, minus: of data.js; minus may be null. */
     show(state, variant, minus, isDark, width) {
+      part(".who").textContent = WORDING[kind].who(...(state.view === "map" ? ["row", "columns"] : ["right", "left"]));
       const problem = problemOf(kind, variant, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
@@ -61,8 +58,9 @@ function createCard(kind, on) {
       const scaleOf = (map) => makeScale(isDark, state.scale === "full" ? 1 : largest(map), Boolean(minus));
       const map = mapAt(pick.layer, pick.head);
       const scale = scaleOf(map);
-      const title = titleOf(kind, pick, variant, minus);
-      part(".shown").textContent = titleOf(null, pick, variant, minus);
+      const subtitle = subtitleOf(stack, pick, variant, minus);
+      const title = `${WORDING[kind].name}, ${subtitle}`;
+      part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
       const tell = (row, column, box) => on.tell(row === null ? null : inWords(map, scale, row, column), box);
@@ -78,24 +76,23 @@ function createCard(kind, on) {
   };
 }
 
-/** Why a kind cannot be shown; null where it can. */
+/** Why a map of the kind cannot be shown; null where it can. */
 function problemOf(kind, variant, minus) {
-  if (!variant.stacks[kind]) return "There are no maps of this kind here.";
   if (minus && !areAlike(variant, minus, kind)) {
     return `“${variant.label}” and “${minus.label}” have other pieces, layers or heads here, so there is no difference to show.`;
   }
   return null;
 }
 
-function titleOf(kind, pick, variant, minus) {
-  const what = pickInWords(pick.layer, pick.head);
-  const parts = [kind ? WORDING[kind].name : "", kind ? what : what[0].toUpperCase() + what.slice(1), variant.label];
-  return parts.filter(Boolean).join(", ") + (minus ? ` minus ${minus.label}` : "");
+/** "layer 1, head 2, step 500 minus step 400" */
+function subtitleOf(stack, pick, variant, minus) {
+  const what = pickInWords(stack, pick.layer, pick.head);
+  return (variant.label ? `${what}, ${variant.label}` : what) + (minus ? ` minus ${minus.label}` : "");
 }
 
 function drawLegend(legend, scale) {
-  legend.querySelector(".low").textContent = scale.isChange ? `−${(100 * scale.high).toFixed(0)}` : "0 %";
-  legend.querySelector(".high").textContent = scale.isChange ? `+${(100 * scale.high).toFixed(0)} points` : `${(100 * scale.high).toFixed(0)} %`;
+  legend.querySelector(".low").textContent = scale.isChange ? `−${endOf(scale)}` : "0 %";
+  legend.querySelector(".high").textContent = scale.isChange ? `+${endOf(scale)} points` : `${endOf(scale)} %`;
   const paper = legend.querySelector("canvas").getContext("2d");
   for (let x = 0; x < 256; x++) {
     paper.fillStyle = `rgb(${scale.colour(scale.low + ((scale.high - scale.low) * x) / 255)})`;

@@ -46,7 +46,7 @@ function sequential(t, isDark) {
 function diverging(t, isDark) {
   const strength = Math.abs(2 * t - 1);
   const hue = t < 0.5 ? BLUE : ORANGE;
-  return isDark ? oklch(0.255 + 0.56 * strength, 0.005 + 0.13 * strength, hue) : oklch(0.985 - 0.5 * strength, 0.14 * strength, hue);
+  return isDark ? oklch(0.255 + 0.56 * strength, 0.135 * strength, hue) : oklch(0.985 - 0.5 * strength, 0.14 * strength, hue);
 }
 
 /** Lightness, chroma and hue (degrees) of the OKLab space, in which equal distances look equal -> [red, green, blue]. */

@@ -8,9 +8,12 @@ function isDark() {
   return chosenTheme ? chosenTheme === "dark" : darkOutside.matches;
 }
 
-function showTools(showsOne) {
+/** kind: the one on show, or "all"; kinds: those there are. */
+function showTools(kind, kinds) {
   const tools = element("tools").elements;
-  tools.kind.value = showsOne ? state.kind : "all";
+  tools.kind.value = kind;
+  element("kinds").hidden = kinds.length === 1;
+  for (const choice of tools.kind) choice.disabled = choice.value !== "all" && !kinds.includes(choice.value);
   tools.view.value = state.view;
   tools.words.value = state.words ? "1" : "0";
   tools.scale.value = state.scale;
@@ -57,12 +60,13 @@ function toggleDifference() {
 
 /** The next layer or head of the kind that is active; after the last comes the mean. */
 function stepPick(which, by) {
-  const stack = variantOnShow()?.stacks[state.kind];
-  if (!stack) return;
-  const pick = validPick(state.picks[state.kind], stack);
+  const kind = activeKind();
+  if (!kind) return;
+  const stack = variantOnShow().stacks[kind];
+  const pick = validPick(state.picks[kind], stack);
   const values = [...(which === "layer" ? stack.layers : Array(stack.heads).keys()), null];
   const next = { ...pick, [which]: nextOf(values, pick[which], by) };
-  choose(state.kind, next.layer, next.head);
+  choose(kind, next.layer, next.head);
 }
 
 function stepVariant(by) {
@@ -105,6 +109,7 @@ function listen() {
     element("open-list").setAttribute("aria-expanded", String(isOpen));
     list.reveal();
   });
+  document.addEventListener("pointerdown", () => tell(null), { capture: true }); // what a finger pointed at before
   on("find", "submit", (event) => event.preventDefault());
   on("query", "input", () => change({ query: element("query").value }));
   on("sort", "change", () => change({ sort: element("sort").value }));
@@ -134,9 +139,9 @@ function listen() {
     "j": () => step(1), "k": () => step(-1),
     "l": () => stepPick("layer", 1), "Shift l": () => stepPick("layer", -1),
     "h": () => stepPick("head", 1), "Shift h": () => stepPick("head", -1),
-    "m": () => choose(state.kind, null, null),
-    ...Object.fromEntries(KINDS.map((kind, i) => [String(i + 1), () => change({ kind })])),
-    "e": () => enlarge(state.kind),
+    "m": () => variants.length && choose(activeKind(), null, null),
+    ...Object.fromEntries(KINDS.map((kind, i) => [String(i + 1), () => kindsHere().includes(kind) && change({ kind })])),
+    "e": () => variants.length && enlarge(activeKind()),
     "w": () => change({ words: !state.words }),
     "v": () => change({ view: state.view === "map" ? "lines" : "map" }),
     "c": () => change({ scale: state.scale === "full" ? "largest" : "full" }),

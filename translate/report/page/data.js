@@ -9,7 +9,7 @@ function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** A promise of the variants of a sentence, each {label, pieces, words, stacks}; it fails with a plain message. */
+/** A promise of the variants of a sentence, each {label, strangeness, pieces, words, stacks}; it fails with a plain message. */
 function variantsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
@@ -59,7 +59,7 @@ async function decode(block) {
   }
 }
 
-function readVariant({ label, source, target, words, stacks }, take) {
+function readVariant({ label, strangeness, source, target, words, stacks }, take) {
   const pieces = { source, target, read: ["<s>", ...target.slice(0, -1)] };
   for (const side of Object.keys(pieces)) {
     const spans = words[side];
@@ -72,7 +72,7 @@ function readVariant({ label, source, target, words, stacks }, take) {
     const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
     return [kind, { layers, heads, rows, columns, weights: take(layers.length * heads * rows * columns) }];
   });
-  return { label, pieces, words, stacks: Object.fromEntries(named) };
+  return { label, strangeness, pieces, words, stacks: Object.fromEntries(named) };
 }
 
 /** Base64 of deflated 16-bit numbers, all their high bytes before all their low ones -> the numbers. */

@@ -4,7 +4,7 @@
 function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   const layers = stack.layers.length > 1 ? [...stack.layers, null] : stack.layers;
   const heads = stack.heads > 1 ? [...Array(stack.heads).keys(), null] : [0];
-  if (host.dataset.shape !== `${layers} ${heads}`) buildHeads(host, layers, heads);
+  if (host.dataset.shape !== `${layers} ${heads}`) buildHeads(host, stack, layers, heads);
   host.onclick = (event) => {
     const button = event.target.closest("button");
     if (button) choose(numberOf(button.dataset.layer), numberOf(button.dataset.head));
@@ -21,7 +21,7 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
 }
 
 /** The buttons with their numbers; they stay as they are from sentence to sentence. */
-function buildHeads(host, layers, heads) {
+function buildHeads(host, stack, layers, heads) {
   host.dataset.shape = `${layers} ${heads}`;
   host.style.setProperty("--heads", String(heads.length));
   const name = (number) => (number === null ? "mean" : String(number));
@@ -34,7 +34,7 @@ function buildHeads(host, layers, heads) {
       button.type = "button";
       button.dataset.layer = name(layer);
       button.dataset.head = name(head);
-      button.title = pickInWords(layer, head);
+      button.title = pickInWords(stack, layer, head);
       button.setAttribute("aria-label", button.title);
       button.append(make("canvas", ""));
       parts.push(button);
@@ -59,10 +59,13 @@ function paintThumb(canvas, map, scale) {
   paper.putImageData(image, 0, 0);
 }
 
-/** "layer 1, head 2", "mean of layers, head 2" ... */
-function pickInWords(layer, head) {
-  if (layer === null && head === null) return "mean of all layers and heads";
-  return `${layer === null ? "mean of layers" : `layer ${layer}`}, ${head === null ? "mean of heads" : `head ${head}`}`;
+/** "layer 1, head 2", "mean of 3 layers, head 2" ... of those that the stack has, which may not be all of the model's. */
+function pickInWords(stack, layer, head) {
+  const say = (chosen, name, numbers) => {
+    if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;
+    return `${name} ${chosen ?? numbers[0]}`;
+  };
+  return `${say(layer, "layer", stack.layers)}, ${say(head, "head", [...Array(stack.heads).keys()])}`;
 }
 
 function moveAmong(host, perRow, event) {

@@ -1,8 +1,9 @@
 // The heat map: a canvas for the cells, and labels that stay in sight when a long sentence scrolls.
 
 const CELLS = { smallest: 15, largest: 46 }; // pixels; below the smallest the map scrolls
-const NUMBERS_FROM = 26; // pixels of a cell that has room for its percentage
+const NUMBERS_FROM = 22; // pixels of a cell that has room for its percentage
 const CANVAS_PIXELS = 16e6; // of a larger canvas browsers show nothing
+const PAPER_WIDTH = 680; // pixels of A4 or Letter between its margins
 const SLANT = Math.PI / 3.2; // of column labels
 
 /** Sizes in pixels of a map drawn in so much width. */
@@ -34,6 +35,7 @@ function drawHeatMap(stage, map, scale, width, tell) {
   frame.append(make("div", "corner"), columns, rows, body);
   for (const [name, value] of Object.entries({
     "--cell": sizes.cell, "--row-width": sizes.rowWidth, "--column-height": sizes.columnHeight,
+    "--paper-zoom": Math.min(1, PAPER_WIDTH / (sizes.rowWidth + numColumns * sizes.cell + sizes.overhang)),
     "--overhang": sizes.overhang, "--rows": numRows, "--columns": numColumns,
   })) frame.style.setProperty(name, String(value));
   stage.replaceChildren(frame);
@@ -95,7 +97,9 @@ function followPointer(cells, cell, numRows, numColumns, mark) {
   };
   cells.addEventListener("pointermove", point);
   cells.addEventListener("pointerdown", point);
-  cells.addEventListener("pointerleave", () => mark(null));
+  // A finger leaves as soon as it is lifted: what it pointed at stays, until it scrolls or taps elsewhere.
+  cells.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && mark(null));
+  cells.addEventListener("pointercancel", () => mark(null));
 }
 
 function followKeys(cells, frame, sizes, numRows, numColumns, markedNow, mark) {

@@ -24,7 +24,7 @@ function plain(text) {
   return text.normalize("NFC").toLocaleLowerCase();
 }
 
-/** The list in the page. choose(id) is called when a row is clicked. Returns {update, reveal}. */
+/** The list in the page. choose(id) is called when a row is clicked. Returns {update, reveal, toTop}. */
 function createList(choose) {
   const [list, rows] = [document.getElementById("list"), document.getElementById("rows")];
   let shown = [];
@@ -61,6 +61,11 @@ function createList(choose) {
       }
       drawRows(true);
     },
+    /** Where a search or sort has put what was looked for. */
+    toTop() {
+      list.scrollTop = 0;
+      drawRows(true);
+    },
   };
 }
 
@@ -76,12 +81,10 @@ function rowOf(sentence, position, count, state) {
   const line = (className, text) => Object.assign(make("span", className), { textContent: text, dir: "auto" });
   const marks = make("span", "marks");
   marks.append(line("number", String(sentence.id)));
-  const figure = state.sort === "score" ? sentence.score : sentence.strangeness;
-  if (typeof figure === "number") {
-    marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort === "score" ? "score" : "strangeness" }));
-  }
+  const figure = { score: sentence.score, strangeness: sentence.strangeness }[state.sort] ?? null; // what the list is sorted by
+  if (figure !== null) marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort }));
   if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.join("; ") }));
-  row.append(marks, line("text", sentence.source || "(empty line)"), line("text second", sentence.translation));
+  row.append(marks, line("text", isBlank(sentence.source) ? "(empty line)" : sentence.source), line("text second", sentence.translation));
   return row;
 }
 

@@ -27,31 +27,41 @@ function heatMapSvg(map, scale, title) {
     return turned;
   });
   const width = rowWidth + map.columns.length * cell + overhang + 8;
-  return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title);
+  const note = `rows look at columns; ${unitOf(scale)}; colours from ${rangeOf(scale)}`;
+  return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
 }
 
 /** The line view in the same frame. */
 function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
-  return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title);
+  const colours = scale.isChange ? "; orange for more, blue for less" : "";
+  const note = `right looks at left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
+  return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title, note);
 }
 
-/** Paper, the title above, what the numbers are below. */
-function framed(parts, width, height, scale, title) {
-  const whole = Math.max(width + 24, widthOf(title, 15) + 32);
+function unitOf(scale) {
+  return scale.isChange ? "differences in percent points" : "weights in percent";
+}
+
+function rangeOf(scale) {
+  return scale.isChange ? `−${endOf(scale)} to +${endOf(scale)}` : `0 to ${endOf(scale)}`;
+}
+
+/** Paper, the title above, what is to be seen below. */
+function framed(parts, width, height, scale, title, note) {
+  const whole = Math.max(width + 24, widthOf(title, 15) + 32, widthOf(note, 12) + 32);
   const svg = draw("svg", {
     xmlns: "http://www.w3.org/2000/svg", width: whole, height: height + 78, viewBox: `0 0 ${whole} ${height + 78}`,
     "font-family": FONT, "font-size": 14,
   });
   const heading = textAt(title, 16, 24, "start", scale.ink.ink);
   heading.setAttribute("font-size", "15");
-  const low = scale.isChange ? percent(scale.low, true) : "0 %";
-  const note = textAt(`weights in percent; colours from ${low} to ${percent(scale.high, scale.isChange)}`, 16, height + 62, "start", scale.ink.muted);
-  note.setAttribute("font-size", "12");
+  const below = textAt(note, 16, height + 62, "start", scale.ink.muted);
+  below.setAttribute("font-size", "12");
   const body = draw("g", { transform: "translate(12 42)" });
   body.append(...parts);
-  svg.append(draw("rect", { width: whole, height: height + 78, fill: scale.ink.paper }), heading, body, note);
+  svg.append(draw("rect", { width: whole, height: height + 78, fill: scale.ink.paper }), heading, body, below);
   return svg;
 }
 

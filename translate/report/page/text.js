@@ -25,6 +25,10 @@ function cut(text, size, most) {
   return parts.join("") + "…";
 }
 
+function isBlank(text) {
+  return !text.trim();
+}
+
 /** Whether a text runs from right to left, by its first letter. */
 function runsLeft(text) {
   return RIGHT_TO_LEFT.test(text);
@@ -34,6 +38,12 @@ function runsLeft(text) {
 function percent(weight, isChange) {
   const number = (100 * weight).toFixed(2).replace("-", "−");
   return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number} %`;
+}
+
+/** The end of a scale in percent, with as many digits as tell it from 0. */
+function endOf(scale) {
+  const end = 100 * scale.high;
+  return end >= 10 ? end.toFixed(0) : end.toPrecision(2);
 }
 
 /** Who looks at whom, and how much; between marks that keep a word of another direction from turning the sentence. */
