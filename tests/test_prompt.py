@@ -118,6 +118,7 @@ def test_control_c_drops_the_line_or_ends_the_answer_alone(
     terminal = start(terminals, CONVERSE, tmp_path, output)
     terminal.type(b"abc")
     terminal.wait_for(b"abc")
+    time.sleep(0.3)  # Python's readline heeds no signal between a key and its waiting for the next
     terminal.type(b"\x03")
     terminal.wait_for(b"> ")
     terminal.type(b"slow\r")
