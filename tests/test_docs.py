@@ -162,6 +162,14 @@ def test_every_work_named_is_in_the_references(path: Path) -> None:
     assert named == listed
 
 
+def test_the_readme_names_every_module_once() -> None:
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("## The map of the code") :]
+    named = re.findall(r"\[`([\w/]+(?:\.py|/))`\]\(translate/", table)
+    modules = [f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "translate").iterdir()]
+    assert sorted(named) == sorted(name for name in modules if not name.startswith(("__", ".")))
+
+
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=lambda path: path.name)
 def test_an_explanation_stays_short(path: Path) -> None:
     assert path.read_text(encoding="utf-8").count("\n") <= 400
