@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 from pathlib import Path
 from textwrap import indent
 
@@ -72,30 +73,40 @@ def test_quoted_lines_are_in_the_model() -> None:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "docs/maps " in command])
 def test_attention_commands_print_what_is_shown(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    arguments = shlex.split(command)[1:]
-    if "--png" in arguments:  # drawing has its own tests and takes its time
-        picture = Path(arguments.pop(arguments.index("--png") + 1))
-        arguments.remove("--png")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert picture.stat().st_size < 100_000
+    arguments = shlex.split(command.replace("maps.html", str(tmp_path / "maps.html")))[1:]
+    if "--svg" in arguments:  # drawing has its own tests and takes its time
+        picture = Path(arguments.pop(arguments.index("--svg") + 1))
+        arguments.remove("--svg")
+        assert b"<svg" in picture.read_bytes()
+        assert picture.stat().st_size < 60_000
     assert cli._run(arguments) == 0
     shown = output_after(command)
     assert not shown or capsys.readouterr().out.rstrip() == shown.rstrip()
 
 
-def test_decode_commands_run(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "data/toy").mkdir(parents=True)
-    (tmp_path / "data/toy/test.en").write_text("I love apples.\n", encoding="utf-8")
+def test_the_page_is_a_small_picture() -> None:
+    page = ROOT / "docs/figures/page.png"
+    assert page.read_bytes().startswith(b"\x89PNG")
+    assert page.stat().st_size < 200_000
+
+
+def test_commands_that_need_a_run_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = tmp_path / "data/toy"
+    toy.mkdir(parents=True)
+    for part in "valid", "test":
+        for language, line in ("en", "I love apples."), ("fr", "J'aime les pommes."), ("align", "0-0 1-0 2-1 2-2"):
+            (toy / f"{part}.{language}").write_text(f"{line}\n", encoding="utf-8")
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(tiny_run, tmp_path / "runs/toy")
     monkeypatch.chdir(tmp_path)
-    commands = [command for command in COMMANDS if command.startswith("translate decode runs/toy ")]
-    assert len(commands) == 4
+    assert cli._run(["decode", "runs/toy", "I love apples.", "--attention", "runs/toy/attention"]) == 0
+    commands = [command for command in COMMANDS if "runs/toy" in command]
+    assert len(commands) == 7
     for command in commands:
-        assert cli._run(shlex.split(command.replace("runs/toy", str(tiny_run)))[1:]) == 0, command
+        assert cli._run(shlex.split(command)[1:]) == 0, command
 
 
 def test_programs_run_and_the_first_prints_the_weights_of_the_recording(
@@ -105,7 +116,7 @@ def test_programs_run_and_the_first_prints_the_weights_of_the_recording(
     names: dict[str, object] = {}
     printed = []
     for program in PROGRAMS:
-        for written, here in ("runs/toy", str(tiny_run)), ("test-maps", "docs/maps"), ('"alone"', '"docs/maps"'):
+        for written, here in ("runs/toy", str(tiny_run)), ("test-maps", "docs/maps"):
             program = program.replace(written, here)
         with contextlib.redirect_stdout(io.StringIO()) as output:
             exec(program, names)
@@ -119,7 +130,7 @@ def test_programs_run_and_the_first_prints_the_weights_of_the_recording(
 
 def test_every_figure_stands_over_its_command() -> None:
     figures = FIGURE.findall(TEXT)
-    drawn = [shlex.split(command)[-1] for command in COMMANDS if "--png" in command]
+    drawn = [shlex.split(command)[-1] for command in COMMANDS if "docs/figures" in command]
     assert [f"docs/{figure}" for figure in figures] == drawn
     assert sorted(drawn) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/figures").iterdir())
 
@@ -149,3 +160,16 @@ def test_every_work_named_is_in_the_references(path: Path) -> None:
     named = set(re.findall(r"([A-Z][a-z]+) (?:et al\.|and [A-Z][a-z]+)\s*[(（]?(\d{4})", text))
     listed = set(re.findall(r"^- ([A-Z][a-z]+).*?\((\d{4})\)", references, re.MULTILINE))
     assert named == listed
+
+
+def test_the_readme_names_every_module_once() -> None:
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("## The map of the code") :]
+    named = re.findall(r"\[`([\w/]+(?:\.py|/))`\]\(translate/", table)
+    modules = [f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "translate").iterdir()]
+    assert sorted(named) == sorted(name for name in modules if not name.startswith(("__", ".")))
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=lambda path: path.name)
+def test_an_explanation_stays_short(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").count("\n") <= 400
