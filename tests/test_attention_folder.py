@@ -189,3 +189,17 @@ def test_an_option_that_would_do_nothing_is_refused(
     written = capsys.readouterr()
     assert message in written.err
     assert (written.out, written.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1), (2, 77)], ids=["encrypted", "packed in an unknown way"])
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, place: int, value: int) -> None:
+    """place: in a file's header, behind the versions: its flags are first, then how it is packed."""
+    path = tmp_path / "000001.npz"
+    np.savez(path, source=np.array(["a", "</s>"]))
+    content = bytearray(path.read_bytes())
+    for header, start in (b"PK\x03\x04", 6), (b"PK\x01\x02", 8):
+        at = content.index(header) + start + place
+        content[at : at + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
+        AttentionMaps.load(path)

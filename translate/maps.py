@@ -34,8 +34,9 @@ BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 MOST_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
 MOST_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
 MOST_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
+# RuntimeError: of an archive that is, or says that it is, encrypted or packed in a way that nobody knows.
 UNREADABLE = (
-    ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error
+    ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _at_hand() -> Iterator[FontEntry]:
     known = list(fontManager.ttflist)
     yield from usual(known)
     for path in sorted(set(findSystemFonts()) - {entry.fname for entry in known}):
-        with suppress(OSError, RuntimeError, NotImplementedError):  # no font, or one of bitmaps
+        with suppress(OSError, RuntimeError):  # no font, or one of bitmaps
             fontManager.addfont(path)
     yield from usual(fontManager.ttflist[len(known) :])
 
