@@ -13,7 +13,8 @@ import pytest
 from conftest import TOY
 
 from translate import corpus as corpus_module
-from translate.corpus import EncodedCorpus, Origin, PieceRows, encode, open_corpus, origin_of
+from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.rows import PieceRows
 from translate.settings import VocabSettings
 from translate.text import ParallelText, Side
 from translate.vocab import Vocab, VocabPair, train_vocab

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.corpus import EncodedCorpus, IntArray, PieceRows
+from translate.corpus import EncodedCorpus
+from translate.rows import IntArray, PieceRows
 
 # Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
 POOL_PAIRS = 16_384  # at least

@@ -6,12 +6,10 @@ and places of the rows are in memory (12 bytes a row and side), but not the piec
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,17 +19,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from translate.files import write_text
 from translate.links import LinkedPair, linked_pairs, piece_links
+from translate.rows import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
 from translate.text import ParallelText
 from translate.vocab import Vocab, VocabPair
 
 BLOCK_PAIRS = 4_000  # encoded at a time by one thread
 MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
-IntArray = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -43,35 +40,6 @@ class Origin:
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # of a side; longer pairs are left out
     is_aligned: bool = False  # with links between the pieces of a pair
-
-
-class PieceRows:
-    """Rows of piece ids, or of other numbers, of unequal length, end to end in a file.
-
-    Rows are read as they are asked for. Mapping the file to memory would be as simple, but each page that was touched
-    counts as memory of this process: after a few hundred batches in random order that is the whole file.
-    """
-
-    def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
-        self.lengths = lengths  # (N,) int32, of each row
-        self._dtype = dtype
-        self._ends = np.cumsum(lengths, dtype=np.int64)
-        self._file = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __getitem__(self, row: int) -> IntArray:
-        return self.pieces(np.array([row]))
-
-    def pieces(self, rows: IntArray) -> IntArray:
-        """The pieces of some rows, end to end."""
-        ends, lengths = self._ends[rows], self.lengths[rows]
-        places = ((ends - lengths) * self._dtype.itemsize).tolist()
-        sizes = (lengths * self._dtype.itemsize).tolist()
-        read = map(os.pread, itertools.repeat(self._file), sizes, places)
-        return np.frombuffer(b"".join(read), self._dtype)
 
 
 @dataclass(frozen=True)
@@ -127,14 +95,16 @@ def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, sa
         ExitStack() as stack,
         tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
-        writers = [stack.enter_context(closing(_RowWriter(base, name))) for name in _names_of_rows(origin)]
+        writers = [stack.enter_context(closing(RowWriter(base, name))) for name in _names_of_rows(origin)]
         for block in _encoded_blocks(text, vocabs, origin):
             for writer, rows in zip(writers, block.rows, strict=True):
                 writer.add(rows)
             report += block.report
             bar.update(block.report.num_read)
     seconds = time.monotonic() - started
-    write_text(manifest, json.dumps(asdict(_Manifest(origin, report, _digest_of_rows(base, origin)))) + "\n")
+    write_text(
+        manifest, json.dumps(asdict(_Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin))))) + "\n"
+    )
     say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
@@ -142,12 +112,12 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
     manifest = _read_manifest(base)
     try:
-        if manifest is None or manifest.sha256 != _digest_of_rows(base, manifest.origin):
+        if manifest is None or manifest.sha256 != digest_of_rows(base, _names_of_rows(manifest.origin)):
             return None
     except FileNotFoundError:
         return None
-    src, tgt = (_open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
-    links = _open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
+    src, tgt = (open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
+    links = open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
     return EncodedCorpus(src, tgt, manifest.report, links)
 
 
@@ -174,17 +144,10 @@ def _read_manifest(base: Path) -> _Manifest | None:
         return None
 
 
-class _Rows(NamedTuple):
-    """Rows of pieces end to end, and the length of each."""
-
-    pieces: IntArray
-    lengths: IntArray
-
-
 class _Block(NamedTuple):
     """Some pairs of the text in pieces."""
 
-    rows: tuple[_Rows, ...]  # source, target and, where the text is aligned, links
+    rows: tuple[Rows, ...]  # source, target and, where the text is aligned, links
     report: CorpusReport
 
 
@@ -218,36 +181,13 @@ def _encode_block(block: list[LinkedPair], vocabs: VocabPair, origin: Origin) ->
     if origin.is_aligned:
         links = piece_links(list(itertools.compress(full, fits)), src_ids, tgt_ids, vocabs)
         num_unclear = links.count(None)
-        rows.append(_rows([row or [] for row in links], _place_dtype(origin)))
+        rows.append(rows_of([row or [] for row in links], _place_dtype(origin)))
     return _Block(tuple(rows), CorpusReport(num_fit, len(block) - len(full), len(full) - num_fit, num_unclear))
 
 
-def _ended_rows(ids: list[list[int]], vocab: Vocab) -> _Rows:
+def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
     """Rows of ids, each ended by `</s>`."""
-    return _rows([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
-
-
-def _rows(rows: list[list[int]], dtype: np.dtype[Any]) -> _Rows:
-    numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype)
-    return _Rows(numbers, np.array([len(row) for row in rows], dtype=np.int32))
-
-
-class _RowWriter:
-    """Appends rows of pieces to one file and their lengths to another."""
-
-    def __init__(self, base: Path, name: str) -> None:
-        self._pieces = _pieces_path(base, name).open("wb")
-        self._lengths = _lengths_path(base, name).open("wb")
-
-    def add(self, rows: _Rows) -> None:
-        self._pieces.write(rows.pieces.tobytes())
-        self._lengths.write(rows.lengths.tobytes())
-
-    def close(self) -> None:
-        for file in self._pieces, self._lengths:
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
+    return rows_of([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
 
 
 def _names_of_rows(origin: Origin) -> list[str]:
@@ -255,29 +195,8 @@ def _names_of_rows(origin: Origin) -> list[str]:
     return ["src", "tgt", "links"] if origin.is_aligned else ["src", "tgt"]
 
 
-def _open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:
-    return PieceRows(_pieces_path(base, name), dtype, np.fromfile(_lengths_path(base, name), np.int32))
-
-
-def _digest_of_rows(base: Path, origin: Origin) -> str:
-    digest = hashlib.sha256()
-    for name in _names_of_rows(origin):
-        for path in _pieces_path(base, name), _lengths_path(base, name):
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
 def _manifest_path(base: Path) -> Path:
     return base.with_name(f"{base.name}.json")
-
-
-def _pieces_path(base: Path, name: str) -> Path:
-    return base.with_name(f"{base.name}.{name}.pieces")
-
-
-def _lengths_path(base: Path, name: str) -> Path:
-    return base.with_name(f"{base.name}.{name}.lengths")
 
 
 def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
