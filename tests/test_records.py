@@ -29,9 +29,10 @@ def test_no_flipped_bit_comes_out_as_another_fact(tmp_path: Path) -> None:
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
         try:
-            assert read_record(path, 1, "write it again") == VALUES  # white space, or a letter in another spelling
-        except UserError as error:
-            assert str(path) in str(error)
+            found = read_record(path, 1, "write it again")
+        except UserError:
+            continue
+        assert found == VALUES  # white space, or a letter in another spelling
 
 
 @pytest.mark.parametrize(
