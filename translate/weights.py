@@ -91,12 +91,23 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
         )
     if metadata.get("vocabs") != belonging.vocabs:
         raise UserError(
-            f"{path}: belongs to another vocabulary than the vocab.model of this run; one of the two files was changed "
-            f"or damaged: restore it{advice}"
+            f"{path}: belongs to another vocabulary than the run's; one of the files is damaged or of another run: "
+            f"restore it{advice}"
         )
     if differing := _differing(json.loads(metadata["model"]), json.loads(belonging.model)):
         raise UserError(f"{path}: made with {', '.join(differing)}; restore that in config.toml{advice}")
     return Sealed(content, seal)
+
+
+def vocabs_of(path: Path) -> str | None:
+    """The fingerprint of the vocabularies that a file of weights belongs to; None where it does not tell."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            metadata = _metadata(stream.read(length)) if length <= path.stat().st_size else None
+    except OSError:
+        return None
+    return metadata.get("vocabs") if metadata else None
 
 
 def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
@@ -121,7 +132,8 @@ def _metadata(header: bytes) -> dict[str, Any] | None:
     """What the header has besides tensors; None where that is nothing. What is no header is safetensors' to refuse."""
     try:
         found = json.loads(header)
-        return found.get(METADATA) if isinstance(found, dict) else None
+        metadata = found.get(METADATA) if isinstance(found, dict) else None
+        return metadata if metadata is None or isinstance(metadata, dict) else {}
     except (ValueError, RecursionError):
         return {} if METADATA.encode() in header else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translate.errors import UserError
-from translate.export.origin import FORMAT, RECORD, Origin, num_positions, settings_digest, write_origin
+from translate.export.origin import RECORD, Origin, digest_of_files, num_positions, settings_digest, write_origin
 from translate.export.package import import_specifications
 from translate.files import replacing_folder
 from translate.run import Run
@@ -50,7 +50,8 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
         for name, vocab in _vocab_files(vocabs):
             (partial / name).write_bytes(vocab.proto)
         digest = hashlib.sha256(content).hexdigest()
-        origin = Origin(FORMAT, settings_digest(config, vocabs), digest, len(content), time_ns)
+        files = digest_of_files(partial)
+        origin = Origin(settings_digest(config, vocabs), digest, len(content), time_ns, files)
         write_origin(partial, origin)
 
 
