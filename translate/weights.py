@@ -95,7 +95,10 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
             f"restore it{advice}"
         )
     if differing := _differing(json.loads(metadata["model"]), json.loads(belonging.model)):
-        raise UserError(f"{path}: made with {', '.join(differing)}; restore that in config.toml{advice}")
+        raise UserError(
+            f"{path}: these weights are of another model than config.toml describes, with {', '.join(differing)}; "
+            f"restore that there{advice}"
+        )
     return Sealed(content, seal)
 
 
