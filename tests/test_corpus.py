@@ -57,7 +57,7 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
     assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
     assert str(corpus.report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
     assert len(corpus) == 2
-    assert corpus.lines.numbers(np.array([1, 0])).tolist() == [5, 1]
+    assert corpus.lines.numbers([1, 0]).tolist() == [5, 1]
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
         assert vocab.decode(corpus.src[row][:-1]) == source
         assert vocab.decode(corpus.tgt[row][:-1]) == target

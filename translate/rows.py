@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,11 +58,11 @@ class NumberRows:
     name: str
     dtype: np.dtype[Any]
 
-    def numbers(self, rows: IntArray) -> IntArray:
+    def numbers(self, rows: Iterable[int]) -> IntArray:
         """The number of each of some rows."""
         size = self.dtype.itemsize
         with _pieces_path(self.base, self.name).open("rb") as file:
-            read = [os.pread(file.fileno(), size, row * size) for row in rows.tolist()]
+            read = [os.pread(file.fileno(), size, int(row) * size) for row in rows]
         return np.frombuffer(b"".join(read), self.dtype)
 
 
