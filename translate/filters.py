@@ -125,7 +125,7 @@ class SeenLines:
         new = np.fromiter(map(_hash, lines), np.uint64)
         unique, first, places = np.unique(new, return_index=True, return_inverse=True)
         is_old = first[places] != np.arange(len(new))
-        is_known = self._holds(unique)
+        is_known = self._hold(unique)
         unseen = unique[~is_known]
         while self._arrays and len(self._arrays[-1]) <= len(unseen):
             unseen = np.concatenate([unseen, self._arrays.pop()])
@@ -134,7 +134,11 @@ class SeenLines:
             self._arrays.append(unseen)
         return is_old | is_known[places]
 
-    def _holds(self, hashes: Array) -> Array:
+    def holds(self, lines: Iterable[str]) -> Array:
+        """(L,) bool: which of the lines came before; they are not remembered."""
+        return self._hold(np.fromiter(map(_hash, lines), np.uint64))
+
+    def _hold(self, hashes: Array) -> Array:
         found = np.zeros(len(hashes), bool)
         for known in self._arrays:
             found |= known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes

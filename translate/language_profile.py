@@ -17,7 +17,7 @@ NUM_BUCKETS = 2**16  # sequences are counted by their hash
 MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
 FEWEST_LINES = 500  # from which two languages can be learnt
 MOST_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
-CLEAR = 15.0  # nats, and
+CLEAR = 20.0  # nats, and
 CLEAR_A_CHARACTER = 0.5  # nats: from which on a line looks like the other side
 FEWEST_RIGHT = 0.95  # of the lines it learnt from have to look like their own side
 

@@ -81,6 +81,11 @@ class Parts(NamedTuple):
     valid: ParallelText
 
 
+def is_tsv(path: Path) -> bool:
+    """Whether a file is read by column."""
+    return path.name.removesuffix(".gz").endswith(".tsv")
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
     with open_unpacked(path) as stream:
@@ -190,7 +195,7 @@ def _open_text(path: Path) -> BufferedReader:
 def _read_side(side: Side) -> Iterator[str]:
     """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
     lines = read_lines(side.path)
-    if not side.path.name.removesuffix(".gz").endswith(".tsv"):
+    if not is_tsv(side.path):
         yield from lines
         return
     for number, line in enumerate(lines, start=1):
