@@ -131,7 +131,7 @@ def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, mo
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("translate.corpus.write_text", die)
+    monkeypatch.setattr("translate.corpus.write_record", die)
     with pytest.raises(KeyboardInterrupt):
         encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), abc.src, tmp_path / "train")
     assert open_corpus(tmp_path / "train", abc) is None
