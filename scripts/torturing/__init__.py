@@ -1,1 +1,1 @@
-"""Harm to files and processes, for the tests and for the long trials."""
+"""Faults on purpose."""
