@@ -45,7 +45,6 @@ def test_a_run_is_still_gone_on_with(run: Run) -> None:
     train(Run.resume(run.path, config), config, CPU)
     said = run.log_path.read_text(encoding="utf-8")
     assert "resumed after step 2" in said
-    assert said.count("encoded in") == 2  # when it was made
     assert [line["step"] for line in run.metrics() if "train_loss" in line] == [1, 2, 3, 4]
     assert (run.checkpoints_path / "step-00000004").is_dir()
 
@@ -65,11 +64,11 @@ def test_maps_and_the_stored_alignment_still_load(run: Run) -> None:
 
 def test_every_setting_still_loads(run: Run) -> None:
     for path in FIXTURE / "settings.toml", run.config_path:
-        config, written = load_config(path), tomllib.loads(path.read_text(encoding="utf-8"))
+        loaded, written = load_config(path).model_dump(mode="json"), tomllib.loads(path.read_text(encoding="utf-8"))
         for section, table in written.items():
             for name, value in table.items():
                 assert f"{section}.{name}" in setting_names()
-                assert name.startswith("train_") or getattr(getattr(config, section), name) == value
+                assert name.startswith("train_") or loaded[section][name] == value
 
 
 def newer(path: Path) -> None:
@@ -100,9 +99,11 @@ def test_a_newer_format_is_named(run: Run, name: str) -> None:
 
 
 def test_a_corpus_of_a_newer_format_is_encoded_again(run: Run) -> None:
-    newer(run.corpus_path / "train.json")
     train(run, run.load_config(), CPU)
-    assert run.log_path.read_text(encoding="utf-8").count("encoded in") == 3
+    newer(run.corpus_path / "train.json")
+    before = run.log_path.read_text(encoding="utf-8")
+    train(run, run.load_config(), CPU)
+    assert run.log_path.read_text(encoding="utf-8").removeprefix(before).count("encoded in") == 1
 
 
 @pytest.mark.parametrize("name", ["progress.json", "optimizer.safetensors"])
