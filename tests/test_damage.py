@@ -20,7 +20,7 @@ from conftest import CPU, changed
 from torturing.damage import damaged
 
 from translate.attention_folder import AttentionFolder
-from translate.checkpoint import load_checkpoint
+from translate.checkpoint import Progress, load_checkpoint, save_checkpoint
 from translate.decode import Translator
 from translate.errors import UserError
 from translate.maps import AttentionMaps
@@ -183,6 +183,17 @@ def test_a_file_of_another_checkpoint_is_damage(resumed: tuple[Run, Trainer], na
     shutil.copy(run.checkpoints_path / "step-00000002" / name, run.checkpoints_path / "step-00000004" / name)
     assert state_of(run, trainer, said := [])[0] == 2
     assert len(said) == 1
+
+
+def test_a_state_before_any_weight_changed_is_one_too(resumed: tuple[Run, Trainer]) -> None:
+    """When all steps so far were left out."""
+    run, trainer = resumed
+    before = tensors_of(trainer)
+    shutil.rmtree(run.checkpoints_path)
+    save_checkpoint(run.checkpoints_path, trainer.state, Progress(step=1), 2)
+    assert state_of(run, trainer, said := [])[0] == 1
+    assert are_equal(tensors_of(trainer), before)
+    assert said == []
 
 
 def test_without_an_intact_checkpoint_nothing_is_begun_anew(resumed: tuple[Run, Trainer]) -> None:
