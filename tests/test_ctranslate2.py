@@ -335,8 +335,6 @@ def test_torch_is_never_imported(tiny_run: Path, copied_run: Run) -> None:
     program = """
 import sys
 from pathlib import Path
-from torturing.damage import damaged
-
 from translate.ctranslate2_engine import CTranslate2Engine
 from translate.decode import Translator
 from translate.run import Run
