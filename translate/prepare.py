@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
+from translate.epochs import DrawnText
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.links import check_alignment
@@ -28,6 +29,11 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # the first of them, as text, to translate and compare
+    drawn: DrawnText | None = None  # with vocab.dropout: the training text as each epoch reads it
+
+    def train_in(self, epoch: int, world: World) -> EncodedCorpus:
+        """The training text as an epoch reads it. All processes have to call this alike."""
+        return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
 def prepare(run: Run, config: Config) -> Prepared:
@@ -44,19 +50,20 @@ def prepare(run: Run, config: Config) -> Prepared:
     is_aligned = texts.train.alignment is not None
     origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned)
     train = _encoded(run, "train", texts.train, vocabs, origin)
+    drawn = _drawn(run, config, texts.train, origin, vocabs)
     origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
     valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
-    return Prepared(vocabs, train, valid, list(valid_pairs))
+    return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
 
 
 def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     """`prepare` by the first process; the others wait, and open what it made."""
     if world.is_first:
         prepared = prepare(run, config)
-        world.gather(prepared.valid_pairs)
+        world.gather(_Told(prepared.valid_pairs, prepared.drawn))
         return prepared
-    valid_pairs = world.gather(list[Pair]())[0]
+    told = world.gather(_Told([], None))[0]
     vocabs = run.load_vocabs()
     train, valid = (vocabs and open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
     if not (vocabs and train and valid):
@@ -64,7 +71,14 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
             f"{run.path}: not what the first process made; several machines need the run folder at this place on a "
             "file system that they share"
         )
-    return Prepared(vocabs, train, valid, valid_pairs)
+    return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
+
+
+class _Told(NamedTuple):
+    """What the first process tells the others."""
+
+    valid_pairs: list[Pair]
+    drawn: DrawnText | None
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,19 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         vocab = train_vocab(both, settings, seed, run.log)
         return VocabPair(vocab, vocab)
     return VocabPair(train_vocab(src_lines, settings, seed, run.log), train_vocab(tgt_lines, settings, seed, run.log))
+
+
+def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs: VocabPair) -> DrawnText | None:
+    dropout = config.vocab.dropout
+    if not dropout:
+        return None
+    if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
+        raise UserError(
+            f"vocab.dropout = {dropout}: leaves out merges, and {config.vocab.model} has none; "
+            "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
+        )
+    run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
+    return DrawnText(run, text, replace(origin, dropout=dropout, seed=config.train.seed))
 
 
 def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin) -> EncodedCorpus:
