@@ -12,6 +12,7 @@ from pathlib import Path
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
 from translate.errors import UserError
+from translate.filters import Filters
 from translate.run import Run
 from translate.text import ParallelText
 from translate.vocab import VocabPair
@@ -24,6 +25,7 @@ class DrawnText:
     run: Run
     text: ParallelText
     origin: Origin  # of any epoch
+    filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
         """The text as an epoch reads it: made by the first process, or found where a stopped training left it.
@@ -47,4 +49,4 @@ class DrawnText:
             if old.name.partition(".")[0] != base.name:
                 old.unlink()
         if origin_of(base) != origin or open_corpus(base, vocabs) is None:
-            encode(self.text, vocabs, origin, base, self.run.log)
+            encode(self.text, vocabs, origin, base, self.run.log, self.filters)

@@ -68,7 +68,8 @@ def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
     """The settings that are not the defaults."""
     for name in differences(Config(), config):
         section, _, key = name.partition(".")
-        yield name, getattr(getattr(config, section), key)
+        value = getattr(getattr(config, section), key)
+        yield name, list(value) if isinstance(value, tuple) else value
 
 
 def _told_of_dropout(dropout: float, whole: EncodedCorpus, num_drawn: int) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
     """A step of the epoch's largest batch alone."""
     rows = max(order, key=lambda rows: _places(corpus, rows))
     batch = make_batch(corpus, rows, bos_id)
-    return StepData([Part(batch, number=0)], batch.num_tokens, next_epoch=0, next_batch=0)
+    return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
 def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
@@ -94,7 +95,7 @@ def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSetting
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
             started = time.monotonic()
-            trainer.step(data, number).translation.item()  # waits for the device
+            trainer.step(data, number).losses.translation.item()  # waits for the device
             seconds.append(time.monotonic() - started)
     return statistics.median(seconds[1:] or seconds)
 
