@@ -21,7 +21,7 @@ from test_train import assert_equal_states
 from translate.config import load_config, to_toml
 from translate.run import Run
 
-NUM_ELSEWHERE = 16  # places outside the checkpoints at which a training is killed
+NUM_ELSEWHERE = 8  # places outside the checkpoints at which a training is killed
 ROOT = Path(__file__).parents[1]
 SETTINGS = {
     "vocab.size": 330,
@@ -136,7 +136,7 @@ def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str)
 def checkpoint_calls(calls: list[str]) -> list[int]:
     """The numbers of the calls by which the last checkpoint is saved, from 1."""
     first = max(number for number, call in enumerate(calls, start=1) if call.startswith("mkdir .step-"))
-    last = max(number for number, call in enumerate(calls, start=1) if call.startswith("rmdir step-"))
+    last = max(number for number, call in enumerate(calls, start=1) if call.startswith("rmdir .step-"))
     assert last > first + 10
     return list(range(first, last + 1))
 
