@@ -31,6 +31,11 @@ from translate.signals import Stop, stopping_at_signals
 from translate.trainer import Trainer, learning_rate
 from translate.validate import validate
 
+WHY_HALVED = (
+    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
+    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+)
+
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
     """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
@@ -78,6 +83,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     settings, world = config.train, trainer.world
     meter = Meter(progress)
     kept = progress  # of which the state is: that before the steps that are not used
+    halving_told = False
     reason, signal_seen = _reason_to_end(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -100,6 +106,9 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
                 batches=data.next_batch,
                 seconds=progress.seconds + seconds,
             )
+            if trainer.is_halving and not halving_told:
+                halving_told = True
+                run.log(WHY_HALVED.format(settings=settings))
             meter.add(stepped, data.num_tokens)
             bar.update()
             if not stepped.is_used:
