@@ -28,6 +28,7 @@ from translate.run import Run
 from translate.settings import Config
 from translate.torch_engine import TorchEngine
 from translate.trainer import Trainer
+from translate.validate import validate
 
 NO_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
@@ -177,3 +178,19 @@ def test_decoding_and_scoring_go_on_in_halves_and_say_so_once(
     assert capsys.readouterr().err.count("out of memory") == 1
     with pytest.raises(UserError, match="out of memory for a single line of 31 pieces"):
         engine.score([([5] * 30 + [3], [5] * 30 + [3])])
+
+
+def test_validation_goes_on_in_halves_too(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = changed(Run(tiny_run).load_config(), "train", validate_sentences=0)
+    prepared = prepare(Run(tiny_run), config)
+    model = Trainer(config, prepared, CPU).model
+    expected = validate(model, prepared, config, CPU, ALONE).loss
+    forward: Callable[..., Losses] = SummedLoss.forward
+
+    def limited(self: SummedLoss, batch: Batch) -> Losses:
+        if batch.num_places > 150:
+            raise NO_MEMORY[1]
+        return forward(self, batch)
+
+    monkeypatch.setattr(SummedLoss, "forward", limited)
+    assert validate(model, prepared, config, CPU, ALONE).loss == pytest.approx(expected, rel=1e-6)

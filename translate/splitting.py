@@ -30,7 +30,7 @@ class Halving:
         size: Callable[[Sequence[T]], int],
         advice: str,
     ) -> list[R]:
-        """compute(lines), a result a line. Raises UserError where a single line does not fit.
+        """compute(lines), or what it gives for their parts, end to end. UserError where one line does not fit.
 
         advice: what to lower, so that batches fit.
         """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from translate.batches import cut, make_batch
@@ -14,6 +16,7 @@ from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
+from translate.splitting import Halving
 from translate.torch_engine import TorchEngine
 
 NUM_SAMPLES = 3
@@ -73,11 +76,16 @@ def _loss_of_share(
     corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
-    total = torch.zeros((), dtype=torch.float64)
-    for part in world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens))):
-        batch = make_batch(corpus, rows[part], bos_id).to(device)
-        total += loss(batch).translation.cpu()
-    return float(total)
+    halving, advice = Halving(), f"lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+
+    def of_batch(batch: Sequence[int]) -> list[float]:
+        return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]
+
+    def size(batch: Sequence[int]) -> int:
+        return len(batch) * int(corpus.tgt.lengths[batch[-1]])
+
+    parts = world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens)))
+    return math.fsum(each for part in parts for each in halving(of_batch, rows[part].tolist(), size, advice))
 
 
 def _score(hypotheses: list[str], references: list[str]) -> tuple[float, float]:
