@@ -39,6 +39,8 @@ class Validation:
     bleu: float | None  # of greedy translations, sacreBLEU's defaults; None where no line is translated
     chrf: float | None
     samples: tuple[Sample, ...]
+    different: float | None = None  # translations that differ, a source line that differs
+    empty: float | None = None  # share of translations without text
 
     @property
     def perplexity(self) -> float:
@@ -66,7 +68,9 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
     model.train()
     bleu, chrf = _score(hypotheses, [pair.tgt for pair in pairs])
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
-    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]))
+    different = len(set(hypotheses)) / len({pair.src for pair in pairs})
+    empty = sum(not text for text in hypotheses) / len(hypotheses)
+    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
 
 
 @torch.inference_mode()
