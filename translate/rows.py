@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+COUNTED_BYTES = 2**22  # at a time; a multiple of every number's size
+
 IntArray = npt.NDArray[np.integer[Any]]
 
 
@@ -37,6 +39,14 @@ class PieceRows:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def counts(self, size: int) -> IntArray:
+        """(size,): how often each number below `size` occurs in all rows. The file is read as a stream."""
+        counts = np.zeros(size, dtype=np.int64)
+        for place in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
+            block = os.pread(self._file, COUNTED_BYTES, place)
+            counts += np.bincount(np.frombuffer(block, self._dtype), minlength=size)
+        return counts
 
     def __getitem__(self, row: int) -> IntArray:
         return self.pieces(np.array([row]))

@@ -137,7 +137,7 @@ class Run:
         with self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
-    def append_metrics(self, **values: float) -> None:
+    def append_metrics(self, **values: object) -> None:
         """One more line of metrics.jsonl."""
         with self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
