@@ -17,8 +17,8 @@ import numpy as np
 
 from translate.character_counts import CharacterCounts, CountedCharacter
 from translate.characters import Array, characters_of
-from translate.filters import BLOCK_PAIRS, FILTER_NAMES, Filters, SeenLines, Sieve, Usual, sample, usual_of
-from translate.findings import MEANINGS, Example, Finding, Tally
+from translate.filters import FILTER_NAMES, SHORT, Filters, SeenLines, Sieve, Usual, sample, usual_of
+from translate.findings import MAX_LISTED, MEANINGS, Example, Finding, Tally
 from translate.rough_text import RoughBlock, raw_pairs, rough_blocks, rough_lines
 from translate.settings import Config
 from translate.text import Pair, ParallelText
@@ -91,7 +91,7 @@ class _Check:
 
     def run(self, tell: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
-        for block in rough_blocks(self._text.src, self._text.tgt, BLOCK_PAIRS):
+        for block in rough_blocks(self._text.src, self._text.tgt):
             num_src, num_tgt = num_src + len(block.src.texts), num_tgt + len(block.tgt.texts)
             self._look_at(block)
             tell(len(block))
@@ -179,11 +179,10 @@ class _Check:
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
         notes = {name: f"{same:,} of them as the same pair" for name, same in self._num_same.items()}
-        unknown = self._unknown_characters()
-        for character in unknown:
-            self._tallies["unknown_characters"].lines.append(character.first_line)
-        self._tallies["unknown_characters"].count = sum(character.times for character in unknown)
-        notes["unknown_characters"] = _listed(unknown)
+        unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
+        self._tallies[name].count = sum(character.times for character in unknown)
+        self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]
+        notes[name] = _listed(unknown)
         for name, tally in self._tallies.items():
             if tally.count:
                 yield tally.finding(name, data, notes.get(name, ""))
@@ -205,7 +204,7 @@ class _Seen(NamedTuple):
 
 def _seen(text: ParallelText) -> _Seen:
     seen = _Seen(SeenLines(), SeenLines())
-    for block in rough_blocks(text.src, text.tgt, BLOCK_PAIRS):
+    for block in rough_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
         seen.pairs.add(map(_joined, full))
@@ -214,10 +213,16 @@ def _seen(text: ParallelText) -> _Seen:
 
 def _usual(text: ParallelText) -> Usual:
     """What is usual in a text, by the pairs that can be read; the same sample from which training learns it."""
-    chosen = sample(raw_pairs(text.src, text.tgt))
+    chosen = sample(map(_if_short, raw_pairs(text.src, text.tgt)))
     src_raws, tgt_raws = [src for src, _ in chosen], [tgt for _, tgt in chosen]
     block = RoughBlock(1, rough_lines(src_raws, text.src, True), rough_lines(tgt_raws, text.tgt, True))
     return usual_of(block.pairs)
+
+
+def _if_short(raws: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The pair if `if_short` would keep it, else an empty one."""
+    is_short = all(len(raw) <= SHORT or len(raw.decode("utf-8", "replace").rstrip("\r\n")) <= SHORT for raw in raws)
+    return raws if is_short else (b"\n", b"\n")
 
 
 def _joined(pair: Pair) -> str:

@@ -25,6 +25,7 @@ FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # looked at together
 SAMPLE_PAIRS = 2**15  # from which is learnt what is usual: at least so many, at most twice as many
 SAMPLE_CHARACTERS = 500  # of a line
+SHORT = 2_000  # characters of a side, above which a pair is not sampled, to bound memory
 SPARE_CHARACTERS = 20  # by which one side may be longer, whatever the ratio
 T = TypeVar("T")
 MAIN_SCRIPT = 0.03  # share of a side's letters from which on their script is one of the side
@@ -148,7 +149,7 @@ class SeenLines:
 
 def sieve_of(text: ParallelText, filters: Filters) -> Sieve:
     """The sieve for a part of a text; what is usual is learnt from the whole, read once to its end."""
-    return Sieve(filters, usual_of(sample(ParallelText(text.src, text.tgt))))
+    return Sieve(filters, usual_of(sample(map(if_short, ParallelText(text.src, text.tgt)))))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
@@ -167,6 +168,11 @@ def sample(items: Iterable[T]) -> list[T]:
             if len(chosen) == 2 * SAMPLE_PAIRS:
                 chosen, step = chosen[::2], 2 * step
     return chosen
+
+
+def if_short(pair: Pair) -> Pair:
+    """The pair, or an empty one where a side has over SHORT characters."""
+    return pair if len(pair.src) <= SHORT and len(pair.tgt) <= SHORT else Pair("", "")
 
 
 def usual_of(pairs: Sequence[Pair]) -> Usual:

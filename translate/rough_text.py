@@ -15,6 +15,10 @@ Trouble = Literal["not_utf8", "endless", "columns", "crlf", "bom"]
 STOPPING: tuple[Trouble, ...] = ("not_utf8", "endless", "columns")  # with which training cannot begin
 MAX_PASSED_OVER = 100_000_000  # bytes of one line, after which a file is no text
 SHOWN_BYTES = 1_000  # of a line that is not to be read
+BLOCK_PAIRS = 4_000  # looked at together, if they are no more than
+BLOCK_BYTES = 4_000_000
+
+RawPair = tuple[bytes | None, bytes | None]
 
 
 class RoughLines(NamedTuple):
@@ -59,14 +63,14 @@ class RoughBlock:
         return pairs
 
 
-def rough_blocks(src: Side, tgt: Side, size: int) -> Iterator[RoughBlock]:
+def rough_blocks(src: Side, tgt: Side) -> Iterator[RoughBlock]:
     """All lines of two sides, to the end of the longer. Raises UserError where a file is not there, or no text."""
-    sides = [(side, _raw_side(side)) for side in (src, tgt)]
-    for first in itertools.count(1, size):
-        blocks = [rough_lines(list(itertools.islice(raws, size)), side, first == 1) for side, raws in sides]
-        if not any(block.texts for block in blocks):
-            return
-        yield RoughBlock(first, *blocks)
+    first = 1
+    for raws in _blocks(itertools.zip_longest(_raw_side(src), _raw_side(tgt))):
+        sides = [[raw for raw in raws_of_side if raw is not None] for raws_of_side in zip(*raws, strict=True)]
+        lines = [rough_lines(raws, side, first == 1) for raws, side in zip(sides, (src, tgt), strict=True)]
+        yield RoughBlock(first, *lines)
+        first += len(raws)
 
 
 def raw_pairs(src: Side, tgt: Side) -> Iterator[tuple[bytes, bytes]]:
@@ -89,6 +93,18 @@ def rough_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> RoughLines
         troubles = {row: troubles for row, (_, troubles) in enumerate(found) if troubles}
         lines = RoughLines([text for text, _ in found], troubles)
     return _column(lines, side.column) if is_tsv(side.path) else lines
+
+
+def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
+    block, num_bytes = list[RawPair](), 0
+    for pair in raws:
+        block.append(pair)
+        num_bytes += len(pair[0] or b"") + len(pair[1] or b"")
+        if len(block) == BLOCK_PAIRS or num_bytes > BLOCK_BYTES:
+            yield block
+            block, num_bytes = [], 0
+    if block:
+        yield block
 
 
 def _column(lines: RoughLines, number: int) -> RoughLines:
