@@ -18,6 +18,9 @@ from translate.signals import raise_signals
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
+# Control characters and rare line ends; "\n" is apart, because a message may have several lines.
+UNSEEN = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\n"))
+
 
 def main() -> None:
     """Run the command, turn what went wrong into a line and an exit status."""
@@ -34,20 +37,23 @@ def _run(arguments: list[str]) -> int:
         command = typer.main.get_command(app)
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
+        if sys.stdout:
+            sys.stdout.flush()  # while a full disk can still be told
         return 0
     except typer.Exit as end:
         return end.exit_code
     except UserError as error:
-        return _complain(str(error))
+        return _complain(_shown(str(error), arguments))
     except USAGE_ERROR as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             return 2  # the first of torchrun's processes says it
-        return _complain(f"{error.format_message()} (translate --help)")
+        return _complain(_shown(f"{error.format_message()} (translate --help)", arguments))
     except BrokenPipeError:  # `translate decode … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
+        _give_up_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
+        place = error.filename or ("standard output" if _output_fails() else "")
+        return _complain(_shown(f"{place}: {error.strerror}" if place else f"{error.strerror or error}", arguments))
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
@@ -58,7 +64,33 @@ def _run(arguments: list[str]) -> int:
         return 1
 
 
+def _output_fails() -> bool:
+    """Whether standard output is what cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+        return True
+    return False
+
+
+def _give_up_output() -> None:
+    """Or Python complains when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _shown(text: str, arguments: list[str]) -> str:
+    """A message with control characters spelled out, line breaks in what was given on the command line included."""
+    for given in (argument for argument in arguments if "\n" in argument):
+        text = text.replace(given, _escaped(given, UNSEEN + "\n"))
+    return _escaped(text, UNSEEN)
+
+
+def _escaped(text: str, characters: str) -> str:
+    return "".join(repr(each)[1:-1] if each in characters else each for each in text)
+
+
 def _complain(text: str) -> int:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

@@ -81,7 +81,8 @@ def tell_validation(run: Run, progress: Progress, result: Validation, is_best: b
     run.log(f"validation at step {progress.step:,}: {told}{' (the best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
-    save_curves(run.metrics(), run.curves_path)
+    with run.sparing("curves.png"):
+        save_curves(run.metrics(), run.curves_path)
 
 
 def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from translate.errors import UserError
-from translate.files import sync
+from translate.files import naming, sync
 from translate.records import read_record, write_record
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class OutputFile:
         self._made_by = made_by
         if self._path.is_dir():
             raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
-        with self._explaining():
+        with naming(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
@@ -68,7 +68,7 @@ class OutputFile:
         anew = f"remove {self.partial} to begin anew"
         if changes := list(_changes(read_record(self._record, FORMAT, anew), self._made_by)):
             self._refuse(f"to go on would mix two translations: {'; '.join(changes)}; change that back, or {anew}")
-        with self._explaining():
+        with naming(self.partial):
             self._stream.truncate(self._num_bytes_whole)
 
     @contextmanager
@@ -77,7 +77,7 @@ class OutputFile:
         try:
             yield self
             self._sync()
-            with self._explaining():
+            with naming(self.partial):
                 self.partial.replace(self._path)
                 self._record.unlink(missing_ok=True)
                 sync(self._path.parent)
@@ -94,7 +94,7 @@ class OutputFile:
         """Add the row or rows of a line. They are safe from the end of this process at once."""
         content = memoryview(f"{text}\n".encode())
         self._has_news = True
-        with self._explaining():
+        with naming(self.partial):
             while content:
                 content = content[self._stream.write(content) :]
         self.num_lines += 1
@@ -107,7 +107,7 @@ class OutputFile:
 
     def _sync(self) -> None:
         if self._has_news:
-            with self._explaining():
+            with naming(self.partial):
                 os.fsync(self._stream)
         self._has_news = False
 
@@ -141,13 +141,6 @@ class OutputFile:
 
     def _count(self) -> str:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"{self.partial}: cannot be written: {error.strerror}") from None
 
 
 def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
