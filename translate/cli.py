@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import cast
 
@@ -24,12 +26,37 @@ UNSEEN = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028
 
 def main() -> None:
     """Run the command, turn what went wrong into a line and an exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        before = sys.stdout
+        sys.stdout = StandardOutput(
+            before.detach(), line_buffering=before.line_buffering, write_through=before.write_through
+        )
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
             # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     raise_signals()
     sys.exit(_run(sys.argv[1:] or ["--help"]))
+
+
+class StandardOutput(TextIOWrapper):
+    """Names itself where it cannot be written, which the system's errors do not."""
+
+    def write(self, text: str, /) -> int:
+        with _named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _named():
+            super().flush()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def _run(arguments: list[str]) -> int:
@@ -49,11 +76,11 @@ def _run(arguments: list[str]) -> int:
             return 2  # the first of torchrun's processes says it
         return _complain(_shown(f"{error.format_message()} (translate --help)", arguments))
     except BrokenPipeError:  # `translate decode … | head`
-        _give_up_output()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
         return 128 + signal.SIGPIPE
     except OSError as error:
-        place = error.filename or ("standard output" if _output_fails() else "")
-        return _complain(_shown(f"{place}: {error.strerror}" if place else f"{error.strerror or error}", arguments))
+        text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
+        return _complain(_shown(text, arguments))
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
@@ -62,21 +89,6 @@ def _run(arguments: list[str]) -> int:
             "error: this is a mistake in translate, not yours; please report it with the lines above", file=sys.stderr
         )
         return 1
-
-
-def _output_fails() -> bool:
-    """Whether standard output is what cannot be written."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _give_up_output()
-        return True
-    return False
-
-
-def _give_up_output() -> None:
-    """Or Python complains when it flushes at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _shown(text: str, arguments: list[str]) -> str:
