@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from translate.errors import UserError
 from translate.files import naming, sync
 from translate.records import read_record, write_record
+from translate.text import BLOCK_BYTES
 
 FORMAT = 1
 ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
@@ -54,7 +55,11 @@ class OutputFile:
                 f"left by an interrupted decode, {self._count()}; add --resume to go on with it, or remove it to begin "
                 "anew"
             )
-        write_record(self._record, self._made_by, FORMAT)
+        try:
+            write_record(self._record, self._made_by, FORMAT)
+        except UserError:
+            self.partial.unlink(missing_ok=True)
+            raise
 
     def resume(self) -> None:
         """Get ready to go on after `num_lines` lines; a last one that is cut off is removed.
@@ -109,6 +114,7 @@ class OutputFile:
         if self._has_news:
             with naming(self.partial):
                 os.fsync(self._stream)
+                self.partial.stat()  # or a folder that was removed would be noticed at the very end
         self._has_news = False
 
     def _lock(self) -> None:
@@ -144,24 +150,31 @@ class OutputFile:
 
 
 def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """How many lines at the start of a file are surely whole, and of how many bytes they are.
-
-    Of numbered rows those of the last line may not all be there.
-    """
-    number = num_lines = num_bytes = place = 0
-    with path.open("rb") as rows:
-        for row in rows:
-            if not row.endswith(b"\n") or ZEROS in row:
+    """How many lines at the start of a file are surely whole, and of how many bytes they are."""
+    num_rows = num_bytes = place = 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            text, zeros, _ = block.partition(ZEROS)
+            num_rows += text.count(b"\n")
+            if b"\n" in text:
+                num_bytes = place + text.rindex(b"\n") + 1
+            if zeros:
                 break
-            if rows_are_numbered and not row.startswith(b"%d\t" % number):
-                if not row.startswith(b"%d\t" % (number + 1)):
-                    break
-                num_lines, num_bytes = number, place
-                number += 1
+            place += len(block)
+    return _whole_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
+
+
+def _whole_groups(path: Path, size: int) -> tuple[int, int]:
+    """The same of numbered rows, in `size` bytes: those of the last line may not all be there."""
+    number = num_bytes = place = 0
+    with path.open("rb") as rows:
+        while place < size and (row := rows.readline()):
+            if row.startswith(b"%d\t" % (number + 1)):
+                number, num_bytes = number + 1, place
+            elif not row.startswith(b"%d\t" % number):
+                break
             place += len(row)
-            if not rows_are_numbered:
-                num_lines, num_bytes = num_lines + 1, place
-    return num_lines, num_bytes
+    return max(number - 1, 0), num_bytes
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
