@@ -123,7 +123,8 @@ def tell_validation(
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
     tell_advice(run, advice.values())
-    save_curves(history, run.curves_path)
+    with run.sparing("curves.png"):
+        save_curves(history, run.curves_path)
 
 
 def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:

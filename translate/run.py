@@ -7,6 +7,8 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
-from translate.files import write_bytes, write_text
+from translate.files import naming, write_bytes, write_text
 from translate.records import read_record, write_record
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair, fingerprint
@@ -39,6 +41,7 @@ class Run:
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.probes_path = path / "probes"
+        self._spared: set[str] = set()
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
@@ -134,12 +137,22 @@ class Run:
     def log(self, text: str) -> None:
         """Say it on standard error, beside the progress bar, and in train.log with the time."""
         tqdm.write(text, file=sys.stderr)
-        with self.log_path.open("a", encoding="utf-8") as log:
+        with naming(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    @contextmanager
+    def sparing(self, what: str) -> Iterator[None]:
+        """Within the block, which writes something extra, what the disk refuses is logged, once, and ends nothing."""
+        try:
+            yield
+        except (OSError, UserError) as error:
+            if what not in self._spared:
+                self._spared.add(what)
+                self.log(f"warning: training goes on without {what}: {error}")
 
     def append_metrics(self, **values: object) -> None:
         """One more line of metrics.jsonl."""
-        with self.metrics_path.open("a", encoding="utf-8") as metrics:
+        with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -193,7 +193,8 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.belonging)
-            record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
+            with run.sparing("the attention of this validation (probes)"):
+                record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:
