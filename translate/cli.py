@@ -13,6 +13,7 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
+from translate.report.columns import without_controls
 
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
@@ -58,6 +59,6 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complain(text: str) -> int:
-    for line in text.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    for line in text.split("\n"):
+        print(f"error: {without_controls(line)}", file=sys.stderr)
     return 2

@@ -19,6 +19,7 @@ from translate.distributed import ALONE, World
 from translate.feed import Part, StepData
 from translate.loss import GuidedHead, Losses, SummedLoss, total
 from translate.model import Transformer
+from translate.model_size import check_fits
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
 from translate.torch_engine import build_model
@@ -52,6 +53,7 @@ class Trainer:
         self.settings = config.train
         self.device = device
         self.world = world
+        check_fits(config, prepared.vocabs, device)
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())

@@ -26,6 +26,7 @@ from translate.commands.app import (
     PrecisionOption,
 )
 from translate.errors import UserError
+from translate.report.columns import for_stream
 
 if TYPE_CHECKING:
     from translate.decode import Translator
@@ -154,7 +155,7 @@ def decode(
             for translation in found:
                 num_lines = translation.id
                 _warn(translation)
-                print(_format(translation, as_json, n_best), file=stream, flush=output is None)
+                print(for_stream(_format(translation, as_json, n_best), stream), file=stream, flush=output is None)
     seconds = time.monotonic() - started
     lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
     print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
@@ -182,7 +183,7 @@ def _converse(translator: Translator, settings: DecodeSettings, wishes: Wishes, 
         finally:
             live.clear()
         _warn(translation)
-        print(_format(translation, as_json, wishes.num_best), flush=True)
+        print(for_stream(_format(translation, as_json, wishes.num_best), sys.stdout), flush=True)
 
     converse(answer)
 
