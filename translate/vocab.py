@@ -34,6 +34,10 @@ class Vocab:
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
+        try:
+            self.pieces(range(self.size))
+        except UnicodeDecodeError:
+            raise UserError(f"{name}: damaged; a piece of this sentencepiece model is not UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
