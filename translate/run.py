@@ -19,6 +19,7 @@ from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
 from translate.files import naming, write_bytes, write_text
 from translate.records import read_record, write_record
+from translate.report.columns import without_controls
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair, fingerprint
 from translate.weights import vocabs_of
@@ -135,7 +136,11 @@ class Run:
         write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
 
     def log(self, text: str) -> None:
-        """Say it on standard error, beside the progress bar, and in train.log with the time."""
+        """Say it on standard error, beside the progress bar, and in train.log with the time.
+
+        Neither gets control characters: samples of the text are told here, and a log is read in a terminal.
+        """
+        text = without_controls(text)
         tqdm.write(text, file=sys.stderr)
         with naming(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")

@@ -23,6 +23,7 @@ from translate.errors import UserError
 from translate.feed import Part, StepData
 from translate.loss import GuidedHead, Losses, SummedLoss, total
 from translate.model import Transformer
+from translate.model_size import check_fits
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
 from translate.splitting import free_memory
@@ -70,6 +71,7 @@ class Trainer:
         self.settings = config.train
         self.device = device
         self.world = world
+        check_fits(config, prepared.vocabs, device)
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
         self.belonging = Belonging.of(config.model, prepared.vocabs)
