@@ -1,1 +1,1 @@
-"""Harm to files and processes, for the tests and for the long trials."""
+"""Harm to files, processes and disks, on purpose: for the tests and for the long trials of `scripts/torture`."""
