@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from translate.files import write_text
+from translate.filters import NO_FILTERS, Filters, Sieve, sieve_of
 from translate.links import LinkedPair, linked_pairs, piece_links
 from translate.rows import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
 from translate.text import ParallelText
@@ -40,6 +41,7 @@ class Origin:
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # of a side; longer pairs are left out
     is_aligned: bool = False  # with links between the pieces of a pair
+    filters: str = ""  # by which pairs are left out
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,29 @@ class CorpusReport:
     empty: int = 0
     too_long: int = 0
     unclear: int = 0  # of `pairs`, those whose alignment is left out: pieces and words do not fit
+    filtered: dict[str, int] = field(default_factory=dict)  # left out, by each rule of data.filter
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
-        return CorpusReport(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+        """Of two parts of a text; `filtered` is counted for the whole only."""
+        return CorpusReport(
+            self.pairs + other.pairs,
+            self.empty + other.empty,
+            self.too_long + other.too_long,
+            self.unclear + other.unclear,
+        )
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
         reasons = [f"{self.empty:,} empty on a side"] * bool(self.empty)
         reasons += [f"{self.too_long:,} over data.max_pieces"] * bool(self.too_long)
+        reasons += [f"{count:,} {name} (data.filter)" for name, count in self.filtered.items() if count]
         text += f" ({' and '.join(reasons)} left out)" if reasons else ""
         return f"{text}, {self.unclear:,} not guided because pieces and words do not fit" if self.unclear else text
 
     @property
     def num_read(self) -> int:
         """All pairs, those left out too."""
-        return self.pairs + self.empty + self.too_long
+        return self.pairs + self.empty + self.too_long + sum(self.filtered.values())
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,18 @@ class EncodedCorpus:
         return len(self.src)
 
 
-def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, say: Callable[[str], None]) -> None:
+def encode(
+    text: ParallelText,
+    vocabs: VocabPair,
+    origin: Origin,
+    base: Path,
+    say: Callable[[str], None],
+    filters: Filters = NO_FILTERS,
+) -> None:
     """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side.
 
-    say: told what became of the pairs, and how fast. A progress bar is on standard error, if that is a terminal.
+    filters: by which more pairs are left out. say: told what became of the pairs, and how fast. A progress bar is on
+    standard error, if that is a terminal.
     """
     base.parent.mkdir(parents=True, exist_ok=True)
     # The manifest is removed first and written last: with it the rows are whole, without it they do not count.
@@ -91,16 +109,18 @@ def encode(text: ParallelText, vocabs: VocabPair, origin: Origin, base: Path, sa
     manifest.unlink(missing_ok=True)
     report = CorpusReport()
     started = time.monotonic()
+    sieve = sieve_of(text, filters) if filters.names else None
     with (
         ExitStack() as stack,
         tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
         writers = [stack.enter_context(closing(RowWriter(base, name))) for name in _names_of_rows(origin)]
-        for block in _encoded_blocks(text, vocabs, origin):
+        for block in _encoded_blocks(text, vocabs, origin, sieve):
             for writer, rows in zip(writers, block.rows, strict=True):
                 writer.add(rows)
             report += block.report
             bar.update(block.report.num_read)
+    report = replace(report, filtered={**sieve.counts} if sieve else {})
     seconds = time.monotonic() - started
     write_text(
         manifest, json.dumps(asdict(_Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin))))) + "\n"
@@ -151,14 +171,16 @@ class _Block(NamedTuple):
     report: CorpusReport
 
 
-def _encoded_blocks(text: ParallelText, vocabs: VocabPair, origin: Origin) -> Iterator[_Block]:
+def _encoded_blocks(
+    text: ParallelText, vocabs: VocabPair, origin: Origin, sieve: Sieve | None = None
+) -> Iterator[_Block]:
     """The whole text, block after block in its order.
 
     Threads suffice, because sentencepiece lets go of Python's lock while it works; processes are slower by what it
     takes to send them the text. Few blocks wait at a time, however long the text is.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    pairs = linked_pairs(text)
+    pairs = sieve.kept(linked_pairs(text)) if sieve else linked_pairs(text)
     waiting: deque[Future[_Block]] = deque()
     with ThreadPoolExecutor(num_threads) as threads:
         while block := list(itertools.islice(pairs, BLOCK_PAIRS)):

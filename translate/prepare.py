@@ -13,6 +13,7 @@ from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_
 from translate.distributed import World
 from translate.errors import UserError
 from translate.files import replacing, write_text
+from translate.filters import NO_FILTERS, Filters, kept_pairs
 from translate.links import check_alignment
 from translate.run import Run
 from translate.settings import Config, DataSettings
@@ -36,14 +37,17 @@ def prepare(run: Run, config: Config) -> Prepared:
     Raises UserError where a text is bad or empty, or is not the one with which the run began.
     """
     texts = _texts(run, config.data)
+    filters = Filters.of(config.data)
     vocabs = run.load_vocabs()
     if vocabs is None:
         vocabs = _make_vocabs(run, config, texts.train)
         run.write_vocabs(vocabs)
     max_pieces = config.data.max_pieces
     is_aligned = texts.train.alignment is not None
-    origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned)
-    train = _encoded(run, "train", texts.train, vocabs, origin)
+    origin = Origin(
+        texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned, str(filters)
+    )
+    train = _encoded(run, "train", texts.train, vocabs, origin, filters)
     origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
     valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
@@ -160,14 +164,17 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         vocab = Vocab.load(Path(settings.model))
         return VocabPair(vocab, vocab)
 
+    def pairs() -> Iterator[Pair]:
+        return kept_pairs(text, Filters.of(config.data))
+
     def src_lines() -> Iterator[str]:
-        return (pair.src for pair in text)
+        return (pair.src for pair in pairs())
 
     def tgt_lines() -> Iterator[str]:
-        return (pair.tgt for pair in text)
+        return (pair.tgt for pair in pairs())
 
     def both() -> Iterator[str]:
-        return itertools.chain.from_iterable(text)
+        return itertools.chain.from_iterable(pairs())
 
     run.log("training the vocabulary")
     if settings.joint:
@@ -176,14 +183,17 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
     return VocabPair(train_vocab(src_lines, settings, seed, run.log), train_vocab(tgt_lines, settings, seed, run.log))
 
 
-def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin) -> EncodedCorpus:
+def _encoded(
+    run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin, filters: Filters = NO_FILTERS
+) -> EncodedCorpus:
     base = run.corpus_path / name
     corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
     if corpus is None:
-        encode(text, vocabs, origin, base, run.log)
+        encode(text, vocabs, origin, base, run.log, filters)
         corpus = open_corpus(base, vocabs)
         assert corpus is not None
     if not len(corpus):
-        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); raise data.max_pieces")
+        way_out = "shorten data.filter, or raise data.max_pieces" if filters.names else "raise data.max_pieces"
+        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
     return corpus

@@ -67,7 +67,8 @@ def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
     """The settings that are not the defaults."""
     for name in differences(Config(), config):
         section, _, key = name.partition(".")
-        yield name, getattr(getattr(config, section), key)
+        value = getattr(getattr(config, section), key)
+        yield name, list(value) if isinstance(value, tuple) else value
 
 
 def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
