@@ -17,7 +17,7 @@ from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
 from translate.checkpoint import load_checkpoint
-from translate.commands.decode import _check_places
+from translate.commands.decoding import Places
 from translate.config import to_toml
 from translate.decode import Translator
 from translate.distributed import World
@@ -212,7 +212,7 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
 def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
     with pytest.raises(UserError, match="give --input with a file"):
-        _check_places(None, make(tmp_path / "pipe"), None, None, World(0, 2))
+        Places(None, make(tmp_path / "pipe"), None, None, False).check(World(0, 2))
 
 
 def test_sharing_and_collecting_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from translate.filters import NO_FILTERS, Filters, kept_pairs
 from translate.links import check_alignment
 from translate.run import Run
 from translate.settings import Config, DataSettings
+from translate.signals import dying_of_signals
 from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
 
@@ -177,10 +178,12 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         return itertools.chain.from_iterable(pairs())
 
     run.log("training the vocabulary")
-    if settings.joint:
-        vocab = train_vocab(both, settings, seed, run.log)
-        return VocabPair(vocab, vocab)
-    return VocabPair(train_vocab(src_lines, settings, seed, run.log), train_vocab(tgt_lines, settings, seed, run.log))
+    with dying_of_signals():
+        if settings.joint:
+            vocab = train_vocab(both, settings, seed, run.log)
+            return VocabPair(vocab, vocab)
+        sides = (train_vocab(lines, settings, seed, run.log) for lines in (src_lines, tgt_lines))
+        return VocabPair(*sides)
 
 
 def _encoded(

@@ -7,11 +7,13 @@ dropped.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import heapq
 import itertools
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -131,15 +133,32 @@ def count_lines(path: Path) -> int:
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
-    with _open_text(path) as stream:
-        if path.suffix != ".gz":
-            yield stream
-            return
-        try:
+    try:
+        with _open_text(path) as stream:
+            if path.suffix != ".gz":
+                yield stream
+                return
             with gzip.open(stream) as unpacked:
                 yield cast("BinaryIO", unpacked)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def digest_of_text(path: Path) -> str:
+    """SHA-256 of what a text file holds, unpacked. Raises UserError as `read_lines` does for any of its lines."""
+    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
+    try:
+        with open_unpacked(path) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                digest.update(block)
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        deque(read_lines(path), maxlen=0)  # which names the line
+        raise
+    return digest.hexdigest()
 
 
 def count_pairs(text: ParallelText) -> int:

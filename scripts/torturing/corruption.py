@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torturing.children import Command, run
 from torturing.damage import damaged
-from torturing.judgement import Finding, Result, check_complaint, check_end, found
+from torturing.judgement import FindingError, Result, check_complaint, check_end, found
 from torturing.run_state import differences, state_of
 from torturing.stage import Stage, copy_run
 
@@ -22,11 +22,11 @@ class Kind(NamedTuple):
 
     pattern: str
     weight: int  # of the trials
-    read: Callable[[Stage, Path, Path], None]  # raises Finding; given the stage, the trial's folder, the file
+    read: Callable[[Stage, Path, Path], None]  # raises FindingError; given the stage, the trial's folder, the file
 
 
 def trial(stage: Stage, folder: Path, rng: random.Random) -> Result:
-    """Damage a file, now and then two of a kind, and use it. Raises Finding."""
+    """Damage a file, now and then two of a kind, and use it. Raises FindingError."""
     kind = rng.choices(KINDS, [kind.weight for kind in KINDS])[0]
     copy_run(stage.run, folder / "run")
     shutil.copytree(stage.maps, folder / "maps")
@@ -41,9 +41,9 @@ def trial(stage: Stage, folder: Path, rng: random.Random) -> Result:
             path.write_bytes(damaged(path.read_bytes(), rng))
     try:
         kind.read(stage, folder, harmed[0])
-    except Finding as finding:
+    except FindingError as finding:
         names = ", ".join(str(path.relative_to(folder)) for path in harmed)
-        raise Finding(f"{names} damaged: {finding}") from None
+        raise FindingError(f"{names} damaged: {finding}") from None
     return Result(len(harmed))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torturing.children import Ended, run
 from torturing.disk_faults import Call, failing
-from torturing.judgement import Finding, Result, check_complaint, check_end, found
+from torturing.judgement import FindingError, Result, check_complaint, check_end, found
 from torturing.kills import check_no_litter, next_command
 from torturing.run_state import differences, state_of
 from torturing.stage import Decoding, Stage, Training
@@ -29,7 +29,7 @@ SMALL, LARGE = (16, 1000), 64_000  # KiB
 
 
 def trial(stage: Stage, folder: Path, rng: random.Random) -> Result:
-    """A fault of the disk that a command writes to. Raises Finding."""
+    """A fault of the disk that a command writes to. Raises FindingError."""
     disk = folder / "disk"
     disk.mkdir()
     if rng.random() < REAL_SHARE:
@@ -105,17 +105,17 @@ def _notes(disk: Path) -> Path:
 
 
 def _check_told(ended: Ended, disk: Path) -> None:
-    """Raise Finding unless the command ended well all the same, or with one line that names a path on the disk."""
+    """Raise FindingError unless the command ended well all the same, or with one line that names a path on the disk."""
     check_end(ended)
     if ended.status == 2:
         check_complaint(ended, str(disk))
 
 
 def _check_whole(training: Training, path: Path, what: str) -> None:
-    """Go on, on a sound disk. Raises Finding where the training does not end as if nothing had happened."""
+    """Go on, on a sound disk. Raises FindingError where the training does not end as if nothing had happened."""
     check_end(run(next_command(training, path), path.parent.parent), statuses=(0,))
     if other := differences(state_of(path), training.state):
-        raise Finding(f"{training.name}: after {what} not as without: {', '.join(other[:4])}")
+        raise FindingError(f"{training.name}: after {what} not as without: {', '.join(other[:4])}")
     check_no_litter(path)
 
 
@@ -133,7 +133,7 @@ def _real(training: Training, disk: Path, rng: random.Random) -> Result:
     is_small = rng.random() < 0.7
     size = rng.randint(*SMALL) if is_small else LARGE
     if not _mount("-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)):
-        raise Finding(f"could not mount {size} KiB at {disk}")
+        raise FindingError(f"could not mount {size} KiB at {disk}")
     try:
         path = disk / "run"
         with _later(rng.uniform(0, training.seconds), partial(_close, disk) if not is_small else lambda: None):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torturing.children import Command, Ended, run
-from torturing.judgement import Finding, Result, check_end, found
+from torturing.judgement import FindingError, Result, check_end, found
 from torturing.odd_texts import odd_archive, odd_overrides, odd_settings, odd_table, odd_text
 from torturing.stage import TINY, Stage, settings_arguments
 
@@ -25,7 +25,7 @@ QUICK: Mapping[str, object] = {
 
 
 def trial(stage: Stage, folder: Path, rng: random.Random) -> Result:
-    """One odd file, or two that belong together, through one command. Raises Finding."""
+    """One odd file, or two that belong together, through one command. Raises FindingError."""
     return rng.choices((_decode, _check_text, _train, _configure), (12, 4, 3, 3))[0](stage, folder, rng)
 
 
@@ -102,7 +102,7 @@ def _check(ended: Ended, folder: Path, *names: str) -> None:
     if ended.status == 2 and names and not any(name in ended.errors[0] for name in names):
         raise found(ended, f"a complaint that does not name {names[0]}")
     if litter := sorted(str(path.relative_to(folder)) for path in folder.rglob("*.partial")):
-        raise Finding(f"left behind: {', '.join(litter)}, by {ended.command}")
+        raise FindingError(f"left behind: {', '.join(litter)}, by {ended.command}")
 
 
 def _check_training(ended: Ended, folder: Path) -> None:

@@ -19,12 +19,12 @@ class Result:
     findings: tuple[str, ...] = ()
 
 
-class Finding(Exception):
+class FindingError(Exception):
     """Something lost, wrong or unexplained."""
 
 
 def check_end(ended: Ended, statuses: Collection[int] = DOCUMENTED, peak: int | None = None) -> None:
-    """Raise Finding where a command ended in none of the ways that are documented.
+    """Raise FindingError where a command ended in none of the ways that are documented.
 
     peak: bytes that it may have held at most.
     """
@@ -41,7 +41,7 @@ def check_end(ended: Ended, statuses: Collection[int] = DOCUMENTED, peak: int | 
 
 
 def check_complaint(ended: Ended, *names: str) -> None:
-    """Raise Finding unless it ended with one line of complaint that has one of the names in it."""
+    """Raise FindingError unless it ended with one line of complaint that has one of the names in it."""
     check_end(ended, statuses=(2,))
     if len(ended.errors) != 1:
         raise found(ended, f"{len(ended.errors)} lines of complaint")
@@ -49,7 +49,7 @@ def check_complaint(ended: Ended, *names: str) -> None:
         raise found(ended, f"a complaint that names none of {', '.join(names)}")
 
 
-def found(ended: Ended, what: str) -> Finding:
+def found(ended: Ended, what: str) -> FindingError:
     """A finding with what the command said last."""
     tail = "\n".join(f"    {line[:400]}" for line in ended.stderr.rstrip().split("\n")[-TAIL_LINES:])
-    return Finding(f"{what}: {ended.command}\n{tail}")
+    return FindingError(f"{what}: {ended.command}\n{tail}")

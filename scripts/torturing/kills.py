@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torturing.children import Blow, Command, Ended, run
 from torturing.faults import kill_at
-from torturing.judgement import Finding, Result, check_end, found
+from torturing.judgement import FindingError, Result, check_end, found
 from torturing.run_state import differences, state_of
 from torturing.stage import Decoding, Stage, Training
 
@@ -26,7 +26,7 @@ OLD_OUTPUT = b"what stood here before\n"
 
 
 def trial(stage: Stage, folder: Path, rng: random.Random) -> Result:
-    """One to MOST_KILLS kills of a training or a decoding. Raises Finding."""
+    """One to MOST_KILLS kills of a training or a decoding. Raises FindingError."""
     if rng.random() < 0.65:
         return _train(rng.choice(stage.trainings), folder, rng)
     return _decode(stage, rng.choice(stage.decodings), folder, rng)
@@ -38,10 +38,10 @@ def next_command(training: Training, path: Path, is_real: bool = False) -> Comma
 
 
 def check_no_litter(path: Path) -> None:
-    """Raise Finding where a run that ended well still has files of those that were killed."""
+    """Raise FindingError where a run that ended well still has files of those that were killed."""
     litter = sorted(str(each.relative_to(path)) for each in path.rglob("*.partial"))
     if litter:
-        raise Finding(f"left in the run folder: {', '.join(litter[:4])}")
+        raise FindingError(f"left in the run folder: {', '.join(litter[:4])}")
 
 
 def _train(training: Training, folder: Path, rng: random.Random) -> Result:
@@ -57,7 +57,7 @@ def _train(training: Training, folder: Path, rng: random.Random) -> Result:
     check_end(run(next_command(training, path), folder), statuses=(0,))
     other = differences(state_of(path), training.state)
     if other:
-        raise Finding(f"{training.name}: after {num_kills} kills not as without: {', '.join(other[:4])}")
+        raise FindingError(f"{training.name}: after {num_kills} kills not as without: {', '.join(other[:4])}")
     check_no_litter(path)
     return Result(num_kills)
 
@@ -88,7 +88,7 @@ def _dying_at(number: int) -> Iterator[None]:
 
 
 def _check_saved(ended: Ended, path: Path) -> None:
-    """Raise Finding where training said that it stops after a step, and did not save that step."""
+    """Raise FindingError where training said that it stops after a step, and did not save that step."""
     if "stopping after this step" not in ended.stderr or ended.stderr.count("stopping after") > 1:
         return
     steps = [int(step) for step in re.findall(r"^step (\d+), epoch", ended.stderr, re.MULTILINE)]

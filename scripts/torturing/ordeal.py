@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torturing import corruption, disks, inputs, kills
-from torturing.judgement import Finding, Result
+from torturing.judgement import FindingError, Result
 from torturing.stage import Stage
 
 NUM_WORKERS = 2
@@ -137,7 +137,7 @@ def _begin(plan: Plan, stage: Stage, kind: str, number: int, going: dict[int, _G
 def _judged(stage: Stage, kind: str, number: int, folder: Path, seed: int) -> Result:
     try:
         return KINDS[kind].trial(stage, folder, random.Random(f"{seed} {kind} {number}"))
-    except Finding as finding:
+    except FindingError as finding:
         return Result(1, (str(finding),))
     except Exception:
         return Result(0, (f"the trial itself went wrong, which may be what it found:\n{traceback.format_exc()}",))

@@ -138,7 +138,7 @@ class Stage:
 
 
 def prepare_stage(folder: Path, num_variants: int) -> Stage:
-    """Write the texts and run each command undisturbed. Raises Finding where that alone goes wrong."""
+    """Write the texts and run each command undisturbed. Raises FindingError where that alone goes wrong."""
     for part, count in NUM_LINES.items():
         for ending in "en", "fr", "align":
             with (TOY / f"{part}.{ending}").open(encoding="utf-8") as lines:
