@@ -125,7 +125,7 @@ def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen
 def load_newest(run: Run, config: Config) -> int:
     """The step of a run's newest checkpoint, read as resuming does."""
     trainer = Trainer(config, prepare(run, config), CPU)
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, CPU)
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, print)
     assert progress
     return progress.step
 

@@ -7,7 +7,6 @@ and places of the rows are in memory (12 bytes a row and side), but not the piec
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import time
 from collections import deque
@@ -21,13 +20,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from translate.files import write_text
+from translate.errors import UserError
 from translate.filters import NO_FILTERS, Filters, Sieve, sieve_of
 from translate.links import LinkedPair, linked_pairs, piece_links
+from translate.records import read_record, write_record
 from translate.rows import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
 from translate.text import ParallelText
 from translate.vocab import Vocab, VocabPair
 
+FORMAT = 1  # of the manifests
 BLOCK_PAIRS = 4_000  # encoded at a time by one thread
 MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
 
@@ -122,9 +123,8 @@ def encode(
             bar.update(block.report.num_read)
     report = replace(report, filtered={**sieve.counts} if sieve else {})
     seconds = time.monotonic() - started
-    write_text(
-        manifest, json.dumps(asdict(_Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin))))) + "\n"
-    )
+    written = _Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin)))
+    write_record(manifest, asdict(written), FORMAT)
     say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
@@ -132,7 +132,7 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
     manifest = _read_manifest(base)
     try:
-        if manifest is None or manifest.sha256 != digest_of_rows(base, _names_of_rows(manifest.origin)):
+        if manifest is None or manifest.rows != digest_of_rows(base, _names_of_rows(manifest.origin)):
             return None
     except FileNotFoundError:
         return None
@@ -153,14 +153,14 @@ class _Manifest:
 
     origin: Origin
     report: CorpusReport
-    sha256: str  # of the files of rows
+    rows: str  # SHA-256 of their files
 
 
 def _read_manifest(base: Path) -> _Manifest | None:
     try:
-        found = json.loads(_manifest_path(base).read_bytes())
-        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["sha256"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        found = read_record(_manifest_path(base), FORMAT, "")
+        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
+    except (OSError, UserError, TypeError, KeyError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +11,17 @@ from typing import NamedTuple
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
 from translate.errors import UserError
-from translate.files import replacing, write_text
+from translate.files import replacing
 from translate.filters import NO_FILTERS, Filters, kept_pairs
 from translate.links import check_alignment
+from translate.records import read_record, write_record
 from translate.run import Run
 from translate.settings import Config, DataSettings
 from translate.signals import dying_of_signals
 from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
+
+FORMAT = 1  # of texts.json
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ def prepare(run: Run, config: Config) -> Prepared:
     if vocabs is None:
         vocabs = _make_vocabs(run, config, texts.train)
         run.write_vocabs(vocabs)
+    elif (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
+        raise UserError(
+            f"{run.path / 'vocab.model'}: not the vocabulary with which this run began; restore it, or start a new run"
+        )
     max_pieces = config.data.max_pieces
     is_aligned = texts.train.alignment is not None
     origin = Origin(
@@ -95,11 +101,8 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
-        write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
-    try:
-        record = _Record(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: damaged; remove {run.corpus_path} to have the texts read and encoded anew") from None
+        write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
+    record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))
     if bool(record.split_at) == bool(data.valid_src):
         began = "without" if record.split_at else "with"
         raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")

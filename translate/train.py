@@ -43,7 +43,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, device) or Progress()
+    progress = _where_it_stands(run, trainer)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
         trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
@@ -59,6 +59,22 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
         tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
     if end.signal:
         raise SystemExit(128 + end.signal)
+
+
+def _where_it_stands(run: Run, trainer: Trainer) -> Progress:
+    """The newest checkpoint, now in the trainer; the start where there has not been one yet."""
+    world = trainer.world
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
+    if progress is None and world.is_first:
+        reached = max((line["step"] for line in run.metrics()), default=0)
+        if reached > run.load_config().train.save_every:
+            raise UserError(
+                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
+                "a new run"
+            )
+    if len(set(world.gather(progress))) > 1:
+        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
+    return progress or Progress()
 
 
 def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
@@ -151,7 +167,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         is_best = progress.best is None or now < progress.best
         if trainer.world.is_first:
             if is_best:
-                save_weights(run.weights_path, trainer.model)
+                save_weights(run.weights_path, trainer.model, trainer.belonging)
             record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
@@ -169,7 +185,7 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
         with trainer.weights_to_use():
-            save_weights(run.weights_path, trainer.model)
+            save_weights(run.weights_path, trainer.model, trainer.belonging)
 
 
 def _check_finite(tensors: Iterable[Tensor], step: int) -> None:

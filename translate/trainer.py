@@ -22,6 +22,7 @@ from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
 from translate.torch_engine import build_model
+from translate.weights import Belonging
 
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
@@ -54,6 +55,7 @@ class Trainer:
         self.world = world
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
+        self.belonging = Belonging.of(config.model, prepared.vocabs)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
@@ -73,7 +75,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint holds of the training."""
-        return TrainingState(self.model, self.optimizer, self.average)
+        return TrainingState(self.model, self.optimizer, self.average, self.belonging)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
         """Within the block the model has the weights to validate and to keep: the average, if there is one."""

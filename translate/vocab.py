@@ -34,6 +34,10 @@ class Vocab:
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
+        try:
+            self.pieces(range(self.size))
+        except UnicodeDecodeError:
+            raise UserError(f"{name}: a damaged sentencepiece model; one of its pieces is not UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
@@ -86,7 +90,12 @@ class VocabPair(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what the two are."""
-        return hashlib.sha256(b"".join(hashlib.sha256(vocab.proto).digest() for vocab in self)).hexdigest()
+        return fingerprint(self.src.proto, self.tgt.proto)
+
+
+def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
+    """SHA-256 of what two model files hold."""
+    return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
 
 
 def train_vocab(
