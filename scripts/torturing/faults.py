@@ -84,7 +84,7 @@ def _dying(plain: Callable[..., Any], name: str, is_last: Callable[[str], bool])
 
 
 def _name_of(target: Any) -> str:
-    return "" if isinstance(target, int) else Path(os.fsdecode(target)).name
+    return Path(os.fsdecode(target)).name if isinstance(target, str | bytes | os.PathLike) else ""
 
 
 def _die() -> None:

@@ -74,7 +74,7 @@ def _hit(command: Command, whole: Training | Decoding, folder: Path, rng: random
     if way == "call" and not command.is_real:
         return run(replace(command, around=partial(_dying_at, nth)), folder)
     ended = run(command, folder, tuple(blows))
-    expected = (0, 128 + blows[0].signal)
+    expected: tuple[int, ...] = (0, 128 + blows[0].signal)
     if way == "signal" and command.is_real and ended.seconds < STARTING_SECONDS:
         expected = (ended.status,)  # Python itself was starting
     check_end(ended, expected)

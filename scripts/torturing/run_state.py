@@ -30,8 +30,6 @@ def state_of(run: Path, with_metrics: bool = True) -> dict[str, str]:
         for path in paths
         for name, tensor in load_file(path).items()
     }
-    optimizer = torch.load(newest / "optimizer.pt", weights_only=True)
-    state |= {f"optimizer {name}": _digest(tensor) for name, tensor in _tensors(optimizer, "")}
     progress = json.loads((newest / "progress.json").read_bytes())
     state |= {f"progress {name}": repr(value) for name, value in _flat(progress) if name in COUNTED}
     if with_metrics:
@@ -56,14 +54,6 @@ def _metrics(path: Path) -> dict[str, str]:
 def _digest(tensor: torch.Tensor) -> str:
     content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
     return f"{tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(content.numpy().tobytes()).hexdigest()}"
-
-
-def _tensors(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, torch.Tensor):
-        yield name, value
-    elif isinstance(value, Mapping | list | tuple):
-        for key, each in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _tensors(each, f"{name}/{key}")
 
 
 def _flat(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -173,7 +173,7 @@ def _training(folder: Path, name: str) -> Training:
         files |= {"--align": "train.align"}
     options = itertools.chain.from_iterable((option, str(folder / file)) for option, file in files.items())
     run = folder / f"run-{name}"
-    training = Training(name, (*options, *settings_arguments(settings)), run, 0.0, {}, {})
+    training = Training(name, (*options, *settings_arguments(settings)), run, 0.0, Counter(), {})
     notes = folder / "calls"
     ended = _sound(replace(training.command(run, resume=False), around=partial(_counting, notes)), folder)
     return replace(training, seconds=ended.seconds, calls=_kinds(notes), state=state_of(run))
@@ -188,7 +188,7 @@ def _decoding(stage: Stage, options: tuple[str, ...]) -> Decoding:
 
 def _kinds(notes: Path) -> Counter[Call]:
     """How many calls of each kind there were."""
-    kinds: dict[str, Call] = {"fsync": "sync", "replace": "rename"} | {call: call for call in CALLS}
+    kinds: dict[str, Call] = {"fsync": "sync", "replace": "rename", **{call: call for call in CALLS}}
     words = (line.partition(" ")[0] for line in notes.read_text().splitlines())
     return Counter(kinds[word] for word in words if word in kinds)
 
