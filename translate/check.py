@@ -114,7 +114,7 @@ class _Check:
         usable = np.fromiter((_is_usable(rough) for rough in block), bool, len(block))
         self._count_troubles(block, first)
         has_src, has_tgt = (np.fromiter((bool(pair[i].strip()) for pair in pairs), bool, len(pairs)) for i in (0, 1))
-        found: dict[str, Array] = {**self._sieve.doubts(pairs)}
+        found: dict[str, Array] = {str(name): where for name, where in self._sieve.doubts(pairs).items()}
         found["empty_source"] = usable & ~has_src & has_tgt
         found["empty_target"] = usable & has_src & ~has_tgt
         found["empty_both"] = usable & ~has_src & ~has_tgt

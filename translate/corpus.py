@@ -24,12 +24,13 @@ from translate.errors import UserError
 from translate.filters import NO_FILTERS, Filters, Sieve, sieve_of
 from translate.links import LinkedPair, linked_pairs, piece_links
 from translate.records import read_record, write_record
-from translate.rows import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
+from translate.rows import NumberRows, PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
 from translate.text import ParallelText
 from translate.vocab import Vocab, VocabPair
 
 FORMAT = 1  # of the manifests
 BLOCK_PAIRS = 4_000  # encoded at a time by one thread
+LINE_DTYPE = np.dtype(np.uint32)
 MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
 
 
@@ -85,6 +86,7 @@ class EncodedCorpus:
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
+    lines: NumberRows  # a row: the line of the text that it is from, from 1
     links: PieceRows | None = None  # a row: target piece, source piece, target piece, … of each link
 
     def __len__(self) -> int:
@@ -138,7 +140,7 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
         return None
     src, tgt = (open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
     links = open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
-    return EncodedCorpus(src, tgt, manifest.report, links)
+    return EncodedCorpus(src, tgt, manifest.report, NumberRows(base, "lines", LINE_DTYPE), links)
 
 
 def origin_of(base: Path) -> Origin | None:
@@ -167,7 +169,7 @@ def _read_manifest(base: Path) -> _Manifest | None:
 class _Block(NamedTuple):
     """Some pairs of the text in pieces."""
 
-    rows: tuple[Rows, ...]  # source, target and, where the text is aligned, links
+    rows: tuple[Rows, ...]  # source, target, numbers of lines and, where the text is aligned, links
     report: CorpusReport
 
 
@@ -198,10 +200,12 @@ def _encode_block(block: list[LinkedPair], vocabs: VocabPair, origin: Origin) ->
     fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
     num_fit = sum(fits)
     src_ids, tgt_ids = (list(itertools.compress(ids, fits)) for ids in (src_ids, tgt_ids))
-    rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt)]
+    kept = list(itertools.compress(full, fits))
+    lines = rows_of([[each.line] for each in kept], LINE_DTYPE)
+    rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt), lines]
     num_unclear = 0
     if origin.is_aligned:
-        links = piece_links(list(itertools.compress(full, fits)), src_ids, tgt_ids, vocabs)
+        links = piece_links(kept, src_ids, tgt_ids, vocabs)
         num_unclear = links.count(None)
         rows.append(rows_of([row or [] for row in links], _place_dtype(origin)))
     return _Block(tuple(rows), CorpusReport(num_fit, len(block) - len(full), len(full) - num_fit, num_unclear))
@@ -214,7 +218,7 @@ def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
 
 def _names_of_rows(origin: Origin) -> list[str]:
     """What there are rows of, in the order of a block's."""
-    return ["src", "tgt", "links"] if origin.is_aligned else ["src", "tgt"]
+    return ["src", "tgt", "lines", *(["links"] if origin.is_aligned else [])]
 
 
 def _manifest_path(base: Path) -> Path:

@@ -13,6 +13,7 @@ from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress
 from translate.distributed import World
 from translate.prepare import Prepared
+from translate.rows import IntArray
 from translate.settings import TrainSettings
 
 AHEAD = 2  # steps made ready while one is computed
@@ -25,6 +26,7 @@ class Part(NamedTuple):
 
     batch: Batch
     number: int  # among the parts of the step; dropout follows from it
+    rows: IntArray  # of the corpus, in the order of the batch
     weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
 
 
@@ -35,6 +37,11 @@ class StepData(NamedTuple):
     num_tokens: int  # target pieces of the step, padding apart, over all processes
     next_epoch: int
     next_batch: int
+
+    @property
+    def rows(self) -> list[int]:
+        """Of the corpus: those that this process counts."""
+        return [row for part in self.parts if part.weight for row in part.rows.tolist()]
 
 
 def feed(
@@ -75,10 +82,10 @@ def _steps(
         for first in range(start, len(order), settings.accumulate * world.size):
             after = min(first + settings.accumulate * world.size, len(order))
             num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
-            parts = [
-                Part(make_batch(corpus, order[first + number], bos_id).to(device), number, weight)
-                for number, weight in _numbers(after - first, world)
-            ]
+            parts = []
+            for number, weight in _numbers(after - first, world):
+                rows = order[first + number]
+                parts.append(Part(make_batch(corpus, rows, bos_id).to(device), number, rows, weight))
             cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
             yield StepData(parts, num_tokens, *cursor)
         epoch, start = epoch + 1, 0

@@ -152,7 +152,7 @@ def sieve_of(text: ParallelText, filters: Filters) -> Sieve:
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
     """The pairs of a text that are trained on, and those that are empty on a side."""
-    linked = (LinkedPair(pair, ()) for pair in text)
+    linked = (LinkedPair(pair, (), number) for number, pair in text.numbered())
     return (each.pair for each in (sieve_of(text, filters).kept(linked) if filters.names else linked))
 
 

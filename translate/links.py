@@ -32,6 +32,7 @@ class LinkedPair(NamedTuple):
 
     pair: Pair
     links: tuple[Link, ...]
+    line: int  # of the text, from 1
 
 
 def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
@@ -40,12 +41,12 @@ def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
     Raises UserError where a line is not one of links, or a word is not there.
     """
     if text.alignment is None:
-        yield from (LinkedPair(pair, ()) for pair in text)
+        yield from (LinkedPair(pair, (), number) for number, pair in text.numbered())
         return
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
         _, line = next(numbered for numbered in lines if numbered[0] == number)
-        yield LinkedPair(pair, _parse(line, pair, text.alignment, number))
+        yield LinkedPair(pair, _parse(line, pair, text.alignment, number), number)
 
 
 def check_alignment(text: ParallelText) -> None:

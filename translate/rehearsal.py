@@ -80,7 +80,7 @@ def _largest(prepared: Prepared, order: EpochOrder) -> StepData:
     """A step of the epoch's largest batch alone."""
     rows = max(order, key=lambda rows: _places(prepared.train, rows))
     batch = make_batch(prepared.train, rows, prepared.vocabs.tgt.bos_id)
-    return StepData([Part(batch, number=0)], batch.num_tokens, next_epoch=0, next_batch=0)
+    return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
 def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
@@ -88,7 +88,7 @@ def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSetting
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
             started = time.monotonic()
-            trainer.step(data, number).translation.item()  # waits for the device
+            trainer.step(data, number).losses.translation.item()  # waits for the device
             seconds.append(time.monotonic() - started)
     return statistics.median(seconds[1:] or seconds)
 
