@@ -52,6 +52,8 @@ def _watch(is_last: Callable[[str], bool]) -> None:
         if is_last(f"open {Path(file).name}"):
             _die()
         raw = _File(file, mode.replace("b", "").replace("t", ""), is_last)
+        if not buffering:
+            return raw
         stream = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return stream if "b" in mode else io.TextIOWrapper(stream, *options, **named)
 

@@ -79,14 +79,16 @@ class _Going(NamedTuple):
 
 
 def ordeal(plan: Plan, stage: Stage, started: float) -> Tally:
-    """Trials until the minutes from `started` on are over. Each finding is printed as it comes."""
+    """Trials until the minutes from `started` on are over, one of each kind at least. Findings are printed as they come."""
     tally, going = Tally(), dict[int, _Going]()
     told = time.monotonic()
     try:
         while True:
-            has_time = time.monotonic() - started < 60 * plan.minutes and plan.only_trial is None
-            while len(going) < NUM_WORKERS and has_time:
+            is_over = time.monotonic() - started >= 60 * plan.minutes
+            while len(going) < NUM_WORKERS and plan.only_trial is None:
                 kind = min(plan.kinds, key=lambda name: tally.trials[name] / _trials_wanted(name, tally))
+                if is_over and tally.trials[kind]:
+                    break
                 tally.trials[kind] += 1
                 _begin(plan, stage, kind, tally.trials[kind], going)
             if plan.only_trial is not None and not tally.trials:
