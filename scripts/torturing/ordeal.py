@@ -79,7 +79,7 @@ class _Going(NamedTuple):
 
 
 def ordeal(plan: Plan, stage: Stage, started: float) -> Tally:
-    """Trials until the minutes from `started` on are over, one of each kind at least. Findings are printed as they come."""
+    """Trials until the minutes from `started` on are over, one of each kind at least. Findings are printed at once."""
     tally, going = Tally(), dict[int, _Going]()
     told = time.monotonic()
     try:
