@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from translate.bpe_dropout import MergeDropout
 from translate.errors import UserError
 from translate.filters import NO_FILTERS, Filters, Sieve, sieve_of
 from translate.links import LinkedPair, linked_pairs, piece_links
@@ -44,6 +45,9 @@ class Origin:
     max_pieces: int  # of a side; longer pairs are left out
     is_aligned: bool = False  # with links between the pieces of a pair
     filters: str = ""  # by which pairs are left out
+    dropout: float = 0.0  # share of the merges left out at random; above 0 the pieces follow from seed and epoch
+    seed: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,32 +187,52 @@ def _encoded_blocks(
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
     pairs = sieve.kept(linked_pairs(text)) if sieve else linked_pairs(text)
+    dropouts = [MergeDropout(vocab, origin.dropout) for vocab in vocabs] if origin.dropout else []
     waiting: deque[Future[_Block]] = deque()
     with ThreadPoolExecutor(num_threads) as threads:
-        while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
-            waiting.append(threads.submit(_encode_block, block, vocabs, origin))
+        blocks = iter(lambda: list(itertools.islice(pairs, BLOCK_PAIRS)), [])
+        for number, block in enumerate(blocks):
+            waiting.append(threads.submit(_encode_block, block, number, vocabs, origin, dropouts))
             if len(waiting) > 2 * num_threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _encode_block(block: list[LinkedPair], vocabs: VocabPair, origin: Origin) -> _Block:
+def _encode_block(
+    block: list[LinkedPair], number: int, vocabs: VocabPair, origin: Origin, dropouts: list[MergeDropout]
+) -> _Block:
+    """dropouts: of each side, if merges are to be left out."""
     full = [each for each in block if each.pair.is_full]
     src_ids = vocabs.src.encode([each.pair.src for each in full])
     tgt_ids = vocabs.tgt.encode([each.pair.tgt for each in full])
     fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
-    num_fit = sum(fits)
+    num_fit, num_full = sum(fits), len(full)
+    full = list(itertools.compress(full, fits))
     src_ids, tgt_ids = (list(itertools.compress(ids, fits)) for ids in (src_ids, tgt_ids))
-    kept = list(itertools.compress(full, fits))
-    lines = rows_of([[each.line] for each in kept], LINE_DTYPE)
+    lines = rows_of([[each.line] for each in full], LINE_DTYPE)
+    if dropouts:
+        src_ids, tgt_ids = (
+            _drawn(ids, dropout, origin, (number, side))
+            for side, (ids, dropout) in enumerate(zip((src_ids, tgt_ids), dropouts, strict=True))
+        )
     rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt), lines]
     num_unclear = 0
     if origin.is_aligned:
-        links = piece_links(kept, src_ids, tgt_ids, vocabs)
+        links = piece_links(full, src_ids, tgt_ids, vocabs)
         num_unclear = links.count(None)
         rows.append(rows_of([row or [] for row in links], _place_dtype(origin)))
-    return _Block(tuple(rows), CorpusReport(num_fit, len(block) - len(full), len(full) - num_fit, num_unclear))
+    return _Block(tuple(rows), CorpusReport(num_fit, len(block) - num_full, num_full - num_fit, num_unclear))
+
+
+def _drawn(ids: list[list[int]], dropout: MergeDropout, origin: Origin, place: tuple[int, int]) -> list[list[int]]:
+    """Pieces with some merges left out; those as they were of a text that would be too long.
+
+    So the same pairs are used whatever is drawn. place: number of the block, and of the side.
+    """
+    seed = np.random.SeedSequence((origin.seed, origin.epoch, *place)).generate_state(1)[0]
+    drawn = dropout.draw(ids, int(seed))
+    return [few if len(many) > origin.max_pieces else many for many, few in zip(drawn, ids, strict=True)]
 
 
 def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
+from translate.epochs import DrawnText
 from translate.errors import UserError
 from translate.files import replacing
 from translate.filters import NO_FILTERS, Filters, kept_pairs
@@ -32,6 +33,11 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # the first of them, as text, to translate and compare
+    drawn: DrawnText | None = None  # with vocab.dropout: the training text as each epoch reads it
+
+    def train_in(self, epoch: int, world: World) -> EncodedCorpus:
+        """The training text as an epoch reads it. All processes have to call this alike."""
+        return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
 def prepare(run: Run, config: Config) -> Prepared:
@@ -55,19 +61,20 @@ def prepare(run: Run, config: Config) -> Prepared:
         texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned, str(filters)
     )
     train = _encoded(run, "train", texts.train, vocabs, origin, filters)
+    drawn = _drawn(run, config, texts.train, origin, vocabs)
     origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
     valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
-    return Prepared(vocabs, train, valid, list(valid_pairs))
+    return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
 
 
 def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     """`prepare` by the first process; the others wait, and open what it made."""
     if world.is_first:
         prepared = prepare(run, config)
-        world.gather(prepared.valid_pairs)
+        world.gather(_Told(prepared.valid_pairs, prepared.drawn))
         return prepared
-    valid_pairs = world.gather(list[Pair]())[0]
+    told = world.gather(_Told([], None))[0]
     vocabs = run.load_vocabs()
     train, valid = (vocabs and open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
     if not (vocabs and train and valid):
@@ -75,7 +82,14 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
             f"{run.path}: not what the first process made; several machines need the run folder at this place on a "
             "file system that they share"
         )
-    return Prepared(vocabs, train, valid, valid_pairs)
+    return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
+
+
+class _Told(NamedTuple):
+    """What the first process tells the others."""
+
+    valid_pairs: list[Pair]
+    drawn: DrawnText | None
 
 
 @dataclass(frozen=True)
@@ -187,6 +201,20 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
             return VocabPair(vocab, vocab)
         sides = (train_vocab(lines, settings, seed, run.log) for lines in (src_lines, tgt_lines))
         return VocabPair(*sides)
+
+
+def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs: VocabPair) -> DrawnText | None:
+    dropout = config.vocab.dropout
+    if not dropout:
+        return None
+    if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
+        raise UserError(
+            f"vocab.dropout = {dropout}: leaves out merges, and {config.vocab.model} has none; "
+            "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
+        )
+    run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
+    origin = replace(origin, dropout=dropout, seed=config.train.seed)
+    return DrawnText(run, text, origin, Filters.of(config.data))
 
 
 def _encoded(

@@ -75,6 +75,18 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="sentencepiece's rule for equivalent characters; _cf folds case"
     )
+    dropout: Share = Field(
+        0.0, description="share of the merges left out at random in the training text, anew each epoch (bpe only)"
+    )
+
+    @model_validator(mode="after")
+    def _dropout_has_merges(self) -> VocabSettings:
+        if self.dropout and self.algorithm != "bpe" and not self.model:
+            raise ValueError(
+                f'dropout = {self.dropout}: leaves out merges, and algorithm "{self.algorithm}" has none; '
+                'set dropout to 0.0 or algorithm to "bpe"'
+            )
+        return self
 
 
 class ModelSettings(Section):

@@ -58,6 +58,26 @@ class Vocab:
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
+    @property
+    def has_merges(self) -> bool:
+        """Whether its pieces are made by merging: a BPE model. Its scores are ranks, those of others logarithms."""
+        return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
+
+    @property
+    def merge_ranks(self) -> dict[str, float]:
+        """Of a model that merges: its pieces with their ranks, the smallest merged first. Signs and bytes have none.
+
+        Nor have symbols that the model's maker defined: they rank with the first merge, and stand before it.
+        """
+        processor = self._processor
+        normal = [
+            id_
+            for id_ in range(self.size)
+            if not (processor.is_unknown(id_) or processor.is_control(id_) or processor.is_byte(id_))
+        ]
+        first = max((id_ for id_ in normal if not processor.get_score(id_)), default=0)
+        return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of piece ids, on one line: a line break spelled in bytes becomes a space."""
         text: str = self._processor.decode([int(i) for i in ids])
