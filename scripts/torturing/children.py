@@ -85,6 +85,8 @@ def import_everything() -> None:
     torch.set_num_threads(1)
     for name in HEAVY:
         importlib.import_module(name)
+    threads = Path("/proc/self/task")
+    assert not threads.exists() or len(list(threads.iterdir())) == 1, "a process with threads must not be forked"
 
 
 def run(command: Command, folder: Path, blows: tuple[Blow, ...] = ()) -> Ended:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,8 @@ def _real(training: Training, disk: Path, rng: random.Random) -> Result:
         raise FindingError(f"could not mount {size} KiB at {disk}")
     try:
         path = disk / "run"
-        with _later(rng.uniform(0, training.seconds), partial(_close, disk) if not is_small else lambda: None):
+        closing = nullcontext() if is_small else _later(rng.uniform(0, training.seconds), partial(_close, disk))
+        with closing:
             ended = run(next_command(training, path), disk.parent)
         _check_told(ended, disk)
         _mount("-o", f"remount,rw,size={LARGE}k", str(disk))
