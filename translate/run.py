@@ -47,6 +47,7 @@ class Run:
             raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._sweep()
         run.write_config(config)
         return run
 
@@ -57,8 +58,7 @@ class Run:
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
             raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
-        for stale in [*path.glob(PARTIAL), *run.checkpoints_path.glob(PARTIAL)]:
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        run._sweep()
         for change in changed.values():
             run.log(f"from here on, other than before: {change}")
         return run
@@ -164,3 +164,12 @@ class Run:
         raise UserError(
             f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to go on without"
         )
+
+    def _sweep(self) -> None:
+        """Remove what a killed training was writing. Folders that others may be writing to are let be."""
+        own = (self.path, self.checkpoints_path, self.corpus_path)
+        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.probes_path.rglob(PARTIAL)]:
+            if stale.is_dir():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink(missing_ok=True)  # it may have gone with its folder
