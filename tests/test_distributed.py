@@ -17,7 +17,7 @@ from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
 from translate.checkpoint import load_checkpoint
-from translate.commands.decode import _check_places
+from translate.commands.decoding import Places
 from translate.config import to_toml
 from translate.decode import Translator
 from translate.distributed import World
@@ -61,8 +61,9 @@ def assert_close_weights(one: Run, other: Run) -> None:
 
 @pytest.fixture(scope="module")
 def config(tiny_config: Config) -> Config:
-    """With dropout, in two parts a process, and epochs that do not end with a whole step."""
-    return changed(tiny_config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
+    """With dropout, of merges too, in two parts a process, and epochs that do not end with a whole step."""
+    config = changed(tiny_config, "vocab", dropout=0.1)
+    return changed(config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen
 def load_newest(run: Run, config: Config) -> int:
     """The step of a run's newest checkpoint, read as resuming does."""
     trainer = Trainer(config, prepare(run, config), CPU)
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, CPU)
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, print)
     assert progress
     return progress.step
 
@@ -212,7 +213,7 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
 def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
     with pytest.raises(UserError, match="give --input with a file"):
-        _check_places(None, make(tmp_path / "pipe"), None, None, World(0, 2))
+        Places(None, make(tmp_path / "pipe"), None, None, False).check(World(0, 2))
 
 
 def test_sharing_and_collecting_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:

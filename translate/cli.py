@@ -13,18 +13,19 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
+from translate.signals import raise_signals
 
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def main() -> None:
-    """The console script: run the command, turn what went wrong into a line and an exit status."""
+    """Run the command, turn what went wrong into a line and an exit status."""
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
             # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that half-written files go
+    raise_signals()
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 

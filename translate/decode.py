@@ -103,17 +103,22 @@ class Translator:
         wishes: Wishes | None = None,
         world: World = ALONE,
         watch: Callable[[str], None] | None = None,
+        num_done: int = 0,
     ) -> Iterator[Translation]:
-        """One Translation a line, in order.
+        """One Translation a line, in order, but for the first `num_done` lines.
 
         Lines are read some at a time, to be sorted by length and translated together, so the input may be endless. The
         processes of a `world` have to be given the same lines, and translate so many each. watch: told how far the
-        translation is while it is written; for one line. Raises UserError for what the engine cannot do.
+        translation is while it is written; for one line. num_done: lines translated before; where the lines, all that
+        asks for them and the number of processes are the same, the others come as they would have come then, to the
+        last digit. Raises UserError for what the engine cannot do.
         """
         settings, wishes = settings or self.settings, wishes or Wishes()
         self._check(settings, wishes)
         for window in _windows(enumerate(lines, start=1), world.size):
-            yield from world.collect(list(self._translate(world.share(window), settings, wishes, watch)))
+            if window[-1][0] > num_done:
+                found = world.collect(list(self._translate(world.share(window), settings, wishes, watch)))
+                yield from (translation for translation in found if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
         """How likely the model holds given translations for: of each pair of source and target, in order."""

@@ -7,6 +7,7 @@ from translate.loss import Losses, total
 from translate.report.curves import save_curves
 from translate.run import Run
 from translate.settings import TrainSettings
+from translate.trainer import Stepped
 from translate.validate import Validation
 
 
@@ -16,17 +17,29 @@ class Meter:
     def __init__(self, start: Progress) -> None:
         self._start = start
         self._num_tokens = 0
-        self._loss: Losses | None = None
+        self._num_used = 0
+        self._gradient_norms = 0.0
+        self._losses: Losses | None = None
 
-    def add(self, loss: Losses, num_tokens: int) -> None:
-        """Count a step. The losses stay on their device: reading them here would wait for the step to end."""
-        self._loss = total([self._loss, loss]) if self._loss else loss
+    def add(self, stepped: Stepped, num_tokens: int) -> None:
+        """Count a step; the losses only of one that was used."""
         self._num_tokens += num_tokens
+        if stepped.is_used:
+            self._losses = total([self._losses, stepped.losses]) if self._losses else stepped.losses
+            self._gradient_norms += stepped.gradient_norm
+            self._num_used += 1
 
-    def losses(self, now: Progress) -> list[float]:
-        """The means of the steps' losses, or this process's share of them: of translation and, if guided, alignment."""
-        num_steps = now.step - self._start.step
-        return [float(loss) / num_steps for loss in self._loss or () if loss is not None]
+    def losses(self) -> list[float]:
+        """The means of the steps' losses, or this process's share of them: of translation and, if guided, alignment.
+
+        Empty where no step was used.
+        """
+        return [float(loss) / self._num_used for loss in self._losses or () if loss is not None]
+
+    @property
+    def gradient_norm(self) -> float:
+        """The mean length of the steps' gradients before they are clipped; 0 where no step was used."""
+        return self._gradient_norms / max(self._num_used, 1)
 
     def tokens_per_second(self, now: Progress) -> float:
         """Target pieces without padding."""
@@ -41,23 +54,25 @@ def tell_start(run: Run, num_parameters: int, num_pieces: int, progress: Progres
 
 
 def tell_steps(
-    run: Run, settings: TrainSettings, progress: Progress, losses: list[float], speed: float, learning_rate: float
+    run: Run, settings: TrainSettings, progress: Progress, losses: list[float], meter: Meter, learning_rate: float
 ) -> str:
     """Write how the last steps went. Returns what the progress bar shows of it.
 
-    losses: a target piece, of translation and, if guided, alignment.
+    losses: a target piece, of translation and, if guided, alignment; none where no step was used.
     """
     names = ("train_loss", "alignment_loss")
+    speed = meter.tokens_per_second(progress)
     run.append_metrics(
         step=progress.step,
         epoch=progress.epoch,
         **{name: round(loss, 5) for name, loss in zip(names, losses, strict=False)},
         learning_rate=learning_rate,
+        gradient_norm=round(meter.gradient_norm, 5),
         tokens_per_second=round(speed, 1),
         minutes=round(progress.seconds / 60, 3),
     )
     left = _seconds_left(progress, settings)
-    shown = f"loss {losses[0]:.3f}, {speed:,.0f} tokens/s"
+    shown = ", ".join([*(f"loss {loss:.3f}" for loss in losses[:1]), f"{speed:,.0f} tokens/s"])
     if left is not None:
         shown += f", {left / 60:.1f} min left"
     run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ ERASE = "\r\x1b[K"  # to the line's start, and empty to its end
 
 def converse(answer: Callable[[str], None]) -> None:
     """Give each sentence that is typed to `answer`, until Ctrl-D. Ctrl-C ends the answer it meets and nothing else."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # each time anew
     for sentence in read_sentences():
         try:
             answer(sentence)

@@ -10,7 +10,8 @@ import hashlib
 import itertools
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,22 @@ class PieceRows:
         sizes = (lengths * self._dtype.itemsize).tolist()
         read = map(os.pread, itertools.repeat(self._file), sizes, places)
         return np.frombuffer(b"".join(read), self._dtype)
+
+
+@dataclass(frozen=True)
+class NumberRows:
+    """Rows of one number each, read as they are asked for: nothing of them is in memory."""
+
+    base: Path
+    name: str
+    dtype: np.dtype[Any]
+
+    def numbers(self, rows: Iterable[int]) -> IntArray:
+        """The number of each of some rows."""
+        size = self.dtype.itemsize
+        with _pieces_path(self.base, self.name).open("rb") as file:
+            read = [os.pread(file.fileno(), size, int(row) * size) for row in rows]
+        return np.frombuffer(b"".join(read), self.dtype)
 
 
 class Rows(NamedTuple):

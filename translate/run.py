@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from tqdm import tqdm
@@ -15,9 +16,12 @@ from tqdm import tqdm
 from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
 from translate.files import write_bytes, write_text
+from translate.records import read_record, write_record
 from translate.settings import Config
-from translate.vocab import Vocab, VocabPair
+from translate.vocab import Vocab, VocabPair, fingerprint
+from translate.weights import vocabs_of
 
+ALIGNMENT_FORMAT = 2  # of alignment.json
 PARTIAL = ".*.partial"  # what a process was writing when it was killed
 
 
@@ -29,6 +33,7 @@ class Run:
         self.config_path = path / "config.toml"
         self.weights_path = path / "model.safetensors"
         self.metrics_path = path / "metrics.jsonl"
+        self.log_path = path / "train.log"
         self.curves_path = path / "curves.png"
         self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
@@ -90,24 +95,33 @@ class Run:
     def load_alignment(self) -> dict[str, Any] | None:
         """What the model is known to align best by (`translate align --store`), if that was stored."""
         try:
-            stored = json.loads(self.alignment_path.read_bytes())
+            return read_record(
+                self.alignment_path, ALIGNMENT_FORMAT, "store it again by `translate align --store`, or remove it"
+            )
         except FileNotFoundError:
             return None
-        except ValueError:
-            stored = None
-        if not isinstance(stored, dict):
-            raise UserError(
-                f"{self.alignment_path}: damaged; store it again by `translate align --store`, or remove it"
-            )
-        return stored
+
+    def write_alignment(self, values: dict[str, Any]) -> None:
+        """Keep what `load_alignment` then returns."""
+        write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
 
     def load_vocabs(self) -> VocabPair | None:
-        """The vocabularies, or None where the run has none yet."""
+        """The vocabularies, or None where the run has none yet. Raises UserError where they are not the weights'."""
         joint, src, tgt = (self.path / name for name in ("vocab.model", "vocab.src.model", "vocab.tgt.model"))
-        if joint.exists():
-            vocab = Vocab.load(joint)
-            return VocabPair(vocab, vocab)
-        return VocabPair(Vocab.load(src), Vocab.load(tgt)) if src.exists() and tgt.exists() else None
+        if joint.is_file():
+            src = tgt = joint
+        if not (src.is_file() and tgt.is_file()):
+            return None
+        protos = src.read_bytes(), tgt.read_bytes()
+        # Before sentencepiece looks at a file that may be damaged.
+        if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
+            names = f"{src}" if src == tgt else f"{src} or {tgt}"
+            raise UserError(
+                f"{names}: not the vocabulary of {self.weights_path.name} beside it; one of the files is damaged or of "
+                "another run: restore it"
+            )
+        vocab = Vocab(protos[0], str(src))
+        return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
         """One file for a joint vocabulary, else one a side."""
@@ -120,7 +134,7 @@ class Run:
     def log(self, text: str) -> None:
         """Say it on standard error, beside the progress bar, and in train.log with the time."""
         tqdm.write(text, file=sys.stderr)
-        with (self.path / "train.log").open("a", encoding="utf-8") as log:
+        with self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def append_metrics(self, **values: float) -> None:
@@ -133,12 +147,20 @@ class Run:
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError:
-            raise UserError(f"{self.metrics_path}: damaged; remove the file to go on without its lines") from None
+        return [self._metrics_line(number, line) for number, line in enumerate(lines, start=1)]
 
     def forget_metrics_after(self, step: int) -> None:
         """Take back the lines of steps that a resumed training does again."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
+
+    def _metrics_line(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            values = json.loads(line)
+            if type(values["step"]) is int and all(type(value) in (int, float, NoneType) for value in values.values()):
+                return values
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass
+        raise UserError(
+            f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to go on without"
+        )

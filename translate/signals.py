@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM ask a training to stop; they do not break into a step."""
+"""SIGINT and SIGTERM: the first ends what goes on in good order, the second at once.
+
+They ask a training to stop, and do not break into a step.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,40 @@ from types import FrameType
 from translate.distributed import is_launched
 
 ASKING = (signal.SIGINT, signal.SIGTERM)
+
+
+def raise_signals() -> None:
+    """From here on the first signal is raised, so that half-written files go; a second one ends the process at once.
+
+    Under torchrun, which passes on what the terminal has sent already, the second is ignored.
+    """
+
+    def act(number: int, _frame: FrameType | None) -> None:
+        for each in ASKING:
+            signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    for each in ASKING:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as SIGINT is in a background job
+            signal.signal(each, act)
+
+
+@contextmanager
+def dying_of_signals() -> Iterator[None]:
+    """Within the block a signal ends the process at once: for long work in C++, which heeds none; nothing is saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in ASKING}
+    for each, handler in before.items():
+        signal.signal(each, signal.SIG_IGN if handler is signal.SIG_IGN else signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @dataclass
@@ -42,7 +79,8 @@ def stopping_at_signals() -> Iterator[Stop]:
         for each in ASKING:
             signal.signal(each, signal.SIG_DFL)
 
-    before = {each: signal.signal(each, note) for each in ASKING}
+    asking = [each for each in ASKING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, note) for each in asking}
     try:
         yield stop
     finally:

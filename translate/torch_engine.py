@@ -31,6 +31,7 @@ from translate.search import Ids, Logits, beam_search
 from translate.settings import Config, DecodeSettings
 from translate.state import DecoderState
 from translate.vocab import VocabPair
+from translate.weights import Belonging
 
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
 MOST_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
@@ -68,11 +69,7 @@ class TorchEngine:
     ) -> TorchEngine:
         """Raises UserError where weights are missing or damaged, or the device is not there."""
         place = pick_device(device)
-        models = []
-        for run in runs:
-            model = build_model(run.load_config(), vocabs)
-            load_weights(run.weights_path, model)
-            models.append(model.to(place).eval())
+        models = [load_model(run, vocabs).to(place).eval() for run in runs]
         return cls(models, vocabs, place, precision)
 
     @property
@@ -231,6 +228,14 @@ class _Stepping:
 def build_model(config: Config, vocabs: VocabPair) -> Transformer:
     """A fresh model of the shape that the settings and the vocabularies ask for."""
     return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+
+
+def load_model(run: Run, vocabs: VocabPair) -> Transformer:
+    """The model of a run with its weights. Raises UserError where these are missing, damaged or of something else."""
+    config = run.load_config()
+    model = build_model(config, vocabs)
+    load_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
+    return model
 
 
 def _vote(log_probs: Sequence[Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
 from translate.torch_engine import build_model
+from translate.weights import Belonging
 
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
@@ -45,6 +47,18 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+class Stepped(NamedTuple):
+    """How a step went."""
+
+    losses: Losses  # means over its target pieces, scalars on the device, or this process's share of them
+    gradient_norm: float  # before it was clipped, the same in all processes; not finite if any of the losses is not
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the weights were updated. They stay as they are where loss or gradient is not a finite number."""
+        return math.isfinite(self.gradient_norm)
+
+
 class Trainer:
     """A model and its optimizer, with one thing to do: a step."""
 
@@ -54,6 +68,7 @@ class Trainer:
         self.world = world
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
+        self.belonging = Belonging.of(config.model, prepared.vocabs)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
@@ -73,7 +88,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint holds of the training."""
-        return TrainingState(self.model, self.optimizer, self.average)
+        return TrainingState(self.model, self.optimizer, self.average, self.belonging)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
         """Within the block the model has the weights to validate and to keep: the average, if there is one."""
@@ -92,10 +107,10 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def step(self, data: StepData, step: int) -> Losses:
+    def step(self, data: StepData, step: int) -> Stepped:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
 
-        Returns the mean losses, scalars on the device, or this process's share of them; the shares add up.
+        Where the gradient is not finite nothing is updated: not the weights, nor the optimizer's state or the average.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
@@ -103,13 +118,23 @@ class Trainer:
             parts = [self._backward(part, data.num_tokens, step) for part in data.parts[:-1]]
         # In this pass the processes exchange all gradients that have come together.
         parts.append(self._backward(data.parts[-1], data.num_tokens, step))
-        if self.settings.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
+        stepped = Stepped(total(parts), self._gradient_norm())
+        if stepped.is_used:
+            self._update(step, stepped.gradient_norm)
         self.optimizer.zero_grad()
+        return stepped
+
+    def _gradient_norm(self) -> float:
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    def _update(self, step: int, gradient_norm: float) -> None:
+        if self.settings.clip_norm:
+            norm = torch.tensor(gradient_norm, device=self.device)
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+        self.optimizer.step()
         if self.average:
             self.average.update(step)
-        return total(parts)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
         """Add a part's gradients to those of the step. Returns its share of the step's losses."""
@@ -122,7 +147,9 @@ class Trainer:
         if losses.alignment is not None:
             alignment = losses.alignment * part.weight / num_tokens
             loss = translation + self.settings.alignment_weight * alignment
-        (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
+        # Times the processes, because the exchange takes the mean over them, not the sum. A loss that is not finite
+        # makes the gradient so, for 0 times infinity is not a number: thus the exchange tells all processes of it.
+        loss.backward(self.world.size + 0 * loss.detach())
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:

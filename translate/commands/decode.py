@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,10 +26,10 @@ from translate.commands.app import (
 from translate.errors import UserError
 
 if TYPE_CHECKING:
+    from translate.attention import Keep
+    from translate.commands.decoding import Job, Places
     from translate.decode import Translator
-    from translate.distributed import World
-    from translate.settings import DecodeSettings
-    from translate.translation import Translation, Wishes
+    from translate.translation import Translation
 
 
 def decode(
@@ -75,6 +73,9 @@ def decode(
     ensemble: EnsembleOption = None,
     mask: MaskOption = None,
     as_json: JsonOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted decode to --output stopped.")
+    ] = False,
     attention: AttentionOption = None,
     attention_kinds: AttentionKindsOption = "",
     attention_layers: AttentionLayersOption = "",
@@ -86,7 +87,8 @@ def decode(
     """Translate sentences, a file, or standard input: one line out for one line in. At a terminal it asks for lines.
 
     With --n-best N above 1 each line of output is: line number, score, translation, separated by tabs. What is not
-    given here is as the [decode] section of the run's config.toml has it.
+    given here is as the [decode] section of the run's config.toml has it. From --input to --output FILE, what is
+    translated is in FILE.partial until all is; after an interruption --resume goes on with it.
 
     \b
     translate decode runs/toy "I love apples." "The cat sat on the mat."
@@ -94,6 +96,7 @@ def decode(
     translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
     translate decode runs/toy "I love apples." --attention maps && translate attention maps
     """
+    from translate.commands.decoding import Job, Places, write_anew, write_resumably
     from translate.distributed import joined
 
     changes = {
@@ -109,17 +112,17 @@ def decode(
         "top_p": top_p,
         "seed": seed,
     }
-    with joined("nothing was written; start again") as world, ExitStack() as switched_off:
-        _check_places(sentences, input, output, attention, world)
+    places = Places(sentences, input, output, attention, resume)
+    with joined(places.advice) as world, ExitStack() as switched_off:
+        places.check(world)
 
-        from translate.commands.keeping import keep_of, with_attention
+        from translate.commands.keeping import keep_of
         from translate.config import changed_search
         from translate.decode import Translator
-        from translate.text import read_lines
         from translate.translation import Wishes
 
         started = time.monotonic()
-        _check_text([prefix, *(require or [])])
+        _check_text([prefix, *(require or []), *(sentences or [])])
         keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
         if mask and engine != "torch":
             raise UserError("--mask: CTranslate2 cannot switch heads off; use --engine torch")
@@ -132,29 +135,17 @@ def decode(
             from translate.device import keep_freed_memory
 
             keep_freed_memory()
-        settings = changed_search(translator.settings, changes)
         wishes = Wishes(n_best, as_json, prefix, tuple(require or ()))
+        job = Job(translator, changed_search(translator.settings, changes), wishes, world)
         if not sentences and not input and sys.stdin.isatty() and not attention and not output:
-            _converse(translator, settings, wishes, as_json)
+            _converse(job)
             return
-        found = translator.translations(_lines(sentences, input), settings, wishes, world)
-        if not world.is_first:
-            deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes
-            return
-        num_lines = 0
-        with ExitStack() as stack:
-            stream = stack.enter_context(_writing(output)) if output else sys.stdout
-            if attention and keep:
-                text = sentences or (read_lines(input) if input and input.is_file() else None)
-                found = with_attention(attention, run, translator, device, found, keep, text)
-            if input:
-                from translate.report.progress import with_progress
-
-                found = with_progress(found, input, stream)
-            for translation in found:
-                num_lines = translation.id
-                _warn(translation)
-                print(_format(translation, as_json, n_best), file=stream, flush=output is None)
+        if places.can_resume:
+            num_lines = write_resumably(job, places, job.made_by([run, *(ensemble or ())], engine, mask or ()))
+        else:
+            num_lines = write_anew(job, places, lambda found: _attended(found, job, places, keep, run, device))
+    if not world.is_first:
+        return
     seconds = time.monotonic() - started
     lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
     print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
@@ -170,76 +161,38 @@ def _without(heads: list[str], translator: Translator) -> AbstractContextManager
     return masked(model, [Head.parse(text, model) for text in heads])
 
 
-def _converse(translator: Translator, settings: DecodeSettings, wishes: Wishes, as_json: bool) -> None:
+def _converse(job: Job) -> None:
     """Answer each sentence that is typed, and show its translation while it is written."""
+    from translate.commands.decoding import formatted, warn
     from translate.prompt import LiveLine, converse
 
     live = LiveLine()
 
     def answer(sentence: str) -> None:
         try:
-            (translation,) = translator.translations([sentence], settings, wishes, watch=live.show)
+            (translation,) = job.translator.translations([sentence], job.settings, job.wishes, watch=live.show)
         finally:
             live.clear()
-        _warn(translation)
-        print(_format(translation, as_json, wishes.num_best), flush=True)
+        warn(translation)
+        print(formatted(translation, job.wishes), flush=True)
 
     converse(answer)
 
 
-def _check_places(
-    sentences: list[str] | None, input: Path | None, output: Path | None, attention: Path | None, world: World
-) -> None:
-    """Raise UserError where `decode` was told to read or write what it cannot."""
-    if sentences and input:
-        raise UserError("decode: give sentences or --input, not both")
-    if not output and sys.stdout is None:
-        raise UserError("decode: standard output is closed; give --output FILE")
-    if world.size > 1 and not sentences and (not input or (input.exists() and not input.is_file())):
-        raise UserError("decode: several processes cannot share standard input or a pipe; give --input with a file")
-    if not sentences and not input and sys.stdin is None:
-        raise UserError("decode: standard input is closed; give sentences, or --input FILE")
-    if attention and any(file and file.resolve().parent == attention.resolve() for file in (input, output)):
-        raise UserError(f"decode: {attention} is emptied for the attention files; keep --input and --output elsewhere")
+def _attended(
+    found: Iterator[Translation], job: Job, places: Places, keep: Keep | None, run: Path, device: str
+) -> Iterator[Translation]:
+    """The translations, with their attention written where that is wished."""
+    if not places.attention or not keep:
+        return found
+    from translate.commands.keeping import with_attention
+    from translate.text import read_lines
+
+    text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
+    return with_attention(places.attention, run, job.translator, device, found, keep, text)
 
 
 def _check_text(arguments: Iterable[str]) -> None:
     for text in arguments:
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise UserError(f"decode: {text!r} is not UTF-8; set the terminal to UTF-8, or give a file")
-
-
-def _lines(sentences: list[str] | None, path: Path | None) -> Iterable[str]:
-    """What to translate: the arguments, else the file, else standard input."""
-    from translate.text import read_lines, split_lines
-
-    if sentences:
-        _check_text(sentences)
-        return sentences
-    if path:
-        return read_lines(path)
-    return split_lines(sys.stdin.buffer, "standard input")
-
-
-def _warn(translation: Translation) -> None:
-    from translate.report.progress import say
-
-    for warning in translation.warnings:
-        say(f"warning: line {translation.id}: {warning}")
-
-
-def _format(translation: Translation, as_json: bool, n_best: int) -> str:
-    if as_json:
-        return json.dumps(translation.as_dict(), ensure_ascii=False)
-    if n_best > 1:
-        rows = ((found.score, found.text.replace("\t", " ")) for found in translation.translations)
-        return "\n".join(f"{translation.id}\t{score:.4f}\t{text}" for score, text in rows)
-    return translation.text
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[IO[str]]:
-    from translate.files import replacing
-
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        yield stream

@@ -12,13 +12,16 @@ from translate.text import count_lines
 T = TypeVar("T")
 
 
-def with_progress(results: Iterable[T], source: Path, results_to: IO[str]) -> Iterator[T]:
+def with_progress(
+    results: Iterable[T], source: Path, results_to: IO[str] | None = None, num_done: int = 0
+) -> Iterator[T]:
     """Pass on the results, one for each line of the file `source`, and show on standard error how far they are.
 
     There is no bar where standard error is no terminal or where the results are written to a terminal, which the bar
-    would mix with. The lines are counted first: that takes less than a hundredth of the time to translate them.
+    would mix with. num_done: lines whose results were there before. The lines are counted first:
+    that takes less than a hundredth of the time to translate them.
     """
-    if not sys.stderr.isatty() or results_to.isatty():
+    if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
         return
     from tqdm import tqdm
@@ -26,7 +29,15 @@ def with_progress(results: Iterable[T], source: Path, results_to: IO[str]) -> It
     total = count_lines(source) if source.is_file() else None  # a pipe can be read only once
     # Results come in bursts: only the rate since the start tells the time left, and each of them may move the bar.
     yield from tqdm(
-        results, total=total, unit=" lines", file=sys.stderr, leave=False, smoothing=0, miniters=1, dynamic_ncols=True
+        results,
+        total=total,
+        initial=num_done,
+        unit=" lines",
+        file=sys.stderr,
+        leave=False,
+        smoothing=0,
+        miniters=1,
+        dynamic_ncols=True,
     )
 
 
