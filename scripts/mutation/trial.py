@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 
 HEAVY = "torch", "numpy", "safetensors.torch", "sentencepiece", "sacrebleu", "pydantic", "matplotlib.figure", "typer"
 PLUGINS = "pytest", "hypothesis", "_pytest.assertion.rewrite"
-LINKED = "data", "configs", "docs", "README.md", "pyproject.toml"  # read, not changed
+LINKED = "data", "configs", "docs", "README.md"  # read, not changed
 COPIED = "translate", "tests", "scripts"
+SETTINGS = "pyproject.toml"
 
 Verdict = Literal["survived", "killed", "timed out"]
 
@@ -43,6 +44,7 @@ def copy_project(root: Path, to: Path) -> None:
     to.mkdir(parents=True)
     for name in COPIED:
         shutil.copytree(root / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / SETTINGS, to)
     for name in LINKED:
         (to / name).symlink_to(root / name)
 
