@@ -39,6 +39,7 @@ def test_maps_of_words_are_those_of_plain_loops(is_shifted: bool) -> None:
     choices = all_choices((0, 1), 3)
     assert len(choices) == len(set(choices)) == 2 * 4 + 1
     merged = maps_between(maps, choices, is_shifted)
+    assert merged.dtype == np.float32
     for choice, each in zip(choices, merged, strict=True):
         for t, rows in enumerate(words_by_hand(TARGET)):
             for s, columns in enumerate(words_by_hand(SOURCE)):
@@ -78,6 +79,7 @@ def test_a_side_without_words_gives_a_map_without_weights() -> None:
         ("a", "▁a ▁b", None),
         ("a b", "▁a", None),
         ("", "", []),
+        ("\u200b a", "▁\u200b ▁a", ["▁\u200b", "▁a"]),  # kept by a vocabulary that does not normalize
     ],
 )
 def test_pieces_belong_to_the_words_that_white_space_separates(text: str, pieces: str, found: Any) -> None:
@@ -97,6 +99,31 @@ def test_a_word_without_pieces_gets_no_link_and_moves_no_other() -> None:
         found = align(apart, method, 0.1)
         assert (found[:, :2, 1:] == expected).all()
         assert found.sum() == expected.sum()
+
+
+def test_there_is_no_map_where_it_is_not_clear_which_pieces_are_a_word_s() -> None:
+    maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
+    assert word_maps(maps, "a b", "x y", [MapChoice()], False) is not None
+    for source, target in ("a", "x y"), ("a b", "x"), ("a", "x"):
+        assert word_maps(maps, source, target, [MapChoice()], False) is None
+
+
+def test_a_link_of_just_the_threshold_counts() -> None:
+    weights = np.array([[[0.25, 0.5, 0.125]]], dtype=np.float32)
+    assert align(weights, "threshold", 0.25).tolist() == [[[True, True, False]]]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (MapChoice(), "mean of layers, mean of heads"),
+        (MapChoice(layer=0), "layer 0, mean of heads"),
+        (MapChoice(layer=2, head=0), "layer 2, head 0"),
+        (MapChoice(head=3), "mean of layers, head 3"),
+    ],
+)
+def test_a_choice_of_map_is_told_in_words(choice: MapChoice, expected: str) -> None:
+    assert str(choice) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from translate.batches import POOL_PAIRS, cut, epoch_order, make_batch, pad
+from translate.batches import POOL_PAIRS, Batch, EpochOrder, Links, cut, epoch_order, make_batch, pad
 from translate.decode import Translator
 from translate.prepare import prepare
 from translate.run import Run
@@ -92,14 +93,36 @@ def test_rows_of_one_length_come_in_an_order_of_their_own_every_epoch() -> None:
     assert len(neighbours[0] & neighbours[1]) < 10
 
 
-@pytest.mark.parametrize("budget", [1024, 4096])
-def test_little_of_a_batch_is_padding(budget: int) -> None:
-    """Lengths as those of Multi30k: 15 ± 5 pieces on either side, correlated by 0.87; both sides are counted."""
+@pytest.mark.parametrize(("budget", "share"), [(1024, 0.0235), (4096, 0.056)])
+def test_little_of_a_batch_is_padding(budget: int, share: float) -> None:
+    """Lengths as those of Multi30k: 15 ± 5 pieces on either side, correlated by 0.87; both sides are counted.
+
+    Of rows that are as long, those whose target is longer up and down in turn: all up, it would be 0.029 and 0.065.
+    """
     random = np.random.default_rng(1)
     src, tgt = np.maximum(2, random.multivariate_normal([15, 15], [[25, 21.7], [21.7, 25]], 29_000)).astype(np.int32).T
     order = epoch_order(src, tgt, budget, seed=1, epoch=0)
     padded = sum(len(rows) * int(src[rows].max() + tgt[rows].max()) for rows in order)
-    assert 1 - (src.sum() + tgt.sum()) / padded < 0.06
+    assert 1 - (src.sum() + tgt.sum()) / padded < share
+
+
+def num_not_full(order: EpochOrder, full: int) -> int:
+    """Each pool leaves one such batch at most, where all rows are as long."""
+    return sum(len(rows) < full for rows in order)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4 * 101 - 1, 1), (4 * 101, 2)])
+def test_a_text_of_few_batches_is_not_divided_into_pools(count: int, expected: int) -> None:
+    """Fewer than eight batches, that is."""
+    lengths = np.full(count, 2, dtype=np.int32)
+    assert num_not_full(epoch_order(lengths, lengths, 101, seed=1, epoch=0), full=50) == expected
+
+
+def test_pools_are_larger_where_batches_are() -> None:
+    """So that what each pool leaves is little of it; here the pools are of four batches each, and leave nothing."""
+    lengths = np.ones(8 * 6000, dtype=np.int32)
+    assert len(lengths) > 2 * POOL_PAIRS
+    assert num_not_full(epoch_order(lengths, lengths, 6000, seed=1, epoch=0), full=6000) == 0
 
 
 def test_an_order_of_millions_takes_bytes_a_row() -> None:
@@ -153,3 +176,28 @@ def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Tr
         assert corpus.tgt[row][-1] == vocabs.tgt.eos_id
         assert batch.src[i][batch.src_mask[i]].tolist() == corpus.src[row].tolist()
     assert batch.src.dtype == torch.int64
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_batch_goes_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    pinned: list[int] = []
+    moved: list[tuple[int, torch.device, bool]] = []
+
+    def pin(tensor: Tensor) -> Tensor:
+        pinned.append(id(tensor))
+        return tensor
+
+    def move(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
+        moved.append((id(tensor), device, non_blocking))
+        return tensor
+
+    monkeypatch.setattr(Tensor, "pin_memory", pin)
+    monkeypatch.setattr(Tensor, "to", move)
+    links = Links(*torch.arange(3).unsqueeze(1))
+    batch = Batch(*torch.arange(5).unsqueeze(1), links)
+    found = batch.to(torch.device(kind))
+    every = [id(tensor) for tensor in (*batch[:5], *links)]
+    assert [id(tensor) for tensor in (*found[:5], *found.links)] == every
+    assert moved == [(tensor, torch.device(kind), True) for tensor in every]
+    assert pinned == (every if kind == "cuda" else [])
+    assert batch._replace(links=None).to(torch.device(kind)).links is None

@@ -163,6 +163,88 @@ def test_a_beam_of_one_is_greedy_search(seed: int) -> None:
     assert found[0].score == pytest.approx(language.score(0, prefix[1:], 1.0), abs=1e-5)
 
 
+def plain_search(
+    language: RandomLanguage, sentence: int, limit: int, settings: DecodeSettings
+) -> tuple[list[tuple[float, tuple[int, ...]]], list[tuple[int, ...]]]:
+    """Beam search by lists: what it finds, and after each step the best unfinished pieces."""
+    beam_size, alpha = settings.beam_size, settings.length_penalty
+    beams, finished, watched = [(0.0, (BOS,))], [], []
+    for length in range(1, limit + 1):
+        scored = [
+            (so_far + log_prob, (*prefix, piece))
+            for so_far, prefix in beams
+            for piece, log_prob in enumerate(language.log_probs(sentence, prefix).tolist())
+            if length < limit or piece == EOS
+        ]
+        scored.sort(reverse=True)
+        ended = [(score / length**alpha, pieces[1:]) for score, pieces in scored[:beam_size] if pieces[-1] == EOS]
+        finished = sorted(finished + ended, reverse=True)[:beam_size]
+        beams = [each for each in scored if each[1][-1] != EOS][:beam_size]
+        watched += [pieces[1:] for _, pieces in beams[:1]]
+        if len(finished) == beam_size and beams and finished[-1][0] >= beams[0][0] / length**alpha:
+            break
+    return finished, watched
+
+
+@pytest.mark.parametrize("settings", [(1, 1.0), (2, 0.6), (3, 0.0), (4, 2.0)])
+def test_a_beam_finds_and_shows_what_a_plain_search_by_lists_does(settings: tuple[int, float]) -> None:
+    decode = DecodeSettings(beam_size=settings[0], length_penalty=settings[1])
+    for seed in range(6):
+        language, limits = RandomLanguage(vocab_size=6, seed=seed), [9, 6, 4]
+        watched: list[list[int]] = []
+        rules = rules_of(limits, decode, EOS)
+        found = beam_search(language.step, language.start([0, 1, 2]), rules, *settings, IDS, watched.append)
+        shown = iter(watched)
+        for sentence, limit in enumerate(limits):
+            expected, path = plain_search(language, sentence, limit, decode)
+            assert [tuple(hypothesis.pieces) for hypothesis in found[sentence]] == [pieces for _, pieces in expected]
+            assert [h.score for h in found[sentence]] == pytest.approx([score for score, _ in expected], abs=1e-5)
+            if sentence == 0:
+                assert [tuple(pieces) for pieces in itertools.islice(shown, len(path))] == path
+
+
+def steps_of(limits: list[int], beam_size: int, vocab_size: int) -> tuple[list[int], list[list[int]]]:
+    """Of a search where no sentence ends before its limit: the sentences of each step, and of each part of it."""
+    sizes: list[int] = []
+    parts: list[list[int]] = []
+
+    def step(pieces: Tensor, state: Prefixes) -> tuple[Logits, Prefixes]:
+        sizes.append(len(pieces))
+        parts.append([])
+        logits = torch.zeros(*pieces.shape, vocab_size)
+        logits[:, :, EOS] = -100
+
+        def of_part(part: slice) -> Tensor:
+            parts[-1].append(len(logits[part]))
+            return logits[part]
+
+        return of_part, state._replace(read=torch.cat([state.read, pieces[:, :, None]], dim=2))
+
+    settings = DecodeSettings(beam_size=beam_size)
+    state = Prefixes(torch.arange(len(limits)), torch.empty(len(limits), 1, 0, dtype=torch.long))
+    found = beam_search(step, state, rules_of(limits, settings, EOS), beam_size, 1.0, IDS)
+    assert all(found)
+    return sizes, parts
+
+
+def test_sentences_that_are_done_are_taken_out_when_they_are_over_an_eighth() -> None:
+    left, waiting, expected = 16, 0, []
+    while left:  # in each step one is done
+        expected.append(left)
+        waiting += 1
+        if waiting > left / 8:
+            left, waiting = left - waiting, 0
+    assert steps_of(list(range(1, 17)), beam_size=1, vocab_size=4)[0] == expected
+    assert steps_of([3, 3], beam_size=1, vocab_size=4)[0] == [2, 2, 2]
+
+
+def test_no_more_hypotheses_than_the_cache_holds_are_looked_at_together() -> None:
+    _, parts = steps_of([3] * 600, beam_size=2, vocab_size=4)
+    assert parts == [[512, 88], [256, 256, 88], [256, 256, 88]]
+    _, parts = steps_of([2] * 2, beam_size=520, vocab_size=530)
+    assert parts == [[2], [1, 1]]  # each as many as it needs
+
+
 @pytest.mark.parametrize("beam_size", [1, 3, 5])
 def test_batch_mates_do_not_change_what_is_found(beam_size: int) -> None:
     language = RandomLanguage(vocab_size=7, seed=5)
@@ -239,6 +321,18 @@ def test_a_wide_beam_finds_the_best_translations_that_hold_the_terms(terms: list
     assert all(len(hypothesis.pieces) == limit for hypothesis in found if hypothesis not in held)
 
 
+def test_terms_that_have_no_room_are_missed_by_a_translation_of_just_the_limit() -> None:
+    """And by none where there is room for them."""
+    language, settings = RandomLanguage(vocab_size=5, seed=4), DecodeSettings(beam_size=4)
+    found = language.search([0], [4], settings, terms=[[[2, 3, 4, 2, 3]]])[0]
+    assert found
+    assert all(len(hypothesis.pieces) == 4 for hypothesis in found)
+    found = language.search([0], [4], DecodeSettings(beam_size=2), terms=[[[2, 3, 4]]])[0]
+    assert [hypothesis.pieces for hypothesis in found] == [[2, 3, 4, EOS]]
+    forced = language.search([0], [3], settings, forced=[[2, EOS]], terms=[[[2]]])[0]
+    assert [hypothesis.pieces for hypothesis in forced] == [[2, EOS]]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_small_beam_finds_the_terms_and_leaves_sentences_without_terms_as_they_are(seed: int) -> None:
     language, settings = RandomLanguage(vocab_size=30, seed=seed), DecodeSettings(beam_size=4)
@@ -282,6 +376,7 @@ def test_rules_that_leave_nothing_end_the_translation() -> None:
 def test_the_best_candidates_are_those_of_a_plain_sort(vocab_size: int, offset: float) -> None:
     torch.manual_seed(vocab_size)
     logits = torch.randn(3, 4, vocab_size) * 5 + offset
+    logits[:, 0] -= offset  # of one hypothesis far lower than those of the others, which says nothing of its worth
     earlier = torch.randn(3, 4)
     earlier[1, 2] = -torch.inf
     maxima = _group_maxima(logits)
