@@ -130,7 +130,8 @@ def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str)
     names, expected_names = (
         {str(file.relative_to(folder)) for file in folder.rglob("*")} for folder in (path, whole.run.path)
     )
-    assert names == expected_names, call
+    # An older checkpoint, whole as it is, goes when the next one is saved: a training that was at its end saves none.
+    assert {name for name in names if not name.startswith("checkpoints/step-00000002")} == expected_names, call
 
 
 def checkpoint_calls(calls: list[str]) -> list[int]:
