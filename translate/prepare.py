@@ -14,6 +14,7 @@ from translate.distributed import World
 from translate.errors import UserError
 from translate.files import replacing, write_text
 from translate.filters import NO_FILTERS, Filters, kept_pairs
+from translate.first_look import first_look
 from translate.links import check_alignment
 from translate.run import Run
 from translate.settings import Config, DataSettings
@@ -94,6 +95,8 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
+        for line in first_look(whole, data):
+            run.log(line)
         write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
     try:
         record = _Record(**json.loads(path.read_bytes()))
