@@ -17,6 +17,7 @@ from translate.alignment import (
 )
 from translate.attention_folder import AttentionFolder
 from translate.errors import UserError
+from translate.run import Run
 from translate.stored_alignment import StoredAlignment
 
 LINES = [
@@ -69,7 +70,7 @@ def test_the_best_setting_is_stored_and_then_used(
     rows = [json.loads(line) for line in out.splitlines()]
     (best,) = (row for row in rows if row["best"])
     assert len(rows) == 2 * 3 + 1
-    stored = StoredAlignment.read(json.loads((own / "alignment.json").read_text()), own)
+    stored = StoredAlignment.read(Run(own).load_alignment(), own)
     assert stored.choice == (best["layer"], best["head"])
     assert (stored.method, stored.shift, stored.threshold) == (best["method"], best["is_shifted"], best["threshold"])
     assert (stored.aer, stored.num_lines, stored.gold) == (best["error_rate"], 4, "gold")
@@ -88,7 +89,7 @@ def test_the_best_setting_is_stored_and_then_used(
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
     assert status == 2
     assert "are of other weights" in err
-    (own / "alignment.json").write_text('{"format": 1, "layer": "x"}')
+    (own / "alignment.json").write_text('{"format": 2, "layer": "x"}')
     status, _, err = run(capsys, "align", own, *texts, *cpu)
     assert (status, err.count("\n")) == (2, 1)
     assert "damaged" in err
@@ -115,7 +116,6 @@ def test_a_command_that_cannot_be_is_answered_in_a_line(capsys, tiny_run, texts,
 
 
 STORED = {
-    "format": 1,
     "layer": 0,
     "head": None,
     "method": "threshold",

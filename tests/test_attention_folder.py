@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from translate import cli
 from translate.attention_folder import AttentionFolder
 from translate.errors import UserError
 from translate.maps import AttentionMaps, Stack
+from translate.records import write_record
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 garbage"])
@@ -81,7 +83,6 @@ def test_an_array_that_claims_more_than_any_memory_holds_is_refused(tmp_path: Pa
 
 
 ABOUT: dict[str, Any] = {
-    "format": 1,
     "run": "toy",
     "weights": "",
     "num_encoder_layers": 2,
@@ -96,10 +97,13 @@ ABOUT: dict[str, Any] = {
 ENTRY = {"id": 1, "file": "000001.npz", "source": "a", "translation": "b", "score": -1.0, "warnings": []}
 
 
-def write(folder: Path, about: object = ABOUT, entry: object = ENTRY, num_heads: int = 3) -> Path:
+def write(
+    folder: Path, about: dict[str, Any] = ABOUT, entry: object = ENTRY, num_heads: int = 3, version: int = 2
+) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-    (folder / "index.jsonl").write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    index = json.dumps(entry).encode() + b"\n"
+    (folder / "index.jsonl").write_bytes(index)
+    write_record(folder / "about.json", {**about, "index": hashlib.sha256(index).hexdigest()}, version)
     weights = np.full((2, num_heads, 2, 2), 0.5, np.float32)
     AttentionMaps(("▁a", "</s>"), ("▁b", "</s>"), {"cross": Stack(weights, (0, 1))}).save(folder / "000001.npz")
     return folder
@@ -108,10 +112,8 @@ def write(folder: Path, about: object = ABOUT, entry: object = ENTRY, num_heads:
 @pytest.mark.parametrize(
     "wrong",
     [
-        [],
         {},
         {**ABOUT, "more": 1},
-        {**ABOUT, "format": "1"},
         {**ABOUT, "num_heads": 10**18},
         {**ABOUT, "num_decoder_layers": 10**18},
         {**ABOUT, "num_decoder_layers": True},
@@ -130,8 +132,11 @@ def test_what_is_wrong_in_about_json_is_damage(tmp_path: Path, wrong: object) ->
 
 
 def test_another_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"about\.json: format 2, but this version reads format 1"):
-        AttentionFolder.open(write(tmp_path, {"format": 2, "new": []}))
+    with pytest.raises(UserError, match=r"about\.json: format 3, but this version reads format 2"):
+        AttentionFolder.open(write(tmp_path, {"new": []}, version=3))
+    (tmp_path / "about.json").write_text(json.dumps({"format": 1, **ABOUT}))  # as it was before there were checksums
+    with pytest.raises(UserError, match=r"about\.json: format 1, but this version reads format 2; write the folder"):
+        AttentionFolder.open(tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [[], {}, {**ENTRY, "id": "1"}, {**ENTRY, "warnings": [1]}, {**ENTRY, "source": None}])
@@ -140,7 +145,7 @@ def test_a_damaged_line_of_the_index_is_named(tmp_path: Path, wrong: object) -> 
     with pytest.raises(UserError, match=r"index\.jsonl: line 1 is damaged"):
         list(folder.entries())
     (tmp_path / "index.jsonl").write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"index\.jsonl: line 1 is damaged"):
+    with pytest.raises(UserError, match=r"index\.jsonl: damaged"):
         list(folder.entries())
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from translate import cli
-from translate.attention_folder import About, AttentionFolder
+from translate.attention_folder import About, AttentionFolder, write_about
 from translate.comparison import compare
 from translate.maps import KINDS, AttentionMaps, Kind, MapView, Stack, difference
 from translate.report.ansi import Colours
@@ -37,8 +36,7 @@ def maps(random: np.random.Generator, source: str, target: str, layers: tuple[in
 def write(path: Path, seed: int, layers: tuple[int, ...], text: list[tuple[str, str] | None]) -> AttentionFolder:
     path.mkdir()
     random = np.random.default_rng(seed)
-    about = About(1, "run", "", 3, 3, 2, KINDS, layers, "float32", "float32", None)
-    (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
+    about = About("run", "", 3, 3, 2, KINDS, layers, "float32", "float32", None)
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, pair in enumerate(text, start=1):
             name = f"{number:06d}.npz" if pair else None
@@ -46,6 +44,7 @@ def write(path: Path, seed: int, layers: tuple[int, ...], text: list[tuple[str, 
                 maps(random, *pair, layers).save(path / str(name))
             entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
             index.write(json.dumps(entry) + "\n")
+    write_about(path, about)
     return AttentionFolder.open(path)
 
 

@@ -57,6 +57,7 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
     assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
     assert str(corpus.report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
     assert len(corpus) == 2
+    assert corpus.lines.numbers([1, 0]).tolist() == [5, 1]
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
         assert vocab.decode(corpus.src[row][:-1]) == source
         assert vocab.decode(corpus.tgt[row][:-1]) == target
@@ -87,11 +88,11 @@ def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
     num_read = 0
 
     class Text(ParallelText):
-        def __iter__(self):
+        def numbered(self):
             nonlocal num_read
-            for pair in super().__iter__():
+            for numbered in super().numbered():
                 num_read += 1
-                yield pair
+                yield numbered
 
     plain = text_of(tmp_path, b"a b c\n" * 1000, b"a b c\n" * 1000)
     blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), ORIGIN)
@@ -130,13 +131,13 @@ def test_a_half_written_corpus_does_not_count(tmp_path: Path, abc: VocabPair, mo
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("translate.corpus.write_text", die)
+    monkeypatch.setattr("translate.corpus.write_record", die)
     with pytest.raises(KeyboardInterrupt):
         encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), abc.src, tmp_path / "train")
     assert open_corpus(tmp_path / "train", abc) is None
 
 
-@pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths"])
+@pytest.mark.parametrize("name", ["train.json", "train.src.pieces", "train.tgt.lengths", "train.lines.pieces"])
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda old: old[:-1], lambda old: bytes([old[0] ^ 1]) + old[1:]])
 def test_a_damaged_corpus_does_not_count(
     tmp_path: Path, abc: VocabPair, name: str, damage: Callable[[bytes], bytes]

@@ -61,8 +61,9 @@ def assert_close_weights(one: Run, other: Run) -> None:
 
 @pytest.fixture(scope="module")
 def config(tiny_config: Config) -> Config:
-    """With dropout, in two parts a process, and epochs that do not end with a whole step."""
-    return changed(tiny_config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
+    """With dropout, of merges too, in two parts a process, and epochs that do not end with a whole step."""
+    config = changed(tiny_config, "vocab", dropout=0.1)
+    return changed(config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen
 def load_newest(run: Run, config: Config) -> int:
     """The step of a run's newest checkpoint, read as resuming does."""
     trainer = Trainer(config, prepare(run, config), CPU)
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, CPU)
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, print)
     assert progress
     return progress.step
 

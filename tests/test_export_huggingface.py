@@ -19,6 +19,7 @@ from translate.run import Run
 from translate.settings import Config
 from translate.torch_engine import TorchEngine, build_model
 from translate.vocab import VocabPair, train_vocab
+from translate.weights import Belonging
 
 ODD_LINES = [
     "The two red birds sing.",
@@ -63,7 +64,7 @@ def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    save_weights(run.weights_path, model)
+    save_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
     return run
 
 

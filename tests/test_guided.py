@@ -276,7 +276,7 @@ def test_gradients_of_alignment_weigh_all_pieces_of_a_step_alike(prepared: Prepa
         settings = changed(config, "train", batch_tokens=100_000, accumulate=accumulate).train
         trainer = Trainer(config, prepared, CPU)
         with closing(feed(prepared, settings, Progress(), CPU, ALONE)) as steps:
-            losses = trainer.step(next(steps), step=1)
+            losses = trainer.step(next(steps), step=1).losses
         assert losses.alignment is not None
         found.append((losses.alignment.item(), trainer.model.decoder_layers[1].cross_attn.query.weight.detach()))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)

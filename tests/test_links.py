@@ -95,10 +95,10 @@ def test_the_parts_of_a_text_and_its_blocks_keep_step_with_the_alignment(
     parts = split(text, 2**63)
     found = [linked for part in parts for linked in linked_pairs(part)]
     assert sorted(found, key=lambda each: lines.index(each.pair.src)) == [
-        (Pair(line, line), (Link(n % width, n // width % width),)) for n, line in enumerate(lines)
+        (Pair(line, line), (Link(n % width, n // width % width),), n + 1) for n, line in enumerate(lines)
     ]
     corpus = encoded(parts.train, vocab, tmp_path / "train")
-    for row, (pair, (link,)) in enumerate(linked_pairs(parts.train)):
+    for row, (pair, (link,), _) in enumerate(linked_pairs(parts.train)):
         assert vocab.decode(corpus.src[row][:-1].tolist()) == pair.src
         assert {word_of_each_piece(vocab, corpus.src[row].tolist())[s] for _, s in links_of(corpus, row)} == {link.src}
         assert {word_of_each_piece(vocab, corpus.tgt[row].tolist())[t] for t, _ in links_of(corpus, row)} == {link.tgt}

@@ -16,6 +16,7 @@ from translate.run import Run
 from translate.settings import Config
 from translate.torch_engine import TorchEngine, build_model
 from translate.train import train
+from translate.weights import Belonging
 
 
 def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_path: Path) -> None:
@@ -32,8 +33,8 @@ def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_pa
     ]
     ids = [[[*row, vocab.eos_id] for row in vocab.encode(lines)] for vocab, lines in zip(vocabs, pairs, strict=True)]
     for folder in steps:
-        model = build_model(config, vocabs).eval()
-        load_weights(run.checkpoints_path / folder.name / "model.safetensors", model)
+        model, belonging = build_model(config, vocabs).eval(), Belonging.of(config.model, vocabs)
+        load_weights(run.checkpoints_path / folder.name / "model.safetensors", model, belonging)
         translator = Translator(TorchEngine([model], vocabs, CPU), vocabs, config)
         expected = attention_maps(translator, list(zip(*ids, strict=True)))
         for number, maps in enumerate(expected, start=1):

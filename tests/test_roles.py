@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from translate import cli
-from translate.attention_folder import About
+from translate.attention_folder import About, write_about
 from translate.head_figures import MEASURES
 from translate.maps import KINDS, AttentionMaps, Kind, Stack
 from translate.roles import Place, Role, roles_of
@@ -174,8 +174,7 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About(1, "run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
-    (path / "about.json").write_text(json.dumps(asdict(about)), encoding="utf-8")
+    about = About("run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):
             name = f"{number:06d}.npz" if lengths else None
@@ -185,6 +184,7 @@ def folder(tmp_path: Path) -> Path:
                 replace(maps, stacks={**maps.stacks, "decoder": decoder}).save(path / str(name))
             entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
             index.write(json.dumps(entry) + "\n")
+    write_about(path, about)
     return path
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from translate.errors import UserError
-from translate.text import ParallelText, Side, count_lines, fingerprint, read_lines, split, split_hash
+from translate.text import (
+    MAX_LINE_BYTES,
+    ParallelText,
+    Side,
+    count_lines,
+    fingerprint,
+    read_lines,
+    split,
+    split_hash,
+    split_lines,
+)
 
 
 def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
@@ -45,6 +57,34 @@ def test_lines_are_counted_as_they_are_read(tmp_path: Path, content: bytes) -> N
     packed = tmp_path / "t.gz"
     packed.write_bytes(gzip.compress(content))
     assert count_lines(path) == count_lines(packed) == len(list(read_lines(path)))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_line_too_long_for_a_sentence_is_named_without_reading_it_whole(tmp_path: Path, is_packed: bool) -> None:
+    path = tmp_path / ("t.gz" if is_packed else "t")
+    longest = b"x" * (MAX_LINE_BYTES - 1) + b"\n"
+    content = longest + b"two\n" + b"x" * 100 * MAX_LINE_BYTES
+    path.write_bytes(gzip.compress(content, 1) if is_packed else content)
+    tracemalloc.start()
+    for read in read_lines, count_lines:
+        with pytest.raises(UserError, match=r"t(\.gz)?: line 3 is longer than 1,000,000 bytes; is this a text file"):
+            list(read(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * MAX_LINE_BYTES
+    whole = longest + b"two\n"
+    path.write_bytes(gzip.compress(whole) if is_packed else whole)
+    assert [len(line) for line in read_lines(path)] == [MAX_LINE_BYTES - 1, 3]
+    assert count_lines(path) == 2
+
+
+def test_a_stream_is_read_no_further_than_asked_for() -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as stream, os.fdopen(write, "wb", buffering=0) as sender:
+        lines = split_lines(stream, "standard input")
+        for word in b"one", b"two":
+            sender.write(word + b"\n")
+            assert next(lines) == word.decode()
 
 
 def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:

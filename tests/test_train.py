@@ -38,10 +38,7 @@ def final_state(run: Run) -> dict[str, torch.Tensor]:
     tensors = load_file(newest / "model.safetensors")
     if (newest / "average.safetensors").exists():
         tensors |= {f"average.{name}": weight for name, weight in load_file(newest / "average.safetensors").items()}
-    optimizer = torch.load(newest / "optimizer.pt", weights_only=True)
-    for number, state in optimizer["state"].items():
-        tensors |= {f"{number}.{name}": value for name, value in state.items()}
-    return tensors
+    return tensors | load_file(newest / "optimizer.safetensors")
 
 
 def assert_equal_states(one: Run, other: Run) -> None:
@@ -109,10 +106,9 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
         trainer = Trainer(config, prepared, CPU)
         monkeypatch.setattr(trainer.optimizer, "zero_grad", lambda: None)
         num_tokens = sum(batch.num_tokens for batch in batches)
-        loss = trainer.step(
-            StepData([Part(batch, 0) for batch in batches], num_tokens, next_epoch=0, next_batch=0), step=1
-        )
-        gradients.append((loss, [parameter.grad for parameter in trainer.model.parameters()]))
+        parts_of_step = [Part(batch, 0, np.arange(0)) for batch in batches]
+        stepped = trainer.step(StepData(parts_of_step, num_tokens, next_epoch=0, next_batch=0), step=1)
+        gradients.append((stepped.losses, [parameter.grad for parameter in trainer.model.parameters()]))
     (loss_of_parts, of_parts), (loss_of_whole, of_whole) = gradients
     assert loss_of_parts.translation.item() == pytest.approx(loss_of_whole.translation.item(), rel=1e-5)
     for one, other in zip(of_parts, of_whole, strict=True):
@@ -265,21 +261,23 @@ def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tin
     assert [line["step"] for line in run.metrics() if "train_loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("rhythm", [{"log_every": 2}, {"validate_every": 3}, {"save_every": 3}])
-def test_a_training_that_goes_astray_ends_with_advice_and_keeps_nothing_of_it(
+@pytest.mark.parametrize("rhythm", [{"validate_every": 1}, {"save_every": 1}])
+def test_weights_that_are_not_finite_are_never_kept(
     tmp_path: Path, tiny_config: Config, rhythm: dict[str, int]
 ) -> None:
-    config = changed(tiny_config, "train", max_steps=20, learning_rate=1e30, warmup_steps=0, clip_norm=0.0)
-    config = changed(config, "train", **{"log_every": 100, **rhythm})
-    with pytest.raises(UserError, match=r"at step \d+ is not a number; lower train\.learning_rate"):
+    """A step so long overflows the weights though its gradient is finite."""
+    config = changed(tiny_config, "train", max_steps=20, learning_rate=1e300, warmup_steps=0, **rhythm)
+    with pytest.raises(UserError, match=r"a weight at step 1 is not a finite number; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not list((tmp_path / "run").glob("checkpoints/step-*"))
 
 
 def test_a_damaged_metrics_file_is_named(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=2)
     run = train_into(tmp_path / "run", config)
     run.metrics_path.write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"metrics\.jsonl: damaged"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl: line 1 is damaged"):
         train(run, config, CPU)
 
 
@@ -293,16 +291,6 @@ def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config
         train(run, changed(config, "train", max_steps=3), CPU)
 
 
-@pytest.mark.parametrize("size", [0, 1000])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_config: Config, size: int) -> None:
-    config = changed(tiny_config, "train", max_steps=2)
-    run = train_into(tmp_path / "run", config)
-    optimizer = run.checkpoints_path / "step-00000002" / "optimizer.pt"
-    optimizer.write_bytes(optimizer.read_bytes()[:size])
-    with pytest.raises(UserError, match="step-00000002: damaged checkpoint"):
-        train(run, changed(config, "train", max_steps=3), CPU)
-
-
 def test_an_interrupted_save_leaves_no_checkpoint_behind(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +301,7 @@ def test_an_interrupted_save_leaves_no_checkpoint_behind(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("translate.checkpoint.torch.save", die)
+        patch.setattr("translate.checkpoint.write_record", die)
         with pytest.raises(KeyboardInterrupt):
             train(run, changed(config, "train", max_steps=4), CPU)
     assert [path.name for path in run.checkpoints_path.glob("step-*")] == ["step-00000002"]

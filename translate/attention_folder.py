@@ -5,9 +5,11 @@ No torch here: looking at maps does not wait for it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,8 +17,10 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from translate.errors import UserError
 from translate.maps import AttentionMaps, Kind, StoredType
+from translate.records import read_record, write_record
 
-FORMAT = 1
+ABOUT, INDEX = "about.json", "index.jsonl"
+FORMAT = 2  # of the folder as a whole; the number stands in about.json
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
 Count = Annotated[int, Field(ge=1, le=1000)]  # more layers or heads than any model has are a damaged file
@@ -29,7 +33,6 @@ class About:
 
     __pydantic_config__ = STRICT
 
-    format: int
     run: str  # the run folder's name
     weights: str  # SHA-256 of its model.safetensors
     num_encoder_layers: Count
@@ -40,6 +43,7 @@ class About:
     precision: Precision  # in which the model computed
     dtype: StoredType  # in which the files hold it
     alignment: dict[str, Any] | None  # what the run knows to align best (`translate align --store`)
+    index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
     def layers_of(self, kind: Kind) -> tuple[int, ...]:
         """The layers of a kind that were kept."""
@@ -58,6 +62,14 @@ class Entry(NamedTuple):
     warnings: tuple[str, ...]
 
 
+def write_about(folder: Path, about: About) -> None:
+    """Put it into the folder, with the checksum of the index where that is there already."""
+    digest = None
+    with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index:
+        digest = hashlib.file_digest(index, "sha256").hexdigest()
+    write_record(folder / ABOUT, asdict(replace(about, index=digest)), FORMAT)
+
+
 class AttentionFolder:
     """A folder that `translate decode --attention` or `translate score --attention` wrote."""
 
@@ -72,30 +84,29 @@ class AttentionFolder:
             raise UserError(f"{path}: this is a file; give the folder that --attention wrote")
         if not path.exists():
             raise UserError(f"{path}: no such folder; give one that `translate decode --attention` wrote")
-        about_path = path / "about.json"
+        about_path = path / ABOUT
         try:
-            content = about_path.read_bytes()
-            about_format = json.loads(content)["format"]
-            if type(about_format) is int and about_format != FORMAT:
-                raise UserError(
-                    f"{about_path}: format {about_format}, but this version reads format {FORMAT}; write the folder "
-                    "again"
-                )
-            about = TypeAdapter(About).validate_json(content)
+            values = read_record(about_path, FORMAT, "write the folder again by --attention")
+            about = TypeAdapter(About).validate_json(json.dumps(values))
         except FileNotFoundError:
             raise UserError(
                 f"{path}: no attention folder (it has no about.json); write one by `translate decode --attention`"
             ) from None
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except ValueError:
             raise UserError(f"{about_path}: damaged; write the folder again by --attention") from None
         return cls(path, about)
 
     def entries(self) -> Iterator[Entry]:
         """The lines, in order. Raises UserError where the index is missing or damaged."""
-        path = self.path / "index.jsonl"
+        path = self.path / INDEX
         reader = TypeAdapter(Entry, config=STRICT)
         try:
             with path.open("rb") as lines:
+                # Before any line is used: the number of a wrong one would not be seen to be wrong.
+                if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
+                    reason = "damaged" if self.about.index else "the folder was not finished"
+                    raise UserError(f"{path}: {reason}; write the folder again")
+                lines.seek(0)
                 for number, line in enumerate(lines, start=1):
                     try:
                         yield reader.validate_json(line)
@@ -108,7 +119,7 @@ class AttentionFolder:
         """The maps of a line that has a file. Raises UserError where it is missing or damaged."""
         assert entry.file is not None
         if Path(entry.file).name != entry.file:
-            raise UserError(f"{self.path / 'index.jsonl'}: {entry.file!r} is no file of this folder")
+            raise UserError(f"{self.path / INDEX}: {entry.file!r} is no file of this folder")
         return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:

@@ -6,18 +6,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import cast
 
 from translate.attention import Keep, attention_maps, engine_of, joined_maps
-from translate.attention_folder import FORMAT, About, Precision
+from translate.attention_folder import INDEX, About, Precision, write_about
 from translate.attention_size import Expected, foretell
 from translate.decode import Translator
 from translate.doubts import excess, neglect
 from translate.errors import UserError
-from translate.files import replacing, write_text
+from translate.files import replacing
 from translate.maps import MOST_PIECES, AttentionMaps, words_of
 from translate.report.page import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run import Run
@@ -49,11 +48,11 @@ def write_attention(
     keep.check(engine_of(translator).model)
     about = _about(run, translator, keep)
     _clear(folder)
-    write_text(folder / "about.json", json.dumps(asdict(about), indent=1) + "\n")
+    write_about(folder, about)
     translations = iter(translations)
     is_first = True
     with (
-        replacing(folder / "index.jsonl") as partial,
+        replacing(folder / INDEX) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as index,
         writing_page(
             folder / "index.html",
@@ -80,6 +79,7 @@ def write_attention(
                 index.write(json.dumps(_entry(translation, name), ensure_ascii=False) + "\n")
                 page.add(_page_sentence(translation, its_maps))
                 yield translation
+    write_about(folder, about)
 
 
 def _clear(folder: Path) -> None:
@@ -106,7 +106,6 @@ def _is_ours(path: Path) -> bool:
 def _about(run: Run, translator: Translator, keep: Keep) -> About:
     model = engine_of(translator).model
     return About(
-        format=FORMAT,
         run=run.path.resolve().name,
         weights=run.digest_of_weights(),
         num_encoder_layers=len(model.encoder_layers),

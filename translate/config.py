@@ -7,12 +7,12 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from translate.errors import UserError
-from translate.settings import Config, DecodeSettings
+from translate.settings import Config, DecodeSettings, FilterName
 
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 PATH_KEYS = {
@@ -141,8 +141,19 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
         return f"{where}: {f'[{name}] ' if name else ''}{mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
         return f"{where}: {name}: this is a section; write [{name}] and its settings below"
+    if name.startswith("data.filter"):
+        return f"{sources.get('data.filter', where)}: {_explain_filter(mistake)}"
     reason = mistake["msg"].replace("Input should be", "should be")
     return f"{where}: {name} = {json.dumps(mistake['input'], default=str)}: {reason[0].lower()}{reason[1:]}"
+
+
+def _explain_filter(mistake: Any) -> str:
+    known, given = get_args(FilterName), mistake["input"]
+    if mistake["type"] != "literal_error":
+        return f'data.filter = {json.dumps(given, default=str)}: should be a list of names, such as ["identical"]'
+    nearest = difflib.get_close_matches(str(given), known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
+    return f"data.filter: {json.dumps(given, default=str)} is no filter; {hint}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 import torch
 
 from translate.batches import Batch, epoch_order, make_batch
 from translate.checkpoint import Progress
+from translate.corpus import EncodedCorpus
 from translate.distributed import World
 from translate.prepare import Prepared
+from translate.rows import IntArray
 from translate.settings import TrainSettings
 
 AHEAD = 2  # steps made ready while one is computed
@@ -25,7 +28,21 @@ class Part(NamedTuple):
 
     batch: Batch
     number: int  # among the parts of the step; dropout follows from it
+    rows: IntArray  # of the corpus, in the order of the batch
     weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
+    halves: tuple[int, ...] = ()  # of the part that was made: 1 or 2, and of that half again; dropout follows from it
+
+    def fitting(self, too_large: float) -> list[Part]:
+        """This part, or its halves and theirs, so that each has fewer places; a single pair is not divided."""
+        num_pairs = len(self.rows)
+        if num_pairs == 1 or self.batch.num_places < too_large:
+            return [self]
+        middle = num_pairs // 2
+        halves = [
+            self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
+            for number, pairs in enumerate((slice(0, middle), slice(middle, num_pairs)), start=1)
+        ]
+        return [fitting for half in halves for fitting in half.fitting(too_large)]
 
 
 class StepData(NamedTuple):
@@ -36,6 +53,11 @@ class StepData(NamedTuple):
     next_epoch: int
     next_batch: int
 
+    @property
+    def rows(self) -> list[int]:
+        """Of the corpus: those that this process counts."""
+        return [row for part in self.parts if part.weight for row in part.rows.tolist()]
+
 
 def feed(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
@@ -43,9 +65,17 @@ def feed(
     """The steps' data on the device, from where training stands, epoch after epoch, without end.
 
     A step takes `accumulate` parts a process. The processes deal them out among themselves, so that N processes do what
-    one does with N times `batch_tokens` and `accumulate`, and each pair is used once an epoch.
+    one does with N times `batch_tokens` and `accumulate`, and each pair is used once an epoch. With `vocab.dropout` the
+    processes meet where an epoch begins.
     """
-    return prefetched(_steps(prepared, settings, progress, device, world))
+    epoch, start = progress.epoch, progress.batches
+    while True:
+        text, bos_id = prepared.train_in(epoch, world), prepared.vocabs.tgt.bos_id
+        made = _steps(text, bos_id, settings, (epoch, start), device, world)
+        del text  # so that the next epoch's need not be in memory beside it
+        with closing(prefetched(made)) as steps:
+            yield from steps
+        epoch, start = epoch + 1, 0
 
 
 def prefetched(items: Iterator[T]) -> Generator[T]:
@@ -64,24 +94,27 @@ def prefetched(items: Iterator[T]) -> Generator[T]:
 
 
 def _steps(
-    prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
+    corpus: EncodedCorpus,
+    bos_id: int,
+    settings: TrainSettings,
+    cursor: tuple[int, int],
+    device: torch.device,
+    world: World,
 ) -> Iterator[StepData]:
+    """The steps of an epoch. cursor: its number, and its first batch that is still to be used."""
     if device.index is not None:
         torch.cuda.set_device(device)  # each thread has to
-    corpus, bos_id = prepared.train, prepared.vocabs.tgt.bos_id
-    epoch, start = progress.epoch, progress.batches
-    while True:
-        order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
-        for first in range(start, len(order), settings.accumulate * world.size):
-            after = min(first + settings.accumulate * world.size, len(order))
-            num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
-            parts = [
-                Part(make_batch(corpus, order[first + number], bos_id).to(device), number, weight)
-                for number, weight in _numbers(after - first, world)
-            ]
-            cursor = (epoch, after) if after < len(order) else (epoch + 1, 0)
-            yield StepData(parts, num_tokens, *cursor)
-        epoch, start = epoch + 1, 0
+    epoch, start = cursor
+    order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
+    for first in range(start, len(order), settings.accumulate * world.size):
+        after = min(first + settings.accumulate * world.size, len(order))
+        num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
+        parts = []
+        for number, weight in _numbers(after - first, world):
+            rows = order[first + number]
+            parts.append(Part(make_batch(corpus, rows, bos_id).to(device), number, rows, weight))
+        following = (epoch, after) if after < len(order) else (epoch + 1, 0)
+        yield StepData(parts, num_tokens, *following)
 
 
 def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:

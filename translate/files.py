@@ -87,7 +87,7 @@ def replacing_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Put `content` at `path`, all or nothing."""
     with replacing(path) as partial:
         partial.write_bytes(content)

@@ -32,6 +32,7 @@ class LinkedPair(NamedTuple):
 
     pair: Pair
     links: tuple[Link, ...]
+    line: int  # of the text, from 1
 
 
 def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
@@ -40,12 +41,12 @@ def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
     Raises UserError where a line is not one of links, or a word is not there.
     """
     if text.alignment is None:
-        yield from (LinkedPair(pair, ()) for pair in text)
+        yield from (LinkedPair(pair, (), number) for number, pair in text.numbered())
         return
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
         _, line = next(numbered for numbered in lines if numbered[0] == number)
-        yield LinkedPair(pair, _parse(line, pair, text.alignment, number))
+        yield LinkedPair(pair, _parse(line, pair, text.alignment, number), number)
 
 
 def check_alignment(text: ParallelText) -> None:
@@ -109,19 +110,26 @@ def _pieces_of_words(vocab: Vocab, texts: Sequence[str], ids: Sequence[list[int]
 
     Normalization can make of one word several or none: of one with a no-break space, of a zero-width character. What
     an aligner counted is then anyone's guess. So a text counts only if each word by itself is one word in pieces, and
-    their pieces are those of the text.
+    the pieces of the text spell these words, each its own, though they may be cut elsewhere.
     """
     words = [_words(text) for text in texts]
     pieces = iter(vocab.encode(list(itertools.chain.from_iterable(words))))
     places: list[list[range]] = []
     for text_words, text_ids in zip(words, ids, strict=True):
-        own = list(itertools.islice(pieces, len(text_words)))
-        is_clear = (
-            all(_is_word(vocab.pieces(word)) for word in own) and list(itertools.chain.from_iterable(own)) == text_ids
-        )
-        ends = list(itertools.accumulate(map(len, own), initial=0))
-        places.append(list(itertools.starmap(range, itertools.pairwise(ends))) if is_clear else [])
+        own = [vocab.pieces(word) for word in itertools.islice(pieces, len(text_words))]
+        spelled = ["".join(word) for word in own]
+        places.append(_pieces_of_spelled(spelled, vocab.pieces(text_ids)) if all(map(_is_word, own)) else [])
     return places
+
+
+def _pieces_of_spelled(words: Sequence[str], pieces: Sequence[str]) -> list[range]:
+    """Which pieces are those of each word; none where they spell something else, or one belongs to two words."""
+    if "".join(words) != "".join(pieces):
+        return []
+    num_pieces = {end: count for count, end in enumerate(itertools.accumulate(map(len, pieces), initial=0))}
+    ends = [num_pieces.get(end) for end in itertools.accumulate(map(len, words), initial=0)]
+    clear = [end for end in ends if end is not None]
+    return list(itertools.starmap(range, itertools.pairwise(clear))) if len(clear) == len(ends) else []
 
 
 def _is_word(pieces: Sequence[str]) -> bool:

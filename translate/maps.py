@@ -186,13 +186,12 @@ def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequen
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """What an .npz file holds, and of pickles nothing. Raises one of UNREADABLE where it is none."""
-    with path.open("rb") as stream:
-        with zipfile.ZipFile(stream) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_PACKED * path.stat().st_size:
-                raise ValueError("it unpacks to far more than maps do")
-        stream.seek(0)
-        with np.load(stream, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST_PACKED * path.stat().st_size:
+            raise ValueError("it unpacks to far more than maps do")
+        # Read as a whole, because only then the archive checks that they are what they were.
+        members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
+    return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
 def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:

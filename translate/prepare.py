@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.distributed import World
+from translate.epochs import DrawnText
 from translate.errors import UserError
-from translate.files import replacing, write_text
+from translate.files import replacing
+from translate.filters import NO_FILTERS, Filters, kept_pairs
 from translate.links import check_alignment
+from translate.records import read_record, write_record
 from translate.run import Run
 from translate.settings import Config, DataSettings
 from translate.signals import dying_of_signals
 from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
+
+FORMAT = 1  # of texts.json
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # the first of them, as text, to translate and compare
+    drawn: DrawnText | None = None  # with vocab.dropout: the training text as each epoch reads it
+
+    def train_in(self, epoch: int, world: World) -> EncodedCorpus:
+        """The training text as an epoch reads it. All processes have to call this alike."""
+        return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
 def prepare(run: Run, config: Config) -> Prepared:
@@ -37,27 +46,35 @@ def prepare(run: Run, config: Config) -> Prepared:
     Raises UserError where a text is bad or empty, or is not the one with which the run began.
     """
     texts = _texts(run, config.data)
+    filters = Filters.of(config.data)
     vocabs = run.load_vocabs()
     if vocabs is None:
         vocabs = _make_vocabs(run, config, texts.train)
         run.write_vocabs(vocabs)
+    elif (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
+        raise UserError(
+            f"{run.path / 'vocab.model'}: not the vocabulary with which this run began; restore it, or start a new run"
+        )
     max_pieces = config.data.max_pieces
     is_aligned = texts.train.alignment is not None
-    origin = Origin(texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned)
-    train = _encoded(run, "train", texts.train, vocabs, origin)
+    origin = Origin(
+        texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned, str(filters)
+    )
+    train = _encoded(run, "train", texts.train, vocabs, origin, filters)
+    drawn = _drawn(run, config, texts.train, origin, vocabs)
     origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
     valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
-    return Prepared(vocabs, train, valid, list(valid_pairs))
+    return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
 
 
 def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     """`prepare` by the first process; the others wait, and open what it made."""
     if world.is_first:
         prepared = prepare(run, config)
-        world.gather(prepared.valid_pairs)
+        world.gather(_Told(prepared.valid_pairs, prepared.drawn))
         return prepared
-    valid_pairs = world.gather(list[Pair]())[0]
+    told = world.gather(_Told([], None))[0]
     vocabs = run.load_vocabs()
     train, valid = (vocabs and open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
     if not (vocabs and train and valid):
@@ -65,7 +82,14 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
             f"{run.path}: not what the first process made; several machines need the run folder at this place on a "
             "file system that they share"
         )
-    return Prepared(vocabs, train, valid, valid_pairs)
+    return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
+
+
+class _Told(NamedTuple):
+    """What the first process tells the others."""
+
+    valid_pairs: list[Pair]
+    drawn: DrawnText | None
 
 
 @dataclass(frozen=True)
@@ -91,11 +115,8 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
-        write_text(path, json.dumps(asdict(_Record(fingerprint(whole), fingerprint(valid), split_at))) + "\n")
-    try:
-        record = _Record(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: damaged; remove {run.corpus_path} to have the texts read and encoded anew") from None
+        write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
+    record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))
     if bool(record.split_at) == bool(data.valid_src):
         began = "without" if record.split_at else "with"
         raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
@@ -161,14 +182,17 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         vocab = Vocab.load(Path(settings.model))
         return VocabPair(vocab, vocab)
 
+    def pairs() -> Iterator[Pair]:
+        return kept_pairs(text, Filters.of(config.data))
+
     def src_lines() -> Iterator[str]:
-        return (pair.src for pair in text)
+        return (pair.src for pair in pairs())
 
     def tgt_lines() -> Iterator[str]:
-        return (pair.tgt for pair in text)
+        return (pair.tgt for pair in pairs())
 
     def both() -> Iterator[str]:
-        return itertools.chain.from_iterable(text)
+        return itertools.chain.from_iterable(pairs())
 
     run.log("training the vocabulary")
     with dying_of_signals():
@@ -179,14 +203,31 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         return VocabPair(*sides)
 
 
-def _encoded(run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin) -> EncodedCorpus:
+def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs: VocabPair) -> DrawnText | None:
+    dropout = config.vocab.dropout
+    if not dropout:
+        return None
+    if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
+        raise UserError(
+            f"vocab.dropout = {dropout}: leaves out merges, and {config.vocab.model} has none; "
+            "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
+        )
+    run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
+    origin = replace(origin, dropout=dropout, seed=config.train.seed)
+    return DrawnText(run, text, origin, Filters.of(config.data))
+
+
+def _encoded(
+    run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin, filters: Filters = NO_FILTERS
+) -> EncodedCorpus:
     base = run.corpus_path / name
     corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
     if corpus is None:
-        encode(text, vocabs, origin, base, run.log)
+        encode(text, vocabs, origin, base, run.log, filters)
         corpus = open_corpus(base, vocabs)
         assert corpus is not None
     if not len(corpus):
-        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); raise data.max_pieces")
+        way_out = "shorten data.filter, or raise data.max_pieces" if filters.names else "raise data.max_pieces"
+        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
     return corpus

@@ -32,14 +32,15 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     content = path.read_bytes()
     try:
         whole = json.loads(content)
-        digest = whole.pop(DIGEST)
-        is_whole = digest == _digest(whole)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        is_whole = False
-    if not is_whole:
-        raise UserError(f"{path}: damaged; {advice}")
-    if (found := whole.pop(FORMAT, None)) != version:
+        digest, found = whole.pop(DIGEST, None), whole.pop(FORMAT, None)
+        is_whole = digest == _digest({FORMAT: found, **whole})
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        is_whole, digest, found = False, None, None
+    # Earlier formats had no checksum.
+    if type(found) is int and found != version and (is_whole or digest is None):
         raise UserError(f"{path}: format {found}, but this version reads format {version}; {advice}")
+    if not is_whole or found != version:
+        raise UserError(f"{path}: damaged; {advice}")
     return whole
 
 

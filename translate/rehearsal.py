@@ -32,12 +32,12 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     The run folder is only a place to work in; no weights are written to it.
     """
     prepared = prepare(run, config)
-    corpus, settings = prepared.train, config.train
+    corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()
     with explaining_memory("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
         trainer = Trainer(config, prepared, device)
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
-        largest = _largest(prepared, order)
+        largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=1)
         seconds = _seconds_a_step(trainer, prepared, settings)
@@ -51,6 +51,7 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
             f"{side:<12} {rows.lengths.mean():.1f} pieces a line, {rows.lengths.max()} at most"
             for side, rows in (("source", corpus.src), ("target", corpus.tgt))
         ),
+        *_told_of_dropout(config.vocab.dropout, prepared.train, pieces),
         f"validation   {prepared.valid.report}",
         f"vocabulary   {prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' a side'}",
         f"model        {trainer.num_parameters:,} parameters",
@@ -67,7 +68,14 @@ def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
     """The settings that are not the defaults."""
     for name in differences(Config(), config):
         section, _, key = name.partition(".")
-        yield name, getattr(getattr(config, section), key)
+        value = getattr(getattr(config, section), key)
+        yield name, list(value) if isinstance(value, tuple) else value
+
+
+def _told_of_dropout(dropout: float, whole: EncodedCorpus, num_drawn: int) -> Iterator[str]:
+    if dropout:
+        more = num_drawn / (int(whole.src.lengths.sum()) + int(whole.tgt.lengths.sum())) - 1
+        yield f"dropout      {dropout:g} of the merges, anew each epoch: {more:+.1%} pieces in the first"
 
 
 def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
@@ -75,11 +83,11 @@ def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
 
 
-def _largest(prepared: Prepared, order: EpochOrder) -> StepData:
+def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
     """A step of the epoch's largest batch alone."""
-    rows = max(order, key=lambda rows: _places(prepared.train, rows))
-    batch = make_batch(prepared.train, rows, prepared.vocabs.tgt.bos_id)
-    return StepData([Part(batch, number=0)], batch.num_tokens, next_epoch=0, next_batch=0)
+    rows = max(order, key=lambda rows: _places(corpus, rows))
+    batch = make_batch(corpus, rows, bos_id)
+    return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
 def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
@@ -87,7 +95,7 @@ def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSetting
     with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
         for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
             started = time.monotonic()
-            trainer.step(data, number).translation.item()  # waits for the device
+            trainer.step(data, number).losses.translation.item()  # waits for the device
             seconds.append(time.monotonic() - started)
     return statistics.median(seconds[1:] or seconds)
 

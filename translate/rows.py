@@ -10,7 +10,8 @@ import hashlib
 import itertools
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from translate.files import naming
+
+COUNTED_BYTES = 2**22  # at a time; a multiple of every number's size
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -39,6 +42,14 @@ class PieceRows:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def counts(self, size: int) -> IntArray:
+        """(size,): how often each number below `size` occurs in all rows. The file is read as a stream."""
+        counts = np.zeros(size, dtype=np.int64)
+        for place in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
+            block = os.pread(self._file, COUNTED_BYTES, place)
+            counts += np.bincount(np.frombuffer(block, self._dtype), minlength=size)
+        return counts
+
     def __getitem__(self, row: int) -> IntArray:
         return self.pieces(np.array([row]))
 
@@ -49,6 +60,22 @@ class PieceRows:
         sizes = (lengths * self._dtype.itemsize).tolist()
         read = map(os.pread, itertools.repeat(self._file), sizes, places)
         return np.frombuffer(b"".join(read), self._dtype)
+
+
+@dataclass(frozen=True)
+class NumberRows:
+    """Rows of one number each, read as they are asked for: nothing of them is in memory."""
+
+    base: Path
+    name: str
+    dtype: np.dtype[Any]
+
+    def numbers(self, rows: Iterable[int]) -> IntArray:
+        """The number of each of some rows."""
+        size = self.dtype.itemsize
+        with _pieces_path(self.base, self.name).open("rb") as file:
+            read = [os.pread(file.fileno(), size, int(row) * size) for row in rows]
+        return np.frombuffer(b"".join(read), self.dtype)
 
 
 class Rows(NamedTuple):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from tqdm import tqdm
@@ -17,9 +18,12 @@ from tqdm import tqdm
 from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
 from translate.files import naming, write_bytes, write_text
+from translate.records import read_record, write_record
 from translate.settings import Config
-from translate.vocab import Vocab, VocabPair
+from translate.vocab import Vocab, VocabPair, fingerprint
+from translate.weights import vocabs_of
 
+ALIGNMENT_FORMAT = 2  # of alignment.json
 PARTIAL = ".*.partial"  # what a process was writing when it was killed
 
 
@@ -31,6 +35,7 @@ class Run:
         self.config_path = path / "config.toml"
         self.weights_path = path / "model.safetensors"
         self.metrics_path = path / "metrics.jsonl"
+        self.log_path = path / "train.log"
         self.curves_path = path / "curves.png"
         self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
@@ -45,6 +50,7 @@ class Run:
             raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._sweep()
         run.write_config(config)
         return run
 
@@ -55,8 +61,7 @@ class Run:
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
             raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
-        for stale in [*path.glob(PARTIAL), *run.checkpoints_path.glob(PARTIAL)]:
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        run._sweep()
         for change in changed.values():
             run.log(f"from here on, other than before: {change}")
         return run
@@ -93,24 +98,33 @@ class Run:
     def load_alignment(self) -> dict[str, Any] | None:
         """What the model is known to align best by (`translate align --store`), if that was stored."""
         try:
-            stored = json.loads(self.alignment_path.read_bytes())
+            return read_record(
+                self.alignment_path, ALIGNMENT_FORMAT, "store it again by `translate align --store`, or remove it"
+            )
         except FileNotFoundError:
             return None
-        except ValueError:
-            stored = None
-        if not isinstance(stored, dict):
-            raise UserError(
-                f"{self.alignment_path}: damaged; store it again by `translate align --store`, or remove it"
-            )
-        return stored
+
+    def write_alignment(self, values: dict[str, Any]) -> None:
+        """Keep what `load_alignment` then returns."""
+        write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
 
     def load_vocabs(self) -> VocabPair | None:
-        """The vocabularies, or None where the run has none yet."""
+        """The vocabularies, or None where the run has none yet. Raises UserError where they are not the weights'."""
         joint, src, tgt = (self.path / name for name in ("vocab.model", "vocab.src.model", "vocab.tgt.model"))
-        if joint.exists():
-            vocab = Vocab.load(joint)
-            return VocabPair(vocab, vocab)
-        return VocabPair(Vocab.load(src), Vocab.load(tgt)) if src.exists() and tgt.exists() else None
+        if joint.is_file():
+            src = tgt = joint
+        if not (src.is_file() and tgt.is_file()):
+            return None
+        protos = src.read_bytes(), tgt.read_bytes()
+        # Before sentencepiece looks at a file that may be damaged.
+        if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
+            names = f"{src}" if src == tgt else f"{src} or {tgt}"
+            raise UserError(
+                f"{names}: not the vocabulary of {self.weights_path.name} beside it; one of the files is damaged or of "
+                "another run: restore it"
+            )
+        vocab = Vocab(protos[0], str(src))
+        return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
         """One file for a joint vocabulary, else one a side."""
@@ -123,8 +137,7 @@ class Run:
     def log(self, text: str) -> None:
         """Say it on standard error, beside the progress bar, and in train.log with the time."""
         tqdm.write(text, file=sys.stderr)
-        path = self.path / "train.log"
-        with naming(path), path.open("a", encoding="utf-8") as log:
+        with naming(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     @contextmanager
@@ -137,7 +150,7 @@ class Run:
                 self._spared.add(what)
                 self.log(f"warning: training goes on without {what}: {error}")
 
-    def append_metrics(self, **values: float) -> None:
+    def append_metrics(self, **values: object) -> None:
         """One more line of metrics.jsonl."""
         with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
@@ -147,12 +160,29 @@ class Run:
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError:
-            raise UserError(f"{self.metrics_path}: damaged; remove the file to go on without its lines") from None
+        return [self._metrics_line(number, line) for number, line in enumerate(lines, start=1)]
 
     def forget_metrics_after(self, step: int) -> None:
         """Take back the lines of steps that a resumed training does again."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
+
+    def _metrics_line(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            values = json.loads(line)
+            if type(values["step"]) is int and all(type(value) in (int, float, NoneType) for value in values.values()):
+                return values
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass
+        raise UserError(
+            f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to go on without"
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a killed training was writing. Folders that others may be writing to are let be."""
+        own = (self.path, self.checkpoints_path, self.corpus_path)
+        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.probes_path.rglob(PARTIAL)]:
+            if stale.is_dir():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink(missing_ok=True)  # it may have gone with its folder

@@ -10,6 +10,18 @@ LARGEST = 2**31 - 1
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+FilterName = Literal[
+    "identical",
+    "duplicates",
+    "length_ratio",
+    "language",
+    "script",
+    "mojibake",
+    "damaged",
+    "control",
+    "line_breaks",
+    "invisible",
+]
 
 
 class Section(BaseModel):
@@ -32,6 +44,12 @@ class DataSettings(Section):
     tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
     valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
     max_pieces: Count = Field(256, description="longest side of a training pair; longer inputs are cut when decoding")
+    filter: tuple[FilterName, ...] = Field(
+        (), strict=False, description="doubtful pairs that training leaves out; `translate check` tells which there are"
+    )
+    max_length_ratio: Annotated[float, Field(ge=1)] = Field(
+        3.0, description="with length_ratio in data.filter: how many times as long as usual a side may be, by the other"
+    )
 
     @model_validator(mode="after")
     def _both_sides(self) -> DataSettings:
@@ -57,6 +75,18 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="sentencepiece's rule for equivalent characters; _cf folds case"
     )
+    dropout: Share = Field(
+        0.0, description="share of the merges left out at random in the training text, anew each epoch (bpe only)"
+    )
+
+    @model_validator(mode="after")
+    def _dropout_has_merges(self) -> VocabSettings:
+        if self.dropout and self.algorithm != "bpe" and not self.model:
+            raise ValueError(
+                f'dropout = {self.dropout}: leaves out merges, and algorithm "{self.algorithm}" has none; '
+                'set dropout to 0.0 or algorithm to "bpe"'
+            )
+        return self
 
 
 class ModelSettings(Section):

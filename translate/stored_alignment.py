@@ -13,10 +13,8 @@ from translate.aligner import Pairing, Trial
 from translate.alignment import MapChoice, Method
 from translate.alignment_way import Way
 from translate.errors import UserError
-from translate.files import write_text
 from translate.run import Run
 
-FORMAT = 1
 ADVICE = "store it again by `translate align --store`"
 
 
@@ -26,7 +24,6 @@ class StoredAlignment:
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    format: int
     layer: int | None  # from 0; None: the mean of all
     head: int | None
     method: Method
@@ -40,8 +37,6 @@ class StoredAlignment:
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
         """What `alignment.json` or `about.json` holds. Raises UserError, naming `origin`, where that is damaged."""
-        if values.get("format") != FORMAT:
-            raise UserError(f"{origin}: an alignment in format {values.get('format')}, not {FORMAT}; {ADVICE}")
         try:
             stored = TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError:
@@ -74,7 +69,6 @@ def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
     """Write the best setting to the run."""
     best = trial.best
     stored = StoredAlignment(
-        format=FORMAT,
         layer=best.choice.layer,
         head=best.choice.head,
         method=best.way.method,
@@ -85,4 +79,4 @@ def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
         gold=gold.name,
         weights=run.digest_of_weights(),
     )
-    write_text(run.alignment_path, json.dumps(asdict(stored), indent=1) + "\n")
+    run.write_alignment(asdict(stored))

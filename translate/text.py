@@ -14,7 +14,7 @@ import heapq
 import itertools
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -26,6 +26,7 @@ from translate.errors import UserError
 BYTE_ORDER_MARK = "\ufeff"
 ALL_HASHES = range(2**64)
 BLOCK_BYTES = 2**20
+MAX_LINE_BYTES = 1_000_000  # its end included: what is longer is not text with a sentence a line
 
 
 class Pair(NamedTuple):
@@ -82,15 +83,22 @@ class Parts(NamedTuple):
     valid: ParallelText
 
 
+def is_tsv(path: Path) -> bool:
+    """Whether a file is read by column."""
+    return path.name.removesuffix(".gz").endswith(".tsv")
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
-    with _open_unpacked(path) as stream:
+    with open_unpacked(path) as stream:
         yield from split_lines(stream, str(path))
 
 
-def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a byte stream. Raises UserError where one is not UTF-8."""
-    for number, raw in enumerate(stream, start=1):
+def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    """The lines of a byte stream. Raises UserError where one is not UTF-8, or over MAX_LINE_BYTES."""
+    for number, raw in enumerate(raw_lines(stream), start=1):
+        if len(raw) > MAX_LINE_BYTES:
+            raise UserError(_too_long(name, number))
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -102,21 +110,47 @@ def split_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
+def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines with their ends. One over MAX_LINE_BYTES comes in parts, each but the last longer than that.
+
+    So no more than a part is ever in memory, also of a file that has no line ends.
+    """
+    return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
+
+
 def count_lines(path: Path) -> int:
     """The lines that `read_lines` gives, without making them. Raises UserError as it does, but for UTF-8."""
     num_lines, last = 0, b"\n"
-    with _open_unpacked(path) as stream:
+    with open_unpacked(path) as stream:
         while block := stream.read(BLOCK_BYTES):
+            if len(block) == BLOCK_BYTES and b"\n" not in block:
+                raise UserError(_too_long(str(path), num_lines + 1))
             num_lines += block.count(b"\n")
             last = block[-1:]
     return num_lines + (last != b"\n")
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
+    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
+    try:
+        with _open_text(path) as stream:
+            if path.suffix != ".gz":
+                yield stream
+                return
+            with gzip.open(stream) as unpacked:
+                yield cast("BinaryIO", unpacked)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def digest_of_text(path: Path) -> str:
     """SHA-256 of what a text file holds, unpacked. Raises UserError as `read_lines` does for any of its lines."""
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
     try:
-        with _open_unpacked(path) as stream:
+        with open_unpacked(path) as stream:
             while block := stream.read(BLOCK_BYTES):
                 digest.update(block)
                 decoder.decode(block)
@@ -177,26 +211,10 @@ def _open_text(path: Path) -> BufferedReader:
         raise UserError(f"{path}: this is a folder; give a text file") from None
 
 
-@contextmanager
-def _open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
-    try:
-        with _open_text(path) as stream:
-            if path.suffix != ".gz":
-                yield stream
-                return
-            with gzip.open(stream) as unpacked:
-                yield cast("BinaryIO", unpacked)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
 def _read_side(side: Side) -> Iterator[str]:
     """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
     lines = read_lines(side.path)
-    if not side.path.name.removesuffix(".gz").endswith(".tsv"):
+    if not is_tsv(side.path):
         yield from lines
         return
     for number, line in enumerate(lines, start=1):
@@ -207,6 +225,12 @@ def _read_side(side: Side) -> Iterator[str]:
                 "columns are separated by tabs"
             )
         yield columns[side.column - 1]
+
+
+def _too_long(name: str, number: int) -> str:
+    return (
+        f"{name}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence a line?"
+    )
 
 
 def _hash(line: str) -> int:

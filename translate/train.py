@@ -6,23 +6,24 @@ training that was stopped and resumed ends with the very weights of one that was
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from translate.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from translate.device import describe, explaining_memory, keep_freed_memory
+from translate.diagnosis import of_start
 from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.feed import StepData, feed
-from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
+from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
 from translate.run import Run
@@ -30,6 +31,11 @@ from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
 from translate.trainer import Trainer, learning_rate
 from translate.validate import validate
+
+WHY_HALVED = (
+    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
+    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+)
 
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
@@ -43,7 +49,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, device) or Progress()
+    progress = _where_it_stands(run, trainer)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
         trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
@@ -53,12 +59,30 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
         run.forget_metrics_after(progress.step)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
+        if not progress.step:
+            tell_advice(run, of_start(prepared, config, world.size))
     with stopping_at_signals() as stop, explaining_memory(advice):
         end = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
         tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
     if end.signal:
         raise SystemExit(128 + end.signal)
+
+
+def _where_it_stands(run: Run, trainer: Trainer) -> Progress:
+    """The newest checkpoint, now in the trainer; the start where there has not been one yet."""
+    world = trainer.world
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
+    if progress is None and world.is_first:
+        reached = max((line["step"] for line in run.metrics()), default=0)
+        if reached > run.load_config().train.save_every:
+            raise UserError(
+                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
+                "a new run"
+            )
+    if len(set(world.gather(progress))) > 1:
+        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
+    return progress or Progress()
 
 
 def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
@@ -77,6 +101,8 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
     settings, world = config.train, trainer.world
     meter = Meter(progress)
+    kept = progress  # of which the state is: that before the steps that are not used
+    halving_told = False
     reason, signal_seen = _reason_to_end(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -86,9 +112,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
         while not reason and not signal_seen:
             started = time.monotonic()
             data = next(steps)
-            loss = trainer.step(data, progress.step + 1)
-            if _is_due(progress.step + 1, settings):
-                loss.translation.item()  # waits for the device, so that the clock shows what the steps took
+            stepped = trainer.step(data, progress.step + 1)
             seconds = time.monotonic() - started
             # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those
             # of the others also ran while it saved.
@@ -101,8 +125,15 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
                 batches=data.next_batch,
                 seconds=progress.seconds + seconds,
             )
-            meter.add(loss, data.num_tokens)
+            if trainer.is_halving and not halving_told:
+                halving_told = True
+                run.log(WHY_HALVED.format(settings=settings))
+            meter.add(stepped, data.num_tokens)
             bar.update()
+            if not stepped.is_used:
+                _say_unused(run, config, prepared, data, progress, world)
+                if progress.step - kept.step == MOST_BAD_STEPS:
+                    _give_up(run, trainer, kept)
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
                 bar.set_postfix_str(_log(run, trainer, progress, meter))
@@ -110,13 +141,11 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or _reason_to_end(progress, settings)
+            if stepped.is_used:
+                kept = progress
             if reason or signal_seen or progress.step % settings.save_every == 0:
-                _save(run, trainer, progress)
+                _save(run, trainer, kept)
     return _End(reason, signal_seen)
-
-
-def _is_due(step: int, settings: TrainSettings) -> bool:
-    return any(step % every == 0 for every in (settings.log_every, settings.validate_every, settings.save_every))
 
 
 def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
@@ -131,19 +160,31 @@ def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
     return None
 
 
+def _say_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
+    rows = list(itertools.chain.from_iterable(world.gather(data.rows)))
+    if world.is_first:
+        run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
+
+
+def _give_up(run: Run, trainer: Trainer, kept: Progress) -> NoReturn:
+    """Save what there was before the steps that are not used, and end."""
+    _save(run, trainer, kept)
+    trainer.world.gather(None)  # torchrun ends all processes with the first: not before that one has saved
+    raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
+
+
 def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
     """Say how the last steps went. Returns what the progress bar shows of it."""
-    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses(progress)), strict=True)]
-    _check_finite([torch.tensor(losses)], progress.step)
+    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses()), strict=True)]
     if not trainer.world.is_first:
         return ""
     rate = learning_rate(progress.step, trainer.settings)
-    return tell_steps(run, trainer.settings, progress, losses, meter.tokens_per_second(progress), rate)
+    return tell_steps(run, trainer.settings, progress, losses, meter, rate)
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Score the model, keep its weights if they are the best so far, and say so."""
-    _check_finite(trainer.model.parameters(), progress.step)
+    _check_weights(trainer, progress.step)
     with trainer.weights_to_use():
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
         score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
@@ -151,7 +192,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         is_best = progress.best is None or now < progress.best
         if trainer.world.is_first:
             if is_best:
-                save_weights(run.weights_path, trainer.model)
+                save_weights(run.weights_path, trainer.model, trainer.belonging)
             with run.sparing("the attention of this validation (probes)"):
                 record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
@@ -159,24 +200,24 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
     if trainer.world.is_first:
-        tell_validation(run, progress, result, is_best)
+        tell_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
     return progress
 
 
 def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
-    _check_finite(trainer.model.parameters(), progress.step)
+    _check_weights(trainer, progress.step)
     if not trainer.world.is_first:
         return
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
         with trainer.weights_to_use():
-            save_weights(run.weights_path, trainer.model)
+            save_weights(run.weights_path, trainer.model, trainer.belonging)
 
 
-def _check_finite(tensors: Iterable[Tensor], step: int) -> None:
-    """Before a loss or weights are used for anything that stays."""
-    if not all(tensor.isfinite().all() for tensor in tensors):
+def _check_weights(trainer: Trainer, step: int) -> None:
+    """Before they are used for anything that stays."""
+    if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
         raise UserError(
-            f"training went astray: a loss or weight at step {step} is not a number; lower train.learning_rate or "
+            f"training went astray: a weight at step {step} is not a finite number; lower train.learning_rate or "
             "raise train.warmup_steps, and start anew, or --resume from the last checkpoint"
         )

@@ -6,22 +6,28 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from translate.average import WeightAverage
+from translate.bad_steps import named_lines
 from translate.batches import Batch
 from translate.checkpoint import TrainingState
-from translate.device import autocast, multiplies_bfloat16
+from translate.device import autocast, is_out_of_memory, multiplies_bfloat16
 from translate.distributed import ALONE, World
+from translate.errors import UserError
 from translate.feed import Part, StepData
 from translate.loss import GuidedHead, Losses, SummedLoss, total
 from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
+from translate.splitting import free_memory
 from translate.torch_engine import build_model
+from translate.weights import Belonging
 
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
@@ -45,6 +51,18 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+class Stepped(NamedTuple):
+    """How a step went."""
+
+    losses: Losses  # means over its target pieces, scalars on the device, or this process's share of them
+    gradient_norm: float  # before it was clipped, the same in all processes; not finite if any of the losses is not
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the weights were updated. They stay as they are where loss or gradient is not a finite number."""
+        return math.isfinite(self.gradient_norm)
+
+
 class Trainer:
     """A model and its optimizer, with one thing to do: a step."""
 
@@ -54,6 +72,7 @@ class Trainer:
         self.world = world
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
+        self.belonging = Belonging.of(config.model, prepared.vocabs)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
@@ -63,6 +82,8 @@ class Trainer:
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
+        self._too_large = math.inf  # the fewest places of a part that did not fit into memory
+        self._where = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
@@ -73,7 +94,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint holds of the training."""
-        return TrainingState(self.model, self.optimizer, self.average)
+        return TrainingState(self.model, self.optimizer, self.average, self.belonging)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
         """Within the block the model has the weights to validate and to keep: the average, if there is one."""
@@ -92,28 +113,69 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def step(self, data: StepData, step: int) -> Losses:
+    def step(self, data: StepData, step: int) -> Stepped:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
 
-        Returns the mean losses, scalars on the device, or this process's share of them; the shares add up.
+        Where the gradient is not finite nothing is updated: not the weights, nor the optimizer's state or the average.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        with self._without_exchange():
-            parts = [self._backward(part, data.num_tokens, step) for part in data.parts[:-1]]
-        # In this pass the processes exchange all gradients that have come together.
-        parts.append(self._backward(data.parts[-1], data.num_tokens, step))
-        if self.settings.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
+        stepped = Stepped(total(self._gradients(data, step)), self._gradient_norm())
+        if stepped.is_used:
+            self._update(step, stepped.gradient_norm)
         self.optimizer.zero_grad()
+        return stepped
+
+    def _gradients(self, data: StepData, step: int) -> list[Losses]:
+        """Add up the gradients of a step's parts. Returns their shares of its losses.
+
+        If a part does not fit into memory, all as large are halved, now and in steps to come: the losses are sums, so
+        the gradient is the same but for what dropout draws. Several processes could not do so alike: there it raises.
+        """
+        parts = data.parts
+        while True:
+            parts = [each for part in parts for each in part.fitting(self._too_large)]
+            losses: list[Losses] = []
+            try:
+                with self._without_exchange():
+                    for part in parts[:-1]:
+                        losses.append(self._backward(part, data.num_tokens, step))
+                # In this pass the processes exchange all gradients that have come together.
+                return [*losses, self._backward(parts[-1], data.num_tokens, step)]
+            except (RuntimeError, MemoryError) as error:
+                if self.world.size > 1 or not is_out_of_memory(error):
+                    raise
+            # Outside of `except`, where the error still holds what was computed.
+            self.optimizer.zero_grad()
+            free_memory()
+            failed = parts[len(losses)]
+            if len(failed.rows) == 1:
+                raise UserError(
+                    f"out of memory for a single pair, {self._where(failed.rows.tolist())}; shorten it, or start anew "
+                    "with a lower data.max_pieces or model.d_model"
+                )
+            self._too_large = failed.batch.num_places
+
+    @property
+    def is_halving(self) -> bool:
+        """Whether some part did not fit into memory so far."""
+        return math.isfinite(self._too_large)
+
+    def _gradient_norm(self) -> float:
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    def _update(self, step: int, gradient_norm: float) -> None:
+        if self.settings.clip_norm:
+            norm = torch.tensor(gradient_norm, device=self.device)
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+        self.optimizer.step()
         if self.average:
             self.average.update(step)
-        return total(parts)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
         """Add a part's gradients to those of the step. Returns its share of the step's losses."""
-        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
+        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
         with autocast(self.device, self.precision):
             losses = self._loss(part.batch)
         # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
@@ -122,17 +184,19 @@ class Trainer:
         if losses.alignment is not None:
             alignment = losses.alignment * part.weight / num_tokens
             loss = translation + self.settings.alignment_weight * alignment
-        (loss * self.world.size).backward()  # because the exchange takes the mean over the processes, not the sum
+        # Times the processes, because the exchange takes the mean over them, not the sum. A loss that is not finite
+        # makes the gradient so, for 0 times infinity is not a number: thus the exchange tells all processes of it.
+        loss.backward(self.world.size + 0 * loss.detach())
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:
-        part, seconds = data.parts[0], {}
+        first, seconds = data._replace(parts=data.parts[:1]), {}
         with self._without_exchange():
             for self.precision in "float32", "bfloat16":
                 rounds = []
                 for _ in range(NUM_TIMED):
                     started = time.perf_counter()
-                    self._backward(part, data.num_tokens, step=0)
+                    self._gradients(first, step=0)
                     rounds.append(time.perf_counter() - started)
                 seconds[self.precision] = min(rounds)
         self.optimizer.zero_grad()
@@ -164,5 +228,5 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
     return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and is_long)
 
 
-def _dropout_seed(seed: int, step: int, part: int) -> int:
-    return int(np.random.SeedSequence((seed, step, part)).generate_state(1, np.uint64)[0] >> 1)
+def _dropout_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -23,6 +23,7 @@ from translate.maps import END, KINDS, AttentionMaps, Kind
 from translate.run import Run
 from translate.settings import ModelSettings
 from translate.vocab import Vocab, VocabPair
+from translate.weights import Belonging, arrays, read_sealed
 
 Doubles = npt.NDArray[np.float64]
 NORM_EPSILON = 1e-5
@@ -77,9 +78,8 @@ class Reference:
     """The model of a run, as slow and as plain as possible."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
-        from safetensors.numpy import load_file
-
-        self.weights = {name: array.astype(np.float64) for name, array in load_file(weights).items()}
+        content = read_sealed(weights, Belonging.of(settings, vocabs)).content
+        self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, content).items()}
         self.settings = settings
         self.vocabs = vocabs
 

@@ -34,6 +34,10 @@ class Vocab:
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
+        try:
+            self.pieces(range(self.size))
+        except UnicodeDecodeError:
+            raise UserError(f"{name}: a damaged sentencepiece model; one of its pieces is not UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
@@ -53,6 +57,26 @@ class Vocab:
         """Piece ids of each text, without `<s>` and `</s>`; such a sign typed in the text is plain text."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
+
+    @property
+    def has_merges(self) -> bool:
+        """Whether its pieces are made by merging: a BPE model. Its scores are ranks, those of others logarithms."""
+        return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
+
+    @property
+    def merge_ranks(self) -> dict[str, float]:
+        """Of a model that merges: its pieces with their ranks, the smallest merged first. Signs and bytes have none.
+
+        Nor have symbols that the model's maker defined: they rank with the first merge, and stand before it.
+        """
+        processor = self._processor
+        normal = [
+            id_
+            for id_ in range(self.size)
+            if not (processor.is_unknown(id_) or processor.is_control(id_) or processor.is_byte(id_))
+        ]
+        first = max((id_ for id_ in normal if not processor.get_score(id_)), default=0)
+        return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of piece ids, on one line: a line break spelled in bytes becomes a space."""
@@ -86,7 +110,12 @@ class VocabPair(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what the two are."""
-        return hashlib.sha256(b"".join(hashlib.sha256(vocab.proto).digest() for vocab in self)).hexdigest()
+        return fingerprint(self.src.proto, self.tgt.proto)
+
+
+def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
+    """SHA-256 of what two model files hold."""
+    return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
 
 
 def train_vocab(

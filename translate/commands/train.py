@@ -71,6 +71,7 @@ def train(
             )
 
         from translate.device import pick_device
+        from translate.lock import training_alone
         from translate.train import train
 
         place = pick_device(device)
@@ -83,14 +84,16 @@ def train(
             train(Run(folder), settings, place, world)
             return
         if resume:
-            train(Run.resume(folder, settings), settings, place, world)
+            with training_alone(Run.open(folder)):
+                train(Run.resume(folder, settings), settings, place, world)
             return
         run = Run.create(folder, settings)
-        try:
-            train(run, settings, place, world)
-        except UserError:
-            run.discard_if_unused()
-            raise
+        with training_alone(run):
+            try:
+                train(run, settings, place, world)
+            except UserError:
+                run.discard_if_unused()
+                raise
 
 
 def _rehearse(settings: Config, device: torch.device) -> None:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translate.errors import UserError
-from translate.export.origin import FORMAT, RECORD, Origin, num_positions, settings_digest, write_origin
+from translate.export.origin import RECORD, Origin, digest_of_files, num_positions, settings_digest, write_origin
 from translate.export.package import import_specifications
 from translate.files import replacing_folder
 from translate.run import Run
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair
+from translate.weights import Belonging, arrays, read_sealed
 
 PRECISIONS = ("float32", "float16", "int8")
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's
@@ -40,29 +41,18 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     config, vocabs = run.load_config(), run.load_vocabs()
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-    try:
-        time_ns, content = run.weights_path.stat().st_mtime_ns, run.weights_path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{run.weights_path}: no such weights; has the training written any yet?") from None
-    spec = _specification(config, vocabs, _tensors(content, run.weights_path))
+    time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
+    content = read_sealed(run.weights_path, Belonging.of(config.model, vocabs)).content
+    spec = _specification(config, vocabs, arrays(run.weights_path, content))
     spec.optimize(quantization=None if precision == "float32" else precision)
     with replacing_folder(folder, RECORD) as partial:
         spec.save(str(partial))
         for name, vocab in _vocab_files(vocabs):
             (partial / name).write_bytes(vocab.proto)
         digest = hashlib.sha256(content).hexdigest()
-        origin = Origin(FORMAT, settings_digest(config, vocabs), digest, len(content), time_ns)
+        files = digest_of_files(partial)
+        origin = Origin(settings_digest(config, vocabs), digest, len(content), time_ns, files)
         write_origin(partial, origin)
-
-
-def _tensors(content: bytes, path: Path) -> Weights:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
 
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:

@@ -24,14 +24,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from translate.checkpoint import load_weights
 from translate.engine import Sentence, length_limit
 from translate.errors import UserError
 from translate.files import replacing_folder, write_bytes, write_text
 from translate.model import Transformer, sinusoidal_positions
 from translate.run import Run
 from translate.settings import Config
-from translate.torch_engine import build_model
+from translate.torch_engine import load_model
 from translate.vocab import Vocab, VocabPair
 
 NEVER = -1e4  # a logit that leaves no probability, and that half precision holds
@@ -64,8 +63,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
     config, vocabs = run.load_config(), run.load_vocabs()
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-    model = build_model(config, vocabs)
-    load_weights(run.weights_path, model)
+    model = load_model(run, vocabs)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
     with replacing_folder(folder) as partial:
         write_bytes(partial / "model.safetensors", save(tensors, metadata={"format": "pt"}))

@@ -20,13 +20,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from translate.checkpoint import load_weights
 from translate.errors import UserError
 from translate.files import replacing_folder, write_bytes, write_text
 from translate.model import Transformer, as_bias
 from translate.run import Run
 from translate.state import DecoderState, KeyValue
-from translate.torch_engine import build_model
+from translate.torch_engine import load_model
 
 
 def export_onnx(run: Run, folder: Path) -> None:
@@ -36,11 +35,10 @@ def export_onnx(run: Run, folder: Path) -> None:
     """
     if not find_spec("onnxscript"):
         raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
-    config, vocabs = run.load_config(), run.load_vocabs()
+    vocabs = run.load_vocabs()
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-    model = build_model(config, vocabs).eval()
-    load_weights(run.weights_path, model)
+    model = load_model(run, vocabs).eval()
     with replacing_folder(folder) as partial:
         for name, graph in _graphs(model).items():
             write_bytes(partial / f"{name}.onnx", graph)

@@ -6,40 +6,51 @@ Nothing here needs numpy, which an engine with its model ready need not wait for
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.files import write_text
+from translate.errors import UserError
+from translate.records import read_record, write_record
 from translate.settings import Config
 from translate.vocab import VocabPair
 
 RECORD = "translate.json"
-FORMAT = 1  # of the models written; with another number engines make theirs anew
+FORMAT = 2  # of the models written; with another number engines make theirs anew
 MOST_POSITIONS = 4096  # of a sentence; CTranslate2 stops with an error where its table of positions ends
 
 
 class Origin(NamedTuple):
     """What a model was made from, as it stands in RECORD."""
 
-    format: int
     settings: str  # SHA-256 of the model's shape and vocabularies
     weights: str  # SHA-256 of the file of weights
     num_bytes: int  # size of that file
     time_ns: int  # when it was last changed
+    files: str  # digest_of_files of the model
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What the model in the folder was made from; None where there is none, or of another format."""
+    """What the model in the folder was made from; None where there is none, or it is damaged."""
     try:
-        origin = Origin(**json.loads((folder / RECORD).read_text()))
-    except (OSError, ValueError, TypeError):
+        return Origin(**read_record(folder / RECORD, FORMAT, ""))
+    except (OSError, UserError, TypeError):
         return None
-    return origin if origin.format == FORMAT else None
 
 
 def write_origin(folder: Path, origin: Origin) -> None:
-    write_text(folder / RECORD, json.dumps(origin._asdict()) + "\n")
+    """Put it beside the model, which then counts."""
+    write_record(folder / RECORD, origin._asdict(), FORMAT)
+
+
+def digest_of_files(folder: Path) -> str:
+    """SHA-256 of the names and contents of the model's files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name != RECORD:
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def settings_digest(config: Config, vocabs: VocabPair) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import shutil
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from translate.errors import UserError
-from translate.export.origin import read_origin, settings_digest, write_origin
+from translate.export.origin import digest_of_files, read_origin, settings_digest, write_origin
 from translate.run import Run
 from translate.settings import Config
 from translate.vocab import VocabPair
+
+ABANDONED_SECONDS = 3600
 
 
 class ReadyModel(NamedTuple):
@@ -33,6 +37,7 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
     """
     path = run.path / "ctranslate2" / precision
     settings = settings_digest(config, vocabs)
+    _sweep(path.parent)
     if _is_current(path, run, settings):
         return ReadyModel(path)
     from translate.export.ctranslate2 import export_ctranslate2  # in the function, because it imports numpy
@@ -59,6 +64,14 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
     return ReadyModel(path)
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half made; what is young may be in the making by another one."""
+    for left in folder.glob(".*.partial"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left)
+
+
 def _take_place(made: Path, path: Path) -> bool:
     """Move the folder to its place, unless one is there."""
     try:
@@ -73,10 +86,14 @@ def _take_place(made: Path, path: Path) -> bool:
 def _is_current(path: Path, run: Run, settings: str) -> bool:
     """Whether the model was made from the run as it is now.
 
-    Weights of the same size and time are the same; where these differ, as after copying the run, their content tells.
+    Its own files have to be as they were written. Weights of the same size and time are the same; where these differ,
+    as after copying the run, their content tells.
     """
     origin = read_origin(path)
-    if origin is None or origin.settings != settings:
+    try:
+        if origin is None or origin.settings != settings or origin.files != digest_of_files(path):
+            return False
+    except OSError:  # something that is no file is there
         return False
     try:
         status = run.weights_path.stat()
