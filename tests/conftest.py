@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from pages import SENTENCES
 
 from translate.config import load_config
@@ -18,6 +20,11 @@ from translate.report.page import Choice, write_page
 from translate.run import Run
 from translate.settings import Config
 from translate.train import train
+
+# The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("long", deadline=None, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 TOY = Path(__file__).parents[1] / "data" / "toy"
 CPU = torch.device("cpu")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import CPU, changed, train_into
+from safetensors.numpy import load_file, save_file
+from torturing.damage import damaged
 
 from translate.ctranslate2_engine import CTranslate2Engine
 from translate.decode import Translator
@@ -260,9 +263,9 @@ def test_the_model_is_made_once_and_anew_when_the_weights_change(copied_run: Run
     assert (record.parent / "model.bin").stat().st_mtime_ns == made
     assert json.loads(record.read_text())["time_ns"] == copied_run.weights_path.stat().st_mtime_ns
 
-    content = bytearray(copied_run.weights_path.read_bytes())
-    content[-4:] = np.float32(3).tobytes()
-    copied_run.weights_path.write_bytes(content)
+    weights = load_file(copied_run.weights_path)
+    weights["tgt_embedding.weight"][-1, -1] = 3
+    save_file(weights, copied_run.weights_path)
     ready_model(copied_run, config, vocabs, "float32")
     assert (record.parent / "model.bin").stat().st_mtime_ns != made
     assert [path.name for path in record.parent.parent.iterdir()] == ["float32"]
@@ -353,3 +356,31 @@ def test_without_the_package_the_way_out_is_named(copied_run: Run, monkeypatch: 
     with pytest.raises(UserError, match=r"pip install \"translate\[ctranslate2\]\""):
         CTranslate2Engine.load(copied_run, copied_run.load_config(), load_vocabs(copied_run))
     assert sys.modules["torch"] is torch
+
+
+def test_a_damaged_model_is_made_anew(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    path = ready_model(copied_run, config, vocabs, "float32").path
+    sound = (path / "model.bin").read_bytes()
+    names = sorted(file.name for file in path.iterdir())
+    for seed, name in enumerate(names * 2):
+        (path / name).write_bytes(damaged((path / name).read_bytes(), random.Random(seed)))
+        ready_model(copied_run, config, vocabs, "float32")
+        assert sorted(file.name for file in path.iterdir()) == names
+        assert (path / "model.bin").read_bytes() == sound, name
+    (path / "more").touch()
+    (path / "model.bin").unlink()
+    ready_model(copied_run, config, vocabs, "float32")
+    assert sorted(file.name for file in path.iterdir()) == names
+
+
+def test_what_a_killed_build_left_is_swept_away_when_it_is_old(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    folder = ready_model(copied_run, config, vocabs, "float32").path.parent
+    old, young = folder / ".int8.old.partial", folder / ".int8.young.partial"
+    for each in old, young:
+        each.mkdir()
+        (each / "model.bin").touch()
+    os.utime(old, (0, 0))
+    ready_model(copied_run, config, vocabs, "float32")
+    assert (old.exists(), young.exists()) == (False, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,6 +206,18 @@ def test_what_cannot_be_gone_on_with_is_said(
     source.write_bytes(b"Good.\nBad: \xff\n")
     assert "in.txt: line 2 is not UTF-8" in refusal("--input", source, "--output", out)
     assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    file = OutputFile(tmp_path / "folder" / "out", {}, False)
+    file.begin()
+    lines = file.syncing(iter(["one", "two"]))
+    next(lines)
+    file.write("un")
+    shutil.rmtree(tmp_path / "folder")
+    with pytest.raises(UserError, match=r"out\.partial: cannot be written: No such file or directory"):
+        next(lines)
 
 
 def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:

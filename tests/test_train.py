@@ -277,7 +277,7 @@ def test_a_damaged_metrics_file_is_named(tmp_path: Path, tiny_config: Config) ->
     config = changed(tiny_config, "train", max_steps=2)
     run = train_into(tmp_path / "run", config)
     run.metrics_path.write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"metrics\.jsonl: damaged"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl: line 1 is damaged"):
         train(run, config, CPU)
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import changed, train_into
 
 from translate.attention import EVERYTHING, Keep
-from translate.attention_folder import AttentionFolder
+from translate.attention_folder import AttentionFolder, write_about
 from translate.attention_writer import write_attention
 from translate.decode import Translator
 from translate.errors import UserError
@@ -102,5 +102,7 @@ def test_maps_of_other_weights_or_other_text_are_refused(tiny_run: Path, other_r
     lines = index.read_text(encoding="utf-8").split("\n")
     lines[2] = json.dumps({**json.loads(lines[2]), "source": "I hate apples."})
     index.write_text("\n".join(lines), encoding="utf-8")
+    write_about(folder.path, folder.about)
+    folder = AttentionFolder.open(folder.path)
     with pytest.raises(UserError, match=r"000003\.npz: its source pieces spell 'I love apples.', but .* 'I hate"):
         list(differences(folder, Run(tiny_run)))

@@ -36,6 +36,10 @@ class Links(NamedTuple):
         """On that device."""
         return Links(*(_moved(each, device) for each in self))
 
+    def select(self, is_kept: Tensor, places: Tensor) -> Links:
+        """Some of the links, with other places."""
+        return Links(places, self.sources[is_kept], self.shares[is_kept])
+
 
 class Batch(NamedTuple):
     """Padded pairs: `tgt_in` is `<s>` and the target without its end, `targets` what comes after each of its pieces."""
@@ -51,6 +55,36 @@ class Batch(NamedTuple):
     def num_tokens(self) -> int:
         """N, the target pieces without padding."""
         return len(self.targets)
+
+    @property
+    def num_places(self) -> int:
+        """Pieces and padding, both sides."""
+        return self.src.numel() + self.tgt_in.numel()
+
+    def select(self, pairs: slice) -> Batch:
+        """Some of the pairs, padded to the longest of them."""
+        width = self.tgt_in.size(1)
+        bounds = pairs.start * width, pairs.stop * width
+        src_mask = self.src_mask[pairs]
+        num_src = int(src_mask.sum(dim=1).max())
+        is_kept = (self.places >= bounds[0]) & (self.places < bounds[1])
+        num_tgt = int((self.places[is_kept] % width).max()) + 1
+
+        def moved(places: Tensor) -> Tensor:
+            return (places - bounds[0]) // width * num_tgt + places % width
+
+        links = self.links
+        if links:
+            is_linked = (links.places >= bounds[0]) & (links.places < bounds[1])
+            links = links.select(is_linked, moved(links.places[is_linked]))
+        return Batch(
+            src=self.src[pairs, :num_src],
+            src_mask=src_mask[:, :num_src],
+            tgt_in=self.tgt_in[pairs, :num_tgt],
+            targets=self.targets[is_kept],
+            places=moved(self.places[is_kept]),
+            links=links,
+        )
 
     def to(self, device: torch.device) -> Batch:
         """On that device."""

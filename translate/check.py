@@ -17,9 +17,9 @@ import numpy as np
 
 from translate.character_counts import CharacterCounts, CountedCharacter
 from translate.characters import Array, characters_of
-from translate.filters import BLOCK_PAIRS, FILTER_NAMES, Filters, SeenLines, Sieve, sample, usual_of
-from translate.findings import MEANINGS, Example, Finding, Tally
-from translate.rough_text import RoughPair, rough_pairs
+from translate.filters import FILTER_NAMES, SHORT, Filters, SeenLines, Sieve, Usual, sample, usual_of
+from translate.findings import MAX_LISTED, MEANINGS, Example, Finding, Tally
+from translate.rough_text import RoughBlock, raw_pairs, rough_blocks, rough_lines
 from translate.settings import Config
 from translate.text import Pair, ParallelText
 from translate.vocab import VocabPair
@@ -78,7 +78,7 @@ class _Check:
     def __init__(self, texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int) -> None:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
-        self._usual = usual_of(sample(rough.pair for rough in rough_pairs(texts.train.src, texts.train.tgt)))
+        self._usual = _usual(texts.train)
         self._sieve = Sieve(Filters(FILTER_NAMES, config.data.max_length_ratio), self._usual)
         self._sources = SeenLines()
         self._others = {
@@ -90,16 +90,13 @@ class _Check:
         self._num_left_out = 0
 
     def run(self, tell: Callable[[int], object]) -> CheckReport:
-        num_lines = [0, 0]
-        pairs = rough_pairs(self._text.src, self._text.tgt)
-        while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
-            first = max(num_lines) + 1
-            for side in (0, 1):
-                num_lines[side] += sum(rough[side] is not None for rough in block)
-            self._look_at(block, first)
+        num_src = num_tgt = 0
+        for block in rough_blocks(self._text.src, self._text.tgt):
+            num_src, num_tgt = num_src + len(block.src.texts), num_tgt + len(block.tgt.texts)
+            self._look_at(block)
             tell(len(block))
         return CheckReport(
-            (num_lines[0], num_lines[1]),
+            (num_src, num_tgt),
             self._num_left_out,
             tuple(self._findings()),
             (self._long_lines(0), self._long_lines(1)),
@@ -108,13 +105,14 @@ class _Check:
             self._usual.languages is not None,
         )
 
-    def _look_at(self, block: Sequence[RoughPair], first: int) -> None:
-        """Count what there is in some pairs, the first of them in line `first`."""
-        pairs = [rough.pair for rough in block]
-        usable = np.fromiter((_is_usable(rough) for rough in block), bool, len(block))
-        self._count_troubles(block, first)
+    def _look_at(self, block: RoughBlock) -> None:
+        """Count what there is in some pairs."""
+        pairs, first = block.pairs, block.first
+        usable = np.ones(len(pairs), bool)
+        usable[block.unusable] = False
+        self._count_troubles(block)
         has_src, has_tgt = (np.fromiter((bool(pair[i].strip()) for pair in pairs), bool, len(pairs)) for i in (0, 1))
-        found: dict[str, Array] = {str(name): where for name, where in self._sieve.doubts(pairs).items()}
+        found = self._sieve.doubts(pairs)
         found["empty_source"] = usable & ~has_src & has_tgt
         found["empty_target"] = usable & has_src & ~has_tgt
         found["empty_both"] = usable & ~has_src & ~has_tgt
@@ -131,13 +129,15 @@ class _Check:
                 self._tallies[name].add(Example(first + row, *pairs[row]))
         self._num_left_out += int((is_left_out & usable).sum())
 
-    def _count_troubles(self, block: Sequence[RoughPair], first: int) -> None:
-        for number, (src, tgt) in enumerate(block, start=first):
-            if src is None or tgt is None:
-                self._tallies["line_counts"].add(_shown(number, RoughPair(src, tgt)))
-            elif src.troubles or tgt.troubles:
-                for trouble in dict.fromkeys(src.troubles + tgt.troubles):
-                    self._tallies[trouble].add(_shown(number, RoughPair(src, tgt)))
+    def _count_troubles(self, block: RoughBlock) -> None:
+        def shown(row: int) -> Example:
+            return Example(block.first + row, block.src.text(row), block.tgt.text(row))
+
+        for row in sorted({*block.src.troubles, *block.tgt.troubles}):
+            for trouble in dict.fromkeys(block.src.troubles.get(row, ()) + block.tgt.troubles.get(row, ())):
+                self._tallies[trouble].add(shown(row))
+        for row in range(min(len(block.src.texts), len(block.tgt.texts)), len(block)):
+            self._tallies["line_counts"].add(shown(row))
 
     def _repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
         """Sources that came before with another target, and those that are in another text."""
@@ -179,11 +179,10 @@ class _Check:
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
         notes = {name: f"{same:,} of them as the same pair" for name, same in self._num_same.items()}
-        unknown = self._unknown_characters()
-        for character in unknown:
-            self._tallies["unknown_characters"].lines.append(character.first_line)
-        self._tallies["unknown_characters"].count = sum(character.times for character in unknown)
-        notes["unknown_characters"] = _listed(unknown)
+        unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
+        self._tallies[name].count = sum(character.times for character in unknown)
+        self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]
+        notes[name] = _listed(unknown)
         for name, tally in self._tallies.items():
             if tally.count:
                 yield tally.finding(name, data, notes.get(name, ""))
@@ -205,24 +204,29 @@ class _Seen(NamedTuple):
 
 def _seen(text: ParallelText) -> _Seen:
     seen = _Seen(SeenLines(), SeenLines())
-    pairs = (rough.pair for rough in rough_pairs(text.src, text.tgt))
-    while block := list(itertools.islice(pairs, BLOCK_PAIRS)):
-        full = [pair for pair in block if pair.is_full]
+    for block in rough_blocks(text.src, text.tgt):
+        full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
         seen.pairs.add(map(_joined, full))
     return seen
 
 
+def _usual(text: ParallelText) -> Usual:
+    """What is usual in a text, by the pairs that can be read; the same sample from which training learns it."""
+    chosen = sample(map(_if_short, raw_pairs(text.src, text.tgt)))
+    src_raws, tgt_raws = [src for src, _ in chosen], [tgt for _, tgt in chosen]
+    block = RoughBlock(1, rough_lines(src_raws, text.src, True), rough_lines(tgt_raws, text.tgt, True))
+    return usual_of(block.pairs)
+
+
+def _if_short(raws: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The pair if `if_short` would keep it, else an empty one."""
+    is_short = all(len(raw) <= SHORT or len(raw.decode("utf-8", "replace").rstrip("\r\n")) <= SHORT for raw in raws)
+    return raws if is_short else (b"\n", b"\n")
+
+
 def _joined(pair: Pair) -> str:
     return f"{pair.src.strip()}\n{pair.tgt.strip()}"
-
-
-def _is_usable(rough: RoughPair) -> bool:
-    return bool(rough.src and rough.tgt and rough.src.is_usable and rough.tgt.is_usable)
-
-
-def _shown(number: int, rough: RoughPair) -> Example:
-    return Example(number, *(line.text if line else "" for line in rough))
 
 
 def _listed(characters: Iterable[CountedCharacter]) -> str:

@@ -1,7 +1,7 @@
 """Weights and training states to disk and back, all or nothing.
 
-A checkpoint is a folder of three or four files: the weights, their average if there is one, the optimizer's state and
-the progress, which has the checksums of the others. It counts only as a whole.
+A checkpoint is a folder of up to four files: the weights, their average if there is one, the optimizer's state and the
+progress, which has the checksums of the others. It counts only as a whole.
 """
 
 from __future__ import annotations
@@ -84,9 +84,11 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        tensors = {MODEL: _parameters(state.model), OPTIMIZER: _optimizer_state(state)}
+        tensors = {MODEL: _parameters(state.model)}
         if state.average:
             tensors[AVERAGE] = state.average.weights
+        if state.optimizer.state:  # none while no step has changed a weight
+            tensors[OPTIMIZER] = _optimizer_state(state)
         seals = {name: _save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
         write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
         sync(partial)
@@ -148,9 +150,11 @@ def _read(checkpoint: Path, state: TrainingState) -> _Found:
         raise UserError(f"{path}: damaged; the checkpoint is of no use") from None
     if checkpoint.name != f"step-{progress.step:08d}":
         raise UserError(f"{path}: of step {progress.step}, which is not what the folder is called")
-    wanted: dict[str, Mapping[str, Tensor]] = {MODEL: _parameters(state.model), OPTIMIZER: _optimizer_places(state)}
+    wanted: dict[str, Mapping[str, Tensor]] = {MODEL: _parameters(state.model)}
     if state.average and AVERAGE in seals:
         wanted[AVERAGE] = state.average.weights
+    if OPTIMIZER in seals:
+        wanted[OPTIMIZER] = _optimizer_places(state)
     return _Found(progress, {name: _part(checkpoint / name, seals, state, into) for name, into in wanted.items()})
 
 
@@ -168,7 +172,7 @@ def _apply(found: _Found, state: TrainingState) -> None:
         _put(found.tensors.get(AVERAGE, found.tensors[MODEL]), state.average.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     numbers = {name: number for number, name in enumerate(_parameters(state.model))}
-    for name, tensor in found.tensors[OPTIMIZER].items():
+    for name, tensor in found.tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
         moments.setdefault(numbers[parameter], {})[moment] = tensor
     groups = state.optimizer.state_dict()["param_groups"]  # as they are: settings, and what suits this device

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import cast
 
@@ -18,9 +20,17 @@ from translate.signals import raise_signals
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
+# Control characters and rare line ends; "\n" is apart, because a message may have several lines.
+UNSEEN = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\n"))
+
 
 def main() -> None:
     """Run the command, turn what went wrong into a line and an exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        before = sys.stdout
+        sys.stdout = StandardOutput(
+            before.detach(), line_buffering=before.line_buffering, write_through=before.write_through
+        )
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
             # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
@@ -29,25 +39,48 @@ def main() -> None:
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 
+class StandardOutput(TextIOWrapper):
+    """Names itself where it cannot be written, which the system's errors do not."""
+
+    def write(self, text: str, /) -> int:
+        with _named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _named():
+            super().flush()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
 def _run(arguments: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
+        if sys.stdout:
+            sys.stdout.flush()  # while a full disk can still be told
         return 0
     except typer.Exit as end:
         return end.exit_code
     except UserError as error:
-        return _complain(str(error))
+        return _complain(_shown(str(error), arguments))
     except USAGE_ERROR as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             return 2  # the first of torchrun's processes says it
-        return _complain(f"{error.format_message()} (translate --help)")
+        return _complain(_shown(f"{error.format_message()} (translate --help)", arguments))
     except BrokenPipeError:  # `translate decode … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
+        text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
+        return _complain(_shown(text, arguments))
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
@@ -58,7 +91,18 @@ def _run(arguments: list[str]) -> int:
         return 1
 
 
+def _shown(text: str, arguments: list[str]) -> str:
+    """A message with control characters spelled out, line breaks in what was given on the command line included."""
+    for given in (argument for argument in arguments if "\n" in argument):
+        text = text.replace(given, _escaped(given, UNSEEN + "\n"))
+    return _escaped(text, UNSEEN)
+
+
+def _escaped(text: str, characters: str) -> str:
+    return "".join(repr(each)[1:-1] if each in characters else each for each in text)
+
+
 def _complain(text: str) -> int:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

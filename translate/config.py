@@ -12,9 +12,14 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from translate.errors import UserError
+from translate.report.columns import one_line
 from translate.settings import Config, DecodeSettings, FilterName
 
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
+MOST_BYTES = 2**18  # of a settings file
+MOST_SHOWN = 80  # characters of a wrong value
+WEIGHT_OF_SECTION = 0.25  # beside the key, when a name is compared
+ALIKE = 0.66  # from which on a name is taken for a mistyped one; 1 is equal
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
@@ -44,7 +49,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        lines = [_explain(mistake, path, sources) for mistake in error.errors()]
+        lines = [one_line(_explain(mistake, path, sources)) for mistake in error.errors()]
         raise UserError("\n".join(lines)) from None
 
 
@@ -63,8 +68,9 @@ def parse_override(text: str) -> tuple[str, object]:
     if not equals:
         raise UserError(f"--set {text}: write --set SECTION.KEY=VALUE, such as --set train.max_steps=1000")
     try:
-        return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"value = {value}")
+        return name.strip(), table["value"] if len(table) == 1 else value  # more than one: a line break in the text
+    except (ValueError, RecursionError):
         return name.strip(), value
 
 
@@ -106,7 +112,11 @@ def setting_names() -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UserError(f"{path}: larger than {MOST_BYTES // 1024:,} kB; a settings file is a few lines of TOML")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such settings file") from None
     except UnicodeDecodeError as error:
@@ -134,9 +144,8 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
 def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str:
     name = ".".join(str(part) for part in mistake["loc"])
     where = sources.get(name) or (str(path) if path else "command line")
-    known = setting_names()
     if mistake["type"] == "extra_forbidden":
-        return f"{where}: {name}: unknown setting; {_nearest(name, known)}"
+        return f"{where}: {_unknown(name, mistake['input'])}"
     if mistake["type"] == "value_error":
         return f"{where}: {f'[{name}] ' if name else ''}{mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
@@ -144,7 +153,7 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
     if name.startswith("data.filter"):
         return f"{sources.get('data.filter', where)}: {_explain_filter(mistake)}"
     reason = mistake["msg"].replace("Input should be", "should be")
-    return f"{where}: {name} = {json.dumps(mistake['input'], default=str)}: {reason[0].lower()}{reason[1:]}"
+    return f"{where}: {name} = {_shown(mistake['input'])}: {reason[0].lower()}{reason[1:]}"
 
 
 def _explain_filter(mistake: Any) -> str:
@@ -156,13 +165,43 @@ def _explain_filter(mistake: Any) -> str:
     return f"data.filter: {json.dumps(given, default=str)} is no filter; {hint}"
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the setting that was meant: alike in full, or in its key alone (right name, wrong section)."""
-    known = list(known)
-    keys = {full.partition(".")[2]: full for full in known}
-    if key := difflib.get_close_matches(name.rpartition(".")[2], keys, n=1, cutoff=0.75):
-        return f"did you mean {keys[key[0]]}?"
-    if full := difflib.get_close_matches(name, known, n=1):
-        return f"did you mean {full[0]}?"
-    sections = sorted({full.partition(".")[0] for full in known})
-    return f"the sections are {', '.join(sections)}"
+def _shown(value: object) -> str:
+    """A value as in TOML, or its beginning."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables in tables
+        return f"({type(value).__name__})"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} …"
+
+
+def _unknown(name: str, content: object) -> str:
+    """What is said of a name that is no setting: with one that was meant, where one is near."""
+    sections = list(Config.model_fields)
+    if "." not in name and isinstance(content, dict):
+        if len(content) != 1:
+            near = difflib.get_close_matches(name.lower(), sections, n=1)
+            return f"{name}: unknown section; " + (f"did you mean [{near[0]}]?" if near else _list_of(sections))
+        name += f".{next(iter(content))}"
+    meant = _nearest(name)
+    return f"{name}: unknown setting; " + (f"did you mean {meant}?" if meant else _list_of(sections))
+
+
+def _list_of(sections: Iterable[str]) -> str:
+    return f"the sections are {', '.join(sorted(sections))}"
+
+
+def _nearest(name: str) -> str | None:
+    """The setting whose key is most like this one's; among such, that whose section is, too. None where none is."""
+    section, _, key = name.lower().replace("-", "_").rpartition(".")
+
+    def likeness(known: str) -> tuple[float, float]:
+        known_section, _, known_key = known.partition(".")
+        in_key, in_section = _ratio(key, known_key), _ratio(section, known_section)
+        return in_key + WEIGHT_OF_SECTION * in_section, max(in_key, _ratio(f"{section}.{key}", known))
+
+    best = max(setting_names(), key=likeness)
+    return best if likeness(best)[1] >= ALIKE else None
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()

@@ -63,12 +63,17 @@ def explaining_memory(advice: str) -> Iterator[None]:
     """Within the block, running out of memory is a UserError with `advice` on what to lower."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise UserError(f"out of memory on the GPU; {advice}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise UserError(f"out of memory; {advice}") from None
+        place = " on the GPU" if isinstance(error, torch.OutOfMemoryError) else ""
+        raise UserError(f"out of memory{place}; {advice}") from None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it says that memory did not suffice, which on a CPU has no exception of its own."""
+    words = "can't allocate memory", "MPS backend out of memory"
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(each in str(error) for each in words)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

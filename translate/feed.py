@@ -30,6 +30,19 @@ class Part(NamedTuple):
     number: int  # among the parts of the step; dropout follows from it
     rows: IntArray  # of the corpus, in the order of the batch
     weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
+    halves: tuple[int, ...] = ()  # of the part that was made: 1 or 2, and of that half again; dropout follows from it
+
+    def fitting(self, too_large: float) -> list[Part]:
+        """This part, or its halves and theirs, so that each has fewer places; a single pair is not divided."""
+        num_pairs = len(self.rows)
+        if num_pairs == 1 or self.batch.num_places < too_large:
+            return [self]
+        middle = num_pairs // 2
+        halves = [
+            self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
+            for number, pairs in enumerate((slice(0, middle), slice(middle, num_pairs)), start=1)
+        ]
+        return [fitting for half in halves for fitting in half.fitting(too_large)]
 
 
 class StepData(NamedTuple):

@@ -98,6 +98,18 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within the block, which writes to `path`, what the disk refuses is a UserError that names it.
+
+    The errors of a disk that is full or broken name no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 def sync(path: Path) -> None:
     """Wait until a file's or a folder's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 
@@ -25,7 +25,9 @@ FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # looked at together
 SAMPLE_PAIRS = 2**15  # from which is learnt what is usual: at least so many, at most twice as many
 SAMPLE_CHARACTERS = 500  # of a line
+SHORT = 2_000  # characters of a side, above which a pair is not sampled, to bound memory
 SPARE_CHARACTERS = 20  # by which one side may be longer, whatever the ratio
+T = TypeVar("T")
 MAIN_SCRIPT = 0.03  # share of a side's letters from which on their script is one of the side
 FEWEST_FOREIGN = 3  # letters of another script in a line before it counts as written in it
 
@@ -81,11 +83,11 @@ class Sieve:
                 is_kept &= ~doubts[name]
             yield from itertools.compress(block, is_kept.tolist())
 
-    def doubts(self, pairs: Sequence[Pair]) -> dict[FilterName, Array]:
+    def doubts(self, pairs: Sequence[Pair]) -> dict[str, Array]:
         """Of each rule, which of the next pairs it hits: (P,) bool. A pair that is empty on a side is hit by none."""
         names = set(self._filters.names)
         is_full = np.fromiter((pair.is_full for pair in pairs), bool, len(pairs))
-        found: dict[FilterName, Array] = {}
+        found: dict[str, Array] = {}
         if "identical" in names:
             found["identical"] = np.fromiter((src.strip() == tgt.strip() for src, tgt in pairs), bool, len(pairs))
         if "duplicates" in names:
@@ -94,11 +96,11 @@ class Sieve:
             found |= self._doubts_by_characters(pairs)
         return {name: found[name] & is_full for name in self._filters.names}
 
-    def _doubts_by_characters(self, pairs: Sequence[Pair]) -> dict[FilterName, Array]:
+    def _doubts_by_characters(self, pairs: Sequence[Pair]) -> dict[str, Array]:
         sides = [[pair.src for pair in pairs], [pair.tgt for pair in pairs]]
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
-        found: dict[FilterName, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
+        found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
         found["length_ratio"] = self._is_unequal(src.lengths, tgt.lengths)
         found["script"] = _is_foreign(src, self._usual.is_foreign[0]) | _is_foreign(tgt, self._usual.is_foreign[1])
         languages = self._usual.languages
@@ -147,7 +149,7 @@ class SeenLines:
 
 def sieve_of(text: ParallelText, filters: Filters) -> Sieve:
     """The sieve for a part of a text; what is usual is learnt from the whole, read once to its end."""
-    return Sieve(filters, usual_of(sample(ParallelText(text.src, text.tgt))))
+    return Sieve(filters, usual_of(sample(map(if_short, ParallelText(text.src, text.tgt)))))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
@@ -156,23 +158,29 @@ def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
     return (each.pair for each in (sieve_of(text, filters).kept(linked) if filters.names else linked))
 
 
-def sample(pairs: Iterable[Pair]) -> list[Pair]:
-    """Pairs from all over a text, evenly spread, their lines cut to SAMPLE_CHARACTERS; none is empty on a side."""
-    chosen: list[Pair] = []
+def sample(items: Iterable[T]) -> list[T]:
+    """Items from all over a text, evenly spread: SAMPLE_PAIRS at least, less than twice as many, or all there are."""
+    chosen: list[T] = []
     step = 1
-    for number, pair in enumerate(pair for pair in pairs if pair.is_full):
+    for number, item in enumerate(items):
         if number % step == 0:
-            chosen.append(Pair(pair.src[:SAMPLE_CHARACTERS], pair.tgt[:SAMPLE_CHARACTERS]))
+            chosen.append(item)
             if len(chosen) == 2 * SAMPLE_PAIRS:
                 chosen, step = chosen[::2], 2 * step
     return chosen
 
 
+def if_short(pair: Pair) -> Pair:
+    """The pair, or an empty one where a side has over SHORT characters."""
+    return pair if len(pair.src) <= SHORT and len(pair.tgt) <= SHORT else Pair("", "")
+
+
 def usual_of(pairs: Sequence[Pair]) -> Usual:
     """What is usual in a sample of pairs."""
-    sides = [[pair.src for pair in pairs], [pair.tgt for pair in pairs]]
+    full = [pair for pair in pairs if pair.is_full]
+    sides = [[pair[side][:SAMPLE_CHARACTERS] for pair in full] for side in (0, 1)]
     src, tgt = (characters_of(lines) for lines in sides)
-    ratio = float(np.median((tgt.lengths + 1) / (src.lengths + 1))) if pairs else 1.0
+    ratio = float(np.median((tgt.lengths + 1) / (src.lengths + 1))) if full else 1.0
     return Usual(ratio, (_foreign_letters(src), _foreign_letters(tgt)), learn_languages(*sides))
 
 

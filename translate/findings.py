@@ -54,12 +54,19 @@ MEANINGS: dict[str, Meaning] = {
     "empty_both": Meaning("empty on both sides", LEFT_OUT),
     "too_long": Meaning("over data.max_pieces", LEFT_OUT),
     "maybe_too_long": Meaning("perhaps over data.max_pieces", "left out if so (always)", "give --vocab to know"),
-    "unknown_characters": Meaning("characters unknown to the vocabulary", "kept; spelled in bytes"),
+    "unknown_characters": Meaning(
+        "characters unknown to the vocabulary", "kept; spelled in bytes, or lost where the vocabulary has no bytes"
+    ),
+    "rare_characters": Meaning(
+        "rare characters",
+        "kept; beyond vocab.character_coverage, so spelled in bytes (vocab.byte_fallback)",
+        "set vocab.character_coverage = 1.0 to give each a piece",
+    ),
     "same_source": Meaning("source translated otherwise before", "kept; some texts are so"),
     "crlf": Meaning("Windows line ends", DROPPED),
     "bom": Meaning("byte-order mark", DROPPED),
 }
-HARMLESS = ("same_source", "crlf", "bom", "unknown_characters", "maybe_too_long", "empty_both")
+HARMLESS = ("same_source", "crlf", "bom", "rare_characters", "maybe_too_long", "empty_both")
 FILTERS = get_args(FilterName)
 
 

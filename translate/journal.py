@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from translate.checkpoint import Progress
+from translate.diagnosis import diagnose
 from translate.loss import Losses, total
 from translate.report.curves import save_curves
 from translate.run import Run
-from translate.settings import TrainSettings
+from translate.settings import Config, TrainSettings
 from translate.trainer import Stepped
 from translate.validate import Validation
 
@@ -79,24 +83,48 @@ def tell_steps(
     return shown
 
 
-def tell_validation(run: Run, progress: Progress, result: Validation, is_best: bool) -> None:
-    """Write how the model does on the validation text, with a few of its translations, and draw the curves."""
-    scores = {"bleu": result.bleu, "chrf": result.chrf}
-    run.append_metrics(
-        step=progress.step,
-        epoch=progress.epoch,
-        valid_loss=round(result.loss, 5),
-        perplexity=round(result.perplexity, 3),
-        **{name: score for name, score in scores.items() if score is not None},
-        minutes=round(progress.seconds / 60, 3),
-    )
+def tell_advice(run: Run, advice: Iterable[str]) -> None:
+    """Say what could be done better, a line each."""
+    for text in advice:
+        run.log(f"advice: {text}")
+
+
+def tell_validation(
+    run: Run, config: Config, num_pieces: int, progress: Progress, result: Validation, is_best: bool
+) -> None:
+    """Write how the model does on the validation text, with a few of its translations, and draw the curves.
+
+    What is now known to go wrong is told once, and its name noted in the line of metrics.jsonl.
+    """
+    figures = {
+        "bleu": result.bleu,
+        "chrf": result.chrf,
+        "different_outputs": result.different,
+        "empty_outputs": result.empty,
+    }
+    line: dict[str, Any] = {
+        "step": progress.step,
+        "epoch": progress.epoch,
+        "valid_loss": round(result.loss, 5),
+        "perplexity": round(result.perplexity, 3),
+        **{name: round(figure, 4) for name, figure in figures.items() if figure is not None},
+        "minutes": round(progress.seconds / 60, 3),
+    }
+    history = [*run.metrics(), line]
+    already = {name for past in history for name in past.get("advice", ())}
+    advice = {name: text for name, text in diagnose(history, config, num_pieces).items() if name not in already}
+    if advice:
+        line["advice"] = list(advice)
+    run.append_metrics(**line)
     told = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
     if result.bleu is not None:
         told += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
     run.log(f"validation at step {progress.step:,}: {told}{' (the best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
-    save_curves(run.metrics(), run.curves_path)
+    tell_advice(run, advice.values())
+    with run.sparing("curves.png"):
+        save_curves(history, run.curves_path)
 
 
 def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:

@@ -1,9 +1,22 @@
-"""How much main memory this process has held. It needs no torch, so that a process without torch can ask too."""
+"""Main memory: what there is, and what this process has held. It needs no torch, so that any process can ask."""
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+
+def main_memory() -> int | None:
+    """Bytes that this machine has, or that its container may use; None where the system does not tell."""
+    sizes = []
+    with suppress(OSError, ValueError, AttributeError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit in "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes":
+        with suppress(OSError, ValueError):  # "max" is no number
+            sizes.append(int(Path(limit).read_text()))
+    return min((size for size in sizes if size > 0), default=None)
 
 
 def peak_main_memory() -> int:

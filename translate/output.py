@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from translate.errors import UserError
-from translate.files import sync
+from translate.files import naming, sync
 from translate.records import read_record, write_record
+from translate.text import BLOCK_BYTES
 
 FORMAT = 1
 ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
@@ -39,7 +40,7 @@ class OutputFile:
         self._made_by = made_by
         if self._path.is_dir():
             raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
-        with self._explaining():
+        with naming(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
@@ -54,7 +55,11 @@ class OutputFile:
                 f"left by an interrupted decode, {self._count()}; add --resume to go on with it, or remove it to begin "
                 "anew"
             )
-        write_record(self._record, self._made_by, FORMAT)
+        try:
+            write_record(self._record, self._made_by, FORMAT)
+        except UserError:
+            self.partial.unlink(missing_ok=True)
+            raise
 
     def resume(self) -> None:
         """Get ready to go on after `num_lines` lines; a last one that is cut off is removed.
@@ -68,7 +73,7 @@ class OutputFile:
         anew = f"remove {self.partial} to begin anew"
         if changes := list(_changes(read_record(self._record, FORMAT, anew), self._made_by)):
             self._refuse(f"to go on would mix two translations: {'; '.join(changes)}; change that back, or {anew}")
-        with self._explaining():
+        with naming(self.partial):
             self._stream.truncate(self._num_bytes_whole)
 
     @contextmanager
@@ -77,7 +82,7 @@ class OutputFile:
         try:
             yield self
             self._sync()
-            with self._explaining():
+            with naming(self.partial):
                 self.partial.replace(self._path)
                 self._record.unlink(missing_ok=True)
                 sync(self._path.parent)
@@ -94,7 +99,7 @@ class OutputFile:
         """Add the row or rows of a line. They are safe from the end of this process at once."""
         content = memoryview(f"{text}\n".encode())
         self._has_news = True
-        with self._explaining():
+        with naming(self.partial):
             while content:
                 content = content[self._stream.write(content) :]
         self.num_lines += 1
@@ -107,8 +112,9 @@ class OutputFile:
 
     def _sync(self) -> None:
         if self._has_news:
-            with self._explaining():
+            with naming(self.partial):
                 os.fsync(self._stream)
+                self.partial.stat()  # or a folder that was removed would be noticed at the very end
         self._has_news = False
 
     def _lock(self) -> None:
@@ -142,33 +148,33 @@ class OutputFile:
     def _count(self) -> str:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"{self.partial}: cannot be written: {error.strerror}") from None
-
 
 def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """How many lines at the start of a file are surely whole, and of how many bytes they are.
-
-    Of numbered rows those of the last line may not all be there.
-    """
-    number = num_lines = num_bytes = place = 0
-    with path.open("rb") as rows:
-        for row in rows:
-            if not row.endswith(b"\n") or ZEROS in row:
+    """How many lines at the start of a file are surely whole, and of how many bytes they are."""
+    num_rows = num_bytes = place = 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            text, zeros, _ = block.partition(ZEROS)
+            num_rows += text.count(b"\n")
+            if b"\n" in text:
+                num_bytes = place + text.rindex(b"\n") + 1
+            if zeros:
                 break
-            if rows_are_numbered and not row.startswith(b"%d\t" % number):
-                if not row.startswith(b"%d\t" % (number + 1)):
-                    break
-                num_lines, num_bytes = number, place
-                number += 1
+            place += len(block)
+    return _whole_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
+
+
+def _whole_groups(path: Path, size: int) -> tuple[int, int]:
+    """The same of numbered rows, in `size` bytes: those of the last line may not all be there."""
+    number = num_bytes = place = 0
+    with path.open("rb") as rows:
+        while place < size and (row := rows.readline()):
+            if row.startswith(b"%d\t" % (number + 1)):
+                number, num_bytes = number + 1, place
+            elif not row.startswith(b"%d\t" % number):
+                break
             place += len(row)
-            if not rows_are_numbered:
-                num_lines, num_bytes = num_lines + 1, place
-    return num_lines, num_bytes
+    return max(number - 1, 0), num_bytes
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

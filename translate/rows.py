@@ -18,6 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from translate.files import naming
+
+COUNTED_BYTES = 2**22  # at a time; a multiple of every number's size
+
 IntArray = npt.NDArray[np.integer[Any]]
 
 
@@ -37,6 +41,14 @@ class PieceRows:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def counts(self, size: int) -> IntArray:
+        """(size,): how often each number below `size` occurs in all rows. The file is read as a stream."""
+        counts = np.zeros(size, dtype=np.int64)
+        for place in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
+            block = os.pread(self._file, COUNTED_BYTES, place)
+            counts += np.bincount(np.frombuffer(block, self._dtype), minlength=size)
+        return counts
 
     def __getitem__(self, row: int) -> IntArray:
         return self.pieces(np.array([row]))
@@ -83,20 +95,23 @@ class RowWriter:
     """Appends rows to the files of `base`.NAME."""
 
     def __init__(self, base: Path, name: str) -> None:
+        self._base = base.with_name(f"{base.name}.{name}")
         self._pieces = _pieces_path(base, name).open("wb")
         self._lengths = _lengths_path(base, name).open("wb")
 
     def add(self, rows: Rows) -> None:
-        """Write them behind those before."""
-        self._pieces.write(rows.pieces.tobytes())
-        self._lengths.write(rows.lengths.tobytes())
+        """Write them behind those before. Raises UserError where the disk is full or broken, as `close` does."""
+        with naming(self._base):
+            self._pieces.write(rows.pieces.tobytes())
+            self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
         """Returns when all is on the disk."""
         for file in self._pieces, self._lengths:
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
+            with naming(self._base):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
 
 
 def open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:

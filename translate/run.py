@@ -7,6 +7,8 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -15,8 +17,9 @@ from tqdm import tqdm
 
 from translate.config import differences, is_frozen, load_config, to_toml
 from translate.errors import UserError
-from translate.files import write_bytes, write_text
+from translate.files import naming, write_bytes, write_text
 from translate.records import read_record, write_record
+from translate.report.columns import without_controls
 from translate.settings import Config
 from translate.vocab import Vocab, VocabPair, fingerprint
 from translate.weights import vocabs_of
@@ -39,6 +42,7 @@ class Run:
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.probes_path = path / "probes"
+        self._spared: set[str] = set()
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
@@ -47,6 +51,7 @@ class Run:
             raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._sweep()
         run.write_config(config)
         return run
 
@@ -57,8 +62,7 @@ class Run:
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
             raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
-        for stale in [*path.glob(PARTIAL), *run.checkpoints_path.glob(PARTIAL)]:
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        run._sweep()
         for change in changed.values():
             run.log(f"from here on, other than before: {change}")
         return run
@@ -132,14 +136,28 @@ class Run:
         write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
 
     def log(self, text: str) -> None:
-        """Say it on standard error, beside the progress bar, and in train.log with the time."""
+        """Say it on standard error, beside the progress bar, and in train.log with the time.
+
+        Neither gets control characters: samples of the text are told here, and a log is read in a terminal.
+        """
+        text = without_controls(text)
         tqdm.write(text, file=sys.stderr)
-        with self.log_path.open("a", encoding="utf-8") as log:
+        with naming(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
-    def append_metrics(self, **values: float) -> None:
+    @contextmanager
+    def sparing(self, what: str) -> Iterator[None]:
+        """Within the block, which writes something extra, what the disk refuses is logged, once, and ends nothing."""
+        try:
+            yield
+        except (OSError, UserError) as error:
+            if what not in self._spared:
+                self._spared.add(what)
+                self.log(f"warning: training goes on without {what}: {error}")
+
+    def append_metrics(self, **values: object) -> None:
         """One more line of metrics.jsonl."""
-        with self.metrics_path.open("a", encoding="utf-8") as metrics:
+        with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -164,3 +182,12 @@ class Run:
         raise UserError(
             f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to go on without"
         )
+
+    def _sweep(self) -> None:
+        """Remove what a killed training was writing. Folders that others may be writing to are let be."""
+        own = (self.path, self.checkpoints_path, self.corpus_path)
+        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.probes_path.rglob(PARTIAL)]:
+            if stale.is_dir():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink(missing_ok=True)  # it may have gone with its folder

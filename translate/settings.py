@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 LARGEST = 2**31 - 1
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST)]
+Width = Annotated[int, Field(gt=0, le=2**20)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 FilterName = Literal[
     "identical",
@@ -64,7 +65,7 @@ class DataSettings(Section):
 class VocabSettings(Section):
     """How text is cut into pieces (sentencepiece)."""
 
-    size: Count = Field(8000, description="pieces; lowered where the text has too few")
+    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="pieces; lowered where the text has too few")
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="one vocabulary for both languages")
     algorithm: Literal["bpe", "unigram"] = Field("bpe", description="bpe or unigram")
@@ -92,11 +93,11 @@ class VocabSettings(Section):
 class ModelSettings(Section):
     """The shape of the Transformer."""
 
-    d_model: Count = Field(256, description="width")
-    d_ff: Count = Field(1024, description="inner width of the feed-forward layers")
-    num_heads: Count = Field(4, description="attention heads a layer")
-    num_encoder_layers: Count = Field(3, description="layers")
-    num_decoder_layers: Count = Field(3, description="layers")
+    d_model: Width = Field(256, description="width")
+    d_ff: Width = Field(1024, description="inner width of the feed-forward layers")
+    num_heads: Width = Field(4, description="attention heads a layer")
+    num_encoder_layers: Annotated[int, Field(gt=0, le=1000)] = Field(3, description="layers")
+    num_decoder_layers: Annotated[int, Field(gt=0, le=1000)] = Field(3, description="layers")
     dropout: Share = Field(0.1, description="on embeddings and sub-layer outputs")
     attention_dropout: Share = Field(0.0, description="on attention weights; above 0 the CPU's fused kernel is lost")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sub-layer, or after (the paper)")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from translate.batches import cut, pad
 from translate.checkpoint import load_weights
-from translate.device import describe, explaining_memory, pick_device
+from translate.device import describe, pick_device
 from translate.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.linear import Linear, multiplied
 from translate.model import Transformer
@@ -29,6 +29,7 @@ from translate.run import Run
 from translate.sampling import sample
 from translate.search import Ids, Logits, beam_search
 from translate.settings import Config, DecodeSettings
+from translate.splitting import Halving
 from translate.state import DecoderState
 from translate.vocab import VocabPair
 from translate.weights import Belonging
@@ -61,6 +62,7 @@ class TorchEngine:
             self._outputs = [weight.bfloat16() for weight in self._outputs]
             for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
                 layer.bfloat16()
+        self._halving_search, self._halving_scores = Halving(), Halving()
         self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
 
     @classmethod
@@ -91,7 +93,10 @@ class TorchEngine:
         budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
         stop = Event()
-        search = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        of_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        size = "--n-best" if settings.sample else "--beam-size"
+        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
+        search = partial(self._halving_search, of_batch, size=_num_source_places, advice=advice)
         work = [[sentences[i] for i in batch] for batch in batches]
         found: dict[int, list[Hypothesis]] = {}
         with _workers(min(num_workers, len(batches)), stop) as run:
@@ -105,10 +110,11 @@ class TorchEngine:
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
         tgt_lengths, src_lengths = (np.array([len(pairs[i][side]) for i in order]) for side in (1, 0))
         scored: dict[int, list[float]] = {}
-        with explaining_memory("score fewer or shorter lines at a time"):
-            for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
-                rows = order[part]
-                scored.update(zip(rows, self._score_batch([pairs[i] for i in rows]), strict=True))
+        advice = "score fewer or shorter lines at a time"
+        for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
+            rows = order[part]
+            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _num_target_places, advice)
+            scored.update(zip(rows, found, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -124,9 +130,7 @@ class TorchEngine:
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None, stop: Event
     ) -> list[list[Hypothesis]]:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
-        size = "--n-best" if settings.sample else "--beam-size"
-        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        with torch.inference_mode(), explaining_memory(advice):
+        with torch.inference_mode():
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
             coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
@@ -236,6 +240,16 @@ def load_model(run: Run, vocabs: VocabPair) -> Transformer:
     model = build_model(config, vocabs)
     load_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
     return model
+
+
+def _num_source_places(sentences: Sequence[Sentence]) -> int:
+    """Pieces and padding."""
+    return len(sentences) * max(len(sentence.src) for sentence in sentences)
+
+
+def _num_target_places(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
+    """Pieces and padding."""
+    return len(pairs) * max(len(tgt) for _, tgt in pairs)
 
 
 def _vote(log_probs: Sequence[Tensor]) -> Tensor:

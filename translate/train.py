@@ -19,10 +19,11 @@ from tqdm import tqdm
 from translate.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from translate.device import describe, explaining_memory, keep_freed_memory
+from translate.diagnosis import of_start
 from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.feed import StepData, feed
-from translate.journal import Meter, tell_end, tell_start, tell_steps, tell_validation
+from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
 from translate.run import Run
@@ -30,6 +31,11 @@ from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
 from translate.trainer import Trainer, learning_rate
 from translate.validate import validate
+
+WHY_HALVED = (
+    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
+    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+)
 
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
@@ -53,6 +59,8 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
         run.forget_metrics_after(progress.step)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
+        if not progress.step:
+            tell_advice(run, of_start(prepared, config, world.size))
     with stopping_at_signals() as stop, explaining_memory(advice):
         end = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
@@ -94,6 +102,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     settings, world = config.train, trainer.world
     meter = Meter(progress)
     kept = progress  # of which the state is: that before the steps that are not used
+    halving_told = False
     reason, signal_seen = _reason_to_end(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -116,6 +125,9 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
                 batches=data.next_batch,
                 seconds=progress.seconds + seconds,
             )
+            if trainer.is_halving and not halving_told:
+                halving_told = True
+                run.log(WHY_HALVED.format(settings=settings))
             meter.add(stepped, data.num_tokens)
             bar.update()
             if not stepped.is_used:
@@ -181,13 +193,14 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.belonging)
-            record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
+            with run.sparing("the attention of this validation (probes)"):
+                record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
     if trainer.world.is_first:
-        tell_validation(run, progress, result, is_best)
+        tell_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
     return progress
 
 

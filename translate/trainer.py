@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +14,19 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from translate.average import WeightAverage
+from translate.bad_steps import named_lines
 from translate.batches import Batch
 from translate.checkpoint import TrainingState
-from translate.device import autocast, multiplies_bfloat16
+from translate.device import autocast, is_out_of_memory, multiplies_bfloat16
 from translate.distributed import ALONE, World
+from translate.errors import UserError
 from translate.feed import Part, StepData
 from translate.loss import GuidedHead, Losses, SummedLoss, total
 from translate.model import Transformer
+from translate.model_size import check_fits
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
+from translate.splitting import free_memory
 from translate.torch_engine import build_model
 from translate.weights import Belonging
 
@@ -66,6 +71,7 @@ class Trainer:
         self.settings = config.train
         self.device = device
         self.world = world
+        check_fits(config, prepared.vocabs, device)
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
         self.belonging = Belonging.of(config.model, prepared.vocabs)
@@ -78,6 +84,8 @@ class Trainer:
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
+        self._too_large = math.inf  # the fewest places of a part that did not fit into memory
+        self._where = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
@@ -114,15 +122,46 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        with self._without_exchange():
-            parts = [self._backward(part, data.num_tokens, step) for part in data.parts[:-1]]
-        # In this pass the processes exchange all gradients that have come together.
-        parts.append(self._backward(data.parts[-1], data.num_tokens, step))
-        stepped = Stepped(total(parts), self._gradient_norm())
+        stepped = Stepped(total(self._gradients(data, step)), self._gradient_norm())
         if stepped.is_used:
             self._update(step, stepped.gradient_norm)
         self.optimizer.zero_grad()
         return stepped
+
+    def _gradients(self, data: StepData, step: int) -> list[Losses]:
+        """Add up the gradients of a step's parts. Returns their shares of its losses.
+
+        If a part does not fit into memory, all as large are halved, now and in steps to come: the losses are sums, so
+        the gradient is the same but for what dropout draws. Several processes could not do so alike: there it raises.
+        """
+        parts = data.parts
+        while True:
+            parts = [each for part in parts for each in part.fitting(self._too_large)]
+            losses: list[Losses] = []
+            try:
+                with self._without_exchange():
+                    for part in parts[:-1]:
+                        losses.append(self._backward(part, data.num_tokens, step))
+                # In this pass the processes exchange all gradients that have come together.
+                return [*losses, self._backward(parts[-1], data.num_tokens, step)]
+            except (RuntimeError, MemoryError) as error:
+                if self.world.size > 1 or not is_out_of_memory(error):
+                    raise
+            # Outside of `except`, where the error still holds what was computed.
+            self.optimizer.zero_grad()
+            free_memory()
+            failed = parts[len(losses)]
+            if len(failed.rows) == 1:
+                raise UserError(
+                    f"out of memory for a single pair, {self._where(failed.rows.tolist())}; shorten it, or start anew "
+                    "with a lower data.max_pieces or model.d_model"
+                )
+            self._too_large = failed.batch.num_places
+
+    @property
+    def is_halving(self) -> bool:
+        """Whether some part did not fit into memory so far."""
+        return math.isfinite(self._too_large)
 
     def _gradient_norm(self) -> float:
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
@@ -138,7 +177,7 @@ class Trainer:
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
         """Add a part's gradients to those of the step. Returns its share of the step's losses."""
-        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number))
+        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
         with autocast(self.device, self.precision):
             losses = self._loss(part.batch)
         # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
@@ -153,13 +192,13 @@ class Trainer:
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:
-        part, seconds = data.parts[0], {}
+        first, seconds = data._replace(parts=data.parts[:1]), {}
         with self._without_exchange():
             for self.precision in "float32", "bfloat16":
                 rounds = []
                 for _ in range(NUM_TIMED):
                     started = time.perf_counter()
-                    self._backward(part, data.num_tokens, step=0)
+                    self._gradients(first, step=0)
                     rounds.append(time.perf_counter() - started)
                 seconds[self.precision] = min(rounds)
         self.optimizer.zero_grad()
@@ -191,5 +230,5 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
     return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and is_long)
 
 
-def _dropout_seed(seed: int, step: int, part: int) -> int:
-    return int(np.random.SeedSequence((seed, step, part)).generate_state(1, np.uint64)[0] >> 1)
+def _dropout_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

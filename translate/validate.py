@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from translate.batches import cut, make_batch
@@ -14,6 +16,7 @@ from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
+from translate.splitting import Halving
 from translate.torch_engine import TorchEngine
 
 NUM_SAMPLES = 3
@@ -36,6 +39,8 @@ class Validation:
     bleu: float | None  # of greedy translations, sacreBLEU's defaults; None where no line is translated
     chrf: float | None
     samples: tuple[Sample, ...]
+    different: float | None = None  # translations that differ, a source line that differs
+    empty: float | None = None  # share of translations without text
 
     @property
     def perplexity(self) -> float:
@@ -63,7 +68,9 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
     model.train()
     bleu, chrf = _score(hypotheses, [pair.tgt for pair in pairs])
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
-    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]))
+    different = len(set(hypotheses)) / len({pair.src for pair in pairs})
+    empty = sum(not text for text in hypotheses) / len(hypotheses)
+    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
 
 
 @torch.inference_mode()
@@ -73,11 +80,16 @@ def _loss_of_share(
     corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
-    total = torch.zeros((), dtype=torch.float64)
-    for part in world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens))):
-        batch = make_batch(corpus, rows[part], bos_id).to(device)
-        total += loss(batch).translation.cpu()
-    return float(total)
+    halving, advice = Halving(), f"lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+
+    def of_batch(batch: Sequence[int]) -> list[float]:
+        return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]
+
+    def size(batch: Sequence[int]) -> int:
+        return len(batch) * int(corpus.tgt.lengths[batch[-1]])
+
+    parts = world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens)))
+    return math.fsum(each for part in parts for each in halving(of_batch, rows[part].tolist(), size, advice))
 
 
 def _score(hypotheses: list[str], references: list[str]) -> tuple[float, float]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+MOST_HEADER = 10**8  # bytes; safetensors reads no more, either
 METADATA = "__metadata__"
 BEFORE_SEAL = b'{"__metadata__":{"sha256":"'  # what the header of a file begins with
 SEAL = slice(8 + len(BEFORE_SEAL), 8 + len(BEFORE_SEAL) + 64)  # where in the file its SHA-256 stands
@@ -72,12 +73,14 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
     try:
         with path.open("rb") as stream:
             size, length = path.stat().st_size, int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= size - 8:
+            if not 2 <= length <= min(size - 8, MOST_HEADER):
                 raise UserError(f"{path}: damaged or not a safetensors file (the header does not fit){advice}")
             stream.seek(0)
             content = stream.read()
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such weights{advice or '; has the training written any yet?'}") from None
+    except MemoryError:
+        raise UserError(f"{path}: {size:,} bytes are more than there is memory for{advice}") from None
     metadata = _metadata(content[8 : 8 + length])
     if metadata is None:
         return Sealed(content, None)
@@ -95,7 +98,10 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
             f"restore it{advice}"
         )
     if differing := _differing(json.loads(metadata["model"]), json.loads(belonging.model)):
-        raise UserError(f"{path}: made with {', '.join(differing)}; restore that in config.toml{advice}")
+        raise UserError(
+            f"{path}: these weights are of another model than config.toml describes, with {', '.join(differing)}; "
+            f"restore that there{advice}"
+        )
     return Sealed(content, seal)
 
 
@@ -104,7 +110,7 @@ def vocabs_of(path: Path) -> str | None:
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            metadata = _metadata(stream.read(length)) if length <= path.stat().st_size else None
+            metadata = _metadata(stream.read(length)) if length <= MOST_HEADER else None
     except OSError:
         return None
     return metadata.get("vocabs") if metadata else None

@@ -52,6 +52,8 @@ def _watch(is_last: Callable[[str], bool]) -> None:
         if is_last(f"open {Path(file).name}"):
             _die()
         raw = _File(file, mode.replace("b", "").replace("t", ""), is_last)
+        if not buffering:
+            return raw
         stream = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return stream if "b" in mode else io.TextIOWrapper(stream, *options, **named)
 
@@ -84,7 +86,7 @@ def _dying(plain: Callable[..., Any], name: str, is_last: Callable[[str], bool])
 
 
 def _name_of(target: Any) -> str:
-    return "" if isinstance(target, int) else Path(os.fsdecode(target)).name
+    return Path(os.fsdecode(target)).name if isinstance(target, str | bytes | os.PathLike) else ""
 
 
 def _die() -> None:

@@ -24,6 +24,7 @@ from translate.commands.app import (
     PrecisionOption,
 )
 from translate.errors import UserError
+from translate.report.columns import for_stream
 
 if TYPE_CHECKING:
     from translate.attention import Keep
@@ -174,7 +175,7 @@ def _converse(job: Job) -> None:
         finally:
             live.clear()
         warn(translation)
-        print(formatted(translation, job.wishes), flush=True)
+        print(for_stream(formatted(translation, job.wishes), sys.stdout), flush=True)
 
     converse(answer)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from translate.errors import UserError
+from translate.report.columns import for_stream
 
 if TYPE_CHECKING:
     from translate.decode import Translator
@@ -140,7 +141,7 @@ def write_anew(job: Job, places: Places, passing: Pass) -> int:
         for translation in found:
             num_lines = translation.id
             warn(translation)
-            print(formatted(translation, job.wishes), file=stream, flush=places.output is None)
+            print(for_stream(formatted(translation, job.wishes), stream), file=stream, flush=places.output is None)
     return num_lines
 
 

@@ -23,6 +23,7 @@ from translate.commands.app import (
     PrecisionOption,
 )
 from translate.errors import UserError
+from translate.report.columns import for_stream
 
 if TYPE_CHECKING:
     from translate.translation import Scored, Translation
@@ -68,10 +69,11 @@ def score(
     total, num_pieces, num_lines = 0.0, 0, 0
     for number, scored in enumerate(every, start=1):
         if as_json:
-            print(json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False))
+            line = json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False)
         else:
             target = scored.target.replace("\t", " ")
-            print(f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}")
+            line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
+        print(for_stream(line, sys.stdout))
         num_lines = number
         num_pieces += len(scored.log_probs)
         total += scored.log_prob

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import IO
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 JOINERS = "\u200c\u200d"  # which choose between forms of letters and join emoji
 
 
@@ -19,6 +22,24 @@ def character_width(character: str) -> int:
     if character in JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def without_controls(text: str) -> str:
+    """The text as a terminal may show it: line breaks and tabs stay, other control characters are replaced.
+
+    For text that comes from files; an escape sequence in it could move the cursor, rename the window or type answers.
+    """
+    return CONTROLS.sub("�", text)
+
+
+def one_line(text: str) -> str:
+    """The same, with line breaks replaced as well."""
+    return without_controls(text).replace("\n", "�")
+
+
+def for_stream(text: str, stream: IO[str] | None) -> str:
+    """What to print of text from files: all of it to a file or a pipe, without control characters to a terminal."""
+    return without_controls(text) if stream and stream.isatty() else text
 
 
 def printable(text: str) -> str:

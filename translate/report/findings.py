@@ -63,7 +63,8 @@ def _code(character: str) -> str:
 def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
     numbers = ", ".join(f"{line:,}" for line in finding.lines[:SHOWN_LINES])
     more = ", …" if len(finding.lines) > SHOWN_LINES or finding.count > len(finding.lines) else ""
-    where = f"line{'s' if finding.count > 1 else ''} {numbers}{more}"
+    first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
+    where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
     yield f"{finding.count:,} × {finding.meaning.title}: {where}"
     if finding.note:
         yield f"{INDENT}{visible(finding.note)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
+from translate.report.columns import without_controls
 from translate.text import count_lines
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def with_progress(
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, above the bar where there is one."""
+    """Print a line on standard error, above the bar where there is one; without control characters."""
     from tqdm import tqdm
 
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(without_controls(text), file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from translate.commands.app import DeviceOption
 from translate.errors import UserError
+from translate.report.columns import for_stream
 
 if TYPE_CHECKING:
     from translate.decode import Translator
@@ -65,9 +67,11 @@ def mask(
     if as_json:
         shown = {**asdict(effect), "changes": [asdict(change) for change in effect.changes[:examples]]}
         scores = {"whole": effect.whole._asdict(), "without": effect.without._asdict()}
-        print(json.dumps({"heads": names, **shown, **scores, "num_changed": len(effect.changes)}, ensure_ascii=False))
+        numbers = {**scores, "num_changed": len(effect.changes)}
+        told = json.dumps({"heads": names, **shown, **numbers}, ensure_ascii=False)
     else:
-        print("\n".join(_told(effect, names, examples)))
+        told = "\n".join(_told(effect, names, examples))
+    print(for_stream(told, sys.stdout))
 
 
 def _told(effect: Effect, names: Sequence[str], examples: int) -> list[str]:

@@ -1,0 +1,36 @@
+"""What a model takes in main memory, before it is built: a mistyped width ends in a line, not in a killed machine."""
+
+from __future__ import annotations
+
+import torch
+
+from translate.errors import UserError
+from translate.memory import main_memory
+from translate.settings import Config
+from translate.torch_engine import build_model
+from translate.vocab import VocabPair
+
+BYTES_A_PARAMETER = 16  # weights, gradients and Adam's two moments, float32 each
+
+
+def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
+    """Raises UserError where the state of the training alone is more than the machine's main memory.
+
+    A GPU says itself, at once, what it cannot hold.
+    """
+    memory = main_memory()
+    if device.type != "cpu" or memory is None:
+        return
+    num_parameters = count_parameters(config, vocabs)
+    needed = num_parameters * (BYTES_A_PARAMETER + (4 if config.train.ema_decay else 0))
+    if needed > memory:
+        raise UserError(
+            f"a model of {num_parameters:,} parameters takes {needed / 1e9:,.0f} GB to train, and this machine has "
+            f"{memory / 1e9:,.0f} GB of memory; lower model.d_model, model.d_ff, the number of layers or vocab.size"
+        )
+
+
+def count_parameters(config: Config, vocabs: VocabPair) -> int:
+    """Of the model that the settings ask for, without the memory that it would take."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build_model(config, vocabs).parameters())
