@@ -13,7 +13,7 @@ import pytest
 from conftest import TOY
 
 from translate import corpus as corpus_module
-from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.corpus import CorpusReport, EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.rows import PieceRows
 from translate.settings import VocabSettings
 from translate.text import ParallelText, Side
@@ -163,3 +163,9 @@ def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
     assert origin_of(tmp_path / "valid") is None
     for change in {"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}:
         assert origin_of(tmp_path / "train") != replace(ORIGIN, **change)
+
+
+def test_a_report_names_only_what_was_left_out() -> None:
+    report = CorpusReport(pairs=2000, filtered={"copy": 0, "ratio": 3})
+    assert str(report) == "2,000 pairs (3 ratio (data.filter) left out)"
+    assert report.num_read == 2003
