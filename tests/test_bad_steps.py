@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import CPU, changed, train_into
-from test_distributed import settings_file, two_processes
+from test_distributed import settings_file, two_at_once
 from test_train import assert_equal_states, final_state
 
 from translate.bad_steps import named_lines
@@ -167,7 +167,7 @@ def test_a_text_of_one_file_is_named_once_and_all_its_lines_are_right(tmp_path: 
 def test_two_processes_leave_the_same_step_out_and_end_together(tmp_path: Path, tiny_config: Config) -> None:
     """The weights overflow nothing, but after one step so long no loss is finite."""
     config = changed(tiny_config, "train", learning_rate=1e30, warmup_steps=0, clip_norm=0.0, accumulate=2)
-    done = two_processes("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
+    done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
     assert done.returncode
     assert re.findall(r"step (\d+) is not used", done.stderr) == ["2", "3", "4"]
     assert "error: training went astray: the loss or gradient of 3 steps in a row, after step 1" in done.stderr
