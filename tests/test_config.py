@@ -57,7 +57,7 @@ def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_folder(
     ("text", "expected"),
     [
         ("[model]\nd_modle = 3", "model.d_modle: unknown setting; did you mean model.d_model?"),
-        ("[train]\ndropout = 0.3", "train.dropout: unknown setting; did you mean model.dropout?"),
+        ("[train]\ndropout = 0.3", "train.dropout: unknown setting; did you mean vocab.dropout or model.dropout?"),
         ("[modle]\nd_model = 3", "modle.d_model: unknown setting; did you mean model.d_model?"),
         ('[model]\nnum_heads = "4"', 'model.num_heads = "4": should be a valid integer'),
         ("[model]\nnum_heads = 4.0", "model.num_heads = 4.0: should be a valid integer"),

@@ -141,7 +141,7 @@ def test_no_message_controls_the_terminal(tmp_path: Path, capsys: pytest.Capture
     run = Run(tmp_path)
     run.log(f"    {ESCAPES}")
     say(f"warning: {ESCAPES}")
-    _complain(f"{tmp_path}/{ESCAPES}: no such file")
+    _complain(f"{tmp_path}/{ESCAPES}: no such file", [])
     said = capsys.readouterr().err
     log = (tmp_path / "train.log").read_text(encoding="utf-8")
     for text in said, log:

@@ -70,7 +70,7 @@ def test_of_all_single_typos_the_hint_names_the_setting_that_was_meant() -> None
         said = complaint(overrides={typo: 1})
         assert said.startswith(f"command line: {typo}: unknown setting; did you mean ")
         assert "\n" not in said
-        num_right += said.endswith(f"did you mean {name}?")
+        num_right += name in said.partition("did you mean ")[2].rstrip("?").split(" or ")
     assert num_right >= 0.98 * len(cases)
 
 
@@ -109,9 +109,11 @@ def test_values_beyond_the_range_are_refused(name: str) -> None:
     if field.annotation in (int, float):
         assert len(beyond) > 3, "a number without a limit"
         beyond += [float("nan"), float("inf"), -(10**400), True]
+    if name == "data.filter":
+        beyond = [3, ["identicall"], [[]], False]
     for value in beyond:
         said = complaint(overrides={name: value})
-        assert said.startswith(f"command line: {name} = "), said
+        assert said.startswith((f"command line: {name} = ", "command line: data.filter: ")), said
         assert said.isprintable()
 
 

@@ -70,17 +70,17 @@ def _run(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except UserError as error:
-        return _complain(_shown(str(error), arguments))
+        return _complain(str(error), arguments)
     except USAGE_ERROR as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             return 2  # the first of torchrun's processes says it
-        return _complain(_shown(f"{error.format_message()} (translate --help)", arguments))
+        return _complain(f"{error.format_message()} (translate --help)", arguments)
     except BrokenPipeError:  # `translate decode … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
         return 128 + signal.SIGPIPE
     except OSError as error:
         text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
-        return _complain(_shown(text, arguments))
+        return _complain(text, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
@@ -102,7 +102,7 @@ def _escaped(text: str, characters: str) -> str:
     return "".join(repr(each)[1:-1] if each in characters else each for each in text)
 
 
-def _complain(text: str) -> int:
-    for line in text.split("\n"):
+def _complain(text: str, arguments: list[str]) -> int:
+    for line in _shown(text, arguments).split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

@@ -198,7 +198,10 @@ def _list_of(sections: Iterable[str]) -> str:
 
 
 def _nearest(name: str) -> str | None:
-    """The setting whose key is most like this one's; among such, that whose section is, too. None where none is."""
+    """The setting whose key is most like this one's; among such, that whose section is, too. None where none is.
+
+    All settings of that very key, where the section is like none of theirs.
+    """
     section, _, key = name.lower().replace("-", "_").rpartition(".")
 
     def likeness(known: str) -> tuple[float, float]:
@@ -206,6 +209,9 @@ def _nearest(name: str) -> str | None:
         in_key, in_section = _ratio(key, known_key), _ratio(section, known_section)
         return in_key + WEIGHT_OF_SECTION * in_section, max(in_key, _ratio(f"{section}.{key}", known))
 
+    alike = [known for known in setting_names() if known.partition(".")[2] == key]
+    if alike and all(_ratio(section, known.partition(".")[0]) < ALIKE for known in alike):
+        return " or ".join(alike)
     best = max(setting_names(), key=likeness)
     return best if likeness(best)[1] >= ALIKE else None
 

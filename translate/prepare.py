@@ -14,6 +14,7 @@ from translate.epochs import DrawnText
 from translate.errors import UserError
 from translate.files import replacing
 from translate.filters import NO_FILTERS, Filters, kept_pairs
+from translate.first_look import first_look
 from translate.links import check_alignment
 from translate.records import read_record, write_record
 from translate.run import Run
@@ -115,6 +116,8 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
+        for line in first_look(whole, data):
+            run.log(line)
         write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))
     if bool(record.split_at) == bool(data.valid_src):

@@ -175,7 +175,9 @@ class Run:
     def _metrics_line(self, number: int, line: bytes) -> dict[str, Any]:
         try:
             values = json.loads(line)
-            if type(values["step"]) is int and all(type(value) in (int, float, NoneType) for value in values.values()):
+            if type(values["step"]) is int and all(
+                type(values[name]) in (int, float, NoneType) for name in values.keys() - {"advice"}
+            ):
                 return values
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass

@@ -29,7 +29,7 @@ def check_end(ended: Ended, statuses: Collection[int] = DOCUMENTED, peak: int | 
     peak: bytes that it may have held at most.
     """
     if ended.is_late:
-        raise found(ended, f"did not end in {ended.command.limit:.0f} s")
+        raise found(ended, f"did not end in {ended.command.limit} s of computing")
     if "Traceback (most recent call last)" in ended.stderr or "mistake in translate" in ended.stderr:
         raise found(ended, "a traceback")
     if ended.status not in statuses:

@@ -122,12 +122,12 @@ def _signed_lines(rng: random.Random) -> bytes:
 
 def _long_word(rng: random.Random) -> bytes:
     return (
-        rng.choice(("a", "я", "界", "\U0001f600", "a\u0301", "</s>")).encode() * rng.choice((300, 3000, 30_000)) + b"\n"
+        rng.choice(("a", "я", "界", "\U0001f600", "a\u0301", "</s>")).encode() * rng.choice((300, 3000, 10_000)) + b"\n"
     )
 
 
 def _long_line(rng: random.Random) -> bytes:
-    return b" ".join(rng.choice(WORDS).encode() for _ in range(rng.choice((300, 3000, 20_000)))) + b"\n"
+    return b" ".join(rng.choice(WORDS).encode() for _ in range(rng.choice((300, 3000, 6000)))) + b"\n"
 
 
 def _tower(rng: random.Random) -> bytes:

@@ -21,7 +21,7 @@ from torturing.judgement import FindingError, Result
 from torturing.stage import Stage
 
 NUM_WORKERS = 2
-TRIAL_SECONDS = 600  # then it hangs
+TRIAL_SECONDS = 3000  # then it hangs
 POLL_SECONDS = 0.01
 TELL_SECONDS = 30
 
