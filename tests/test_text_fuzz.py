@@ -254,6 +254,7 @@ def count_findings(pairs: list[tuple[str, str]], num_src: int, num_tgt: int) -> 
     return +found
 
 
+@settings(max_examples=settings().max_examples // 4)
 @given(
     st.lists(st.tuples(LINES, LINES) | LINES.map(lambda line: (line, line)), min_size=1, max_size=8), st.integers(0, 2)
 )
