@@ -192,8 +192,10 @@ def main_scripts(characters: Characters, known: Scripts) -> list[int]:
 
 
 def _foreign_letters(characters: Characters) -> Array:
+    """Which characters are letters of other scripts than these; none where these have no letters."""
     known = scripts()
-    return ~np.isin(known.numbers, [0, *main_scripts(characters, known)])
+    main = main_scripts(characters, known)
+    return ~np.isin(known.numbers, [0, *main] if main else known.numbers)
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
