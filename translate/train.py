@@ -31,14 +31,9 @@ from translate.probes import record_probes
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
-from translate.trainer import Stepped, Trainer, learning_rate
+from translate.trainer import WHY_HALVED, Stepped, Trainer, learning_rate
 from translate.validate import validate
 from translate.weights import read_sealed
-
-WHY_HALVED = (
-    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
-    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
-)
 
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
