@@ -146,7 +146,7 @@ class _Check:
         for name, (other_sources, other_pairs) in self._others.items():
             found[name] = other_sources.holds(sources) & is_full
             rows = np.flatnonzero(found[name]).tolist()
-            self._num_same[name] += int(other_pairs.holds([_joined(pairs[row]) for row in rows]).sum())
+            self._num_same[name] += int(other_pairs.holds([pairs[row].essence for row in rows]).sum())
         return found
 
     def _measure(self, pairs: Sequence[Pair], first: int) -> Array:
@@ -207,7 +207,7 @@ def _seen(text: ParallelText) -> _Seen:
     for block in rough_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
-        seen.pairs.add(map(_joined, full))
+        seen.pairs.add(pair.essence for pair in full)
     return seen
 
 
@@ -231,10 +231,6 @@ def _if_short(raws: tuple[bytes, bytes], sides: tuple[Side, Side]) -> tuple[byte
 
 def _as_raw(line: str, side: Side) -> bytes:
     return b"\t" * (side.column - 1 if is_tsv(side.path) else 0) + line.encode() + b"\n"
-
-
-def _joined(pair: Pair) -> str:
-    return f"{pair.src.strip()}\n{pair.tgt.strip()}"
 
 
 def _listed(characters: Iterable[CountedCharacter]) -> str:
