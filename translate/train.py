@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from translate.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
-from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
+from translate.checkpoint import Progress, save_checkpoint, save_weights
 from translate.device import describe, explaining_memory, keep_freed_memory
 from translate.diagnosis import of_start
 from translate.distributed import ALONE, World
@@ -28,12 +28,12 @@ from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
+from translate.resuming import where_it_stands
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
 from translate.trainer import WHY_HALVED, Stepped, Trainer, learning_rate
 from translate.validate import validate
-from translate.weights import read_sealed
 
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
@@ -47,7 +47,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = _where_it_stands(run, trainer)
+    progress = where_it_stands(run, trainer)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
         trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
@@ -65,34 +65,6 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
         tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
     if end.signal:
         raise SystemExit(128 + end.signal)
-
-
-def _where_it_stands(run: Run, trainer: Trainer) -> Progress:
-    """The newest checkpoint, now in the trainer; the start where there has not been one yet."""
-    world = trainer.world
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
-    if progress is None and world.is_first:
-        reached = max((line["step"] for line in run.metrics()), default=0)
-        if reached > run.load_config().train.save_every:
-            raise UserError(
-                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
-                "a new run"
-            )
-    if len(set(world.gather(progress))) > 1:
-        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
-    return _with_best_weights(run, trainer, progress) if progress else Progress()
-
-
-def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
-    """As it was, if the best weights so far can still be read; else there is no best yet."""
-    trouble = None
-    if progress.best is not None and trainer.world.is_first:
-        try:
-            read_sealed(run.weights_path, trainer.belonging)
-        except UserError as error:
-            trouble = str(error)
-            run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {trouble}")
-    return replace(progress, best=None, stale_validations=0) if trainer.world.gather(trouble)[0] else progress
 
 
 def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
