@@ -295,6 +295,10 @@ def test_a_training_that_lost_its_best_weights_ends_with_weights_all_the_same(
     config = changed(tiny_config, "train", max_steps=1, validate_every=1, save_every=1, keep_checkpoints=3)
     run = train_into(tmp_path / "run", config)
     damage(run.weights_path)
+    train(run, config, CPU)  # which is at its end
+    first = load_file(run.checkpoints_path / "step-00000001" / "model.safetensors")
+    assert all(torch.equal(tensor, first[name]) for name, tensor in load_file(run.weights_path).items())
+    damage(run.weights_path)
     train(run, changed(config, "train", max_steps=3), CPU)
     best = load_file(run.checkpoints_path / "step-00000002" / "model.safetensors")
     assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_path).items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from translate.checkpoint import Progress, load_checkpoint
+from translate.checkpoint import Progress, load_checkpoint, save_weights
 from translate.errors import UserError
 from translate.run import Run
 from translate.trainer import Trainer
@@ -31,12 +31,14 @@ def where_it_stands(run: Run, trainer: Trainer) -> Progress:
 
 
 def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
-    """As it was, if the best weights so far can still be read; else there is no best yet."""
-    trouble = None
+    """As it was, if the best weights so far can be read; else those of now are put there, and none is the best yet."""
+    is_lost = False
     if progress.best is not None and trainer.world.is_first:
         try:
             read_sealed(run.weights_path, trainer.belonging)
         except UserError as error:
-            trouble = str(error)
-            run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {trouble}")
-    return replace(progress, best=None, stale_validations=0) if trainer.world.gather(trouble)[0] else progress
+            is_lost = True
+            run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {error}")
+            with trainer.weights_to_use():
+                save_weights(run.weights_path, trainer.model, trainer.belonging)
+    return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress
