@@ -14,6 +14,7 @@ from conftest import CPU, changed, train_into
 from test_distributed import settings_file, two_at_once
 from test_train import assert_equal_states, final_state
 
+from translate import checkpoint
 from translate.bad_steps import named_lines
 from translate.checkpoint import Progress
 from translate.distributed import ALONE
@@ -138,6 +139,31 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
         train(Run.resume(path.path, gentler), gentler, CPU)
     assert_equal_states(good, run)
     assert final_state(run)
+
+
+def test_the_only_checkpoint_is_not_taken_away_to_be_written_again(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in between would leave none."""
+    config = changed(config, "train", save_every=1, keep_checkpoints=1)
+    run = Run(tmp_path / "run")
+    left: list[list[int]] = []
+
+    def discard_and_note(path: Path) -> None:
+        discard(path)
+        left.append(checkpoint_steps(run))
+
+    discard = checkpoint._discard
+    monkeypatch.setattr(checkpoint, "_discard", discard_and_note)
+    with monkeypatch.context() as patch:
+        spoil(patch, 4, 5, 6)
+        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+            train_into(run.path, config)
+    with monkeypatch.context() as patch:
+        spoil(patch, 1, 2, 3)
+        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+            train(Run.resume(run.path, config), config, CPU)
+    assert [] not in left[1:]
 
 
 def test_of_bfloat16_too_the_advice_tells(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

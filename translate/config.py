@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from translate.errors import UserError
-from translate.report.columns import one_line
+from translate.report.columns import spelled_out
 from translate.settings import Config, DecodeSettings, FilterName
 
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
@@ -50,7 +50,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        lines = [one_line(_explain(mistake, path, sources)) for mistake in error.errors()]
+        lines = [spelled_out(_explain(mistake, path, sources), "\n") for mistake in error.errors()]
         raise UserError("\n".join(lines)) from None
 
 
