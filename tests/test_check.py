@@ -265,6 +265,8 @@ def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_c
         assert log.count("text: ") <= 5
         assert log.count(expected or "text: identical sides") == (1 if expected else 0)
         assert "control characters" not in log
+        # The pairs that are identical are in the language of the other side, too: said only where they are kept.
+        assert ("text: language" in log) == (not names)
     run = Run.create(tmp_path / "clean", tiny_config)
     prepare(run, tiny_config)
     assert "text: " not in (run.path / "train.log").read_text()

@@ -107,7 +107,11 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
         "",
     )
     if not report.knows_languages:
-        yield "The languages of the two sides were not compared: too few lines, or too alike."
+        yield from _wrapped(
+            "The languages of the two sides were not compared: too few lines, or too much alike, as where the sides of "
+            "many pairs are exchanged.",
+            "",
+        )
     if reason := why_training_stops(report):
         yield from _wrapped(f"Training would stop with an error: {reason}.", "")
     else:
