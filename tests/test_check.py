@@ -18,6 +18,7 @@ from translate.check import CheckReport, Texts, check
 from translate.config import load_config
 from translate.findings import HARMLESS, MEANINGS
 from translate.prepare import prepare
+from translate.report.columns import END_OF_ISOLATE, ISOLATE, columns_of
 from translate.report.findings import as_json, as_text, visible
 from translate.run import Run
 from translate.settings import Config
@@ -56,7 +57,7 @@ def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
     shown = as_text(report, ("a.en", "a.fr"), config)
     assert "20,000 pairs" in shown
     assert "Nothing was found" in shown
-    assert len(shown.splitlines()) <= 10
+    assert len(shown.splitlines()) <= 12
 
 
 @pytest.mark.parametrize("block_pairs", [4000, 7])
@@ -273,6 +274,8 @@ def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_c
         assert log.count("text: ") <= 5
         assert log.count(expected or "text: identical sides") == (1 if expected else 0)
         assert "control characters" not in log
+        # The pairs that are identical are in the language of the other side, too: said only where they are kept.
+        assert ("text: language" in log) == (not names)
     run = Run.create(tmp_path / "clean", tiny_config)
     prepare(run, tiny_config)
     assert "text: " not in (run.path / "train.log").read_text()
@@ -283,3 +286,26 @@ def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     status, shown, _ = run(capsys, "check", "--src", text.src.path, "--tgt", text.tgt.path)
     assert status == 0
     assert "0 pairs" in shown
+    assert "Nothing was found" not in shown
+    assert "Training would stop with an error: no pair is left to train on." in shown
+
+
+def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:
+    src, tgt = clean_lines(50)
+    for target, reason in (tgt, ""), (tgt[:47], "unequal files"), ([b"\xff", *tgt[1:]], "not UTF-8"):
+        report = checked(text_of(tmp_path, src, target))
+        shown = as_text(report, ("a", "b"), load_config(None))
+        assert json.loads(as_json(report, ("a", "b")))["training_would_stop"] == reason
+        assert ("Training would stop with an error" in shown) == bool(reason)
+        assert ("Training would use" in shown) != bool(reason)
+
+
+def test_a_report_keeps_to_eighty_columns(tmp_path: Path) -> None:
+    src, tgt = clean_lines(600)
+    src[3], tgt[4], src[4] = "漢字".encode() * 200, "שלום עולם ".encode() * 40, b"\x1b" * 300
+    src[5:300], tgt[20] = tgt[5:300], b""
+    report = checked(text_of(tmp_path, src, tgt[:590]))
+    shown = as_text(report, ("a.en", "a.fr"), load_config(None))
+    for line in shown.replace(ISOLATE, "").replace(END_OF_ISOLATE, "").splitlines():
+        assert columns_of(line) <= 80, line
+    assert f"| {ISOLATE}שלום" in shown

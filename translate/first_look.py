@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from translate.characters import Array
 from translate.filters import FILTER_NAMES, Filters, Sieve, if_short, sample, usual_of
 from translate.findings import MEANINGS, what_training_does
@@ -21,9 +23,13 @@ def first_look(text: ParallelText, data: DataSettings) -> list[str]:
     """
     chosen = sample(map(if_short, text))
     pairs = chosen[:: -(-len(chosen) // MOST_PAIRS) or 1]
-    names = tuple(name for name in FILTER_NAMES if name not in ("duplicates", *data.filter))
-    doubts: dict[str, Array] = Sieve(Filters(names, data.max_length_ratio), usual_of(pairs)).doubts(pairs)
-    counts = {name: int(rows.sum()) for name, rows in doubts.items()}
+    filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
+    doubts: dict[str, Array] = Sieve(filters, usual_of(pairs)).doubts(pairs)
+    is_left_out = np.zeros(len(pairs), bool)
+    for name in set(data.filter) & set(doubts):
+        is_left_out |= doubts[name]
+    names = [name for name in filters.names if name not in data.filter]
+    counts = {name: int((doubts[name] & ~is_left_out).sum()) for name in names}
     frequent = [name for name in names if counts[name] >= max(FEWEST_PAIRS, LEAST_SHARE * len(pairs))]
     frequent.sort(key=lambda name: -counts[name])
     told = [

@@ -9,6 +9,8 @@ from typing import IO
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UNSEEN = frozenset(map(chr, {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029} - {ord("\n")}))
 JOINERS = "\u200c\u200d"  # which choose between forms of letters and join emoji
+RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of characters in Unicode's algorithm for two directions
+ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 def columns_of(text: str) -> int:
@@ -49,3 +51,10 @@ def for_stream(text: str, stream: IO[str] | None) -> str:
 def printable(text: str) -> str:
     """Without control characters, which could do anything to a terminal."""
     return "".join(character if character.isprintable() or character in JOINERS else "�" for character in text)
+
+
+def isolated(text: str) -> str:
+    """Right-to-left text between marks, without which a terminal that knows directions would reorder its line."""
+    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text):
+        return ISOLATE + text + END_OF_ISOLATE
+    return text

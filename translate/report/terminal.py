@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from translate.maps import MapView
 from translate.report.ansi import Colours, painted, shade
 from translate.report.colours import ink
-from translate.report.columns import columns_of, printable
+from translate.report.columns import columns_of, isolated, printable
 
 SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0
-RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of characters in Unicode's algorithm for two directions
-ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
@@ -64,11 +61,4 @@ def _cell(text: str, weight: float, colours: Colours) -> str:
 
 
 def _right(label: str, width: int) -> str:
-    return " " * (width - columns_of(label)) + _isolated(label)
-
-
-def _isolated(label: str) -> str:
-    """Right-to-left words between marks, without which a terminal that knows directions would reorder the line."""
-    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in label):
-        return ISOLATE + label + END_OF_ISOLATE
-    return label
+    return " " * (width - columns_of(label)) + isolated(label)
