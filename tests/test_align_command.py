@@ -17,6 +17,7 @@ from translate.alignment import (
 )
 from translate.attention_folder import AttentionFolder
 from translate.errors import UserError
+from translate.report.links import LinkedPair
 from translate.run import Run
 from translate.stored_alignment import StoredAlignment
 
@@ -56,6 +57,47 @@ def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path,
         (each,) = word_maps(AttentionFolder.open(maps).maps_of_line(n), *LINES[n - 1], [MapChoice()], False)
         found = sorted((s, t) for t, s in align_by_hand(each.tolist(), "threshold", 0.3))
         assert lines[n - 1] == " ".join(f"{s}-{t}" for s, t in found)
+
+
+def test_what_is_drawn_is_what_is_printed_and_the_gold_links(
+    capsys, tiny_run: Path, tmp_path: Path, texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps, gold, drawn = tmp_path / "maps", tmp_path / "gold", []
+    gold.write_text("0-0 1p1\n\n\n0p1\n")
+    assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
+
+    def keep(pairs: list[LinkedPair], path: Path) -> list[str]:
+        drawn.append((path.name, pairs))
+        return []
+
+    monkeypatch.setattr("translate.report.links.save_links", keep)
+    places = ["--svg", tmp_path / "a.svg", "--png", tmp_path / "a.png"]
+    status, out, err = run(capsys, "align", maps, *places)
+    assert status == 0, err
+    assert sorted(name for name, _ in drawn) == ["a.png", "a.svg"]
+    printed = [{tuple(map(int, link.split("-"))) for link in line.split()} for line in out.splitlines() if line]
+    for _, pairs in drawn:
+        assert [(each.source, each.target) for each in pairs] == [
+            (source.split(), target.split()) for source, target in LINES if source
+        ]
+        assert [each.links for each in pairs] == printed
+        assert all(each.sure is None for each in pairs)
+    drawn.clear()
+    assert run(capsys, "align", maps, "--gold", gold, "--svg", tmp_path / "b.svg")[0] == 0
+    [(_, pairs)] = drawn
+    assert [(set(each.sure), set(each.possible)) for each in pairs] == [
+        ({(0, 0)}, {(1, 1)}),
+        (set(), set()),
+        (set(), {(0, 1)}),
+    ]
+
+
+def test_there_is_nothing_to_draw_of_empty_lines(capsys, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n\n")
+    both = ["--src", tmp_path / "empty", "--tgt", tmp_path / "empty", "--device", "cpu"]
+    status, _, err = run(capsys, "align", tiny_run, *both, "--svg", tmp_path / "a.svg")
+    assert status == 2
+    assert "there is nothing to draw" in err
 
 
 def test_the_best_setting_is_stored_and_then_used(

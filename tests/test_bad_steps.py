@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import CPU, changed, train_into
-from test_distributed import settings_file, two_processes
+from test_distributed import settings_file, two_at_once
 from test_train import assert_equal_states, final_state
 
+from translate import checkpoint
 from translate.bad_steps import named_lines
 from translate.checkpoint import Progress
 from translate.distributed import ALONE
@@ -140,6 +141,31 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
     assert final_state(run)
 
 
+def test_the_only_checkpoint_is_not_taken_away_to_be_written_again(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in between would leave none."""
+    config = changed(config, "train", save_every=1, keep_checkpoints=1)
+    run = Run(tmp_path / "run")
+    left: list[list[int]] = []
+
+    def discard_and_note(path: Path) -> None:
+        discard(path)
+        left.append(checkpoint_steps(run))
+
+    discard = checkpoint._discard
+    monkeypatch.setattr(checkpoint, "_discard", discard_and_note)
+    with monkeypatch.context() as patch:
+        spoil(patch, 4, 5, 6)
+        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+            train_into(run.path, config)
+    with monkeypatch.context() as patch:
+        spoil(patch, 1, 2, 3)
+        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+            train(Run.resume(run.path, config), config, CPU)
+    assert [] not in left[1:]
+
+
 def test_of_bfloat16_too_the_advice_tells(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, 1, 2, 3)
     config = changed(config, "train", precision="bfloat16", clip_norm=0.0)
@@ -167,7 +193,7 @@ def test_a_text_of_one_file_is_named_once_and_all_its_lines_are_right(tmp_path: 
 def test_two_processes_leave_the_same_step_out_and_end_together(tmp_path: Path, tiny_config: Config) -> None:
     """The weights overflow nothing, but after one step so long no loss is finite."""
     config = changed(tiny_config, "train", learning_rate=1e30, warmup_steps=0, clip_norm=0.0, accumulate=2)
-    done = two_processes("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
+    done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
     assert done.returncode
     assert re.findall(r"step (\d+) is not used", done.stderr) == ["2", "3", "4"]
     assert "error: training went astray: the loss or gradient of 3 steps in a row, after step 1" in done.stderr

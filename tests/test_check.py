@@ -177,6 +177,15 @@ def test_columns_and_packed_files_are_read(tmp_path: Path) -> None:
     assert lines_of(report) == {"columns": [2]}
 
 
+def test_what_is_usual_is_learnt_from_the_columns_that_are_read_alone(tmp_path: Path) -> None:
+    src, tgt = clean_lines(300)
+    plain = checked(text_of(tmp_path, src, tgt))
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"".join(b"%s\t%s\t%s\n" % (*pair, b"word " * 1000) for pair in zip(src, tgt, strict=True)))
+    columns = checked(ParallelText(Side(path, 1), Side(path, 2)))
+    assert columns == plain
+
+
 def test_nothing_in_a_report_reaches_the_terminal(tmp_path: Path) -> None:
     src, tgt = clean_lines(30)
     src[3] = "\x1b[31mred\x07 \u202e\u2028\x9b".encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -73,9 +75,9 @@ def refuse_warnings(text: str) -> None:
 @pytest.mark.parametrize("is_averaged", [True, False])
 def test_what_is_loaded_is_what_was_saved_and_goes_on_alike(tmp_path: Path, is_averaged: bool) -> None:
     saved, loaded = trained(1, is_averaged), trained(2, is_averaged)
-    path = save_checkpoint(tmp_path, saved, PROGRESS, 1)
-    assert path == tmp_path / "step-00000007"
-    assert load_checkpoint(tmp_path, loaded, refuse_warnings) == PROGRESS
+    folder = tmp_path / "a" / "b"
+    assert save_checkpoint(folder, saved, PROGRESS, 1) == folder / "step-00000007"
+    assert load_checkpoint(folder, loaded, refuse_warnings) == PROGRESS
     assert_same(tensors_of(saved), tensors_of(loaded))
     assert loaded.optimizer.param_groups[0]["lr"] == 0.2  # settings are not the checkpoint's
     loaded.optimizer.param_groups[0]["lr"] = 0.1
@@ -212,6 +214,40 @@ def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_wi
         load_checkpoint(tmp_path, trained(9), said.append)
     newest_first = ", ".join(f"step-0000000{step}" for step in (6, 5, 3, 2, 1))
     assert str(raised.value).startswith(f"{tmp_path}: none of the checkpoints can be used ({newest_first}; ")
+
+
+def test_a_file_of_another_checkpoint_is_damage(tmp_path: Path) -> None:
+    """Though each file is whole by itself."""
+    for seed in 1, 2:
+        save_checkpoint(tmp_path, trained(seed), Progress(step=seed), 9)
+    shutil.copy(tmp_path / "step-00000001" / "model.safetensors", tmp_path / "step-00000002")
+    said: list[str] = []
+    assert load_checkpoint(tmp_path, trained(3), said.append) == Progress(step=1)
+    assert said == [
+        f"warning: checkpoint left out: {tmp_path}/step-00000002/model.safetensors: of another checkpoint than "
+        "progress.json beside it"
+    ]
+
+
+def test_what_only_looks_like_a_checkpoint_is_none(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, trained(1), Progress(step=1), 9)
+    (tmp_path / "step-00000003").write_text("a file")
+    (tmp_path / "step-00000004").symlink_to(tmp_path / "step-00000001")
+    for name in "step-x", "step-9", "step-00000005.old":
+        (tmp_path / name).mkdir()
+    assert load_checkpoint(tmp_path, trained(2), refuse_warnings) == Progress(step=1)
+
+
+def test_a_training_begins_with_nothing_done() -> None:
+    assert astuple(Progress()) == (0, 0, 0, 0.0, None, 0, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", (2).to_bytes(8, "little") + b"{]"])
+def test_a_file_that_is_none_of_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged or not a safetensors file"):
+        load_weights(path, trained(1).model, BELONGING)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from conftest import TOY
 
 from translate import corpus as corpus_module
-from translate.corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.corpus import CorpusReport, EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.rows import PieceRows
 from translate.settings import VocabSettings
 from translate.text import ParallelText, Side
@@ -53,7 +53,8 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
     tgt = "une pomme rouge\nvide\nvide\nlong\ndeux pommes\n"
     text = text_of(tmp_path, src.encode(), tgt.encode())
     vocab = vocab_of([line for pair in text for line in pair], 330)
-    corpus = encoded(text, vocab, tmp_path / "encoded" / "train")
+    corpus = encoded(text, vocab, tmp_path / "encoded" / "here" / "train")
+    assert corpus.links is None
     assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
     assert str(corpus.report) == "2 pairs (2 empty on a side and 1 over data.max_pieces left out)"
     assert len(corpus) == 2
@@ -63,6 +64,15 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
         assert vocab.decode(corpus.tgt[row][:-1]) == target
         assert corpus.src[row][-1] == corpus.tgt[row][-1] == vocab.eos_id
         assert corpus.src.lengths[row] == len(corpus.src[row])
+
+
+def test_a_side_of_just_the_most_pieces_is_kept_and_one_more_is_too_long(tmp_path: Path) -> None:
+    vocab = vocab_of(["a b c"], 300)
+    length = len(vocab.encode(["a b c"])[0])
+    text = text_of(tmp_path, b"a b c\na\n", b"a\na b c\n")
+    for max_pieces, expected in (length, 2), (length - 1, 0):
+        corpus = encoded(text, vocab, tmp_path / "train", replace(ORIGIN, max_pieces=max_pieces))
+        assert (corpus.report.pairs, corpus.report.too_long) == (expected, 2 - expected)
 
 
 def test_many_blocks_by_threads_give_what_one_call_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +108,7 @@ def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
     blocks = corpus_module._encoded_blocks(Text(plain.src, plain.tgt), VocabPair(vocab, vocab), ORIGIN)
     for taken in range(1, 50):
         next(blocks)
-        assert num_read <= 10 * (taken + 3)
+        assert num_read == 10 * (taken + 2)  # one block taken, two that wait or are encoded
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say how much memory is in use")
@@ -153,3 +163,9 @@ def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
     assert origin_of(tmp_path / "valid") is None
     for change in {"text": "other"}, {"hashes": "other"}, {"vocabs": "other"}, {"max_pieces": 21}:
         assert origin_of(tmp_path / "train") != replace(ORIGIN, **change)
+
+
+def test_a_report_names_only_what_was_left_out() -> None:
+    report = CorpusReport(pairs=2000, filtered={"copy": 0, "ratio": 3})
+    assert str(report) == "2,000 pairs (3 ratio (data.filter) left out)"
+    assert report.num_read == 2003

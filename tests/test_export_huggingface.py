@@ -10,6 +10,7 @@ import torch
 from conftest import changed, train_into
 from torch import Tensor
 
+from translate import cli
 from translate.batches import pad
 from translate.checkpoint import save_weights
 from translate.decode import Translator
@@ -153,3 +154,15 @@ def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, j
     with pytest.raises(UserError, match="no such weights"):
         export_huggingface(run, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
+
+
+def test_the_command_writes_the_format_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    for arguments, status, said in (
+        (["--format", "huggingface"], 0, f"huggingface model: {tmp_path / 'model'}\n"),
+        (["--format", "onnx", "--precision", "int8"], 2, "--precision int8: only --format ctranslate2 has it"),
+    ):
+        assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status
+        assert said in capsys.readouterr().err
+    assert {"config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "model").iterdir()}

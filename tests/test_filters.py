@@ -66,6 +66,14 @@ def doubts_of(pairs: list[Pair]) -> dict[str, list[int]]:
     return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
 
 
+def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
+    """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
+    doubtless = Pair("A line of some words.", "Une ligne de mots.")
+    for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
+        doubts = Sieve(EVERY, usual_of(known)).doubts([doubtless])
+        assert [name for name, rows in doubts.items() if rows.any()] == []
+
+
 def test_planted_faults_are_found_and_no_others() -> None:
     clean = toy_pairs(2000)
     assert not any(doubts_of(clean).values())

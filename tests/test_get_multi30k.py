@@ -6,6 +6,7 @@ import functools
 import gzip
 import http.server
 import importlib.util
+import socket
 import subprocess
 import sys
 import threading
@@ -98,6 +99,67 @@ def test_a_missing_file_and_a_dead_server_are_one_line(
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert said.startswith("error: train.en.gz: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("HTTP/1.0 200 OK\r\nContent-Length: 500\r\n\r\nhalf", "IncompleteRead"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1ff\r\nhalf", "IncompleteRead"),
+        ("HTTP/1.0 200 OK\r\n\r\nhalf", "checksum differs"),
+        ("HTTP/1.0 200 OK\r\nContent-Length: x\r\n\r\nhalf", "error: "),
+        ("HTTP/1.0 302 Found\r\nLocation: http://192.0.2.1/train.en.gz\r\n\r\n", "redirected to another host"),
+        ("HTTP/1.0 302 Found\r\nLocation: ftp://127.0.0.1/train.en.gz\r\n\r\n", "redirected to another host"),
+        ("HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", "error: "),
+        ("HTTP/1.0 500 Down\x1b[2J\r\n\r\n", "500: Down[2J;"),
+        ("no HTTP at all\r\n\r\n", "error: "),
+        ("", "closed connection"),
+    ],
+)  # fmt: skip
+def test_a_broken_or_strange_answer_is_one_line_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, said: str
+) -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(answer.encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.removesuffix("\n").isprintable()
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_redirection_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/there" else 302)
+            self.send_header("Location", "/there")
+            self.end_headers()
+            self.wfile.write(b"content")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert load_script().download(f"http://127.0.0.1:{server.server_port}/here") == b"content"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "url", ["nothing", "http://a b", "http://127.0.0.1:99999", "file:///", "http://[", "gopher://a"]
+)
+def test_what_is_no_address_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the Multi30k corpus is not beside this checkout")

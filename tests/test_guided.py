@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
-from test_distributed import assert_close_weights, of_one_process, settings_file, two_processes
+from test_distributed import assert_close_weights, of_one_process, settings_file, two_at_once
 from test_train import EVERYTHING, assert_equal_states
 from torch import Tensor
 
@@ -286,7 +286,7 @@ def test_gradients_of_alignment_weigh_all_pieces_of_a_step_alike(prepared: Prepa
 def test_two_processes_train_the_guided_model_of_one(tmp_path: Path, config: Config) -> None:
     config = changed(config, "train", accumulate=2, max_steps=8)
     one = train_into(tmp_path / "one", of_one_process(config))
-    done = two_processes("train", settings_file(tmp_path / "config.toml", config), "--out", tmp_path / "two")
+    done = two_at_once("train", settings_file(tmp_path / "config.toml", config), "--out", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     two = Run(tmp_path / "two")
     assert_close_weights(one, two)

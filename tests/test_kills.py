@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,12 @@ class Trainings:
 
 
 @pytest.fixture(scope="module")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
-    trainings = Trainings(tmp_path_factory.mktemp("kills"))
-    yield trainings
-    trainings.end()
+def two_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trainings]]:
+    """Two at a time, so that it takes half as long."""
+    two = [Trainings(tmp_path_factory.mktemp("kills")) for _ in range(2)]
+    yield two
+    for trainings in two:
+        trainings.end()
 
 
 class Whole:
@@ -114,8 +117,8 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(trainings: Trainings) -> Whole:
-    return Whole(trainings)
+def whole(two_trainings: list[Trainings]) -> Whole:
+    return Whole(two_trainings[0])
 
 
 def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str) -> None:
@@ -142,20 +145,27 @@ def checkpoint_calls(calls: list[str]) -> list[int]:
     return list(range(first, last + 1))
 
 
+def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list[int], folder: Path) -> None:
+    """At each of the calls of these numbers: before it, or half-way in a write."""
+
+    def kill_each(trainings: Trainings, own: list[int]) -> None:
+        for number in own:
+            path = folder / str(number)
+            assert trainings.go_on(path, killed_at=number) == -signal.SIGKILL
+            assert_ends_alike(trainings, whole, path, whole.calls[number - 1])
+
+    with ThreadPoolExecutor(len(two)) as threads:
+        list(threads.map(kill_each, two, (numbers[0::2], numbers[1::2])))
+
+
 def test_a_training_killed_while_it_saves_a_checkpoint_goes_on(
-    trainings: Trainings, whole: Whole, tmp_path: Path
+    two_trainings: list[Trainings], whole: Whole, tmp_path: Path
 ) -> None:
-    """At each call: before it, or half-way in a write."""
-    for number in checkpoint_calls(whole.calls):
-        path = tmp_path / str(number)
-        assert trainings.go_on(path, killed_at=number) == -signal.SIGKILL
-        assert_ends_alike(trainings, whole, path, whole.calls[number - 1])
+    assert_goes_on_after_kills(two_trainings, whole, checkpoint_calls(whole.calls), tmp_path)
 
 
-def test_a_training_killed_anywhere_goes_on(trainings: Trainings, whole: Whole, tmp_path: Path) -> None:
+def test_a_training_killed_anywhere_goes_on(two_trainings: list[Trainings], whole: Whole, tmp_path: Path) -> None:
     """From its first call on: while it writes settings, vocabulary, corpus, best weights, probes, metrics, curves."""
     others = sorted({*range(1, len(whole.calls) + 1)} - {*checkpoint_calls(whole.calls)})
-    for number in random.Random(6).sample(others, NUM_ELSEWHERE):
-        path = tmp_path / str(number)
-        assert trainings.go_on(path, killed_at=number) == -signal.SIGKILL
-        assert_ends_alike(trainings, whole, path, whole.calls[number - 1])
+    numbers = random.Random(6).sample(others, NUM_ELSEWHERE)
+    assert_goes_on_after_kills(two_trainings, whole, numbers, tmp_path)

@@ -14,7 +14,7 @@ from conftest import changed, head, train_into
 
 from translate.cli import _complain
 from translate.files import replacing, replacing_folder, write_text
-from translate.report.columns import for_stream, one_line, without_controls
+from translate.report.columns import for_stream, spelled_out, without_controls
 from translate.report.progress import say
 from translate.run import Run
 from translate.settings import Config
@@ -121,7 +121,8 @@ def test_text_and_models_of_an_attacker_are_data(tmp_path: Path, tiny_run: Path)
 
 def test_control_characters_of_text_are_replaced_and_the_rest_stays() -> None:
     assert without_controls(f"a{ESCAPES}b\tc\n") == "a�]0;title��[2J�31m���b\tc\n"
-    assert one_line("a\nb") == "a�b"
+    assert spelled_out("a\nb\x1b\u2028\n", "b") == "a\nb\\x1b\\u2028\n"
+    assert spelled_out("a\nb", "\n") == "a\\nb"
     kept = "日本語 שלום\u200f 👩\u200d👩\u200d👧 e\u0301 \u2028 \xad"
     assert without_controls(kept) == kept
     for code in [*range(32), *range(127, 160)]:

@@ -333,6 +333,24 @@ def test_terms_that_have_no_room_are_missed_by_a_translation_of_just_the_limit()
     assert [hypothesis.pieces for hypothesis in forced] == [[2, EOS]]
 
 
+class OnlyFirst(RandomLanguage):
+    """Piece 2 comes first or never, and alone."""
+
+    def logits(self, sentence: int, prefix: tuple[int, ...]) -> Tensor:
+        logits = super().logits(sentence, prefix)
+        if prefix != (BOS,):
+            logits[2] = -torch.inf
+        if prefix == (BOS, 2):
+            logits[torch.arange(self.vocab_size) != EOS] = -torch.inf
+        return logits
+
+
+def test_where_one_translation_holds_the_terms_none_without_them_comes_beside_it() -> None:
+    language = OnlyFirst(vocab_size=5, seed=1)
+    found = language.search([0], [3], DecodeSettings(beam_size=2), terms=[[[2]]])[0]
+    assert [hypothesis.pieces for hypothesis in found] == [[2, EOS]]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_small_beam_finds_the_terms_and_leaves_sentences_without_terms_as_they_are(seed: int) -> None:
     language, settings = RandomLanguage(vocab_size=30, seed=seed), DecodeSettings(beam_size=4)

@@ -24,6 +24,7 @@ from translate.feed import feed
 from translate.loss import Losses, SummedLoss
 from translate.model import Transformer
 from translate.prepare import prepare
+from translate.rehearsal import rehearse
 from translate.run import Run
 from translate.settings import Config
 from translate.torch_engine import TorchEngine
@@ -97,6 +98,18 @@ def test_training_goes_on_in_halves_says_so_once_and_does_not_try_what_failed_ag
     again = train_into(tmp_path / "again", config)
     for name, weight in load_file(run.weights_path).items():
         assert torch.equal(weight, load_file(again.weights_path)[name])
+
+
+def test_a_dry_run_says_that_it_went_on_in_halves(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = rehearse(Run.create(tmp_path / "fits", config), config, CPU)
+    assert not any("halves" in line for line in told)
+    limit_training(monkeypatch, 300)
+    told = rehearse(Run.create(tmp_path / "run", config), config, CPU)
+    assert any(
+        line.startswith("memory ") and "in halves" in line and "lower train.batch_tokens (600)" in line for line in told
+    )
 
 
 def test_a_single_pair_that_does_not_fit_is_named(

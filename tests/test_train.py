@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -182,7 +183,8 @@ def test_a_model_can_learn_its_corpus_by_heart(tmp_path: Path, tiny_config: Conf
         (tmp_path / language).write_text("".join(lines[:12]), encoding="utf-8")
     data |= {name.replace("train", "valid"): path for name, path in data.items()}
     settings = {"vocab.size": 330, "model.d_model": 64, "model.dropout": 0.0, "train.label_smoothing": 0.0}
-    rhythm = {"train.max_steps": 120, "train.learning_rate": 3e-3, "train.warmup_steps": 10}
+    settings |= {"model.d_ff": 128, "model.num_encoder_layers": 2, "model.num_decoder_layers": 2, "model.num_heads": 2}
+    rhythm = {"train.max_steps": 120, "train.learning_rate": 6e-3, "train.warmup_steps": 10}
     config = load_config(None, data | settings | rhythm)
     run = train_into(tmp_path / "run", config)
     last = run.metrics()[-1]
@@ -238,10 +240,9 @@ def test_a_signal_ends_training_after_saving_and_resume_goes_on(
     assert "Traceback" not in said
     assert run.weights_path.exists()
     step = int(sorted(run.checkpoints_path.glob("step-*"))[-1].name.removeprefix("step-"))
-    resumed = subprocess.run(
-        [*command, "--resume", "--set", f"train.max_steps={step + 1}"], capture_output=True, text=True, check=True
-    )
-    assert f"resumed after step {step}" in resumed.stderr
+    config = changed(config, "train", max_steps=step + 1)
+    train(Run.resume(run.path, config), config, CPU)
+    assert f"resumed after step {step}" in (run.path / "train.log").read_text()
 
 
 def test_training_stops_after_its_minutes_and_says_so(tmp_path: Path, tiny_config: Config) -> None:
@@ -271,6 +272,37 @@ def test_weights_that_are_not_finite_are_never_kept(
         train_into(tmp_path / "run", config)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where weights are finite, but so large that no loss is."""
+    losses = iter([math.nan, 3.0, math.inf, 2.0, math.nan])
+    monkeypatch.setattr("translate.train.validate", lambda *_: Validation(next(losses), None, None, ()))
+    config = changed(tiny_config, "train", max_steps=5, validate_every=1, save_every=1, keep_checkpoints=5)
+    run = train_into(tmp_path / "run", config)
+    best = load_file(run.checkpoints_path / "step-00000004" / "model.safetensors")
+    assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_path).items())
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
+def test_a_training_that_lost_its_best_weights_ends_with_weights_all_the_same(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    losses = iter([1.0, 3.0, 4.0])
+    monkeypatch.setattr("translate.train.validate", lambda *_: Validation(next(losses), None, None, ()))
+    config = changed(tiny_config, "train", max_steps=1, validate_every=1, save_every=1, keep_checkpoints=3)
+    run = train_into(tmp_path / "run", config)
+    damage(run.weights_path)
+    train(run, config, CPU)  # which is at its end
+    first = load_file(run.checkpoints_path / "step-00000001" / "model.safetensors")
+    assert all(torch.equal(tensor, first[name]) for name, tensor in load_file(run.weights_path).items())
+    damage(run.weights_path)
+    train(run, changed(config, "train", max_steps=3), CPU)
+    best = load_file(run.checkpoints_path / "step-00000002" / "model.safetensors")
+    assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_path).items())
+    assert "model.safetensors" in (run.path / "train.log").read_text().partition("warning")[2]
 
 
 def test_a_damaged_metrics_file_is_named(tmp_path: Path, tiny_config: Config) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 
 from translate.character_counts import CharacterCounts, CountedCharacter
 from translate.characters import Array, characters_of
-from translate.filters import FILTER_NAMES, SHORT, Filters, SeenLines, Sieve, Usual, sample, usual_of
+from translate.filters import FILTER_NAMES, SHORT, Filters, SeenLines, Sieve, Usual, if_short, sample, usual_of
 from translate.findings import MAX_LISTED, MEANINGS, Example, Finding, Tally
 from translate.rough_text import RoughBlock, raw_pairs, rough_blocks, rough_lines
 from translate.settings import Config
-from translate.text import Pair, ParallelText
+from translate.text import Pair, ParallelText, Side, is_tsv
 from translate.vocab import VocabPair
 
 NUM_LONGEST = 3  # lines of a side that are named
@@ -146,7 +146,7 @@ class _Check:
         for name, (other_sources, other_pairs) in self._others.items():
             found[name] = other_sources.holds(sources) & is_full
             rows = np.flatnonzero(found[name]).tolist()
-            self._num_same[name] += int(other_pairs.holds([_joined(pairs[row]) for row in rows]).sum())
+            self._num_same[name] += int(other_pairs.holds([pairs[row].essence for row in rows]).sum())
         return found
 
     def _measure(self, pairs: Sequence[Pair], first: int) -> Array:
@@ -207,26 +207,30 @@ def _seen(text: ParallelText) -> _Seen:
     for block in rough_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
-        seen.pairs.add(map(_joined, full))
+        seen.pairs.add(pair.essence for pair in full)
     return seen
 
 
 def _usual(text: ParallelText) -> Usual:
     """What is usual in a text, by the pairs that can be read; the same sample from which training learns it."""
-    chosen = sample(map(_if_short, raw_pairs(text.src, text.tgt)))
-    src_raws, tgt_raws = [src for src, _ in chosen], [tgt for _, tgt in chosen]
-    block = RoughBlock(1, rough_lines(src_raws, text.src, True), rough_lines(tgt_raws, text.tgt, True))
-    return usual_of(block.pairs)
+    sides = text.src, text.tgt
+    chosen = sample(_if_short(raws, sides) for raws in raw_pairs(*sides))
+    raws_of_sides = ([raws[i] for raws in chosen] for i in (0, 1))
+    lines = [rough_lines(raws, side, True) for raws, side in zip(raws_of_sides, sides, strict=True)]
+    return usual_of(RoughBlock(1, *lines).pairs)
 
 
-def _if_short(raws: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """The pair if `if_short` would keep it, else an empty one."""
-    is_short = all(len(raw) <= SHORT or len(raw.decode("utf-8", "replace").rstrip("\r\n")) <= SHORT for raw in raws)
-    return raws if is_short else (b"\n", b"\n")
+def _if_short(raws: tuple[bytes, bytes], sides: tuple[Side, Side]) -> tuple[bytes, bytes]:
+    """The lines of a pair if `if_short` keeps it, without columns that are not read; else empty ones."""
+    if max(map(len, raws)) <= SHORT:
+        return raws
+    lines = [rough_lines([raw], side, False) for raw, side in zip(raws, sides, strict=True)]
+    src, tgt = if_short(RoughBlock(1, *lines).pairs[0])
+    return _as_raw(src, sides[0]), _as_raw(tgt, sides[1])
 
 
-def _joined(pair: Pair) -> str:
-    return f"{pair.src.strip()}\n{pair.tgt.strip()}"
+def _as_raw(line: str, side: Side) -> bytes:
+    return b"\t" * (side.column - 1 if is_tsv(side.path) else 0) + line.encode() + b"\n"
 
 
 def _listed(characters: Iterable[CountedCharacter]) -> str:

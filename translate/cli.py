@@ -15,13 +15,11 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
+from translate.report.columns import spelled_out
 from translate.signals import raise_signals
 
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
-
-# Control characters and rare line ends; "\n" is apart, because a message may have several lines.
-UNSEEN = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\n"))
 
 
 def main() -> None:
@@ -94,12 +92,8 @@ def _run(arguments: list[str]) -> int:
 def _shown(text: str, arguments: list[str]) -> str:
     """A message with control characters spelled out, line breaks in what was given on the command line included."""
     for given in (argument for argument in arguments if "\n" in argument):
-        text = text.replace(given, _escaped(given, UNSEEN + "\n"))
-    return _escaped(text, UNSEEN)
-
-
-def _escaped(text: str, characters: str) -> str:
-    return "".join(repr(each)[1:-1] if each in characters else each for each in text)
+        text = text.replace(given, spelled_out(given, "\n"))
+    return spelled_out(text)
 
 
 def _complain(text: str, arguments: list[str]) -> int:

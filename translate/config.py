@@ -12,11 +12,12 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from translate.errors import UserError
-from translate.report.columns import one_line
+from translate.report.columns import spelled_out
 from translate.settings import Config, DecodeSettings, FilterName
 
 FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 MOST_BYTES = 2**18  # of a settings file
+MOST_LINE_BYTES = 10_000  # of its lines; tomllib takes the square of the time for a key of twice as many parts
 MOST_SHOWN = 80  # characters of a wrong value
 WEIGHT_OF_SECTION = 0.25  # beside the key, when a name is compared
 ALIKE = 0.66  # from which on a name is taken for a mistyped one; 1 is equal
@@ -49,7 +50,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        lines = [one_line(_explain(mistake, path, sources)) for mistake in error.errors()]
+        lines = [spelled_out(_explain(mistake, path, sources), "\n") for mistake in error.errors()]
         raise UserError("\n".join(lines)) from None
 
 
@@ -116,6 +117,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
             content = stream.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise UserError(f"{path}: larger than {MOST_BYTES // 1024:,} kB; a settings file is a few lines of TOML")
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            if len(line) > MOST_LINE_BYTES:
+                raise UserError(
+                    f"{path}: line {number} is longer than {MOST_LINE_BYTES:,} bytes; a settings file is a few lines "
+                    "of TOML"
+                )
         return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such settings file") from None
@@ -159,10 +166,10 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
 def _explain_filter(mistake: Any) -> str:
     known, given = get_args(FilterName), mistake["input"]
     if mistake["type"] != "literal_error":
-        return f'data.filter = {json.dumps(given, default=str)}: should be a list of names, such as ["identical"]'
+        return f'data.filter = {_shown(given)}: should be a list of names, such as ["identical"]'
     nearest = difflib.get_close_matches(str(given), known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return f"data.filter: {json.dumps(given, default=str)} is no filter; {hint}"
+    return f"data.filter: {_shown(given)} is no filter; {hint}"
 
 
 def _shown(value: object) -> str:

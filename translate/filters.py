@@ -6,7 +6,6 @@ lines, P pairs.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from translate.language_profile import LanguageProfile, learn_languages
 from translate.line_faults import LINE_FAULTS, line_faults
 from translate.links import LinkedPair
 from translate.settings import DataSettings, FilterName
-from translate.text import Pair, ParallelText
+from translate.text import Pair, ParallelText, line_hash
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # looked at together
@@ -91,7 +90,7 @@ class Sieve:
         if "identical" in names:
             found["identical"] = np.fromiter((src.strip() == tgt.strip() for src, tgt in pairs), bool, len(pairs))
         if "duplicates" in names:
-            found["duplicates"] = self._seen.add(f"{src.strip()}\n{tgt.strip()}" for src, tgt in pairs)
+            found["duplicates"] = self._seen.add(pair.essence for pair in pairs)
         if names - {"identical", "duplicates"}:
             found |= self._doubts_by_characters(pairs)
         return {name: found[name] & is_full for name in self._filters.names}
@@ -124,7 +123,7 @@ class SeenLines:
 
     def add(self, lines: Iterable[str]) -> Array:
         """(L,) bool: which of the lines came before, or earlier among these."""
-        new = np.fromiter(map(_hash, lines), np.uint64)
+        new = np.fromiter(map(line_hash, lines), np.uint64)
         unique, first, places = np.unique(new, return_index=True, return_inverse=True)
         is_old = first[places] != np.arange(len(new))
         is_known = self._hold(unique)
@@ -138,7 +137,7 @@ class SeenLines:
 
     def holds(self, lines: Iterable[str]) -> Array:
         """(L,) bool: which of the lines came before; they are not remembered."""
-        return self._hold(np.fromiter(map(_hash, lines), np.uint64))
+        return self._hold(np.fromiter(map(line_hash, lines), np.uint64))
 
     def _hold(self, hashes: Array) -> Array:
         found = np.zeros(len(hashes), bool)
@@ -192,8 +191,10 @@ def main_scripts(characters: Characters, known: Scripts) -> list[int]:
 
 
 def _foreign_letters(characters: Characters) -> Array:
+    """Which characters are letters of other scripts than these; none where these have no letters."""
     known = scripts()
-    return ~np.isin(known.numbers, [0, *main_scripts(characters, known)])
+    main = main_scripts(characters, known)
+    return ~np.isin(known.numbers, [0, *main] if main else known.numbers)
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
@@ -201,7 +202,3 @@ def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
     num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
     num_letters = characters.sums((scripts().numbers[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= FEWEST_FOREIGN) & (2 * num_foreign > num_letters)
-
-
-def _hash(line: str) -> int:
-    return int.from_bytes(hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=8).digest())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from translate.errors import UserError
 from translate.maps import KINDS, Kind
 from translate.model import Attention, Transformer
 from translate.recording import attention_layers
+
+HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
 
 
 class Head(NamedTuple):
@@ -29,10 +32,10 @@ class Head(NamedTuple):
         there = "; ".join(
             f"{kind}.0.0 to {kind}.{len(layers) - 1}.{layers[0].num_heads - 1}" for kind, layers in places.items()
         )
-        parts = text.split(".")
-        if len(parts) != 3 or parts[0] not in KINDS or not all(part.isascii() and part.isdigit() for part in parts[1:]):
+        match = HEAD.fullmatch(text)
+        if match is None:
             raise UserError(f"--mask {text}: a head is written kind.layer.head; there are {there}")
-        head = cls(parts[0], int(parts[1]), int(parts[2]))
+        head = cls(cast("Kind", match[1]), int(match[2]), int(match[3]))
         layers = places[head.kind]
         if head.layer >= len(layers) or head.head >= layers[head.layer].num_heads:
             raise UserError(f"--mask {text}: no such head; there are {there}")

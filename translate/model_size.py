@@ -7,7 +7,6 @@ import torch
 from translate.errors import UserError
 from translate.memory import main_memory
 from translate.settings import Config
-from translate.torch_engine import build_model
 from translate.vocab import VocabPair
 
 BYTES_A_PARAMETER = 16  # weights, gradients and Adam's two moments, float32 each
@@ -31,6 +30,25 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
 
 
 def count_parameters(config: Config, vocabs: VocabPair) -> int:
-    """Of the model that the settings ask for, without the memory that it would take."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build_model(config, vocabs).parameters())
+    """Of the model that the settings ask for, which is not built: a thousand layers would take seconds."""
+    model = config.model
+    attention = 4 * model.d_model**2
+    feed_forward = 2 * model.d_model * model.d_ff + model.d_ff + model.d_model
+    norm = 2 * model.d_model
+    encoder_layer = attention + feed_forward + 2 * norm
+    decoder_layer = 2 * attention + feed_forward + 3 * norm
+    last_norms = 2 * norm if model.norm == "pre" else 0
+    return (
+        _embedded_pieces(vocabs, model.tie_embeddings) * model.d_model
+        + model.num_encoder_layers * encoder_layer
+        + model.num_decoder_layers * decoder_layer
+        + last_norms
+    )
+
+
+def _embedded_pieces(vocabs: VocabPair, is_tied: bool) -> int:
+    """Rows of the embeddings and of the output layer together."""
+    src, tgt = vocabs.src.size, vocabs.tgt.size
+    if not is_tied:
+        return src + 2 * tgt
+    return tgt if vocabs.joint else src + tgt

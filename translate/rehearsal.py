@@ -21,7 +21,7 @@ from translate.feed import Part, StepData, feed
 from translate.prepare import Prepared, prepare
 from translate.run import Run
 from translate.settings import Config, TrainSettings
-from translate.trainer import Trainer
+from translate.trainer import WHY_HALVED, Trainer
 
 NUM_STEPS = 6  # of which the first warms up
 
@@ -58,6 +58,7 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
         f"device       {describe(device)}, {trainer.precision}",
         f"epoch        {num_steps:,} steps, {1 - pieces / sum(places):.1%} padding",
         f"memory       {peak_memory(device) / 1e9:.2f} GB at most, preparing the text or in the largest batch",
+        *([f"memory       {WHY_HALVED.format(settings=settings)}"] if trainer.is_halving else []),
         f"step         {seconds:.3f} s",
         f"time         {_expected_time(settings, num_steps, seconds)}",
     ]

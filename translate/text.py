@@ -40,6 +40,11 @@ class Pair(NamedTuple):
         """Whether there is text on both sides; a pair with an empty side is left out as a whole."""
         return bool(self.src.strip() and self.tgt.strip())
 
+    @property
+    def essence(self) -> str:
+        """The same of two pairs that are alike but for white space at the ends of their lines."""
+        return f"{self.src.strip()}\n{self.tgt.strip()}"
+
 
 class Side(NamedTuple):
     """One side of a parallel text: a file and, where it is a .tsv file, the column (from 1) to read."""
@@ -72,7 +77,7 @@ class ParallelText:
                     f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
                     "parallel files have one line for each other"
                 )
-            if self.hashes is ALL_HASHES or _hash(src) in self.hashes:
+            if self.hashes is ALL_HASHES or line_hash(src) in self.hashes:
                 yield number, Pair(src, tgt)
 
 
@@ -175,11 +180,16 @@ def split_hash(text: ParallelText, valid_pairs: int) -> int:
         for pair in text:
             if pair.is_full:
                 num_pairs += 1
-                yield _hash(pair.src)
+                yield line_hash(pair.src)
 
     smallest = heapq.nsmallest(valid_pairs, hashes())
     size = max(1, min(valid_pairs, num_pairs // 20))
     return smallest[size - 1] + 1 if smallest else 0
+
+
+def line_hash(line: str) -> int:
+    """64 bits of it, the same everywhere."""
+    return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
 
 
 def split(text: ParallelText, at: int) -> Parts:
@@ -231,7 +241,3 @@ def _too_long(name: str, number: int) -> str:
     return (
         f"{name}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence a line?"
     )
-
-
-def _hash(line: str) -> int:
-    return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())

@@ -7,8 +7,10 @@ training that was stopped and resumed ends with the very weights of one that was
 from __future__ import annotations
 
 import itertools
+import math
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, NoReturn
@@ -17,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from translate.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
-from translate.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
+from translate.checkpoint import Progress, save_checkpoint, save_weights
 from translate.device import describe, explaining_memory, keep_freed_memory
 from translate.diagnosis import of_start
 from translate.distributed import ALONE, World
@@ -26,16 +28,12 @@ from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
+from translate.resuming import where_it_stands
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
-from translate.trainer import Trainer, learning_rate
+from translate.trainer import WHY_HALVED, Stepped, Trainer, learning_rate
 from translate.validate import validate
-
-WHY_HALVED = (
-    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
-    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
-)
 
 
 def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
@@ -49,7 +47,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = _where_it_stands(run, trainer)
+    progress = where_it_stands(run, trainer)
     advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
         trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
@@ -69,22 +67,6 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
         raise SystemExit(128 + end.signal)
 
 
-def _where_it_stands(run: Run, trainer: Trainer) -> Progress:
-    """The newest checkpoint, now in the trainer; the start where there has not been one yet."""
-    world = trainer.world
-    progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
-    if progress is None and world.is_first:
-        reached = max((line["step"] for line in run.metrics()), default=0)
-        if reached > run.load_config().train.save_every:
-            raise UserError(
-                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
-                "a new run"
-            )
-    if len(set(world.gather(progress))) > 1:
-        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
-    return progress or Progress()
-
-
 def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
     with closing(feed(prepared, config.train, progress, trainer.device, trainer.world)) as steps:
         return next(steps)
@@ -102,7 +84,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     settings, world = config.train, trainer.world
     meter = Meter(progress)
     kept = progress  # of which the state is: that before the steps that are not used
-    halving_told = False
+    saved = progress if progress.step else None  # which has a checkpoint
     reason, signal_seen = _reason_to_end(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -110,30 +92,16 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
         tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
     ):
         while not reason and not signal_seen:
-            started = time.monotonic()
-            data = next(steps)
-            stepped = trainer.step(data, progress.step + 1)
-            seconds = time.monotonic() - started
-            # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those
-            # of the others also ran while it saved.
-            seconds, asked = world.largest(seconds if world.is_first else 0.0, stop.signal)
-            signal_seen = int(asked)
-            progress = replace(
-                progress,
-                step=progress.step + 1,
-                epoch=data.next_epoch,
-                batches=data.next_batch,
-                seconds=progress.seconds + seconds,
-            )
-            if trainer.is_halving and not halving_told:
-                halving_told = True
+            was_halving = trainer.is_halving
+            data, stepped, progress, signal_seen = _step(steps, trainer, progress, stop)
+            if trainer.is_halving and not was_halving:
                 run.log(WHY_HALVED.format(settings=settings))
             meter.add(stepped, data.num_tokens)
             bar.update()
             if not stepped.is_used:
                 _say_unused(run, config, prepared, data, progress, world)
                 if progress.step - kept.step == MOST_BAD_STEPS:
-                    _give_up(run, trainer, kept)
+                    _give_up(run, trainer, kept, saved)
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
                 bar.set_postfix_str(_log(run, trainer, progress, meter))
@@ -144,8 +112,35 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             if stepped.is_used:
                 kept = progress
             if reason or signal_seen or progress.step % settings.save_every == 0:
-                _save(run, trainer, kept)
+                saved = _save_once(run, trainer, kept, saved)
     return _End(reason, signal_seen)
+
+
+class _Step(NamedTuple):
+    """A step that was made, and how far training has come with it."""
+
+    data: StepData
+    stepped: Stepped
+    progress: Progress
+    signal: int  # that came to any of the processes; 0 is none
+
+
+def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop) -> _Step:
+    started = time.monotonic()
+    data = next(steps)
+    stepped = trainer.step(data, progress.step + 1)
+    seconds = time.monotonic() - started
+    # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those of the
+    # others also ran while it saved.
+    seconds, asked = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
+    progress = replace(
+        progress,
+        step=progress.step + 1,
+        epoch=data.next_epoch,
+        batches=data.next_batch,
+        seconds=progress.seconds + seconds,
+    )
+    return _Step(data, stepped, progress, int(asked))
 
 
 def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
@@ -166,9 +161,9 @@ def _say_unused(run: Run, config: Config, prepared: Prepared, data: StepData, pr
         run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
 
 
-def _give_up(run: Run, trainer: Trainer, kept: Progress) -> NoReturn:
+def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
     """Save what there was before the steps that are not used, and end."""
-    _save(run, trainer, kept)
+    _save_once(run, trainer, kept, saved)
     trainer.world.gather(None)  # torchrun ends all processes with the first: not before that one has saved
     raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
 
@@ -189,7 +184,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
         score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
         now = score[config.train.best_by]
-        is_best = progress.best is None or now < progress.best
+        is_best = math.isfinite(now) and (progress.best is None or now < progress.best)
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.belonging)
@@ -201,6 +196,13 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
     if trainer.world.is_first:
         tell_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
+    return progress
+
+
+def _save_once(run: Run, trainer: Trainer, progress: Progress, saved: Progress | None) -> Progress:
+    """Save, unless it is what was saved last: a checkpoint is not taken away to be written again. Returns what is."""
+    if progress != saved:
+        _save(run, trainer, progress)
     return progress
 
 

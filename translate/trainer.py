@@ -33,6 +33,10 @@ from translate.weights import Belonging
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # of float32's time: for less, bfloat16's rounding is not worth it
+WHY_HALVED = (
+    "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
+    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+)
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:

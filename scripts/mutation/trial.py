@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-HEAVY = "torch", "numpy", "safetensors.torch", "sentencepiece", "sacrebleu", "pydantic", "matplotlib.figure", "typer"
+HEAVY = (
+    *("torch", "torch._dynamo", "numpy", "safetensors.torch", "sentencepiece", "sacrebleu", "pydantic", "typer"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
 PLUGINS = "pytest", "hypothesis", "_pytest.assertion.rewrite"
 LINKED = "data", "configs", "docs", "README.md"  # read, not changed
 COPIED = "translate", "tests", "scripts"

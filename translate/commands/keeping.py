@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from translate.attention import Keep
     from translate.decode import Translator
     from translate.translation import Translation
+
+LAYER = re.compile("[0-9]{1,9}")
 
 
 def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> Keep | None:
@@ -27,14 +30,12 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
     for kind in chosen:
         if kind not in KINDS:
             raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
-    try:
-        numbers = sorted({int(part) for part in layers.split(",")}) if layers else None
-        if numbers and numbers[0] < 0:
-            raise ValueError
-    except ValueError:
-        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2") from None
+    parts = [part.strip() for part in layers.split(",")] if layers else []
+    if not all(LAYER.fullmatch(part) for part in parts):
+        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2")
+    numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
-    return Keep(ordered, tuple(numbers) if numbers is not None else None, precision)
+    return Keep(ordered, tuple(numbers) or None, precision)
 
 
 def with_attention(

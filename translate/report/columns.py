@@ -7,6 +7,7 @@ import unicodedata
 from typing import IO
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+UNSEEN = frozenset(map(chr, {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029} - {ord("\n")}))
 JOINERS = "\u200c\u200d"  # which choose between forms of letters and join emoji
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of characters in Unicode's algorithm for two directions
 ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
@@ -34,9 +35,12 @@ def without_controls(text: str) -> str:
     return CONTROLS.sub("�", text)
 
 
-def one_line(text: str) -> str:
-    """The same, with line breaks replaced as well."""
-    return without_controls(text).replace("\n", "�")
+def spelled_out(text: str, also: str = "") -> str:
+    """The text with control characters and rare line ends, and those in `also`, written as in Python's strings.
+
+    For messages, which have to say what stands there. Line breaks stay, because a message may have several lines.
+    """
+    return "".join(repr(each)[1:-1] if each in UNSEEN or each in also else each for each in text)
 
 
 def for_stream(text: str, stream: IO[str] | None) -> str:
