@@ -16,6 +16,7 @@ from translate.config import load_config
 from translate.corpus import Origin, encode, open_corpus
 from translate.errors import UserError
 from translate.filters import FILTER_NAMES, Filters, SeenLines, Sieve, sample, sieve_of, usual_of
+from translate.language_profile import learn_languages
 from translate.prepare import prepare
 from translate.run import Run
 from translate.settings import Config, FilterName, VocabSettings
@@ -192,3 +193,22 @@ def test_a_filter_that_there_is_not_is_named_with_the_nearest(value: object, sai
         load_config(None, {"data.filter": value})
     assert str(caught.value).startswith(f"command line: {said}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4])
+def test_exchanged_sides_are_found_however_many(share: float) -> None:
+    random = Random(3)
+    pairs = toy_pairs(2000)
+    is_exchanged = np.array([random.random() < share for _ in pairs])
+    mixed = [Pair(*pair[::-1]) if back else pair for pair, back in zip(pairs, is_exchanged.tolist(), strict=True)]
+    found = Sieve(Filters(("language",), 3.0), usual_of(mixed)).doubts(mixed)["language"]
+    assert (found != is_exchanged).mean() < 0.005
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_two_sides_in_one_language_are_not_told_apart(side: int) -> None:
+    random = Random(5)
+    lines = [pair[side] for pair in toy_pairs(1500)]
+    shorter = [" ".join(word for word in line.split() if random.random() > 0.2) for line in lines]
+    assert learn_languages(lines, shorter) is None
+    assert learn_languages(lines[:700], lines[700:1400]) is None

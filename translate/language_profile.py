@@ -19,7 +19,9 @@ FEWEST_LINES = 500  # from which two languages can be learnt
 MOST_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
 CLEAR = 20.0  # nats, and
 CLEAR_A_CHARACTER = 0.5  # nats: from which on a line looks like the other side
-FEWEST_RIGHT = 0.95  # of the lines it learnt from have to look like their own side
+FEWEST_RIGHT = 0.95  # of the lines have to look like their own side
+MOSTLY_RIGHT = 0.55  # of the pairs, where the sides of many are exchanged
+ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,42 @@ class LanguageProfile:
 
 
 def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """What two sides look like; None where they are too short, or too much alike, to be told apart."""
+    """What two sides look like; None where they are too short, or too much alike, to be told apart.
+
+    The sides of many pairs may be exchanged, if of most they are not.
+    """
     if len(src) < FEWEST_LINES:
         return None
+    profile = _profile(src, tgt)
+    leanings = [profile.leaning(characters_of(lines)) for lines in (src, tgt)]
+    num_right = (leanings[0] > 0).sum() + (leanings[1] < 0).sum()
+    return profile if num_right >= FEWEST_RIGHT * 2 * len(src) else _despite_exchanges(src, tgt)
+
+
+def _despite_exchanges(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
+    """Learnt from every second pair, again and again, with the sides of those exchanged that look so. The other pairs
+    prove it: their two sides have to look like two, which those of one language do not, however they are exchanged."""
+    pairs = list(zip(src, tgt, strict=True))
+    learnt_from, proof = pairs[::2], pairs[1::2]
+    for _ in range(ROUNDS):
+        profile = _profile(*zip(*learnt_from, strict=True))
+        src_leaning, tgt_leaning = (profile.leaning(characters_of(lines)) for lines in zip(*learnt_from, strict=True))
+        is_exchanged = (src_leaning < tgt_leaning).tolist()
+        learnt_from = [pair[::-1] if back else pair for pair, back in zip(learnt_from, is_exchanged, strict=True)]
+        if not any(is_exchanged):
+            break
+    src_leaning, tgt_leaning = (profile.leaning(characters_of(lines)) for lines in zip(*proof, strict=True))
+    num_right = ((src_leaning > 0) & (tgt_leaning < 0)).sum()
+    num_exchanged = ((src_leaning < 0) & (tgt_leaning > 0)).sum()
+    is_proven = num_right + num_exchanged >= FEWEST_RIGHT * len(proof) and num_right >= MOSTLY_RIGHT * len(proof)
+    return profile if is_proven else None
+
+
+def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
     sides = [characters_of(lines) for lines in (src, tgt)]
     counts = [np.bincount(_sequences(side)[_inside(side)], minlength=NUM_BUCKETS) + 0.5 for side in sides]
     src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)
-    evidence = (src_logs - tgt_logs).clip(-MOST_A_SEQUENCE, MOST_A_SEQUENCE).astype(np.float32)
-    profile = LanguageProfile(evidence)
-    num_right = (profile.leaning(sides[0]) > 0).sum() + (profile.leaning(sides[1]) < 0).sum()
-    return profile if num_right >= FEWEST_RIGHT * 2 * len(src) else None
+    return LanguageProfile((src_logs - tgt_logs).clip(-MOST_A_SEQUENCE, MOST_A_SEQUENCE).astype(np.float32))
 
 
 def _is_clear(leaning: Array, characters: Characters) -> Array:

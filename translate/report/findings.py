@@ -109,7 +109,7 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
     if not report.knows_languages:
         yield from _wrapped(
             "The languages of the two sides were not compared: too few lines, or too much alike, as where the sides of "
-            "many pairs are exchanged.",
+            "half the pairs are exchanged.",
             "",
         )
     if reason := why_training_stops(report):
