@@ -48,6 +48,18 @@ def abc(tmp_path: Path) -> VocabPair:
     return VocabPair(vocab, vocab)
 
 
+@pytest.mark.parametrize("num_pieces", [256, 257])
+def test_links_reach_the_last_place_of_the_longest_pair(tmp_path: Path, abc: VocabPair, num_pieces: int) -> None:
+    line = b"a " * (num_pieces - 1) + b"a\n"
+    last = num_pieces - 1
+    (tmp_path / "links").write_text(f"0-0 {last}-{last}\n")
+    text = replace(text_of(tmp_path, line, line), alignment=tmp_path / "links")
+    origin = replace(ORIGIN, max_pieces=num_pieces, is_aligned=True)
+    corpus = encoded(text, abc.src, tmp_path / "aligned", origin)
+    assert corpus.links
+    assert corpus.links[0].tolist() == [0, 0, last, last]
+
+
 def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_path: Path) -> None:
     src = "one red apple\n\n \nlong " + "x " * 50 + "\ntwo apples\n"
     tgt = "une pomme rouge\nvide\nvide\nlong\ndeux pommes\n"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from conftest import changed
 
 from translate import text as text_module
+from translate.config import load_config
 from translate.errors import UserError
 from translate.prepare import Prepared, prepare
 from translate.run import Run
 from translate.settings import Config
+from translate.text import check_stays
 
 
 def pieces_of(prepared: Prepared) -> list[list[int]]:
@@ -71,3 +74,15 @@ def test_a_damaged_record_of_the_texts_is_named(tmp_path: Path, tiny_config: Con
     (run.corpus_path / "texts.json").write_bytes(b"{")
     with pytest.raises(UserError, match=r"texts\.json: damaged; remove"):
         prepare(run, tiny_config)
+
+
+def test_a_pipe_is_refused_because_the_text_is_read_several_times(tmp_path: Path, tiny_config: Config) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = changed(tiny_config, "data", train_src=str(tmp_path / "pipe"))
+    with pytest.raises(UserError, match=r"pipe: a pipe or a device, and the text is read several times"):
+        prepare(Run.create(tmp_path / "run", config), config)
+    named = load_config(None, {"data.train_src": str(tmp_path / "pipe"), "data.train_tgt": "/dev/zero"})
+    assert named.data.train_src == str(tmp_path / "pipe")
+    check_stays(tmp_path, tmp_path / "none")  # which other messages name
+    with pytest.raises(UserError, match="/dev/zero: a pipe or a device"):
+        check_stays(Path("/dev/zero"))

@@ -142,7 +142,9 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
         for key in keys:
             if isinstance(value := table.get(key), str) and value:
                 try:
-                    table[key] = str((folder / Path(value).expanduser()).resolve())
+                    place = folder / Path(value).expanduser()
+                    # A shell's <(command) has a name that leads to none.
+                    table[key] = str(place if place.is_fifo() else place.resolve())
                     table[key].encode()  # a name that is not UTF-8 could not be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:
                     raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None

@@ -20,7 +20,7 @@ from translate.records import read_record, write_record
 from translate.run import Run
 from translate.settings import Config, DataSettings
 from translate.signals import dying_of_signals
-from translate.text import Pair, ParallelText, Side, count_pairs, fingerprint, split, split_hash
+from translate.text import Pair, ParallelText, Side, check_stays, count_pairs, fingerprint, split, split_hash
 from translate.vocab import Vocab, VocabPair, train_vocab
 
 FORMAT = 1  # of texts.json
@@ -111,6 +111,7 @@ class _Texts(NamedTuple):
 def _texts(run: Run, data: DataSettings) -> _Texts:
     """The two texts: read through when the run begins, so that what is wrong is said at once; then only compared."""
     whole, valid = _whole_text(data), _valid_text(run, data)
+    check_stays(whole.src.path, whole.tgt.path, valid.src.path, valid.tgt.path)
     path = run.corpus_path / "texts.json"
     if not path.exists():
         run.corpus_path.mkdir(exist_ok=True)

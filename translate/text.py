@@ -166,6 +166,13 @@ def digest_of_text(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_stays(*paths: Path) -> None:
+    """Raises UserError for a pipe or a device: a text that is trained on is read several times."""
+    for path in paths:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: a pipe or a device, and the text is read several times; write it to a file first")
+
+
 def count_pairs(text: ParallelText) -> int:
     """The pairs with text on both sides. The text is read to its end, so what is wrong anywhere in it is said."""
     return sum(1 for pair in text if pair.is_full)

@@ -48,7 +48,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = where_it_stands(run, trainer)
-    advice = f"lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
         trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
     progress = replace(progress, precision=trainer.precision)

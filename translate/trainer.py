@@ -35,7 +35,7 @@ COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # of float32's time: for less, bfloat16's rounding is not worth it
 WHY_HALVED = (
     "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
-    "to have smaller ones from the start, lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+    "a new run could lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 )
 
 

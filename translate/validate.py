@@ -80,7 +80,8 @@ def _loss_of_share(
     corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
-    halving, advice = Halving(), f"lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+    halving = Halving()
+    advice = f"in a new run lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 
     def of_batch(batch: Sequence[int]) -> list[float]:
         return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]

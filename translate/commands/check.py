@@ -75,8 +75,9 @@ def check(
 
 
 def _text(src: Path, tgt: Path, data: DataSettings) -> ParallelText:
-    from translate.text import ParallelText, Side
+    from translate.text import ParallelText, Side, check_stays
 
+    check_stays(src, tgt)
     return ParallelText(Side(src, data.src_column), Side(tgt, data.tgt_column))
 
 

@@ -66,8 +66,9 @@ def train(
     with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
         settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
         if not settings.data.train_src:
+            named = f"{folder / 'config.toml'}: " if resume and not config else ""
             raise UserError(
-                "data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
+                f"{named}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
             )
 
         from translate.device import pick_device
