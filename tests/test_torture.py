@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from torturing.children import Command, Ended
 from torturing.judgement import FindingError, check_complaint, check_end
+from torturing.kills import check_saved
 from torturing.odd_texts import odd_archive, odd_overrides, odd_settings, odd_table, odd_text
 from torturing.ordeal import KINDS, Plan, Tally, repeat_command
 from torturing.run_state import differences, state_of
@@ -134,3 +136,13 @@ def _unpacked(content: bytes) -> bytes | None:
         return gzip.decompress(content)
     except (OSError, EOFError):
         return None
+
+
+def test_a_step_after_which_a_training_stops_has_to_be_saved_unless_a_second_signal_came(tmp_path: Path) -> None:
+    stopped = ended(130, "step 3, epoch 0: loss 5\nSIGINT: stopping after this step; a second one stops at once\n")
+    (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
+    with pytest.raises(FindingError, match="stopped after step 3, saved 2"):
+        check_saved(stopped, tmp_path)
+    check_saved(replace(stopped, died_of_signal=True), tmp_path)
+    (tmp_path / "checkpoints" / "step-00000003").mkdir()
+    check_saved(stopped, tmp_path)

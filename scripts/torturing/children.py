@@ -72,6 +72,7 @@ class Ended:
     seconds: float
     peak: int  # bytes of main memory
     is_late: bool = False  # killed because it did not end
+    died_of_signal: bool = False  # and did not end itself, with whatever status
 
     @property
     def errors(self) -> list[str]:
@@ -118,6 +119,7 @@ def run(command: Command, folder: Path, blows: tuple[Blow, ...] = ()) -> Ended:
         seconds=seconds,
         peak=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         is_late=is_late or usage.ru_utime + usage.ru_stime >= command.limit,
+        died_of_signal=code < 0,
     )
 
 

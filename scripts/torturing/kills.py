@@ -44,6 +44,19 @@ def check_no_litter(path: Path) -> None:
         raise FindingError(f"left in the run folder: {', '.join(litter[:4])}")
 
 
+def check_saved(ended: Ended, path: Path) -> None:
+    """Raise FindingError where training said that it stops after a step, and did not save that step.
+
+    A second signal has it die at once, which may be before.
+    """
+    if "stopping after this step" not in ended.stderr or ended.died_of_signal:
+        return
+    steps = [int(step) for step in re.findall(r"^step (\d+), epoch", ended.stderr, re.MULTILINE)]
+    saved = [int(each.name.removeprefix("step-")) for each in (path / "checkpoints").glob("step-*")]
+    if steps and (not saved or max(saved) < max(steps)):
+        raise found(ended, f"stopped after step {max(steps)}, saved {max(saved, default=0)}")
+
+
 def _train(training: Training, folder: Path, rng: random.Random) -> Result:
     path = folder / "run"
     is_real = rng.random() < REAL_SHARE
@@ -53,7 +66,7 @@ def _train(training: Training, folder: Path, rng: random.Random) -> Result:
         if ended.status == 0:
             break
         num_kills += 1
-        _check_saved(ended, path)
+        check_saved(ended, path)
     check_end(run(next_command(training, path), folder), statuses=(0,))
     other = differences(state_of(path), training.state)
     if other:
@@ -85,16 +98,6 @@ def _hit(command: Command, whole: Training | Decoding, folder: Path, rng: random
 def _dying_at(number: int) -> Iterator[None]:
     kill_at(number)
     yield
-
-
-def _check_saved(ended: Ended, path: Path) -> None:
-    """Raise FindingError where training said that it stops after a step, and did not save that step."""
-    if "stopping after this step" not in ended.stderr or ended.stderr.count("stopping after") > 1:
-        return
-    steps = [int(step) for step in re.findall(r"^step (\d+), epoch", ended.stderr, re.MULTILINE)]
-    saved = [int(each.name.removeprefix("step-")) for each in (path / "checkpoints").glob("step-*")]
-    if steps and (not saved or max(saved) < max(steps)):
-        raise found(ended, f"stopped after step {max(steps)}, saved {max(saved, default=0)}")
 
 
 def _decode(stage: Stage, decoding: Decoding, folder: Path, rng: random.Random) -> Result:
