@@ -78,7 +78,8 @@ def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Conf
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize("command", [["attention", "docs/maps"], ["--help"]])
-def test_a_full_standard_output_is_named(command: list[str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_standard_output_is_named(command: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "translate", *command],
@@ -86,6 +87,7 @@ def test_a_full_standard_output_is_named(command: list[str]) -> None:
             stderr=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[1],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 2
     assert done.stderr == "error: standard output: No space left on device\n"

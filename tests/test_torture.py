@@ -31,7 +31,7 @@ def ended(status: int = 0, stderr: str = "", is_late: bool = False, peak: int = 
 
 def test_a_short_ordeal_of_every_kind_finds_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, TORTURE, "--minutes", "0.14", "--seed", "7"], capture_output=True, text=True, timeout=300
+        [sys.executable, TORTURE, "--minutes", "0.08", "--seed", "7"], capture_output=True, text=True, timeout=300
     )
     *findings, verdict = done.stdout.splitlines()
     assert findings == []

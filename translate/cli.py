@@ -18,6 +18,8 @@ from translate.errors import UserError
 from translate.report.columns import spelled_out
 from translate.signals import raise_signals
 
+STANDARD_OUTPUT = "standard output"  # its name in errors
+
 # What typer raises for a bad command line, whichever copy of click it builds on.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
@@ -54,7 +56,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, "standard output") from None
+        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from None
 
 
 def _run(arguments: list[str]) -> int:
@@ -74,9 +76,11 @@ def _run(arguments: list[str]) -> int:
             return 2  # the first of torchrun's processes says it
         return _complain(f"{error.format_message()} (translate --help)", arguments)
     except BrokenPipeError:  # `translate decode … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
+        _drop_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            _drop_output()
         text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
         return _complain(text, arguments)
     except (KeyboardInterrupt, typer.Abort):
@@ -87,6 +91,11 @@ def _run(arguments: list[str]) -> int:
             "error: this is a mistake in translate, not yours; please report it with the lines above", file=sys.stderr
         )
         return 1
+
+
+def _drop_output() -> None:
+    """Send what standard output still holds to nowhere, or Python complains when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _shown(text: str, arguments: list[str]) -> str:
