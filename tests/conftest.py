@@ -22,7 +22,7 @@ from translate.settings import Config
 from translate.train import train
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
-settings.register_profile("default", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -15,7 +15,7 @@ import torch
 from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 from test_distributed import assert_close_weights, of_one_process, settings_file, two_at_once
-from test_train import EVERYTHING, assert_equal_states
+from test_train import assert_equal_states
 from torch import Tensor
 
 from translate.batches import Batch, make_batch
@@ -30,7 +30,6 @@ from translate.prepare import Prepared, prepare
 from translate.recording import recording, recording_head
 from translate.run import Run
 from translate.settings import Config
-from translate.train import train
 from translate.trainer import Trainer, _is_compiled, guided_head
 from translate.validate import validate
 
@@ -226,18 +225,6 @@ def test_with_a_weight_of_0_the_weights_are_those_without_an_alignment(tmp_path:
     assert_equal_states(without, unused)
     first, second = (load_file(run.weights_path)["tgt_embedding.weight"] for run in (without, used))
     assert not torch.equal(first, second)
-
-
-def test_resuming_is_exact(tmp_path: Path, config: Config) -> None:
-    """Also with several parts a step, in bfloat16, with averaged weights."""
-    config = changed(config, "train", **{**EVERYTHING, "max_steps": 6, "warmup_steps": 2, "best_by": "valid_loss"})
-    config = changed(config, "model", dropout=0.3, attention_dropout=0.1)
-    whole = train_into(tmp_path / "whole", config)
-    halves = train_into(tmp_path / "halves", changed(config, "train", save_every=3))
-    shutil.rmtree(sorted(halves.checkpoints_path.glob("step-*"))[-1])
-    resumed = Run.resume(halves.path, config)
-    train(resumed, config, CPU)
-    assert_equal_states(whole, resumed)
 
 
 def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Path) -> None:
