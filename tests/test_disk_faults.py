@@ -51,18 +51,18 @@ def test_a_decode_on_a_failing_disk_says_where_and_goes_on_later(
         assert [path.name for path in output.parent.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize(("place", "call"), [("corpus", "write"), ("metrics.jsonl", "write"), ("checkpoints", "sync")])
-def test_a_training_on_a_full_disk_says_where_and_is_resumed(
-    tmp_path: Path, tiny_config: Config, place: str, call: Call
-) -> None:
+def test_a_training_on_a_full_disk_says_where_and_is_resumed(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=4, validate_every=2, save_every=2, validate_sentences=1)
-    path = tmp_path / "run"
-    with failing(path / place, call, 2), pytest.raises(UserError, match=rf"run/{place}.*No space left on device"):
-        train_into(path, config)
-    train(Run.resume(path, config), config, CPU)
     whole = load_file(train_into(tmp_path / "whole", config).weights_path)
-    resumed = load_file(path / "model.safetensors")
-    assert all(bool((tensor == whole[key]).all()) for key, tensor in resumed.items())
+    places: list[tuple[str, Call]] = [("corpus", "write"), ("metrics.jsonl", "write"), ("checkpoints", "sync")]
+    for place, call in places:
+        path = tmp_path / call / place / "run"
+        full = pytest.raises(UserError, match=rf"run/{place}.*No space left on device")
+        with failing(path / place, call, 2), full:
+            train_into(path, config)
+        train(Run.resume(path, config), config, CPU)
+        resumed = load_file(path / "model.safetensors")
+        assert all(bool((tensor == whole[key]).all()) for key, tensor in resumed.items())
 
 
 def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Config) -> None:

@@ -48,15 +48,6 @@ def assert_equal_states(one: Run, other: Run) -> None:
         assert torch.equal(tensor, right[name]), name
 
 
-def test_resume_is_exact_across_the_end_of_an_epoch(tmp_path: Path, tiny_config: Config) -> None:
-    config = changed(tiny_config, "train", max_epochs=3, max_steps=0, batch_tokens=700)
-    whole = train_into(tmp_path / "whole", config)
-    parts = train_into(tmp_path / "parts", changed(config, "train", max_epochs=1))
-    for epochs in 2, 3:
-        train(parts, changed(config, "train", max_epochs=epochs), CPU)
-    assert_equal_states(whole, parts)
-
-
 def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=4)
     one, other = train_into(tmp_path / "one", config), train_into(tmp_path / "other", config)
@@ -299,25 +290,6 @@ def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config
     mine.write_bytes(mine.read_bytes().replace(b"The", b"the", 1))
     with pytest.raises(UserError, match=r"mine\.en or .* changed since .* began"):
         train(run, changed(config, "train", max_steps=3), CPU)
-
-
-def test_an_interrupted_save_leaves_no_checkpoint_behind(
-    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = changed(tiny_config, "train", max_steps=2)
-    run = train_into(tmp_path / "run", config)
-
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("translate.checkpoint.write_record", die)
-        with pytest.raises(KeyboardInterrupt):
-            train(run, changed(config, "train", max_steps=4), CPU)
-    assert [path.name for path in run.checkpoints_path.glob("step-*")] == ["step-00000002"]
-    train(run, changed(config, "train", max_steps=4), CPU)
-    whole = train_into(tmp_path / "whole", changed(config, "train", max_steps=4))
-    assert_equal_states(whole, run)
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path, tiny_config: Config) -> None:
