@@ -26,6 +26,7 @@ from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
+from translate.length import is_open, settle_length
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
 from translate.resuming import where_it_stands
@@ -45,12 +46,20 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     """
     prepared = prepare_together(run, config, world)
     keep_freed_memory()
+    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    precision = None
+    if is_open(config.train):
+        with explaining_memory(advice):
+            length = settle_length(config, prepared, device, world)
+        config, precision = length.config, length.precision
+        if world.is_first:
+            run.log(f"length: {length}")
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = where_it_stands(run, trainer)
-    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
-        trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
+        recorded = progress.precision or precision
+        trainer.settle_precision(recorded, lambda: _first_step(prepared, config, progress, trainer))
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)

@@ -57,6 +57,7 @@ def train(
     """
     from translate.config import load_config, parse_override
     from translate.distributed import joined
+    from translate.length import keep_length
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
@@ -65,6 +66,8 @@ def train(
     folder = out or _default_folder(config, src)
     with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
         settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
+        if resume:
+            settings = keep_length(Run.open(folder).load_config(), settings)
         if not settings.data.train_src:
             named = f"{folder / 'config.toml'}: " if resume and not config else ""
             raise UserError(
