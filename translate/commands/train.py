@@ -75,14 +75,19 @@ def train(
             )
 
         from translate.device import pick_device
+        from translate.fitting import fit
         from translate.lock import training_alone
         from translate.train import train
 
         place = pick_device(device)
+        chosen: list[str] = []
+        if not config and not resume:
+            settings, chosen = fit(settings, given, place)
         if dry_run:
             if resume or world.size > 1:
                 raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-            _rehearse(settings, place)
+            for line in chosen + _rehearsed(settings, place):
+                print(line)
             return
         if not world.is_first:
             train(Run(folder), settings, place, world)
@@ -94,21 +99,22 @@ def train(
         run = Run.create(folder, settings)
         with training_alone(run):
             try:
+                for line in chosen:
+                    run.log(line)
                 train(run, settings, place, world)
             except UserError:
                 run.discard_if_unused()
                 raise
 
 
-def _rehearse(settings: Config, device: torch.device) -> None:
+def _rehearsed(settings: Config, device: torch.device) -> list[str]:
     import tempfile
 
     from translate.rehearsal import rehearse
     from translate.run import Run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        for line in rehearse(Run.create(Path(folder), settings), settings, device):
-            print(line)
+        return rehearse(Run.create(Path(folder), settings), settings, device)
 
 
 def _default_folder(config: Path | None, src: str | None) -> Path:
