@@ -23,6 +23,7 @@ from translate.text import Pair, ParallelText
 COVERAGE = 0.9995  # of the text's characters, as vocab.character_coverage
 PIECES_A_CHARACTER = 1.5  # at least so many times as many pieces as characters, and room for signs and bytes
 SIGNS = 300
+LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
 
 
@@ -85,7 +86,14 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
     Raises UserError where the text cannot be read or what is given does not go with the rest.
     """
     figures = figures_of(whole_text(settings.data))
-    config = load_config(None, {**fitted(figures, device), **given})
+    values = fitted(figures, device)
+    if set(LIMITS) & set(given):  # which replace ours
+        values |= dict.fromkeys(LIMITS, 0)
+    if num_steps := settings.train.max_steps if "train.max_steps" in given else 0:
+        values["train.warmup_steps"] = min(settings.train.warmup_steps, num_steps // 10)
+        if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
+            values["train.schedule"] = "constant"  # there is no end to fall to
+    config = load_config(None, {**values, **given})
     return config, reasons(config, figures, given)
 
 

@@ -10,7 +10,7 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, NoReturn
@@ -37,14 +37,18 @@ from translate.trainer import WHY_HALVED, Stepped, Trainer, learning_rate
 from translate.validate import validate
 
 
-def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
+def train(run: Run, config: Config, device: torch.device, world: World = ALONE, reasons: Sequence[str] = ()) -> None:
     """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
 
     The weights that were best on the validation text are left in the run folder. A signal ends training after the
     step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
-    model, each on its share of every step; the first of them writes.
+    model, each on its share of every step; the first of them writes. reasons: for the settings, to be told before the
+    first step.
     """
     prepared = prepare_together(run, config, world)
+    if world.is_first:
+        for reason in reasons:
+            run.log(reason)
     keep_freed_memory()
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     precision = None

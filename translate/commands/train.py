@@ -80,13 +80,13 @@ def train(
         from translate.train import train
 
         place = pick_device(device)
-        chosen: list[str] = []
+        reasons: list[str] = []
         if not config and not resume:
-            settings, chosen = fit(settings, given, place)
+            settings, reasons = fit(settings, given, place)
         if dry_run:
             if resume or world.size > 1:
                 raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-            for line in chosen + _rehearsed(settings, place):
+            for line in reasons + _rehearsed(settings, place):
                 print(line)
             return
         if not world.is_first:
@@ -99,9 +99,7 @@ def train(
         run = Run.create(folder, settings)
         with training_alone(run):
             try:
-                for line in chosen:
-                    run.log(line)
-                train(run, settings, place, world)
+                train(run, settings, place, world, reasons)
             except UserError:
                 run.discard_if_unused()
                 raise
