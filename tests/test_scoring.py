@@ -1,4 +1,4 @@
-"""Scores, against sacreBLEU called directly."""
+"""Scores and significance, against sacreBLEU called directly."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest
 
 from translate.errors import UserError
-from translate.scoring import METRICS, Way, score, sentence_chrf
+from translate.scoring import METRICS, SEED, Way, check, score, sentence_chrf, significance
 
 REFERENCE = ["Le chat dort sur le tapis rouge.", "J'aime les pommes.", "", "Trois oiseaux chantent.", "我爱苹果"]
 OURS = ["Le chat dort sur un tapis rouge.", "j'aime les Pommes.", "", "Trois chats chantent ici.", "我爱苹"]
@@ -61,3 +62,34 @@ def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:
 def test_no_advice_about_tokenized_text_is_given_at_each_score(caplog: pytest.LogCaptureFixture) -> None:
     score(["Fini ."] * 200, [["Fini."] * 200])
     assert not caplog.records
+
+
+@pytest.mark.parametrize("seed", ["12345", "7"])
+def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SEED, seed)
+    found = significance(OURS, THEIRS, [REFERENCE], Way())
+    systems = [("baseline", THEIRS), ("ours", OURS)]
+    metrics = {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
+    signatures, expected = PairedTest(systems, metrics, [REFERENCE], test_type="bs")()
+    for name, label in zip(METRICS, ("BLEU", "chrF2", "TER"), strict=True):
+        assert found[name].p_value == expected[label][1].p_value
+        assert found[name].margin == pytest.approx(expected[label][1].ci)
+        assert found[name].other_margin == pytest.approx(expected[label][0].ci)
+        assert found[name].signature == str(signatures[label])
+        assert f"bs:1000|seed:{seed}|" in found[name].signature
+
+
+def test_no_difference_is_never_called_significant() -> None:
+    cased = [text.upper() for text in OURS]
+    assert {each.p_value for each in significance(OURS, list(OURS), [REFERENCE], Way()).values()} == {None}
+    by_metric = significance(OURS, cased, [REFERENCE], Way())  # TER does not see case
+    assert [by_metric[name].p_value is None for name in METRICS] == [False, False, True]
+    assert {each.p_value for each in significance(OURS[:1], THEIRS[:1], [REFERENCE[:1]], Way()).values()} == {None}
+
+
+def test_a_seed_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SEED, "lucky")
+    with pytest.raises(UserError, match="SACREBLEU_SEED=lucky"):
+        check(Way())
+    monkeypatch.setenv(SEED, "None")
+    check(Way())

@@ -6,6 +6,7 @@ They are the scores that sacreBLEU gives for the same files, with the signatures
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
+SEED = "SACREBLEU_SEED"  # an environment variable
 # Whole texts, each with a line for each line; None where a line has fewer references than others.
 References = Sequence[Sequence[str | None]]
 
@@ -35,6 +37,23 @@ class Way:
 
     lowercase: bool = False  # BLEU without regard to case, as TER always is; chrF keeps it
     tokenize: str | None = None  # one of sacreBLEU's tokenizers, for BLEU
+
+
+class Significance(NamedTuple):
+    """Of the difference between two scores, by paired bootstrap (Koehn 2004)."""
+
+    p_value: float | None  # how likely chance alone makes such a difference; None where there is none, or but one line
+    margin: float  # half of the 95 % confidence interval of the score
+    other_margin: float
+    signature: str
+
+
+def check(way: Way) -> None:
+    """Raises UserError for a tokenizer that cannot be had, and for a seed of sacreBLEU's that is none."""
+    _metric("bleu", way)
+    seed = os.environ.get(SEED, "none")
+    if not (seed.isdecimal() or seed.lower() == "none"):
+        raise UserError(f"{SEED}={seed}: the seed of the significance test has to be a number, or none")
 
 
 def score(
@@ -58,6 +77,27 @@ def score(
 def sentence_chrf(translation: str, references: Sequence[str]) -> float:
     """chrF of one line."""
     return _metric("chrf", Way()).sentence_score(translation, references).score
+
+
+def significance(
+    translations: Sequence[str], other: Sequence[str], references: References, way: Way
+) -> dict[MetricName, Significance]:
+    """Of each metric, by sacreBLEU's own test: 1,000 samples, and its seed, which the variable SEED sets."""
+    from sacrebleu.significance import PairedTest, Result
+
+    systems = [("other", other), ("translations", translations)]
+    metrics: dict[str, Metric] = {name: _metric(name, way) for name in METRICS}
+    signatures, results = PairedTest(systems, metrics, _plain(references), test_type="bs")()
+    found = {}
+    # Both dictionaries are in the order of the metrics, and have sacreBLEU's names for them.
+    for name, (label, signature) in zip(METRICS, signatures.items(), strict=True):
+        theirs, ours = (result for result in results[label] if isinstance(result, Result))
+        assert ours.ci is not None
+        assert theirs.ci is not None
+        # Scores that are equal in each sample have the smallest p-value of all.
+        p_value = ours.p_value if ours.score != theirs.score and len(translations) > 1 else None
+        found[name] = Significance(p_value, float(ours.ci), float(theirs.ci), str(signature))
+    return found
 
 
 def _plain(references: References) -> Sequence[Sequence[str]]:
