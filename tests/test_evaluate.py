@@ -12,7 +12,7 @@ import sacrebleu
 
 from translate import cli
 from translate.decode import Translator
-from translate.evaluate import ReferencedText, compare, doubts_of, evaluate, unit_of
+from translate.evaluate import ReferencedText, compare, doubts_of, doubts_of_text, evaluate, unit_of
 from translate.report.columns import columns_of
 from translate.scoring import Way
 
@@ -107,16 +107,17 @@ def test_changes_are_those_of_chrf_each_way_the_largest_first() -> None:
 
 def test_what_makes_figures_doubtful_is_said() -> None:
     text = ReferencedText(["a", "b", ""], [["x", "", "z"]])
-    one, two = doubts_of(["x", "y", "z"], text, WAY, is_compared=False)
+    one, two, few = doubts_of_text(text, is_compared=True)
     assert one.startswith("line 2: ")
     assert two.startswith("line 3: ")
-    (empty,) = doubts_of(["", "y", "z"], ReferencedText(["a", "b", ""], [["x", "y", ""]]), WAY, is_compared=False)
+    assert "3 lines are few" in few
+    (empty,) = doubts_of(["", "y", ""], text, WAY)
     assert "1 of 2 translations is empty" in empty
     many = ReferencedText(["a"] * 100, [["x ."] * 100])
-    (tokenized,) = doubts_of(["x ."] * 100, many, WAY, is_compared=True)
+    assert not list(doubts_of_text(many, is_compared=True))
+    (tokenized,) = doubts_of(["x ."] * 100, many, WAY)
     assert "--tokenize none" in tokenized
-    assert not list(doubts_of(["x ."] * 100, many, Way(tokenize="none"), is_compared=True))
-    assert "few" in list(doubts_of(["x", "", ""], text, WAY, is_compared=True))[-1]
+    assert not list(doubts_of(["x ."] * 100, many, Way(tokenize="none")))
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -156,7 +157,8 @@ def test_a_run_is_scored_by_what_it_translates_and_its_translations_kept(
     assert (found["lines"], found["unit"]) == (20, "words")
     assert sum(bucket["num_lines"] for bucket in found["buckets"]) == 20
     again = json.loads(told(capsys, kept, *texts, "--json"))
-    assert again == {**found, "translations": str(kept)}
+    renamed = [warning.replace(str(tiny_run), str(kept)) for warning in found["warnings"]]
+    assert again == {**found, "translations": str(kept), "warnings": renamed}
     greedy = json.loads(told(capsys, tiny_run, *texts, "--beam-size", 1, "--length-penalty", 0, "--json"))
     assert greedy["scores"] != found["scores"]
     text = told(capsys, kept, *texts)
@@ -251,6 +253,7 @@ def test_options_that_would_do_nothing_or_harm_are_refused(
     assert "--against" in refused(capsys, tiny_run, *texts, "--show", 2)
     assert "--beam-size" in refused(capsys, reference, *texts, "--beam-size", 2)
     assert "--length-penalty" in refused(capsys, reference, *texts, "--length-penalty", 2)
+    assert "--device" in refused(capsys, reference, *texts, "--device", "cpu")
     assert "already" in refused(capsys, reference, *texts, "--output", tmp_path / "out")
     assert "that is read" in refused(capsys, tiny_run, *texts, "--output", reference)
     assert ".gz" in refused(capsys, tiny_run, *texts, "--output", tmp_path / "out.gz")

@@ -125,25 +125,30 @@ def unit_of(sources: Sequence[str]) -> Unit:
     return "characters" if 2 * sum(len(line.split()) == 1 for line in full) > len(full) else "words"
 
 
-def doubts_of(translations: Sequence[str], text: ReferencedText, way: Way, is_compared: bool) -> Iterator[str]:
-    """What makes the figures doubtful, in words."""
-    full = [place for place, source in enumerate(text.sources) if source.strip()]
-    if num_empty := sum(not translations[place].strip() for place in full):
-        yield f"{num_empty:,} of {len(full):,} translations {'are' if num_empty > 1 else 'is'} empty"
-    has_reference = [text.references_of(place) != [""] for place in range(len(text.sources))]
-    if lines := [place + 1 for place in full if not has_reference[place]]:
+def doubts_of_text(text: ReferencedText, is_compared: bool) -> Iterator[str]:
+    """What makes all figures doubtful, in words."""
+    is_full = [bool(source.strip()) for source in text.sources]
+    has_reference = [text.references_of(place) != [""] for place in range(len(is_full))]
+    sides = list(enumerate(zip(is_full, has_reference, strict=True), start=1))
+    if lines := [line for line, given in sides if given == (True, False)]:
         yield f"{_lines(lines)}: the source has text and no reference has; a translation there only lowers the scores"
-    blank = set(range(len(text.sources))) - set(full)
-    if lines := [place + 1 for place in sorted(blank) if has_reference[place]]:
+    if lines := [line for line, given in sides if given == (False, True)]:
         yield f"{_lines(lines)}: the source is empty and a reference is not; its words count as missing"
+    if is_compared and len(is_full) < FEW_LINES:
+        yield f"significance: {len(is_full)} lines are few to draw samples from; have {FEW_LINES} or more"
+
+
+def doubts_of(translations: Sequence[str], text: ReferencedText, way: Way) -> Iterator[str]:
+    """What makes the figures of these translations doubtful, in words."""
+    asked = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
+    if num_empty := sum(not line.strip() for line in asked):
+        yield f"{num_empty:,} of {len(asked):,} translations {'are' if num_empty > 1 else 'is'} empty"
     num_tokenized = sum(line.endswith(" .") for line in translations)
     if num_tokenized >= MANY_TOKENIZED and way.tokenize is None:
         yield (
             f'{num_tokenized:,} translations end in " ."; scores of tokenized text are not comparable with others: '
             "undo the tokenizing, or give --tokenize none"
         )
-    if is_compared and len(translations) < FEW_LINES:
-        yield f"significance: {len(translations)} lines are few to draw samples from; have {FEW_LINES} or more"
 
 
 def _buckets(translations: Sequence[str], text: ReferencedText, way: Way, unit: Unit) -> Iterator[Bucket]:

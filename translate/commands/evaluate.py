@@ -62,13 +62,20 @@ def evaluate(
     translate evaluate test.out --src test.en --ref test.fr --against runs/other
     translate evaluate runs/toy --src test.en --ref test.fr --beam-size 1 --json
 
-    The object of --json has source, references, lines, translations (the name given), scores {bleu, chrf, ter: {value,
-    signature}}, length_ratio (characters for each of the references), unit and buckets [{first, last, num_lines, bleu,
-    chrf}], warnings; with --against also against: the same of the other, significance {bleu, chrf, ter: {p_value,
-    margin, other_margin, signature}}, num_changed, num_better, num_worse, and better and worse, lists of {line, source,
-    references, translation, other, chrf, other_chrf}.
+    \b
+    --json prints one object:
+    source, references, lines, translations    what was given
+    scores           bleu, chrf, ter: value, signature
+    length_ratio     characters for each of the references
+    unit, buckets    words or characters; first, last, num_lines, bleu, chrf
+    warnings         what makes the figures doubtful (also on standard error)
+    against          the same of the other, and
+      significance   bleu, chrf, ter: p_value, margin, other_margin, signature
+      num_changed, num_better, num_worse    lines
+      better, worse  line, source, references, translation, other, chrf,
+                     other_chrf
     """
-    from translate.evaluate import compare, doubts_of
+    from translate.evaluate import compare, doubts_of, doubts_of_text
     from translate.evaluate import evaluate as evaluate_translations
     from translate.report.progress import say
     from translate.report.scores import Names, Report, as_text
@@ -79,18 +86,21 @@ def evaluate(
         raise UserError(f"--show {show}: shows lines that changed; give --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     paths = [translations, *([against] if against else [])]
-    _check_places(paths, [src, *ref], output, [name for name, value in changes.items() if value is not None])
+    asked = Asked(paths, src, changes, device, output)
+    _check_places(asked, ref)
     way = Way(lowercase, tokenize)
     check(way)
     text = _read_text(src, ref)
-    ours, *others = _all_translations(Asked(paths, src, changes, device, output), text.sources)
+    ours, *others = _all_translations(asked, text.sources)
     evaluation = evaluate_translations(ours, text, way)
     comparison = compare(ours, others[0], text, way) if others else None
-    warnings = tuple(doubts_of(ours, text, way, comparison is not None))
+    warnings = list(doubts_of_text(text, comparison is not None))
+    for path, lines in zip(paths, (ours, *others), strict=True):
+        warnings += [f"{path}: {doubt}" for doubt in doubts_of(lines, text, way)]
     for warning in warnings:
         say(f"warning: {warning}")
     names = Names(str(translations), str(src), tuple(map(str, ref)), str(against or ""))
-    report = Report(names, evaluation, comparison, warnings)
+    report = Report(names, evaluation, comparison, tuple(warnings))
     num_shown = SHOWN if show is None else show
     print(for_stream((to_json if as_json else as_text)(report, num_shown), sys.stdout))
 
@@ -105,23 +115,23 @@ class Asked(NamedTuple):
     output: Path | None  # for those of the first run
 
 
-def _check_places(paths: Sequence[Path], texts: Sequence[Path], output: Path | None, changed: Sequence[str]) -> None:
+def _check_places(asked: Asked, refs: Sequence[Path]) -> None:
     """Raise UserError for what is not there, and for options that would do nothing or harm."""
+    paths, output = asked.paths, asked.output
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give a run, or a text of translations")
-    if changed and not any(path.is_dir() for path in paths):
-        option = f"--{changed[0].replace('_', '-')}"
-        raise UserError(
-            f"{option}: {paths[0]} is a text of translations, so that no run translates; leave out {option}"
-        )
+    options = [f"--{name.replace('_', '-')}" for name, value in asked.changes.items() if value is not None]
+    options += ["--device"] if asked.device != "auto" else []
+    if options and not any(path.is_dir() for path in paths):
+        raise UserError(f"{options[0]}: {paths[0]} is a text of translations, and no run translates; leave it out")
     if not output:
         return
     if not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is a text of translations already; leave out --output")
     if output.suffix == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
-    if output.resolve() in [path.resolve() for path in (*texts, *paths)]:
+    if output.resolve() in [path.resolve() for path in (asked.src, *refs, *paths)]:
         raise UserError(f"--output {output}: that is a text that is read; give another file")
 
 

@@ -157,7 +157,7 @@ def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator
     yield f"by chrF {len(better):,} better, {len(worse):,} worse, {num_alike:,} as good"
     for title, changes in ("better", better), ("worse", worse):
         if shown := changes[:num_shown]:
-            yield from ("", f"{title} than {_shortened(names.other)}, the most first:")
+            yield from ("", f"{title} than {_shortened(names.other)}, the largest difference first:")
         for change in shown:
             yield from ("", f"line {change.line:,}: chrF {change.chrf:.1f} ({change.gain:+.1f})")
             yield from _texts(names, change)
