@@ -14,9 +14,9 @@ from translate import cli
 from translate.decode import Translator
 from translate.evaluate import ReferencedText, compare, doubts_of, doubts_of_text, evaluate, unit_of
 from translate.report.columns import columns_of
-from translate.scoring import Way
+from translate.scoring import METRICS, Way
 
-WAY = Way()
+WAY = Way(METRICS)
 HOSTILE = [
     "\x00\x1b[31m red",
     "a\u2028b\x85c\tend",
@@ -223,6 +223,14 @@ def test_compressed_and_several_references_are_read(
 def test_case_and_tokenizer_are_said_in_signatures(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     text = told(capsys, texts[3], *texts, "--lowercase", "--tokenize", "char")
     assert "case:lc|eff:no|tok:char" in text
+
+
+def test_ter_can_be_left_out(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(told(capsys, texts[3], *texts, "--against", texts[1], "--no-ter", "--json"))
+    assert list(found["scores"]) == list(found["against"]["significance"]) == ["bleu", "chrf"]
+    text = told(capsys, texts[3], *texts, "--against", texts[1], "--no-ter")
+    assert "\nTER" not in text
+    assert "significance: 20 lines are few" in found["warnings"][0]
 
 
 def test_what_cannot_be_scored_is_one_line(

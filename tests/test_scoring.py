@@ -15,6 +15,7 @@ from translate.scoring import METRICS, SEED, Way, check, score, sentence_chrf, s
 REFERENCE = ["Le chat dort sur le tapis rouge.", "J'aime les pommes.", "", "Trois oiseaux chantent.", "我爱苹果"]
 OURS = ["Le chat dort sur un tapis rouge.", "j'aime les Pommes.", "", "Trois chats chantent ici.", "我爱苹"]
 THEIRS = ["Un chat dort.", "J'aime des pommes.", "Quoi ?", "Trois oiseaux chantent.", "他爱苹果"]
+ALL = Way(METRICS)
 # A zero byte, line ends that are none, a tab, both directions, an emoji of several characters.
 HOSTILE = ["\x00", "a\u2028b\x85c", "\t\t", "مرحبا, world", "👩‍👩‍👧 " * 50, " .", "\ufeff", "½ & &amp; &quot;"]
 
@@ -22,7 +23,7 @@ HOSTILE = ["\x00", "a\u2028b\x85c", "\t\t", "مرحبا, world", "👩‍👩‍
 @pytest.mark.parametrize("texts", [(OURS, REFERENCE), (THEIRS, OURS), (HOSTILE, HOSTILE[::-1]), ([""], [""])])
 def test_scores_and_signatures_are_those_of_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
     translations, reference = texts
-    found = score(translations, [reference], METRICS)
+    found = score(translations, [reference], ALL)
     for name, function, metric in (
         ("bleu", sacrebleu.corpus_bleu, BLEU()),
         ("chrf", sacrebleu.corpus_chrf, CHRF()),
@@ -50,7 +51,7 @@ def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:
-    found = score(OURS, [REFERENCE, THEIRS], METRICS)
+    found = score(OURS, [REFERENCE, THEIRS], ALL)
     assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE, THEIRS]).score
     assert found["ter"].value == sacrebleu.corpus_ter(OURS, [REFERENCE, THEIRS]).score
     assert "nrefs:2" in found["ter"].signature
@@ -67,7 +68,7 @@ def test_no_advice_about_tokenized_text_is_given_at_each_score(caplog: pytest.Lo
 @pytest.mark.parametrize("seed", ["12345", "7"])
 def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, seed)
-    found = significance(OURS, THEIRS, [REFERENCE], Way())
+    found = significance(OURS, THEIRS, [REFERENCE], ALL)
     systems = [("baseline", THEIRS), ("ours", OURS)]
     metrics = {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
     signatures, expected = PairedTest(systems, metrics, [REFERENCE], test_type="bs")()
@@ -81,15 +82,15 @@ def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypa
 
 def test_no_difference_is_never_called_significant() -> None:
     cased = [text.upper() for text in OURS]
-    assert {each.p_value for each in significance(OURS, list(OURS), [REFERENCE], Way()).values()} == {None}
-    by_metric = significance(OURS, cased, [REFERENCE], Way())  # TER does not see case
+    assert {each.p_value for each in significance(OURS, list(OURS), [REFERENCE], ALL).values()} == {None}
+    by_metric = significance(OURS, cased, [REFERENCE], ALL)  # TER does not see case
     assert [by_metric[name].p_value is None for name in METRICS] == [False, False, True]
-    assert {each.p_value for each in significance(OURS[:1], THEIRS[:1], [REFERENCE[:1]], Way()).values()} == {None}
+    assert {each.p_value for each in significance(OURS[:1], THEIRS[:1], [REFERENCE[:1]], ALL).values()} == {None}
 
 
 def test_a_seed_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, "lucky")
     with pytest.raises(UserError, match="SACREBLEU_SEED=lucky"):
-        check(Way())
+        check(ALL)
     monkeypatch.setenv(SEED, "None")
-    check(Way())
+    check(ALL)

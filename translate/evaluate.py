@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from translate.scoring import METRICS, MetricName, References, Score, Significance, Way, score, sentence_chrf
+from translate.scoring import QUICK_METRICS, MetricName, References, Score, Significance, Way, score, sentence_chrf
 from translate.scoring import significance as significance_of
 
 Unit = Literal["words", "characters"]
@@ -98,7 +98,7 @@ class Comparison:
 def evaluate(translations: Sequence[str], text: ReferencedText, way: Way) -> Evaluation:
     """Score translations, one for each line of the text. Empty lines count, as in sacreBLEU."""
     places = range(len(translations))
-    scores = score(translations, text.streams(places), METRICS, way)
+    scores = score(translations, text.streams(places), way)
     unit = unit_of(text.sources)
     buckets = tuple(_buckets(translations, text, way, unit))
     lengths = [[len(line) for line in text.references_of(place)] for place in places]
@@ -152,7 +152,7 @@ def doubts_of(translations: Sequence[str], text: ReferencedText, way: Way) -> It
 
 
 def _buckets(translations: Sequence[str], text: ReferencedText, way: Way, unit: Unit) -> Iterator[Bucket]:
-    starts = STARTS[unit]
+    starts, quick = STARTS[unit], replace(way, metrics=QUICK_METRICS)
     places: list[list[int]] = [[] for _ in starts]
     for place, source in enumerate(text.sources):
         words = source.split()
@@ -161,7 +161,7 @@ def _buckets(translations: Sequence[str], text: ReferencedText, way: Way, unit: 
     lasts = [start - 1 for start in starts[1:]]
     for first, last, inside in zip(starts, [*lasts, None], places, strict=True):
         if inside:
-            scores = score([translations[place] for place in inside], text.streams(inside), way=way)
+            scores = score([translations[place] for place in inside], text.streams(inside), quick)
             yield Bucket(first, last, len(inside), scores["bleu"].value, scores["chrf"].value)
 
 

@@ -33,10 +33,14 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Way:
-    """How to score, where that is not sacreBLEU's default."""
+    """What to score by, and how where that is not sacreBLEU's default."""
 
+    metrics: tuple[MetricName, ...] = QUICK_METRICS
     lowercase: bool = False  # BLEU without regard to case, as TER always is; chrF keeps it
     tokenize: str | None = None  # one of sacreBLEU's tokenizers, for BLEU
+
+
+DEFAULT_WAY = Way()
 
 
 class Significance(NamedTuple):
@@ -56,19 +60,15 @@ def check(way: Way) -> None:
         raise UserError(f"{SEED}={seed}: the seed of the significance test has to be a number, or none")
 
 
-def score(
-    translations: Sequence[str],
-    references: References,
-    names: Sequence[MetricName] = QUICK_METRICS,
-    way: Way | None = None,
-) -> dict[MetricName, Score]:
-    """The scores of all lines, empty ones too. TER takes its time with long lines.
+def score(translations: Sequence[str], references: References, way: Way = DEFAULT_WAY) -> dict[MetricName, Score]:
+    """The scores of all lines, empty ones too, in the order of `way.metrics`.
 
-    Raises UserError where `way` has a tokenizer that cannot be had.
+    TER takes a minute for a line of a thousand words in the wrong order. Raises UserError where `way` has a tokenizer
+    that cannot be had.
     """
     scores = {}
-    for name in names:
-        metric = _metric(name, way or Way())
+    for name in way.metrics:
+        metric = _metric(name, way)
         value = metric.corpus_score(translations, _plain(references)).score
         scores[name] = Score(value, str(metric.get_signature()))
     return scores
@@ -76,7 +76,7 @@ def score(
 
 def sentence_chrf(translation: str, references: Sequence[str]) -> float:
     """chrF of one line."""
-    return _metric("chrf", Way()).sentence_score(translation, references).score
+    return _metric("chrf", DEFAULT_WAY).sentence_score(translation, references).score
 
 
 def significance(
@@ -86,11 +86,11 @@ def significance(
     from sacrebleu.significance import PairedTest, Result
 
     systems = [("other", other), ("translations", translations)]
-    metrics: dict[str, Metric] = {name: _metric(name, way) for name in METRICS}
+    metrics: dict[str, Metric] = {name: _metric(name, way) for name in way.metrics}
     signatures, results = PairedTest(systems, metrics, _plain(references), test_type="bs")()
     found = {}
     # Both dictionaries are in the order of the metrics, and have sacreBLEU's names for them.
-    for name, (label, signature) in zip(METRICS, signatures.items(), strict=True):
+    for name, (label, signature) in zip(way.metrics, signatures.items(), strict=True):
         theirs, ours = (result for result in results[label] if isinstance(result, Result))
         assert ours.ci is not None
         assert theirs.ci is not None

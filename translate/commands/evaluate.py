@@ -48,6 +48,9 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(metavar="NAME", help="sacreBLEU's tokenizer for BLEU: 13a, intl, zh, char, none, ….")
     ] = None,
+    no_ter: Annotated[
+        bool, typer.Option("--no-ter", help="Without TER, which takes long for long lines with many errors.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
@@ -80,7 +83,7 @@ def evaluate(
     from translate.report.progress import say
     from translate.report.scores import Names, Report, as_text
     from translate.report.scores import as_json as to_json
-    from translate.scoring import Way, check
+    from translate.scoring import METRICS, QUICK_METRICS, Way, check
 
     if show is not None and not against:
         raise UserError(f"--show {show}: shows lines that changed; give --against, or leave out --show")
@@ -88,10 +91,11 @@ def evaluate(
     paths = [translations, *([against] if against else [])]
     asked = Asked(paths, src, changes, device, output)
     _check_places(asked, ref)
-    way = Way(lowercase, tokenize)
+    way = Way(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
     check(way)
     text = _read_text(src, ref)
     ours, *others = _all_translations(asked, text.sources)
+    say(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, way)
     comparison = compare(ours, others[0], text, way) if others else None
     warnings = list(doubts_of_text(text, comparison is not None))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from translate.evaluate import Bucket, Change, Comparison, Evaluation
 from translate.report.columns import columns_of, isolated
 from translate.report.findings import visible
-from translate.scoring import METRICS, MetricName
+from translate.scoring import MetricName
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
@@ -94,20 +94,17 @@ def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
-    figures = [f"{evaluation.scores[name].value:.2f}" for name in METRICS]
-    return [
-        ["", *LABELS.values(), "length"],
-        [_shortened(names.translations), *figures, _ratio(evaluation)],
-    ]
+    figures = [f"{score.value:.2f}" for score in evaluation.scores.values()]
+    return [["", *_labels(evaluation), "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
 
 
 def _both_scores(names: Names, evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
-    tested = [comparison.significance[name] for name in METRICS]
-    ours, theirs = ([system.scores[name].value for name in METRICS] for system in (evaluation, comparison.other))
+    tested = list(comparison.significance.values())
+    ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
     gains = [one - other for one, other in zip(ours, theirs, strict=True)]
     p_values = [NONE if each.p_value is None else f"{each.p_value:.3f}" for each in tested]
     return [
-        ["", *_apart(LABELS.values()), "length"],
+        ["", *_apart(_labels(evaluation)), "length"],
         [_shortened(names.translations), *_with_margins(ours, [each.margin for each in tested]), _ratio(evaluation)],
         [
             _shortened(names.other),
@@ -127,6 +124,10 @@ def _with_margins(values: Sequence[float], margins: Sequence[float]) -> list[str
 def _apart(cells: Iterable[str]) -> list[str]:
     """Each with an empty one behind it, which stands below a margin."""
     return [each for cell in cells for each in (cell, "")]
+
+
+def _labels(evaluation: Evaluation) -> list[str]:
+    return [LABELS[name] for name in evaluation.scores]
 
 
 def _lengths(evaluation: Evaluation) -> list[list[str]]:
