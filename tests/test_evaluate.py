@@ -250,7 +250,7 @@ def test_what_cannot_be_scored_is_one_line(
     assert "no such file or folder" in refused(capsys, tmp_path / "no", *texts)
     assert "not a run folder" in refused(capsys, reference, *texts, "--against", tmp_path)
     assert "no such file" in refused(capsys, tiny_run, *texts[:3], tmp_path / "no")
-    assert "sacreBLEU has" in refused(capsys, tiny_run, *texts, "--tokenize", "moses")
+    assert "choose one of 13a, " in refused(capsys, tiny_run, *texts, "--tokenize", "moses")
     assert "--ref" in refused(capsys, tiny_run, *texts[:2])
 
 

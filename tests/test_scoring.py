@@ -43,7 +43,7 @@ def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> Non
 
 
 def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match=r"--tokenize 13: sacreBLEU has 13a, .*intl.*zh"):
+    with pytest.raises(UserError, match=r"--tokenize 13: choose one of 13a, .*intl.*zh"):
         score(OURS, [REFERENCE], way=Way(tokenize="13"))
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
     with pytest.raises(UserError, match=r"--tokenize ja-mecab: .*pip install sacrebleu\[ja\]"):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
+# Those of sacreBLEU's that fetch nothing from the network.
+TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")
 SEED = "SACREBLEU_SEED"  # an environment variable
 # Whole texts, each with a line for each line; None where a line has fewer references than others.
 References = Sequence[Sequence[str | None]]
@@ -116,8 +118,8 @@ def _metric(name: MetricName, way: Way) -> Metric:
         return TER()
     from sacrebleu.metrics.bleu import BLEU
 
-    if way.tokenize is not None and way.tokenize not in BLEU.TOKENIZERS:
-        raise UserError(f"--tokenize {way.tokenize}: sacreBLEU has {', '.join(sorted(BLEU.TOKENIZERS))}")
+    if way.tokenize not in (None, *TOKENIZERS):
+        raise UserError(f"--tokenize {way.tokenize}: choose one of {', '.join(TOKENIZERS)}")
     try:
         # force: no advice to undo tokenizing, which would come again for each part of a text.
         return BLEU(lowercase=way.lowercase, tokenize=way.tokenize, force=True)
