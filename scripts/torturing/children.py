@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.002
+BLOWS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5  # a busy machine takes longer by the clock
 ADDRESS_SPACE = 24 * 2**30  # bytes that a command may ask for: beyond it, allocating fails and not the machine
 HEAVY = (
@@ -95,6 +96,8 @@ def run(command: Command, folder: Path, blows: tuple[Blow, ...] = ()) -> Ended:
     """Run it to its end, hitting it on the way. Its output goes to files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     out, err = folder / "stdout", folder / "stderr"
+    for path in out, err:
+        path.touch()  # a child may be gone before it opens them
     started = time.monotonic()
     pid = _start_program(command, out, err) if command.is_real else _fork(command, out, err)
     waiting = sorted(blows, key=lambda blow: blow.after)
@@ -142,12 +145,16 @@ def _start_program(command: Command, out: Path, err: Path) -> int:
 def _fork(command: Command, out: Path, err: Path) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
+    # A signal that comes before the child has its own handlers would go to this process's, in the child, and be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, BLOWS)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOWS)
         return pid
     status = 70
     try:
         _plain_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOWS)
         status = _act(command, out, err)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(bool(end.code))
