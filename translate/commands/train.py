@@ -46,8 +46,8 @@ def train(
 ) -> None:
     """Train a translator into a run folder.
 
-    Give a settings file, or two text files, or both. Every setting with its default and meaning is in the config.toml
-    that the run folder gets. Paths in a settings file are relative to that file, paths given here to where you are.
+    Give a settings file, or two text files, or both. Without a settings file the settings are chosen by the text. All of
+    them with their meaning are in the config.toml that the run folder gets. Paths in a settings file are relative to that file, paths given here to where you are.
 
     \b
     translate train configs/toy.toml --out runs/toy
