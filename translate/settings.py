@@ -115,6 +115,7 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """The optimization and its rhythm. A limit of 0 is no limit."""
 
+    init_from: str = Field("", description="a run whose weights to begin with, and whose vocabulary and shape to keep")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         1, description="of the initial weights, the order of the pairs and dropout"
     )
