@@ -41,6 +41,7 @@ class DataSettings(Section):
     train_align: str = Field(
         "", description="word alignments of the training text, plain or .gz, to guide attention: 0-0 1-2 a line"
     )
+    reverse: bool = Field(False, description="exchange the sides of both texts: translate from target to source")
     src_column: Count = Field(1, description="column of the source side in a .tsv file, from 1")
     tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
     valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
