@@ -66,10 +66,14 @@ class DataSettings(Section):
 class VocabSettings(Section):
     """How text is cut into pieces (sentencepiece)."""
 
-    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="pieces; lowered where the text has too few")
+    size: Annotated[int, Field(ge=8, le=2**24)] = Field(
+        8000, description="pieces; lowered where the text has too few; not used by algorithm char"
+    )
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="one vocabulary for both languages")
-    algorithm: Literal["bpe", "unigram"] = Field("bpe", description="bpe or unigram")
+    algorithm: Literal["bpe", "unigram", "char"] = Field(
+        "bpe", description="bpe, unigram, or char: a piece for each of the text's characters"
+    )
     character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
         0.9995, description="share of the text's characters that get a piece; the others are spelled in bytes"
     )
@@ -87,6 +91,15 @@ class VocabSettings(Section):
             raise ValueError(
                 f'dropout = {self.dropout}: leaves out merges, and algorithm "{self.algorithm}" has none; '
                 'set dropout to 0.0 or algorithm to "bpe"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _characters_are_as_many_as_there_are(self) -> VocabSettings:
+        if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
+            raise ValueError(
+                f'size = {self.size}: not with algorithm "char", which has a piece for each of the text\'s characters; '
+                "leave size out, or lower character_coverage"
             )
         return self
 
