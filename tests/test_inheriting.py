@@ -58,6 +58,7 @@ def given(tiny_run: Path, new_text: dict[str, object]) -> dict[str, object]:
         "train.log_every": 1,
         "train.validate_every": 3,
         "train.validate_sentences": 2,
+        "train.probe_sentences": 1,
         "train.save_every": 3,
         "train.keep_checkpoints": 9,
         "train.ema_decay": 0.5,
@@ -232,7 +233,8 @@ def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) ->
 
 
 def test_two_processes_begin_with_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
-    config = load_new(None, given | {"train.batch_tokens": 256, "train.max_steps": 3})
+    few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.probe_sentences": 0}
+    config = load_new(None, given | few | {"train.batch_tokens": 256})
     (tmp_path / "c.toml").write_text(to_toml(config), encoding="utf-8")
     done = two_at_once("train", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
