@@ -19,6 +19,7 @@ from translate.device import describe, explaining_memory, keep_freed_memory, pea
 from translate.distributed import ALONE
 from translate.feed import Part, StepData, feed
 from translate.prepare import Prepared, prepare
+from translate.resuming import begin_with_weights
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.trainer import WHY_HALVED, Trainer
@@ -29,8 +30,9 @@ NUM_STEPS = 6  # of which the first warms up
 def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     """Prepare a training and make a few steps of it. Returns what it would be, a line a fact.
 
-    The run folder is only a place to work in; no weights are written to it.
+    The run folder is only a place to work in.
     """
+    begin_with_weights(run, config)
     prepared = prepare(run, config)
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()

@@ -28,7 +28,7 @@ from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
-from translate.resuming import where_it_stands
+from translate.resuming import begin_with_weights, where_it_stands
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
@@ -43,6 +43,8 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
     model, each on its share of every step; the first of them writes.
     """
+    if world.is_first:
+        begin_with_weights(run, config)
     prepared = prepare_together(run, config, world)
     keep_freed_memory()
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
@@ -54,7 +56,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE) 
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)
-        run.forget_metrics_after(progress.step)
+        run.forget_metrics_after(progress.step or -1)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
         if not progress.step:
@@ -82,6 +84,8 @@ class _End(NamedTuple):
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
     """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
     settings, world = config.train, trainer.world
+    if settings.init_from and not progress.step:
+        progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
     kept = progress  # of which the state is: that before the steps that are not used
     saved = progress if progress.step else None  # which has a checkpoint
