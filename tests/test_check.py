@@ -309,3 +309,14 @@ def test_a_report_keeps_to_eighty_columns(tmp_path: Path) -> None:
     for line in shown.replace(ISOLATE, "").replace(END_OF_ISOLATE, "").splitlines():
         assert columns_of(line) <= 80, line
     assert f"| {ISOLATE}שלום" in shown
+
+
+def test_where_characters_are_pieces_they_are_what_is_counted(tmp_path: Path) -> None:
+    src, tgt = clean_lines(100)
+    src[41] = b"a" * 256
+    src[77] = b"a" * 255
+    text = text_of(tmp_path, src, tgt)
+    report = checked(text, vocab__algorithm="char")
+    assert lines_of(report)["maybe_too_long"] == [42]
+    assert report.vocab_size == len(set(b"".join(src + tgt).decode()))
+    assert "maybe_too_long" not in lines_of(checked(text))

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import CPU, changed, train_into
 from safetensors.numpy import load_file, save_file
+from test_export_huggingface import untrained
 from torturing.damage import damaged
 
 from translate.ctranslate2_engine import CTranslate2Engine
@@ -25,9 +26,9 @@ from translate.export.origin import RECORD
 from translate.export.ready import ready_model
 from translate.model import sinusoidal_positions as sinusoidal_positions_in_torch
 from translate.run import Run
-from translate.settings import Config, DecodeSettings
+from translate.settings import Config, DecodeSettings, VocabSettings
 from translate.torch_engine import TorchEngine
-from translate.vocab import VocabPair
+from translate.vocab import VocabPair, train_vocab
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install 'translate[ctranslate2]'")
 
@@ -111,6 +112,16 @@ def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, c
         *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", RECORD),
         *("vocab.src.model", "vocab.tgt.model"),
     }
+
+
+def test_pieces_may_be_characters(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
+    lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
+    vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
+    run = untrained(tmp_path / "run", tiny_config, VocabPair(vocab, vocab))
+    engine, ours = both(run.path)
+    some = read_sentences(corpus / "valid.en", load_vocabs(run))[:5]
+    settings = DecodeSettings(beam_size=1, max_length=20)
+    assert pieces(engine.search(some, settings, 1)) == pieces(ours.search(some, settings, 1))
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])

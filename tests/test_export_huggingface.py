@@ -17,7 +17,7 @@ from translate.decode import Translator
 from translate.errors import UserError
 from translate.export.huggingface import export_huggingface
 from translate.run import Run
-from translate.settings import Config
+from translate.settings import Config, VocabSettings
 from translate.torch_engine import TorchEngine, build_model
 from translate.vocab import VocabPair, train_vocab
 from translate.weights import Belonging
@@ -55,6 +55,14 @@ def separate(corpus: Path, tiny_config: Config) -> VocabPair:
         return train_vocab(lambda: lines, tiny_config.vocab.model_copy(update={"size": size}), 1, print)
 
     return VocabPair(train("en", 360), train("fr", 340))
+
+
+@pytest.fixture(scope="module")
+def characters(corpus: Path) -> VocabPair:
+    """A vocabulary of single characters."""
+    lines = (corpus / "train.en").read_text(encoding="utf-8").splitlines()
+    vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
+    return VocabPair(vocab, vocab)
 
 
 def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
@@ -117,7 +125,7 @@ def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny
         assert len({translation.text for translation in ours}) > 5
 
 
-@pytest.mark.parametrize("sides", ["joint", "separate"])
+@pytest.mark.parametrize("sides", ["joint", "separate", "characters"])
 def test_the_tokenizer_cuts_and_joins_text_as_the_vocabulary_does(
     transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, sides: str
 ) -> None:

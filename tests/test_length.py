@@ -9,9 +9,10 @@ from conftest import CPU, changed, train_into
 
 import translate.length
 import translate.train
-from translate.config import load_config
+from translate.config import load_config, to_toml
 from translate.distributed import ALONE
-from translate.length import keep_length, settle_length, steps_an_epoch
+from translate.inheriting import load_resumed
+from translate.length import settle_length, steps_an_epoch
 from translate.prepare import prepare
 from translate.rehearsal import rehearse
 from translate.run import Run
@@ -44,17 +45,17 @@ def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Con
 def test_a_resumed_training_keeps_the_length_that_was_counted(
     tmp_path: Path, config: Config, whole: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "run"
-    steps = whole.load_config().train.max_steps
-    half = changed(whole.load_config(), "train", max_epochs=1, max_steps=steps)
-    train_into(path, half)  # ends with the first epoch, on the way to the same end
+    settled = whole.load_config()
+    run = train_into(tmp_path / "run", changed(settled, "train", max_epochs=1))  # ends on the way to the same end
+    run.write_config(settled)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(to_toml(config))
     monkeypatch.setattr(translate.train, "settle_length", None)  # to be counted again would be another length
-    again = keep_length(changed(half, "train", max_epochs=2), config)
-    assert again.train.max_steps == steps
-    train(Run.resume(path, again), again, CPU)
-    assert (path / "model.safetensors").read_bytes() == whole.weights_path.read_bytes()
-    longer = changed(config, "train", max_epochs=3)
-    assert keep_length(whole.load_config(), longer).train.max_steps == 0
+    again = load_resumed(run, settings, {})
+    assert again.train.max_steps == settled.train.max_steps
+    train(Run.resume(run.path, again), again, CPU)
+    assert run.weights_path.read_bytes() == whole.weights_path.read_bytes()
+    assert load_resumed(run, settings, {"train.max_epochs": 3}).train.max_steps == 0
 
 
 def test_minutes_become_the_steps_for_which_they_suffice(

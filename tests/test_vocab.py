@@ -9,7 +9,9 @@ from random import Random
 
 import pytest
 
+from translate.config import load_config
 from translate.errors import UserError
+from translate.maps import words_of
 from translate.settings import VocabSettings
 from translate.vocab import Vocab, _sample, train_vocab
 
@@ -17,18 +19,40 @@ LINES = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les pomm
 
 
 def make(**settings: object) -> Vocab:
-    return train_vocab(lambda: LINES, VocabSettings(**{"size": 330, **settings}), seed=1, say=lambda _: None)
+    size = {} if settings.get("algorithm") == "char" else {"size": 330}
+    return train_vocab(lambda: LINES, VocabSettings(**size | settings), seed=1, say=lambda _: None)
 
 
-@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram", "char"])
 @pytest.mark.parametrize(
     "text", ["I love cats.", "日本語 emoji 😀👩‍👩‍👧", "שלום עולם", "</s> <s> <unk> <0x41>", "a\tb", "ﷺ", "x" * 5000]
 )
 def test_no_input_is_unknown_and_no_sign_is_control(algorithm: str, text: str) -> None:
-    vocab = make(algorithm=algorithm, normalization="identity", size=310)
+    vocab = make(algorithm=algorithm, normalization="identity", **({} if algorithm == "char" else {"size": 310}))
     ids = vocab.encode([text])[0]
     assert not {vocab.unk_id, vocab.bos_id, vocab.eos_id} & set(ids)
     assert vocab.decode(ids) == text
+
+
+def test_characters_are_pieces_however_many_there_are() -> None:
+    """White space is one of them, so that words can be told in the maps, and text comes back as it was."""
+    vocab = make(algorithm="char", character_coverage=1.0)
+    characters = set("".join(LINES)) - {" "}
+    assert set(vocab.pieces(range(vocab.size))[3 + 256 :]) == {"▁", *characters}
+    ids = vocab.encode(["I love the mat."])[0]
+    pieces = vocab.pieces(ids)
+    assert pieces == list("▁I▁love▁the▁mat.")
+    assert [word for word, _ in words_of([*pieces, "</s>"])] == ["I", "love", "the", "mat.", "</s>"]
+    assert vocab.decode(ids) == "I love the mat."
+    assert not vocab.has_merges
+
+
+def test_a_size_is_refused_where_the_characters_are_the_pieces() -> None:
+    with pytest.raises(UserError, match=r'size = 300: not with algorithm "char".* leave size out') as caught:
+        load_config(None, {"vocab.algorithm": "char", "vocab.size": 300})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r'algorithm "char" has none; set dropout to 0\.0'):
+        load_config(None, {"vocab.algorithm": "char", "vocab.dropout": 0.1})
 
 
 def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:

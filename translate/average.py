@@ -15,15 +15,18 @@ class WeightAverage:
     About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; as an exponential mean, Szegedy et al. 2016).
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
+        """num_before: 1 where the weights of now are trained ones, and count as those of a step; 0 where random."""
         self.decay = decay
+        self._num_before = num_before
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         self._parameters = [parameter.detach() for parameter in model.parameters()]  # the same memory
 
     def update(self, step: int) -> None:
         """Take in the weights after update `step`, counted from 1."""
-        # At first the mean of all steps: the first weights are random, and would be felt for long.
-        decay = min(self.decay, (step - 1) / step)
+        # At first the mean of all steps: the first weights, mostly random, would be felt for long.
+        num_steps = step + self._num_before
+        decay = min(self.decay, (num_steps - 1) / num_steps)
         torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
 
     @contextmanager

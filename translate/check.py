@@ -101,7 +101,7 @@ class _Check:
             tuple(self._findings()),
             (self._long_lines(0), self._long_lines(1)),
             self._usual.length_ratio,
-            self._vocabs.tgt.size if self._vocabs else self._config.vocab.size,
+            self._vocab_size(),
             self._usual.languages is not None,
         )
 
@@ -169,7 +169,20 @@ class _Check:
     def _num_pieces(self, side: int, lines: Sequence[str]) -> list[int]:
         if self._vocabs:
             return [len(row) for row in self._vocabs[side].encode(lines)]
+        if self._is_by_character:
+            return [len(line) + 1 for line in lines]  # and the mark of its first word
         return [len(line.encode()) // BYTES_A_PIECE for line in lines]
+
+    def _vocab_size(self) -> int:
+        if self._vocabs:
+            return self._vocabs.tgt.size
+        if self._is_by_character:
+            return int(np.count_nonzero(self._characters[0].counts + self._characters[1].counts))
+        return self._config.vocab.size
+
+    @property
+    def _is_by_character(self) -> bool:
+        return self._config.vocab.algorithm == "char" and not self._config.vocab.model
 
     def _long_lines(self, side: int) -> tuple[LongLine, ...]:
         longest = self._longest[side]

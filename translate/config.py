@@ -15,7 +15,7 @@ from translate.errors import UserError
 from translate.report.columns import spelled_out
 from translate.settings import Config, DecodeSettings, FilterName
 
-FROZEN_IN_TRAINING = ("train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
+FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 MOST_BYTES = 2**18  # of a settings file
 MOST_LINE_BYTES = 10_000  # of its lines; tomllib takes the square of the time for a key of twice as many parts
 MOST_SHOWN = 80  # characters of a wrong value
@@ -24,34 +24,38 @@ ALIKE = 0.66  # from which on a name is taken for a mistyped one; 1 is equal
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
+    "train": ("init_from",),
 }
 
 
-def load_config(path: Path | None, overrides: Mapping[str, object] | None = None) -> Config:
+def load_config(
+    path: Path | None,
+    overrides: Mapping[str, object] | None = None,
+    inherited: Mapping[str, object] | None = None,
+) -> Config:
     """The settings of a TOML file, or the defaults, with `section.key` overrides on top.
 
     Paths in the file are relative to the file, paths among the overrides to the working folder; both come back
-    absolute. Raises UserError naming the file and each setting that is wrong, a line a mistake.
+    absolute. inherited: what holds instead of the default, by `section.key`. Raises UserError naming the file and each
+    setting that is wrong, a line a mistake.
     """
-    tables = _read_toml(path) if path else {}
-    sources: dict[str, str] = {}
-    if path:
-        _make_absolute(tables, path.parent)
-    for name, value in (overrides or {}).items():
-        section, dot, key = name.partition(".")
-        if not (section and dot and key):
-            raise UserError(f"{name}: a setting is named SECTION.KEY, such as train.max_steps")
-        table = {section: {key: value}}
-        _make_absolute(table, Path.cwd())
-        if not isinstance(tables.setdefault(section, {}), dict):
-            raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
-        tables[section].update(table[section])
-        sources |= {name: "command line", section: "command line"}
+    tables, sources = _given(path, overrides or {})
+    for name, value in (inherited or {}).items():
+        section, _, key = name.partition(".")
+        if isinstance(table := tables.setdefault(section, {}), dict):
+            table.setdefault(key, value)
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
         lines = [spelled_out(_explain(mistake, path, sources), "\n") for mistake in error.errors()]
         raise UserError("\n".join(lines)) from None
+
+
+def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
+    """What file or overrides say for a setting, unchecked; None where neither says anything."""
+    section, _, key = name.partition(".")
+    table = _given(path, overrides)[0].get(section)
+    return table.get(key) if isinstance(table, dict) else None
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
@@ -109,6 +113,25 @@ def is_frozen(name: str) -> bool:
 def setting_names() -> list[str]:
     """All settings as `section.key`."""
     return [f"{section}.{key}" for section, settings in Config() for key in type(settings).model_fields]
+
+
+def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tables of a file with the overrides on top, and where names that are not from the file are from."""
+    tables = _read_toml(path) if path else {}
+    sources: dict[str, str] = {}
+    if path:
+        _make_absolute(tables, path.parent)
+    for name, value in overrides.items():
+        section, dot, key = name.partition(".")
+        if not (section and dot and key):
+            raise UserError(f"{name}: a setting is named SECTION.KEY, such as train.max_steps")
+        table = {section: {key: value}}
+        _make_absolute(table, Path.cwd())
+        if not isinstance(tables.setdefault(section, {}), dict):
+            raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
+        tables[section].update(table[section])
+        sources |= {name: "command line", section: "command line"}
+    return tables, sources
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str
         [(vocabs.tgt, counts[0] + counts[1])] if vocabs.joint else [(vocabs.src, counts[0]), (vocabs.tgt, counts[1])]
     )
     way = "leave out vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
-    for vocab, seen in sides:
+    if config.vocab.algorithm == "char":
+        way = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
+    # A run that began with the weights of another also began with what these have learnt of its pieces.
+    for vocab, seen in [] if config.train.init_from else sides:
         # Bytes and signs are in every vocabulary, whether they occur or not.
         is_text = np.array([piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))])
         if share := _too_rare(seen[is_text]):

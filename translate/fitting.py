@@ -13,18 +13,18 @@ import numpy as np
 import torch
 
 from translate.characters import characters_of
-from translate.config import load_config
 from translate.errors import UserError
 from translate.filters import if_short, sample
-from translate.prepare import whole_text
+from translate.inheriting import load_new
 from translate.settings import Config, TrainSettings
-from translate.text import Pair, ParallelText
+from translate.text import Pair, ParallelText, text_of
 
 COVERAGE = 0.9995  # of the text's characters, as vocab.character_coverage
 PIECES_A_CHARACTER = 1.5  # at least so many times as many pieces as characters, and room for signs and bytes
 SIGNS = 300
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
+TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
 
 
 class Figures(NamedTuple):
@@ -85,15 +85,18 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
 
     Raises UserError where the text cannot be read or what is given does not go with the rest.
     """
-    figures = figures_of(whole_text(settings.data))
+    figures = figures_of(text_of(settings.data, settings.data.train_src, settings.data.train_tgt))
     values = fitted(figures, device)
+    if settings.train.init_from:
+        values["train.learning_rate"] = _size(figures).learning_rate / TUNING
+        values["train.max_epochs"] = _size(figures).epochs // TUNING
     if set(LIMITS) & set(given):  # which replace ours
         values |= dict.fromkeys(LIMITS, 0)
     if num_steps := settings.train.max_steps if "train.max_steps" in given else 0:
         values["train.warmup_steps"] = min(settings.train.warmup_steps, num_steps // 10)
         if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # there is no end to fall to
-    config = load_config(None, {**values, **given})
+    config = load_new(None, given, values)
     return config, reasons(config, figures, given)
 
 

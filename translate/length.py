@@ -41,11 +41,6 @@ class Length:
         return f"{settings.max_steps:,} steps of {self.seconds:.3f} s: {in_words(minutes)}, validation apart"
 
 
-def is_open(settings: TrainSettings) -> bool:
-    """Whether the number of steps, which the learning rate needs, is still to be counted."""
-    return settings.schedule == "cosine" and not settings.max_steps
-
-
 def settle_length(config: Config, prepared: Prepared, device: torch.device, world: World) -> Length:
     """The settings with `train.max_steps`: those of `train.max_epochs`, or for which `train.max_minutes` suffice.
 
@@ -62,15 +57,6 @@ def settle_length(config: Config, prepared: Prepared, device: torch.device, worl
     warmup = min(settings.warmup_steps, int(MOST_WARM_UP * num_steps))
     train = settings.model_copy(update={"max_steps": num_steps, "warmup_steps": warmup})
     return Length(config.model_copy(update={"train": train}), seconds, precision)
-
-
-def keep_length(before: Config, now: Config) -> Config:
-    """The settings `now`, which a run that began with `before` goes on with, with the length that it was given then."""
-    old, new = before.train, now.train
-    if not is_open(new) or is_open(old) or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
-        return now
-    length = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}
-    return now.model_copy(update={"train": new.model_copy(update=length)})
 
 
 def steps_an_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:

@@ -26,6 +26,11 @@ class Link(NamedTuple):
     src: int
     tgt: int
 
+    @property
+    def reversed(self) -> Link:
+        """The same between the sides the other way round."""
+        return Link(self.tgt, self.src)
+
 
 class LinkedPair(NamedTuple):
     """A pair of the text with the links between its words."""
@@ -46,7 +51,9 @@ def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
         _, line = next(numbered for numbered in lines if numbered[0] == number)
-        yield LinkedPair(pair, _parse(line, pair, text.alignment, number), number)
+        # The file is read, and what is wrong in it told, in its own direction.
+        links = _parse(line, Pair(*pair[::-1]) if text.is_reversed else pair, text.alignment, number)
+        yield LinkedPair(pair, tuple(link.reversed for link in links) if text.is_reversed else links, number)
 
 
 def check_alignment(text: ParallelText) -> None:

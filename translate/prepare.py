@@ -20,7 +20,7 @@ from translate.records import read_record, write_record
 from translate.run import Run
 from translate.settings import Config, DataSettings
 from translate.signals import dying_of_signals
-from translate.text import Pair, ParallelText, Side, check_stays, count_pairs, fingerprint, split, split_hash
+from translate.text import Pair, ParallelText, Side, check_stays, count_pairs, fingerprint, split, split_hash, text_of
 from translate.vocab import Vocab, VocabPair, train_vocab
 
 FORMAT = 1  # of texts.json
@@ -86,12 +86,6 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
 
 
-def whole_text(data: DataSettings) -> ParallelText:
-    """The text that the settings name to train on, a part for validation among it where none is named."""
-    src, tgt = Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column)
-    return ParallelText(src, tgt, alignment=Path(data.train_align) if data.train_align else None)
-
-
 class _Told(NamedTuple):
     """What the first process tells the others."""
 
@@ -116,7 +110,10 @@ class _Texts(NamedTuple):
 
 def _texts(run: Run, data: DataSettings) -> _Texts:
     """The two texts: read through when the run begins, so that what is wrong is said at once; then only compared."""
-    whole, valid = whole_text(data), _valid_text(run, data)
+    whole = text_of(data, data.train_src, data.train_tgt, data.train_align)
+    # Of a part that is split off the run has a copy: in a long text it is not soon found.
+    copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
+    valid = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(whole.src.path, whole.tgt.path, valid.src.path, valid.tgt.path)
     path = run.corpus_path / "texts.json"
     if not path.exists():
@@ -138,13 +135,6 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
                 "restore them, or start a new run"
             )
     return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record)
-
-
-def _valid_text(run: Run, data: DataSettings) -> ParallelText:
-    """The text given for validation, else the run's copy of what is split off: in a long text it is not soon found."""
-    if not data.valid_src:
-        return ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
-    return ParallelText(Side(Path(data.valid_src), data.src_column), Side(Path(data.valid_tgt), data.tgt_column))
 
 
 def _read_through(train: ParallelText, valid: ParallelText) -> int:

@@ -13,8 +13,9 @@ from translate.corpus import EncodedCorpus
 from translate.device import describe, explaining_memory, keep_freed_memory, peak_memory
 from translate.distributed import ALONE
 from translate.feed import Part, StepData
-from translate.length import in_words, is_open, seconds_a_step, settle_length, steps_an_epoch
+from translate.length import in_words, seconds_a_step, settle_length, steps_an_epoch
 from translate.prepare import prepare
+from translate.resuming import begin_with_weights
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.trainer import WHY_HALVED, Trainer
@@ -23,10 +24,11 @@ from translate.trainer import WHY_HALVED, Trainer
 def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     """Prepare a training and make a few steps of it. Returns what it would be, a line a fact.
 
-    The run folder is only a place to work in; no weights are written to it.
+    The run folder is only a place to work in.
     """
+    begin_with_weights(run, config)
     prepared = prepare(run, config)
-    if is_open(config.train):
+    if config.train.is_open:
         config = settle_length(config, prepared, device, ALONE).config
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()

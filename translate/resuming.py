@@ -1,14 +1,40 @@
-"""Where a training goes on: from its newest intact checkpoint, and with what is left of its best weights."""
+"""Where a training begins, if with the weights of another run, and where it goes on: from its newest intact checkpoint,
+and with what is left of its best weights.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from translate.checkpoint import Progress, load_checkpoint, save_weights
+import torch
+
+from translate.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint, save_weights
 from translate.errors import UserError
+from translate.inheriting import vocabs_to_keep
 from translate.run import Run
+from translate.settings import Config
+from translate.torch_engine import load_model
 from translate.trainer import Trainer
-from translate.weights import read_sealed
+from translate.weights import Belonging, read_sealed
+
+
+def begin_with_weights(run: Run, config: Config) -> None:
+    """Put vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
+
+    From then on the other run is not needed. Raises UserError where its files are missing, damaged or foreign.
+    """
+    has_begun = run.metrics_path.exists() or any(run.checkpoints_path.glob("step-*"))
+    if has_begun or not config.train.init_from:
+        return
+    other = Run.open(Path(config.train.init_from))
+    vocabs = vocabs_to_keep(other)
+    model = load_model(other, vocabs)
+    run.write_vocabs(vocabs)
+    # Without an average: where there is to be one, it begins with the weights.
+    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, Belonging.of(config.model, vocabs))
+    save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
+    run.log(f"begins with the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
 
 
 def where_it_stands(run: Run, trainer: Trainer) -> Progress:
@@ -20,7 +46,7 @@ def where_it_stands(run: Run, trainer: Trainer) -> Progress:
     progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
     if progress is None and world.is_first:
         reached = max((line["step"] for line in run.metrics()), default=0)
-        if reached > run.load_config().train.save_every:
+        if reached > run.load_config().train.save_every or trainer.settings.init_from:
             raise UserError(
                 f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
                 "a new run"

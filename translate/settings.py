@@ -41,6 +41,7 @@ class DataSettings(Section):
     train_align: str = Field(
         "", description="word alignments of the training text, plain or .gz, to guide attention: 0-0 1-2 a line"
     )
+    reverse: bool = Field(False, description="exchange the sides of both texts: translate from target to source")
     src_column: Count = Field(1, description="column of the source side in a .tsv file, from 1")
     tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
     valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
@@ -65,10 +66,14 @@ class DataSettings(Section):
 class VocabSettings(Section):
     """How text is cut into pieces (sentencepiece)."""
 
-    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="pieces; lowered where the text has too few")
+    size: Annotated[int, Field(ge=8, le=2**24)] = Field(
+        8000, description="pieces; lowered where the text has too few; not used by algorithm char"
+    )
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="one vocabulary for both languages")
-    algorithm: Literal["bpe", "unigram"] = Field("bpe", description="bpe or unigram")
+    algorithm: Literal["bpe", "unigram", "char"] = Field(
+        "bpe", description="bpe, unigram, or char: a piece for each of the text's characters"
+    )
     character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
         0.9995, description="share of the text's characters that get a piece; the others are spelled in bytes"
     )
@@ -86,6 +91,15 @@ class VocabSettings(Section):
             raise ValueError(
                 f'dropout = {self.dropout}: leaves out merges, and algorithm "{self.algorithm}" has none; '
                 'set dropout to 0.0 or algorithm to "bpe"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _characters_are_as_many_as_there_are(self) -> VocabSettings:
+        if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
+            raise ValueError(
+                f'size = {self.size}: not with algorithm "char", which has a piece for each of the text\'s characters; '
+                "leave size out, or lower character_coverage"
             )
         return self
 
@@ -115,6 +129,7 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """The optimization and its rhythm. A limit of 0 is no limit."""
 
+    init_from: str = Field("", description="a run whose weights to begin with, and whose vocabulary and shape to keep")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         1, description="of the initial weights, the order of the pairs and dropout"
     )
@@ -160,6 +175,11 @@ class TrainSettings(Section):
     def part_tokens(self) -> int:
         """Target pieces of one of the parts in which a step is computed."""
         return self.batch_tokens // self.accumulate
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the steps, of which the learning rate is a function, are still to be counted."""
+        return self.schedule == "cosine" and not self.max_steps
 
     @model_validator(mode="after")
     def _schedule_ends(self) -> TrainSettings:

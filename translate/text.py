@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from translate.errors import UserError
+from translate.settings import DataSettings
 
 BYTE_ORDER_MARK = "\ufeff"
 ALL_HASHES = range(2**64)
@@ -61,6 +62,7 @@ class ParallelText:
     tgt: Side
     hashes: range = ALL_HASHES
     alignment: Path | None = None  # a file with a line for each pair, which `links` reads
+    is_reversed: bool = False  # the alignment is of the sides the other way round
 
     def __iter__(self) -> Iterator[Pair]:
         """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
@@ -86,6 +88,13 @@ class Parts(NamedTuple):
 
     train: ParallelText
     valid: ParallelText
+
+
+def text_of(data: DataSettings, src: str, tgt: str, alignment: str = "") -> ParallelText:
+    """The text in the files as the settings have it read: which columns, and from which side to which."""
+    sides = Side(Path(src), data.src_column), Side(Path(tgt), data.tgt_column)
+    links = Path(alignment) if alignment else None
+    return ParallelText(*(sides[::-1] if data.reverse else sides), alignment=links, is_reversed=data.reverse)
 
 
 def is_tsv(path: Path) -> bool:

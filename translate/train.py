@@ -26,10 +26,10 @@ from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
-from translate.length import is_open, settle_length
+from translate.length import settle_length
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
-from translate.resuming import where_it_stands
+from translate.resuming import begin_with_weights, where_it_stands
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.signals import Stop, stopping_at_signals
@@ -45,6 +45,8 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
     model, each on its share of every step; the first of them writes. reasons: for the settings, to be told before the
     first step.
     """
+    if world.is_first:
+        begin_with_weights(run, config)
     prepared = prepare_together(run, config, world)
     if world.is_first:
         for reason in reasons:
@@ -52,7 +54,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
     keep_freed_memory()
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     precision = None
-    if is_open(config.train):
+    if config.train.is_open:
         with explaining_memory(advice):
             length = settle_length(config, prepared, device, world)
         config, precision = length.config, length.precision
@@ -67,7 +69,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)
-        run.forget_metrics_after(progress.step)
+        run.forget_metrics_after(progress.step or -1)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
         if not progress.step:
@@ -95,6 +97,8 @@ class _End(NamedTuple):
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
     """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
     settings, world = config.train, trainer.world
+    if settings.init_from and not progress.step:
+        progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
     kept = progress  # of which the state is: that before the steps that are not used
     saved = progress if progress.step else None  # which has a checkpoint

@@ -83,7 +83,8 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
         )
-        self.average = WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
+        decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
+        self.average = WeightAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):

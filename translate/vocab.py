@@ -169,6 +169,7 @@ def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
         model_writer=proto,
         vocab_size=size,
         model_type=settings.algorithm,
+        use_all_vocab=settings.algorithm == "char",  # however many characters there are
         character_coverage=settings.character_coverage,
         byte_fallback=settings.byte_fallback,
         normalization_rule_name=settings.normalization,

@@ -63,22 +63,24 @@ def check(
     if bool(test_src) != bool(test_tgt):
         raise UserError("check: --test-src and --test-tgt belong together; give both")
     texts = Texts(
-        _text(Path(data.train_src), Path(data.train_tgt), data),
-        _text(Path(data.valid_src), Path(data.valid_tgt), data) if data.valid_src else None,
-        _text(test_src, test_tgt, data) if test_src and test_tgt else None,
+        _text(data.train_src, data.train_tgt, data),
+        _text(data.valid_src, data.valid_tgt, data) if data.valid_src else None,
+        _text(str(test_src), str(test_tgt), data) if test_src else None,
     )
     names = (src or data.train_src, tgt or data.train_tgt)
+    if data.reverse:
+        names = names[::-1]
     vocabs = _vocabs(vocab, settings)
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
         report = look_through(texts, settings, vocabs, examples, bar.update)
     print(to_json(report, names) if as_json else as_text(report, names, settings))
 
 
-def _text(src: Path, tgt: Path, data: DataSettings) -> ParallelText:
-    from translate.text import ParallelText, Side, check_stays
+def _text(src: str, tgt: str, data: DataSettings) -> ParallelText:
+    from translate.text import check_stays, text_of
 
-    check_stays(src, tgt)
-    return ParallelText(Side(src, data.src_column), Side(tgt, data.tgt_column))
+    check_stays(Path(src), Path(tgt))
+    return text_of(data, src, tgt)
 
 
 def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:

@@ -31,6 +31,10 @@ def train(
     align: Annotated[
         str | None, typer.Option(metavar="FILE", help="Word alignments of the training text, to guide attention by.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Begin with this run's weights, and keep its vocabulary and shape."),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
     ] = None,
@@ -46,28 +50,29 @@ def train(
 ) -> None:
     """Train a translator into a run folder.
 
-    Give a settings file, or two text files, or both. Without a settings file the settings are chosen by the text. All of
-    them with their meaning are in the config.toml that the run folder gets. Paths in a settings file are relative to that file, paths given here to where you are.
+    Give a settings file, or two text files, or both. Without a settings file the settings are chosen by the text. All
+    of them with their meaning are in the config.toml that the run folder gets. Paths in a settings file are relative to
+    that file, paths given here to where you are.
 
     \b
     translate train configs/toy.toml --out runs/toy
     translate train --src train.en --tgt train.fr --set train.max_minutes=30
     translate train --src train.en --tgt train.fr --dry-run
+    translate train --init-from runs/toy --src new.en --tgt new.fr --out runs/tuned
     translate train --resume --out runs/toy --set train.max_steps=4000
     """
-    from translate.config import load_config, parse_override
+    from translate.config import parse_override
     from translate.distributed import joined
-    from translate.length import keep_length
+    from translate.inheriting import load_new, load_resumed
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
+    given |= {"train.init_from": init_from} if init_from is not None else {}
     folder = out or _default_folder(config, src)
     with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
-        settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
-        if resume:
-            settings = keep_length(Run.open(folder).load_config(), settings)
+        settings = load_resumed(Run.open(folder), config, given) if resume else load_new(config, given)
         if not settings.data.train_src:
             named = f"{folder / 'config.toml'}: " if resume and not config else ""
             raise UserError(
