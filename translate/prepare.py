@@ -86,6 +86,12 @@ def prepare_together(run: Run, config: Config, world: World) -> Prepared:
     return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
 
 
+def whole_text(data: DataSettings) -> ParallelText:
+    """The text that the settings name to train on, a part for validation among it where none is named."""
+    src, tgt = Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column)
+    return ParallelText(src, tgt, alignment=Path(data.train_align) if data.train_align else None)
+
+
 class _Told(NamedTuple):
     """What the first process tells the others."""
 
@@ -110,7 +116,7 @@ class _Texts(NamedTuple):
 
 def _texts(run: Run, data: DataSettings) -> _Texts:
     """The two texts: read through when the run begins, so that what is wrong is said at once; then only compared."""
-    whole, valid = _whole_text(data), _valid_text(run, data)
+    whole, valid = whole_text(data), _valid_text(run, data)
     check_stays(whole.src.path, whole.tgt.path, valid.src.path, valid.tgt.path)
     path = run.corpus_path / "texts.json"
     if not path.exists():
@@ -132,11 +138,6 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
                 "restore them, or start a new run"
             )
     return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record)
-
-
-def _whole_text(data: DataSettings) -> ParallelText:
-    src, tgt = Side(Path(data.train_src), data.src_column), Side(Path(data.train_tgt), data.tgt_column)
-    return ParallelText(src, tgt, alignment=Path(data.train_align) if data.train_align else None)
 
 
 def _valid_text(run: Run, data: DataSettings) -> ParallelText:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Iterator
-from contextlib import closing
-from itertools import islice
 
 import numpy as np
 import torch
 
 from translate.batches import EpochOrder, epoch_order, make_batch
-from translate.checkpoint import Progress
 from translate.config import differences
 from translate.corpus import EncodedCorpus
 from translate.device import describe, explaining_memory, keep_freed_memory, peak_memory
 from translate.distributed import ALONE
-from translate.feed import Part, StepData, feed
-from translate.prepare import Prepared, prepare
+from translate.feed import Part, StepData
+from translate.length import in_words, is_open, seconds_a_step, settle_length, steps_an_epoch
+from translate.prepare import prepare
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.trainer import WHY_HALVED, Trainer
-
-NUM_STEPS = 6  # of which the first warms up
 
 
 def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
@@ -32,6 +26,8 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     The run folder is only a place to work in; no weights are written to it.
     """
     prepared = prepare(run, config)
+    if is_open(config.train):
+        config = settle_length(config, prepared, device, ALONE).config
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()
     with explaining_memory("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
@@ -40,8 +36,8 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
         largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=1)
-        seconds = _seconds_a_step(trainer, prepared, settings)
-    num_steps = -(-len(order) // settings.accumulate)
+        seconds = seconds_a_step(trainer, prepared, settings)
+    num_steps = steps_an_epoch(prepared, settings, ALONE)
     places = [_places(corpus, rows) for rows in order]
     pieces = int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
     lines = [f"setting      {name} = {value!r}" for name, value in _changed_values(config)]
@@ -91,16 +87,6 @@ def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
     return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
-def _seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
-    seconds = []
-    with closing(feed(prepared, settings, Progress(), trainer.device, ALONE)) as steps:
-        for number, data in enumerate(islice(steps, NUM_STEPS), start=2):
-            started = time.monotonic()
-            trainer.step(data, number).losses.translation.item()  # waits for the device
-            seconds.append(time.monotonic() - started)
-    return statistics.median(seconds[1:] or seconds)
-
-
 def _expected_time(settings: TrainSettings, steps_an_epoch: int, seconds: float) -> str:
     """Until the first limit that is set, in words."""
     ends = {}
@@ -113,5 +99,5 @@ def _expected_time(settings: TrainSettings, steps_an_epoch: int, seconds: float)
     if not ends:
         return "without end: no limit of steps, epochs or minutes is set"
     end, minutes = min(ends.items(), key=lambda item: item[1])
-    spent = f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-    return f"{spent} until {end}, validation apart{'; train.patience may end it before' if settings.patience else ''}"
+    patience = "; train.patience may end it before" if settings.patience else ""
+    return f"{in_words(minutes)} until {end}, validation apart{patience}"

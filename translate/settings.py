@@ -125,7 +125,9 @@ class TrainSettings(Section):
     max_minutes: Annotated[float, Field(ge=0)] = Field(0.0, description="stop after so much training time")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="the highest of the schedule")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
-        "inverse_sqrt", description="after the warm-up; cosine falls to 0 at max_steps"
+        "inverse_sqrt",
+        description="after the warm-up; cosine falls to 0 at the end: max_steps, or if that is 0, where max_epochs or "
+        "max_minutes lead to; the steps are then counted, and written here, when training begins",
     )
     warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
@@ -161,11 +163,13 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def _schedule_ends(self) -> TrainSettings:
-        if self.schedule == "cosine" and not self.max_steps > self.warmup_steps:
+        if self.schedule == "cosine" and 0 < self.max_steps <= self.warmup_steps:
             raise ValueError(
                 f'schedule "cosine" ends at max_steps, which has to be above warmup_steps ({self.warmup_steps}); '
                 f"it is {self.max_steps}"
             )
+        if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
+            raise ValueError('schedule "cosine" needs an end: set max_steps, or max_epochs or max_minutes')
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:

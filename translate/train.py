@@ -10,7 +10,7 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, NoReturn
@@ -26,6 +26,7 @@ from translate.distributed import ALONE, World
 from translate.errors import UserError
 from translate.feed import StepData, feed
 from translate.journal import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
+from translate.length import is_open, settle_length
 from translate.prepare import Prepared, prepare_together
 from translate.probes import record_probes
 from translate.resuming import where_it_stands
@@ -36,21 +37,33 @@ from translate.trainer import WHY_HALVED, Stepped, Trainer, learning_rate
 from translate.validate import validate
 
 
-def train(run: Run, config: Config, device: torch.device, world: World = ALONE) -> None:
+def train(run: Run, config: Config, device: torch.device, world: World = ALONE, reasons: Sequence[str] = ()) -> None:
     """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
 
     The weights that were best on the validation text are left in the run folder. A signal ends training after the
     step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
-    model, each on its share of every step; the first of them writes.
+    model, each on its share of every step; the first of them writes. reasons: for the settings, to be told before the
+    first step.
     """
     prepared = prepare_together(run, config, world)
+    if world.is_first:
+        for reason in reasons:
+            run.log(reason)
     keep_freed_memory()
+    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    precision = None
+    if is_open(config.train):
+        with explaining_memory(advice):
+            length = settle_length(config, prepared, device, world)
+        config, precision = length.config, length.precision
+        if world.is_first:
+            run.log(f"length: {length}")
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = where_it_stands(run, trainer)
-    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_memory(advice):
-        trainer.settle_precision(progress.precision, lambda: _first_step(prepared, config, progress, trainer))
+        recorded = progress.precision or precision
+        trainer.settle_precision(recorded, lambda: _first_step(prepared, config, progress, trainer))
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.write_config(config)

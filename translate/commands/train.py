@@ -57,6 +57,7 @@ def train(
     """
     from translate.config import load_config, parse_override
     from translate.distributed import joined
+    from translate.length import keep_length
     from translate.run import Run
 
     given = dict(parse_override(text) for text in overrides or [])
@@ -65,6 +66,8 @@ def train(
     folder = out or _default_folder(config, src)
     with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
         settings = load_config(config or (Run.open(folder).config_path if resume else None), given)
+        if resume:
+            settings = keep_length(Run.open(folder).load_config(), settings)
         if not settings.data.train_src:
             named = f"{folder / 'config.toml'}: " if resume and not config else ""
             raise UserError(
@@ -72,14 +75,19 @@ def train(
             )
 
         from translate.device import pick_device
+        from translate.fitting import fit
         from translate.lock import training_alone
         from translate.train import train
 
         place = pick_device(device)
+        reasons: list[str] = []
+        if not config and not resume:
+            settings, reasons = fit(settings, given, place)
         if dry_run:
             if resume or world.size > 1:
                 raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-            _rehearse(settings, place)
+            for line in reasons + _rehearsed(settings, place):
+                print(line)
             return
         if not world.is_first:
             train(Run(folder), settings, place, world)
@@ -91,21 +99,20 @@ def train(
         run = Run.create(folder, settings)
         with training_alone(run):
             try:
-                train(run, settings, place, world)
+                train(run, settings, place, world, reasons)
             except UserError:
                 run.discard_if_unused()
                 raise
 
 
-def _rehearse(settings: Config, device: torch.device) -> None:
+def _rehearsed(settings: Config, device: torch.device) -> list[str]:
     import tempfile
 
     from translate.rehearsal import rehearse
     from translate.run import Run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        for line in rehearse(Run.create(Path(folder), settings), settings, device):
-            print(line)
+        return rehearse(Run.create(Path(folder), settings), settings, device)
 
 
 def _default_folder(config: Path | None, src: str | None) -> Path:

@@ -1,0 +1,76 @@
+"""A learning rate that falls to the end, where the end is one of epochs or minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import CPU, changed, train_into
+
+import translate.length
+import translate.train
+from translate.config import load_config
+from translate.distributed import ALONE
+from translate.length import keep_length, settle_length, steps_an_epoch
+from translate.prepare import prepare
+from translate.rehearsal import rehearse
+from translate.run import Run
+from translate.settings import Config
+from translate.train import train
+
+
+@pytest.fixture(scope="session")
+def config(tiny_config: Config) -> Config:
+    return changed(tiny_config, "train", schedule="cosine", max_steps=0, max_epochs=2, ema_decay=0.5)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
+    return train_into(tmp_path_factory.mktemp("length") / "run", config)
+
+
+def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Config, whole: Run) -> None:
+    settled = whole.load_config()
+    an_epoch = steps_an_epoch(prepare(whole, settled), settled.train, ALONE)
+    assert settled.train.max_steps == 2 * an_epoch
+    assert settled.train.max_epochs == 2
+    rates = [line["learning_rate"] for line in whole.metrics() if "learning_rate" in line]
+    assert rates[-1] < 0.02 * max(rates)
+    by_steps = changed(config, "train", max_steps=2 * an_epoch, max_epochs=0, warmup_steps=settled.train.warmup_steps)
+    other = train_into(tmp_path / "run", by_steps)
+    assert other.weights_path.read_bytes() == whole.weights_path.read_bytes()
+
+
+def test_a_resumed_training_keeps_the_length_that_was_counted(
+    tmp_path: Path, config: Config, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    steps = whole.load_config().train.max_steps
+    half = changed(whole.load_config(), "train", max_epochs=1, max_steps=steps)
+    train_into(path, half)  # ends with the first epoch, on the way to the same end
+    monkeypatch.setattr(translate.train, "settle_length", None)  # to be counted again would be another length
+    again = keep_length(changed(half, "train", max_epochs=2), config)
+    assert again.train.max_steps == steps
+    train(Run.resume(path, again), again, CPU)
+    assert (path / "model.safetensors").read_bytes() == whole.weights_path.read_bytes()
+    longer = changed(config, "train", max_epochs=3)
+    assert keep_length(whole.load_config(), longer).train.max_steps == 0
+
+
+def test_minutes_become_the_steps_for_which_they_suffice(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translate.length, "seconds_a_step", lambda *_: 0.5)
+    config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
+    run = Run.create(tmp_path / "run", config)
+    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    assert length.config.train.max_steps == int(0.95 * 60 / 0.5)
+    assert length.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
+    assert str(length) == "114 steps of 0.500 s: 0.9 minutes, validation apart"
+    told = rehearse(run, config, CPU)
+    assert "setting      train.max_steps = 114" in told
+
+
+def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
+    assert f"length: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
+    assert load_config(whole.config_path).train.max_steps > 0
