@@ -246,7 +246,7 @@ def test_a_mistake_of_ours_is_told_apart(run, tiny_run: Path, monkeypatch: pytes
     assert "this is a mistake in translate, not yours" in outcome.errors
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["attention"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])
 def test_help_loads_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys; from translate import cli; assert cli._run([*sys.argv[1:], '--help']) == 0;"

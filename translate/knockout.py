@@ -14,6 +14,7 @@ from typing import NamedTuple
 from translate.attention import engine_of
 from translate.decode import Translator
 from translate.masking import Head, heads_of, masked
+from translate.scoring import score, sentence_chrf
 from translate.text import Pair
 
 
@@ -58,9 +59,6 @@ class Worth(NamedTuple):
 
 def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> Effect:
     """Translate and score with all heads and without those. Of an ensemble the first model's heads are meant."""
-    from sacrebleu.metrics.bleu import BLEU  # here, because loading it takes a while
-    from sacrebleu.metrics.chrf import CHRF
-
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
     references = [[pair.tgt for pair in full]]
@@ -69,19 +67,21 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
     with masked(engine_of(translator).model, heads):
         loss, _ = _loss(translator, full)
         without = translator.translate([pair.src for pair in full])
-    bleu, chrf = BLEU(), CHRF()
-    scores = [
-        Scores(each, bleu.corpus_score(texts, references).score, chrf.corpus_score(texts, references).score)
-        for each, texts in ((whole_loss, whole), (loss, without))
-    ]
+    before, after = score(whole, references), score(without, references)
     changes = [
-        Change(number, *pair, old, new, chrf.sentence_score(new, [old]).score)
+        Change(number, *pair, old, new, sentence_chrf(new, [old]))
         for (number, pair), old, new in zip(numbered, whole, without, strict=True)
         if old != new
     ]
     changes.sort(key=lambda change: change.likeness)
-    signatures = (str(bleu.get_signature()), str(chrf.get_signature()))
-    return Effect(len(full), num_pieces, scores[0], scores[1], tuple(changes), signatures)
+    return Effect(
+        len(full),
+        num_pieces,
+        Scores(whole_loss, before["bleu"].value, before["chrf"].value),
+        Scores(loss, after["bleu"].value, after["chrf"].value),
+        tuple(changes),
+        (before["bleu"].signature, before["chrf"].signature),
+    )
 
 
 def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:

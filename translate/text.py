@@ -68,7 +68,7 @@ class ParallelText:
 
     def numbered(self) -> Iterator[tuple[int, Pair]]:
         """The same pairs with the numbers of their lines, from 1."""
-        sides = itertools.zip_longest(_read_side(self.src), _read_side(self.tgt))
+        sides = itertools.zip_longest(read_side(self.src), read_side(self.tgt))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
                 num_both, num_all = number - 1, number + sum(1 for _ in sides)
@@ -97,6 +97,22 @@ def read_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
     with open_unpacked(path) as stream:
         yield from split_lines(stream, str(path))
+
+
+def read_side(side: Side) -> Iterator[str]:
+    """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
+    lines = read_lines(side.path)
+    if not is_tsv(side.path):
+        yield from lines
+        return
+    for number, line in enumerate(lines, start=1):
+        columns = line.split("\t")
+        if len(columns) < side.column:
+            raise UserError(
+                f"{side.path}: line {number} has {len(columns)} columns, and column {side.column} was asked for; "
+                "columns are separated by tabs"
+            )
+        yield columns[side.column - 1]
 
 
 def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
@@ -226,22 +242,6 @@ def _open_text(path: Path) -> BufferedReader:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; give a text file") from None
-
-
-def _read_side(side: Side) -> Iterator[str]:
-    """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
-    lines = read_lines(side.path)
-    if not is_tsv(side.path):
-        yield from lines
-        return
-    for number, line in enumerate(lines, start=1):
-        columns = line.split("\t")
-        if len(columns) < side.column:
-            raise UserError(
-                f"{side.path}: line {number} has {len(columns)} columns, and column {side.column} was asked for; "
-                "columns are separated by tabs"
-            )
-        yield columns[side.column - 1]
 
 
 def _too_long(name: str, number: int) -> str:

@@ -15,6 +15,7 @@ from translate.distributed import World
 from translate.loss import SummedLoss
 from translate.model import Transformer
 from translate.prepare import Prepared
+from translate.scoring import QUICK_METRICS, score
 from translate.settings import Config, TrainSettings
 from translate.splitting import Halving
 from translate.torch_engine import TorchEngine
@@ -66,7 +67,8 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
     translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
     hypotheses = [translation.text for translation in translations]
     model.train()
-    bleu, chrf = _score(hypotheses, [pair.tgt for pair in pairs])
+    scores = score(hypotheses, [[pair.tgt for pair in pairs]])
+    bleu, chrf = (round(scores[name].value, 2) for name in QUICK_METRICS)
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
     different = len(set(hypotheses)) / len({pair.src for pair in pairs})
     empty = sum(not text for text in hypotheses) / len(hypotheses)
@@ -91,11 +93,3 @@ def _loss_of_share(
 
     parts = world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens)))
     return math.fsum(each for part in parts for each in halving(of_batch, rows[part].tolist(), size, advice))
-
-
-def _score(hypotheses: list[str], references: list[str]) -> tuple[float, float]:
-    import sacrebleu  # here, because loading it takes a while
-
-    bleu = sacrebleu.corpus_bleu(hypotheses, [references])
-    chrf = sacrebleu.corpus_chrf(hypotheses, [references])
-    return round(bleu.score, 2), round(chrf.score, 2)

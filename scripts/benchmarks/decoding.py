@@ -15,6 +15,7 @@ from benchmarks.table import markdown_table
 from benchmarks.work import Job, in_child, say, text_path
 from translate.errors import UserError
 from translate.run import Run
+from translate.scoring import score
 from translate.settings import Config
 from translate.text import read_lines
 
@@ -160,7 +161,7 @@ def measure(plan: Plan, folder: Path, data: Path, run: Run) -> list[Row]:
             measured=_median(rounds),
             first_translation_seconds=statistics.median(waits[cell]) if waits[cell] else None,
             sentences_per_second_of_rounds=[each.sentences_per_second for each in rounds],
-            bleu=_bleu(rounds[0].translations, ref),
+            bleu=score(rounds[0].translations, [ref])["bleu"].value,
             num_same_as_ours=_num_same(rounds[0].translations, ours.get(cell.beam_size)),
         )
         for cell, rounds in found.items()
@@ -245,12 +246,6 @@ def _job(cell: _Cell, plan: Plan, folder: Path, source: Path, run: Run) -> Decod
 
 def _num_same(translations: Sequence[str], ours: Sequence[str] | None) -> int | None:
     return None if ours is None else sum(a == b for a, b in zip(translations, ours, strict=True))
-
-
-def _bleu(translations: list[str], references: list[str]) -> float:
-    from sacrebleu.metrics.bleu import BLEU
-
-    return float(BLEU().corpus_score(translations, [references]).score)
 
 
 def _median(rounds: Sequence[Measured]) -> Measured:

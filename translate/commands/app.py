@@ -26,6 +26,13 @@ PrecisionOption = Annotated[
 EnsembleOption = Annotated[
     list[Path] | None, typer.Option(metavar="RUN", help="Average with this run's probabilities; may be repeated.")
 ]
+BeamSizeOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Hypotheses kept at each step; 1 is greedy.  [default: the run's]"),
+]
+LengthPenaltyOption = Annotated[
+    float | None, typer.Option(min=0, max=10, help="Above 0 favours longer translations.  [default: the run's]")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line, with the log-probability of each piece.")
 ]

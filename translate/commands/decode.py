@@ -16,10 +16,12 @@ from translate.commands.app import (
     AttentionLayersOption,
     AttentionOption,
     AttentionPrecisionOption,
+    BeamSizeOption,
     DeviceOption,
     EngineOption,
     EnsembleOption,
     JsonOption,
+    LengthPenaltyOption,
     MaskOption,
     PrecisionOption,
 )
@@ -38,14 +40,9 @@ def decode(
     sentences: Annotated[list[str] | None, typer.Argument(metavar="SENTENCE", help="What to translate.")] = None,
     input: Annotated[Path | None, typer.Option(metavar="FILE", help="Translate each line of FILE (or .gz).")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE, not to standard output.")] = None,
-    beam_size: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, help="Hypotheses kept at each step; 1 is greedy.  [default: the run's]"),
-    ] = None,
+    beam_size: BeamSizeOption = None,
     n_best: Annotated[int, typer.Option(min=1, help="Translations a line, the best first.")] = 1,
-    length_penalty: Annotated[
-        float | None, typer.Option(min=0, max=10, help="Above 0 favours longer translations.  [default: the run's]")
-    ] = None,
+    length_penalty: LengthPenaltyOption = None,
     coverage_penalty: Annotated[
         float | None, typer.Option(min=0, max=10, help="Above 0 disfavours leaving source pieces unattended.")
     ] = None,
