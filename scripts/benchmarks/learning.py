@@ -44,6 +44,7 @@ SYSTEMS = {
     "--set train.max_minutes={minutes:g}`, without a settings file, and the weights that it leaves to be used",
     "huggingface": "a new `MarianMTModel` in a plain PyTorch loop, pairs of like length in a batch, whose longer side "
     "counts; `generate`",
+    "joeynmt": "JoeyNMT's own training, validation and prediction, batches by tokens",
 }
 HEADINGS = (
     "system",
