@@ -111,6 +111,8 @@ def test_a_row_of_learning_is_told_as_json_and_as_a_table() -> None:
 
 def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> None:
     both = learning.caption(Lesson([_row("ours", BEST, 20), _row("huggingface", LAST, 30)], 5000, 1014, 2), PLAN)
+    assert max(map(len, both.splitlines())) <= 120
+    both = " ".join(both.split())
     assert "5,000 pairs to train on" in both
     assert "--set train.max_minutes=0.001`" in both
     assert both.count("as chosen.") == 2

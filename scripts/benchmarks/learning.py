@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -186,12 +187,13 @@ def caption(lesson: Lesson, plan: Plan) -> str:
         f"not counted. Then it translated with beam {BEAM_SIZE}, all else its default. sacreBLEU: `{bleu}`, `{chrf}`."
     )
     parts = [f"- **{name}**: {SYSTEMS[name].format(minutes=plan.minutes)}. {words}." for name, words in systems.items()]
-    paragraphs = [head, "\n".join(parts)]
+    paragraphs = [_wrapped(head), "\n".join(map(_wrapped, parts))]
     if set(systems) != {"ours"}:
-        paragraphs.append(
+        last = (
             f"Of a peer, `{LAST}` are the weights at the end, `{BEST}` those with the lowest loss on the validation "
             f"text, which was looked at every {PEER_VALIDATE_EVERY} updates and at the end."
         )
+        paragraphs.append(_wrapped(last))
     return "\n\n".join(paragraphs)
 
 
@@ -244,6 +246,12 @@ def title(plan: Plan, lesson: Lesson) -> str:
     """Of the section in BENCHMARKS.md: a newer one of the same device, text size and time takes its place."""
     device = "the CPU" if plan.device == "cpu" else plan.device.upper()
     return f"Learning on {device}: {lesson.num_train:,} pairs, {plan.minutes:g} minutes"
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph or an item of a list, in lines."""
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _pairs(src: Path, tgt: Path) -> list[Pair]:
