@@ -58,7 +58,11 @@ def measure(job: DecodeJob) -> Measured:
 
 def _load(job: DecodeJob) -> Translate:
     model, dataset, args = _prepared(job)
-    test = args.test._replace(beam_size=job.beam_size)
+    return translator(model, dataset, args._replace(test=args.test._replace(beam_size=job.beam_size)))
+
+
+def translator(model: Model, dataset: Any, args: Any) -> Translate:
+    """JoeyNMT's prediction. dataset: one that takes lines; args: its settings for everything."""
 
     def translate(lines: Sequence[str]) -> list[str]:
         dataset.reset_cache()
@@ -70,7 +74,7 @@ def _load(job: DecodeJob) -> Translate:
             device=args.device,
             n_gpu=args.n_gpu,
             normalization="none",
-            args=test,
+            args=args.test,
             autocast=args.autocast,
         )
         return list(translations)

@@ -26,24 +26,12 @@ def measure(work: Work) -> Measured:
     write_vocab(vocab_path, work.vocab())
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
         _tell_batches_to(watch)
-        train(rank=0, world_size=None, cfg=_settings(work, vocab_path, model_dir), skip_test=True)
+        train(rank=0, world_size=None, cfg=settings(work, vocab_path, model_dir), skip_test=True)
     return watch.measured(work, watch.pieces, "joeynmt")
 
 
-def _tell_batches_to(watch: Stopwatch) -> None:
-    step = TrainManager._train_step
-
-    def counted_step(manager: TrainManager, batch: Batch) -> Any:
-        tgt_lengths = batch.trg_mask.sum(dim=(1, 2)).tolist()
-        pieces = PieceCounts.of_batch(batch.src_length.tolist(), tgt_lengths)
-        assert (pieces.src_slots, pieces.tgt_slots) == (batch.src.numel(), batch.trg.numel())
-        watch.add(pieces)
-        return step(manager, batch)
-
-    TrainManager._train_step = counted_step
-
-
-def _settings(work: Work, vocab_path: Path, model_dir: Path) -> dict[str, Any]:
+def settings(work: Work, vocab_path: Path, model_dir: Path) -> dict[str, Any]:
+    """All that it has to be told; model_dir: where it leaves what it writes."""
     config = work.config
     return {
         "name": "bench",
@@ -60,6 +48,19 @@ def _settings(work: Work, vocab_path: Path, model_dir: Path) -> dict[str, Any]:
         "training": _training(config),
         "model": model_settings(config.model),
     }
+
+
+def _tell_batches_to(watch: Stopwatch) -> None:
+    step = TrainManager._train_step
+
+    def counted_step(manager: TrainManager, batch: Batch) -> Any:
+        tgt_lengths = batch.trg_mask.sum(dim=(1, 2)).tolist()
+        pieces = PieceCounts.of_batch(batch.src_length.tolist(), tgt_lengths)
+        assert (pieces.src_slots, pieces.tgt_slots) == (batch.src.numel(), batch.trg.numel())
+        watch.add(pieces)
+        return step(manager, batch)
+
+    TrainManager._train_step = counted_step
 
 
 def _training(config: Config) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,26 +56,34 @@ def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
 
     data: a folder with train.en and train.de, or train.en.gz and train.de.gz.
     """
-    for language in SRC, TGT:
-        lines = [line + "\n" for line in read_lines(text_path(data, f"train.{language}"))]
-        (folder / f"train.{language}").write_text("".join(lines), encoding="utf-8", newline="\n")
-        (folder / f"valid.{language}").write_text("".join(lines[:NUM_VALID_LINES]), encoding="utf-8", newline="\n")
+    src, tgt = (list(read_lines(text_path(data, f"train.{language}"))) for language in (SRC, TGT))
+    return lay_out(folder, {"train": (src, tgt), "valid": (src[:NUM_VALID_LINES], tgt[:NUM_VALID_LINES])}, config)
+
+
+def lay_out(folder: Path, texts: Mapping[str, tuple[Sequence[str], Sequence[str]]], config: Config) -> Config:
+    """The same for a `train` and a `valid` text that are here already, the source lines and the target lines."""
+    paths: dict[str, str] = {}
+    for part, sides in texts.items():
+        for side, language, lines in zip(("src", "tgt"), (SRC, TGT), sides, strict=True):
+            path = folder / f"{part}.{language}"
+            write_lines(path, lines)
+            paths[f"{part}_{side}"] = str(path)
     vocab_path = folder / "vocab.model"
     if config.vocab.model:
         vocab = Vocab.load(Path(config.vocab.model))
     else:
         say("training the vocabulary")
-        vocab = train_vocab(lambda: _both_sides(folder), config.vocab, config.train.seed, say)
+        vocab = train_vocab(lambda: itertools.chain(*texts["train"]), config.vocab, config.train.seed, say)
     vocab_path.write_bytes(vocab.proto)
-    paths = {
-        f"{part}_{side}": str(folder / f"{part}.{language}")
-        for part in ("train", "valid")
-        for side, language in (("src", SRC), ("tgt", TGT))
-    }
     tables = config.model_dump()
     tables["data"] |= {**paths, "max_pieces": MAX_PIECES}
     tables["vocab"] |= {"model": str(vocab_path), "size": vocab.size, "joint": True}
     return Config.model_validate(tables)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """A file with these lines, each ended by a line feed."""
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def in_child(task: str, job: Job) -> Any:
@@ -116,10 +124,6 @@ def text_path(data: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise UserError(f"{data}: no {name} or {name}.gz there; run scripts/get_multi30k, or give --data FOLDER")
-
-
-def _both_sides(folder: Path) -> Iterator[str]:
-    return itertools.chain(read_lines(folder / f"train.{SRC}"), read_lines(folder / f"train.{TGT}"))
 
 
 def _end(log_path: Path) -> list[str]:
