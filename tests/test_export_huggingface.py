@@ -156,6 +156,13 @@ def test_what_is_already_there_is_left_alone(tmp_path: Path, tiny_run: Path) -> 
     assert [path.name for path in tmp_path.rglob("*")] == ["exported", "mine"]
 
 
+def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+    run = untrained(tmp_path / "run", changed(tiny_config, "model", positions="rotary"), joint)
+    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export it to ctranslate2 or onnx'):
+        export_huggingface(run, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
 def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", tiny_config, joint)
     run.weights_path.unlink()

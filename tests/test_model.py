@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import pytest
@@ -17,6 +18,8 @@ from translate.model import (
     causal_mask,
     sinusoidal_positions,
 )
+from translate.recording import recording
+from translate.rotary import Rotation, rotation
 from translate.settings import ModelSettings
 from translate.state import ROOM_STEPS
 
@@ -36,18 +39,20 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return src, src_mask, torch.randint(VOCAB, (3, 6))
 
 
+@pytest.mark.parametrize("turn", [None, rotation(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
-def test_weights_times_values_is_what_forward_computes(num_queries: int) -> None:
+def test_weights_times_values_is_what_forward_computes(num_queries: int, turn: Rotation | None) -> None:
     torch.manual_seed(1)
     attention = Attention(d_model=24, num_heads=3)
     x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])[:, None, None, :]
-    kv = attention.project(memory)
-    weights = attention.weights(x, kv, mask)
+    kv = attention.project(memory, turn)
+    turn = turn and Rotation(*(each[:num_queries] for each in turn))
+    weights = attention.weights(x, kv, mask, turn)
     assert torch.allclose(weights.sum(-1), torch.ones(2, 3, num_queries), atol=1e-6)
     assert not weights[1, :, :, 4:].any()
     by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
-    assert torch.allclose(attention(x, kv, mask), by_hand, atol=1e-6)
+    assert torch.allclose(attention(x, kv, mask, turn), by_hand, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_self_attention", [True, False])
@@ -87,6 +92,46 @@ def test_encoder_layer_equals_pytorchs(norm: str) -> None:
     assert torch.allclose(ours(x, mask[:, None, None, :])[mask], expected[mask], atol=1e-5)
 
 
+def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
+    """Of plane i by e^(i m θ), with dimension i of the head as real part and i + half of them as imaginary part."""
+    x = torch.randn(2, 4, 3, 8)
+    turned = rotation(5, 4, 8, torch.device("cpu"))(x)
+    for m in range(4):
+        for i in range(4):
+            factor = cmath.exp(1j * (5 + m) / 10_000 ** (2 * i / 8))
+            expected = torch.complex(x[:, m, :, i], x[:, m, :, i + 4]) * factor
+            assert torch.allclose(turned[:, m, :, i], expected.real, atol=1e-5)
+            assert torch.allclose(turned[:, m, :, i + 4], expected.imag, atol=1e-5)
+
+
+def test_with_rotary_positions_only_distances_count() -> None:
+    query, key = torch.randn(2, 1, 1, 1, 8)
+    at = [rotation(position, 1, 8, torch.device("cpu")) for position in range(40)]
+    scores = [(at[m](query) * at[n](key)).sum().item() for m, n in ((7, 3), (4, 0), (39, 35))]
+    assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
+    assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
+
+
+def test_rotary_positions_turn_self_attention_alone() -> None:
+    """A source piece without any neighbour in sight is the same at any place; cross-attention knows no order then."""
+    model = tiny_transformer(positions="rotary", num_encoder_layers=1)
+    src, src_mask, tgt = some_batch()
+    places = src_mask.new_zeros(src_mask.shape)
+    places[:, 2] = True
+    moved = places.roll(3, dims=1)
+    assert torch.allclose(model(src, places, tgt), model(src.roll(3, dims=1), moved, tgt), atol=1e-5)
+    with recording(model) as maps:
+        model(src, src_mask, tgt)
+    assert not torch.allclose(maps.encoder[0], uniformly_placed(model, src, src_mask), atol=1e-3)
+
+
+def uniformly_placed(model: Transformer, src: torch.Tensor, src_mask: torch.Tensor) -> torch.Tensor:
+    """The map of the first encoder layer if its attention knew no positions."""
+    layer = model.encoder_layers[0]
+    h = layer.around_self_attn.enter(model.src_embedding(src) * math.sqrt(model.d_model))
+    return layer.self_attn.weights(h, layer.self_attn.project(h), src_mask[:, None, None, :])
+
+
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_decoder_layer_equals_pytorchs(norm: str) -> None:
     torch.manual_seed(1)
@@ -104,10 +149,10 @@ def test_decoder_layer_equals_pytorchs(norm: str) -> None:
     assert torch.allclose(y, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-def test_decoding_step_by_step_equals_all_at_once(norm: str) -> None:
+@pytest.mark.parametrize("shape", [{"norm": "pre"}, {"norm": "post"}, {"positions": "rotary"}], ids=str)
+def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> None:
     """Over more steps than there is room for at first."""
-    model = tiny_transformer(norm=norm)
+    model = tiny_transformer(**shape)
     src, src_mask, _ = some_batch()
     tgt = torch.randint(VOCAB, (len(src), 2 * ROOM_STEPS + 5))
     state = model.encode(src, src_mask)
@@ -119,10 +164,11 @@ def test_decoding_step_by_step_equals_all_at_once(norm: str) -> None:
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
-def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces() -> None:
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
     """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
     torch.manual_seed(4)
-    model = tiny_transformer()
+    model = tiny_transformer(positions=positions)
     src, src_mask, _ = some_batch()
     state = model.encode(src, src_mask)
     sentences = torch.arange(len(src))

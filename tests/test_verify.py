@@ -54,9 +54,11 @@ def test_maps_of_any_search_are_the_models(
     assert max(each.largest for each in found) <= default_tolerance(folder) == 1e-5
 
 
-def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, tmp_path: Path, positions: str) -> None:
     """Post-norm, two vocabularies, nothing tied, and not as many layers in the encoder as in the decoder."""
     model = {"norm": "post", "tie_embeddings": False, "num_encoder_layers": 1, "num_decoder_layers": 2}
+    model["positions"] = positions
     config = changed(changed(tiny_config, "model", **model), "vocab", joint=False)
     run = train_into(tmp_path / "run", changed(config, "train", max_steps=3)).path
     folder = written(tmp_path / "maps", run)

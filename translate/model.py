@@ -8,7 +8,7 @@ for the same; they broadcast to (B, H, queries, keys).
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from translate.dropout import Dropout
 from translate.linear import Linear
+from translate.rotary import Rotation, rotation
 from translate.settings import ModelSettings
 from translate.state import DecoderState, KeyValue, Past
 
@@ -37,13 +38,13 @@ class Attention(nn.Module):
         self.value = Linear(d_model, d_model, bias=False)
         self.output = Linear(d_model, d_model, bias=False)
 
-    def project(self, memory: Tensor) -> KeyValue:
-        """(B, S, D) -> keys and values, each (B, H, S, D/H)."""
-        return KeyValue(self._split_heads(self.key(memory)), self._split_heads(self.value(memory)))
+    def project(self, memory: Tensor, turn: Rotation | None = None) -> KeyValue:
+        """(B, S, D) -> keys and values, each (B, H, S, D/H). turn: by their positions, if these are rotary."""
+        return KeyValue(self._split_heads(self.key(memory), turn), self._split_heads(self.value(memory)))
 
-    def forward(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
-        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel."""
-        query = self._split_heads(self.query(x))  # (B, H, T, D/H)
+    def forward(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, turn: Rotation | None = None) -> Tensor:
+        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel. turn: the queries, by their positions."""
+        query = self._split_heads(self.query(x), turn)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys, values = kv
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
@@ -55,19 +56,20 @@ class Attention(nn.Module):
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         return self._output(heads)
 
-    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
+    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, turn: Rotation | None = None) -> Tensor:
         """The attention map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
 
         This is the formula as the paper writes it (equation 1), in float32 whatever the model computes in.
         """
-        query = self._split_heads(self.query(x)).float()
+        query = self._split_heads(self.query(x), turn).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
         if mask is not None:
             scores = scores + as_bias(mask)
         return scores.softmax(dim=-1)
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (B, T, D) -> (B, H, T, D/H)
+    def _split_heads(self, x: Tensor, turn: Rotation | None = None) -> Tensor:
+        heads = x.view(*x.shape[:2], self.num_heads, -1)  # (B, T, D) -> (B, T, H, D/H)
+        return (turn(heads) if turn else heads).transpose(1, 2)  # -> (B, H, T, D/H)
 
     def _output(self, heads: Tensor) -> Tensor:
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
@@ -115,10 +117,10 @@ class EncoderLayer(nn.Module):
         self.around_self_attn = Residual(settings)
         self.around_feed_forward = Residual(settings)
 
-    def forward(self, x: Tensor, src_mask: Tensor) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
+    def forward(self, x: Tensor, src_mask: Tensor, turn: Rotation | None = None) -> Tensor:
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D). turn: by the positions, if they are rotary."""
         h = self.around_self_attn.enter(x)
-        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h), src_mask))
+        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h, turn), src_mask, turn))
         h = self.around_feed_forward.enter(x)
         return self.around_feed_forward.leave(x, self.feed_forward(h))
 
@@ -136,17 +138,24 @@ class DecoderLayer(nn.Module):
         self.around_feed_forward = Residual(settings)
 
     def forward(
-        self, x: Tensor, tgt_mask: Tensor, source: KeyValue, src_mask: Tensor, past: Past | None = None
+        self,
+        x: Tensor,
+        tgt_mask: Tensor,
+        source: KeyValue,
+        src_mask: Tensor,
+        past: Past | None = None,
+        turn: Rotation | None = None,
     ) -> Tensor:
         """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
         past: where the T pieces are not all, the others, M - T before them; the mask is then (B, 1, T, M).
+        turn: by the positions of the T pieces, if positions are rotary.
         """
         h = self.around_self_attn.enter(x)
-        target = self.self_attn.project(h)
+        target = self.self_attn.project(h, turn)
         if past:
             target = past.append(target)
-        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask))
+        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask, turn))
         h = self.around_cross_attn.enter(x)
         x = self.around_cross_attn.leave(x, self.cross_attn(h, source, src_mask))
         h = self.around_feed_forward.enter(x)
@@ -160,6 +169,7 @@ class Transformer(nn.Module):
         """is_joint: both sides have one vocabulary, so that tied embeddings are one matrix for all three uses."""
         super().__init__()
         self.d_model = settings.d_model
+        self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
         self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
         is_shared = is_joint and settings.tie_embeddings
         self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
@@ -192,17 +202,19 @@ class Transformer(nn.Module):
     def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
         """All pieces of each target at once, (B, T), to a state without any -> (B, T, D) for the output layer."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
-        x = self._embed(self.tgt_embedding, tgt_in, self._positions(0, tgt_in.size(1)))
+        positions = self._positions(0, tgt_in.size(1))
+        x = self._embed(self.tgt_embedding, tgt_in, positions.added)
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
-            x = layer(x, tgt_mask, source, state.src_mask)
+            x = layer(x, tgt_mask, source, state.src_mask, turn=positions.turn)
         return self.decoder_norm(x)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
         """(B, S) pieces, (B, S) mask -> the state from which decoding starts, with one hypothesis a sentence."""
         src_mask = as_bias(src_mask)[:, None, None, :]
-        x = self._embed(self.src_embedding, src, self._positions(0, src.size(1)))
+        positions = self._positions(0, src.size(1))
+        x = self._embed(self.src_embedding, src, positions.added)
         for layer in self.encoder_layers:
-            x = layer(x, src_mask)
+            x = layer(x, src_mask, positions.turn)
         memory = self.encoder_norm(x)
         return DecoderState.start(src_mask, tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers))
 
@@ -214,17 +226,21 @@ class Transformer(nn.Module):
         """
         state = state.next()
         tgt_mask = as_bias(state.seen[:, None, :, : state.num_entries])  # (B, 1, K, M)
-        x = self._embed(self.tgt_embedding, pieces, self._positions(state.num_pieces - 1, 1))
+        positions = self._positions(state.num_pieces - 1, 1)
+        x = self._embed(self.tgt_embedding, pieces, positions.added)
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, state.past(number))
+            x = layer(x, tgt_mask, source, state.src_mask, state.past(number), positions.turn)
         return self.decoder_norm(x), state
 
-    def _positions(self, start: int, length: int) -> Tensor:
-        return sinusoidal_positions(start, length, self.d_model, self.output.weight.device)
+    def _positions(self, start: int, length: int) -> _Positions:
+        device = self.output.weight.device
+        if self.rotated_width:
+            return _Positions(turn=rotation(start, length, self.rotated_width, device))
+        return _Positions(added=sinusoidal_positions(start, length, self.d_model, device))
 
-    def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor) -> Tensor:
+    def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor | None) -> Tensor:
         x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), of the positions' size
-        return self.dropout(x + positions)
+        return self.dropout(x if positions is None else x + positions)
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
@@ -245,6 +261,13 @@ def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.de
     rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
     angles = positions[:, None] * rates  # (length, D/2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+class _Positions(NamedTuple):
+    """Either what is added to the embeddings, (T, D), or by what the queries and keys of self-attention are turned."""
+
+    added: Tensor | None = None
+    turn: Rotation | None = None
 
 
 def _initialize(module: nn.Module) -> None:

@@ -115,6 +115,9 @@ class ModelSettings(Section):
     dropout: Share = Field(0.1, description="on embeddings and sub-layer outputs")
     attention_dropout: Share = Field(0.0, description="on attention weights; above 0 the CPU's fused kernel is lost")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sub-layer, or after (the paper)")
+    positions: Literal["sinusoidal", "rotary"] = Field(
+        "sinusoidal", description="added to the embeddings, or turning queries and keys of self-attention"
+    )
     tie_embeddings: bool = Field(True, description="one matrix for the embeddings and the output layer")
 
     @model_validator(mode="after")
@@ -123,6 +126,11 @@ class ModelSettings(Section):
             raise ValueError(f"d_model {self.d_model} does not divide by num_heads {self.num_heads}")
         if self.d_model % 2:
             raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions come in pairs")
+        if self.positions == "rotary" and self.d_model // self.num_heads % 2:
+            raise ValueError(
+                f"heads are {self.d_model // self.num_heads} wide (d_model / num_heads), which is odd; "
+                "rotary positions turn pairs of dimensions"
+            )
         return self
 
 

@@ -2,7 +2,7 @@
 
 It computes in float64 with numpy alone: no PyTorch, no fused kernel, no recording, no batches; the decoder goes one
 piece at a time over its own cache. What it has in common with `model.py` is the papers (Vaswani et al. 2017; layer
-norm: Ba et al. 2016) and the names of the weights.
+norm: Ba et al. 2016; rotary positions: Su et al. 2021) and the names of the weights.
 
 Shapes: S source pieces, t target pieces so far, D width, H heads.
 """
@@ -95,9 +95,9 @@ class Reference:
             for layer in range(num_layers):
                 name = f"decoder_layers.{layer}"
                 h = self._enter(f"{name}.around_self_attn", x)
-                past[layer].append(self._keys(f"{name}.self_attn", h))
+                past[layer].append(self._keys(f"{name}.self_attn", h, position))
                 read = _Keys(*(np.concatenate(each, axis=1) for each in zip(*past[layer], strict=True)))
-                y, seen = self._attend(f"{name}.self_attn", h, read)
+                y, seen = self._attend(f"{name}.self_attn", h, read, position)
                 rows["decoder"][layer].append(np.pad(seen, ((0, 0), (0, 0), (0, len(tgt) - seen.shape[2]))))
                 x = self._leave(f"{name}.around_self_attn", x, y)
                 y, seen = self._attend(
@@ -123,16 +123,20 @@ class Reference:
 
     def _embed(self, name: str, pieces: Sequence[int], start: int) -> Doubles:
         width = self.settings.d_model
+        scaled = self.weights[f"{name}.weight"][list(pieces)] * np.sqrt(width)
+        if self.settings.positions == "rotary":
+            return scaled
         angles = np.arange(start, start + len(pieces))[:, None] / 10_000 ** (np.arange(0, width, 2) / width)
         positions = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(pieces), width)
-        return self.weights[f"{name}.weight"][list(pieces)] * np.sqrt(width) + positions
+        return scaled + positions
 
-    def _keys(self, name: str, x: Doubles) -> _Keys:
-        return _Keys(self._heads(f"{name}.key", x), self._heads(f"{name}.value", x))
+    def _keys(self, name: str, x: Doubles, start: int = 0) -> _Keys:
+        keys, values = self._heads(f"{name}.key", x), self._heads(f"{name}.value", x)
+        return _Keys(self._turned(name, keys, start), values)
 
-    def _attend(self, name: str, x: Doubles, read: _Keys) -> tuple[Doubles, Doubles]:
-        """Queries from x (t, D) -> (t, D), and the weights (H, t, S)."""
-        query = self._heads(f"{name}.query", x)
+    def _attend(self, name: str, x: Doubles, read: _Keys, start: int = 0) -> tuple[Doubles, Doubles]:
+        """Queries from x (t, D), at positions from `start` on -> (t, D), and the weights (H, t, S)."""
+        query = self._turned(name, self._heads(f"{name}.query", x), start)
         scores = np.einsum("htd,hsd->hts", query, read.keys) / np.sqrt(query.shape[2])
         powers = np.exp(scores - scores.max(axis=2, keepdims=True))
         weights = powers / powers.sum(axis=2, keepdims=True)
@@ -143,6 +147,15 @@ class Reference:
         """(t, D) -> (H, t, D/H)."""
         projected = x @ self.weights[f"{name}.weight"].T
         return projected.reshape(len(x), self.settings.num_heads, -1).transpose(1, 0, 2)
+
+    def _turned(self, name: str, heads: Doubles, start: int) -> Doubles:
+        """(H, t, D/H), by rotary positions, where the model has these and the attention is to its own sequence."""
+        if self.settings.positions != "rotary" or "cross_attn" in name:
+            return heads
+        half = heads.shape[2] // 2
+        angles = np.arange(start, start + heads.shape[1])[:, None] / 10_000 ** (np.arange(half) / half)
+        turned = (heads[..., :half] + 1j * heads[..., half:]) * np.exp(1j * angles)
+        return np.concatenate([turned.real, turned.imag], axis=2)
 
     def _feed_forward(self, name: str, x: Doubles) -> Doubles:
         h, inside = self._enter(f"{name}.around_feed_forward", x), f"{name}.feed_forward"

@@ -59,8 +59,17 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
     """The model in CTranslate2's own description, with the weights in their places."""
     specs = import_specifications()
     model = config.model
-    spec = specs.TransformerSpec.from_config(
-        (model.num_encoder_layers, model.num_decoder_layers), model.num_heads, pre_norm=model.norm == "pre"
+    is_rotary = model.positions == "rotary"
+    shape = {
+        "num_heads": model.num_heads,
+        "pre_norm": model.norm == "pre",
+        # All dimensions of a head are turned, the first half with the second.
+        "rotary_dim": model.d_model // model.num_heads if is_rotary else None,
+        "rotary_interleave": False,
+    }
+    spec = specs.TransformerSpec(
+        specs.TransformerEncoderSpec(model.num_encoder_layers, **shape),
+        specs.TransformerDecoderSpec(model.num_decoder_layers, **shape),
     )
     try:
         _fill(spec, model.tie_embeddings, vocabs.joint, weights)
@@ -68,9 +77,10 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
         raise UserError(
             f"the run's weights are of another model than its config.toml describes (missing: {error.args[0]})"
         ) from None
-    positions = sinusoidal_positions(num_positions(config), model.d_model)
-    spec.encoder.position_encodings.encodings = positions
-    spec.decoder.position_encodings.encodings = positions
+    if not is_rotary:
+        positions = sinusoidal_positions(num_positions(config), model.d_model)
+        spec.encoder.position_encodings.encodings = positions
+        spec.decoder.position_encodings.encodings = positions
     spec.register_source_vocabulary(_pieces(vocabs.src))
     spec.register_target_vocabulary(_pieces(vocabs.tgt))
     names = vocabs.tgt.pieces([vocabs.tgt.unk_id, vocabs.tgt.bos_id, vocabs.tgt.eos_id])

@@ -63,6 +63,11 @@ def export_huggingface(run: Run, folder: Path) -> None:
     config, vocabs = run.load_config(), run.load_vocabs()
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    if config.model.positions == "rotary":
+        raise UserError(
+            f'{run.path}: has model.positions = "rotary", which no encoder-decoder of Transformers like this one knows; '
+            "export it to ctranslate2 or onnx"
+        )
     model = load_model(run, vocabs)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
     with replacing_folder(folder) as partial:
