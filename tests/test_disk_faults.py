@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
+from test_checkpoint import trained
 from torturing.disk_faults import CALLS, Call, failing
 
 from translate import cli
+from translate.checkpoint import Progress, save_checkpoint
 from translate.errors import UserError
 from translate.run import Run
 from translate.settings import Config
@@ -63,6 +65,18 @@ def test_a_training_on_a_full_disk_says_where_and_is_resumed(tmp_path: Path, tin
         train(Run.resume(path, config), config, CPU)
         resumed = load_file(path / "model.safetensors")
         assert all(bool((tensor == whole[key]).all()) for key, tensor in resumed.items())
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_checkpoint_names_its_place_whichever_call_fails(tmp_path: Path, call: Call) -> None:
+    state, folder = trained(1), tmp_path / "checkpoints"
+    save_checkpoint(folder, state, Progress(step=1), 1)
+    with failing(folder, call, 0) as counted:
+        save_checkpoint(folder, state, Progress(step=1), 1)
+    for number in range(1, counted.num_calls + 1):
+        named = pytest.raises(UserError, match=rf"{folder}/\.?step-00000001.*No space left on device")
+        with failing(folder, call, number), named:
+            save_checkpoint(folder, state, Progress(step=1), 1)
 
 
 def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Config) -> None:

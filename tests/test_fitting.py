@@ -84,4 +84,4 @@ def test_two_texts_are_enough_to_train(
     assert config.train.max_steps >= 2
     said = capfd.readouterr().err
     assert "settings for 200 pairs of " in said
-    assert f"length: {config.train.max_steps} steps of " in said
+    assert f"validation apart: {config.train.max_steps} steps of " in said

@@ -67,11 +67,11 @@ def test_minutes_become_the_steps_for_which_they_suffice(
     length = settle_length(config, prepare(run, config), CPU, ALONE)
     assert length.config.train.max_steps == int(0.95 * 60 / 0.5)
     assert length.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
-    assert str(length) == "114 steps of 0.500 s: 0.9 minutes, validation apart"
+    assert str(length) == "about 0.9 minutes, validation apart: 114 steps of 0.500 s"
     told = rehearse(run, config, CPU)
     assert "setting      train.max_steps = 114" in told
 
 
 def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
-    assert f"length: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
+    assert f", validation apart: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
     assert load_config(whole.config_path).train.max_steps > 0

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from translate.average import WeightAverage
 from translate.errors import UserError
-from translate.files import sync
+from translate.files import naming, sync
 from translate.records import read_record, write_record
 from translate.weights import Belonging, Sealed, read_sealed, write_sealed
 
@@ -82,21 +82,22 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
     final = folder / f"step-{progress.step:08d}"
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        tensors = {MODEL: _parameters(state.model)}
-        if state.average:
-            tensors[AVERAGE] = state.average.weights
-        if state.optimizer.state:  # none while no step has changed a weight
-            tensors[OPTIMIZER] = _optimizer_state(state)
-        seals = {name: _save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
-        write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
-        sync(partial)
-        _discard(final)
-        partial.rename(final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    sync(folder)
+    with naming(final):
+        partial.mkdir(parents=True)
+        try:
+            tensors = {MODEL: _parameters(state.model)}
+            if state.average:
+                tensors[AVERAGE] = state.average.weights
+            if state.optimizer.state:  # none while no step has changed a weight
+                tensors[OPTIMIZER] = _optimizer_state(state)
+            seals = {name: _save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
+            write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
+            sync(partial)
+            _discard(final)
+            partial.rename(final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        sync(folder)
     steps = _checkpoints(folder)
     for step in sorted(step for step in steps if step <= progress.step)[:-keep]:
         _discard(steps[step])

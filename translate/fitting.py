@@ -25,6 +25,7 @@ SIGNS = 300
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
 TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
+MOST_NAMED = 4  # of the settings that the user chose
 
 
 class Figures(NamedTuple):
@@ -137,7 +138,8 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
         f"settings for {figures.num_pairs:,} pairs of {figures.src_length:.0f} and {figures.tgt_length:.0f} characters"
     )
     yours = [name for name in given if not name.startswith("data.")]
-    beside = f", beside {', '.join(yours)} as given" if yours else ""
+    named = ", ".join(yours) if len(yours) <= MOST_NAMED else f"{len(yours)} settings"
+    beside = f", beside {named} as given" if yours else ""
     return [
         f"{head}{beside}:",
         *(f"    {name:<8} {text}" for name, text in lines.items()),

@@ -38,7 +38,7 @@ class Length:
     def __str__(self) -> str:
         settings = self.config.train
         minutes = settings.max_steps * self.seconds / 60
-        return f"{settings.max_steps:,} steps of {self.seconds:.3f} s: {in_words(minutes)}, validation apart"
+        return f"about {in_words(minutes)}, validation apart: {settings.max_steps:,} steps of {self.seconds:.3f} s"
 
 
 def settle_length(config: Config, prepared: Prepared, device: torch.device, world: World) -> Length:

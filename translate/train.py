@@ -59,7 +59,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
             length = settle_length(config, prepared, device, world)
         config, precision = length.config, length.precision
         if world.is_first:
-            run.log(f"length: {length}")
+            run.log(f"training takes {length}")
     with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = where_it_stands(run, trainer)

@@ -34,6 +34,7 @@ TINY: Mapping[str, object] = {
     "train.ema_decay": 0.8,
     "train.learning_rate": 0.01,
     "train.warmup_steps": 5,
+    "train.schedule": "inverse_sqrt",  # of which more steps do not change those before
     "train.max_steps": 16,
     "train.validate_every": 8,
     "train.validate_sentences": 2,
