@@ -91,7 +91,9 @@ def test_greedy_search_finds_what_our_engine_finds(
     np.testing.assert_allclose(scores, [[hypothesis.score for hypothesis in row] for row in expected], atol=1e-5)
 
 
-@pytest.mark.parametrize("section", [{"norm": "post", "num_decoder_layers": 1}, {"tie_embeddings": False}, {"positions": "rotary"}], ids=str)
+@pytest.mark.parametrize(
+    "section", [{"norm": "post", "num_decoder_layers": 1}, {"tie_embeddings": False}, {"positions": "rotary"}], ids=str
+)
 def test_models_of_other_shapes_are_the_same_too(
     section: dict[str, object], tiny_config: Config, tmp_path: Path, corpus: Path
 ) -> None:

@@ -65,7 +65,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     if config.model.positions == "rotary":
         raise UserError(
-            f'{run.path}: has model.positions = "rotary", which no encoder-decoder of Transformers like this one knows; '
+            f'{run.path}: has model.positions = "rotary", which no such model of Transformers knows; '
             "export it to ctranslate2 or onnx"
         )
     model = load_model(run, vocabs)
