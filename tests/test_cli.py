@@ -66,6 +66,8 @@ def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path:
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     again = run("train", *files, "--out", folder, *SETTINGS)
     again.assert_one_line_about(str(folder), "already there; add --resume")
+    before_reading = run("train", "--src", tmp_path / "gone.en", "--tgt", tmp_path / "gone.fr", "--out", folder)
+    before_reading.assert_one_line_about(str(folder), "already there")
     resumed = run("train", "--resume", "--out", folder, "--set", "train.max_steps=6")
     assert "resumed after step 5" in resumed.errors
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")

@@ -47,10 +47,9 @@ class Run:
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
         """Make the folder and write the settings to it. Raises UserError where something is already there."""
-        if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
-            raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
-        path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run.refuse_used()
+        path.mkdir(parents=True, exist_ok=True)
         run._sweep()
         run.write_config(config)
         return run
@@ -66,6 +65,12 @@ class Run:
         for change in changed.values():
             run.log(f"from here on, other than before: {change}")
         return run
+
+    def refuse_used(self) -> None:
+        """Raises UserError where something is already at the folder's place, but for files half written."""
+        path = self.path
+        if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
+            raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
 
     def discard_if_unused(self) -> None:
         """Remove the folder where training never got to its first step, so that a mended command can use it."""

@@ -13,6 +13,8 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+    from translate.distributed import World
+    from translate.run import Run
     from translate.settings import Config
 
 
@@ -70,54 +72,64 @@ def train(
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     given |= {"train.init_from": init_from} if init_from is not None else {}
-    folder = out or _default_folder(config, src)
-    with joined(f"what is saved is in {folder}/checkpoints; to go on, give the same command with --resume") as world:
-        settings = load_resumed(Run.open(folder), config, given) if resume else load_new(config, given)
+    run = Run(out or _default_folder(config, src))
+    with joined(f"what is saved is in {run.path}/checkpoints; to go on, give the same command with --resume") as world:
+        settings = load_resumed(Run.open(run.path), config, given) if resume else load_new(config, given)
         if not settings.data.train_src:
-            named = f"{folder / 'config.toml'}: " if resume and not config else ""
+            named = f"{run.config_path}: " if resume and not config else ""
             raise UserError(
                 f"{named}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
             )
+        if dry_run and (resume or world.size > 1):
+            raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
+        if world.is_first and not (resume or dry_run):
+            run.refuse_used()  # before the text is read
 
         from translate.device import pick_device
         from translate.fitting import fit
-        from translate.lock import training_alone
-        from translate.train import train
 
         place = pick_device(device)
         reasons: list[str] = []
         if not config and not resume:
             settings, reasons = fit(settings, given, place)
         if dry_run:
-            if resume or world.size > 1:
-                raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-            for line in reasons + _rehearsed(settings, place):
-                print(line)
-            return
-        if not world.is_first:
-            train(Run(folder), settings, place, world)
-            return
-        if resume:
-            with training_alone(Run.open(folder)):
-                train(Run.resume(folder, settings), settings, place, world)
-            return
-        run = Run.create(folder, settings)
-        with training_alone(run):
-            try:
-                train(run, settings, place, world, reasons)
-            except UserError:
-                run.discard_if_unused()
-                raise
+            _rehearse(settings, place, reasons)
+        else:
+            _train(run, settings, place, world, reasons, resume)
 
 
-def _rehearsed(settings: Config, device: torch.device) -> list[str]:
+def _train(run: Run, settings: Config, device: torch.device, world: World, reasons: list[str], resume: bool) -> None:
+    """Begin or go on with a run. reasons: what to say first of its settings."""
+    from translate.lock import training_alone
+    from translate.run import Run
+    from translate.train import train
+
+    if not world.is_first:
+        train(run, settings, device, world)
+        return
+    if resume:
+        with training_alone(Run.open(run.path)):
+            train(Run.resume(run.path, settings), settings, device, world)
+        return
+    run = Run.create(run.path, settings)
+    with training_alone(run):
+        try:
+            train(run, settings, device, world, reasons)
+        except UserError:
+            run.discard_if_unused()
+            raise
+
+
+def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> None:
+    """Print `reasons` and what the first steps tell of the training."""
     import tempfile
 
     from translate.rehearsal import rehearse
     from translate.run import Run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        return rehearse(Run.create(Path(folder), settings), settings, device)
+        for line in reasons + rehearse(Run.create(Path(folder), settings), settings, device):
+            print(line)
 
 
 def _default_folder(config: Path | None, src: str | None) -> Path:
