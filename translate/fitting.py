@@ -1,7 +1,9 @@
 """Settings that fit a text and a machine: what `translate train` chooses where there is no settings file.
 
 Small models on a small text are the ones that learn it: with the settings of large ones every line gets the same
-translation. The rules are the table below and the few lines behind it; docs/results.md has the experiments.
+translation (Sennrich and Zhang 2019, Araabi and Monz 2020, Wu et al. 2021). The rules are the table below and the few
+lines behind it. docs/results.md, "What moves the score", has the experiments behind the first two rows and rotary
+positions; the rows of more text follow what is published of models for so much of it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ PIECES_A_CHARACTER = 1.5  # at least so many times as many pieces as characters,
 SIGNS = 300
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
+WARMUP_STEPS = 1000  # or a tenth of all
 TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
 MOST_NAMED = 4  # of the settings that the user chose
 
@@ -94,7 +97,7 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
     if set(LIMITS) & set(given):  # which replace ours
         values |= dict.fromkeys(LIMITS, 0)
     if num_steps := settings.train.max_steps if "train.max_steps" in given else 0:
-        values["train.warmup_steps"] = min(settings.train.warmup_steps, num_steps // 10)
+        values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # there is no end to fall to
     config = load_new(None, given, values)
@@ -113,8 +116,10 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "model.num_encoder_layers": size.layers,
         "model.num_decoder_layers": size.layers,
         "model.dropout": size.dropout,
+        "model.positions": "rotary",
         "train.batch_tokens": size.batch_tokens,
         "train.learning_rate": size.learning_rate,
+        "train.warmup_steps": WARMUP_STEPS,
         "train.schedule": "cosine",
         "train.max_steps": 0,
         "train.max_epochs": size.epochs,
@@ -130,7 +135,7 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     lines = {
         "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
-        "model": f"{layers} of width {model.d_model}; a larger model needs more text, or more time than there is",
+        "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",
         "dropout": f"{dropout}; the less text, the more of it, so that it is not learnt by heart",
         "steps": f"{train.batch_tokens:,} target pieces a step, {_ends(train)}, learning rate {train.learning_rate:g}",
     }
