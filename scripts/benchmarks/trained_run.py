@@ -18,6 +18,7 @@ SETTINGS = {
     "model.num_encoder_layers": 3,
     "model.num_decoder_layers": 3,
     "model.dropout": 0.25,
+    "model.positions": "sinusoidal",  # Transformers has no other
     "train.batch_tokens": 2048,
     "train.max_steps": 2200,
     "train.warmup_steps": 500,

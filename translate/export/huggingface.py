@@ -66,7 +66,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
     if config.model.positions == "rotary":
         raise UserError(
             f'{run.path}: has model.positions = "rotary", which no such model of Transformers knows; '
-            "export it to ctranslate2 or onnx"
+            'export it to ctranslate2 or onnx, or train one with model.positions = "sinusoidal"'
         )
     model = load_model(run, vocabs)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
