@@ -71,7 +71,7 @@ def test_the_guard_of_these_tests_sees_the_network(tmp_path: Path) -> None:
 def test_no_command_asks_the_network_or_starts_a_program(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
     settings = ["vocab.size=400", "model.d_model=16", "model.d_ff=16", "model.num_heads=2", "train.max_steps=2"]
     settings += ["train.validate_sentences=2", "model.num_encoder_layers=1", "model.num_decoder_layers=1"]
-    settings += ["decode.max_length_ratio=0.5"]
+    settings += ["decode.max_length_ratio=0.5", "model.positions=sinusoidal"]
     for side in "en", "fr":
         (tmp_path / f"few.{side}").write_text(head(corpus / f"valid.{side}", 3), encoding="utf-8")
     few = ["--src", "few.en", "--tgt", "few.fr"]
