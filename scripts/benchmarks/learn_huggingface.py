@@ -19,6 +19,7 @@ from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Lear
 from benchmarks.marian import (
     MAX_POSITIONS,
     EncodedPair,
+    Updates,
     encoded_pairs,
     epochs,
     marian,
@@ -28,7 +29,6 @@ from benchmarks.marian import (
 )
 from benchmarks.translating import in_order_of_length
 from translate.text import read_lines
-from translate.trainer import learning_rate
 from translate.vocab import Vocab
 
 BATCH_SENTENCES = 64
@@ -82,10 +82,7 @@ def _trained(model: MarianMTModel, job: LearnJob) -> _Training:
     settings, vocab, max_pieces = job.config.train, job.vocab(), job.config.data.max_pieces
     pairs = encoded_pairs(job.text("train"), vocab, max_pieces)
     valid = of_like_length(encoded_pairs(job.text("valid"), vocab, max_pieces), settings.batch_tokens)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, settings.adam_beta2))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda done: learning_rate(done + 1, settings) / settings.learning_rate
-    )
+    updates = Updates(model, settings)
     batches = itertools.chain.from_iterable(epochs(pairs, settings.batch_tokens, random.Random(settings.seed)))
     training = _Training(len(pairs))
     model.train()
@@ -93,11 +90,7 @@ def _trained(model: MarianMTModel, job: LearnJob) -> _Training:
         started = time.perf_counter()
         batch = next(batches)
         loss = piece_loss(model, batch, settings.label_smoothing, "mean")
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        optimizer.step()
-        schedule.step()
+        updates.make(loss)
         if job.device == "cuda":
             torch.cuda.synchronize()
         training.seconds += time.perf_counter() - started

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianMTModel
 
-from translate.settings import Config
+from translate.settings import Config, TrainSettings
 from translate.text import Pair
+from translate.trainer import learning_rate
 from translate.vocab import Vocab
 
 MAX_POSITIONS = 256  # pieces of a side, with its end
@@ -48,6 +49,26 @@ def marian(config: Config, vocab: Vocab) -> MarianMTModel:
             tie_word_embeddings=sizes.tie_embeddings,
         )
     )
+
+
+class Updates:
+    """Adam with our learning rates and clipping."""
+
+    def __init__(self, model: MarianMTModel, settings: TrainSettings) -> None:
+        self._model, self._clip_norm = model, settings.clip_norm
+        betas = (0.9, settings.adam_beta2)
+        self._optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=betas)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda done: learning_rate(done + 1, settings) / settings.learning_rate
+        )
+
+    def make(self, loss: Tensor) -> None:
+        """One update, from the loss of a batch."""
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
 
 
 def encoded_pairs(text: Iterable[Pair], vocab: Vocab, max_pieces: int) -> list[EncodedPair]:

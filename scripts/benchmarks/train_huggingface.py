@@ -10,12 +10,11 @@ import random
 
 import torch
 
-from benchmarks.marian import encoded_pairs, epochs, marian, piece_loss
+from benchmarks.marian import Updates, encoded_pairs, epochs, marian, piece_loss
 from benchmarks.products import PieceCounts
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
-from translate.trainer import learning_rate
 
 
 def measure(work: Work) -> Measured:
@@ -23,10 +22,7 @@ def measure(work: Work) -> Measured:
     settings, vocab = work.config.train, work.vocab()
     torch.manual_seed(settings.seed)
     model = marian(work.config, vocab).to(work.device).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, settings.adam_beta2))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda done: learning_rate(done + 1, settings) / settings.learning_rate
-    )
+    updates = Updates(model, settings)
     pairs = encoded_pairs(work.text("train"), vocab, work.config.data.max_pieces)
     batches = itertools.chain.from_iterable(epochs(pairs, settings.batch_tokens, random.Random(settings.seed)))
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
@@ -34,9 +30,5 @@ def measure(work: Work) -> Measured:
             watch.add(PieceCounts.of_batch([len(src) for src, _ in batch], [len(tgt) for _, tgt in batch]))
             with torch.autocast(work.device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 loss = piece_loss(model, batch, settings.label_smoothing, "mean")
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-            optimizer.step()
-            schedule.step()
+            updates.make(loss)
     return watch.measured(work, watch.pieces, "transformers")
