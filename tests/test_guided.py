@@ -332,3 +332,15 @@ def test_impossible_settings_are_refused_in_one_line(settings: list[str], expect
         load_config(None, dict(parse_override(text) for text in settings))
     assert str(raised.value).startswith(f"command line: {expected}")
     assert "\n" not in str(raised.value)
+
+
+def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Prepared, tiny_run: Path) -> None:
+    """Without dropout, so that the passes are equal."""
+    batch, head = batch_of(prepared), GuidedHead(1, 1)
+    model = Translator.load(tiny_run, "cpu").engine.model
+    with torch.no_grad():
+        once, twice = (SummedLoss(model, 0.1, head, rdrop)(batch) for rdrop in (0.0, 5.0))
+    assert once.alignment is not None
+    assert twice.alignment is not None
+    assert twice.alignment.item() == pytest.approx(once.alignment.item(), rel=1e-5)
+    assert twice.translation.item() == pytest.approx(once.translation.item(), rel=1e-5)

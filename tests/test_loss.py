@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate import loss
-from translate.loss import cross_entropy_sum
+from translate.loss import cross_entropy_sum, r_drop_sum
 
 
 def some_rows() -> tuple[Tensor, Tensor, Tensor]:
@@ -60,3 +60,33 @@ def test_without_gradients_the_loss_is_the_same() -> None:
     with torch.inference_mode():
         alone = cross_entropy_sum(features, weight, targets, 0.1)
     assert torch.equal(alone, cross_entropy_sum(features, weight, targets, 0.1).detach())
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("max_logits", [1, 66, 10_000])
+def test_r_drop_and_its_gradients_are_pytorchs_of_the_papers_formula(
+    monkeypatch: pytest.MonkeyPatch, label_smoothing: float, max_logits: int
+) -> None:
+    monkeypatch.setattr(loss, "MAX_LOGITS", max_logits)
+    _, weight, targets = some_rows()
+    features = torch.randn(2, 7, 6).requires_grad_()
+    logits = features @ weight.t()
+    p, q = logits.softmax(dim=2)
+    entropies = [F.cross_entropy(each, targets, reduction="sum", label_smoothing=label_smoothing) for each in logits]
+    divergence = F.kl_div(q.log(), p, reduction="sum") / 2 + F.kl_div(p.log(), q, reduction="sum") / 2
+    expected = (sum(entropies) + 5 * divergence) / 2
+    wanted = torch.autograd.grad(expected / 3, (features, weight))
+    ours = r_drop_sum(features, weight, targets, label_smoothing, 5.0)
+    found = torch.autograd.grad(ours / 3, (features, weight))
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-6)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_r_drop_of_equal_passes_is_the_loss_of_one() -> None:
+    features, weight, targets = some_rows()
+    one = cross_entropy_sum(features, weight, targets, 0.1)
+    twice = r_drop_sum(torch.stack([features, features]), weight, targets, 0.1, 5.0)
+    assert twice.item() == pytest.approx(one.item(), rel=1e-6)
+    for found, wanted in zip(*(torch.autograd.grad(each, (features, weight)) for each in (twice, one)), strict=True):
+        assert torch.allclose(found, wanted, atol=1e-5)

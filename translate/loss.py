@@ -1,6 +1,7 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-Where a head is guided by given word alignments, there is a second one: of its attention (Garg et al. 2019).
+Where a head is guided by given word alignments, there is a second one: of its attention (Garg et al. 2019). With R-Drop
+(Liang et al. 2021) each batch goes twice through the model, which is to say the same under other dropout.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
 """
@@ -8,6 +9,7 @@ Shapes: B sentences, S source pieces, T target pieces, N target pieces without p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -22,11 +24,15 @@ from translate.recording import recording_head
 # in its cache; a GPU needs large products to be busy.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
+# (P * N, V) log-probabilities in P passes, (N, 1) targets, whether the gradient is wanted -> the loss, a scalar, and
+# the gradient by the logits, (P * N, V). It may write over what it is given.
+RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
+
 
 class Losses(NamedTuple):
     """Scalars in nats, sums over target pieces; padding does not count."""
 
-    translation: Tensor
+    translation: Tensor  # with R-Drop, what its passes differ by included
     alignment: Tensor | None = None  # where attention is guided
 
 
@@ -47,26 +53,40 @@ class GuidedHead(NamedTuple):
 class SummedLoss(nn.Module):
     """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
 
-    def __init__(self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None) -> None:
+    def __init__(
+        self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None, rdrop: float = 0.0
+    ) -> None:
+        """rdrop: the weight of R-Drop; 0 for a single pass."""
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
         self.guided = guided
+        self.rdrop = rdrop
+        self.num_passes = 2 if rdrop else 1
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
     def forward(self, batch: Batch) -> Losses:
-        """The losses of the batch; that of alignment if there is a guided head."""
+        """The losses of the batch; that of alignment if there is a guided head, in the mean of the passes."""
         if not self.guided:
             return Losses(self._translation(batch))
         assert batch.links
         with recording_head(self.model, *self.guided) as maps:
             translation = self._translation(batch)
-        return Losses(translation, alignment_sum(maps[0], batch.links))
+        alignments = [alignment_sum(weights, batch.links) for weights in maps[0].chunk(self.num_passes)]
+        return Losses(translation, torch.stack(alignments).mean() if self.rdrop else alignments[0])
 
     def _translation(self, batch: Batch) -> Tensor:
+        if self.rdrop:
+            return self._translation_twice(batch)
         features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
         features = features.index_select(0, batch.places)
         return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
+
+    def _translation_twice(self, batch: Batch) -> Tensor:
+        # Dropout draws for each row by itself, so the two passes are one of twice as many rows.
+        features = self.features(*(each.repeat(2, 1) for each in (batch.src, batch.src_mask, batch.tgt_in)))
+        features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
+        return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, self.rdrop)
 
 
 def alignment_sum(weights: Tensor, links: Links) -> Tensor:
@@ -86,39 +106,59 @@ def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_s
     features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the wanted distribution q is 1 - ε for the
     target and ε spread over all V (Szegedy et al. 2016, section 7).
     """
-    apply = cast("Callable[..., Tensor]", _LinearCrossEntropy.apply)
-    return apply(features, weight, targets, label_smoothing, torch.is_grad_enabled())
+    loss = partial(_smoothed_loss, label_smoothing=label_smoothing)
+    return _linear_loss(features[None], weight, targets, loss)
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
+def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, rdrop: float) -> Tensor:
+    """The loss of R-Drop (Liang et al. 2021, equations 2 to 4), halved, summed; a scalar in nats.
+
+    features: (2, N, D), of two passes with different dropout; weight: (V, D); targets: (N,). With cross-entropies C₁
+    and C₂ and distributions P₁ and P₂ it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target piece, α being
+    `rdrop`: as large as the loss of one pass, so that the same learning rates suit.
+    """
+    return _linear_loss(features, weight, targets, partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop))
+
+
+def _linear_loss(features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss) -> Tensor:
+    """features: (P, N, D)."""
+    apply = cast("Callable[..., Tensor]", _LinearLoss.apply)
+    return apply(features, weight, targets, rows_loss, torch.is_grad_enabled())
+
+
+class _LinearLoss(torch.autograd.Function):
     """Output layer and loss in one, a few rows at a time.
 
-    The gradient of the loss by the logits is p - q, softmax less what is wanted, and at hand in the forward pass: there
-    it is multiplied through to `features` and `weight`, so no (N, V) tensor outlives its rows. PyTorch's own functions
-    make five.
+    The gradient of the loss by the logits (for cross-entropy p - q, softmax less what is wanted) is at hand in the
+    forward pass: there it is multiplied through to `features` and `weight`, so no (N, V) tensor outlives its rows.
+    PyTorch's own functions make five.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, wants_gradient: bool
+        ctx: Any, features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss, wants_gradient: bool
     ) -> Tensor:
+        """(P, N, D), (V, D), (N,) -> a scalar."""
         device = features.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         kernel = weight.to(dtype)
         total = torch.zeros((), device=features.device)
         features_grad = torch.empty_like(features)
         weight_grad: Tensor | None = None
-        num_rows = max(1, (MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU) // weight.size(0))
+        max_logits = MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU
+        num_rows = max(1, max_logits // (weight.size(0) * features.size(0)))
         with torch.autocast(device, enabled=False):
-            for start in range(0, features.size(0), num_rows):
+            for start in range(0, features.size(1), num_rows):
                 part = slice(start, start + num_rows)
-                rows, wanted = as_factor(features[part], dtype), targets[part, None]
-                log_probs = (rows @ kernel.t())[: len(wanted)].float().log_softmax(dim=-1)
-                total += _loss(log_probs, wanted, label_smoothing)
-                if not wants_gradient:
+                flat = features[:, part].flatten(0, 1)
+                rows, wanted = as_factor(flat, dtype), targets[part, None]
+                log_probs = (rows @ kernel.t())[: len(flat)].float().log_softmax(dim=-1)
+                loss, gradient = rows_loss(log_probs, wanted, wants_gradient)
+                total += loss
+                if gradient is None:
                     continue
-                logits_grad = as_factor(_gradient(log_probs, wanted, label_smoothing), dtype)
-                features_grad[part] = (logits_grad @ kernel)[: len(wanted)]
+                logits_grad = as_factor(gradient, dtype)
+                features_grad[:, part] = (logits_grad @ kernel)[: len(flat)].view_as(features[:, part])
                 product = (logits_grad.t() @ rows).to(weight.dtype)
                 weight_grad = product if weight_grad is None else weight_grad.add_(product)
         ctx.save_for_backward(features_grad, weight_grad)
@@ -128,6 +168,34 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         features_grad, weight_grad = ctx.saved_tensors
         return features_grad * grad_outputs[0], weight_grad * grad_outputs[0], None, None, None
+
+
+def _smoothed_loss(
+    log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
+) -> tuple[Tensor, Tensor | None]:
+    """RowsLoss of one pass."""
+    loss = _loss(log_probs, targets, label_smoothing)
+    return loss, _gradient(log_probs, targets, label_smoothing) if wants_gradient else None
+
+
+def _r_drop(
+    log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
+) -> tuple[Tensor, Tensor | None]:
+    """RowsLoss of two passes, P and Q. By the first one's logits KL(P‖Q) has the gradient P (log P/Q - KL(P‖Q)), and
+    KL(Q‖P) has P - Q; by the second one's the other way round."""
+    log_p, log_q = log_probs.chunk(2)
+    p, q, log_ratio = log_p.exp(), log_q.exp(), log_p - log_q
+    divergence = ((p - q) * log_ratio).sum()  # both ways
+    both = targets.repeat(2, 1)
+    loss = _loss(log_probs, both, label_smoothing) / 2 + rdrop / 4 * divergence
+    if not wants_gradient:
+        return loss, None
+    gradient = _gradient(log_probs, both, label_smoothing).mul_(0.5)
+    for part, here, there, sign in zip(gradient.chunk(2), (p, q), (q, p), (1, -1), strict=True):
+        ratio = log_ratio * sign
+        one_way = (here * ratio).sum(dim=-1, keepdim=True)  # (N, 1)
+        part.add_(ratio.sub_(one_way).add_(1).mul_(here).sub_(there), alpha=rdrop / 4)
+    return loss, gradient
 
 
 def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:

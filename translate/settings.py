@@ -157,6 +157,9 @@ class TrainSettings(Section):
     ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
     clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
+    rdrop: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="above 0: R-Drop of this weight; each step twice with other dropout, to the same result"
+    )
     alignment_weight: Annotated[float, Field(ge=0)] = Field(
         0.05, description="of the alignment loss beside the translation loss, where data.train_align is given"
     )

@@ -86,7 +86,7 @@ class Trainer:
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.average = WeightAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
+        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config), config.train.rdrop)
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
         self._too_large = math.inf  # the fewest places of a part that did not fit into memory
