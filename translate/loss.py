@@ -183,19 +183,25 @@ def _r_drop(
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss of two passes, P and Q. By the first one's logits KL(P‖Q) has the gradient P (log P/Q - KL(P‖Q)), and
     KL(Q‖P) has P - Q; by the second one's the other way round."""
-    log_p, log_q = log_probs.chunk(2)
-    p, q, log_ratio = log_p.exp(), log_q.exp(), log_p - log_q
-    divergence = ((p - q) * log_ratio).sum()  # both ways
+    alpha = rdrop / 4
     both = targets.repeat(2, 1)
-    loss = _loss(log_probs, both, label_smoothing) / 2 + rdrop / 4 * divergence
+    loss = _loss(log_probs, both, label_smoothing) / 2
+    log_p, log_q = log_probs.chunk(2)
+    log_ratio = log_p - log_q
+    p, q = log_probs.exp_().chunk(2)
+    p_to_q = torch.linalg.vecdot(p, log_ratio)[:, None]  # (N, 1)
+    q_to_p = -torch.linalg.vecdot(q, log_ratio)[:, None]
+    loss += alpha * (p_to_q + q_to_p).sum()
     if not wants_gradient:
         return loss, None
-    gradient = _gradient(log_probs, both, label_smoothing).mul_(0.5)
-    for part, here, there, sign in zip(gradient.chunk(2), (p, q), (q, p), (1, -1), strict=True):
-        ratio = log_ratio * sign
-        one_way = (here * ratio).sum(dim=-1, keepdim=True)  # (N, 1)
-        part.add_(ratio.sub_(one_way).add_(1).mul_(here).sub_(there), alpha=rdrop / 4)
-    return loss, gradient
+    gradient = torch.empty_like(log_probs)
+    by_p, by_q = gradient.chunk(2)
+    scaled = log_ratio.mul_(alpha)
+    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: of the cross-entropy, which is halved too
+    torch.sub(0.5 + alpha * (1 - q_to_p), scaled, out=by_q)
+    by_p.mul_(p).sub_(q, alpha=alpha)
+    by_q.mul_(q).sub_(p, alpha=alpha)
+    return loss, _less_wanted(gradient, both, label_smoothing, 0.5)
 
 
 def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
@@ -206,5 +212,10 @@ def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
 
 def _gradient(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """By the logits: p - q, (N, V), in the memory of `log_probs`."""
-    gradient = log_probs.exp_().sub_(label_smoothing / log_probs.size(1))
-    return gradient.scatter_add_(1, targets, gradient.new_full(targets.shape, label_smoothing - 1))
+    return _less_wanted(log_probs.exp_(), targets, label_smoothing)
+
+
+def _less_wanted(probs: Tensor, targets: Tensor, label_smoothing: float, share: float = 1.0) -> Tensor:
+    """`probs` less `share` of the wanted distribution, (N, V), in the memory of `probs`."""
+    probs.sub_(share * label_smoothing / probs.size(1))
+    return probs.scatter_add_(1, targets, probs.new_full(targets.shape, share * (label_smoothing - 1)))
