@@ -9,14 +9,17 @@ from conftest import CPU, changed, train_into
 
 import translate.length
 import translate.train
+from translate.checkpoint import Progress
 from translate.config import load_config, to_toml
 from translate.distributed import ALONE
+from translate.errors import UserError
 from translate.inheriting import load_resumed
+from translate.journal import _seconds_left
 from translate.length import settle_length, steps_an_epoch
 from translate.prepare import prepare
 from translate.rehearsal import rehearse
 from translate.run import Run
-from translate.settings import Config
+from translate.settings import Config, TrainSettings
 from translate.train import train
 
 
@@ -75,3 +78,30 @@ def test_minutes_become_the_steps_for_which_they_suffice(
 def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
     assert f", validation apart: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
     assert load_config(whole.config_path).train.max_steps > 0
+
+
+def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a step with R-Drop 3 seconds, and 1 before."""
+    monkeypatch.setattr(translate.length, "_seconds_of", lambda *arguments: 3.0 if arguments[-1] > 1 else 1.0)
+    limits = {"schedule": "cosine", "max_steps": 0, "max_minutes": 1.0, "rdrop": 3.0, "rdrop_from": 0.25}
+    config = changed(tiny_config, "train", **limits)
+    run = Run.create(tmp_path / "run", config)
+    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    assert length.seconds == 2.5
+    assert length.config.train.max_steps == int(0.95 * 60 / 2.5)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(10, 50.0), (20, 40.0), (30, 20.0), (40, 0.0)])
+def test_the_time_left_counts_a_step_with_r_drop_twice(step: int, expected: float) -> None:
+    settings = TrainSettings(max_steps=40, rdrop=3.0, rdrop_from=0.5)
+    seconds = step + max(0, step - 20)
+    assert _seconds_left(Progress(step=step, seconds=seconds), settings) == pytest.approx(expected)
+
+
+def test_late_r_drop_needs_a_number_of_steps() -> None:
+    values = {"train.rdrop": 3.0, "train.rdrop_from": 0.5, "train.max_steps": 0, "train.max_epochs": 2}
+    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a share of max_steps, which is 0: set it"):
+        load_config(None, values)
+    assert load_config(None, values | {"train.schedule": "cosine"}).train.is_open

@@ -28,7 +28,7 @@ from translate.prepare import prepare
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.train import train
-from translate.trainer import NUM_TIMED, Trainer, learning_rate
+from translate.trainer import NUM_TIMED, Trainer, learning_rate, rdrop_weight
 from translate.validate import Validation
 
 
@@ -109,6 +109,13 @@ def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, mon
     trainer = Trainer(changed(tiny_config, "train", precision="bfloat16"), prepared, CPU)
     trainer.settle_precision("float32", lambda: data)
     assert trainer.precision == "bfloat16"
+
+
+def test_r_drop_begins_after_its_share_of_the_steps() -> None:
+    settings = TrainSettings(rdrop=3.0, rdrop_from=0.6, max_steps=10)
+    assert [rdrop_weight(step, settings) for step in (1, 6, 7, 10)] == [0.0, 0.0, 3.0, 3.0]
+    assert rdrop_weight(1, TrainSettings(rdrop=3.0, max_steps=0)) == 3.0
+    assert rdrop_weight(9, TrainSettings(rdrop_from=0.6, max_steps=10)) == 0.0
 
 
 def test_learning_rate_warms_up_and_follows_its_schedule() -> None:

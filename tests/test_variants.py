@@ -22,6 +22,7 @@ Variant = dict[str, object]
     ("model", "step"),
     [
         ({}, {"rdrop": 5.0}),
+        ({}, {"rdrop": 5.0, "rdrop_from": 0.5}),  # from where it is resumed
     ],
     ids=str,
 )

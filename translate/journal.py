@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -139,9 +140,16 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
     """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
     left = []
     if settings.max_steps:
-        left.append((settings.max_steps - progress.step) * progress.seconds / progress.step)
+        passes = _passes_until(progress.step, settings)
+        left.append((_passes_until(settings.max_steps, settings) / passes - 1) * progress.seconds)
     if settings.max_minutes:
         left.append(60 * settings.max_minutes - progress.seconds)
     if settings.max_epochs and progress.epoch:
         left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
     return max(0.0, min(left)) if left else None
+
+
+def _passes_until(step: int, settings: TrainSettings) -> float:
+    """Passes over a batch that the steps up to this one make."""
+    first_twice = settings.rdrop_from * settings.max_steps if settings.rdrop else math.inf
+    return step + max(0.0, step - first_twice)

@@ -23,6 +23,7 @@ from translate.settings import Config, TrainSettings
 from translate.trainer import Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 9  # steps
+MANY = 10**6  # steps, while their number is open
 MOST_WARM_UP = 0.1  # of the steps, where there are fewer than train.warmup_steps was meant for
 SLACK = 0.95  # of train.max_minutes: so that a machine that slows down a little still comes to the end
 
@@ -67,14 +68,12 @@ def steps_an_epoch(prepared: Prepared, settings: TrainSettings, world: World) ->
 
 
 def seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
-    """The median of some steps, which are made."""
-    seconds = []
-    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
-        for number, data in enumerate(islice(steps, NUM_WARM_UP + NUM_TIMED), start=1):
-            started = time.monotonic()
-            trainer.step(data, number).losses.translation.item()  # waits for the device
-            seconds.append(time.monotonic() - started)
-    return statistics.median(seconds[NUM_WARM_UP:])
+    """The median of some steps, which are made; with R-Drop from some step on, the mean of before and after."""
+    after = _seconds_of(trainer, prepared, settings, settings.max_steps or 1)
+    if not settings.rdrop or not settings.rdrop_from:
+        return after
+    before = _seconds_of(trainer, prepared, settings, 1)
+    return settings.rdrop_from * before + (1 - settings.rdrop_from) * after
 
 
 def in_words(minutes: float) -> str:
@@ -82,10 +81,21 @@ def in_words(minutes: float) -> str:
     return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
+def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
+    """Made are the first steps of the text, each as the one of that number."""
+    seconds = []
+    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
+        for data in islice(steps, NUM_WARM_UP + NUM_TIMED):
+            started = time.monotonic()
+            trainer.step(data, number).losses.translation.item()  # waits for the device
+            seconds.append(time.monotonic() - started)
+    return statistics.median(seconds[NUM_WARM_UP:])
+
+
 def _tried_out(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
     """The precision and the seconds of a step of a model like the one to be trained; the slowest process counts."""
     # The learning rate does not matter here, only that there is one.
-    train = config.train.model_copy(update={"schedule": "constant"})
+    train = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": train}), prepared, device, world)
     with closing(feed(prepared, train, Progress(), device, world)) as steps:
         first = next(steps)

@@ -56,13 +56,12 @@ class SummedLoss(nn.Module):
     def __init__(
         self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None, rdrop: float = 0.0
     ) -> None:
-        """rdrop: the weight of R-Drop; 0 for a single pass."""
+        """rdrop: the weight of R-Drop; 0 for a single pass. It may be set later."""
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
         self.guided = guided
         self.rdrop = rdrop
-        self.num_passes = 2 if rdrop else 1
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
     def forward(self, batch: Batch) -> Losses:
@@ -72,8 +71,8 @@ class SummedLoss(nn.Module):
         assert batch.links
         with recording_head(self.model, *self.guided) as maps:
             translation = self._translation(batch)
-        alignments = [alignment_sum(weights, batch.links) for weights in maps[0].chunk(self.num_passes)]
-        return Losses(translation, torch.stack(alignments).mean() if self.rdrop else alignments[0])
+        passes = maps[0].chunk(2 if self.rdrop else 1)
+        return Losses(translation, torch.stack([alignment_sum(each, batch.links) for each in passes]).mean())
 
     def _translation(self, batch: Batch) -> Tensor:
         if self.rdrop:

@@ -37,7 +37,7 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
         largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
         trainer.settle_precision(None, lambda: largest)
-        trainer.step(largest, step=1)
+        trainer.step(largest, step=settings.max_steps or 1)
         seconds = seconds_a_step(trainer, prepared, settings)
     num_steps = steps_an_epoch(prepared, settings, ALONE)
     places = [_places(corpus, rows) for rows in order]

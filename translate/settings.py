@@ -160,6 +160,7 @@ class TrainSettings(Section):
     rdrop: Annotated[float, Field(ge=0)] = Field(
         0.0, description="above 0: R-Drop of this weight; each step twice with other dropout, to the same result"
     )
+    rdrop_from: Share = Field(0.0, description="share of max_steps before R-Drop begins; until then steps take half")
     alignment_weight: Annotated[float, Field(ge=0)] = Field(
         0.05, description="of the alignment loss beside the translation loss, where data.train_align is given"
     )
@@ -201,6 +202,8 @@ class TrainSettings(Section):
             )
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
             raise ValueError('schedule "cosine" needs an end: set max_steps, or max_epochs or max_minutes')
+        if self.rdrop and self.rdrop_from and not self.max_steps and not self.is_open:
+            raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of max_steps, which is 0: set it")
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:

@@ -56,6 +56,11 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+def rdrop_weight(step: int, settings: TrainSettings) -> float:
+    """Of R-Drop in an update, counted from 1. 0: not yet, a single pass."""
+    return settings.rdrop if step > settings.rdrop_from * settings.max_steps else 0.0
+
+
 class Stepped(NamedTuple):
     """How a step went."""
 
@@ -86,7 +91,7 @@ class Trainer:
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.average = WeightAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config), config.train.rdrop)
+        self._summed = loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
         self._too_large = math.inf  # the fewest places of a part that did not fit into memory
@@ -127,6 +132,7 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
+        self._summed.rdrop = rdrop_weight(step, self.settings)
         stepped = Stepped(total(self._gradients(data, step)), self._gradient_norm())
         if stepped.is_used:
             self._update(step, stepped.gradient_norm)
