@@ -22,7 +22,7 @@ from translate.prepare import Prepared
 from translate.settings import Config, TrainSettings
 from translate.trainer import Trainer
 
-NUM_WARM_UP, NUM_TIMED = 2, 9  # steps
+NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
 MANY = 10**6  # steps, while their number is open
 MOST_WARM_UP = 0.1  # of the steps, where there are fewer than train.warmup_steps was meant for
 SLACK = 0.95  # of train.max_minutes: so that a machine that slows down a little still comes to the end
