@@ -102,6 +102,8 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # there is no end to fall to
+    if given.get("train.schedule", "cosine") != "cosine":
+        values["train.rdrop_from"] = 0.0  # a share of steps whose number nothing gives
     config = load_new(None, given, values)
     return config, reasons(config, figures, given)
 
