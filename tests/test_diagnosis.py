@@ -112,6 +112,18 @@ def test_the_rules_tell_the_clear_cases_alone(lines: list[dict[str, float]], exp
     assert all("train." in text for text in found.values())
 
 
+def test_the_loss_of_r_drop_is_not_compared_with_that_before() -> None:
+    """It begins after step 1,600 of 3,200, at first with a nat and a half more, and then learns the text by heart."""
+    lines = history([*CURVE, *(4.6 - 0.05 * number for number in range(16))])
+    risen = iter([2.0, 2.1, 2.2, 2.3])
+    for line in lines:
+        if line["step"] > 1600 and "valid_loss" in line:
+            line["valid_loss"] = next(risen)
+    settings: dict[str, object] = {"train.rdrop": 3.0, "train.rdrop_from": 0.5, "train.max_steps": 3200}
+    told = [diagnose(lines[:count], load_config(TOY, settings), 8000) for count in range(1, len(lines) + 1)]
+    assert [list(each) for each in told if each] == [["learnt_by_heart"]]
+
+
 def test_real_trainings_that_went_well_get_no_advice() -> None:
     """Their losses, each the mean of some lines of metrics.jsonl as the toy settings and a larger text gave them."""
     toy = [7.12, 4.99, 3.94, 3.10, 2.25, 1.68, 1.43, 1.19, 1.04, 0.98, 0.96, 0.90, 0.88, 0.81, 0.79, 0.81, 0.79, 0.74]

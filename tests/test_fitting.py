@@ -10,7 +10,7 @@ from conftest import CPU, TOY, head
 from translate import cli
 from translate.config import load_config
 from translate.errors import UserError
-from translate.fitting import SIZES, Figures, figures_of, fit, fitted
+from translate.fitting import RDROP_FROM, SIZES, Figures, figures_of, fit, fitted
 from translate.text import ParallelText, Side
 from translate.vocab import train_vocab
 
@@ -68,6 +68,26 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
     assert told[0].endswith(", beside model.dropout, train.max_steps as given:")
     assert "dropout 0.05" in told[3]
     assert "700 steps" in told[4]
+
+
+@pytest.mark.parametrize(
+    ("given", "rdrop", "rdrop_from"),
+    [
+        ({}, SIZES[1].rdrop, RDROP_FROM),
+        ({"train.rdrop": 0.0}, 0.0, 0.0),
+        ({"model.dropout": 0.0}, 0.0, 0.0),  # of which it makes use
+        ({"train.schedule": "inverse_sqrt"}, SIZES[1].rdrop, 0.0),  # whose end nothing gives
+        ({"train.max_steps": 700}, SIZES[1].rdrop, RDROP_FROM),
+    ],
+    ids=str,
+)
+def test_late_r_drop_is_chosen_where_it_is_possible(
+    tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float
+) -> None:
+    given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | given
+    config, told = fit(load_config(None, given), given, CPU)
+    assert (config.train.rdrop, config.train.rdrop_from) == (rdrop, rdrop_from)
+    assert ("R-Drop" in told[3]) == bool(rdrop)
 
 
 def test_two_texts_are_enough_to_train(

@@ -339,7 +339,7 @@ def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Pre
     batch, head = batch_of(prepared), GuidedHead(1, 1)
     model = Translator.load(tiny_run, "cpu").engine.model
     with torch.no_grad():
-        once, twice = (SummedLoss(model, 0.1, head, rdrop)(batch) for rdrop in (0.0, 5.0))
+        once, twice = (SummedLoss(model, 0.1, head)(batch, rdrop) for rdrop in (0.0, 5.0))
     assert once.alignment is not None
     assert twice.alignment is not None
     assert twice.alignment.item() == pytest.approx(once.alignment.item(), rel=1e-5)

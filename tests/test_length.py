@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,25 @@ def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
 def test_the_time_left_counts_a_step_with_r_drop_twice(step: int, expected: float) -> None:
     settings = TrainSettings(max_steps=40, rdrop=3.0, rdrop_from=0.5)
     seconds = step + max(0, step - 20)
+    by_epochs = settings.model_copy(update={"max_epochs": 4})
     assert _seconds_left(Progress(step=step, seconds=seconds), settings) == pytest.approx(expected)
+    assert _seconds_left(Progress(step=step, epoch=step // 10, seconds=seconds), by_epochs) == pytest.approx(expected)
 
 
 def test_late_r_drop_needs_a_number_of_steps() -> None:
     values = {"train.rdrop": 3.0, "train.rdrop_from": 0.5, "train.max_steps": 0, "train.max_epochs": 2}
-    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a share of max_steps, which is 0: set it"):
+    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a share of train\.max_steps, which is 0: set it"):
         load_config(None, values)
     assert load_config(None, values | {"train.schedule": "cosine"}).train.is_open
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 says when R-Drop begins, but rdrop, its weight, is 0"),
+        ({"train.rdrop": 3.0, "model.dropout": 0.0}, "train.rdrop = 3: without dropout its two passes do not differ"),
+    ],
+)
+def test_r_drop_that_would_do_nothing_is_refused(values: dict[str, object], expected: str) -> None:
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config(None, values)

@@ -42,12 +42,21 @@ def test_loss_is_the_formula_of_label_smoothing() -> None:
     assert cross_entropy_sum(features, weight, targets, 0.1).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_in_bfloat16_loss_and_gradients_are_near_those_in_float32() -> None:
+@pytest.mark.parametrize("num_passes", [1, 2])
+def test_in_bfloat16_loss_and_gradients_are_near_those_in_float32(num_passes: int) -> None:
     features, weight, targets = some_rows()
-    exact = cross_entropy_sum(features, weight, targets, 0.1)
+    if num_passes == 2:
+        features = torch.stack([features.detach(), torch.randn(7, 6)]).requires_grad_()
+
+    def loss_of_rows() -> Tensor:
+        if num_passes == 2:
+            return r_drop_sum(features, weight, targets, 0.1, 3.0)
+        return cross_entropy_sum(features, weight, targets, 0.1)
+
+    exact = loss_of_rows()
     wanted = torch.autograd.grad(exact, (features, weight))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = cross_entropy_sum(features, weight, targets, 0.1)
+        rounded = loss_of_rows()
     found = torch.autograd.grad(rounded, (features, weight))
     assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
     for one, other in zip(found, wanted, strict=True):

@@ -34,6 +34,8 @@ EVERYTHING = {
     "train.accumulate": 3,
     "train.ema_decay": 0.8,
     "train.label_smoothing": 0.1,
+    "train.rdrop": 2.0,
+    "train.rdrop_from": 0.5,
     "train.precision": "bfloat16",
     "train.schedule": "cosine",
     "train.best_by": "chrf",

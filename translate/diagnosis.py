@@ -66,8 +66,17 @@ def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[s
 
     num_pieces: in the target vocabulary.
     """
+    history = _of_one_loss(history, config)
     found = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
     return {name: advice for name, advice in found.items() if advice}
+
+
+def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
+    """Without training losses that the newest does not compare with: R-Drop's has more in it."""
+    begins = config.train.steps_before_rdrop if config.train.rdrop else 0
+    if not history or history[-1]["step"] <= begins:
+        return history
+    return [line for line in history if "train_loss" not in line or line["step"] > begins]
 
 
 def _too_rare(counts: IntArray) -> float | None:

@@ -102,6 +102,9 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # there is no end to fall to
+    has_dropout = given.get("model.dropout", values["model.dropout"]) or given.get("model.attention_dropout")
+    if not given.get("train.rdrop", has_dropout):
+        values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", "cosine") != "cosine":
         values["train.rdrop_from"] = 0.0  # a share of steps whose number nothing gives
     config = load_new(None, given, values)
@@ -143,7 +146,7 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
     lines = {
         "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
         "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",
-        "dropout": f"{dropout}; the less text, the more of it, so that it is not learnt by heart",
+        "dropout": f"{dropout}; so that the text is not learnt by heart",
         "steps": f"{train.batch_tokens:,} target pieces a step, {_ends(train)}, learning rate {train.learning_rate:g}",
     }
     head = (

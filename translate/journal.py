@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,11 +50,15 @@ class Meter:
         return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
 
 
-def tell_start(run: Run, num_parameters: int, num_pieces: int, progress: Progress, place: str) -> None:
+def tell_start(
+    run: Run, settings: TrainSettings, num_parameters: int, num_pieces: int, progress: Progress, place: str
+) -> None:
     """Write what will be trained, where, and from which step on."""
     run.log(f"training on {place}")
     run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
+    if settings.rdrop and progress.step < settings.steps_before_rdrop:
+        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: then a step takes twice the time and memory")
 
 
 def tell_steps(
@@ -138,18 +141,16 @@ def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
     """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
-    left = []
-    if settings.max_steps:
-        passes = _passes_until(progress.step, settings)
-        left.append((_passes_until(settings.max_steps, settings) / passes - 1) * progress.seconds)
+    last_steps = [float(settings.max_steps)] if settings.max_steps else []
+    if settings.max_epochs and progress.epoch:
+        last_steps.append(progress.step * settings.max_epochs / progress.epoch)
+    passes = _passes_until(progress.step, settings)
+    left = [(_passes_until(last, settings) / passes - 1) * progress.seconds for last in last_steps]
     if settings.max_minutes:
         left.append(60 * settings.max_minutes - progress.seconds)
-    if settings.max_epochs and progress.epoch:
-        left.append((settings.max_epochs - progress.epoch) * progress.seconds / progress.epoch)
     return max(0.0, min(left)) if left else None
 
 
-def _passes_until(step: int, settings: TrainSettings) -> float:
+def _passes_until(step: float, settings: TrainSettings) -> float:
     """Passes over a batch that the steps up to this one make."""
-    first_twice = settings.rdrop_from * settings.max_steps if settings.rdrop else math.inf
-    return step + max(0.0, step - first_twice)
+    return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)

@@ -69,10 +69,10 @@ def steps_an_epoch(prepared: Prepared, settings: TrainSettings, world: World) ->
 
 def seconds_a_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
     """The median of some steps, which are made; with R-Drop from some step on, the mean of before and after."""
-    after = _seconds_of(trainer, prepared, settings, settings.max_steps or 1)
-    if not settings.rdrop or not settings.rdrop_from:
-        return after
     before = _seconds_of(trainer, prepared, settings, 1)
+    if not settings.rdrop_from:
+        return before
+    after = _seconds_of(trainer, prepared, settings, settings.max_steps)
     return settings.rdrop_from * before + (1 - settings.rdrop_from) * after
 
 

@@ -53,39 +53,38 @@ class GuidedHead(NamedTuple):
 class SummedLoss(nn.Module):
     """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
 
-    def __init__(
-        self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None, rdrop: float = 0.0
-    ) -> None:
-        """rdrop: the weight of R-Drop; 0 for a single pass. It may be set later."""
+    def __init__(self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None) -> None:
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
         self.guided = guided
-        self.rdrop = rdrop
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
-    def forward(self, batch: Batch) -> Losses:
-        """The losses of the batch; that of alignment if there is a guided head, in the mean of the passes."""
+    def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
+        """The losses of the batch; that of alignment if there is a guided head, in the mean of the passes.
+
+        rdrop: the weight of R-Drop; 0 for a single pass.
+        """
         if not self.guided:
-            return Losses(self._translation(batch))
+            return Losses(self._translation(batch, rdrop))
         assert batch.links
         with recording_head(self.model, *self.guided) as maps:
-            translation = self._translation(batch)
-        passes = maps[0].chunk(2 if self.rdrop else 1)
+            translation = self._translation(batch, rdrop)
+        passes = maps[0].chunk(2 if rdrop else 1)
         return Losses(translation, torch.stack([alignment_sum(each, batch.links) for each in passes]).mean())
 
-    def _translation(self, batch: Batch) -> Tensor:
-        if self.rdrop:
-            return self._translation_twice(batch)
+    def _translation(self, batch: Batch, rdrop: float) -> Tensor:
+        if rdrop:
+            return self._translation_twice(batch, rdrop)
         features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
         features = features.index_select(0, batch.places)
         return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
 
-    def _translation_twice(self, batch: Batch) -> Tensor:
+    def _translation_twice(self, batch: Batch, rdrop: float) -> Tensor:
         # Dropout draws for each row by itself, so the two passes are one of twice as many rows.
         features = self.features(*(each.repeat(2, 1) for each in (batch.src, batch.src_mask, batch.tgt_in)))
         features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
-        return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, self.rdrop)
+        return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, rdrop)
 
 
 def alignment_sum(weights: Tensor, links: Links) -> Tensor:

@@ -160,7 +160,9 @@ class TrainSettings(Section):
     rdrop: Annotated[float, Field(ge=0)] = Field(
         0.0, description="above 0: R-Drop of this weight; each step twice with other dropout, to the same result"
     )
-    rdrop_from: Share = Field(0.0, description="share of max_steps before R-Drop begins; until then steps take half")
+    rdrop_from: Share = Field(
+        0.0, description="share of max_steps before R-Drop begins; until then a step takes half the time and memory"
+    )
     alignment_weight: Annotated[float, Field(ge=0)] = Field(
         0.05, description="of the alignment loss beside the translation loss, where data.train_align is given"
     )
@@ -193,6 +195,11 @@ class TrainSettings(Section):
         """Whether the steps, of which the learning rate is a function, are still to be counted."""
         return self.schedule == "cosine" and not self.max_steps
 
+    @property
+    def steps_before_rdrop(self) -> float:
+        """After so many steps each step is made with R-Drop, if `rdrop` is set."""
+        return self.rdrop_from * self.max_steps
+
     @model_validator(mode="after")
     def _schedule_ends(self) -> TrainSettings:
         if self.schedule == "cosine" and 0 < self.max_steps <= self.warmup_steps:
@@ -202,8 +209,10 @@ class TrainSettings(Section):
             )
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
             raise ValueError('schedule "cosine" needs an end: set max_steps, or max_epochs or max_minutes')
-        if self.rdrop and self.rdrop_from and not self.max_steps and not self.is_open:
-            raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of max_steps, which is 0: set it")
+        if self.rdrop_from and not self.rdrop:
+            raise ValueError(f"rdrop_from {self.rdrop_from:g} says when R-Drop begins, but rdrop, its weight, is 0")
+        if self.rdrop_from and not self.max_steps and not self.is_open:
+            raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of train.max_steps, which is 0: set it")
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:
@@ -260,6 +269,14 @@ class Config(Section):
         if train.alignment_head >= num_heads:
             raise ValueError(
                 f"train.alignment_head = {train.alignment_head}: a layer has {_numbered(num_heads, 'head')}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _passes_differ(self) -> Config:
+        if self.train.rdrop and not (self.model.dropout or self.model.attention_dropout):
+            raise ValueError(
+                f"train.rdrop = {self.train.rdrop:g}: without dropout its two passes do not differ; raise model.dropout"
             )
         return self
 

@@ -71,7 +71,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
         run.write_config(config)
         run.forget_metrics_after(progress.step or -1)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
-        tell_start(run, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
+        tell_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
         if not progress.step:
             tell_advice(run, of_start(prepared, config, world.size))
     with stopping_at_signals() as stop, explaining_memory(advice):

@@ -57,8 +57,8 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """Of R-Drop in an update, counted from 1. 0: not yet, a single pass."""
-    return settings.rdrop if step > settings.rdrop_from * settings.max_steps else 0.0
+    """Of R-Drop in an update, counted from 1. 0: a single pass."""
+    return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
 class Stepped(NamedTuple):
@@ -91,12 +91,12 @@ class Trainer:
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.average = WeightAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        self._summed = loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
+        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
         self._too_large = math.inf  # the fewest places of a part that did not fit into memory
         self._where = partial(named_lines, corpus=prepared.train, data=config.data)
-        self._loss: Callable[[Batch], Losses] = loss
+        self._loss: Callable[[Batch, float], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
             device_ids = None if device.index is None else [device.index]
@@ -132,7 +132,6 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        self._summed.rdrop = rdrop_weight(step, self.settings)
         stepped = Stepped(total(self._gradients(data, step)), self._gradient_norm())
         if stepped.is_used:
             self._update(step, stepped.gradient_norm)
@@ -190,7 +189,7 @@ class Trainer:
         """Add a part's gradients to those of the step. Returns its share of the step's losses."""
         torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
         with autocast(self.device, self.precision):
-            losses = self._loss(part.batch)
+            losses = self._loss(part.batch, rdrop_weight(step, self.settings))
         # Divided by the pieces of the whole step: each piece weighs alike, however the step is split.
         loss = translation = losses.translation * part.weight / num_tokens
         alignment = None
@@ -209,7 +208,7 @@ class Trainer:
                 rounds = []
                 for _ in range(NUM_TIMED):
                     started = time.perf_counter()
-                    self._gradients(first, step=0)
+                    self._gradients(first, step=1)
                     rounds.append(time.perf_counter() - started)
                 seconds[self.precision] = min(rounds)
         self.optimizer.zero_grad()
