@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import CPU, changed, train_into
@@ -22,6 +23,7 @@ from translate.rehearsal import rehearse
 from translate.run import Run
 from translate.settings import Config, TrainSettings
 from translate.train import train
+from translate.trainer import Stepped, Trainer
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +122,25 @@ def test_late_r_drop_needs_a_number_of_steps() -> None:
 def test_r_drop_that_would_do_nothing_is_refused(values: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=re.escape(expected)):
         load_config(None, values)
+
+
+def test_a_machine_that_slows_down_is_watched_for_longer_where_there_are_minutes(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a clock that only steps move: at first by 0.1 seconds each, after 20 steps by 0.2."""
+    clock, num_steps = [0.0], [0]
+    step = Trainer.step
+
+    def slowing(*arguments: object) -> Stepped:
+        num_steps[0] += 1
+        clock[0] += 0.1 if num_steps[0] <= 20 else 0.2
+        return step(*arguments)
+
+    monkeypatch.setattr(Trainer, "step", slowing)
+    monkeypatch.setattr(translate.length, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    limits: list[tuple[dict[str, object], float]] = [({"max_minutes": 5.0}, 0.2), ({"max_epochs": 2}, 0.1)]
+    for limit, seconds in limits:
+        clock, num_steps = [0.0], [0]
+        config = changed(tiny_config, "train", schedule="cosine", max_steps=0, **limit)
+        run = Run.create(tmp_path / str(seconds), config)
+        assert settle_length(config, prepare(run, config), CPU, ALONE).seconds == pytest.approx(seconds)

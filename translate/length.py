@@ -23,6 +23,9 @@ from translate.settings import Config, TrainSettings
 from translate.trainer import Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
+# Where the steps have to fit into minutes they are watched for so many seconds more, at most this share of all: after
+# some seconds of work a machine may slow down, by a third for example.
+MOST_WATCHED, SHARE_WATCHED = 10.0, 0.02
 MANY = 10**6  # steps, while their number is open
 MOST_WARM_UP = 0.1  # of the steps, where there are fewer than train.warmup_steps was meant for
 SLACK = 0.95  # of train.max_minutes: so that a machine that slows down a little still comes to the end
@@ -82,14 +85,21 @@ def in_words(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
-    """Made are the first steps of the text, each as the one of that number."""
-    seconds = []
-    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
-        for data in islice(steps, NUM_WARM_UP + NUM_TIMED):
+    """Made are the first steps of the text, each as the one of that number; in all processes as many."""
+
+    def of_next(count: int) -> list[float]:
+        seconds = []
+        for data in islice(steps, count):
             started = time.monotonic()
             trainer.step(data, number).losses.translation.item()  # waits for the device
             seconds.append(time.monotonic() - started)
-    return statistics.median(seconds[NUM_WARM_UP:])
+        return seconds
+
+    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
+        at_first = statistics.median(of_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
+        watched = min(MOST_WATCHED, SHARE_WATCHED * 60 * settings.max_minutes)
+        later = of_next(int(watched / trainer.world.largest(at_first)[0]))
+    return statistics.median(later) if len(later) >= NUM_TIMED else at_first
 
 
 def _tried_out(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
