@@ -44,9 +44,9 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *steps: int, value: float = float("na
     forward: Callable[..., Losses] = SummedLoss.forward
     count = 0
 
-    def spoiled(self: SummedLoss, batch: object) -> Losses:
+    def spoiled(self: SummedLoss, *arguments: object) -> Losses:
         nonlocal count
-        losses = forward(self, batch)
+        losses = forward(self, *arguments)
         if not self.training or not self.model.training:
             return losses
         count += 1

@@ -45,12 +45,12 @@ def limit_training(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception 
     forward: Callable[..., Losses] = SummedLoss.forward
     tried = []
 
-    def limited(self: SummedLoss, batch: Batch) -> Losses:
+    def limited(self: SummedLoss, batch: Batch, rdrop: float = 0.0) -> Losses:
         if self.model.training:
             tried.append(batch.num_places)
             if batch.num_places > most:
                 raise error
-        return forward(self, batch)
+        return forward(self, batch, rdrop)
 
     monkeypatch.setattr(SummedLoss, "forward", limited)
     return tried
@@ -200,10 +200,10 @@ def test_validation_goes_on_in_halves_too(tiny_run: Path, monkeypatch: pytest.Mo
     expected = validate(model, prepared, config, CPU, ALONE).loss
     forward: Callable[..., Losses] = SummedLoss.forward
 
-    def limited(self: SummedLoss, batch: Batch) -> Losses:
+    def limited(self: SummedLoss, batch: Batch, rdrop: float = 0.0) -> Losses:
         if batch.num_places > 150:
             raise NO_MEMORY[1]
-        return forward(self, batch)
+        return forward(self, batch, rdrop)
 
     monkeypatch.setattr(SummedLoss, "forward", limited)
     assert validate(model, prepared, config, CPU, ALONE).loss == pytest.approx(expected, rel=1e-6)
