@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import CPU, TOY, head
 
 from translate import cli
@@ -68,6 +69,14 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
     assert told[0].endswith(", beside model.dropout, train.max_steps as given:")
     assert "dropout 0.05" in told[3]
     assert "700 steps" in told[4]
+
+
+def test_on_a_cpu_steps_are_small_and_many() -> None:
+    figures = [Figures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
+    assert {fitted(each, CPU)["train.batch_tokens"] for each in figures} == {1024}
+    on_gpu = [fitted(each, torch.device("cuda"))["train.batch_tokens"] for each in figures]
+    assert on_gpu == [size.batch_tokens for size in SIZES]
+    assert on_gpu[-1] > 1024
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ SIGNS = 300
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
 WARMUP_STEPS = 1000  # or a tenth of all
+MOST_TOKENS_ON_CPU = 1024  # target pieces a step: there larger steps are hardly faster for each piece, and too few
 RDROP_FROM = 0.6  # of the steps: at first nothing is learnt by heart yet, and a step with R-Drop takes twice as long
 TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
 MOST_NAMED = 4  # of the settings that the user chose
@@ -113,7 +114,7 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
 
 def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
     """The settings that suit a text of such figures, by name."""
-    size = _size(figures)
+    size, is_cpu = _size(figures), device.type == "cpu"
     return {
         "vocab.size": max(size.vocab, SIGNS + round(PIECES_A_CHARACTER * figures.num_characters)),
         "model.d_model": size.d_model,
@@ -123,7 +124,7 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "model.num_decoder_layers": size.layers,
         "model.dropout": size.dropout,
         "model.positions": "rotary",
-        "train.batch_tokens": size.batch_tokens,
+        "train.batch_tokens": min(size.batch_tokens, MOST_TOKENS_ON_CPU) if is_cpu else size.batch_tokens,
         "train.learning_rate": size.learning_rate,
         "train.warmup_steps": WARMUP_STEPS,
         "train.rdrop": size.rdrop,
@@ -131,7 +132,7 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "train.schedule": "cosine",
         "train.max_steps": 0,
         "train.max_epochs": size.epochs,
-        "train.max_minutes": MOST_MINUTES if device.type == "cpu" else 0.0,
+        "train.max_minutes": MOST_MINUTES if is_cpu else 0.0,
         "train.patience": 0,
     }
 
