@@ -28,8 +28,8 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
     """
     begin_with_weights(run, config)
     prepared = prepare(run, config)
-    if config.train.is_open:
-        config = settle_length(config, prepared, device, ALONE).config
+    length = settle_length(config, prepared, device, ALONE) if config.train.is_open else None
+    config = length.config if length else config
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()
     with explaining_memory("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
@@ -38,7 +38,7 @@ def rehearse(run: Run, config: Config, device: torch.device) -> list[str]:
         largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=settings.max_steps or 1)
-        seconds = seconds_a_step(trainer, prepared, settings)
+        seconds = length.seconds if length else seconds_a_step(trainer, prepared, settings)
     num_steps = steps_an_epoch(prepared, settings, ALONE)
     places = [_places(corpus, rows) for rows in order]
     pieces = int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
