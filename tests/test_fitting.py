@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, TOY, head
+from conftest import CPU, TOY, changed, head, train_into
 
 from translate import cli
 from translate.config import load_config
 from translate.errors import UserError
 from translate.fitting import RDROP_FROM, SIZES, Figures, figures_of, fit, fitted
+from translate.inheriting import load_new
+from translate.settings import Config
 from translate.text import ParallelText, Side
 from translate.vocab import train_vocab
+
+OF_EACH_SIZE = [Figures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
 
 
 def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
@@ -42,7 +46,7 @@ def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
-    chosen = [fitted(Figures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100), CPU) for size in SIZES]
+    chosen = [fitted(figures, torch.device("cuda")) for figures in OF_EACH_SIZE]
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
         assert values == sorted(values)
@@ -72,11 +76,8 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
 
 
 def test_on_a_cpu_steps_are_small_and_many() -> None:
-    figures = [Figures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
-    assert {fitted(each, CPU)["train.batch_tokens"] for each in figures} == {1024}
-    on_gpu = [fitted(each, torch.device("cuda"))["train.batch_tokens"] for each in figures]
-    assert on_gpu == [size.batch_tokens for size in SIZES]
-    assert on_gpu[-1] > 1024
+    assert {fitted(figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
+    assert fitted(OF_EACH_SIZE[-1], torch.device("cuda"))["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,13 @@ def test_late_r_drop_is_chosen_where_it_is_possible(
     config, told = fit(load_config(None, given), given, CPU)
     assert (config.train.rdrop, config.train.rdrop_from) == (rdrop, rdrop_from)
     assert ("R-Drop" in told[3]) == bool(rdrop)
+
+
+def test_a_run_without_dropout_is_gone_on_with_without_r_drop(tmp_path: Path, tiny_config: Config) -> None:
+    old = train_into(tmp_path / "old", changed(changed(tiny_config, "model", dropout=0.0), "train", max_steps=1))
+    given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | {"train.init_from": str(old.path)}
+    config, _ = fit(load_new(None, given), given, CPU)
+    assert (config.model.dropout, config.train.rdrop) == (0.0, 0.0)
 
 
 def test_two_texts_are_enough_to_train(

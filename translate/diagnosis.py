@@ -73,7 +73,7 @@ def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[s
 
 def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
     """Without training losses that the newest does not compare with: R-Drop's has more in it."""
-    begins = config.train.steps_before_rdrop if config.train.rdrop else 0
+    begins = config.train.steps_before_rdrop
     if not history or history[-1]["step"] <= begins:
         return history
     return [line for line in history if "train_loss" not in line or line["step"] > begins]

@@ -103,8 +103,9 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # there is no end to fall to
-    has_dropout = given.get("model.dropout", values["model.dropout"]) or given.get("model.attention_dropout")
-    if not given.get("train.rdrop", has_dropout):
+    is_settled = "model.dropout" in given or settings.train.init_from  # whose dropout is kept
+    dropout = settings.model.dropout if is_settled else values["model.dropout"]
+    if not given.get("train.rdrop", dropout or settings.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", "cosine") != "cosine":
         values["train.rdrop_from"] = 0.0  # a share of steps whose number nothing gives

@@ -57,7 +57,7 @@ def tell_start(
     run.log(f"training on {place}")
     run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
-    if settings.rdrop and progress.step < settings.steps_before_rdrop:
+    if progress.step < settings.steps_before_rdrop:
         run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: then a step takes twice the time and memory")
 
 

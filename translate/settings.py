@@ -197,7 +197,7 @@ class TrainSettings(Section):
 
     @property
     def steps_before_rdrop(self) -> float:
-        """After so many steps each step is made with R-Drop, if `rdrop` is set."""
+        """After so many steps each step is made with R-Drop, if `rdrop` is set; 0 where it is not."""
         return self.rdrop_from * self.max_steps
 
     @model_validator(mode="after")
