@@ -94,7 +94,7 @@ def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, mon
     trainer = Trainer(config, prepared, CPU)
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     for seconds, faster in (0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32"):  # of bfloat16's pass, float32's is 1
-        lasting = [1.0] * NUM_TIMED + [seconds] * NUM_TIMED
+        lasting = [1.0, seconds] * NUM_TIMED
         clock = iter([time for duration in lasting for time in (0.0, duration)])
         with monkeypatch.context() as patch:
             patch.setattr("translate.trainer.time.perf_counter", lambda clock=clock: next(clock))

@@ -202,17 +202,16 @@ class Trainer:
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:
-        first, seconds = data._replace(parts=data.parts[:1]), {}
+        first = data._replace(parts=data.parts[:1])
+        seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
         with self._without_exchange():
-            for self.precision in "float32", "bfloat16":
-                rounds = []
-                for _ in range(NUM_TIMED):
+            for _ in range(NUM_TIMED):  # in turn, so that what else the machine does for a while slows down both
+                for self.precision in seconds:
                     started = time.perf_counter()
                     self._gradients(first, step=1)
-                    rounds.append(time.perf_counter() - started)
-                seconds[self.precision] = min(rounds)
+                    seconds[self.precision].append(time.perf_counter() - started)
         self.optimizer.zero_grad()
-        return "bfloat16" if seconds["bfloat16"] < WORTHWHILE * seconds["float32"] else "float32"
+        return "bfloat16" if min(seconds["bfloat16"]) < WORTHWHILE * min(seconds["float32"]) else "float32"
 
 
 def guided_head(config: Config) -> GuidedHead | None:
