@@ -13,18 +13,37 @@ from conftest import TINY
 SCRIPT = Path(__file__).parents[1] / "scripts" / "try_settings"
 
 
-@pytest.fixture
-def config(corpus: Path, tmp_path: Path) -> Path:
-    """A settings file that names the validation text."""
+CHANGE = "model.d_ff=32 model.dropout=0.3"
+
+
+@pytest.fixture(scope="module")
+def settings(corpus: Path) -> str:
+    """The text of a settings file that names the validation text."""
     names = {f"data.{part}_{side}": str(corpus / f"{part}.{language}") for part in ("train", "valid")
              for side, language in (("src", "en"), ("tgt", "fr"))}  # fmt: skip
     tables: dict[str, list[str]] = {}
     for name, value in (TINY | names | {"train.max_steps": 4}).items():
         section, key = name.split(".")
         tables.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    return "".join(f"[{name}]\n" + "\n".join(lines) + "\n" for name, lines in tables.items())
+
+
+@pytest.fixture
+def config(settings: str, tmp_path: Path) -> Path:
+    """A settings file for a test to change."""
     path = tmp_path / "small.toml"
-    path.write_text("".join(f"[{name}]\n" + "\n".join(lines) + "\n" for name, lines in tables.items()), "utf-8")
+    path.write_text(settings, "utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the table of one change beside none, two seeds each."""
+    folder = tmp_path_factory.mktemp("tried")
+    (folder / "small.toml").write_text(settings, "utf-8")
+    done = trying(folder / "small.toml", "--change", CHANGE, "--seeds", "2", "--folder", folder / "tries")
+    assert done.returncode == 0, done.stderr
+    return folder / "tries", done.stdout
 
 
 def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -35,13 +54,11 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
 
 
-def test_each_change_is_a_row_with_the_figures_of_its_run(config: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tries"
-    done = trying(config, "--change", "model.d_ff=32 model.dropout=0.3", "--seeds", "2", "--folder", folder)
-    assert done.returncode == 0, done.stderr
-    _, _, unchanged, changed = cells(done.stdout)
+def test_each_change_is_a_row_with_the_figures_of_its_run(tried: tuple[Path, str]) -> None:
+    folder, table = tried
+    _, _, unchanged, changed = cells(table)
     assert unchanged[0] == "none"
-    assert changed[0] == "`model.d_ff=32 model.dropout=0.3`"
+    assert changed[0] == f"`{CHANGE}`"
     assert changed[4] == "4"
     losses = []
     for seed in 1, 2:
@@ -55,9 +72,10 @@ def test_each_change_is_a_row_with_the_figures_of_its_run(config: Path, tmp_path
     assert unchanged[3] != changed[3]
 
 
-def test_what_is_done_is_not_done_again_and_never_taken_for_something_else(config: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tries"
-    assert trying(config, "--folder", folder).returncode == 0
+def test_what_is_done_is_not_done_again_and_never_taken_for_something_else(
+    config: Path, tried: tuple[Path, str]
+) -> None:
+    folder, _ = tried
     weights = folder / "none,seed=1" / "model.safetensors"
     written = weights.stat().st_mtime_ns
     again = trying(config, "--folder", folder)
