@@ -18,8 +18,22 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: has_mps)
+    monkeypatch.setattr("torch.backends.cuda.enable_cudnn_sdp", lambda enabled: None)
     assert pick_device("auto").type == expected
     assert pick_device("cpu").type == "cpu"
+
+
+def test_on_cuda_attention_is_not_left_to_cudnn_which_plans_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        pick_device("cpu")
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        pick_device("cuda")
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(was_enabled)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -44,6 +58,7 @@ def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch: pytest.Monke
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.set_device", lambda number: None)
+    monkeypatch.setattr("torch.backends.cuda.enable_cudnn_sdp", lambda enabled: None)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert pick_device("auto") == torch.device("cuda", 1)
     monkeypatch.setenv("LOCAL_RANK", "2")

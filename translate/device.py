@@ -94,7 +94,12 @@ def _own(name: str) -> torch.device:
     """The device of that kind that is this process's."""
     if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("--device mps: PyTorch has several processes work together only on CPU and CUDA")
-    if name != "cuda" or "LOCAL_RANK" not in os.environ:
+    if name != "cuda":
+        return torch.device(name)
+    # cuDNN's attention, which PyTorch prefers on some GPUs, makes a plan for each new shape of a batch, which takes as
+    # long as several steps. And some versions misread a mask in float32 (PyTorch, pull request 191612).
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    if "LOCAL_RANK" not in os.environ:
         return torch.device(name)
     number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= num_gpus:
