@@ -38,6 +38,7 @@ EVERYTHING = {
     "train.rdrop_from": 0.5,
     "train.precision": "bfloat16",
     "train.schedule": "cosine",
+    "train.decay_from": 0.4,
     "train.best_by": "chrf",
     "train.validate_every": 4,
     "train.validate_sentences": 2,

@@ -124,6 +124,7 @@ def test_values_beyond_the_range_are_refused(name: str) -> None:
         ("model.d_model = 9\nmodel.num_heads = 3", "d_model 9"),
         ('train.schedule = "cosine"\ntrain.max_steps = 400', "max_steps"),
         ('train.schedule = "cosine"\ntrain.max_steps = 0', "max_steps"),
+        ("train.decay_from = 0.5", "decay_from"),
         ('data.valid_src = "a"', "valid_tgt"),
         ('data.valid_tgt = "a"', "valid_src"),
         ('data.train_tgt = "a"', "train_src"),

@@ -129,6 +129,11 @@ def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
     cosine = TrainSettings(schedule="cosine", **common)
     assert learning_rate(60, cosine) == pytest.approx(0.005, rel=0.05)
     assert 0 < learning_rate(110, cosine) < 1e-5
+    late = TrainSettings(schedule="cosine", decay_from=0.5, **common)
+    assert [learning_rate(step, late) for step in (1, 11, 55)] == pytest.approx([0.001, 0.01, 0.01])
+    assert learning_rate(83, late) == pytest.approx(0.005, rel=0.05)
+    assert 0 < learning_rate(110, late) < 1e-5
+    assert learning_rate(50, TrainSettings(schedule="cosine", decay_from=0.05, **common)) == learning_rate(50, cosine)
     no_warmup = TrainSettings(schedule="inverse_sqrt", warmup_steps=0, learning_rate=0.01)
     assert learning_rate(1, no_warmup) == 0.01
 

@@ -152,6 +152,7 @@ class TrainSettings(Section):
         description="after the warm-up; cosine falls to 0 at the end: max_steps, or if that is 0, where max_epochs or "
         "max_minutes lead to; the steps are then counted, and written here, when training begins",
     )
+    decay_from: Share = Field(0.0, description="share of max_steps before cosine falls; 0: from the warm-up on")
     warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
     ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
@@ -196,6 +197,11 @@ class TrainSettings(Section):
         return self.schedule == "cosine" and not self.max_steps
 
     @property
+    def steps_before_decay(self) -> float:
+        """After so many steps "cosine" falls."""
+        return max(self.warmup_steps, self.decay_from * self.max_steps)
+
+    @property
     def steps_before_rdrop(self) -> float:
         """After so many steps each step is made with R-Drop, if `rdrop` is set; 0 where it is not."""
         return self.rdrop_from * self.max_steps
@@ -209,6 +215,10 @@ class TrainSettings(Section):
             )
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
             raise ValueError('schedule "cosine" needs an end: set max_steps, or max_epochs or max_minutes')
+        if self.decay_from and self.schedule != "cosine":
+            raise ValueError(
+                f'decay_from {self.decay_from:g} says when "cosine" falls, but schedule is "{self.schedule}"'
+            )
         if self.rdrop_from and not self.rdrop:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} says when R-Drop begins, but rdrop, its weight, is 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:

@@ -52,7 +52,8 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
         return settings.learning_rate
     if settings.schedule == "inverse_sqrt":
         return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
-    done = min(1.0, (step - warmup) / (settings.max_steps + 1 - warmup))
+    start = settings.steps_before_decay
+    done = min(1.0, max(0.0, (step - start) / (settings.max_steps + 1 - start)))
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
