@@ -14,6 +14,9 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "try_settings"
 
 
 CHANGE = "model.d_ff=32 model.dropout=0.3"
+FAILING = "vocab.model='gone.model'"
+
+Tried = tuple[Path, subprocess.CompletedProcess[str]]  # the folder, and how it went
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,12 @@ def config(settings: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder and the table of one change beside none, two seeds each."""
+def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """The folder of a series with one change that is trained, one that cannot be, and none; and how it went."""
     folder = tmp_path_factory.mktemp("tried")
     (folder / "small.toml").write_text(settings, "utf-8")
-    done = trying(folder / "small.toml", "--change", CHANGE, "--seeds", "2", "--folder", folder / "tries")
-    assert done.returncode == 0, done.stderr
-    return folder / "tries", done.stdout
+    changes = "--change", CHANGE, "--change", FAILING
+    return folder / "tries", trying(folder / "small.toml", *changes, "--folder", folder / "tries")
 
 
 def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -54,32 +56,40 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
 
 
-def test_each_change_is_a_row_with_the_figures_of_its_run(tried: tuple[Path, str]) -> None:
-    folder, table = tried
-    _, _, unchanged, changed = cells(table)
+def lowest_loss(run: Path) -> float:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return min(line["valid_loss"] for line in lines if "valid_loss" in line)
+
+
+def test_each_change_is_a_row_with_the_figures_of_its_run(tried: Tried) -> None:
+    folder, done = tried
+    unchanged, changed = cells(done.stdout)[2:]
     assert unchanged[0] == "none"
     assert changed[0] == f"`{CHANGE}`"
     assert changed[4] == "4"
-    losses = []
-    for seed in 1, 2:
-        run = folder / f"model.d_ff=32,model.dropout=0.3,seed={seed}"
-        text = (run / "config.toml").read_text(encoding="utf-8")
-        assert all(setting in text for setting in ("d_ff = 32", "dropout = 0.3", f"seed = {seed}"))
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        losses += [line["valid_loss"] for line in lines if "valid_loss" in line]
-    mean, deviation = sum(losses) / 2, abs(losses[0] - losses[1]) / 2**0.5
-    assert changed[3] == f"{mean:.3f} ± {deviation:.3f}"
+    run = folder / "model.d_ff=32,model.dropout=0.3,seed=1"
+    text = (run / "config.toml").read_text("utf-8")
+    assert all(setting in text for setting in ("d_ff = 32", "dropout = 0.3", "seed = 1"))
+    assert changed[3] == f"{lowest_loss(run):.3f}"
     assert unchanged[3] != changed[3]
 
 
-def test_what_is_done_is_not_done_again_and_never_taken_for_something_else(
-    config: Path, tried: tuple[Path, str]
-) -> None:
+def test_a_training_that_fails_does_not_keep_the_others_from_being_told(tried: Tried) -> None:
+    _, done = tried
+    assert done.returncode == 1
+    assert [row[0] for row in cells(done.stdout)][2:] == ["none", f"`{CHANGE}`"]
+    assert "train ended with status 2" in done.stderr
+
+
+def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(config: Path, tried: Tried) -> None:
     folder, _ = tried
     weights = folder / "none,seed=1" / "model.safetensors"
     written = weights.stat().st_mtime_ns
-    again = trying(config, "--folder", folder)
-    assert (again.returncode, again.stderr) == (0, "")
+    longer = trying(config, "--seeds", "2", "--folder", folder)
+    assert (longer.returncode, longer.stderr) == (0, "none,seed=2: begins\n")
+    losses = [lowest_loss(folder / f"none,seed={seed}") for seed in (1, 2)]
+    mean, deviation = sum(losses) / 2, abs(losses[0] - losses[1]) / 2**0.5
+    assert cells(longer.stdout)[2][3] == f"{mean:.3f} ± {deviation:.3f}"
     assert weights.stat().st_mtime_ns == written
     config.write_text(config.read_text("utf-8").replace("d_ff = 64", "d_ff = 48"), "utf-8")
     other = trying(config, "--folder", folder)
@@ -97,11 +107,3 @@ def test_what_cannot_be_tried_is_said_in_one_line_before_any_training(config: Pa
     assert not (tmp_path / "tries").exists()
     config.write_text("", "utf-8")
     assert "name a validation text" in trying(config).stderr
-
-
-def test_a_training_that_fails_does_not_keep_the_others_from_being_told(config: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tries"
-    done = trying(config, "--change", "vocab.model='gone.model'", "--folder", folder)
-    assert done.returncode == 1
-    assert [row[0] for row in cells(done.stdout)][2:] == ["none"]
-    assert "train ended with status 2" in done.stderr
