@@ -11,7 +11,7 @@ from conftest import CPU, TOY, changed, head, train_into
 from translate import cli
 from translate.config import load_config
 from translate.errors import UserError
-from translate.fitting import RDROP_FROM, SIZES, Figures, figures_of, fit, fitted
+from translate.fitting import LATE, SIZES, Figures, figures_of, fit, fitted
 from translate.inheriting import load_new
 from translate.settings import Config
 from translate.text import ParallelText, Side
@@ -81,23 +81,25 @@ def test_on_a_cpu_steps_are_small_and_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "rdrop", "rdrop_from"),
+    ("given", "rdrop", "rdrop_from", "decay_from"),
     [
-        ({}, SIZES[1].rdrop, RDROP_FROM),
-        ({"train.rdrop": 0.0}, 0.0, 0.0),
-        ({"model.dropout": 0.0}, 0.0, 0.0),  # of which it makes use
-        ({"train.schedule": "inverse_sqrt"}, SIZES[1].rdrop, 0.0),  # whose end nothing gives
-        ({"train.max_steps": 700}, SIZES[1].rdrop, RDROP_FROM),
+        ({}, SIZES[1].rdrop, LATE, LATE),
+        ({"train.rdrop": 0.0}, 0.0, 0.0, LATE),
+        ({"model.dropout": 0.0}, 0.0, 0.0, LATE),  # of which it makes use
+        ({"train.schedule": "inverse_sqrt"}, SIZES[1].rdrop, 0.0, 0.0),  # whose end nothing gives
+        ({"train.max_steps": 700}, SIZES[1].rdrop, LATE, LATE),
+        ({"train.max_steps": 7, "train.warmup_steps": 7}, SIZES[1].rdrop, 0.0, 0.0),  # no time to fall
     ],
     ids=str,
 )
-def test_late_r_drop_is_chosen_where_it_is_possible(
-    tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float
+def test_late_r_drop_and_a_late_fall_are_chosen_where_they_are_possible(
+    tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float, decay_from: float
 ) -> None:
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | given
     config, told = fit(load_config(None, given), given, CPU)
-    assert (config.train.rdrop, config.train.rdrop_from) == (rdrop, rdrop_from)
+    assert (config.train.rdrop, config.train.rdrop_from, config.train.decay_from) == (rdrop, rdrop_from, decay_from)
     assert ("R-Drop" in told[3]) == bool(rdrop)
+    assert ("falling after" in told[4]) == bool(decay_from)
 
 
 def test_a_run_without_dropout_is_gone_on_with_without_r_drop(tmp_path: Path, tiny_config: Config) -> None:

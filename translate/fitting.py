@@ -28,7 +28,7 @@ LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
 WARMUP_STEPS = 1000  # or a tenth of all
 MOST_TOKENS_ON_CPU = 1024  # target pieces a step: there larger steps are hardly faster for each piece, and too few
-RDROP_FROM = 0.6  # of the steps: at first nothing is learnt by heart yet, and a step with R-Drop takes twice as long
+LATE = 0.55  # share of the steps after which the learning rate falls, and R-Drop, twice the time a step, has work to do
 TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
 MOST_NAMED = 4  # of the settings that the user chose
 
@@ -107,8 +107,8 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
     dropout = settings.model.dropout if is_settled else values["model.dropout"]
     if not given.get("train.rdrop", dropout or settings.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
-    if given.get("train.schedule", "cosine") != "cosine":
-        values["train.rdrop_from"] = 0.0  # a share of steps whose number nothing gives
+    if given.get("train.schedule", values["train.schedule"]) != "cosine":
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of steps whose number nothing gives
     config = load_new(None, given, values)
     return config, reasons(config, figures, given)
 
@@ -129,8 +129,9 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "train.learning_rate": size.learning_rate,
         "train.warmup_steps": WARMUP_STEPS,
         "train.rdrop": size.rdrop,
-        "train.rdrop_from": RDROP_FROM if size.rdrop else 0.0,
+        "train.rdrop_from": LATE if size.rdrop else 0.0,
         "train.schedule": "cosine",
+        "train.decay_from": LATE,
         "train.max_steps": 0,
         "train.max_epochs": size.epochs,
         "train.max_minutes": MOST_MINUTES if is_cpu else 0.0,
@@ -145,11 +146,14 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
+    rate = f"learning rate {train.learning_rate:g}"
+    if train.decay_from:
+        rate += f", falling after {train.decay_from:.0%}"
     lines = {
         "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
         "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",
         "dropout": f"{dropout}; so that the text is not learnt by heart",
-        "steps": f"{train.batch_tokens:,} target pieces a step, {_ends(train)}, learning rate {train.learning_rate:g}",
+        "steps": f"{train.batch_tokens:,} target pieces a step, {_ends(train)}, {rate}",
     }
     head = (
         f"settings for {figures.num_pairs:,} pairs of {figures.src_length:.0f} and {figures.tgt_length:.0f} characters"
