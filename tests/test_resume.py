@@ -32,6 +32,7 @@ EVERYTHING = {
     "model.dropout": 0.2,
     "model.attention_dropout": 0.1,
     "train.accumulate": 3,
+    "train.weight_decay": 0.2,
     "train.ema_decay": 0.8,
     "train.label_smoothing": 0.1,
     "train.rdrop": 2.0,

@@ -85,6 +85,27 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
         assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_weight_decay_takes_its_share_of_the_layers_matrices_and_of_nothing_else(
+    tiny_run: Path, tiny_config: Config
+) -> None:
+    """Algorithm 2 of Loshchilov & Hutter 2019: beside Adam's update, learning rate times decay."""
+    prepared = prepare(Run(tiny_run), tiny_config)
+    with closing(feed(prepared, tiny_config.train, Progress(), CPU, ALONE)) as steps:
+        data = next(steps)
+    updated = []
+    for decay in 0.0, 0.25:
+        settings = changed(tiny_config, "train", weight_decay=decay, schedule="constant", warmup_steps=0)
+        trainer = Trainer(settings, prepared, CPU)
+        before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+        trainer.step(data, step=1)
+        updated.append(dict(trainer.model.named_parameters()))
+    share = 0.25 * tiny_config.train.learning_rate
+    for name, old in before.items():
+        is_decayed = "_layers." in name and name.endswith(".weight") and "norm" not in name
+        expected = updated[0][name] - (share * old if is_decayed else 0.0)
+        assert torch.allclose(updated[1][name], expected, rtol=0, atol=1e-6), name
+
+
 def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.trainer.multiplies_bfloat16", lambda device: True)
     config = changed(tiny_config, "train", precision="auto")

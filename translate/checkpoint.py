@@ -172,7 +172,8 @@ def _apply(found: _Found, state: TrainingState) -> None:
         # Without one the training has not averaged so far: from here on, then.
         _put(found.tensors.get(AVERAGE, found.tensors[MODEL]), state.average.weights)
     moments: dict[int, dict[str, Tensor]] = {}
-    numbers = {name: number for number, name in enumerate(_parameters(state.model))}
+    in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
+    numbers = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
     for name, tensor in found.tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
         moments.setdefault(numbers[parameter], {})[moment] = tensor

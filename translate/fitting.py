@@ -52,17 +52,18 @@ class Size(NamedTuple):
     d_ff: int
     dropout: float
     rdrop: float
+    weight_decay: float
     batch_tokens: int
     learning_rate: float
     epochs: int
 
 
 SIZES = (
-    Size(10_000, 2000, 4, 128, 512, 0.3, 0.0, 1024, 2.5e-3, 100),
-    Size(60_000, 10_000, 4, 128, 384, 0.25, 3.0, 4096, 3e-3, 60),
-    Size(400_000, 10_000, 3, 256, 1024, 0.1, 0.0, 4096, 2e-3, 25),
-    Size(2_000_000, 16_000, 4, 256, 1024, 0.1, 0.0, 8192, 1.5e-3, 10),
-    Size(float("inf"), 32_000, 6, 512, 2048, 0.1, 0.0, 16_384, 7e-4, 10),
+    Size(10_000, 2000, 4, 128, 512, 0.3, 0.0, 0.2, 1024, 2.5e-3, 100),
+    Size(60_000, 10_000, 4, 128, 384, 0.25, 3.0, 0.1, 4096, 3e-3, 60),
+    Size(400_000, 10_000, 3, 256, 1024, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
+    Size(2_000_000, 16_000, 4, 256, 1024, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
+    Size(float("inf"), 32_000, 6, 512, 2048, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
 )
 
 
@@ -130,6 +131,7 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "train.warmup_steps": WARMUP_STEPS,
         "train.rdrop": size.rdrop,
         "train.rdrop_from": LATE if size.rdrop else 0.0,
+        "train.weight_decay": size.weight_decay,
         "train.schedule": "cosine",
         "train.decay_from": LATE,
         "train.max_steps": 0,
@@ -149,6 +151,8 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
     rate = f"learning rate {train.learning_rate:g}"
     if train.decay_from:
         rate += f", falling after {train.decay_from:.0%}"
+    if train.weight_decay:
+        dropout += f", weight decay {train.weight_decay:g}"
     lines = {
         "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
         "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",

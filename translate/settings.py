@@ -155,6 +155,9 @@ class TrainSettings(Section):
     decay_from: Share = Field(0.0, description="share of max_steps before cosine falls; 0: from the warm-up on")
     warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="each step takes learning_rate times this of the layers' matrices away (AdamW)"
+    )
     ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
     clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
     label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")

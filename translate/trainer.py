@@ -62,6 +62,20 @@ def rdrop_weight(step: int, settings: TrainSettings) -> float:
     return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
+def adam(model: Transformer, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' matrices.
+
+    An update takes the learning rate times `weight_decay` of them away. Biases, norms and embeddings are not decayed:
+    the embedding of a rare piece would lose between its few updates what it learns in them.
+    """
+    layers = (*model.encoder_layers, *model.decoder_layers)
+    decayed = [parameter for layer in layers for parameter in layer.parameters() if parameter.dim() > 1]
+    those = set(map(id, decayed))
+    others = [parameter for parameter in model.parameters() if id(parameter) not in those]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
+
+
 class Stepped(NamedTuple):
     """How a step went."""
 
@@ -86,9 +100,7 @@ class Trainer:
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
         self.belonging = Belonging.of(config.model, prepared.vocabs)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), betas=(0.9, config.train.adam_beta2), eps=1e-9, fused=device.type != "mps"
-        )
+        self.optimizer = adam(self.model, config.train, device)
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.average = WeightAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
