@@ -148,11 +148,11 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
+    if train.weight_decay:
+        dropout += f", weight decay {train.weight_decay:g}"
     rate = f"learning rate {train.learning_rate:g}"
     if train.decay_from:
         rate += f", falling after {train.decay_from:.0%}"
-    if train.weight_decay:
-        dropout += f", weight decay {train.weight_decay:g}"
     lines = {
         "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
         "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",
