@@ -226,6 +226,11 @@ class TrainSettings(Section):
             raise ValueError(f"rdrop_from {self.rdrop_from:g} says when R-Drop begins, but rdrop, its weight, is 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of train.max_steps, which is 0: set it")
+        if (share := self.learning_rate * self.weight_decay) >= 1:
+            raise ValueError(
+                f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: a step "
+                "takes this share of the layers' matrices away; it has to be below 1, and is usually below 0.001"
+            )
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:
