@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from translate.alignment import (
+from translate.alignment.methods import (
     MapChoice,
     word_maps,
 )
-from translate.maps import AttentionMaps, Stack
+from translate.attention.maps import AttentionMaps, Stack
 
 Set = set[tuple[int, int]]  # of (source word, target word)
 

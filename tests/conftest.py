@@ -14,12 +14,12 @@ import torch
 from hypothesis import settings
 from pages import SENTENCES
 
-from translate.config import load_config
-from translate.decode import Translator
-from translate.report.page import Choice, write_page
-from translate.run import Run
-from translate.settings import Config
-from translate.train import train
+from translate.config.settings import Config
+from translate.config.toml import load_config
+from translate.decoding.translator import Translator
+from translate.report.page.writer import Choice, write_page
+from translate.run.folder import Run
+from translate.training.loop import train
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40)

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torturing.faults import count_calls, kill_at
 
-from translate import journal
-from translate.config import load_config
-from translate.files import write_bytes
-from translate.run import Run
-from translate.train import train
+from translate.config.toml import load_config
+from translate.run.folder import Run
+from translate.system.files import write_bytes
+from translate.training import log as journal
+from translate.training.loop import train
 
 
 def go_on(folder: Path, settings: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from translate.maps import AttentionMaps, Stack, view
-from translate.report.page import PageSentence, Variant
+from translate.attention.maps import AttentionMaps, Stack, view
+from translate.report.page.writer import PageSentence, Variant
 
 HOSTILE = (
     "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2> <!-- <script> ]]> &lt; \" ' \u2028"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from translate.decode import Translator
+    from translate.decoding.translator import Translator
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -25,6 +25,6 @@ def load(run: str, device: str = "auto") -> Translator:
     run: a folder written by `translate train`. device: auto, cpu, cuda or mps.
     Raises translate.errors.UserError where the folder is no run or the device is not there.
     """
-    from translate.decode import Translator  # here, so that `import translate` does not wait for torch
+    from translate.decoding.translator import Translator  # here, so that `import translate` does not wait for torch
 
     return Translator.load(run, device)

@@ -15,8 +15,8 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
-from translate.report.columns import spelled_out
-from translate.signals import raise_signals
+from translate.system.signals import raise_signals
+from translate.system.terminal_text import spelled_out
 
 STANDARD_OUTPUT = "standard output"  # its name in errors
 

@@ -9,10 +9,10 @@ import sentencepiece
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, measured
-from translate.engine import Sentence, length_limit
-from translate.export.ctranslate2 import export_ctranslate2
-from translate.export.package import import_ctranslate2
-from translate.run import Run
+from translate.ctranslate2.convert import export_ctranslate2
+from translate.ctranslate2.package import import_ctranslate2
+from translate.decoding.engine import Sentence, length_limit
+from translate.run.folder import Run
 
 BATCH_SENTENCES = 64
 

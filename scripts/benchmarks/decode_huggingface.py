@@ -9,9 +9,9 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, in_order_of_length, measured
-from translate.engine import Sentence, length_limit
+from translate.decoding.engine import Sentence, length_limit
 from translate.export.huggingface import export_huggingface
-from translate.run import Run
+from translate.run.folder import Run
 
 BATCH_SENTENCES = 64  # faster than 16 or 32, and as fast as 128
 

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.joeynmt_settings import SPECIALS, allow_new_sentencepiece, data_settings, model_settings, write_vocab
 from benchmarks.translating import Translate, in_order_of_length, measured
-from translate.batches import pad
-from translate.model import Attention, DecoderLayer, EncoderLayer, Transformer
-from translate.run import Run
-from translate.settings import Config
-from translate.text import read_lines
-from translate.torch_engine import TorchEngine
-from translate.vocab import Vocab
+from translate.config.settings import Config
+from translate.data.batches import pad
+from translate.data.parallel_text import read_lines
+from translate.data.vocab import Vocab
+from translate.decoding.torch_engine import TorchEngine
+from translate.model.transformer import Attention, DecoderLayer, EncoderLayer, Transformer
+from translate.run.folder import Run
 
 BATCH_SENTENCES = 32  # as fast with a beam as 16, 64 or 128, and faster than these without
 NUM_COMPARED_LINES = 8

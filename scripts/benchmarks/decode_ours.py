@@ -7,13 +7,13 @@ from functools import partial
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, measured
-from translate.config import changed_search
-from translate.decode import Translator
+from translate.config.toml import changed_search
+from translate.decoding.translator import Translator
 
 
 def measure(job: DecodeJob) -> Measured:
     """Translate the text, in the batches that are the run's own setting."""
-    from translate.device import keep_freed_memory  # in the function: the other engine does without torch
+    from translate.system.device import keep_freed_memory  # in the function: the other engine does without torch
 
     keep_freed_memory()  # as the command does
     return measured(job, partial(load, engine="torch"), ["torch"])

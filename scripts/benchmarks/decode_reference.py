@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.reference_search import translate_one
 from benchmarks.translating import Translate, measured
-from translate.config import changed_search
-from translate.engine import Sentence
-from translate.run import Run
-from translate.torch_engine import TorchEngine
+from translate.config.toml import changed_search
+from translate.decoding.engine import Sentence
+from translate.decoding.torch_engine import TorchEngine
+from translate.run.folder import Run
 
 
 def measure(job: DecodeJob) -> Measured:

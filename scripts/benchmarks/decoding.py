@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from benchmarks.first_translation import seconds_to_first_translation
 from benchmarks.table import markdown_table
 from benchmarks.work import Job, in_child, say, text_path
+from translate.config.settings import Config
+from translate.data.parallel_text import read_lines
 from translate.errors import UserError
-from translate.run import Run
-from translate.scoring import score
-from translate.settings import Config
-from translate.text import read_lines
+from translate.evaluation.metrics import score
+from translate.run.folder import Run
 
 TEST_PART = "test_2016_flickr"
 TOLERANCE = 0.1  # BLEU between our search and the reference search

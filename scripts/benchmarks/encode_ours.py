@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.encoding import Encoded
 from benchmarks.work import Work, say
-from translate.corpus import Origin, encode, open_corpus
-from translate.device import peak_memory
-from translate.vocab import VocabPair
+from translate.data.encoded_corpus import Origin, encode, open_corpus
+from translate.data.vocab import VocabPair
+from translate.system.device import peak_memory
 
 
 def measure(work: Work) -> Encoded:

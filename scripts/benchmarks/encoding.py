@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.table import markdown_table
 from benchmarks.work import Work, in_child, say
-from translate.settings import Config
+from translate.config.settings import Config
 
 TITLE = "Encoding text into pieces"
 HEADINGS = ("system", "pairs", "pairs/s", "lines/s", "pieces/s", "peak memory")

@@ -28,8 +28,8 @@ from benchmarks.marian import (
     piece_loss,
 )
 from benchmarks.translating import in_order_of_length
-from translate.text import read_lines
-from translate.vocab import Vocab
+from translate.data.parallel_text import read_lines
+from translate.data.vocab import Vocab
 
 BATCH_SENTENCES = 64
 PIECES_A_PIECE, MORE_PIECES = 2, 10  # the longest translation, by the longest source line of its batch

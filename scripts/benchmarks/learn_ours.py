@@ -15,11 +15,11 @@ import torch
 
 from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, in_words
 from translate import __version__
-from translate.config import changed_search
-from translate.decode import Translator
-from translate.run import Run
-from translate.text import read_lines
-from translate.torch_engine import TorchEngine
+from translate.config.toml import changed_search
+from translate.data.parallel_text import read_lines
+from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.translator import Translator
+from translate.run.folder import Run
 
 
 def learn(job: LearnJob) -> Learned:

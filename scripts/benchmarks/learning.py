@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 
 from benchmarks.table import markdown_table
 from benchmarks.work import SRC, Work, in_child, lay_out, say, write_lines
-from translate.config import load_config
+from translate.config.settings import Config
+from translate.config.toml import load_config
+from translate.data.parallel_text import Pair, ParallelText, Side
 from translate.errors import UserError
-from translate.scoring import Score, score
-from translate.settings import Config
-from translate.text import Pair, ParallelText, Side
+from translate.evaluation.metrics import Score, score
 
 BEAM_SIZE = 5
 PEER_VALIDATE_EVERY = 100  # updates

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianMTModel
 
-from translate.settings import Config, TrainSettings
-from translate.text import Pair
-from translate.trainer import learning_rate
-from translate.vocab import Vocab
+from translate.config.settings import Config, TrainSettings
+from translate.data.parallel_text import Pair
+from translate.data.vocab import Vocab
+from translate.training.step import learning_rate
 
 MAX_POSITIONS = 256  # pieces of a side, with its end
 EncodedPair = tuple[list[int], list[int]]  # source and target pieces, each with its end

@@ -1,8 +1,8 @@
 """Beam search as plainly as it can be written: the oracle for ours, and slow.
 
 One sentence at a time; no cache, so that the whole prefix goes through the decoder at each step; Python's numbers and
-lists. The rules are those of `translate.search`: a hypothesis scores log-probability / pieces ** length_penalty, `</s>`
-counted.
+lists. The rules are those of `translate.decoding.beam_search`: a hypothesis scores
+log-probability / pieces ** length_penalty, `</s>` counted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from translate.engine import Hypothesis, Sentence, length_limit
-from translate.model import Transformer
-from translate.settings import DecodeSettings
+from translate.config.settings import DecodeSettings
+from translate.decoding.engine import Hypothesis, Sentence, length_limit
+from translate.model.transformer import Transformer
 
 NextPiece = Callable[[Sequence[list[int]]], Tensor]  # K prefixes -> (K, V) log-probabilities of the piece after each
 

@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from benchmarks.products import PieceCounts, products_alone, training_operations, weight_products
 from benchmarks.training import Measured
 from benchmarks.work import Work
-from translate.device import peak_memory
+from translate.system.device import peak_memory
 
 
 class Stopwatch:

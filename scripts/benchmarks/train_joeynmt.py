@@ -14,7 +14,7 @@ from benchmarks.products import PieceCounts
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
-from translate.settings import Config
+from translate.config.settings import Config
 
 NEVER = 10**9
 

@@ -1,4 +1,4 @@
-"""Our training: the very `translate.train.train` that the command runs, in a run folder that is thrown away."""
+"""Our training: the very `translate.training.loop.train` that the command runs, in a run folder that is thrown away."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchmarks.products import PieceCounts
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
-from translate.batches import epoch_order
-from translate.prepare import prepare
-from translate.run import Run
-from translate.settings import LARGEST, Config
-from translate.train import train
+from translate.config.settings import LARGEST, Config
+from translate.data.batches import epoch_order
+from translate.run.folder import Run
+from translate.training.loop import train
+from translate.training.prepare import prepare
 
 
 def measure(work: Work) -> Measured:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.work import ROOT, SRC, TGT, say, text_path
 from translate.errors import UserError
-from translate.run import Run
+from translate.run.folder import Run
 
 SETTINGS = {
     "vocab.size": 8000,

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.table import markdown_table
 from benchmarks.work import Work, in_child, say
+from translate.config.settings import Config
 from translate.errors import UserError
-from translate.settings import Config
 
 PACKAGES = {"ours": "translate", "joeynmt": "joeynmt", "huggingface": "transformers"}
 PRECISIONS = {

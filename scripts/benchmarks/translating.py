@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.decoding import DecodeJob, Measured
 from translate import __version__
-from translate.memory import peak_main_memory
-from translate.run import Run
-from translate.text import read_lines
+from translate.data.parallel_text import read_lines
+from translate.run.folder import Run
+from translate.system.memory import peak_main_memory
 
 NUM_WARM_UP_LINES = 16
 GPU_INTERVAL = 0.02  # seconds between two looks at its memory

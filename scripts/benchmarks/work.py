@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from translate.config.settings import Config
+from translate.data.parallel_text import ParallelText, Side, read_lines
+from translate.data.vocab import Vocab, train_vocab
 from translate.errors import UserError
-from translate.settings import Config
-from translate.text import ParallelText, Side, read_lines
-from translate.vocab import Vocab, train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC, TGT = "en", "de"

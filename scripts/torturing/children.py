@@ -32,10 +32,10 @@ HEAVY = (
     "torch",
     "translate.cli",
     "translate.commands.attention.show",
-    "translate.decode",
+    "translate.decoding.translator",
     "translate.report.curves",
     "translate.report.progress",
-    "translate.train",
+    "translate.training.loop",
 )
 
 

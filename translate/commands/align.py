@@ -17,10 +17,10 @@ from translate.commands.attention.display import SvgOption, pictures, tell_pictu
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.aligner import Aligned, Pairing
-    from translate.alignment import MapChoice
-    from translate.alignment_error import GoldLink
-    from translate.alignment_way import Asked
+    from translate.alignment.aligner import Aligned, Pairing
+    from translate.alignment.error_rate import GoldLink
+    from translate.alignment.methods import MapChoice
+    from translate.alignment.settings import Asked
 
 MethodName = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -78,10 +78,10 @@ def align(
     translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
     """
-    from translate.aligner import Pairing
-    from translate.alignment import MapChoice
-    from translate.alignment_way import Asked
-    from translate.map_lines import open_lines
+    from translate.alignment.aligner import Pairing
+    from translate.alignment.methods import MapChoice
+    from translate.alignment.settings import Asked
+    from translate.alignment.sources import open_lines
 
     if store and not gold:
         raise UserError("--store keeps the setting that scores best; add --gold FILE")
@@ -111,10 +111,10 @@ class Scoring(NamedTuple):
 
 
 def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Scoring) -> None:
-    from translate.aligner import aligned, try_all
-    from translate.alignment_error import GoldFile
-    from translate.run import Run
-    from translate.stored_alignment import check_storable, store_alignment
+    from translate.alignment.aligner import aligned, try_all
+    from translate.alignment.error_rate import GoldFile
+    from translate.alignment.stored import check_storable, store_alignment
+    from translate.run.folder import Run
 
     run = Run.open(scoring.store) if scoring.store else None
     if run:
@@ -140,10 +140,10 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Sc
 
 
 def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked, places: Sequence[Path]) -> None:
-    from translate.aligner import aligned
-    from translate.alignment import MapChoice, pharaoh
-    from translate.alignment_way import Asked
-    from translate.stored_alignment import StoredAlignment
+    from translate.alignment.aligner import aligned
+    from translate.alignment.methods import MapChoice, pharaoh
+    from translate.alignment.settings import Asked
+    from translate.alignment.stored import StoredAlignment
 
     way, reason = asked.way(pairing.reverse is not None), ""
     if choice is None and asked == Asked() and not pairing.reverse and pairing.forward.alignment:
@@ -174,7 +174,7 @@ def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Se
     """Those that have maps, with their gold links where there are some."""
     import numpy as np
 
-    from translate.report.links import LinkedPair, save_links
+    from translate.report.alignment_picture import LinkedPair, save_links
 
     pairs = []
     for line, gold in lines:

@@ -10,9 +10,9 @@ import typer
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.settings import Config, DataSettings
-    from translate.text import ParallelText
-    from translate.vocab import VocabPair
+    from translate.config.settings import Config, DataSettings
+    from translate.data.parallel_text import ParallelText
+    from translate.data.vocab import VocabPair
 
 
 def check(
@@ -47,9 +47,9 @@ def check(
     """
     from tqdm import tqdm
 
-    from translate.check import Texts
-    from translate.check import check as look_through
-    from translate.config import load_config, parse_override
+    from translate.check.check import Texts
+    from translate.check.check import check as look_through
+    from translate.config.toml import load_config, parse_override
     from translate.report.findings import as_json as to_json
     from translate.report.findings import as_text
 
@@ -77,15 +77,15 @@ def check(
 
 
 def _text(src: str, tgt: str, data: DataSettings) -> ParallelText:
-    from translate.text import check_stays, text_of
+    from translate.data.parallel_text import check_stays, text_of
 
     check_stays(Path(src), Path(tgt))
     return text_of(data, src, tgt)
 
 
 def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:
-    from translate.run import Run
-    from translate.vocab import Vocab, VocabPair
+    from translate.data.vocab import Vocab, VocabPair
+    from translate.run.folder import Run
 
     path = path or (Path(settings.vocab.model) if settings.vocab.model else None)
     if path is None:

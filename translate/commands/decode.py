@@ -26,13 +26,13 @@ from translate.commands.app import (
     PrecisionOption,
 )
 from translate.errors import UserError
-from translate.report.columns import for_stream
+from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.attention import Keep
-    from translate.commands.decoding import Job, Places
-    from translate.decode import Translator
-    from translate.translation import Translation
+    from translate.attention.extract import Keep
+    from translate.commands.decode_io import Job, Places
+    from translate.decoding.results import Translation
+    from translate.decoding.translator import Translator
 
 
 def decode(
@@ -94,8 +94,8 @@ def decode(
     translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
     translate decode runs/toy "I love apples." --attention maps && translate attention maps
     """
-    from translate.commands.decoding import Job, Places, write_anew, write_resumably
-    from translate.distributed import joined
+    from translate.commands.decode_io import Job, Places, write_anew, write_resumably
+    from translate.system.distributed import joined
 
     changes = {
         "beam_size": beam_size,
@@ -114,10 +114,10 @@ def decode(
     with joined(places.advice) as world, ExitStack() as switched_off:
         places.check(world)
 
-        from translate.commands.keeping import keep_of
-        from translate.config import changed_search
-        from translate.decode import Translator
-        from translate.translation import Wishes
+        from translate.commands.attention_options import keep_of
+        from translate.config.toml import changed_search
+        from translate.decoding.results import Wishes
+        from translate.decoding.translator import Translator
 
         started = time.monotonic()
         _check_text([prefix, *(require or []), *(sentences or [])])
@@ -130,7 +130,7 @@ def decode(
         if mask:
             switched_off.enter_context(_without(mask, translator))
         if engine == "torch":
-            from translate.device import keep_freed_memory
+            from translate.system.device import keep_freed_memory
 
             keep_freed_memory()
         wishes = Wishes(n_best, as_json, prefix, tuple(require or ()))
@@ -152,8 +152,8 @@ def decode(
 
 
 def _without(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
-    from translate.attention import engine_of
-    from translate.masking import Head, masked
+    from translate.attention.extract import engine_of
+    from translate.model.masking import Head, masked
 
     model = engine_of(translator).model
     return masked(model, [Head.parse(text, model) for text in heads])
@@ -161,8 +161,8 @@ def _without(heads: list[str], translator: Translator) -> AbstractContextManager
 
 def _converse(job: Job) -> None:
     """Answer each sentence that is typed, and show its translation while it is written."""
-    from translate.commands.decoding import formatted, warn
-    from translate.prompt import LiveLine, converse
+    from translate.commands.decode_io import formatted, warn
+    from translate.commands.interactive import LiveLine, converse
 
     live = LiveLine()
 
@@ -183,8 +183,8 @@ def _attended(
     """The translations, with their attention written where that is wished."""
     if not places.attention or not keep:
         return found
-    from translate.commands.keeping import with_attention
-    from translate.text import read_lines
+    from translate.commands.attention_options import with_attention
+    from translate.data.parallel_text import read_lines
 
     text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
     return with_attention(places.attention, run, job.translator, device, found, keep, text)

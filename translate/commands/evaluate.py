@@ -13,13 +13,13 @@ import typer
 
 from translate.commands.app import BeamSizeOption, DeviceOption, LengthPenaltyOption
 from translate.errors import UserError
-from translate.files import replacing
-from translate.report.columns import for_stream
+from translate.system.files import replacing
+from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.decode import Translator
-    from translate.evaluate import ReferencedText
-    from translate.settings import DecodeSettings
+    from translate.config.settings import DecodeSettings
+    from translate.decoding.translator import Translator
+    from translate.evaluation.evaluate import ReferencedText
 
 SHOWN = 5  # changed lines, each way
 
@@ -78,12 +78,12 @@ def evaluate(
       better, worse  line, source, references, translation, other, chrf,
                      other_chrf
     """
-    from translate.evaluate import compare, doubts_of, doubts_of_text
-    from translate.evaluate import evaluate as evaluate_translations
+    from translate.evaluation.evaluate import compare, doubts_of, doubts_of_text
+    from translate.evaluation.evaluate import evaluate as evaluate_translations
+    from translate.evaluation.metrics import METRICS, QUICK_METRICS, Way, check
     from translate.report.progress import say
     from translate.report.scores import Names, Report, as_text
     from translate.report.scores import as_json as to_json
-    from translate.scoring import METRICS, QUICK_METRICS, Way, check
 
     if show is not None and not against:
         raise UserError(f"--show {show}: shows lines that changed; give --against, or leave out --show")
@@ -141,8 +141,8 @@ def _check_places(asked: Asked, refs: Sequence[Path]) -> None:
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
     """Raises UserError where the files are not parallel, or there is nothing to score by."""
-    from translate.evaluate import ReferencedText
-    from translate.text import Side, read_side
+    from translate.data.parallel_text import Side, read_side
+    from translate.evaluation.evaluate import ReferencedText
 
     sources = list(read_side(Side(src, 1)))
     references = [list(read_side(Side(ref, 2))) for ref in refs]
@@ -162,16 +162,16 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
 
 def _all_translations(asked: Asked, sources: Sequence[str]) -> list[list[str]]:
     """Those of each path, in order. What could be wrong with any is looked at before the first run translates."""
-    from translate.config import changed_search
-    from translate.decode import Translator
-    from translate.text import read_lines
+    from translate.config.toml import changed_search
+    from translate.data.parallel_text import read_lines
+    from translate.decoding.translator import Translator
 
     given = {path: list(read_lines(path)) for path in asked.paths if not path.is_dir()}
     for path, lines in given.items():
         _check_parallel(asked.src, sources, path, lines)
     translators = [None if path in given else Translator.load(path, asked.device) for path in asked.paths]
     if any(translators):
-        from translate.device import keep_freed_memory
+        from translate.system.device import keep_freed_memory
 
         keep_freed_memory()
     found = []
@@ -192,7 +192,7 @@ def _all_translations(asked: Asked, sources: Sequence[str]) -> list[list[str]]:
 def _translated(
     translator: Translator, settings: DecodeSettings, run: Path, src: Path, sources: Sequence[str]
 ) -> list[str]:
-    from translate.commands.decoding import warn
+    from translate.commands.decode_io import warn
     from translate.report.progress import say, with_progress
 
     started = time.monotonic()

@@ -30,11 +30,11 @@ def export(
     \b
     translate export runs/toy --format ctranslate2 toy-int8 --precision int8
     """
-    from translate.run import Run
+    from translate.run.folder import Run
 
     opened = Run.open(run)
     if format == "ctranslate2":
-        from translate.export.ctranslate2 import export_ctranslate2
+        from translate.ctranslate2.convert import export_ctranslate2
 
         export_ctranslate2(opened, folder, precision)
     elif precision != "float32":

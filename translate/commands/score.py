@@ -23,10 +23,10 @@ from translate.commands.app import (
     PrecisionOption,
 )
 from translate.errors import UserError
-from translate.report.columns import for_stream
+from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.translation import Scored, Translation
+    from translate.decoding.results import Scored, Translation
 
 
 def score(
@@ -52,10 +52,10 @@ def score(
     translate score runs/toy --src test.en --tgt test.fr
     translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     """
-    from translate.commands.keeping import keep_of, with_attention
-    from translate.decode import Translator
-    from translate.text import ParallelText, Side
-    from translate.translation import perplexity
+    from translate.commands.attention_options import keep_of, with_attention
+    from translate.data.parallel_text import ParallelText, Side
+    from translate.decoding.results import perplexity
+    from translate.decoding.translator import Translator
 
     keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
     translator = Translator.load(run, device, engine, precision, ensemble or ())

@@ -13,9 +13,9 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from translate.distributed import World
-    from translate.run import Run
-    from translate.settings import Config
+    from translate.config.settings import Config
+    from translate.run.folder import Run
+    from translate.system.distributed import World
 
 
 def train(
@@ -63,10 +63,10 @@ def train(
     translate train --init-from runs/toy --src new.en --tgt new.fr --out runs/tuned
     translate train --resume --out runs/toy --set train.max_steps=4000
     """
-    from translate.config import parse_override
-    from translate.distributed import joined
-    from translate.inheriting import load_new, load_resumed
-    from translate.run import Run
+    from translate.config.toml import parse_override
+    from translate.run.folder import Run
+    from translate.system.distributed import joined
+    from translate.training.resolve_config import load_new, load_resumed
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
@@ -85,8 +85,8 @@ def train(
         if world.is_first and not (resume or dry_run):
             run.refuse_used()  # before the text is read
 
-        from translate.device import pick_device
-        from translate.fitting import fit
+        from translate.system.device import pick_device
+        from translate.training.auto_config import fit
 
         place = pick_device(device)
         reasons: list[str] = []
@@ -100,9 +100,9 @@ def train(
 
 def _train(run: Run, settings: Config, device: torch.device, world: World, reasons: list[str], resume: bool) -> None:
     """Begin or go on with a run. reasons: what to say first of its settings."""
-    from translate.lock import training_alone
-    from translate.run import Run
-    from translate.train import train
+    from translate.run.folder import Run
+    from translate.run.lock import training_alone
+    from translate.training.loop import train
 
     if not world.is_first:
         train(run, settings, device, world)
@@ -124,8 +124,8 @@ def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> Non
     """Print `reasons` and what the first steps tell of the training."""
     import tempfile
 
-    from translate.rehearsal import rehearse
-    from translate.run import Run
+    from translate.run.folder import Run
+    from translate.training.dry_run import rehearse
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
         for line in reasons + rehearse(Run.create(Path(folder), settings), settings, device):

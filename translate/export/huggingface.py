@@ -24,14 +24,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from translate.engine import Sentence, length_limit
+from translate.config.settings import Config
+from translate.data.vocab import Vocab, VocabPair
+from translate.decoding.engine import Sentence, length_limit
+from translate.decoding.torch_engine import load_model
 from translate.errors import UserError
-from translate.files import replacing_folder, write_bytes, write_text
-from translate.model import Transformer, sinusoidal_positions
-from translate.run import Run
-from translate.settings import Config
-from translate.torch_engine import load_model
-from translate.vocab import Vocab, VocabPair
+from translate.model.transformer import Transformer, sinusoidal_positions
+from translate.run.folder import Run
+from translate.system.files import replacing_folder, write_bytes, write_text
 
 NEVER = -1e4  # a logit that leaves no probability, and that half precision holds
 LEAST_POSITIONS = 1024  # positions come from a table there, and no line may pass its end

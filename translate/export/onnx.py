@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from translate.decoding.torch_engine import load_model
 from translate.errors import UserError
-from translate.files import replacing_folder, write_bytes, write_text
-from translate.model import Transformer, as_bias
-from translate.run import Run
-from translate.state import DecoderState, KeyValue
-from translate.torch_engine import load_model
+from translate.model.decoder_state import DecoderState, KeyValue
+from translate.model.transformer import Transformer, as_bias
+from translate.run.folder import Run
+from translate.system.files import replacing_folder, write_bytes, write_text
 
 
 def export_onnx(run: Run, folder: Path) -> None:

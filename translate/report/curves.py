@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translate.files import replacing
+from translate.system.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

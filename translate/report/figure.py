@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translate.files import replacing
+from translate.system.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,10 +8,10 @@ import textwrap
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from translate.check import CheckReport, LongLine
-from translate.findings import HARMLESS, STOPS, Finding
-from translate.report.columns import columns_of, isolated
-from translate.settings import Config
+from translate.check.check import CheckReport, LongLine
+from translate.check.findings import HARMLESS, STOPS, Finding
+from translate.config.settings import Config
+from translate.system.terminal_text import columns_of, isolated
 
 SHOWN_LINES = 8  # numbers of lines that are shown of a finding
 WIDTH = 80  # columns of the report

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from translate.maps import MapView
+from translate.attention.maps import MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
-from translate.report.columns import printable
 from translate.report.figure import figure_at
 from translate.report.fonts import boxes_in_picture, fonts_for
-from translate.report.multiples import Grid, name_of
+from translate.report.grid import Grid, name_of
+from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

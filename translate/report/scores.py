@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from translate.evaluate import Bucket, Change, Comparison, Evaluation
-from translate.report.columns import columns_of, isolated
+from translate.evaluation.evaluate import Bucket, Change, Comparison, Evaluation
+from translate.evaluation.metrics import MetricName
 from translate.report.findings import visible
-from translate.scoring import MetricName
+from translate.system.terminal_text import columns_of, isolated
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"

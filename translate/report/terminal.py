@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from translate.maps import MapView
+from translate.attention.maps import MapView
 from translate.report.ansi import Colours, painted, shade
 from translate.report.colours import ink
-from translate.report.columns import columns_of, isolated, printable
+from translate.system.terminal_text import columns_of, isolated, printable
 
 SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0
 

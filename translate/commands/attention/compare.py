@@ -11,7 +11,7 @@ from translate.commands.attention.display import HtmlOption, PngOption, SvgOptio
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.comparison import Comparison
+    from translate.attention.compare import Comparison
 
 
 def compare(
@@ -33,9 +33,9 @@ def compare(
 
     Two runs translate differently; to compare them, let both read the same translations: `translate score --attention`.
     """
-    from translate.attention_folder import AttentionFolder
-    from translate.comparison import compare as compare_folders
-    from translate.maps import difference, view
+    from translate.attention.compare import compare as compare_folders
+    from translate.attention.folder import AttentionFolder
+    from translate.attention.maps import difference, view
     from translate.report.picture import save_picture
     from translate.report.terminal import draw_map
 
@@ -45,7 +45,7 @@ def compare(
         if places or words:
             raise UserError("--html writes a page that has all of it; leave out --png, --svg and --words")
         from translate.commands.attention.html_page import write_comparison
-        from translate.report.page import Choice
+        from translate.report.page.writer import Choice
 
         write_comparison(folders, html, Choice(kind, layer, head))
         return
@@ -66,7 +66,7 @@ def compare(
 
 def _told(comparison: Comparison) -> str:
     """In a line."""
-    from translate.maps import KINDS
+    from translate.attention.maps import KINDS
 
     lines = f"{comparison.num_alike:,} of {comparison.num_lines:,} common lines have the same pieces"
     if not comparison.heads:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from translate.attention_folder import AttentionFolder
-from translate.comparison import common_lines
-from translate.maps import AttentionMaps, Kind, words_of
-from translate.report.page import Choice, PageSentence, Variant, write_page
+from translate.attention.compare import common_lines
+from translate.attention.folder import AttentionFolder
+from translate.attention.maps import AttentionMaps, Kind, words_of
+from translate.report.page.writer import Choice, PageSentence, Variant, write_page
 
 
 def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int | None) -> None:

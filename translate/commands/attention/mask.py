@@ -13,12 +13,12 @@ import typer
 
 from translate.commands.app import DeviceOption
 from translate.errors import UserError
-from translate.report.columns import for_stream
+from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.decode import Translator
-    from translate.knockout import Effect
-    from translate.text import Pair
+    from translate.attention.head_ablation import Effect
+    from translate.data.parallel_text import Pair
+    from translate.decoding.translator import Translator
 
 EVERY = "every"
 
@@ -45,10 +45,10 @@ def mask(
     translate attention runs/toy --mask cross.1.0 --mask cross.1.2 --src test.en --ref test.fr
     translate attention runs/toy --mask every --src test.en --ref test.fr
     """
-    from translate.attention import engine_of
-    from translate.decode import Translator
-    from translate.masking import Head
-    from translate.text import ParallelText, Side
+    from translate.attention.extract import engine_of
+    from translate.data.parallel_text import ParallelText, Side
+    from translate.decoding.translator import Translator
+    from translate.model.masking import Head
 
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: takes each head by itself; leave out the other --mask")
@@ -60,7 +60,7 @@ def mask(
     if not chosen:
         _tell_every(translator, pairs, as_json)
         return
-    from translate.knockout import effect_of
+    from translate.attention.head_ablation import effect_of
 
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
@@ -106,9 +106,9 @@ def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) ->
 
     from tqdm import tqdm
 
-    from translate.attention import engine_of
-    from translate.knockout import loss_of, worths_of
-    from translate.masking import heads_of
+    from translate.attention.extract import engine_of
+    from translate.attention.head_ablation import loss_of, worths_of
+    from translate.model.masking import heads_of
 
     whole = loss_of(translator, pairs)
     num_heads = len(heads_of(engine_of(translator).model))

@@ -14,9 +14,9 @@ from translate.commands.attention.display import PngOption, SvgOption, pictures,
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.attention_folder import About, AttentionFolder
-    from translate.maps import AttentionMaps, Kind
-    from translate.roles import Place
+    from translate.attention.folder import About, AttentionFolder
+    from translate.attention.head_roles import Place
+    from translate.attention.maps import AttentionMaps, Kind
 
 
 def roles(
@@ -38,11 +38,11 @@ def roles(
     previous  on the piece before that; next: on the one behind
     distance  pieces between the diagonal and what is looked at
     role      diagonal, previous-token, next-token, sink (</s> or first), broad, alignment (to what is translated); -
-              where it is not clear. The limits and where they come from are in translate/roles.py
+              where it is not clear. The limits and where they come from are in translate/attention/head_roles.py
     """
-    from translate.attention_folder import AttentionFolder
-    from translate.report.roles import roles_table, save_roles_picture
-    from translate.roles import roles_of
+    from translate.attention.folder import AttentionFolder
+    from translate.attention.head_roles import roles_of
+    from translate.report.head_roles import roles_table, save_roles_picture
 
     places = pictures(png, svg)
     folder = AttentionFolder.open(path)
@@ -70,7 +70,7 @@ def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]
 
 def _known(about: About) -> Place | None:
     """The head that aligns best, where the run was told."""
-    from translate.roles import Place
+    from translate.attention.head_roles import Place
 
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
     return Place(layer, head) if isinstance(layer, int) and isinstance(head, int) else None

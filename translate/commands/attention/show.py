@@ -37,9 +37,9 @@ def show(
     Further: translate attention verify, roles, mask (or RUN --mask HEAD), compare (or DIR --compare DIR2). Each has a
     --help of its own.
     """
-    from translate.attention_folder import AttentionFolder
-    from translate.maps import AttentionMaps, view
-    from translate.report.multiples import all_heads, draw_grid
+    from translate.attention.folder import AttentionFolder
+    from translate.attention.maps import AttentionMaps, view
+    from translate.report.grid import all_heads, draw_grid
     from translate.report.picture import save_grid, save_picture
     from translate.report.terminal import draw_map
 

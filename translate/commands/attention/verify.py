@@ -26,10 +26,10 @@ def verify(
     """
     from tqdm import tqdm
 
-    from translate.attention_folder import AttentionFolder
-    from translate.maps import KINDS, NAMES
-    from translate.run import Run
-    from translate.verify import Difference, default_tolerance, differences
+    from translate.attention.folder import AttentionFolder
+    from translate.attention.maps import KINDS, NAMES
+    from translate.attention.verify import Difference, default_tolerance, differences
+    from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
     allowed = default_tolerance(folder) if tolerance is None else tolerance

@@ -1,0 +1,130 @@
+"""Error rates against sets; every setting against plain loops; what is wrong with gold files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alignments import SOURCE, TARGET, align_by_hand, alignments, largest, maps_between, points, random_maps, text_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from translate.alignment.aligner import Pairing, try_all
+from translate.alignment.error_rate import Errors, Gold, GoldFile
+from translate.alignment.methods import (
+    MapChoice,
+)
+from translate.alignment.settings import Asked, all_ways
+from translate.alignment.sources import Line
+from translate.attention.maps import AttentionMaps
+from translate.errors import UserError
+
+
+@settings(deadline=None, max_examples=60)
+@given(alignments, st.integers(1, 4))
+def test_error_rates_are_those_of_sets_and_within_bounds(two: list[np.ndarray], times: int) -> None:
+    links, possible = two
+    sure = possible & (np.arange(possible.size).reshape(possible.shape) % 2 == 0)
+    errors = Errors(1)
+    for _ in range(times):  # a corpus said several times has the same rates
+        errors.add(links, Gold(sure[0], possible[0]))
+    a, s, p = points(links[0]), points(sure[0]), points(possible[0])
+    assert errors.has_gold == bool(s)
+    if not s:
+        return
+    (score,) = errors.scores()
+    assert score.error_rate == pytest.approx(1 - (len(a & s) + len(a & p)) / (len(a) + len(s)))
+    assert score.precision == pytest.approx(len(a & p) / max(len(a), 1))
+    assert score.recall == pytest.approx(len(a & s) / len(s))
+    assert all(0 <= rate <= 1 for rate in score)
+    perfect = Errors(1)
+    perfect.add(possible, Gold(sure[0], possible[0]))
+    assert perfect.scores() == [(0.0, 1.0, 1.0)]
+
+
+class Given:
+    """Lines with maps, as a folder or a run gives them."""
+
+    def __init__(self, maps: list[AttentionMaps | None]) -> None:
+        self.path, self.layers, self.num_heads, self.weights, self.alignment = Path("given"), (0, 1), 3, "x", None
+        self._maps = maps
+
+    def lines(self, layer: int | None):
+        for maps in self._maps:
+            source, target = (maps.source, maps.target) if maps else (SOURCE, TARGET)
+            yield Line(text_of(source), text_of(target), maps)
+
+
+def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) -> None:
+    maps = [random_maps(seed=seed) for seed in range(6)]
+    backward = [random_maps(TARGET, SOURCE, seed=seed) for seed in range(10, 16)]
+    gold = tmp_path / "gold"
+    gold.write_text("0-0 1-1 2p2\n\n0-0 1?1 2-2\n2-0 2-0 2p0\n1-1\n0-2 1-1 2-0\n")
+    pairing = Pairing(Given([*maps[:4], None, maps[5]]), Given(backward))
+    trial = try_all(pairing, pairing.choices(), all_ways(has_reverse=True), GoldFile(gold))
+    assert trial.num_lines == 6
+    assert len(trial.results) == len(pairing.choices()) * len(set(all_ways(True))) == 9 * 2 * (2 * (6 + 8) + 5)
+    sure = [{(0, 0), (1, 1)}, set(), {(0, 0), (2, 2)}, {(2, 0)}, {(1, 1)}, {(0, 2), (1, 1), (2, 0)}]
+    possible = [sure[0] | {(2, 2)}, set(), sure[2] | {(1, 1)}, *sure[3:]]
+    for choice, way, score in trial.results[::7]:
+        num_links = num_sure = num_possible = 0
+        for n in (0, 1, 2, 3, 5):
+            own = maps_between(maps[n], [choice], way.is_shifted)[0]
+            other = maps_between(backward[n], [choice], way.is_shifted)[0]
+            if way.directions == "together":
+                own = np.sqrt(own * other.T)
+            apart = {(largest(row), s) for s, row in enumerate(other.tolist())} if way.directions == "apart" else None
+            found = {(s, t) for t, s in align_by_hand(own.tolist(), way.method, way.threshold or 0, apart)}
+            num_links += len(found)
+            num_sure += len(found & sure[n])
+            num_possible += len(found & possible[n])
+        expected = 1 - (num_sure + num_possible) / (num_links + sum(map(len, sure)))
+        assert score.error_rate == pytest.approx(expected), (choice, way)
+    best = {
+        choice: min(r.score.error_rate for r in trial.results if r.choice == choice) for choice in pairing.choices()
+    }
+    assert {result.choice: result.score.error_rate for result in trial.best_of_maps()} == best
+    assert trial.best.score.error_rate == min(best.values())
+
+
+def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> None:
+    gold = tmp_path / "gold"
+    gold.write_text("0-0\n")
+    pairing = Pairing(Given([random_maps()]), Given([random_maps(("▁x", "</s>"), SOURCE)]))
+    with pytest.raises(UserError, match="line 1: 3 source and 3 target words, but in the other direction 3 and 1"):
+        try_all(pairing, [MapChoice()], all_ways(True), GoldFile(gold))
+    with pytest.raises(UserError, match="given ends after 1 lines, but the other direction goes on"):
+        list(Pairing(Given([random_maps()]), Given([None, None])).lines(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "one_indexed", "message"),
+    [
+        ("0-0\n0-0 1_1\n", False, r"gold: line 2: '1_1' is no link; a link is i-j \(sure\)"),
+        ("0-0\n-1-1\n", False, r"gold: line 2: '-1-1' is no link"),
+        ("0-0\n٣-1\n", False, r"gold: line 2: '٣-1' is no link"),
+        ("0-0\n3p1\n", False, r"gold: line 2: 3p1: the source has words 0 to 2; if the file counts from 1, add --one"),
+        ("1-1\n1-4\n", True, r"gold: line 2: 1-4: the target has words 1 to 3$"),
+        ("0-1\n1-1\n", True, r"gold: line 1: 0-1 has a word 0; leave out --one-indexed"),
+        ("0-0\n", False, r"gold has fewer lines than given, whose number of lines is 2"),
+        ("0-0\n0-0\n0-0\n", False, r"gold has more lines than given, whose number of lines is 2"),
+        ("0p0\n0p0\n", False, r"gold: there is no sure link \(i-j\) in it"),
+    ],
+)
+def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_indexed: bool, message: str) -> None:
+    gold = tmp_path / "gold"
+    gold.write_text(text)
+    pairing = Pairing(Given([random_maps(), random_maps(seed=2)]))
+    with pytest.raises(UserError, match=message):
+        try_all(pairing, [MapChoice()], Asked().ways(False), GoldFile(gold, one_indexed))
+
+
+def test_gold_counted_from_one_scores_the_same(tmp_path: Path) -> None:
+    gold = tmp_path / "gold"
+    scores = []
+    for text, one_indexed in ("0-0 1p2\n", False), ("1-1 2?3\n", True):
+        gold.write_text(text)
+        pairing = Pairing(Given([random_maps()]))
+        scores.append(try_all(pairing, pairing.choices(), all_ways(False), GoldFile(gold, one_indexed)))
+    assert scores[0] == scores[1]

@@ -1,0 +1,162 @@
+"""Maps of words and alignments against plain loops and the published pseudo code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from alignments import SOURCE, TARGET, align_by_hand, alignments, largest, maps_between, points, random_maps
+from hypothesis import given, settings
+
+from translate.alignment.methods import (
+    METHODS,
+    MapChoice,
+    align,
+    all_choices,
+    best_of_rows,
+    combine,
+    pharaoh,
+    word_maps,
+    words_of_text,
+)
+
+
+def words_by_hand(pieces: tuple[str, ...]) -> list[list[int]]:
+    words: list[list[int]] = []
+    for place, piece in enumerate(pieces):
+        if piece == "</s>":
+            continue
+        if piece.startswith("▁") or not words:
+            words.append([])
+        words[-1].append(place)
+    return words
+
+
+@pytest.mark.parametrize("is_shifted", [False, True])
+def test_maps_of_words_are_those_of_plain_loops(is_shifted: bool) -> None:
+    maps = random_maps()
+    choices = all_choices((0, 1), 3)
+    assert len(choices) == len(set(choices)) == 2 * 4 + 1
+    merged = maps_between(maps, choices, is_shifted)
+    assert merged.dtype == np.float32
+    for choice, each in zip(choices, merged, strict=True):
+        for t, rows in enumerate(words_by_hand(TARGET)):
+            for s, columns in enumerate(words_by_hand(SOURCE)):
+                weights = [
+                    sum(float(maps.cross[layer, head, row + is_shifted, column]) for column in columns)
+                    for layer in range(2)
+                    for head in range(3)
+                    for row in rows
+                    if choice.layer in (None, layer) and choice.head in (None, head)
+                ]
+                assert each[t, s] == pytest.approx(sum(weights) / len(weights), abs=1e-6)
+
+
+def test_the_shifted_row_of_a_part_s_last_piece_is_its_own_end() -> None:
+    """Of a line that was translated in parts, each with `</s>`."""
+    source, target = ("▁a", "</s>", "▁b", "</s>"), ("▁x", "▁y", "</s>", "▁z", "</s>")
+    maps = random_maps(source, target)
+    assert np.allclose(maps_between(maps, [MapChoice(1, 2)], True)[0], maps.cross[1, 2][[1, 2, 4]][:, [0, 2]])
+
+
+def test_a_side_without_words_gives_a_map_without_weights() -> None:
+    assert maps_between(random_maps(target=("</s>",)), [MapChoice()], False).shape == (1, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "found"),
+    [
+        ("a b", "▁a ▁b", ["▁a", "▁b"]),
+        ("a\u00a0b\u202f!", "▁a ▁b ▁ !", ["▁a", "▁b", "▁ !"]),  # words for an aligner written in Python
+        ("a\u200bb c\u200e.", "▁a ▁b ▁c ▁.", ["▁a ▁b", "▁c ▁."]),
+        ("\u200b a ▁ b ", "▁a ▁b", [None, "▁a", None, "▁b"]),
+        ("x\u0085y z", "▁x <0xC2> <0x85> y ▁z", None),  # one word in pieces, two in the text
+        ("Ａ ½", "▁A ▁1 ⁄ 2", ["▁A", "▁1 ⁄ 2"]),
+        ("ΑΒ b", "▁αβ ▁b", ["▁αβ", "▁b"]),
+        ("ÿ b", "▁ <unk> ▁b", ["▁ <unk>", "▁b"]),
+        ("ÿ\u200bÿ b", "▁ <unk> ▁ <unk> ▁b", None),
+        ("a", "▁a ▁b", None),
+        ("a b", "▁a", None),
+        ("", "", []),
+        ("\u200b a", "▁\u200b ▁a", ["▁\u200b", "▁a"]),  # kept by a vocabulary that does not normalize
+    ],
+)
+def test_pieces_belong_to_the_words_that_white_space_separates(text: str, pieces: str, found: Any) -> None:
+    words = words_of_text(text, pieces.split())
+    assert (words and [word and " ".join(pieces.split()[word[1]]) for word in words]) == found
+
+
+def test_a_word_without_pieces_gets_no_link_and_moves_no_other() -> None:
+    maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
+    whole = word_maps(maps, "a b", "x y", [MapChoice()], False)
+    apart = word_maps(maps, "\u200b a b", "x y ▁", [MapChoice()], False)
+    assert whole is not None
+    assert apart is not None
+    assert (apart[:, :2, 1:] == whole).all()
+    for method in METHODS:
+        expected = align(whole, method, 0.1)
+        found = align(apart, method, 0.1)
+        assert (found[:, :2, 1:] == expected).all()
+        assert found.sum() == expected.sum()
+
+
+def test_there_is_no_map_where_it_is_not_clear_which_pieces_are_a_word_s() -> None:
+    maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
+    assert word_maps(maps, "a b", "x y", [MapChoice()], False) is not None
+    for source, target in ("a", "x y"), ("a b", "x"), ("a", "x"):
+        assert word_maps(maps, source, target, [MapChoice()], False) is None
+
+
+def test_a_link_of_just_the_threshold_counts() -> None:
+    weights = np.array([[[0.25, 0.5, 0.125]]], dtype=np.float32)
+    assert align(weights, "threshold", 0.25).tolist() == [[[True, True, False]]]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (MapChoice(), "mean of layers, mean of heads"),
+        (MapChoice(layer=0), "layer 0, mean of heads"),
+        (MapChoice(layer=2, head=0), "layer 2, head 0"),
+        (MapChoice(head=3), "mean of layers, head 3"),
+    ],
+)
+def test_a_choice_of_map_is_told_in_words(choice: MapChoice, expected: str) -> None:
+    assert str(choice) == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_alignments_are_those_of_plain_loops(method: Any) -> None:
+    random = np.random.default_rng(2)
+    for num_target, num_source in [(1, 1), (1, 5), (4, 1), *[tuple(random.integers(2, 9, size=2)) for _ in range(30)]]:
+        weights = random.dirichlet(np.full(num_source, 0.3), size=(2, num_target)).astype(np.float32)
+        reverse = random.dirichlet(np.full(num_target, 0.3), size=(2, num_source)).astype(np.float32)
+        alone, apart = align(weights, method, 0.2), align(weights, method, 0.2, reverse)
+        for n in range(2):
+            own = weights[n].tolist()
+            assert points(alone[n]) == align_by_hand(own, method, 0.2)
+            other = {(largest(reverse[n, s].tolist()), s) for s in range(num_source)}
+            assert points(apart[n]) == align_by_hand(own, method, 0.2, other)
+
+
+@settings(deadline=None, max_examples=60)
+@given(alignments)
+def test_what_grows_lies_between_intersection_and_union(two: list[np.ndarray]) -> None:
+    forward, backward = two
+    least, most = forward & backward, forward | backward
+    grown = combine(forward, backward, "grow-diag")
+    final_and = combine(forward, backward, "grow-diag-final-and")
+    final = combine(forward, backward, "grow-diag-final")
+    for smaller, larger in (least, grown), (grown, final_and), (grown, final), (final, most), (final_and, most):
+        assert not (smaller & ~larger).any()
+    assert (final.any(axis=1) == most.any(axis=1)).all()  # no word stays alone that has a link in either direction
+    assert (final.any(axis=2) == most.any(axis=2)).all()
+    assert (combine(forward, forward, "grow-diag") == forward).all()
+
+
+def test_links_are_written_sorted_by_source_word() -> None:
+    links = np.zeros((3, 12), dtype=bool)
+    links[2, 0] = links[0, 10] = links[1, 2] = links[0, 2] = True
+    assert pharaoh(links) == "0-2 2-0 2-1 10-0"
+    assert pharaoh(best_of_rows(np.zeros((1, 0, 0), dtype=np.float32))[0]) == ""

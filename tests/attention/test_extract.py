@@ -1,0 +1,255 @@
+"""Maps against step-by-step decoding; their files; what is made of them to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from translate.attention.extract import EVERYTHING, Keep, attention_maps, joined_maps
+from translate.attention.folder import AttentionFolder
+from translate.attention.maps import KINDS, AttentionMaps, Kind, Stack, view, words_of
+from translate.data.parallel_text import Pair
+from translate.decoding.results import Translation, Wishes
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.model.recording import recording
+from translate.report.attention_folder import write_attention
+from translate.report.attention_size import Expected
+from translate.run.folder import Run
+
+
+def maps_of(translator: Translator, translation: Translation) -> AttentionMaps:
+    return joined_maps(attention_maps(translator, translation.parts))
+
+
+LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
+
+
+def translated(translator: Translator, beam_size: int, num_best: int = 1) -> list[Translation]:
+    settings = translator.settings.model_copy(update={"beam_size": beam_size})
+    return list(translator.translations(LINES, settings, Wishes(num_best)))
+
+
+@pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])
+def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_size: int, num_best: int) -> None:
+    """Each step's own weights, as the cached decoder computes them on its way, one row a step."""
+    for translation in translated(translator, beam_size, num_best):
+        maps = maps_of(translator, translation)
+        src = torch.tensor([translation.parts[0][0]])
+        with torch.no_grad(), recording(translator.engine.model) as encoded:
+            state = translator.engine.model.encode(src, torch.ones_like(src, dtype=torch.bool))
+        assert np.allclose(torch.cat(encoded.encoder).numpy(), maps.encoder, atol=1e-6)
+        pieces = [translator.vocabs.tgt.bos_id, *translation.parts[0][1]]
+        for t, piece in enumerate(pieces[:-1]):
+            with torch.no_grad(), recording(translator.engine.model) as step:
+                features, state = translator.engine.model.step(torch.tensor([[piece]]), state)
+                logits = translator.engine.model.output(features)
+            assert np.allclose(torch.cat(step.cross)[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
+            assert np.allclose(torch.cat(step.decoder)[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5)
+            if beam_size == 1 and t < len(pieces) - 2:
+                assert int(logits[0, -1].argmax()) == pieces[t + 1]
+
+
+def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator) -> None:
+    settings = translator.engine.model.encoder_layers, translator.engine.model.decoder_layers
+    for translation in translated(translator, 4):
+        maps = maps_of(translator, translation)
+        s, t = map(len, translation.parts[0])
+        heads = translator.engine.model.encoder_layers[0].self_attn.num_heads
+        assert maps.encoder.shape == (len(settings[0]), heads, s, s)
+        assert maps.decoder.shape == (len(settings[1]), heads, t, t)
+        assert maps.cross.shape == (len(settings[1]), heads, t, s)
+        assert maps.source[-1] == maps.target[-1] == "</s>"
+        assert "".join(maps.target[:-1]).replace("▁", " ").strip() == translation.text.strip()
+        for weights in maps.encoder, maps.decoder, maps.cross:
+            assert weights.dtype == np.float32
+            assert np.allclose(weights.sum(-1), 1, atol=1e-5)
+        assert not np.triu(maps.decoder, 1).any()  # no row looks at a piece that was not read yet
+
+
+def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
+    with recording(translator.engine.model) as maps:
+        pass
+    translator.translate(["The cat."])
+    assert maps == ([], [], [])
+    assert not any(module._forward_hooks for module in translator.engine.model.modules())
+
+
+def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "maps"
+    lines = ["I love apples.", "", 'odd "</s>" <script>\u2028 😀']
+    for _ in range(2):  # writing it again replaces it
+        found = list(write_attention(folder, Run(tiny_run), translator, translator.translations(lines), EVERYTHING))
+        assert [translation.source for translation in found] == lines
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "000001.npz",
+        "000003.npz",
+        "about.json",
+        "index.html",
+        "index.jsonl",
+    ]
+    index = [json.loads(line) for line in (folder / "index.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [line["id"] for line in index] == [1, 2, 3]
+    assert [line["file"] for line in index] == ["000001.npz", None, "000003.npz"]
+    assert [line["source"] for line in index] == lines
+    with np.load(folder / "000003.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["cross", "decoder", "encoder", "source", "target"]
+    maps, expected = AttentionMaps.load(folder / "000003.npz"), maps_of(translator, found[2])
+    assert (maps.source, maps.target) == (expected.source, expected.target)
+    assert np.allclose(maps.cross, expected.cross, atol=1e-6)
+
+
+def test_a_folder_of_other_things_is_left_alone(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+    run = Run(tiny_run)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other files than attention"):
+        list(write_attention(tmp_path, run, translator, translator.translations(["x"]), EVERYTHING))
+    with pytest.raises(UserError, match="this is a file"):
+        list(write_attention(tmp_path / "thesis.txt", run, translator, translator.translations(["x"]), EVERYTHING))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def some_maps() -> AttentionMaps:
+    random = np.random.default_rng(1)
+
+    def weights(rows: int, columns: int) -> np.ndarray:
+        return random.dirichlet(np.ones(columns), size=(2, 3, rows)).astype(np.float32)
+
+    source, target = ("▁I", "▁love", "▁app", "les", ".", "</s>"), ("▁J", "'", "aime", "▁les", "</s>")
+    shapes: dict[Kind, tuple[int, int]] = {"encoder": (6, 6), "decoder": (5, 5), "cross": (5, 6)}
+    return AttentionMaps(source, target, {kind: Stack(weights(*shape), (0, 1)) for kind, shape in shapes.items()})
+
+
+def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
+    maps = some_maps()
+    assert np.array_equal(view(maps, "cross", 1, 2, words=False).weights, maps.cross[1, 2])
+    assert np.allclose(view(maps, "encoder", None, 2, words=False).weights, maps.encoder[:, 2].mean(0))
+    every = view(maps, "cross", None, None, words=False)
+    assert np.allclose(every.weights, maps.cross.mean((0, 1)))
+    assert every.title == "encoder-decoder attention, mean of 2 layers, mean of 3 heads"
+    assert (every.rows, every.columns) == (list(maps.target), list(maps.source))
+    one_kept = AttentionMaps(maps.source, maps.target, {"cross": Stack(maps.cross[1:], (1,))})
+    assert view(one_kept, "cross", None, None, words=False).title.endswith("attention, layer 1, mean of 3 heads")
+    for wrong in 2, -1:
+        with pytest.raises(UserError, match=rf"--layer {wrong}: there are layers 0 to 1"):
+            view(maps, "cross", wrong, None, words=False)
+
+
+def test_decoder_columns_are_the_pieces_read() -> None:
+    shown = view(some_maps(), "decoder", 0, 0, words=False)
+    assert shown.rows == ["▁J", "'", "aime", "▁les", "</s>"]
+    assert shown.columns == ["<s>", "▁J", "'", "aime", "▁les"]
+
+
+def test_words_sum_their_columns_and_average_their_rows() -> None:
+    maps = some_maps()
+    shown = view(maps, "cross", 0, 0, words=True)
+    assert shown.rows == ["J'aime", "les", "</s>"]
+    assert shown.columns == ["I", "love", "apples.", "</s>"]
+    pieces = maps.cross[0, 0]
+    assert shown.weights[0, 2] == pytest.approx(pieces[0:3, 2:5].sum(1).mean(), abs=1e-6)
+    assert np.allclose(shown.weights.sum(1), 1, atol=1e-6)
+    assert view(maps, "decoder", 0, 0, words=True).columns == ["<s>", "J'aime", "les"]
+
+
+def test_bytes_are_spelled_and_a_start_sign_is_a_word() -> None:
+    pieces = ["<s>", "▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "!", "▁", "▁x", "</s>"]
+    assert [word for word, _ in words_of(pieces)] == ["<s>", "😀!", "▁", "x", "</s>"]
+
+
+def test_the_maps_of_a_line_in_parts_are_those_of_its_parts_side_by_side(translator: Translator) -> None:
+    line = "The cat sat on the mat. I love apples. " * 20
+    (whole,) = translator.translations([line])
+    maps = maps_of(translator, whole)
+    first, last = (
+        maps_of(translator, next(translator.translations([text])))
+        for text in ("The cat sat on the mat.", "I love apples.")
+    )
+    for kind in "encoder", "decoder", "cross":
+        found, start, end = (getattr(each, kind) for each in (maps, first, last))
+        assert np.allclose(found.sum(-1), 1, atol=1e-5)
+        assert np.allclose(found[:, :, : start.shape[2], : start.shape[3]], start, atol=1e-5)
+        assert np.allclose(found[:, :, -end.shape[2] :, -end.shape[3] :], end, atol=1e-5)
+        assert not found[:, :, : start.shape[2], start.shape[3] :].any()
+    assert maps.source.count("</s>") == maps.target.count("</s>") == len(whole.parts) == 40
+
+
+@pytest.mark.parametrize("together", [1, 3, 64])
+def test_maps_do_not_depend_on_which_lines_are_computed_together(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    pairs = [part for translation in translated(translator, 4) for part in translation.parts]
+    longest = max(len(side) for pair in pairs for side in pair)
+    alone = [attention_maps(translator, [pair])[0] for pair in pairs]
+    monkeypatch.setattr("translate.attention.extract.WEIGHTS_TOGETHER", together * longest**2)
+    for found, expected in zip(attention_maps(translator, pairs), alone, strict=True):
+        assert (found.source, found.target) == (expected.source, expected.target)
+        for kind in KINDS:
+            assert np.allclose(found.stack(kind).weights, expected.stack(kind).weights, atol=1e-6)
+
+
+def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
+    translator: Translator, tiny_run: Path, tmp_path: Path
+) -> None:
+    keep = Keep(("cross", "encoder"), (1, 7), "float16")
+    list(write_attention(tmp_path / "maps", Run(tiny_run), translator, translator.translations(LINES), keep))
+    folder = AttentionFolder.open(tmp_path / "maps")
+    assert (folder.about.kinds, folder.about.layers) == (("cross", "encoder"), (1, 7))
+    maps = folder.maps(next(folder.entries()))
+    assert maps.stack("cross").layers == (1,)
+    assert maps.cross.dtype == np.float32
+    shown = view(maps, "cross", 1, 0, words=False)
+    with pytest.raises(UserError, match="--layer 0: there are layers 1"):
+        view(maps, "cross", 0, None, words=False)
+    with pytest.raises(UserError, match="no decoder self-attention in these files; --attention-kinds kept only: cross"):
+        view(maps, "decoder", None, None, words=False)
+    (same,) = attention_maps(translator, next(translator.translations(LINES)).parts)
+    assert np.allclose(shown.weights, same.cross[1, 0], atol=1e-3)
+    with pytest.raises(UserError, match="--attention-layers: none of these for the encoder-decoder attention"):
+        list(write_attention(tmp_path / "no", Run(tiny_run), translator, [], Keep(layers=(2,))))
+
+
+@pytest.mark.parametrize("keep", [EVERYTHING, Keep(("cross",), (0,), "float16")])
+def test_the_size_that_is_said_is_about_that_of_the_folder(
+    translator: Translator, tiny_run: Path, tmp_path: Path, keep: Keep
+) -> None:
+    lines = [*LINES, "", *(f"{line} {line}" for line in LINES)] * 8
+    said: list[str] = []
+    translations = translator.translations(lines)
+    write = write_attention(
+        tmp_path / "maps",
+        Run(tiny_run),
+        translator,
+        translations,
+        keep,
+        Expected.of(lines),
+        said.append,
+    )
+    next(write)
+    assert len(said) == 1  # before anything else is written
+    list(write)
+    size, unit = said[0].split("about ")[1].split()[:2]
+    promised = float(size) * {"kB": 1e3, "MB": 1e6}[unit]
+    files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
+    assert promised == pytest.approx(sum(files), rel=0.25)
+
+
+def test_the_size_of_a_text_whose_first_lines_are_the_shortest_is_not_far_off(
+    translator: Translator, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Training needs more than our tiny model has had for translations as long as their sources; so these are given."""
+    lines = ["Cats sat.", ""] * 8 + [" ".join(LINES)] * 16
+    said: list[str] = []
+    given = (
+        scored.as_translation(number)
+        for number, scored in enumerate(translator.score([Pair(line, line) for line in lines]), start=1)
+    )
+    expected = Expected.of(lines)
+    list(write_attention(tmp_path / "maps", Run(tiny_run), translator, given, EVERYTHING, expected, said.append))
+    size, unit = said[0].split("about ")[1].split()[:2]
+    files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
+    assert float(size) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(sum(files), rel=0.25)

@@ -1,0 +1,210 @@
+"""What is read of attention folders: each damage is said in a line that names the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from translate import cli
+from translate.attention.folder import AttentionFolder
+from translate.attention.maps import AttentionMaps, Stack
+from translate.errors import UserError
+from translate.system.checked_json import write_record
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 garbage"])
+def test_a_file_without_maps_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "000001.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
+        AttentionMaps.load(path)
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
+        AttentionMaps.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("cross", np.zeros(3, np.float32)),
+        ("cross", np.zeros((1, 1, 2, 4), np.float32)),
+        ("cross", np.zeros((0, 1, 2, 3), np.float32)),
+        ("encoder", np.zeros((1, 1, 3, 3), "U1")),
+        ("source", np.zeros((3, 1), "U1")),
+        ("target", np.zeros(2)),
+        ("target", np.array(["</s>", "c"])),
+        ("target", np.array(["</s>", "</s>"])),
+        ("cross", np.full((1, 1, 2, 3), np.nan, np.float32)),
+        ("cross", np.full((1, 1, 2, 3), np.inf, np.float32)),
+        ("cross", np.full((1, 1, 2, 3), -0.1, np.float32)),
+        ("cross_layers", np.array([-1])),
+        ("cross", np.array([{}])),
+    ],
+)
+def test_a_malformed_array_is_named(tmp_path: Path, name: str, array: np.ndarray) -> None:
+    arrays = {
+        "source": np.array(["a", "b", "</s>"]),
+        "target": np.array(["c", "</s>"]),
+        "encoder": np.zeros((1, 1, 3, 3), np.float32),
+        "decoder": np.zeros((1, 1, 2, 2), np.float32),
+        "cross": np.zeros((1, 1, 2, 3), np.float32),
+    }
+    path = tmp_path / "000001.npz"
+    np.savez(path, **arrays)
+    AttentionMaps.load(path)
+    np.savez(path, **{**arrays, name: array})
+    with pytest.raises(
+        UserError, match=r"000001\.npz: not an attention file of `translate decode --attention`, or damaged \("
+    ):
+        AttentionMaps.load(path)
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_holds_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "000001.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cross.npy", bytes(10**7))
+    with pytest.raises(UserError, match=r"000001\.npz: .* \(it unpacks to far more than maps do"):
+        AttentionMaps.load(path)
+
+
+def test_an_array_that_claims_more_than_any_memory_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "000001.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("cross.npy", "w") as array:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6, 10**3)}
+        np.lib.format.write_array_header_1_0(array, header)
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
+        AttentionMaps.load(path)
+
+
+ABOUT: dict[str, Any] = {
+    "run": "toy",
+    "weights": "",
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 2,
+    "num_heads": 3,
+    "kinds": ["cross"],
+    "layers": None,
+    "precision": "float32",
+    "dtype": "float32",
+    "alignment": None,
+}
+ENTRY = {"id": 1, "file": "000001.npz", "source": "a", "translation": "b", "score": -1.0, "warnings": []}
+
+
+def write(
+    folder: Path, about: dict[str, Any] = ABOUT, entry: object = ENTRY, num_heads: int = 3, version: int = 2
+) -> Path:
+    folder.mkdir(exist_ok=True)
+    index = json.dumps(entry).encode() + b"\n"
+    (folder / "index.jsonl").write_bytes(index)
+    write_record(folder / "about.json", {**about, "index": hashlib.sha256(index).hexdigest()}, version)
+    weights = np.full((2, num_heads, 2, 2), 0.5, np.float32)
+    AttentionMaps(("▁a", "</s>"), ("▁b", "</s>"), {"cross": Stack(weights, (0, 1))}).save(folder / "000001.npz")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {**ABOUT, "more": 1},
+        {**ABOUT, "num_heads": 10**18},
+        {**ABOUT, "num_decoder_layers": 10**18},
+        {**ABOUT, "num_decoder_layers": True},
+        {**ABOUT, "kinds": []},
+        {**ABOUT, "kinds": "cross"},
+        {**ABOUT, "kinds": ["crosses"]},
+        {**ABOUT, "layers": ["0"]},
+        {**ABOUT, "precision": "float3"},
+        {**ABOUT, "dtype": None},
+        {**ABOUT, "alignment": []},
+    ],
+)
+def test_what_is_wrong_in_about_json_is_damage(tmp_path: Path, wrong: object) -> None:
+    with pytest.raises(UserError, match=r"about\.json: damaged; write the folder again"):
+        AttentionFolder.open(write(tmp_path, wrong))
+
+
+def test_another_format_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"about\.json: format 3, but this version reads format 2"):
+        AttentionFolder.open(write(tmp_path, {"new": []}, version=3))
+    (tmp_path / "about.json").write_text(json.dumps({"format": 1, **ABOUT}))  # as it was before there were checksums
+    with pytest.raises(UserError, match=r"about\.json: format 1, but this version reads format 2; write the folder"):
+        AttentionFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [[], {}, {**ENTRY, "id": "1"}, {**ENTRY, "warnings": [1]}, {**ENTRY, "source": None}])
+def test_a_damaged_line_of_the_index_is_named(tmp_path: Path, wrong: object) -> None:
+    folder = AttentionFolder.open(write(tmp_path, entry=wrong))
+    with pytest.raises(UserError, match=r"index\.jsonl: line 1 is damaged"):
+        list(folder.entries())
+    (tmp_path / "index.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"index\.jsonl: damaged"):
+        list(folder.entries())
+
+
+@pytest.mark.parametrize("name", ["../000001.npz", "/etc/passwd", "page/000001.npz"])
+def test_no_file_is_read_outside_the_folder(tmp_path: Path, name: str) -> None:
+    folder = AttentionFolder.open(write(tmp_path, entry={**ENTRY, "file": name}))
+    with pytest.raises(UserError, match="is no file of this folder"):
+        folder.maps(next(folder.entries()))
+
+
+@pytest.mark.parametrize("command", [["attention"], ["attention", "roles"], ["align"]])
+def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], command) -> None:
+    assert cli._run([*command, str(write(tmp_path / "sound"))]) == 0
+    capsys.readouterr()
+    assert cli._run([*command, str(write(tmp_path / "other", num_heads=2))]) == 2
+    assert "000001.npz: its kinds, layers or heads are not those in about.json" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"000001\.npz: this is a file; give the folder"):
+        AttentionFolder.open(write(tmp_path) / "000001.npz")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; is verify meant?"),
+        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz is of one line; give the folder"),
+        (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page that has all of it"),
+        (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--words"], "--html writes a page"),
+        (["align", "MAPS", "--json"], "--json goes with a gold file; add --gold FILE"),
+        (["align", "MAPS", "--one-indexed"], "--one-indexed goes with a gold file; add --gold FILE"),
+        (
+            ["decode", "x", "a", "--attention-layers", "0"],
+            "--attention-layers and --attention-precision need --attention",
+        ),
+        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "give numbers from 0"),
+        (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
+) -> None:
+    write(tmp_path)
+    assert cli._run([part.replace("MAPS", str(tmp_path)) for part in command]) == 2
+    written = capsys.readouterr()
+    assert message in written.err
+    assert (written.out, written.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1), (2, 77)], ids=["encrypted", "packed in an unknown way"])
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, place: int, value: int) -> None:
+    """place: in a file's header, behind the versions: its flags are first, then how it is packed."""
+    path = tmp_path / "000001.npz"
+    np.savez(path, source=np.array(["a", "</s>"]))
+    content = bytearray(path.read_bytes())
+    for header, start in (b"PK\x03\x04", 6), (b"PK\x01\x02", 8):
+        at = content.index(header) + start + place
+        content[at : at + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"000001\.npz: not an attention file"):
+        AttentionMaps.load(path)

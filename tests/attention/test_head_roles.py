@@ -1,0 +1,210 @@
+"""What heads do: figures against a brute force, names of heads that do one thing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from translate import cli
+from translate.attention.folder import About, write_about
+from translate.attention.head_figures import MEASURES
+from translate.attention.head_roles import Place, Role, roles_of
+from translate.attention.maps import KINDS, AttentionMaps, Kind, Stack
+
+RANDOM = np.random.default_rng(1)
+LENGTHS = [(5, 7), (2, 3), (9, 4), (1, 2), (6, 6)]  # pieces of source and target, `</s>` counted
+
+
+def pieces(length: int) -> tuple[str, ...]:
+    return (*(f"▁{number}" for number in range(length - 1)), "</s>")
+
+
+def shape(kind: Kind, maps: AttentionMaps) -> tuple[int, int]:
+    return len(maps.rows(kind)), len(maps.columns(kind))
+
+
+def sentence(source: int, target: int) -> AttentionMaps:
+    """Random maps of 2 layers and 3 heads; of the decoder's, only layer 4 was kept."""
+    sides: dict[Kind, tuple[int, int]] = {
+        "cross": (target, source),
+        "encoder": (source, source),
+        "decoder": (target, target),
+    }
+    stacks = {}
+    for kind, (rows, columns) in sides.items():
+        weights = RANDOM.random((1 if kind == "decoder" else 2, 3, rows, columns)).astype(np.float32) ** 3
+        if kind == "decoder":
+            weights = np.tril(weights)
+        stacks[kind] = Stack(weights / weights.sum(-1, keepdims=True), (4,) if kind == "decoder" else (0, 1))
+    return AttentionMaps(pieces(source), pieces(target), stacks)
+
+
+def rows_of(maps: AttentionMaps, kind: Kind, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
+    """The rows that have a choice: each with its number and the weights of the keys that it could look at."""
+    stack = maps.stacks[kind]
+    weights = stack.weights[stack.layers.index(layer), head].tolist()
+    for t, row in enumerate(weights):
+        keys = row[: t + 1] if kind == "decoder" else row
+        if len(keys) > 1:
+            yield t, keys
+
+
+def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None]:
+    """The figures as their definitions say, one number after the other."""
+    values: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    for maps in sentences:
+        num_rows, num_columns = shape(role.kind, maps)
+        for t, keys in rows_of(maps, role.kind, role.layer, role.head):
+            diagonal = math.floor((t + 0.5) / num_rows * num_columns)
+            entropy = -sum(weight * math.log(weight) for weight in keys if weight)
+            values["entropy"].append(entropy)
+            values["spread"].append(entropy / math.log(len(keys)))
+            values["first"].append(keys[0])
+            if role.kind != "decoder":
+                values["end"].append(keys[-1])
+            for measure, column in ("previous", diagonal - 1), ("diagonal", diagonal), ("next", diagonal + 1):
+                if 0 <= column < len(keys):
+                    values[measure].append(keys[column])
+            values["distance"].append(sum(weight * abs(j - diagonal) for j, weight in enumerate(keys)))
+    return {measure: sum(each) / len(each) if each else None for measure, each in values.items()}
+
+
+def test_figures_are_those_of_a_brute_force() -> None:
+    sentences = [sentence(*lengths) for lengths in LENGTHS]
+    roles = roles_of(iter(sentences))
+    assert [(role.kind, role.layer, role.head) for role in roles] == [
+        (kind, layer, head)
+        for kind in KINDS
+        for layer in ([4] if kind == "decoder" else [0, 1])
+        for head in range(3)
+    ]  # fmt: skip
+    for role in roles:
+        expected = slowly(sentences, role)
+        assert role.figures.keys() == expected.keys()
+        for measure, value in role.figures.items():
+            assert value == (expected[measure] and pytest.approx(expected[measure], rel=1e-5)), (role.label, measure)
+        assert role.num_rows == sum(len(list(rows_of(maps, role.kind, role.layer, 0))) for maps in sentences)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "cross"])
+def test_following_is_the_weighted_correlation_of_places(kind: Kind) -> None:
+    sentences = [sentence(*lengths) for lengths in LENGTHS]
+    here, there, weights = [], [], []
+    for maps in sentences:
+        num_rows, num_columns = shape(kind, maps)
+        for t, keys in rows_of(maps, kind, 1, 2):
+            if words := sum(keys[:-1]):
+                here.append((t + 0.5) / num_rows)
+                there.append(sum(w * (j + 0.5) / num_columns for j, w in enumerate(keys[:-1])) / words)
+                weights.append(words)
+    covariance = np.cov(here, there, aweights=weights, ddof=0)
+    expected = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])
+    (role,) = (role for role in roles_of(sentences) if (role.kind, role.layer, role.head) == (kind, 1, 2))
+    assert role.following == pytest.approx(expected, abs=1e-6)
+
+
+def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
+    """One head of which row t looks at columns[t] alone."""
+    num_columns = len(columns) if kind != "cross" else 8
+    weights = np.eye(num_columns, dtype=np.float32)[columns][None, None]
+    source = pieces(num_columns if kind != "decoder" else 4)
+    target = pieces(len(columns) if kind != "encoder" else 4)
+    return AttentionMaps(source, target, {kind: Stack(weights, (0,))})
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "name"),
+    [
+        ("encoder", [1, 0, 1, 2, 3, 4, 5, 6], "previous-token"),
+        ("decoder", [0, 0, 1, 2, 3, 4, 5, 6], "previous-token"),
+        ("encoder", [1, 2, 3, 4, 5, 6, 7, 0], "next-token"),
+        ("encoder", [0, 1, 2, 3, 4, 5, 6, 7], "diagonal"),
+        ("decoder", [0, 1, 2, 3, 4, 5, 6, 7], "diagonal"),
+        ("cross", [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7], "diagonal"),
+        ("encoder", [7] * 8, "sink"),
+        ("cross", [7] * 8, "sink"),
+        ("decoder", [0] * 8, "sink"),
+        ("cross", [1, 0, 3, 2, 5, 4, 6, 7], "alignment"),  # words in another order
+        ("cross", [6, 5, 4, 3, 2, 1, 0, 7], None),
+        ("encoder", [3, 7, 5, 6, 0, 1, 2, 4], None),
+    ],
+)
+def test_a_head_that_does_one_thing_has_its_name(kind: Kind, columns: list[int], name: str | None) -> None:
+    (role,) = roles_of([constructed(kind, columns)] * 3)
+    assert role.name == name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_that_looks_at_all_alike_is_broad(kind: Kind) -> None:
+    weights = np.ones((1, 1, 9, 9), dtype=np.float32)
+    if kind == "decoder":
+        weights = np.tril(weights)
+    maps = AttentionMaps(pieces(9), pieces(9), {kind: Stack(weights / weights.sum(-1, keepdims=True), (0,))})
+    (role,) = roles_of([maps])
+    assert role.name == "broad"
+    assert role.figures["spread"] == pytest.approx(1)
+
+
+def test_a_head_that_is_known_to_align_is_called_so() -> None:
+    sentences = [sentence(*lengths) for lengths in LENGTHS]
+    assert [role.label for role in roles_of(sentences, Place(1, 2)) if role.name == "alignment"] == ["cross.1.2"]
+
+
+def test_a_line_in_parts_counts_as_its_parts() -> None:
+    parts = [sentence(4, 5), sentence(3, 2)]
+    stacks = {}
+    for kind in KINDS:
+        one, two = (part.stacks[kind].weights for part in parts)
+        whole = np.zeros((*one.shape[:2], one.shape[2] + two.shape[2], one.shape[3] + two.shape[3]), dtype=np.float32)
+        whole[:, :, : one.shape[2], : one.shape[3]], whole[:, :, one.shape[2] :, one.shape[3] :] = one, two
+        stacks[kind] = Stack(whole, parts[0].stacks[kind].layers)
+    joined = AttentionMaps(parts[0].source + parts[1].source, parts[0].target + parts[1].target, stacks)
+    assert roles_of([joined]) == roles_of(parts)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
+    path = tmp_path / "maps"
+    path.mkdir()
+    about = About("run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
+    with (path / "index.jsonl").open("w", encoding="utf-8") as index:
+        for number, lengths in enumerate([*LENGTHS, None], start=1):
+            name = f"{number:06d}.npz" if lengths else None
+            if lengths:
+                maps = sentence(*lengths)
+                decoder = Stack(maps.decoder.repeat(2, axis=0), (0, 1))
+                replace(maps, stacks={**maps.stacks, "decoder": decoder}).save(path / str(name))
+            entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
+            index.write(json.dumps(entry) + "\n")
+    write_about(path, about)
+    return path
+
+
+def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["attention", "roles", str(folder)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert cli._run(["attention", "roles", str(folder), "--json"]) == 0
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[0] for line in table if line.split(".")[0] in KINDS] == [each["label"] for each in objects]
+    known = next(line for line in table if line.startswith("cross.0.1"))
+    assert known.endswith("alignment")
+    assert {"entropy", "spread", "end", "name", "following"} <= objects[0].keys()
+    assert cli._run(["attention", "roles", str(folder), "--kind", "decoder"]) == 0
+    assert "cross" not in capsys.readouterr().out
+
+
+def test_the_picture_is_drawn_in_both_formats(folder: Path, tmp_path: Path) -> None:
+    png, svg = tmp_path / "roles.png", tmp_path / "roles.svg"
+    command = ["attention", "roles", str(folder), "--kind", "cross"]
+    assert cli._run([*command, "--png", str(png), "--svg", str(svg)]) == 0
+    assert matplotlib.image.imread(png).ndim == 3
+    assert "alignment" in svg.read_text(encoding="utf-8")
+    assert cli._run(["attention", "roles", str(folder), "--png", str(svg)]) == 2

@@ -1,0 +1,110 @@
+"""The second implementation: it agrees with the first, and finds what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from conftest import changed, train_into
+
+from translate.attention.extract import EVERYTHING, Keep
+from translate.attention.folder import AttentionFolder, write_about
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.verify import default_tolerance, differences
+from translate.config.settings import Config
+from translate.decoding.results import Wishes
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.report.attention_folder import write_attention
+from translate.run.folder import Run
+
+LONG = "The cat sat on the mat. I love apples. " * 3
+LINES = [
+    "The cat sat on the mat.",
+    "",
+    "I love apples.",
+    'odd "</s>" <script>\u2028 😀 x',
+    LONG,
+    "Cats love her uncle.",
+]
+
+
+def written(
+    folder: Path, run: Path, beam_size: int = 1, num_best: int = 1, keep: Keep = EVERYTHING, batch_tokens: int = 4096
+) -> AttentionFolder:
+    translator = Translator.load(run, "cpu")
+    translator.max_pieces = 20
+    settings = translator.settings.model_copy(update={"beam_size": beam_size, "batch_tokens": batch_tokens})
+    found = translator.translations(LINES, settings, Wishes(num_best))
+    list(write_attention(folder, Run(run), translator, found, keep))
+    return AttentionFolder.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("beam_size", "num_best", "batch_tokens"), [(1, 1, 1), (1, 1, 4096), (5, 1, 64), (5, 5, 4096), (5, 5, 1)]
+)
+def test_maps_of_any_search_are_the_models(
+    tiny_run: Path, tmp_path: Path, beam_size: int, num_best: int, batch_tokens: int
+) -> None:
+    folder = written(tmp_path / "maps", tiny_run, beam_size, num_best, batch_tokens=batch_tokens)
+    found = list(differences(folder, Run(tiny_run)))
+    assert len(found) == 3 * sum(bool(line) for line in LINES)
+    assert max(each.largest for each in found) <= default_tolerance(folder) == 1e-5
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, tmp_path: Path, positions: str) -> None:
+    """Post-norm, two vocabularies, nothing tied, and not as many layers in the encoder as in the decoder."""
+    model = {"norm": "post", "tie_embeddings": False, "num_encoder_layers": 1, "num_decoder_layers": 2}
+    model["positions"] = positions
+    config = changed(changed(tiny_config, "model", **model), "vocab", joint=False)
+    run = train_into(tmp_path / "run", changed(config, "train", max_steps=3)).path
+    folder = written(tmp_path / "maps", run)
+    assert max(each.largest for each in differences(folder, Run(run))) <= 1e-5
+
+
+def test_what_was_kept_in_part_is_compared_in_part(tiny_run: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "maps", tiny_run, keep=Keep(("cross", "encoder"), (1,), "float16"))
+    found = list(differences(folder, Run(tiny_run)))
+    assert {each.kind for each in found} == {"cross", "encoder"}
+    assert {each.layer for each in found} == {1}
+    assert 1e-5 < max(each.largest for each in found) <= default_tolerance(folder) == 1e-3
+
+
+def spoil(path: Path, place: tuple[int, ...], value: float) -> None:
+    maps = AttentionMaps.load(path)
+    weights = maps.cross.copy()
+    weights[place] = value
+    dataclasses.replace(maps, stacks={**maps.stacks, "cross": Stack(weights, (0, 1))}).save(path)
+
+
+def test_a_wrong_weight_is_found_where_it_is(tiny_run: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "maps", tiny_run)
+    place = (1, 0, 2, 3)
+    spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
+    worst = max(differences(folder, Run(tiny_run)), key=lambda each: each.largest)
+    assert (worst.entry.id, worst.kind) == (3, "cross")
+    assert (worst.layer, worst.head, worst.row, worst.column) == place
+    assert worst.largest > 1e-3
+
+
+def test_weight_between_the_parts_of_a_line_is_wrong(tiny_run: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "maps", tiny_run)
+    spoil(tmp_path / "maps" / "000005.npz", (0, 0, 0, -1), 0.25)
+    assert max(each.largest for each in differences(folder, Run(tiny_run))) > 0.2
+
+
+def test_maps_of_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "maps", tiny_run)
+    with pytest.raises(UserError, match="made with other weights than"):
+        next(differences(folder, Run(other_run)))
+    index = tmp_path / "maps" / "index.jsonl"
+    lines = index.read_text(encoding="utf-8").split("\n")
+    lines[2] = json.dumps({**json.loads(lines[2]), "source": "I hate apples."})
+    index.write_text("\n".join(lines), encoding="utf-8")
+    write_about(folder.path, folder.about)
+    folder = AttentionFolder.open(folder.path)
+    with pytest.raises(UserError, match=r"000003\.npz: its source pieces spell 'I love apples.', but .* 'I hate"):
+        list(differences(folder, Run(tiny_run)))

@@ -1,0 +1,322 @@
+"""The check of a corpus: what was planted is found where it was planted, and a clean corpus is called clean."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from conftest import TINY, TOY, changed
+
+from tests.data.test_filters import toy_pairs, with_faults
+from translate import cli, rough_text
+from translate.check.check import CheckReport, Texts, check
+from translate.check.findings import HARMLESS, MEANINGS
+from translate.config.settings import Config
+from translate.config.toml import load_config
+from translate.data.parallel_text import MAX_LINE_BYTES, ParallelText, Side
+from translate.data.vocab import Vocab, VocabPair
+from translate.report.findings import as_json, as_text, visible
+from translate.run.folder import Run
+from translate.system.terminal_text import END_OF_ISOLATE, ISOLATE, columns_of
+from translate.training.prepare import prepare
+
+
+def text_of(folder: Path, src: list[bytes], tgt: list[bytes], name: str = "a") -> ParallelText:
+    sides = []
+    for language, lines in ("en", src), ("fr", tgt):
+        path = folder / f"{name}.{language}"
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        sides.append(Side(path, 1))
+    return ParallelText(*sides)
+
+
+def checked(text: ParallelText, vocab: Vocab | None = None, **settings: object) -> CheckReport:
+    config = load_config(None, {name.replace("__", "."): value for name, value in settings.items()})
+    return check(Texts(text), config, VocabPair(vocab, vocab) if vocab else None, 1, lambda _: None)
+
+
+def lines_of(report: CheckReport) -> dict[str, list[int]]:
+    return {finding.name: list(finding.lines) for finding in report.findings}
+
+
+def clean_lines(count: int) -> tuple[list[bytes], list[bytes]]:
+    pairs = toy_pairs(count)
+    return [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs]
+
+
+def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
+    config = load_config(None, {"vocab.character_coverage": 1.0})
+    text = ParallelText(Side(TOY / "train.en", 1), Side(TOY / "train.fr", 1))
+    report = check(Texts(text), config, None, 1, lambda _: None)
+    assert report.findings == ()
+    shown = as_text(report, ("a.en", "a.fr"), config)
+    assert "20,000 pairs" in shown
+    assert "Nothing was found" in shown
+    assert len(shown.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("block_pairs", [4000, 7])
+def test_troubles_of_lines_are_found_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_pairs: int
+) -> None:
+    monkeypatch.setattr(rough_text, "BLOCK_PAIRS", block_pairs)
+    src, tgt = clean_lines(900)
+    rows = Random(3).sample(range(1, 800), 8)
+    src[0] = b"\xef\xbb\xbf" + src[0]
+    src[rows[0]] = b"caf\xe9"
+    tgt[rows[1]] = b"x" * (2 * MAX_LINE_BYTES + 5)
+    src[rows[2]] += b"\r"
+    src[rows[3]] = b" "
+    tgt[rows[4]] = b""
+    src[rows[5]] = tgt[rows[5]] = b"\xe2\x80\xa8"  # a line of a line separator is empty
+    src[rows[6]] = b"word " * 3000
+    src[rows[7]] = src[850]
+    tgt[rows[7]] = tgt[850] + b" Non !"
+    report = checked(text_of(tmp_path, src, tgt), vocab__character_coverage=1.0)
+    found = lines_of(report)
+    assert found.pop("same_source") == [max(rows[7], 850) + 1]
+    assert found.pop("length_ratio") == [rows[6] + 1]
+    expected = {
+        "bom": 1,
+        "not_utf8": rows[0] + 1,
+        "endless": rows[1] + 1,
+        "crlf": rows[2] + 1,
+        "empty_source": rows[3] + 1,
+        "empty_target": rows[4] + 1,
+        "empty_both": rows[5] + 1,
+        "maybe_too_long": rows[6] + 1,
+    }
+    assert found == {name: [line] for name, line in expected.items()}
+    assert report.num_pairs == 900
+    assert [finding.name for finding in report.findings] == [
+        name for name in MEANINGS if name in {*expected, "same_source", "length_ratio"}
+    ]
+    assert (report.longest[0][0].characters, report.longest[0][0].line) == (15000, rows[6] + 1)
+
+
+def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -> None:
+    pairs, planted = with_faults(toy_pairs(1500))
+    pairs[7], pairs[8] = pairs[7]._replace(tgt=""), pairs[8]._replace(src="a b " * 400)
+    text = text_of(tmp_path, [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs])
+    valid = text_of(tmp_path, [b"I."], [b"Je."], "valid")
+    paths = {
+        "data.train_src": str(text.src.path),
+        "data.train_tgt": str(text.tgt.path),
+        "data.valid_src": str(valid.src.path),
+        "data.valid_tgt": str(valid.tgt.path),
+    }
+    names = ["script", "duplicates", "control", "language", "length_ratio", "identical"]
+    config = load_config(None, TINY | paths | {"data.filter": names})
+    run = Run.create(tmp_path / "run", config)
+    prepared = prepare(run, config)
+    report = check(Texts(text, valid), config, prepared.vocabs, 1, lambda _: None)
+    found = lines_of(report)
+    for name in set(planted) - {"language", "length_ratio"}:
+        assert found[name] == [row + 1 for row in planted[name]]
+    assert found["length_ratio"] == [9, *(row + 1 for row in planted["length_ratio"])]
+    assert found["too_long"] == [9]
+    assert report.num_left_out == prepared.train.report.num_read - len(prepared.train)
+    for finding in report.findings:
+        if finding.name in names:
+            assert finding.training == "left out (data.filter has it)"
+        elif finding.name in planted:
+            assert finding.training == f'kept; data.filter = ["{finding.name}"] leaves them out'
+
+
+def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> None:
+    src, tgt = clean_lines(100)
+    test = text_of(tmp_path, [src[10], src[20], b"New."], [tgt[10], b"Autre.", b"Neuf."], "test")
+    valid = text_of(tmp_path, [src[30] + b" "], [tgt[30]], "valid")
+    texts = Texts(text_of(tmp_path, src, tgt), valid, test)
+    findings = {each.name: each for each in check(texts, load_config(None), None, 1, lambda _: None).findings}
+    sources = Counter(line.strip() for line in src)
+    assert findings["overlap_test"].count == sources[src[10]] + sources[src[20]]
+    assert {11, 21} <= set(findings["overlap_test"].lines)
+    assert findings["overlap_test"].note == "1 of them as the same pair"
+    assert 31 in findings["overlap_valid"].lines
+
+
+def test_unequal_files_are_a_finding(tmp_path: Path) -> None:
+    src, tgt = clean_lines(50)
+    report = checked(text_of(tmp_path, src, tgt[:47]))
+    assert report.num_lines == (50, 47)
+    assert report.num_pairs == 47
+    assert lines_of(report)["line_counts"] == [48, 49, 50]
+
+
+def test_characters_unknown_to_a_vocabulary_are_those_it_spells_in_bytes(tmp_path: Path, tiny_run: Path) -> None:
+    vocab = Vocab.load(tiny_run / "vocab.model")
+    src, tgt = clean_lines(200)
+    src[4] += "ж".encode()
+    tgt[9] += "жж字".encode()
+    report = checked(text_of(tmp_path, src, tgt), vocab)
+    finding = next(each for each in report.findings if each.name == "unknown_characters")
+    known = {piece for piece in vocab.pieces(range(vocab.size)) if len(piece) == 1}
+    letters = Counter(letter for line in (*src, *tgt) for letter in line.decode() if letter not in {*known, " "})
+    assert finding.count == letters.total()
+    assert {5, 10} <= set(finding.lines)
+    assert "ж (U+0436) 3 times" in finding.note
+
+
+def test_rare_characters_are_those_beyond_the_coverage(tmp_path: Path) -> None:
+    lines = [b"a" * 500, b"b" * 497, b"ccd"]
+    report = checked(text_of(tmp_path, lines, [b"a"] * 3), vocab__character_coverage=0.999)
+    finding = next(each for each in report.findings if each.name == "rare_characters")
+    assert (finding.count, finding.note) == (1, "d (U+0064) 1 times")
+
+
+def test_columns_and_packed_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress(b"Go.\tVa !\nbroken\nHi.\tSalut !\n"))
+    report = checked(ParallelText(Side(path, 1), Side(path, 2)), vocab__character_coverage=1.0)
+    assert lines_of(report) == {"columns": [2]}
+
+
+def test_what_is_usual_is_learnt_from_the_columns_that_are_read_alone(tmp_path: Path) -> None:
+    src, tgt = clean_lines(300)
+    plain = checked(text_of(tmp_path, src, tgt))
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"".join(b"%s\t%s\t%s\n" % (*pair, b"word " * 1000) for pair in zip(src, tgt, strict=True)))
+    columns = checked(ParallelText(Side(path, 1), Side(path, 2)))
+    assert columns == plain
+
+
+def test_nothing_in_a_report_reaches_the_terminal(tmp_path: Path) -> None:
+    src, tgt = clean_lines(30)
+    src[3] = "\x1b[31mred\x07 \u202e\u2028\x9b".encode()
+    tgt[4] = b"\xff\x1b]0;title\x07"
+    text = text_of(tmp_path, src, tgt)
+    report = checked(text)
+    for shown in as_text(report, ("\x1b[2J.en", "a\nb.fr"), load_config(None)), as_json(report, ("\x1b", "b")):
+        assert all(character.isprintable() for character in shown.replace("\n", ""))
+    assert r"\x1b[31mred\x07 \u202e\u2028\x9b" in as_text(report, ("a", "b"), load_config(None))
+    assert visible("x" * 100, 10) == "x" * 9 + "…"
+
+
+def test_random_bytes_are_reported(tmp_path: Path) -> None:
+    random = Random(4)
+    paths = [tmp_path / name for name in ("a.en", "a.fr")]
+    for path in paths:
+        path.write_bytes(random.randbytes(300_000))
+    report = checked(ParallelText(Side(paths[0], 1), Side(paths[1], 1)))
+    assert max(report.num_lines) == max(path.read_bytes().count(b"\n") for path in paths) + 1
+    assert next(each for each in report.findings if each.name == "not_utf8").count > 0.9 * report.num_pairs
+    as_text(report, ("a", "b"), load_config(None))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli._run([str(argument) for argument in arguments])
+    return status, *capsys.readouterr()
+
+
+def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    src, tgt = clean_lines(40)
+    src[5] = b"caf\xe9"
+    text = text_of(tmp_path, src, tgt)
+    files = ["--src", text.src.path, "--tgt", text.tgt.path]
+    status, shown, _ = run(capsys, "check", *files)
+    assert status == 0
+    assert "1 × not UTF-8: line 6" in shown
+    assert r"caf\xe9" in shown
+    assert "training stops with an error; convert the file" in shown
+    status, shown, _ = run(
+        capsys, "check", *files, "--json", "--examples", 0, "--test-src", TOY / "test.en", "--test-tgt", TOY / "test.fr"
+    )
+    found: dict[str, Any] = json.loads(shown)
+    assert (status, shown.count("\n")) == (0, 1)
+    assert found["source"]["lines"] == found["pairs"] == 40
+    [finding] = [each for each in found["findings"] if each["name"] not in HARMLESS]
+    assert (finding["name"], finding["count"], finding["lines"], finding["examples"]) == ("not_utf8", 1, [6], [])
+
+
+def test_what_cannot_be_checked_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rough_text, "MAX_PASSED_OVER", 3 * MAX_LINE_BYTES)
+    text = text_of(tmp_path, [b"a"], [b"b"])
+    path = text.src.path
+    endless = tmp_path / "endless"
+    endless.write_bytes(b"x" * 5 * MAX_LINE_BYTES)
+    for arguments, said in (
+        ([], "check: nothing to check; give --src and --tgt"),
+        (["--src", path], "[data] train_src is set but train_tgt is not"),
+        (["--src", path, "--tgt", tmp_path / "none"], "none: no such file"),
+        (["--src", path, "--tgt", tmp_path], "this is a folder"),
+        (["--src", path, "--tgt", endless], "endless: a line of more than 3,000,000 bytes"),
+        (["--src", path, "--tgt", path, "--test-src", path], "--test-src and --test-tgt belong together"),
+        (["--src", path, "--tgt", path, "--vocab", path], "not a sentencepiece model"),
+        (["--src", path, "--tgt", path, "--vocab", tmp_path], "not a run folder"),
+    ):
+        status, shown, errors = run(capsys, "check", *arguments)
+        assert (status, shown) == (2, ""), said
+        assert said in errors
+        assert errors.count("\n") == 1
+
+
+def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_config: Config) -> None:
+    pairs = toy_pairs(1000)
+    for row in range(0, 1000, 20):
+        pairs[row] = pairs[row]._replace(tgt=pairs[row].src)
+    pairs[7] = pairs[7]._replace(src="\x00")
+    text = text_of(tmp_path, [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs])
+    paths = {"train_src": str(text.src.path), "train_tgt": str(text.tgt.path)}
+    for names, expected in ([], "identical sides in about 5.0% of the pairs; kept; data.filter"), (["identical"], None):
+        config = changed(tiny_config, "data", filter=names, **paths)
+        run = Run.create(tmp_path / f"run{len(names)}", config)
+        prepare(run, config)
+        prepare(run, config)
+        log = (run.path / "train.log").read_text()
+        assert log.count("text: ") <= 5
+        assert log.count(expected or "text: identical sides") == (1 if expected else 0)
+        assert "control characters" not in log
+        # The pairs that are identical are in the language of the other side, too: said only where they are kept.
+        assert ("text: language" in log) == (not names)
+    run = Run.create(tmp_path / "clean", tiny_config)
+    prepare(run, tiny_config)
+    assert "text: " not in (run.path / "train.log").read_text()
+
+
+def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = text_of(tmp_path, [], [])
+    status, shown, _ = run(capsys, "check", "--src", text.src.path, "--tgt", text.tgt.path)
+    assert status == 0
+    assert "0 pairs" in shown
+    assert "Nothing was found" not in shown
+    assert "Training would stop with an error: no pair is left to train on." in shown
+
+
+def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:
+    src, tgt = clean_lines(50)
+    for target, reason in (tgt, ""), (tgt[:47], "unequal files"), ([b"\xff", *tgt[1:]], "not UTF-8"):
+        report = checked(text_of(tmp_path, src, target))
+        shown = as_text(report, ("a", "b"), load_config(None))
+        assert json.loads(as_json(report, ("a", "b")))["training_would_stop"] == reason
+        assert ("Training would stop with an error" in shown) == bool(reason)
+        assert ("Training would use" in shown) != bool(reason)
+
+
+def test_a_report_keeps_to_eighty_columns(tmp_path: Path) -> None:
+    src, tgt = clean_lines(600)
+    src[3], tgt[4], src[4] = "漢字".encode() * 200, "שלום עולם ".encode() * 40, b"\x1b" * 300
+    src[5:300], tgt[20] = tgt[5:300], b""
+    report = checked(text_of(tmp_path, src, tgt[:590]))
+    shown = as_text(report, ("a.en", "a.fr"), load_config(None))
+    for line in shown.replace(ISOLATE, "").replace(END_OF_ISOLATE, "").splitlines():
+        assert columns_of(line) <= 80, line
+    assert f"| {ISOLATE}שלום" in shown
+
+
+def test_where_characters_are_pieces_they_are_what_is_counted(tmp_path: Path) -> None:
+    src, tgt = clean_lines(100)
+    src[41] = b"a" * 256
+    src[77] = b"a" * 255
+    text = text_of(tmp_path, src, tgt)
+    report = checked(text, vocab__algorithm="char")
+    assert lines_of(report)["maybe_too_long"] == [42]
+    assert report.vocab_size == len(set(b"".join(src + tgt).decode()))
+    assert "maybe_too_long" not in lines_of(checked(text))

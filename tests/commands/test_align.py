@@ -1,0 +1,191 @@
+"""`translate align`: folders and runs, what is stored, what cannot be."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from alignments import align_by_hand
+
+from translate import cli
+from translate.alignment.methods import (
+    MapChoice,
+    word_maps,
+)
+from translate.alignment.stored import StoredAlignment
+from translate.attention.folder import AttentionFolder
+from translate.errors import UserError
+from translate.report.alignment_picture import LinkedPair
+from translate.run.folder import Run
+
+LINES = [
+    ("The cat sat.", "Le chat s'assit."),
+    ("", ""),
+    ('<b>"x" 0-0 ▁ 😀', "a\u2028b </s>"),
+    ("Birds.", "Les oiseaux."),
+]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> list[str]:
+    for number, name in enumerate(["src", "tgt"]):
+        (tmp_path / name).write_text("".join(pair[number] + "\n" for pair in LINES), encoding="utf-8")
+    return ["--src", str(tmp_path / "src"), "--tgt", str(tmp_path / "tgt")]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli._run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path, tmp_path: Path, texts) -> None:
+    maps = tmp_path / "maps"
+    assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
+    for options in [], ["--layer", 1, "--head", 0, "--shift", "--method", "argmax"], ["--threshold", 0.3]:
+        status, out, err = run(capsys, "align", maps, *options)
+        assert status == 0
+        assert "aligned by: " in err
+        assert run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)[1] == out
+        lines = out.split("\n")
+        assert len(lines) == 5
+        assert lines[1] == lines[4] == ""
+    for n in 1, 3, 4:  # the last options: a threshold of the mean map
+        (each,) = word_maps(AttentionFolder.open(maps).maps_of_line(n), *LINES[n - 1], [MapChoice()], False)
+        found = sorted((s, t) for t, s in align_by_hand(each.tolist(), "threshold", 0.3))
+        assert lines[n - 1] == " ".join(f"{s}-{t}" for s, t in found)
+
+
+def test_what_is_drawn_is_what_is_printed_and_the_gold_links(
+    capsys, tiny_run: Path, tmp_path: Path, texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps, gold, drawn = tmp_path / "maps", tmp_path / "gold", []
+    gold.write_text("0-0 1p1\n\n\n0p1\n")
+    assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
+
+    def keep(pairs: list[LinkedPair], path: Path) -> list[str]:
+        drawn.append((path.name, pairs))
+        return []
+
+    monkeypatch.setattr("translate.report.alignment_picture.save_links", keep)
+    places = ["--svg", tmp_path / "a.svg", "--png", tmp_path / "a.png"]
+    status, out, err = run(capsys, "align", maps, *places)
+    assert status == 0, err
+    assert sorted(name for name, _ in drawn) == ["a.png", "a.svg"]
+    printed = [{tuple(map(int, link.split("-"))) for link in line.split()} for line in out.splitlines() if line]
+    for _, pairs in drawn:
+        assert [(each.source, each.target) for each in pairs] == [
+            (source.split(), target.split()) for source, target in LINES if source
+        ]
+        assert [each.links for each in pairs] == printed
+        assert all(each.sure is None for each in pairs)
+    drawn.clear()
+    assert run(capsys, "align", maps, "--gold", gold, "--svg", tmp_path / "b.svg")[0] == 0
+    [(_, pairs)] = drawn
+    assert [(set(each.sure), set(each.possible)) for each in pairs] == [
+        ({(0, 0)}, {(1, 1)}),
+        (set(), set()),
+        (set(), {(0, 1)}),
+    ]
+
+
+def test_there_is_nothing_to_draw_of_empty_lines(capsys, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n\n")
+    both = ["--src", tmp_path / "empty", "--tgt", tmp_path / "empty", "--device", "cpu"]
+    status, _, err = run(capsys, "align", tiny_run, *both, "--svg", tmp_path / "a.svg")
+    assert status == 2
+    assert "there is nothing to draw" in err
+
+
+def test_the_best_setting_is_stored_and_then_used(
+    capsys, tiny_run: Path, other_run: Path, tmp_path: Path, texts
+) -> None:
+    own, gold, maps = tmp_path / "own", tmp_path / "gold", tmp_path / "maps"
+    shutil.copytree(tiny_run, own)
+    gold.write_text("0-0 1-1 2-2\n\n0-0\n0-1\n")
+    cpu = ["--device", "cpu"]
+    status, out, err = run(capsys, "align", own, *texts, *cpu, "--gold", gold, "--store", own, "--json")
+    assert status == 0, err
+    rows = [json.loads(line) for line in out.splitlines()]
+    (best,) = (row for row in rows if row["best"])
+    assert len(rows) == 2 * 3 + 1
+    stored = StoredAlignment.read(Run(own).load_alignment(), own)
+    assert stored.choice == (best["layer"], best["head"])
+    assert (stored.method, stored.shift, stored.threshold) == (best["method"], best["is_shifted"], best["threshold"])
+    assert (stored.aer, stored.num_lines, stored.gold) == (best["error_rate"], 4, "gold")
+    options = ["--method", stored.method, "--shift" if stored.shift else "--no-shift"]
+    options += ["--threshold", stored.threshold] if stored.threshold else []
+    options += ["--layer", stored.layer] if stored.layer is not None else []
+    options += ["--head", stored.head] if stored.head is not None else []
+    by_hand = run(capsys, "align", own, *texts, *cpu, *options)[1]
+    assert run(capsys, "score", own, *texts, *cpu, "--attention", maps)[0] == 0
+    for place in [maps], [own, *texts, *cpu]:
+        status, out, err = run(capsys, "align", *place)
+        assert (status, out) == (0, by_hand)
+        assert "the run's best on gold" in err
+    table = run(capsys, "align", maps, "--gold", gold)[1]
+    assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
+    status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
+    assert status == 2
+    assert "are of other weights" in err
+    (own / "alignment.json").write_text('{"format": 2, "layer": "x"}')
+    status, _, err = run(capsys, "align", own, *texts, *cpu)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "damaged" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", 7], "--layer 7: the layers of .* are 0, 1"),
+        (["--head", -1], "--head -1: the heads of .* are 0 to 1"),
+        (["--method", "threshold"], "--method threshold: say from which weight on by --threshold"),
+        (["--threshold", 0], "--threshold 0: give a weight above 0"),
+        (["--threshold", 0.2, "--method", "union"], "--threshold is for --method threshold, not for union"),
+        (["--directions", "apart"], "--directions is for two models"),
+        (["--store", "x"], "--store keeps the setting that scores best; add --gold"),
+        (["--gold", "nowhere"], "nowhere: no such file"),
+        (["--reverse", "nowhere"], "nowhere: --src and --tgt are for a run folder"),
+    ],
+)
+def test_a_command_that_cannot_be_is_answered_in_a_line(capsys, tiny_run, texts, options, message) -> None:
+    status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert re.search(message, err)
+
+
+STORED = {
+    "layer": 0,
+    "head": None,
+    "method": "threshold",
+    "shift": False,
+    "threshold": 0.2,
+    "aer": 0.1,
+    "num_lines": 1,
+    "gold": "gold",
+    "weights": "",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aer": "x"},
+        {"aer": None},
+        {"threshold": 2.0},
+        {"threshold": float("nan")},
+        {"threshold": None},
+        {"method": ["argmax"]},
+        {"method": "argmax"},
+        {"shift": 1},
+        {"layer": True},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_stored_setting_is_named(change: dict[str, object]) -> None:
+    assert StoredAlignment.read(STORED, Path("runs/toy")).threshold == 0.2
+    with pytest.raises(UserError, match="runs/toy: the stored alignment is damaged; store it again by"):
+        StoredAlignment.read({**STORED, **change}, Path("runs/toy"))

@@ -1,0 +1,309 @@
+"""The commands as a user meets them: results on standard output, one line for a mistake, exit status as promised."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+from translate import cli
+
+SETTINGS = [argument for name, value in TINY.items() for argument in ("--set", f"{name}={value}")]
+
+
+class Outcome:
+    """Exit status, standard output and standard error of a command."""
+
+    def __init__(self, status: int, output: str, errors: str) -> None:
+        self.status, self.output, self.errors = status, output, errors
+
+    def assert_one_line_about(self, *parts: str) -> None:
+        assert self.status == 2, self.errors
+        assert self.output == ""
+        assert self.errors.count("\n") == 1, self.errors
+        assert self.errors.startswith("error: ")
+        for part in parts:
+            assert part in self.errors
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def command(*arguments: object) -> Outcome:
+        status = cli._run([str(argument) for argument in arguments])
+        return Outcome(status, *capsys.readouterr())
+
+    return command
+
+
+def give_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+
+def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path: Path) -> None:
+    """The main job, with no settings file and no validation text."""
+    folder = tmp_path / "run"
+    files = ("--src", corpus / "train.en", "--tgt", corpus / "train.fr")
+    trained = run("train", *files, "--out", folder, *SETTINGS, "--set", "train.max_steps=5")
+    assert trained.status == 0
+    assert trained.output == ""
+    assert "train: 19" in trained.errors  # of 200 pairs, ten are split off for validation
+    decoded = run(
+        "decode", folder, "I love apples.", "The cat sat.", "--attention", tmp_path / "maps", "--device", "cpu"
+    )
+    assert decoded.status == 0
+    assert decoded.output.count("\n") == 2
+    shown = run("attention", tmp_path / "maps", "--sentence", 2, "--png", tmp_path / "map.png")
+    assert shown.status == 0
+    assert shown.output.startswith("encoder-decoder attention, mean of 2 layers, mean of 2 heads\n")
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    again = run("train", *files, "--out", folder, *SETTINGS)
+    again.assert_one_line_about(str(folder), "already there; add --resume")
+    before_reading = run("train", "--src", tmp_path / "gone.en", "--tgt", tmp_path / "gone.fr", "--out", folder)
+    before_reading.assert_one_line_about(str(folder), "already there")
+    resumed = run("train", "--resume", "--out", folder, "--set", "train.max_steps=6")
+    assert "resumed after step 5" in resumed.errors
+    run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
+
+
+def test_a_dry_run_tells_what_the_training_would_be_and_keeps_nothing(
+    run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = "--src", corpus / "train.en", "--tgt", corpus / "train.fr"
+    told = run("train", *files, *SETTINGS, "--set", "train.max_steps=7", "--set", "train.max_epochs=3", "--dry-run")
+    assert told.status == 0, told.errors
+    facts = {line.split()[0]: line.partition(" ")[2].strip() for line in told.output.splitlines()}
+    assert facts["training"] == "190 pairs"
+    assert facts["validation"] == "10 pairs"
+    assert facts["model"].endswith("parameters")
+    assert "until 7 steps (train.max_steps)" in facts["time"]
+    assert {"source", "target", "vocabulary", "device", "epoch", "memory", "step"} <= facts.keys()
+    assert "setting      model.d_model = 32" in told.output
+    assert not list(tmp_path.iterdir())
+    run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
+
+
+def test_decode_reads_arguments_file_or_standard_input_alike(
+    run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["I love apples.", "", "The cat sat on the mat."]
+    by_argument = run("decode", tiny_run, *lines)
+    path = tmp_path / "in.txt"
+    path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    by_file = run("decode", tiny_run, "--input", path)
+    give_input(monkeypatch, "\n".join(lines).encode())
+    by_stdin = run("decode", tiny_run)
+    to_file = run("decode", tiny_run, "--input", path, "--output", tmp_path / "out.txt")
+    assert by_argument.output == by_file.output == by_stdin.output == (tmp_path / "out.txt").read_text("utf-8")
+    assert by_argument.output.split("\n")[1] == ""
+    assert by_argument.output.count("\n") == 3
+    assert to_file.output == ""
+
+
+def test_a_prompt_answers_each_line_before_the_next(
+    run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal:
+        def __init__(self) -> None:
+            self.lines = ["I love apples.\n", "\n", "The cat sat.\n", ""]
+            self.answers = ""
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            self.answers += capsys.readouterr().out
+            assert self.answers.count("\n") == 3 - (len(self.lines) - 1)
+            return self.lines.pop(0)
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert run("decode", tiny_run).status == 0
+
+
+def test_json_has_the_fields_of_the_contract(run, tiny_run: Path) -> None:
+    outcome = run("decode", tiny_run, "--json", "--beam-size", 3, "--n-best", 2, 'He said "</s>" 😀', "")
+    first, second = (json.loads(line) for line in outcome.output.splitlines())
+    assert first.keys() == {"id", "source", "translations", "warnings"}
+    assert (first["id"], first["source"]) == (1, 'He said "</s>" 😀')
+    assert [candidate.keys() for candidate in first["translations"]] == [{"text", "score", "pieces", "log_probs"}] * 2
+    assert second["translations"] == [{"text": "", "score": 0.0, "pieces": [], "log_probs": []}]
+
+
+def test_n_best_as_text_is_number_score_translation(run, tiny_run: Path) -> None:
+    rows = [
+        line.split("\t")
+        for line in run("decode", tiny_run, "--n-best", 2, "She sings.", "He runs.").output.splitlines()
+    ]
+    assert [row[0] for row in rows] == ["1", "1", "2", "2"]
+    assert float(rows[0][1]) >= float(rows[1][1])
+
+
+def test_a_long_line_decodes_with_a_warning(run, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("apples " * 5000)
+    outcome = run("decode", tiny_run, "--input", tmp_path / "long", "--beam-size", 1)
+    assert outcome.status == 0
+    assert outcome.output.count("\n") == 1
+    assert "warning: line 1: longer than the 256 pieces that this model reads" in outcome.errors
+
+
+def bad_texts(folder: Path) -> dict[str, Path]:
+    contents = {"good": b"one\ntwo\n", "short": b"one\n", "empty": b"", "blank": b"\n \n", "latin1": b"one\ncaf\xe9\n"}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in [*contents, "missing"]}
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt", "parts"),
+    [
+        ("missing", "good", ["missing: no such file"]),
+        ("good", "missing", ["missing: no such file"]),
+        ("good", "short", ["good has 2 lines but ", "short has 1"]),
+        ("empty", "empty", ["empty: no pair of lines"]),
+        ("blank", "good", ["blank: no pair of lines"]),
+        ("good", "latin1", ["latin1: line 2 is not UTF-8"]),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_bad_text_is_one_line_and_leaves_no_run_behind(
+    run, corpus: Path, tmp_path: Path, src: str, tgt: str, parts: list[str], part: str
+) -> None:
+    paths = bad_texts(tmp_path)
+    files = {"--src": corpus / "train.en", "--tgt": corpus / "train.fr"}
+    prefix = "--" if part == "train" else "--valid-"
+    files |= {f"{prefix}src": paths[src], f"{prefix}tgt": paths[tgt]}
+    outcome = run("train", *(argument for pair in files.items() for argument in pair), "--out", tmp_path / "run")
+    outcome.assert_one_line_about(*parts)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_mistakes_are_one_line_each(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("train").assert_one_line_about("nothing to train on")
+    run("train", tmp_path / "no.toml").assert_one_line_about("no.toml: no such settings file")
+    run("train", "--set", "train.max_stps=3").assert_one_line_about("train.max_stps: unknown", "train.max_steps")
+    run("train", "--set", "train.max_steps=three").assert_one_line_about('train.max_steps = "three"', "integer")
+    run("train", "--src", "x").assert_one_line_about("train_src is set but train_tgt is not")
+    run("train", "--resume", "--out", tmp_path).assert_one_line_about(str(tmp_path), "not a run folder")
+    run("train", "--nonsense").assert_one_line_about("No such option")
+    run("nonsense").assert_one_line_about("No such command")
+    run("decode", tmp_path, "x").assert_one_line_about("not a run folder")
+    run("decode", tmp_path / "no", "x").assert_one_line_about("no such folder")
+    run("decode", tiny_run, "x", "--input", "y").assert_one_line_about("not both")
+    run("decode", tiny_run, "--input", tmp_path / "no").assert_one_line_about("no: no such file")
+    run("decode", tiny_run, "x", "--output", tmp_path / "no" / "out").assert_one_line_about("no")
+    run("decode", tiny_run, "x", "--n-best", 9).assert_one_line_about("--beam-size 9")
+    run("decode", tiny_run, "x", "--beam-size", 0).assert_one_line_about("--beam-size")
+    run("decode", tiny_run, "caf\udce9").assert_one_line_about("is not UTF-8")
+    run("attention", tmp_path).assert_one_line_about("no attention folder")
+    run("attention", tmp_path / "no.npz").assert_one_line_about("no.npz: no such file")
+    run("attention", tmp_path, "--kind", "nonsense").assert_one_line_about("--kind", "cross")
+    give_input(monkeypatch, b"fine\n\xff\n")
+    run("decode", tiny_run).assert_one_line_about("standard input: line 2 is not UTF-8")
+
+
+def test_an_attention_folder_never_takes_the_input_with_it(run, tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "maps"
+    run("decode", tiny_run, "She sings.", "--attention", folder)
+    mine = folder / "index.jsonl"
+    before = mine.read_bytes()
+    run("decode", tiny_run, "--input", mine, "--attention", folder).assert_one_line_about("elsewhere")
+    run("decode", tiny_run, "x", "--output", folder / "o", "--attention", folder).assert_one_line_about("elsewhere")
+    assert mine.read_bytes() == before
+
+
+def test_sigterm_leaves_nothing_half_written(tiny_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "translate", "decode", str(tiny_run), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
+def test_a_device_that_is_not_there_is_one_line(
+    run, tiny_run: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    run("decode", tiny_run, "x", "--device", name).assert_one_line_about(f"--device {name}")
+
+
+def test_a_mistake_of_ours_is_told_apart(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.decoding.translator.Translator.load", lambda *_: 1 / 0)
+    outcome = run("decode", tiny_run, "x")
+    assert outcome.status == 1
+    assert "ZeroDivisionError" in outcome.errors
+    assert "this is a mistake in translate, not yours" in outcome.errors
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])
+def test_help_loads_nothing_heavy(command: list[str]) -> None:
+    code = (
+        "import sys; from translate import cli; assert cli._run([*sys.argv[1:], '--help']) == 0;"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'sentencepiece', 'sacrebleu'} & sys.modules.keys();"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: translate")
+
+
+def test_a_closed_pipe_is_no_error(tiny_run: Path) -> None:
+    command = (
+        f"yes 'The cat sat.' | head -3000 | {sys.executable} -m translate decode {tiny_run} --beam-size 1 | head -1"
+    )
+    command += '; exit "${PIPESTATUS[2]}"'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "rror" not in done.stderr
+
+
+def test_score_prints_a_line_a_pair_and_the_whole(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
+    files = "--src", corpus / "valid.en", "--tgt", corpus / "valid.fr"
+    plain, told = run("score", tiny_run, *files), run("score", tiny_run, *files, "--json")
+    objects = [json.loads(line) for line in told.output.splitlines()]
+    targets = (corpus / "valid.fr").read_text("utf-8").splitlines()
+    assert [each["target"] for each in objects] == targets
+    for line, each in zip(plain.output.splitlines(), objects, strict=True):
+        log_prob, perplexity, target = line.split("\t")
+        assert target == each["target"]
+        assert float(log_prob) == pytest.approx(sum(each["log_probs"]), abs=1e-3)
+        assert float(perplexity) == pytest.approx(each["perplexity"], rel=1e-3)
+        assert len(each["pieces"]) == len(each["log_probs"])
+    assert f"{sum(len(each['pieces']) for each in objects):,} pieces" in plain.errors
+    (tmp_path / "short.fr").write_text("Une ligne.\n", encoding="utf-8")
+    shorter = run("score", tiny_run, "--src", corpus / "valid.en", "--tgt", tmp_path / "short.fr")
+    assert shorter.status == 2
+    assert "valid.en has 20 lines but" in shorter.errors
+
+
+def test_decode_with_another_engine_and_exports(run, tiny_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    lines = ["I love apples.", "", "The cat sat on the mat."]
+    ours = run("decode", tiny_run, *lines, "--beam-size", 1)
+    theirs = run("decode", tiny_run, *lines, "--beam-size", 1, "--engine", "ctranslate2")
+    assert theirs.output == ours.output
+    assert "CTranslate2 float32" in theirs.errors
+    maps = run("decode", tiny_run, *lines, "--engine", "ctranslate2", "--attention", tmp_path / "maps")
+    assert maps.status == 0, maps.errors
+    assert (tmp_path / "maps" / "000003.npz").exists()
+    exported = run("export", tiny_run, "--format", "ctranslate2", tmp_path / "model", "--precision", "int8")
+    assert exported.status == 0, exported.errors
+    assert (tmp_path / "model" / "model.bin").exists()
+    run("export", tiny_run, "--format", "onnx", tmp_path / "x", "--precision", "int8").assert_one_line_about("int8")
+    refused = run("decode", tiny_run, "x", "--engine", "ctranslate2", "--require", "y")
+    refused.assert_one_line_about("required terms", "--engine torch")

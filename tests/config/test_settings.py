@@ -1,0 +1,121 @@
+"""Settings: what is accepted, what is said about what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from translate.config.settings import Config
+from translate.config.toml import differences, is_frozen, load_config, parse_override, setting_names, to_toml
+from translate.errors import UserError
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+def complaint(path: Path | None = None, **overrides: object) -> str:
+    with pytest.raises(UserError) as caught:
+        load_config(path, {name.replace("__", "."): value for name, value in overrides.items()})
+    return str(caught.value)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "c.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_settings_survive_the_way_to_toml_and_back(tmp_path: Path) -> None:
+    config = load_config(None, {"data.train_src": '/a "b"\\ü\n', "data.train_tgt": "/x", "train.learning_rate": 3e-4})
+    assert load_config(written(tmp_path, to_toml(config))) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_config_loads_and_holds_only_what_differs(path: Path) -> None:
+    import tomllib
+
+    load_config(path)
+    defaults = Config().model_dump()
+    for section, table in tomllib.loads(path.read_text()).items():
+        for key, value in table.items():
+            assert value != defaults[section][key], f"{section}.{key} is the default"
+
+
+def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    path = written(tmp_path, '[data]\ntrain_src = "a.en"\ntrain_tgt = "../b"\n')
+    config = load_config(path, {"data.train_tgt": "c.fr"})
+    assert config.data.train_src == str(tmp_path / "a.en")
+    assert config.data.train_tgt == "/c.fr"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[model]\nd_modle = 3", "model.d_modle: unknown setting; did you mean model.d_model?"),
+        ("[train]\ndropout = 0.3", "train.dropout: unknown setting; did you mean vocab.dropout or model.dropout?"),
+        ("[modle]\nd_model = 3", "modle.d_model: unknown setting; did you mean model.d_model?"),
+        ('[model]\nnum_heads = "4"', 'model.num_heads = "4": should be a valid integer'),
+        ("[model]\nnum_heads = 4.0", "model.num_heads = 4.0: should be a valid integer"),
+        ("[model]\ndropout = 1.0", "model.dropout = 1.0: should be less than 1"),
+        ("[model]\nd_model = -4", "model.d_model = -4: should be greater than 0"),
+        ("[model]\nd_model = 30", "[model] d_model 30 does not divide by num_heads 4"),
+        ('[train]\nschedule = "cos"', "train.schedule = \"cos\": should be 'inverse_sqrt', 'cosine' or 'constant'"),
+        ("[train]\nweight_decay = 1000.0", "[train] weight_decay 1000 times learning_rate 0.001 is 1: a step"),
+        ("train = 3", "train: this is a section; write [train] and its settings below"),
+        ('[data]\ntrain_src = "a"', "[data] train_src is set but train_tgt is not; give both sides"),
+        ("[train\n", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:
+    path = written(tmp_path, text)
+    said = complaint(path)
+    assert said.startswith(f"{path}: {expected}")
+    assert "\n" not in said
+
+
+def test_each_of_several_mistakes_has_a_line(tmp_path: Path) -> None:
+    said = complaint(written(tmp_path, "[model]\nd_modle = 3\n[train]\nmax_stps = 3\n")).splitlines()
+    assert len(said) == 2
+
+
+def test_a_mistake_on_the_command_line_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, "[train]\nseed = 3\n")
+    assert complaint(path, train__max_stps=3) == (
+        "command line: train.max_stps: unknown setting; did you mean train.max_steps?"
+    )
+    assert "SECTION.KEY" in complaint(path, seed=3)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(setting_names()), st.data())
+def test_any_typo_in_a_key_is_refused_and_the_nearest_key_named(name: str, data: st.DataObject) -> None:
+    section, _, key = name.partition(".")
+    place = data.draw(st.integers(0, len(key) - 1))
+    typo = f"{section}.{key[:place]}{key[place + 1 :]}"
+    if typo not in setting_names():
+        with pytest.raises(UserError, match=r"unknown setting|SECTION\.KEY"):
+            load_config(None, {typo: 1})
+
+
+def test_an_override_is_read_as_toml_or_as_a_plain_string() -> None:
+    assert parse_override("train.max_steps=3") == ("train.max_steps", 3)
+    assert parse_override("train.learning_rate=1e-3") == ("train.learning_rate", 1e-3)
+    assert parse_override("vocab.joint=false") == ("vocab.joint", False)
+    assert parse_override("data.train_src=my file=x.en") == ("data.train_src", "my file=x.en")
+    with pytest.raises(UserError, match=r"SECTION\.KEY=VALUE"):
+        parse_override("train.max_steps")
+
+
+def test_what_a_resumed_run_may_not_change_is_named() -> None:
+    now = load_config(None, {"model.d_model": 64, "train.seed": 5, "train.max_steps": 9, "decode.beam_size": 2})
+    changed = differences(Config(), now)
+    assert list(changed) == ["model.d_model", "train.seed", "train.max_steps", "decode.beam_size"]
+    assert changed["model.d_model"] == "model.d_model = 256 (now 64)"
+    assert [name for name in changed if is_frozen(name)] == ["model.d_model", "train.seed"]
+    assert is_frozen("data.max_pieces")
+    assert not is_frozen("data.train_src")

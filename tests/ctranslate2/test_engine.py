@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CPU, changed, train_into
+from safetensors.numpy import load_file, save_file
+from torturing.damage import damaged
+
+from tests.export.test_huggingface import untrained
+from translate.config.settings import Config, DecodeSettings, VocabSettings
+from translate.ctranslate2.cached_model import ready_model
+from translate.ctranslate2.convert import export_ctranslate2, sinusoidal_positions
+from translate.ctranslate2.engine import CTranslate2Engine
+from translate.ctranslate2.fingerprint import RECORD
+from translate.data.vocab import VocabPair, train_vocab
+from translate.decoding.engine import Hypothesis, Sentence, length_limit
+from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.model.transformer import sinusoidal_positions as sinusoidal_positions_in_torch
+from translate.run.folder import Run
+
+ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install 'translate[ctranslate2]'")
+
+GREEDY = DecodeSettings(beam_size=1)
+BEAM = DecodeSettings(beam_size=5)
+
+
+def load_vocabs(run: Run) -> VocabPair:
+    vocabs = run.load_vocabs()
+    assert vocabs
+    return vocabs
+
+
+def both(path: Path) -> tuple[CTranslate2Engine, TorchEngine]:
+    run = Run(path)
+    config, vocabs = run.load_config(), load_vocabs(run)
+    return CTranslate2Engine.load(run, config, vocabs, "cpu"), TorchEngine.load([run], vocabs, "cpu")
+
+
+def read_sentences(path: Path, vocabs: VocabPair) -> list[Sentence]:
+    rows = vocabs.src.encode(path.read_text(encoding="utf-8").splitlines())
+    return [Sentence((*row, vocabs.src.eos_id)) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def engines(tiny_run: Path) -> tuple[CTranslate2Engine, TorchEngine]:
+    return both(tiny_run)
+
+
+@pytest.fixture(scope="module")
+def sentences(corpus: Path, tiny_run: Path) -> list[Sentence]:
+    """Of many lengths, in no order."""
+    return read_sentences(corpus / "train.en", load_vocabs(Run(tiny_run)))
+
+
+@pytest.fixture
+def copied_run(tiny_run: Path, tmp_path: Path) -> Run:
+    """A run of its own, without a CTranslate2 model yet."""
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run, path, ignore=shutil.ignore_patterns("ctranslate2", "checkpoints"))
+    return Run(path)
+
+
+def pieces(found: list[list[Hypothesis]]) -> list[list[list[int]]]:
+    return [[hypothesis.pieces for hypothesis in hypotheses] for hypotheses in found]
+
+
+def is_like(ours: list[list[Hypothesis]], theirs: list[list[Hypothesis]], share: float) -> bool:
+    """Whether the best ones are the same but for a few, and of the same scores."""
+    same = [a[0].score == pytest.approx(b[0].score, abs=1e-4) for a, b in zip(ours, theirs, strict=True)]
+    return sum(same) >= share * len(same)
+
+
+def test_greedy_search_finds_what_our_engine_finds(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    found, expected = (engine.search(sentences, GREEDY, 1) for engine in engines)
+    assert pieces(found) == pieces(expected)
+    scores = [[hypothesis.score for hypothesis in row] for row in found]
+    np.testing.assert_allclose(scores, [[hypothesis.score for hypothesis in row] for row in expected], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "section", [{"norm": "post", "num_decoder_layers": 1}, {"tie_embeddings": False}, {"positions": "rotary"}], ids=str
+)
+def test_models_of_other_shapes_are_the_same_too(
+    section: dict[str, object], tiny_config: Config, tmp_path: Path, corpus: Path
+) -> None:
+    config = changed(changed(tiny_config, "train", max_steps=15), "model", **section)
+    run = train_into(tmp_path / "run", config)
+    engine, ours = both(run.path)
+    some = read_sentences(corpus / "valid.en", load_vocabs(run))
+    assert pieces(engine.search(some, GREEDY, 1)) == pieces(ours.search(some, GREEDY, 1))
+
+
+def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
+    config = changed(changed(tiny_config, "train", max_steps=15), "vocab", joint=False)
+    run = train_into(tmp_path / "run", config)
+    engine, ours = both(run.path)
+    some = read_sentences(corpus / "valid.en", load_vocabs(run))
+    assert pieces(engine.search(some, GREEDY, 1)) == pieces(ours.search(some, GREEDY, 1))
+    assert {path.name for path in (run.path / "ctranslate2" / "float32").iterdir()} == {
+        *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", RECORD),
+        *("vocab.src.model", "vocab.tgt.model"),
+    }
+
+
+def test_pieces_may_be_characters(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
+    lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
+    vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
+    run = untrained(tmp_path / "run", tiny_config, VocabPair(vocab, vocab))
+    engine, ours = both(run.path)
+    some = read_sentences(corpus / "valid.en", load_vocabs(run))[:5]
+    settings = DecodeSettings(beam_size=1, max_length=20)
+    assert pieces(engine.search(some, settings, 1)) == pieces(ours.search(some, settings, 1))
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+def test_beam_search_finds_what_our_engine_finds(
+    length_penalty: float, engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    settings = DecodeSettings(beam_size=5, length_penalty=length_penalty)
+    found, expected = (engine.search(sentences, settings, 5) for engine in engines)
+    assert is_like(found, expected, share=0.95)
+    assert all(row == sorted(row, key=lambda hypothesis: -hypothesis.score) for row in found)
+    assert all(len({tuple(hypothesis.pieces) for hypothesis in row}) == len(row) for row in found)
+
+
+def test_scores_are_those_of_our_engine(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    engine, ours = engines
+    found = ours.search(sentences[:20], BEAM, 1)
+    pairs = [(sentence.src, row[0].pieces) for sentence, row in zip(sentences, found, strict=False)]
+    scores, expected = engine.score(pairs), ours.score(pairs)
+    assert [len(row) for row in scores] == [len(tgt) for _, tgt in pairs]
+    for row, expected_row in zip(scores, expected, strict=True):
+        np.testing.assert_allclose(row, expected_row, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"min_length": 6}, {"no_repeat_ngram": 2}, {"max_length": 5}, {"max_length": 1}])
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_scores_found_under_constraints_are_those_of_the_model(
+    change: dict[str, int],
+    beam_size: int,
+    engines: tuple[CTranslate2Engine, TorchEngine],
+    sentences: list[Sentence],
+) -> None:
+    engine, ours = engines
+    settings = DecodeSettings(beam_size=beam_size, **change)
+    some = sentences[:30]
+    for sentence, row in zip(some, engine.search(some, settings, beam_size), strict=True):
+        assert row
+        for hypothesis in row:
+            assert hypothesis.pieces[-1] == engine._eos_id
+            assert settings.min_length < len(hypothesis.pieces) <= length_limit(sentence, settings)
+            log_prob = sum(ours.score([(sentence.src, hypothesis.pieces)])[0])
+            assert hypothesis.score == pytest.approx(log_prob / len(hypothesis.pieces), abs=1e-4)
+            if size := settings.no_repeat_ngram:
+                runs = list(zip(*(hypothesis.pieces[i:] for i in range(size)), strict=False))
+                assert len(runs) == len(set(runs))
+
+
+def test_what_reaches_its_own_limit_is_ended_there_as_by_our_engine(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    settings = DecodeSettings(beam_size=1, max_length=4)
+    found, expected = (engine.search(sentences, settings, 1) for engine in engines)
+    assert pieces(found) == pieces(expected)
+    assert {len(row[0].pieces) for row in found} == {4}
+    ratio = DecodeSettings(beam_size=5, max_length_ratio=0.01)
+    found, expected = (engine.search(sentences, ratio, 1) for engine in engines)
+    assert is_like(found, expected, share=0.95)
+
+
+def test_a_translation_begins_with_its_prefix(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    engine, ours = engines
+    prefix = tuple(ours.search(sentences[:1], GREEDY, 1)[0][0].pieces[:3])
+    for settings in GREEDY, BEAM:
+        for sentence in sentences[:5]:
+            (free, held) = engine.search([sentence, sentence._replace(prefix=prefix)], settings, 1)
+            assert tuple(held[0].pieces[:3]) == prefix
+            assert pieces([free]) == pieces(engine.search([sentence], settings, 1))
+            log_prob = sum(ours.score([(sentence.src, held[0].pieces)])[0])
+            assert held[0].score == pytest.approx(log_prob / len(held[0].pieces), abs=1e-4)
+    full = sentences[0]._replace(prefix=prefix * 20)  # longer than the limit would allow
+    assert engine.search([full], DecodeSettings(max_length=5), 1)[0][0].pieces[:60] == list(prefix * 20)
+
+
+def test_order_is_kept_and_neighbours_do_not_matter(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    engine, _ = engines
+    settings = DecodeSettings(beam_size=1, batch_tokens=64)
+    together = engine.search(sentences, settings, 1)
+    assert pieces(engine.search(sentences[::-1], settings, 1)) == pieces(together[::-1])
+    assert pieces(together[:20]) == [pieces(engine.search([sentence], GREEDY, 1))[0] for sentence in sentences[:20]]
+    assert engine.search([], settings, 1) == []
+
+
+def test_a_beam_wider_than_the_vocabulary_holds_only_what_exists(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    settings = DecodeSettings(beam_size=500, max_length=2)
+    (row,) = engines[0].search(sentences[:1], settings, 500)
+    assert len({tuple(hypothesis.pieces) for hypothesis in row}) == len(row)
+    assert all(hypothesis.score > -1000 for hypothesis in row)
+
+
+def test_samples_are_the_same_for_a_seed_and_differ_between_seeds(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
+) -> None:
+    engine, ours = engines
+    some = sentences[:8]
+    draws = [
+        engine.search(some, DecodeSettings(beam_size=1, sample=True, seed=seed, temperature=2.0), 1)
+        for seed in (1, 1, 2)
+    ]
+    assert pieces(draws[0]) == pieces(draws[1]) != pieces(draws[2])
+    for sentence, row in zip(some, draws[0], strict=True):
+        log_prob = sum(ours.score([(sentence.src, row[0].pieces)])[0])
+        assert row[0].score == pytest.approx(log_prob / len(row[0].pieces), abs=1e-4)
+    likeliest = engine.search(some, DecodeSettings(beam_size=1, sample=True, top_k=1), 1)
+    assert pieces(likeliest) == pieces(engine.search(some, GREEDY, 1))
+    assert len(engine.search(some, DecodeSettings(sample=True, top_p=0.9), 3)[0]) == 3
+
+
+def test_what_the_engine_does_not_have_is_refused(
+    engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence], tiny_run: Path
+) -> None:
+    engine, _ = engines
+    with pytest.raises(UserError, match="--engine torch"):
+        engine.search(sentences[:1], DecodeSettings(coverage_penalty=0.2), 1)
+    with pytest.raises(UserError, match="--engine torch"):
+        engine.search([sentences[0]._replace(required=((5,),))], GREEDY, 1)
+    with pytest.raises(UserError, match="4096 positions, and this needs 5000"):
+        engine.search(sentences[:1], DecodeSettings(max_length=5000), 1)
+    run = Run(tiny_run)
+    with pytest.raises(UserError, match="precision float16"):
+        CTranslate2Engine.load(run, run.load_config(), load_vocabs(run), "cpu", "float16")
+    with pytest.raises(UserError, match="--device mps"):
+        CTranslate2Engine.load(run, run.load_config(), load_vocabs(run), "mps")
+
+
+def test_a_sign_typed_in_the_text_is_plain_text(engines: tuple[CTranslate2Engine, TorchEngine], tiny_run: Path) -> None:
+    vocabs = load_vocabs(Run(tiny_run))
+    sentence = Sentence((*vocabs.src.encode(["I love </s> and <unk> and <s> apples."])[0], vocabs.src.eos_id))
+    assert sentence.src.count(vocabs.src.eos_id) == 1
+    found, expected = (engine.search([sentence], GREEDY, 1) for engine in engines)
+    assert pieces(found) == pieces(expected)
+
+
+def test_the_model_is_made_once_and_anew_when_the_weights_change(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    record = ready_model(copied_run, config, vocabs, "float32").path / RECORD
+    first = record.stat().st_mtime_ns
+    ready_model(copied_run, config, vocabs, "float32")
+    assert record.stat().st_mtime_ns == first
+
+    os.utime(copied_run.weights_path)  # the same weights, as after copying the run
+    made = (record.parent / "model.bin").stat().st_mtime_ns
+    ready_model(copied_run, config, vocabs, "float32")
+    assert (record.parent / "model.bin").stat().st_mtime_ns == made
+    assert json.loads(record.read_text())["time_ns"] == copied_run.weights_path.stat().st_mtime_ns
+
+    weights = load_file(copied_run.weights_path)
+    weights["tgt_embedding.weight"][-1, -1] = 3
+    save_file(weights, copied_run.weights_path)
+    ready_model(copied_run, config, vocabs, "float32")
+    assert (record.parent / "model.bin").stat().st_mtime_ns != made
+    assert [path.name for path in record.parent.parent.iterdir()] == ["float32"]
+
+
+def test_several_may_make_it_at_once(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    for _ in range(2):  # where there is none, and where there is one of other weights
+        with ThreadPoolExecutor(4) as pool:
+            models = list(pool.map(lambda _: ready_model(copied_run, config, vocabs, "int8"), range(4)))
+        assert {model.path for model in models} == {copied_run.path / "ctranslate2" / "int8"}
+        assert [path.name for path in (copied_run.path / "ctranslate2").iterdir()] == ["int8"]
+        (models[0].path / RECORD).write_text("{}")
+
+
+def test_in_a_folder_that_cannot_be_written_to_the_model_is_made_elsewhere(
+    copied_run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied_run.path / "ctranslate2").write_text("a file, so that no folder can be made; root may write anywhere")
+    model = ready_model(copied_run, copied_run.load_config(), load_vocabs(copied_run), "float32")
+    assert "cannot be written" in capsys.readouterr().err
+    assert (model.path / "model.bin").exists()
+    path = model.path
+    del model
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run: Run, tmp_path: Path) -> None:
+    export_ctranslate2(copied_run, tmp_path / "out", precision)
+    export_ctranslate2(copied_run, tmp_path / "out", precision)  # an earlier one is replaced
+    assert [path.name for path in tmp_path.glob(".*")] == []
+    vocabs = load_vocabs(copied_run)
+    source = vocabs.src.pieces([*vocabs.src.encode(["I love apples."])[0], vocabs.src.eos_id])
+    result = ctranslate2.Translator(str(tmp_path / "out")).translate_batch([source])
+    assert result[0].hypotheses[0]
+
+
+def test_an_export_does_not_touch_a_folder_of_someone_else(copied_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("...")
+    with pytest.raises(UserError, match="other things in it"):
+        export_ctranslate2(copied_run, tmp_path)
+    with pytest.raises(UserError, match="choose one of"):
+        export_ctranslate2(copied_run, tmp_path / "out", "int3")
+    copied_run.weights_path.write_bytes(copied_run.weights_path.read_bytes()[:-4])
+    with pytest.raises(UserError, match="damaged"):
+        export_ctranslate2(copied_run, tmp_path / "out")
+    copied_run.weights_path.unlink()
+    with pytest.raises(UserError, match="no such weights"):
+        export_ctranslate2(copied_run, tmp_path / "out")
+
+
+def test_weights_of_another_model_are_refused(copied_run: Run, tmp_path: Path) -> None:
+    config = copied_run.load_config()
+    copied_run.write_config(changed(config, "model", num_encoder_layers=3))
+    with pytest.raises(UserError, match="another model than"):
+        export_ctranslate2(copied_run, tmp_path / "out")
+
+
+def test_positions_are_those_of_the_model() -> None:
+    expected = sinusoidal_positions_in_torch(0, 600, 64, CPU).numpy()
+    np.testing.assert_allclose(sinusoidal_positions(600, 64), expected, atol=1e-4)
+    assert sinusoidal_positions(600, 64).dtype == np.float32
+
+
+def test_torch_is_never_imported(tiny_run: Path, copied_run: Run) -> None:
+    program = """
+import sys
+from pathlib import Path
+from translate.ctranslate2.engine import CTranslate2Engine
+from translate.decoding.translator import Translator
+from translate.run.folder import Run
+
+run = Run(Path(sys.argv[1]))
+config, vocabs = run.load_config(), run.load_vocabs()
+engine = CTranslate2Engine.load(run, config, vocabs, "cpu")
+print(Translator(engine, vocabs, config).translate(["I love apples."])[0])
+assert "torch" not in sys.modules, "torch was imported"
+"""
+    command = [sys.executable, "-c", program, str(copied_run.path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert result.stdout == Translator.load(tiny_run, "cpu").translate(["I love apples."])[0] + "\n"
+
+
+def test_without_the_package_the_way_out_is_named(copied_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    with pytest.raises(UserError, match=r"pip install \"translate\[ctranslate2\]\""):
+        CTranslate2Engine.load(copied_run, copied_run.load_config(), load_vocabs(copied_run))
+    assert sys.modules["torch"] is torch
+
+
+def test_a_damaged_model_is_made_anew(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    path = ready_model(copied_run, config, vocabs, "float32").path
+    sound = (path / "model.bin").read_bytes()
+    names = sorted(file.name for file in path.iterdir())
+    for seed, name in enumerate(names * 2):
+        (path / name).write_bytes(damaged((path / name).read_bytes(), random.Random(seed)))
+        ready_model(copied_run, config, vocabs, "float32")
+        assert sorted(file.name for file in path.iterdir()) == names
+        assert (path / "model.bin").read_bytes() == sound, name
+    (path / "more").touch()
+    (path / "model.bin").unlink()
+    ready_model(copied_run, config, vocabs, "float32")
+    assert sorted(file.name for file in path.iterdir()) == names
+
+
+def test_what_a_killed_build_left_is_swept_away_when_it_is_old(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    folder = ready_model(copied_run, config, vocabs, "float32").path.parent
+    old, young = folder / ".int8.old.partial", folder / ".int8.young.partial"
+    for each in old, young:
+        each.mkdir()
+        (each / "model.bin").touch()
+    os.utime(old, (0, 0))
+    ready_model(copied_run, config, vocabs, "float32")
+    assert (old.exists(), young.exists()) == (False, True)

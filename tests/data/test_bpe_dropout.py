@@ -1,0 +1,134 @@
+"""Merges left out at random, against sentencepiece's own."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sentencepiece
+from conftest import TOY, head
+
+from translate.config.settings import VocabSettings
+from translate.data.bpe_dropout import MergeDropout
+from translate.data.vocab import Vocab, train_vocab
+
+LINES = [line for language in ("en", "fr") for line in head(TOY / f"valid.{language}", 300).splitlines()]
+ODD = [
+    "",
+    " ",
+    "日本語 emoji 😀",
+    "</s> <s> <unk> <0x41>",
+    "a\tb",
+    "ﷺ",
+    "x" * 300,
+    "ΑΒΓ the ΑΒΓ",
+    "▁ ▁▁ a▁b",
+    "anti" * 20,
+]
+
+
+def vocab_of(**settings: object) -> Vocab:
+    return train_vocab(lambda: LINES, VocabSettings(**{"size": 380, **settings}), seed=1, say=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def vocab() -> Vocab:
+    return vocab_of()
+
+
+@pytest.mark.parametrize(("algorithm", "has_merges"), [("bpe", True), ("unigram", False)])
+def test_a_model_tells_whether_it_merges(algorithm: str, has_merges: bool) -> None:
+    assert vocab_of(algorithm=algorithm).has_merges == has_merges
+
+
+@pytest.mark.parametrize("byte_fallback", [True, False])
+def test_with_all_merges_the_pieces_are_those_of_sentencepiece(byte_fallback: bool) -> None:
+    vocab = vocab_of(byte_fallback=byte_fallback)
+    rows = vocab.encode(LINES + ODD)
+    assert MergeDropout(vocab, 1e-12).draw(rows, 1) == rows
+
+
+@pytest.mark.parametrize("text", ["apples", "Les pommes.", "magnifique"])
+def test_each_way_to_cut_a_text_is_as_frequent_as_with_sentencepiece(text: str) -> None:
+    """Of so many draws the difference of two equal frequencies has a standard deviation of 0.005 at most."""
+    vocab = vocab_of(size=600)
+    num_draws, dropout = 20_000, 0.3
+    processor = sentencepiece.SentencePieceProcessor(model_proto=vocab.proto)
+    theirs = processor.encode([text] * num_draws, out_type=int, enable_sampling=True, alpha=dropout, nbest_size=-1)
+    ours = MergeDropout(vocab, dropout).draw(vocab.encode([text]) * num_draws, 1)
+    frequencies = [Counter(map(tuple, drawn)) for drawn in (ours, theirs)]
+    assert len(frequencies[0]) > 5
+    for way in frequencies[0].keys() | frequencies[1].keys():
+        assert frequencies[0][way] / num_draws == pytest.approx(frequencies[1][way] / num_draws, abs=0.025), way
+
+
+def test_drawn_pieces_spell_the_text(vocab: Vocab) -> None:
+    rows = vocab.encode(LINES + ODD)
+    drawn = MergeDropout(vocab, 0.4).draw(rows, 1)
+    assert [vocab.decode(row) for row in drawn] == [vocab.decode(row) for row in rows]
+    assert sum(map(len, drawn)) > 1.2 * sum(map(len, rows))
+
+
+def test_the_share_of_the_merges_is_left_out() -> None:
+    """A word with two merges: whole where neither was left out."""
+    settings = VocabSettings(size=8, byte_fallback=False)  # three signs, ▁, a, b, and two merges
+    vocab = train_vocab(lambda: ["ab"] * 50, settings, seed=1, say=lambda _: None)
+    [whole] = vocab.encode(["ab"])
+    assert len(whole) == 1
+    for dropout in 0.1, 0.5:
+        drawn = MergeDropout(vocab, dropout).draw([whole] * 20_000, 1)
+        assert np.mean([ids == whole for ids in drawn]) == pytest.approx((1 - dropout) ** 2, abs=0.02)
+
+
+def test_what_is_drawn_follows_from_the_seed_whatever_was_drawn_before_or_is_at_the_same_time(vocab: Vocab) -> None:
+    blocks = [vocab.encode(LINES[first : first + 20]) for first in range(0, len(LINES), 20)]
+    dropout = MergeDropout(vocab, 0.2)
+    alone = [dropout.draw(rows, seed) for seed, rows in enumerate(blocks)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(dropout.draw, blocks, range(len(blocks)))) == alone
+    assert [MergeDropout(vocab, 0.2).draw(rows, seed) for seed, rows in reversed(list(enumerate(blocks)))] == alone[
+        ::-1
+    ]
+    assert dropout.draw(blocks[0], 99) != alone[0]
+
+
+def test_another_process_draws_the_same(vocab: Vocab, tmp_path: Path) -> None:
+    """Which sentencepiece does not, whatever seed it is given."""
+    model = tmp_path / "vocab.model"
+    model.write_bytes(vocab.proto)
+    program = (
+        "import sys; from hashlib import sha256; from pathlib import Path\n"
+        "from translate.data.bpe_dropout import MergeDropout; from translate.data.vocab import Vocab\n"
+        "vocab = Vocab.load(Path(sys.argv[1])); rows = vocab.encode(sys.argv[2:])\n"
+        "print(sha256(repr(MergeDropout(vocab, 0.3).draw(rows, 5)).encode()).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(model), *LINES], capture_output=True, text=True, check=True
+    )
+    drawn = MergeDropout(vocab, 0.3).draw(vocab.encode(LINES), 5)
+    assert done.stdout.strip() == sha256(repr(drawn).encode()).hexdigest()
+
+
+def test_symbols_that_the_maker_of_a_model_defined_are_never_cut(tmp_path: Path) -> None:
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(LINES),
+        model_prefix=str(tmp_path / "m"),
+        vocab_size=380,
+        model_type="bpe",
+        user_defined_symbols=["<2de>", "apples"],
+        minloglevel=2,
+    )
+    vocab = Vocab.load(tmp_path / "m.model")
+    assert vocab.has_merges
+    rows = vocab.encode(["<2de> I love apples."] * 200)
+    pieces = [vocab.pieces(row) for row in MergeDropout(vocab, 0.5).draw(rows, 1)]
+    assert all("<2de>" in row and "apples" in row for row in pieces)
+    assert len({tuple(row) for row in pieces}) > 5
+    assert set(itertools.chain.from_iterable(pieces)) > {"<2de>", "apples"}

@@ -1,0 +1,214 @@
+"""Doubtful pairs: those that were planted are found, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from conftest import TOY, changed
+
+from translate.config.settings import Config, FilterName, VocabSettings
+from translate.config.toml import load_config
+from translate.data import filters as filters_module
+from translate.data.encoded_corpus import Origin, encode, open_corpus
+from translate.data.filters import FILTER_NAMES, Filters, SeenLines, Sieve, sample, sieve_of, usual_of
+from translate.data.language_id import learn_languages
+from translate.data.parallel_text import Pair, ParallelText, Side, read_lines
+from translate.data.vocab import VocabPair, train_vocab
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.training.prepare import prepare
+
+EVERY = Filters(FILTER_NAMES, 3.0)
+MOJIBAKE = "Le garçon a rêvé d'été".encode().decode("cp1252")
+
+
+def toy_pairs(count: int) -> list[Pair]:
+    sides = (islice(read_lines(TOY / f"train.{language}"), 2 * count) for language in ("en", "fr"))
+    return [Pair(*pair) for pair in dict.fromkeys(zip(*sides, strict=True))][:count]
+
+
+def with_faults(clean: list[Pair]) -> tuple[list[Pair], dict[FilterName, list[int]]]:
+    """The pairs with two faults of each kind planted at random, and where: rows, by kind."""
+    pairs, random = list(clean), Random(1)
+    rows = random.sample(range(100, len(pairs)), 2 * len(FILTER_NAMES))
+    planted = {name: sorted(rows[2 * i : 2 * i + 2]) for i, name in enumerate(FILTER_NAMES)}
+    spoiled = {
+        "identical": lambda pair: Pair(pair.src, pair.src),
+        "duplicates": lambda _: clean[50],
+        "length_ratio": lambda pair: Pair("Yes.", " ".join([pair.tgt] * 4)),
+        "language": lambda pair: Pair(f"{pair.tgt} {pair.tgt}", pair.tgt),
+        "script": lambda pair: Pair(pair.src, "Он читает книгу дома."),
+        "mojibake": lambda pair: Pair(pair.src, MOJIBAKE),
+        "damaged": lambda pair: Pair(pair.src, pair.tgt + " caf\ufffd"),
+        "control": lambda pair: Pair(pair.src + "\x1b[31m", pair.tgt),
+        "line_breaks": lambda pair: Pair(pair.src, pair.tgt + "\u2028"),
+        "invisible": lambda pair: Pair("\ufeff" + pair.src, pair.tgt),
+    }
+    for name, places in planted.items():
+        for row in places:
+            pairs[row] = spoiled[name](pairs[row])
+    return pairs, planted
+
+
+def written(folder: Path, pairs: list[Pair]) -> ParallelText:
+    for name, lines in zip(("a.en", "a.fr"), zip(*pairs, strict=True), strict=True):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2))
+
+
+def doubts_of(pairs: list[Pair]) -> dict[str, list[int]]:
+    found = Sieve(EVERY, usual_of(sample(pairs))).doubts(pairs)
+    return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
+
+
+def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
+    """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
+    doubtless = Pair("A line of some words.", "Une ligne de mots.")
+    for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
+        doubts = Sieve(EVERY, usual_of(known)).doubts([doubtless])
+        assert [name for name, rows in doubts.items() if rows.any()] == []
+
+
+def test_planted_faults_are_found_and_no_others() -> None:
+    clean = toy_pairs(2000)
+    assert not any(doubts_of(clean).values())
+    pairs, planted = with_faults(clean)
+    found = doubts_of(pairs)
+    assert found.pop("identical") == planted["identical"]
+    # A line copied to the other side is of the wrong language, too.
+    assert set(planted["language"]) <= set(found.pop("language")) <= {*planted["language"], *planted["identical"]}
+    assert {name: found[name] for name in found} == {name: planted[name] for name in found}
+
+
+def test_empty_pairs_are_no_rules_business() -> None:
+    assert not any(doubts_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
+
+
+def test_what_typography_does_is_no_mojibake() -> None:
+    lines = ["CAFÉ…", "été »", "perché…”", "BEAUTÉ»", "São “boas”", "Ä – ok", "naïve…”", "MANHÃ", "« À »", "Ã la"]
+    assert doubts_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
+    broken = [line.encode().decode("cp1252") for line in ("café", "l’été", "Straße", "Привет", "中文", "🙂")]
+    assert doubts_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
+
+
+def test_hashes_seen_are_those_of_a_set() -> None:
+    random = Random(2)
+    seen, oracle = SeenLines(), set()
+    for _ in range(40):
+        lines = [str(random.randrange(1500)) for _ in range(random.randrange(1, 90))]
+        expected = []
+        for line in lines:
+            expected.append(line in oracle)
+            oracle.add(line)
+        assert seen.add(lines).tolist() == expected
+    assert sum(len(hashes) for hashes in seen._arrays) == len(oracle)
+
+
+def test_a_sample_is_spread_over_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters_module, "SAMPLE_PAIRS", 8)
+    for num_pairs in 3, 15, 16, 100:
+        chosen = sample(range(num_pairs))
+        steps = set(np.diff(chosen).tolist())
+        assert len(steps) == 1
+        assert min(num_pairs, 8) <= len(chosen) < 16
+        assert chosen[0] == 0
+        assert chosen[-1] + steps.pop() >= num_pairs
+
+
+def test_training_leaves_out_what_the_setting_names_and_counts_it(tmp_path: Path) -> None:
+    pairs, planted = with_faults(toy_pairs(1000))
+    pairs[3] = Pair("", "vide")
+    text = written(tmp_path, pairs)
+    alignment = tmp_path / "a.align"
+    alignment.write_text("".join(f"0-0 {i % 2}-0\n" if pair.src else "\n" for i, pair in enumerate(pairs)))
+    vocab = train_vocab(lambda: (pair.src + pair.tgt for pair in pairs), VocabSettings(size=400), 1, lambda _: None)
+    vocabs = VocabPair(vocab, vocab)
+    filters = Filters(("mojibake", "duplicates", "script"), 3.0)
+    origin = Origin("t", "h", "v", 1000, is_aligned=True, filters=str(filters))
+    encode(replace(text, alignment=alignment), vocabs, origin, tmp_path / "train", lambda _: None, filters)
+    corpus = open_corpus(tmp_path / "train", vocabs)
+    assert corpus is not None
+    assert corpus.report.filtered == {"mojibake": 2, "duplicates": 2, "script": 2}
+    assert "2 mojibake (data.filter)" in str(corpus.report)
+    assert corpus.report.num_read == 1000
+    left_out = {3, *(row for name in filters.names for row in planted[name])}
+    kept = [row for row in range(1000) if row not in left_out]
+    expected = [[*ids, vocab.eos_id] for ids in vocab.encode([pairs[row].tgt for row in kept])]
+    assert [corpus.tgt[row].tolist() for row in range(len(corpus))] == expected
+    # The links stay with their lines: where both are of the first word, no other source piece is linked.
+    assert corpus.links is not None
+    second_word = [bool(len(corpus.links[row]) and corpus.links[row][1::2].max() > 0) for row in range(len(corpus))]
+    assert all(second_word[place] for place, row in enumerate(kept) if row % 2 and len(corpus.links[place]))
+
+
+def test_a_run_keeps_its_filters(tmp_path: Path, tiny_config: Config) -> None:
+    pairs, _ = with_faults(toy_pairs(400))
+    text = written(tmp_path, pairs)
+    paths = {"train_src": str(text.src.path), "train_tgt": str(text.tgt.path)}
+    config = changed(tiny_config, "data", filter=["script"], **paths)
+    run = Run.create(tmp_path / "run", config)
+    assert run.load_config() == config
+    prepared = prepare(run, config)
+    assert len(prepared.train) == 398
+    assert "2 script (data.filter) left out" in (run.path / "train.log").read_text()
+    assert not any("О" in piece for piece in prepared.vocabs.src.pieces(range(prepared.vocabs.src.size)))
+    made = (run.corpus_path / "train.json").stat().st_mtime_ns
+    assert len(prepare(Run.resume(run.path, config), config).train) == 398
+    assert (run.corpus_path / "train.json").stat().st_mtime_ns == made
+    with pytest.raises(UserError, match=r'began with data\.filter = \["script"\] \(now \[\]\)'):
+        Run.resume(run.path, changed(config, "data", filter=[]))
+
+
+def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Config) -> None:
+    text = written(tmp_path, [Pair(f"same {i}", f"same {i}") for i in range(50)])
+    config = changed(tiny_config, "data", train_src=str(text.src.path), train_tgt=str(text.src.path))
+    config = changed(changed(config, "data", filter=["identical"]), "vocab", model=str(tmp_path / "v"))
+    vocab = train_vocab(lambda: [pair.src for pair in text], VocabSettings(size=290), 1, lambda _: None)
+    (tmp_path / "v").write_bytes(vocab.proto)
+    with pytest.raises(UserError, match=r"50 identical \(data\.filter\) left out\)\); shorten data\.filter"):
+        prepare(Run.create(tmp_path / "run", config), config)
+
+
+def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
+    text = written(tmp_path, toy_pairs(1000))
+    part = replace(text, hashes=range(2**62))
+    assert sieve_of(part, EVERY)._usual.length_ratio == sieve_of(text, EVERY)._usual.length_ratio
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (["identicle"], 'data.filter: "identicle" is no filter; did you mean identical?'),
+        (["identical", 3], "data.filter: 3 is no filter; there are identical, duplicates,"),
+        ("identical", 'data.filter = "identical": should be a list of names, such as ["identical"]'),
+    ],
+)
+def test_a_filter_that_there_is_not_is_named_with_the_nearest(value: object, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(None, {"data.filter": value})
+    assert str(caught.value).startswith(f"command line: {said}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4])
+def test_exchanged_sides_are_found_however_many(share: float) -> None:
+    random = Random(3)
+    pairs = toy_pairs(2000)
+    is_exchanged = np.array([random.random() < share for _ in pairs])
+    mixed = [Pair(*pair[::-1]) if back else pair for pair, back in zip(pairs, is_exchanged.tolist(), strict=True)]
+    found = Sieve(Filters(("language",), 3.0), usual_of(mixed)).doubts(mixed)["language"]
+    assert (found != is_exchanged).mean() < 0.005
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_two_sides_in_one_language_are_not_told_apart(side: int) -> None:
+    random = Random(5)
+    lines = [pair[side] for pair in toy_pairs(1500)]
+    shorter = [" ".join(word for word in line.split() if random.random() > 0.2) for line in lines]
+    assert learn_languages(lines, shorter) is None
+    assert learn_languages(lines[:700], lines[700:1400]) is None

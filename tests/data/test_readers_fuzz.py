@@ -1,0 +1,172 @@
+"""What users give by hand, damaged by a seed: the readers of it tell the mistake in a line, or read it rightly."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import random
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from translate.alignment.error_rate import GoldFile
+from translate.attention.maps import KINDS
+from translate.check.check import Texts, check
+from translate.commands.attention_options import keep_of
+from translate.config.settings import Config
+from translate.data.parallel_text import Pair, ParallelText, Side, count_lines, digest_of_text, read_lines
+from translate.data.word_links import LinkedPair, linked_pairs
+from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.model.masking import Head, heads_of
+
+T = TypeVar("T")
+LINES = ["The cat sat on the mat.", "", "I love apples.", "日本語 👩\u200d👧", "a\tb\tc"] * 30
+TEXT = "".join(f"{line}\n" for line in LINES).encode()
+
+
+def mutants(content: bytes, count: int, signs: bytes = b"") -> Iterable[bytes]:
+    """Copies with bytes changed, left out, put in or cut off at the end; always the same ones."""
+    for seed in range(count):
+        draw = random.Random(seed)
+        mutant = bytearray(content)
+        for _ in range(draw.choice([1, 1, 3, 20])):
+            place, size = draw.randrange(len(mutant) + 1), draw.choice([1, 1, 2, 9])
+            new = bytes(draw.choice(signs) for _ in range(size)) if signs else draw.randbytes(size)
+            mutant[place : place + draw.choice([0, size])] = new if draw.random() < 0.6 else b""
+        yield bytes(mutant[: draw.randrange(len(mutant) + 1)] if draw.random() < 0.2 else mutant)
+
+
+def read_or_refused(path: Path, read: Callable[[], T]) -> T | None:
+    """What is read; None where it is refused in a line that names the file."""
+    said = ""
+    try:
+        return read()
+    except UserError as error:
+        said = str(error)
+    assert said.startswith(str(path))
+    assert "\n" not in said
+    return None
+
+
+def test_a_damaged_gzip_file_is_read_whole_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt.gz"
+    half = len(TEXT) // 2
+    packed = {
+        gzip.compress(TEXT): TEXT,
+        gzip.compress(TEXT[:half]) + gzip.compress(TEXT[half:]): TEXT,
+        gzip.compress(TEXT) + bytes(100): TEXT,
+        gzip.compress(b"") + gzip.compress(TEXT) + gzip.compress(b""): TEXT,
+    }
+    for content, text in packed.items():
+        path.write_bytes(content)
+        assert "".join(f"{line}\n" for line in read_lines(path)).encode() == text
+        assert count_lines(path) == len(LINES)
+    num_read = 0
+    first, second = gzip.compress(TEXT[:half], mtime=1), gzip.compress(TEXT[half:], mtime=1)
+    for mutant in [*mutants(first + second, 200), *(first + second[:size] for size in range(1, len(second)))]:
+        path.write_bytes(mutant)
+        lines = read_or_refused(path, lambda: list(read_lines(path)))
+        assert read_or_refused(path, lambda: count_lines(path)) == (None if lines is None else len(lines))
+        assert (read_or_refused(path, lambda: digest_of_text(path)) is None) == (lines is None)
+        if lines is not None:  # headers have no checksum, and members may be lost whole
+            num_read += 1
+            assert "".join(f"{line}\n" for line in lines).encode() in (TEXT, TEXT[:half], TEXT[half:], b"")
+    assert 0 < num_read < 100
+
+
+def test_a_damaged_tsv_file_gives_the_columns_of_its_lines_or_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    content = "".join(f"{i}\t{line}\t{line[::-1]}\textra\n" for i, line in enumerate(LINES[:3] * 9)).encode()
+    num_read = 0
+    for number, mutant in enumerate(mutants(content, 150, b"\t\n\r\0a\xff\xc3\xa9\xe2\x80\xa8 ")):
+        path.write_bytes(mutant)
+        text = ParallelText(Side(path, 2), Side(path, 3))
+        pairs = read_or_refused(path, lambda text=text: list(text))
+        if number < 12:  # the slow one of the two readers
+            report = check(Texts(text), Config(), None, 1, lambda _: None)
+            assert report.num_lines[0] == len(mutant.removesuffix(b"\n").split(b"\n"))
+            stopping = {"columns", "not_utf8"} & {each.name for each in report.findings}
+            assert (pairs is None) == bool(stopping)
+        if pairs is not None:
+            num_read += 1
+            rows = [line.removesuffix("\r").split("\t") for line in mutant.decode().removesuffix("\n").split("\n")]
+            assert pairs == [Pair(row[1], row[2]) for row in rows]
+    assert 0 < num_read < 150
+
+
+def test_damaged_lines_of_links_are_read_rightly_or_refused(tmp_path: Path) -> None:
+    src, tgt, path = tmp_path / "s", tmp_path / "t", tmp_path / "links"
+    src.write_text("a b c d\n" * 4, encoding="utf-8")
+    tgt.write_text("x y z\n" * 4, encoding="utf-8")
+    text = ParallelText(Side(src, 1), Side(tgt, 2), alignment=path)
+    content = b"0-0 1-1 3-2\n\n2-1 2-2 0-0\n1-0\n"
+    num_read = 0
+    for mutant in mutants(content, 400, b"0123-p? \n\t\0\xff\xb2\xd9\xa1+_."):
+        path.write_bytes(mutant)
+        gold = read_or_refused(path, lambda: [list(links) for links in GoldFile(path)])
+        if gold is not None:
+            lines = mutant.decode().removesuffix("\n").split("\n") if mutant else []
+            assert [[link.text for link in links] for links in gold] == [line.split() for line in lines]
+            for link in itertools.chain.from_iterable(gold):
+                assert [link.source, link.target] == [int(part) for part in link.text.split(_sign(link.text))]
+                assert link.is_sure == ("-" in link.text)
+        if mutant.count(b"\n") + (not mutant.endswith(b"\n")) != 4:
+            continue
+        linked = read_or_refused(path, lambda: list[LinkedPair](linked_pairs(text)))
+        if linked is not None:
+            num_read += 1
+            told = [[f"{i}-{j}" for i, j in each.links] for each in linked]
+            assert told == [
+                ["-".join(str(int(part)) for part in link.split("-")) for link in line.split()] for line in lines
+            ]
+            assert all(i < 4 and j < 3 for each in linked for i, j in each.links)
+    assert num_read > 20
+
+
+def _sign(text: str) -> str:
+    return next(sign for sign in "-p?" if sign in text)
+
+
+@given(
+    st.text("0123456789.- +_²١crosend", max_size=20)
+    | st.from_regex(r"(cross|encoder|decoder)(\.[0-9]{1,3}){1,3}", fullmatch=True)
+)
+@example(f"cross.0.{'9' * 5000}")
+@example("cross.00.1")
+def test_a_head_to_mask_is_one_of_the_model_or_refused(translator: Translator, text: str) -> None:
+    assert isinstance(translator.engine, TorchEngine)
+    model = translator.engine.model
+    said, head = "", None
+    try:
+        head = Head.parse(text, model)
+    except UserError as error:
+        said = str(error)
+    if head is None:
+        assert said.startswith("--mask ")
+        assert text not in map(str, heads_of(model))
+    else:
+        kind, *places = text.split(".")
+        assert head in heads_of(model)
+        assert head == (kind, *map(int, places))
+
+
+@given(st.text("0123456789,- +_²١", max_size=12), st.text("encodrs,", max_size=12) | st.just("cross, encoder"))
+@example("9" * 5000, "")
+def test_layers_and_kinds_to_keep_are_read_or_refused(layers: str, kinds: str) -> None:
+    said, keep = "", None
+    try:
+        keep = keep_of(Path("maps"), kinds, layers, "float32")
+    except UserError as error:
+        said = str(error)
+    if keep is None:
+        assert said.startswith("--attention-")
+        return
+    assert set(keep.kinds) == ({part.strip() for part in kinds.split(",")} if kinds else set(KINDS))
+    assert re.fullmatch(r"(\s*[0-9]+\s*,)*\s*[0-9]+\s*|", layers)
+    assert keep.layers == (tuple(sorted({int(part) for part in layers.split(",")})) if layers else None)

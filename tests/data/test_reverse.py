@@ -1,0 +1,112 @@
+"""data.reverse against files that are exchanged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import TOY, changed, head, train_into
+
+from tests.training.test_loop import assert_equal_states
+from translate import cli
+from translate.config.settings import Config
+from translate.config.toml import load_config, parse_override
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.training.prepare import prepare
+
+FILTERS = ("length_ratio", "language", "identical")
+
+
+def contents(run: Run) -> dict[str, bytes]:
+    """What the run has of its texts: pieces, links, lines, the part for validation."""
+    return {
+        path.name: path.read_bytes()
+        for path in run.corpus_path.iterdir()
+        if path.suffix != ".json"  # which also say which files they are of
+    }
+
+
+def exchanged_links(line: str) -> str:
+    return " ".join("-".join(reversed(link.split("-"))) for link in line.split())
+
+
+@pytest.fixture(scope="module")
+def one_way(corpus: Path, tiny_config: Config) -> Config:
+    """Guided by alignments, and filtered."""
+    lines = head(TOY / "train.align", 200).splitlines()
+    (corpus / "there.align").write_text("".join(f"{line}\n" for line in lines))
+    (corpus / "back.align").write_text("".join(f"{exchanged_links(line)}\n" for line in lines))
+    config = changed(tiny_config, "train", max_steps=3, validate_sentences=2, probe_sentences=0)
+    return changed(config, "data", train_align=str(corpus / "there.align"), filter=FILTERS)
+
+
+def test_the_run_is_that_of_exchanged_files_bit_for_bit(
+    tmp_path: Path, corpus: Path, one_way: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("translate.training.log.save_curves", lambda *_: None)
+    data = one_way.data
+    exchanged = changed(
+        one_way,
+        "data",
+        train_src=data.train_tgt,
+        train_tgt=data.train_src,
+        valid_src=data.valid_tgt,
+        valid_tgt=data.valid_src,
+        train_align=str(corpus / "back.align"),
+    )
+    one = train_into(tmp_path / "one", changed(one_way, "data", reverse=True))
+    other = train_into(tmp_path / "other", exchanged)
+    assert contents(one) == contents(other)
+    assert "train.links.pieces" in contents(one)
+    assert_equal_states(one, other)
+    assert one.weights_path.read_bytes() == other.weights_path.read_bytes()
+    assert (one.path / "vocab.model").read_bytes() == (other.path / "vocab.model").read_bytes()
+    names = {"minutes", "tokens_per_second"}
+    assert [{name: line[name] for name in line.keys() - names} for line in one.metrics()] == [
+        {name: line[name] for name in line.keys() - names} for line in other.metrics()
+    ]
+
+
+def test_columns_and_what_is_split_off_are_exchanged_too(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
+    lines = [(corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("en", "fr")]
+    table = tmp_path / "both.tsv"
+    table.write_text("".join(f"x\t{src}\t{tgt}\n" for src, tgt in zip(*lines, strict=True)), "utf-8")
+    files = {"train_src": str(table), "train_tgt": str(table), "valid_src": "", "valid_tgt": ""}
+    runs = []
+    for name, columns in ("one", (2, 3)), ("other", (3, 2)):
+        chosen = {"src_column": columns[0], "tgt_column": columns[1], "reverse": name == "one"}
+        config = changed(tiny_config, "data", **files, **chosen)
+        runs.append(Run.create(tmp_path / name, config))
+        prepare(runs[-1], config)
+    assert contents(runs[0]) == contents(runs[1])
+    first = contents(runs[0])["valid.src.txt"].decode().splitlines()[0]
+    assert first in lines[1]
+    records = [json.loads((run.corpus_path / "texts.json").read_text()) for run in runs]
+    assert records[0] == records[1]
+
+
+def test_the_direction_of_a_run_stays(tmp_path: Path, tiny_config: Config) -> None:
+    run = Run.create(tmp_path / "run", tiny_config)
+    with pytest.raises(UserError, match=r"began with data\.reverse = false \(now true\)"):
+        Run.resume(run.path, changed(tiny_config, "data", reverse=True))
+    assert load_config(None, dict([parse_override("data.reverse=true")])).data.reverse
+
+
+def test_a_link_to_no_word_is_told_as_it_stands_in_the_file(tmp_path: Path, one_way: Config) -> None:
+    links = tmp_path / "train.align"
+    links.write_text("0-99\n" + "\n" * 199)
+    config = changed(one_way, "data", reverse=True, train_align=str(links))
+    with pytest.raises(UserError, match="line 1: 0-99 is of target word 99"):
+        prepare(Run.create(tmp_path / "run", config), config)
+
+
+def test_a_check_looks_at_the_text_from_the_side_that_is_translated(
+    corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
+    assert cli._run(["check", *files, "--set", "data.reverse=true", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["source"]["path"].endswith("train.fr")
+    assert report["target"]["path"].endswith("train.en")

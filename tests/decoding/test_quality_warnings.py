@@ -1,0 +1,89 @@
+"""Warnings where there is a reason, and hardly one where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import TOY
+from hypothesis import given
+from hypothesis import strategies as st
+
+from translate.attention.maps import words_of
+from translate.decoding.quality_warnings import FEWEST_WORDS, excess, neglect, repetition
+
+
+@pytest.mark.parametrize(
+    ("translation", "excerpt"),
+    [
+        ("Da ist ein Mann ein Mann ein Mann.", "ein Mann ein Mann ein Mann."),
+        ("Ein Mann, ein Mann und ein Mann, ein Mann, ein Mann und", "ein Mann, ein Mann, ein Mann"),
+        ("Ein Mann, ein Mann und eine Frau, eine Frau und ein Hund", None),
+        ("ein Mann, ein Mann, Ein Mann, ein Mann", "ein Mann, ein Mann, Ein Mann,"),
+        ("und und und und und und und", "und und und und und und"),
+        ("in der Nähe der Stadt " * 4, "in der Nähe der Stadt in der Nähe der Stadt in der Nähe der…"),
+        ("ein Booooooooooooooooo", "ooooooooooooooooo"),
+        ("Papiertiertiertiert", "iertiertiertiert"),
+        ("这是一个人一个人一个人一个人", "一个人一个人一个人一个人"),
+        ("Das ist sehr, sehr, sehr gut.", None),
+        ("hahaha ... - - - - - - - - 1 000 000 000", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_what_goes_round_in_circles(translation: str, excerpt: str | None) -> None:
+    warning = repetition("A source.", translation)
+    assert warning == (excerpt and f'the output repeats itself ("{excerpt}")')
+
+
+def test_a_source_that_repeats_itself_may_be_translated_so() -> None:
+    assert repetition("no no no no no no", "nein nein nein nein nein nein") is None
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40))
+def test_a_run_of_one_word_is_found_whatever_is_around(words: list[str]) -> None:
+    assert repetition("", " ".join([*words, *["x"] * FEWEST_WORDS, *words]))
+
+
+@given(st.lists(st.integers(), unique=True).map(lambda numbers: [f"w{number}" for number in numbers]))
+def test_different_words_are_no_repetition(words: list[str]) -> None:
+    assert repetition("", " ".join(words)) is None
+    assert repetition("", " ".join(words * 2)) is None
+
+
+def test_real_sentences_are_not_doubted() -> None:
+    lines = (TOY / "train.fr").read_text("utf-8").splitlines()
+    assert not [line for line in lines if repetition("", line)]
+
+
+def maps(*received: float) -> np.ndarray:
+    """(T, S) attention of which each column gets this part of an equal share, the first the rest; `</s>` last."""
+    shares = np.array([0.0, *received]) / (len(received) + 1)
+    shares[0] = 1 - shares.sum()
+    rows = np.tile(shares, (7, 1))
+    rows[-1] = 1 / len(shares)
+    return rows.astype(np.float32)
+
+
+def test_words_that_hardly_got_attention_are_named() -> None:
+    pieces = ["▁People", "▁see", "▁bro", "wn", "▁of", "▁dogs", ".", "</s>"]
+    words = words_of(pieces)
+    assert neglect(maps(1, 1, 1, 1, 1, 1, 1), words) is None
+    assert neglect(maps(1, 0.1, 0.1, 0, 1, 1, 1), words) == "hardly looked at, and perhaps left out: brown"
+    assert neglect(maps(0, 1, 1, 0, 1, 0, 0), words) is None  # short words, signs and the end are never named
+    both = neglect(maps(0, 0, 0, 0, 0, 0, 0), words)
+    assert both == "hardly looked at, and perhaps left out: brown, dogs"
+
+
+def looking_at(*columns: int) -> np.ndarray:
+    """(T, 6) attention of which each row looks at one column, mostly; the row of `</s>` at the last."""
+    return (0.9 * np.eye(6)[[*columns, 5]] + 0.1 / 6).astype(np.float32)
+
+
+def test_words_to_which_the_translation_comes_back_are_named() -> None:
+    pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
+    assert excess(looking_at(0, 1, 2, 3, 4), pieces) is None
+    warning = "looked at again and again, and perhaps translated twice: scarf"
+    assert excess(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
+    assert excess(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
+    assert excess(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb
+    assert excess(looking_at(4, 0, 1, 2, 4, 4, 4), pieces) is None  # signs and short words are never named
+    assert excess(looking_at(5, 5, 0, 1, 2, 5, 5), pieces) is None  # nor the end

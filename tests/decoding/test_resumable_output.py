@@ -1,0 +1,231 @@
+"""What is interrupted at any moment and gone on with is, to the byte, what was never interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TOY, head
+
+from translate import cli
+from translate.decoding.resumable_output import OutputFile
+from translate.errors import UserError
+
+PLAIN = ["un", "", "trois: ünï", "", "5"]
+NUMBERED = ["1\t-0.5\tun\n1\t-0.7\tune", "2\t0.0000\t", "3\t-1.0\ttrois\n3\t-1.1\tünï\n3\t-1.2\t", "4\t-0.1\tquatre"]
+OBJECTS = [json.dumps({"id": number, "source": f"{number}\u2028"}, ensure_ascii=False) for number in range(1, 4)]
+SHORT = ["--max-length", "8", "--beam-size", "3", "--device", "cpu"]
+LAYOUTS = {
+    "plain": SHORT,
+    "json": [*SHORT, "--json"],
+    "n-best": [*SHORT, "--n-best", "3"],
+    "sample": [*SHORT, "--sample", "--n-best", "2", "--seed", "3"],
+}
+KILLED = """
+import os, sys
+import torch
+from translate import cli, decode
+from translate.decoding.resumable_output import OutputFile
+
+decode.FIRST_WINDOW, decode.WINDOW_LINES = 3, 5
+torch.set_num_threads(1)
+layouts, run, source, folder = eval(sys.argv[1]), *sys.argv[2:]
+for number, (name, options) in enumerate(layouts.items()):
+    if os.fork():
+        os.wait()
+        continue
+    write, killed_at = OutputFile.write, 4 + 3 * number
+
+    def write_until_killed(self, text):
+        if self.num_lines == killed_at:
+            os.write(self._stream.fileno(), text.encode()[:5])
+            os.kill(os.getpid(), 9)
+        write(self, text)
+
+    OutputFile.write = write_until_killed
+    cli._run(["decode", run, "--input", source, "--output", f"{folder}/{name}", *options])
+"""
+
+
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("translate.decoding.translator.FIRST_WINDOW", 3)
+    monkeypatch.setattr("translate.decoding.translator.WINDOW_LINES", 5)
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.txt"
+    path.write_text(head(TOY / "test.en", 16).replace("\n", "\n\n", 1), encoding="utf-8")
+    return path
+
+
+def decode(run: Path, source: Path, output: Path, *options: str) -> int:
+    return cli._run(["decode", str(run), "--input", str(source), "--output", str(output), *options])
+
+
+@pytest.mark.parametrize("rows", [PLAIN, NUMBERED, OBJECTS], ids=["plain", "n-best", "json"])
+def test_a_file_cut_off_at_any_byte_goes_on_where_its_last_whole_line_ended(tmp_path: Path, rows: list[str]) -> None:
+    path, made_by = tmp_path / "out", {"input": "x"}
+    whole = "".join(f"{row}\n" for row in rows).encode()
+    ends = [len("".join(f"{row}\n" for row in rows[:count]).encode()) for count in range(len(rows) + 1)]
+    begun = OutputFile(path, made_by, rows is NUMBERED)
+    begun.begin()
+    record = (tmp_path / "out.partial.json").read_bytes()
+    del begun
+    for cut in range(len(whole) + 1):
+        for tail in (b"", bytes(16) + b"\n") if cut % 9 == 0 else (b"",):  # as a power cut may leave it
+            (tmp_path / "out.partial").write_bytes(whole[:cut] + tail)
+            (tmp_path / "out.partial.json").write_bytes(record)
+            file = OutputFile(path, made_by, rows is NUMBERED)
+            file.resume()
+            most = max(count for count, end in enumerate(ends) if end <= cut)
+            assert max(most - (rows is NUMBERED), 0) <= file.num_lines <= most
+            with file.writing():
+                for row in rows[file.num_lines :]:
+                    file.write(row)
+            assert path.read_bytes() == whole
+            assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_decode_that_was_killed_and_resumed_wrote_what_an_undisturbed_one_writes(
+    tmp_path: Path, tiny_run: Path, source: Path, small_windows: None
+) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    command = [sys.executable, "-c", KILLED, repr(LAYOUTS), str(tiny_run), str(source), str(killed)]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert {path.name for path in killed.iterdir()} == {
+        f"{name}.partial{end}" for name in LAYOUTS for end in ("", ".json")
+    }, said.stderr
+    for name, options in LAYOUTS.items():
+        assert decode(tiny_run, source, tmp_path / name, *options) == 0
+        whole = (tmp_path / name).read_bytes()
+        partial = (killed / f"{name}.partial").read_bytes()
+        assert partial
+        assert whole.startswith(partial)
+        assert decode(tiny_run, source, killed / name, *options) == 2
+        assert (killed / f"{name}.partial").read_bytes() == partial
+        assert decode(tiny_run, source, killed / name, *options, "--resume") == 0
+        assert (killed / name).read_bytes() == whole
+    assert {path.name for path in killed.iterdir()} == set(LAYOUTS)
+
+
+def interrupted(run: Path, source: Path) -> Path:
+    """A file whose decode was ended by Ctrl-C after seven lines of two windows and a half."""
+    path = source.with_name("out")
+
+    def interrupt(self: OutputFile, text: str) -> None:
+        if self.num_lines == 7:
+            raise KeyboardInterrupt
+        write(self, text)
+
+    write = OutputFile.write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputFile, "write", interrupt)
+        assert decode(run, source, path, *SHORT) == 130
+    return path
+
+
+def test_what_was_interrupted_is_told_and_kept(
+    tiny_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = interrupted(tiny_run, source)
+    said = capsys.readouterr().err
+    assert f"{out}.partial has the first 7 lines; to go on, give the same command with --resume" in said
+    assert not out.exists()
+    partial = Path(f"{out}.partial")
+    before = partial.read_bytes()
+    assert before.count(b"\n") == 7
+    assert decode(tiny_run, source, out, *SHORT) == 2
+    assert "left by an interrupted decode, 7 lines; add --resume to go on" in capsys.readouterr().err
+    assert partial.read_bytes() == before
+    assert decode(tiny_run, source, out, *SHORT, "--resume") == 0
+    assert "10 lines in" in capsys.readouterr().err
+    assert out.read_bytes().startswith(before)
+    assert out.read_bytes().count(b"\n") == 17
+
+
+def test_to_go_on_with_something_else_is_refused(
+    tiny_run: Path, other_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = interrupted(tiny_run, source)
+    before = Path(f"{out}.partial").read_bytes()
+
+    def refusal(run: Path, *options: str) -> str:
+        capsys.readouterr()
+        assert decode(run, source, out, "--resume", "--device", "cpu", *options) == 2
+        assert Path(f"{out}.partial").read_bytes() == before
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        return said
+
+    assert ": weights changed;" in refusal(other_run, *SHORT)
+    assert "weights changed" in refusal(tiny_run, *SHORT, "--ensemble", str(other_run))
+    assert "decode.beam_size was 3 and is now 4" in refusal(tiny_run, *SHORT, "--beam-size", "4")
+    assert "--json was False and is now True" in refusal(tiny_run, *SHORT, "--json")
+    assert "--n-best was 1 and is now 2" in refusal(tiny_run, *SHORT, "--n-best", "2")
+    assert "--prefix was '' and is now 'Le'" in refusal(tiny_run, *SHORT, "--prefix", "Le")
+    assert "--mask was [] and is now ['cross.0.1']" in refusal(tiny_run, *SHORT, "--mask", "cross.0.1")
+    assert "device was 'CPU (1 threads)'" in refusal(tiny_run, *SHORT, "--precision", "bfloat16")
+    source.write_bytes(source.read_bytes() + b"One more.\n")
+    assert ": input changed;" in refusal(tiny_run, *SHORT)
+
+
+def test_what_cannot_be_gone_on_with_is_said(
+    tmp_path: Path, tiny_run: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(*options: object) -> str:
+        assert cli._run(["decode", str(tiny_run), *map(str, options)]) == 2
+        return capsys.readouterr().err
+
+    out = tmp_path / "out"
+    assert "give --input FILE and --output FILE" in refusal("--resume", "--input", source)
+    assert "give --input FILE and --output FILE" in refusal("--resume", "--output", out)
+    assert "give --input FILE and --output FILE" in refusal("--resume", "x", "--output", out)
+    maps = "--attention", tmp_path / "maps"
+    assert "leave out --attention" in refusal("--resume", "--input", source, "--output", out, *maps)
+    assert "leave out .gz" in refusal("--input", source, "--output", tmp_path / "out.gz")
+    mine = tmp_path / "out.partial"
+    mine.write_text("mine\n")
+    for options in [], ["--resume"]:
+        assert "nothing tells what made it; move it away" in refusal("--input", source, "--output", out, *options)
+    assert mine.read_text() == "mine\n"
+    mine.unlink()
+    source.write_bytes(b"Good.\nBad: \xff\n")
+    assert "in.txt: line 2 is not UTF-8" in refusal("--input", source, "--output", out)
+    assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    file = OutputFile(tmp_path / "folder" / "out", {}, False)
+    file.begin()
+    lines = file.syncing(iter(["one", "two"]))
+    next(lines)
+    file.write("un")
+    shutil.rmtree(tmp_path / "folder")
+    with pytest.raises(UserError, match=r"out\.partial: cannot be written: No such file or directory"):
+        next(lines)
+
+
+def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:
+    first = OutputFile(tmp_path / "out", {}, False)
+    first.begin()
+    with pytest.raises(UserError, match=r"out\.partial: another decode is writing it"):
+        OutputFile(tmp_path / "out", {}, False)
+    with first.writing():
+        first.write("one")
+    assert (tmp_path / "out").read_text() == "one\n"
+    assert not os.path.lexists(tmp_path / "out.partial")

@@ -1,0 +1,329 @@
+"""Line N out belongs to line N in, whatever the lines, the order, the batch."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from translate import load
+from translate.attention.extract import attention_maps
+from translate.config.settings import DecodeSettings
+from translate.decoding.results import Wishes
+from translate.decoding.sampling import _draw
+from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
+from translate.errors import UserError
+
+ODD_LINES = [
+    "",
+    "The cat sat on the mat.",
+    "   ",
+    "\ufeffI love apples.",
+    "emoji 😀👩‍👩‍👧 and ﷺ",
+    "שלום עולם, what?",
+    "</s>",
+    "<s> <pad> </s> <unk>",
+    "<script>alert(1)</script>",
+    "a\u2028b\x85c\x00d",
+    "\u200b",
+    "x",
+]
+
+
+def test_python_api_translates(tiny_run: Path) -> None:
+    texts = load(str(tiny_run), "cpu").translate(["I love apples.", ""])
+    assert len(texts) == 2
+    assert texts[0]
+    assert texts[1] == ""
+
+
+def test_every_line_has_its_translation_in_order(translator: Translator) -> None:
+    lines = [*ODD_LINES, *(f"The cat {'really ' * (i % 9)}sat." for i in range(WINDOW_LINES // 2))]
+    found = list(translator.translations(lines))
+    assert [translation.id for translation in found] == list(range(1, len(lines) + 1))
+    assert [translation.source for translation in found] == lines
+    for i in 0, 2, 10:
+        assert found[i].text == ""
+        assert found[i].parts == ()
+    for translation in found:
+        assert "\n" not in translation.text
+    alone = next(translator.translations([lines[1]]))
+    assert found[1].text == alone.text
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_batches_do_not_change_translations(translator: Translator, beam_size: int) -> None:
+    lines = [f"{subject} sees the {noun}." for subject in ("She", "The old man") for noun in ("cat", "red house")]
+    lines += ODD_LINES
+    found = []
+    for batch_tokens in 1, 50, 2048:
+        changes = {"beam_size": beam_size, "batch_tokens": batch_tokens}
+        settings = translator.settings.model_copy(update=changes)
+        found.append(list(translator.translations(lines, settings, Wishes(num_best=beam_size))))
+    for translations in zip(*found, strict=True):
+        assert len({tuple(candidate.text for candidate in t.translations) for t in translations}) == 1
+        scores = torch.tensor([[candidate.score for candidate in t.translations] for t in translations])
+        assert torch.allclose(scores, scores[:1].expand_as(scores), atol=1e-4)
+
+
+def test_greedy_decoding_is_the_argmax_of_the_whole_models_logits(translator: Translator) -> None:
+    """Without cache, search or batches: the whole prefix through the model for each piece."""
+    settings = translator.settings.model_copy(update={"beam_size": 1})
+    vocabs, model = translator.vocabs, translator.engine.model
+    for line in "The cat sat on the mat.", "Does she see the cat?":
+        found = next(translator.translations([line], settings))
+        src = torch.tensor([[*vocabs.src.encode([line])[0], vocabs.src.eos_id]])
+        pieces, total = [vocabs.tgt.bos_id], 0.0
+        tgt_ids = found.parts[0][1]
+        for _ in tgt_ids:
+            with torch.no_grad():
+                logits = model(src, torch.ones_like(src, dtype=torch.bool), torch.tensor([pieces]))
+            log_probs = logits[0, -1].log_softmax(0)
+            at_limit = len(pieces) == len(tgt_ids) and found.warnings
+            best = vocabs.tgt.eos_id if at_limit else int(log_probs.argmax())
+            total += log_probs[best].item()
+            pieces.append(best)
+        assert pieces[1:] == tgt_ids
+        assert found.translations[0].score == pytest.approx(total / len(tgt_ids), abs=1e-4)
+
+
+def test_a_long_line_is_translated_sentence_by_sentence_with_a_warning(translator: Translator) -> None:
+    sentences = ["The cat sat on the mat.", "I love apples.", "Does she see the cat?"] * 60
+    whole, after = translator.translations([" ".join(sentences), "I love apples."])
+    assert "translated in 180 parts" in whole.warnings[0]
+    assert whole.text.split() == " ".join(translator.translate(sentences)).split()
+    assert len(whole.parts) == 180
+    assert after.text == translator.translate(["I love apples."])[0]
+    assert not any("parts" in warning for warning in after.warnings)
+
+
+@pytest.mark.parametrize("line", ["apples " * 10_000, "x" * 100_000, "。" * 5000, "the cat, " * 3000])
+def test_any_long_line_is_translated_in_parts_that_the_model_can_read(translator: Translator, line: str) -> None:
+    settings = translator.settings.model_copy(update={"beam_size": 1, "max_length": 5})
+    before, found, after = translator.translations(["I love apples.", line, "She sings."], settings)
+    assert [before.id, found.id, after.id] == [1, 2, 3]
+    assert "\n" not in found.text
+    assert len(found.parts) > 1
+    assert all(len(src) <= translator.max_pieces + 1 for src, _ in found.parts)
+    assert sum(len(src) - 1 for src, _ in found.parts) >= len(translator.vocabs.src.encode([line])[0])
+
+
+def test_n_best_are_different_and_sorted(translator: Translator) -> None:
+    settings = translator.settings.model_copy(update={"beam_size": 5})
+    found = next(translator.translations(["The cat sat on the mat."], settings, Wishes(num_best=5)))
+    assert len(found.translations) == 5
+    assert len({candidate.pieces for candidate in found.translations}) == 5
+    scores = [candidate.score for candidate in found.translations]
+    assert scores == sorted(scores, reverse=True)
+    with pytest.raises(UserError, match=r"raise decode\.beam_size"):
+        next(translator.translations(["x"], settings, Wishes(num_best=6)))
+
+
+def test_the_first_lines_come_before_many_are_read_and_long_ones_are_read_one_by_one(translator: Translator) -> None:
+    read = 0
+
+    def endless(line: str) -> object:
+        nonlocal read
+        read = 0
+        while True:
+            read += 1
+            yield line
+
+    assert next(translator.translations(endless("The cat sat."))).id == 1
+    assert read == FIRST_WINDOW
+    assert next(translator.translations(endless(" " * WINDOW_CHARACTERS))).id == 1
+    assert read == 1
+
+
+def test_a_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: Translator) -> None:
+    for name in "config.toml", "vocab.model", "model.safetensors":
+        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
+    assert Translator.load(tmp_path, "cpu").translate(["She sings."]) == translator.translate(["She sings."])
+
+
+def test_what_is_no_run_is_named(tmp_path: Path, tiny_run: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        Translator.load(tmp_path / "nothing")
+    with pytest.raises(UserError, match="not a run folder"):
+        Translator.load(tmp_path)
+    for name in "config.toml", "vocab.model":
+        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
+    with pytest.raises(UserError, match=r"model\.safetensors: no such weights"):
+        Translator.load(tmp_path, "cpu")
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
+        Translator.load(tmp_path, "cpu")
+    (tmp_path / "model.safetensors").write_bytes((tiny_run / "model.safetensors").read_bytes())
+    text = (tmp_path / "config.toml").read_text().replace("d_ff = 64", "d_ff = 65")
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(UserError, match="weights are of another model"):
+        Translator.load(tmp_path, "cpu")
+
+
+LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?", "", "She sings."]
+
+
+def sampled(translator: Translator, lines: list[str], num_best: int = 3, **changes: object) -> list[list[str]]:
+    settings = translator.settings.model_copy(update={"sample": True, **changes})
+    found = translator.translations(lines, settings, Wishes(num_best))
+    return [[candidate.text for candidate in translation.translations] for translation in found]
+
+
+def test_samples_follow_from_the_seed_and_the_line_alone(translator: Translator) -> None:
+    first = sampled(translator, LINES)
+    assert first == sampled(translator, LINES, batch_tokens=1)
+    assert first != sampled(translator, LINES, seed=2)
+    twice = sampled(translator, [LINES[0], LINES[0]])
+    assert twice[0] == first[0]
+    assert twice[1] != twice[0]
+    assert len(set(first[0])) > 1
+
+
+def test_sampling_from_one_piece_is_greedy_search(translator: Translator) -> None:
+    greedy = translator.settings.model_copy(update={"beam_size": 1})
+    expected = [[translation.text] for translation in translator.translations(LINES, greedy)]
+    assert sampled(translator, LINES, 1, top_k=1) == expected
+    assert sampled(translator, LINES, 1, top_p=1e-6) == expected
+    assert sampled(translator, LINES, 1, temperature=0.001) == expected
+
+
+def test_samples_are_drawn_as_often_as_the_model_says() -> None:
+    torch.manual_seed(3)
+    logits = torch.randn(1, 1, 8).expand(1, 20_000, 8) * 2
+    settings = DecodeSettings(temperature=0.7, top_k=6, top_p=0.9)
+    drawn = _draw(logits / settings.temperature, torch.rand(1, 20_000), settings)
+    probabilities = (logits[0, 0] / 0.7).softmax(0)
+    order = probabilities.argsort(descending=True)[:6]
+    best = probabilities[order] / probabilities[order].sum()
+    kept = order[: int((best.cumsum(0) < 0.9).sum()) + 1]
+    expected = torch.zeros(8)
+    expected[kept] = probabilities[kept] / probabilities[kept].sum()
+    counted = torch.bincount(drawn.flatten(), minlength=8) / 20_000
+    assert len(kept) < 6
+    assert torch.equal(counted > 0, expected > 0)
+    assert torch.allclose(counted, expected, atol=0.015)
+
+
+def test_details_are_the_log_probabilities_that_make_the_score(translator: Translator) -> None:
+    settings = translator.settings.model_copy(update={"length_penalty": 0.7})
+    found = list(translator.translations(LINES, settings, Wishes(num_best=2, details=True)))
+    for candidate in (candidate for translation in found for candidate in translation.translations if candidate.text):
+        assert len(candidate.log_probs) == len(candidate.pieces) + 1
+        total = sum(candidate.log_probs)
+        assert candidate.score == pytest.approx(total / len(candidate.log_probs) ** 0.7, abs=1e-4)
+    scored = list(translator.score([(t.source, t.text) for t in found if t.text]))
+    assert [each.source for each in scored] == [t.source for t in found if t.text]
+    for each in scored:
+        assert each.pieces[-1] == "</s>"
+        assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
+
+
+def test_a_prefix_begins_each_translation_and_terms_are_in_each(translator: Translator) -> None:
+    lines = ["The cat sat on the mat.", "I love apples."]
+    found = list(translator.translations(lines, wishes=Wishes(prefix="Nous sommes", terms=("pommes", "le chat"))))
+    for translation in found:
+        assert translation.text.startswith("Nous sommes")
+        assert "pommes" in translation.text
+        assert "le chat" in translation.text
+        assert not any("required" in warning for warning in translation.warnings)
+
+
+def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
+    settings = translator.settings.model_copy(update={"min_length": 12, "max_length": 15, "no_repeat_ngram": 1})
+    for translation in translator.translations(["The cat sat on the mat.", "I love apples."], settings):
+        pieces = translation.translations[0].pieces
+        assert 12 <= len(pieces) < 15
+        assert len(set(pieces)) == len(pieces)
+    with pytest.raises(UserError, match=r"decode\.min_length 20 is more than decode\.max_length 15"):
+        next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
+
+
+def test_an_ensemble_of_a_model_with_itself_is_that_model(tiny_run: Path, translator: Translator) -> None:
+    twice = Translator.load(tiny_run, "cpu", ensemble=[tiny_run])
+    for alone, together in zip(translator.translations(LINES), twice.translations(LINES), strict=True):
+        assert alone.text == together.text
+        assert alone.translations[0].score == pytest.approx(together.translations[0].score, abs=1e-5)
+
+
+def test_an_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> None:
+    ensemble = Translator.load(tiny_run, "cpu", ensemble=[other_run])
+    apart = [Translator.load(run, "cpu") for run in (tiny_run, other_run)]
+    pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
+    for together, *each in zip(ensemble.score(pairs), *(one.score(pairs) for one in apart), strict=True):
+        expected = np.log(np.mean([np.exp(one.log_probs) for one in each], axis=0))
+        assert np.allclose(together.log_probs, expected, atol=1e-5)
+    for translation in ensemble.translations(LINES, wishes=Wishes(details=True)):
+        candidate = translation.translations[0]
+        if candidate.text:
+            assert candidate.score == pytest.approx(sum(candidate.log_probs) / len(candidate.log_probs), abs=1e-4)
+
+
+def test_the_coverage_penalty_is_that_of_the_attention_maps(translator: Translator) -> None:
+    weight = 0.4
+    settings = translator.settings.model_copy(update={"coverage_penalty": weight, "beam_size": 4})
+    for batch_tokens in 1, 2048:
+        changed = settings.model_copy(update={"batch_tokens": batch_tokens})
+        for translation in translator.translations(LINES, changed, Wishes(details=True)):
+            candidate = translation.translations[0]
+            if candidate.text:
+                attended = attention_maps(translator, translation.parts)[0].cross.mean(axis=(0, 1)).sum(axis=0)
+                bonus = weight * np.log(np.minimum(attended, 1.0)).sum()
+                log_prob = sum(candidate.log_probs) / len(candidate.log_probs)
+                assert candidate.score == pytest.approx(log_prob + bonus, abs=1e-4)
+
+
+def test_the_watcher_sees_the_translation_grow(translator: Translator) -> None:
+    seen: list[str] = []
+    settings = translator.settings.model_copy(update={"beam_size": 1})
+    (found,) = translator.translations(["The cat sat on the mat."], settings, watch=seen.append)
+    assert len(seen) == len(found.parts[0][1])
+    assert found.text.startswith(seen[len(seen) // 2].strip())
+
+
+def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> None:
+    near = Translator.load(tiny_run, "cpu", precision="bfloat16")
+    pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
+    for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
+        assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
+        assert exact.log_probs != found.log_probs
+    assert len(near.translate(LINES)) == len(LINES)
+    with pytest.raises(UserError, match="has float32 and bfloat16"):
+        Translator.load(tiny_run, "cpu", precision="int8")
+
+
+def test_a_search_that_is_interrupted_ends_at_its_next_step(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though other threads work at it, and would for a long time."""
+    lines = [f"The cat {'really ' * i}sat." for i in range(40)]
+    settings = translator.settings.model_copy(update={"min_length": 900, "batch_tokens": 1})
+    model, num_steps = translator.engine.model, 0
+    step = model.step
+
+    def counted(*arguments: object) -> object:
+        nonlocal num_steps
+        num_steps += 1
+        if num_steps == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(*arguments)
+
+    monkeypatch.setattr(model, "step", counted)
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        list(translator.translations(lines, settings))
+    assert threading.active_count() == threads
+    assert num_steps < 450  # half of what one batch alone would take
+
+
+def test_what_is_forced_has_a_limit(translator: Translator) -> None:
+    settings = translator.settings.model_copy(update={"min_length": 100_000})
+    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than can be asked for"):
+        next(translator.translations(["x"], settings))
+    with pytest.raises(UserError, match="the prefix"):
+        next(translator.translations(["x"], wishes=Wishes(prefix="la " * 2000)))

@@ -1,0 +1,96 @@
+"""Scores and significance, against sacreBLEU called directly."""
+
+from __future__ import annotations
+
+import pytest
+import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest
+
+from translate.errors import UserError
+from translate.evaluation.metrics import METRICS, SEED, Way, check, score, sentence_chrf, significance
+
+REFERENCE = ["Le chat dort sur le tapis rouge.", "J'aime les pommes.", "", "Trois oiseaux chantent.", "我爱苹果"]
+OURS = ["Le chat dort sur un tapis rouge.", "j'aime les Pommes.", "", "Trois chats chantent ici.", "我爱苹"]
+THEIRS = ["Un chat dort.", "J'aime des pommes.", "Quoi ?", "Trois oiseaux chantent.", "他爱苹果"]
+ALL = Way(METRICS)
+# A zero byte, line ends that are none, a tab, both directions, an emoji of several characters.
+HOSTILE = ["\x00", "a\u2028b\x85c", "\t\t", "مرحبا, world", "👩‍👩‍👧 " * 50, " .", "\ufeff", "½ & &amp; &quot;"]
+
+
+@pytest.mark.parametrize("texts", [(OURS, REFERENCE), (THEIRS, OURS), (HOSTILE, HOSTILE[::-1]), ([""], [""])])
+def test_scores_and_signatures_are_those_of_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
+    translations, reference = texts
+    found = score(translations, [reference], ALL)
+    for name, function, metric in (
+        ("bleu", sacrebleu.corpus_bleu, BLEU()),
+        ("chrf", sacrebleu.corpus_chrf, CHRF()),
+        ("ter", sacrebleu.corpus_ter, TER()),
+    ):
+        assert found[name].value == function(translations, [reference]).score
+        metric.corpus_score(translations, [reference])
+        assert found[name].signature == str(metric.get_signature())
+
+
+def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> None:
+    found = score(OURS, [REFERENCE], way=Way(lowercase=True, tokenize="zh"))
+    assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE], lowercase=True, tokenize="zh").score
+    assert "case:lc" in found["bleu"].signature
+    assert "tok:zh" in found["bleu"].signature
+    assert found["chrf"].value == sacrebleu.corpus_chrf(OURS, [REFERENCE]).score
+
+
+def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"--tokenize 13: choose one of 13a, .*intl.*zh"):
+        score(OURS, [REFERENCE], way=Way(tokenize="13"))
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
+    with pytest.raises(UserError, match=r"--tokenize ja-mecab: .*pip install sacrebleu\[ja\]"):
+        score(OURS, [REFERENCE], way=Way(tokenize="ja-mecab"))
+
+
+def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:
+    found = score(OURS, [REFERENCE, THEIRS], ALL)
+    assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE, THEIRS]).score
+    assert found["ter"].value == sacrebleu.corpus_ter(OURS, [REFERENCE, THEIRS]).score
+    assert "nrefs:2" in found["ter"].signature
+    assert sentence_chrf(OURS[0], [REFERENCE[0], THEIRS[0]]) == (
+        sacrebleu.sentence_chrf(OURS[0], [REFERENCE[0], THEIRS[0]]).score
+    )
+
+
+def test_no_advice_about_tokenized_text_is_given_at_each_score(caplog: pytest.LogCaptureFixture) -> None:
+    score(["Fini ."] * 200, [["Fini."] * 200])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("seed", ["12345", "7"])
+def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SEED, seed)
+    found = significance(OURS, THEIRS, [REFERENCE], ALL)
+    systems = [("baseline", THEIRS), ("ours", OURS)]
+    metrics = {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
+    signatures, expected = PairedTest(systems, metrics, [REFERENCE], test_type="bs")()
+    for name, label in zip(METRICS, ("BLEU", "chrF2", "TER"), strict=True):
+        assert found[name].p_value == expected[label][1].p_value
+        assert found[name].margin == pytest.approx(expected[label][1].ci)
+        assert found[name].other_margin == pytest.approx(expected[label][0].ci)
+        assert found[name].signature == str(signatures[label])
+        assert f"bs:1000|seed:{seed}|" in found[name].signature
+
+
+def test_no_difference_is_never_called_significant() -> None:
+    cased = [text.upper() for text in OURS]
+    assert {each.p_value for each in significance(OURS, list(OURS), [REFERENCE], ALL).values()} == {None}
+    by_metric = significance(OURS, cased, [REFERENCE], ALL)  # TER does not see case
+    assert [by_metric[name].p_value is None for name in METRICS] == [False, False, True]
+    assert {each.p_value for each in significance(OURS[:1], THEIRS[:1], [REFERENCE[:1]], ALL).values()} == {None}
+
+
+def test_a_seed_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SEED, "lucky")
+    with pytest.raises(UserError, match="SACREBLEU_SEED=lucky"):
+        check(ALL)
+    monkeypatch.setenv(SEED, "None")
+    check(ALL)

@@ -1,0 +1,183 @@
+"""Exported folders against Hugging Face Transformers itself: the same logits, pieces and translations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import changed, train_into
+from torch import Tensor
+
+from translate import cli
+from translate.config.settings import Config, VocabSettings
+from translate.data.batches import pad
+from translate.data.vocab import VocabPair, train_vocab
+from translate.decoding.torch_engine import TorchEngine, build_model
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.export.huggingface import export_huggingface
+from translate.run.folder import Run
+from translate.run.weights import Belonging
+from translate.training.checkpoint import save_weights
+
+ODD_LINES = [
+    "The two red birds sing.",
+    "  spaces  before,  between and behind  ",
+    "a tab\there , a comma apart , don 't",
+    "naïve e\u0301 ﬁ ½ Ⅷ, wide\u3000space, zero\u200bwidth, soft\xadhyphen",
+    "🎉 👩\u200d👩\u200d👧 日本語 שלום مرحبا",
+    "</s> <s> <unk> <pad> <0x41> ▁under▁score",
+    "line\u2028separator, next\x85line, nul\x00",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def transformers() -> Any:
+    return pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[huggingface]'")
+
+
+@pytest.fixture(scope="module")
+def joint(tiny_run: Path) -> VocabPair:
+    vocabs = Run.open(tiny_run).load_vocabs()
+    assert vocabs
+    return vocabs
+
+
+@pytest.fixture(scope="module")
+def separate(corpus: Path, tiny_config: Config) -> VocabPair:
+    """Two vocabularies of different sizes."""
+
+    def train(side: str, size: int) -> Any:
+        lines = (corpus / f"train.{side}").read_text(encoding="utf-8").splitlines()
+        return train_vocab(lambda: lines, tiny_config.vocab.model_copy(update={"size": size}), 1, print)
+
+    return VocabPair(train("en", 360), train("fr", 340))
+
+
+@pytest.fixture(scope="module")
+def characters(corpus: Path) -> VocabPair:
+    """A vocabulary of single characters."""
+    lines = (corpus / "train.en").read_text(encoding="utf-8").splitlines()
+    vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
+    return VocabPair(vocab, vocab)
+
+
+def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
+    """A run with random weights, none of them 0 or 1 as fresh biases and norms are."""
+    run = Run.create(path, config)
+    run.write_vocabs(vocabs)
+    model = build_model(config, vocabs)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
+    save_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
+    return run
+
+
+def padded_batch(vocabs: VocabPair) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    src, src_mask = pad([torch.randint(vocabs.src.size, (n,), generator=generator).tolist() for n in (9, 14, 3)])
+    return src, src_mask, torch.randint(vocabs.tgt.size, (3, 12), generator=generator)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize("sides", ["joint", "separate"])
+def test_logits_are_ours_and_filler_pieces_have_no_probability(
+    transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, norm: str, is_tied: bool, sides: str
+) -> None:
+    vocabs = request.getfixturevalue(sides)
+    config = changed(tiny_config, "model", norm=norm, tie_embeddings=is_tied)
+    run = untrained(tmp_path / "run", config, vocabs)
+    export_huggingface(run, tmp_path / "exported")
+    src, src_mask, tgt_in = padded_batch(vocabs)
+    with torch.inference_mode():
+        ours = TorchEngine.load([run], vocabs, "cpu").model(src, src_mask, tgt_in)
+        theirs, told = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+            tmp_path / "exported", output_loading_info=True
+        )
+        logits = theirs(input_ids=src, attention_mask=src_mask, decoder_input_ids=tgt_in).logits
+    torch.testing.assert_close(logits[..., : vocabs.tgt.size], ours, atol=1e-5, rtol=1e-5)
+    assert not logits.softmax(dim=-1)[..., vocabs.tgt.size :].any()
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+
+
+def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+    run = train_into(tmp_path / "run", changed(tiny_config, "train", max_steps=300))  # enough to end its sentences
+    export_huggingface(run, tmp_path / "exported")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "exported")
+    translator = Translator.load(run.path, "cpu")
+    lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
+    batch = tokenizer(lines, padding=True, truncation=True, return_tensors="pt")
+    for beam_size in 1, 5:
+        settings = translator.settings.model_copy(update={"beam_size": beam_size, "max_length": 200})
+        ours = list(translator.translations(lines, settings))
+        theirs = model.generate(**batch, num_beams=beam_size).tolist()
+        eos_id = translator.vocabs.tgt.eos_id
+        ended = {i: row[1 : row.index(eos_id) + 1] for i, row in enumerate(theirs) if eos_id in row[1:]}
+        assert len(ended) > len(lines) / 2  # at their limit of pieces nothing is ended
+        assert ended == {i: ours[i].parts[0][1] for i in ended}
+        assert len({translation.text for translation in ours}) > 5
+
+
+@pytest.mark.parametrize("sides", ["joint", "separate", "characters"])
+def test_the_tokenizer_cuts_and_joins_text_as_the_vocabulary_does(
+    transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, sides: str
+) -> None:
+    vocabs = request.getfixturevalue(sides)
+    export_huggingface(untrained(tmp_path / "run", tiny_config, vocabs), tmp_path / "exported")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
+    for line in ODD_LINES:
+        src, tgt = (vocab.encode([line])[0] for vocab in vocabs)
+        assert tokenizer(line).input_ids == [*src, vocabs.src.eos_id]
+        assert tokenizer(text_target=line).input_ids == [*tgt, vocabs.tgt.eos_id]
+        decoded = tokenizer.decode([vocabs.tgt.bos_id, *tgt, vocabs.tgt.eos_id], skip_special_tokens=True)
+        assert decoded == vocabs.tgt.decode(tgt).strip()
+
+
+def test_long_lines_are_cut_as_ours(transformers: Any, tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+    config = changed(tiny_config, "data", max_pieces=5)
+    export_huggingface(untrained(tmp_path / "run", config, joint), tmp_path / "exported")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
+    line = "The two red birds sing and the cats sleep."
+    assert tokenizer(line, truncation=True).input_ids == [*joint.src.encode([line])[0][:5], joint.src.eos_id]
+
+
+def test_what_is_already_there_is_left_alone(tmp_path: Path, tiny_run: Path) -> None:
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "mine").touch()
+    with pytest.raises(UserError, match="already there"):
+        export_huggingface(Run.open(tiny_run), tmp_path / "exported")
+    assert [path.name for path in tmp_path.rglob("*")] == ["exported", "mine"]
+
+
+def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+    run = untrained(tmp_path / "run", changed(tiny_config, "model", positions="rotary"), joint)
+    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export it to ctranslate2 or onnx'):
+        export_huggingface(run, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+    run = untrained(tmp_path / "run", tiny_config, joint)
+    run.weights_path.unlink()
+    with pytest.raises(UserError, match="no such weights"):
+        export_huggingface(run, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+def test_the_command_writes_the_format_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    for arguments, status, said in (
+        (["--format", "huggingface"], 0, f"huggingface model: {tmp_path / 'model'}\n"),
+        (["--format", "onnx", "--precision", "int8"], 2, "--precision int8: only --format ctranslate2 has it"),
+    ):
+        assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status
+        assert said in capsys.readouterr().err
+    assert {"config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "model").iterdir()}

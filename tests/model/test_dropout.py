@@ -1,0 +1,40 @@
+"""Dropout: what share it zeroes, what it keeps, and that it follows the seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from translate.model.dropout import Dropout
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.001, 0.999])
+def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(1)
+    dropout = Dropout(p)
+    x = torch.ones(1001, 999, requires_grad=True, dtype=dtype)
+    y = dropout(x)
+    share = (y == 0).float().mean().item()
+    assert share == pytest.approx(p, abs=1 / 256)
+    assert y.float().mean().item() == pytest.approx(1.0, abs=0.05)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())  # what was dropped gets no gradient
+    assert dropout.eval()(x) is x
+
+
+def test_what_is_dropped_is_independent_from_place_to_place() -> None:
+    torch.manual_seed(1)
+    is_dropped = (Dropout(0.25)(torch.ones(64, 4096)) == 0).float()
+    for shift in 1, 2, 3, 4, 8, 16, 1024, 2048:
+        together = (is_dropped * is_dropped.roll(shift, dims=1)).mean().item()
+        assert together == pytest.approx(0.25**2, abs=0.005)  # five standard deviations
+
+
+def test_dropout_follows_the_seed() -> None:
+    dropout, x = Dropout(0.5), torch.ones(100)
+    torch.manual_seed(7)
+    first = dropout(x)
+    assert not torch.equal(dropout(x), first)
+    torch.manual_seed(7)
+    assert torch.equal(dropout(x), first)

@@ -1,0 +1,42 @@
+"""The linear layer: torch's in float32, and near it in bfloat16, whatever the number of rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from translate.model.linear import ROWS, Linear, as_factor
+
+
+@pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])
+@pytest.mark.parametrize("bias", [True, False])
+def test_in_bfloat16_output_and_gradients_are_near_torchs_in_float32(rows: int, bias: bool) -> None:
+    torch.manual_seed(1)
+    ours, theirs = Linear(24, 40, bias=bias), nn.Linear(24, 40, bias=bias)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(1, rows, 24, requires_grad=True)
+    wanted = torch.autograd.grad(theirs(x).square().sum(), (x, *theirs.parameters()))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = ours(x)
+    assert y.dtype == torch.bfloat16
+    assert (y - theirs(x)).norm() < 0.01 * y.norm()
+    found = torch.autograd.grad(y.float().square().sum(), (x, *ours.parameters()))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() < 0.02 * other.norm()
+
+
+def test_in_float32_it_is_torchs() -> None:
+    layer = Linear(3, 5)
+    x = torch.randn(2, 4, 3)
+    assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
+def test_a_factor_in_bfloat16_is_filled_up_with_zeros() -> None:
+    x = torch.randn(ROWS + 2, 3)
+    factor = as_factor(x, torch.bfloat16)
+    assert factor.shape == (2 * ROWS, 3)
+    assert torch.equal(factor[: ROWS + 2], x.bfloat16())
+    assert not factor[ROWS + 2 :].any()
+    assert as_factor(x, torch.float32) is x

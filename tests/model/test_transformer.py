@@ -1,0 +1,245 @@
+"""The model against formulas, against PyTorch's own layers, and against itself computed another way."""
+
+from __future__ import annotations
+
+import cmath
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from translate.config.settings import ModelSettings
+from translate.model.decoder_state import ROOM_STEPS
+from translate.model.recording import recording
+from translate.model.rotary import Rotation, rotation
+from translate.model.transformer import (
+    Attention,
+    DecoderLayer,
+    EncoderLayer,
+    Transformer,
+    causal_mask,
+    sinusoidal_positions,
+)
+
+VOCAB = 50
+
+
+def tiny_transformer(**settings: object) -> Transformer:
+    torch.manual_seed(1)
+    defaults = {"d_model": 32, "d_ff": 64, "num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2}
+    return Transformer(ModelSettings(**{**defaults, **settings}), VOCAB, VOCAB, is_joint=True).eval()
+
+
+def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(2)
+    src = torch.randint(VOCAB, (3, 7))
+    src_mask = torch.arange(7) < torch.tensor([7, 4, 2])[:, None]
+    return src, src_mask, torch.randint(VOCAB, (3, 6))
+
+
+@pytest.mark.parametrize("turn", [None, rotation(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
+@pytest.mark.parametrize("num_queries", [1, 5])
+def test_weights_times_values_is_what_forward_computes(num_queries: int, turn: Rotation | None) -> None:
+    torch.manual_seed(1)
+    attention = Attention(d_model=24, num_heads=3)
+    x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
+    mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])[:, None, None, :]
+    kv = attention.project(memory, turn)
+    turn = turn and Rotation(*(each[:num_queries] for each in turn))
+    weights = attention.weights(x, kv, mask, turn)
+    assert torch.allclose(weights.sum(-1), torch.ones(2, 3, num_queries), atol=1e-6)
+    assert not weights[1, :, :, 4:].any()
+    by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
+    assert torch.allclose(attention(x, kv, mask, turn), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_self_attention", [True, False])
+def test_attention_equals_pytorchs_multihead_attention(is_self_attention: bool) -> None:
+    torch.manual_seed(1)
+    ours, theirs = Attention(d_model=24, num_heads=4), nn.MultiheadAttention(24, 4, bias=False, batch_first=True)
+    copy_attention(ours, theirs)
+    x = torch.randn(2, 5, 24)
+    memory = x if is_self_attention else torch.randn(2, 7, 24)
+    mask = causal_mask(5, x.device) if is_self_attention else None
+    kv = ours.project(memory)
+    expected, expected_weights = theirs(
+        x, memory, memory, attn_mask=None if mask is None else ~mask, average_attn_weights=False
+    )
+    assert torch.allclose(ours(x, kv, mask), expected, atol=1e-6)
+    assert torch.allclose(ours.weights(x, kv, mask), expected_weights, atol=1e-6)
+
+
+def copy_attention(ours: Attention, theirs: nn.MultiheadAttention) -> None:
+    """Theirs may have biases, which start at zero: as if there were none."""
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
+        theirs.out_proj.weight.copy_(ours.output.weight)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_encoder_layer_equals_pytorchs(norm: str) -> None:
+    torch.manual_seed(1)
+    ours = EncoderLayer(ModelSettings(d_model=24, d_ff=48, num_heads=4, norm=norm)).eval()
+    theirs = nn.TransformerEncoderLayer(24, 4, 48, batch_first=True, norm_first=norm == "pre").eval()
+    copy_attention(ours.self_attn, theirs.self_attn)
+    theirs.linear1.load_state_dict(ours.feed_forward.inner.state_dict())
+    theirs.linear2.load_state_dict(ours.feed_forward.outer.state_dict())
+    x = torch.randn(2, 5, 24)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    expected = theirs(x, src_key_padding_mask=~mask)
+    assert torch.allclose(ours(x, mask[:, None, None, :])[mask], expected[mask], atol=1e-5)
+
+
+def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
+    """Of plane i by e^(i m θ), with dimension i of the head as real part and i + half of them as imaginary part."""
+    x = torch.randn(2, 4, 3, 8)
+    turned = rotation(5, 4, 8, torch.device("cpu"))(x)
+    for m in range(4):
+        for i in range(4):
+            factor = cmath.exp(1j * (5 + m) / 10_000 ** (2 * i / 8))
+            expected = torch.complex(x[:, m, :, i], x[:, m, :, i + 4]) * factor
+            assert torch.allclose(turned[:, m, :, i], expected.real, atol=1e-5)
+            assert torch.allclose(turned[:, m, :, i + 4], expected.imag, atol=1e-5)
+
+
+def test_with_rotary_positions_only_distances_count() -> None:
+    query, key = torch.randn(2, 1, 1, 1, 8)
+    at = [rotation(position, 1, 8, torch.device("cpu")) for position in range(40)]
+    scores = [(at[m](query) * at[n](key)).sum().item() for m, n in ((7, 3), (4, 0), (39, 35))]
+    assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
+    assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
+
+
+def test_rotary_positions_turn_self_attention_alone() -> None:
+    """A source piece without any neighbour in sight is the same at any place; cross-attention knows no order then."""
+    model = tiny_transformer(positions="rotary", num_encoder_layers=1)
+    src, src_mask, tgt = some_batch()
+    places = src_mask.new_zeros(src_mask.shape)
+    places[:, 2] = True
+    moved = places.roll(3, dims=1)
+    assert torch.allclose(model(src, places, tgt), model(src.roll(3, dims=1), moved, tgt), atol=1e-5)
+    with recording(model) as maps:
+        model(src, src_mask, tgt)
+    assert not torch.allclose(maps.encoder[0], uniformly_placed(model, src, src_mask), atol=1e-3)
+
+
+def uniformly_placed(model: Transformer, src: torch.Tensor, src_mask: torch.Tensor) -> torch.Tensor:
+    """The map of the first encoder layer if its attention knew no positions."""
+    layer = model.encoder_layers[0]
+    h = layer.around_self_attn.enter(model.src_embedding(src) * math.sqrt(model.d_model))
+    return layer.self_attn.weights(h, layer.self_attn.project(h), src_mask[:, None, None, :])
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_decoder_layer_equals_pytorchs(norm: str) -> None:
+    torch.manual_seed(1)
+    ours = DecoderLayer(ModelSettings(d_model=24, d_ff=48, num_heads=4, norm=norm)).eval()
+    theirs = nn.TransformerDecoderLayer(24, 4, 48, batch_first=True, norm_first=norm == "pre").eval()
+    copy_attention(ours.self_attn, theirs.self_attn)
+    copy_attention(ours.cross_attn, theirs.multihead_attn)
+    theirs.linear1.load_state_dict(ours.feed_forward.inner.state_dict())
+    theirs.linear2.load_state_dict(ours.feed_forward.outer.state_dict())
+    x, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    src_mask = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
+    tgt_mask = causal_mask(5, x.device)
+    expected = theirs(x, memory, tgt_mask=~tgt_mask, memory_key_padding_mask=~src_mask)
+    y = ours(x, tgt_mask, ours.cross_attn.project(memory), src_mask[:, None, None, :])
+    assert torch.allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [{"norm": "pre"}, {"norm": "post"}, {"positions": "rotary"}], ids=str)
+def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> None:
+    """Over more steps than there is room for at first."""
+    model = tiny_transformer(**shape)
+    src, src_mask, _ = some_batch()
+    tgt = torch.randint(VOCAB, (len(src), 2 * ROOM_STEPS + 5))
+    state = model.encode(src, src_mask)
+    stepped = []
+    for pieces in tgt.unbind(dim=1):
+        features, state = model.step(pieces[:, None], state)
+        stepped.append(model.output(features))
+    assert state.num_pieces == state.num_entries == tgt.size(1)
+    assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
+    """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
+    torch.manual_seed(4)
+    model = tiny_transformer(positions=positions)
+    src, src_mask, _ = some_batch()
+    state = model.encode(src, src_mask)
+    sentences = torch.arange(len(src))
+    prefixes = torch.zeros(len(src), 1, 0, dtype=torch.long)
+    for step in range(3 * ROOM_STEPS):
+        prefixes = torch.cat([prefixes, torch.randint(VOCAB, (*prefixes.shape[:2], 1))], dim=2)
+        features, state = model.step(prefixes[:, :, -1], state)
+        for hypothesis in range(prefixes.size(1)) if step % 6 == 0 else ():
+            expected = model(src[sentences], src_mask[sentences], prefixes[:, hypothesis])[:, -1]
+            assert torch.allclose(model.output(features[:, hypothesis]), expected, atol=1e-5)
+        beams = torch.randint(prefixes.size(1), (len(sentences), 4))
+        state = state.follow(beams)
+        prefixes = prefixes.gather(1, beams[:, :, None].expand(-1, -1, prefixes.size(2)))
+        if step in (5, 20):
+            left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])
+            state, sentences, prefixes = state.select(left), sentences[left], prefixes[left]
+    assert state.seen.size(2) < 4 * 3 * ROOM_STEPS  # entries that no hypothesis goes back to were given up
+
+
+def test_padding_and_batch_mates_do_not_change_logits() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    together = model(src, src_mask, tgt)
+    for row, length in enumerate(src_mask.sum(1).tolist()):
+        alone = model(src[row : row + 1, :length], src_mask[row : row + 1, :length], tgt[row : row + 1])
+        assert torch.allclose(together[row], alone[0], atol=1e-5)
+    changed = torch.where(src_mask, src, (src + 1) % VOCAB)
+    assert torch.equal(model(changed, src_mask, tgt), together)
+
+
+def test_no_future_piece_changes_a_past_logit() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    logits = model(src, src_mask, tgt)
+    for position in range(1, tgt.size(1)):
+        changed = tgt.clone()
+        changed[:, position] = (changed[:, position] + 1) % VOCAB
+        new = model(src, src_mask, changed)
+        assert torch.equal(new[:, :position], logits[:, :position])
+        assert not torch.allclose(new[:, position], logits[:, position])
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize(("d_model", "vocab"), [(32, 100), (256, 300), (512, 8000), (1024, 400)])
+def test_first_loss_is_near_that_of_guessing(norm: str, is_tied: bool, d_model: int, vocab: int) -> None:
+    torch.manual_seed(1)
+    settings = ModelSettings(d_model=d_model, d_ff=64, norm=norm, tie_embeddings=is_tied)
+    model = Transformer(settings, vocab, vocab, is_joint=True)
+    src, tgt = torch.randint(vocab, (4, 12)), torch.randint(vocab, (4, 13))
+    with torch.no_grad():
+        logits = model(src, torch.ones_like(src, dtype=torch.bool), tgt[:, :-1])
+    loss = F.cross_entropy(logits.flatten(0, 1), tgt[:, 1:].flatten())
+    assert loss < 1.5 * math.log(vocab)
+
+
+def test_tied_embeddings_are_one_matrix_and_separate_vocabularies_two() -> None:
+    settings = {"d_model": 8, "d_ff": 8, "num_heads": 1, "num_encoder_layers": 1, "num_decoder_layers": 1}
+    joint = Transformer(ModelSettings(**settings), 11, 11, is_joint=True)
+    assert joint.src_embedding.weight is joint.tgt_embedding.weight is joint.output.weight
+    separate = Transformer(ModelSettings(**settings), 11, 13, is_joint=False)
+    assert separate.output.weight is separate.tgt_embedding.weight
+    assert separate.src_embedding.weight.shape == (11, 8)
+    untied = Transformer(ModelSettings(**settings, tie_embeddings=False), 11, 11, is_joint=True)
+    assert len({id(w) for w in (untied.src_embedding.weight, untied.tgt_embedding.weight, untied.output.weight)}) == 3
+
+
+def test_positions_are_the_papers_formula_from_any_start() -> None:
+    table = sinusoidal_positions(3, 4, 8, torch.device("cpu"))
+    for row, position in enumerate(range(3, 7)):
+        for i in range(4):
+            angle = position / 10_000 ** (2 * i / 8)
+            assert table[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
+            assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)

@@ -1,0 +1,97 @@
+"""One training at a time in a run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from translate import cli
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.run.lock import training_alone
+
+FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A copy of the fixture, with a run of two steps in it."""
+    shutil.copytree(FIXTURE, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_a_second_training_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+    with (
+        training_alone(Run(tmp_path)),
+        pytest.raises(UserError, match="another training is going on in this folder"),
+        training_alone(Run(tmp_path)),
+    ):
+        pass
+    with training_alone(Run(tmp_path)):
+        pass
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from translate.run.lock import training_alone
+from translate.run.folder import Run
+
+with training_alone(Run(Path(sys.argv[1]))):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_only_while_its_process_lives_a_training_keeps_others_out(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(home / "run")
+    partial = run.checkpoints_path / ".step-00000003.partial"
+    partial.mkdir()  # what the first one is writing
+    command = ["train", "--resume", "--out", str(run.path), "--device", "cpu"]
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(run.path)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "locked\n"
+        try:
+            assert cli._run(command) == 2
+        finally:
+            first.send_signal(signal.SIGKILL)
+    said = capsys.readouterr().err
+    assert said == f"error: {run.path}: another training is going on in this folder; stop it, or give another --out\n"
+    assert partial.exists()
+    assert cli._run(command) == 0
+    assert not partial.exists()
+
+
+def test_where_there_are_no_locks_a_warning_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with training_alone(Run(tmp_path)):
+        assert "cannot be locked here; see to it that no other training uses it" in capsys.readouterr().err
+
+
+def test_a_folder_in_training_is_copied_and_translates(home: Path, tmp_path: Path) -> None:
+    run, copy = Run(home / "run"), Run(tmp_path / "copy")
+    with training_alone(run):
+        shutil.copytree(run.path, copy.path)
+        with training_alone(copy):
+            found = [Translator.load(each.path, "cpu").translate(["I love apples."]) for each in (run, copy)]
+    assert found[0] == found[1]
+
+
+def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    out, missing = tmp_path / "run", str(tmp_path / "none")
+    assert cli._run(["train", "--src", missing, "--tgt", missing, "--out", str(out), "--device", "cpu"]) == 2
+    assert not out.exists()

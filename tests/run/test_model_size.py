@@ -1,0 +1,52 @@
+"""The size of a model foretold, against the model."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from conftest import changed
+
+from translate.config.settings import VocabSettings
+from translate.config.toml import load_config
+from translate.data.vocab import VocabPair, train_vocab
+from translate.decoding.torch_engine import build_model
+from translate.errors import UserError
+from translate.run.model_size import BYTES_A_PARAMETER, check_fits, count_parameters
+
+CPU = torch.device("cpu")
+SRC, TGT = (
+    train_vocab(lambda: ["The cat sat on the mat."] * 9, VocabSettings(size=size), seed=1, say=lambda _: None)
+    for size in (280, 285)
+)
+JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)
+
+
+@pytest.mark.parametrize("vocabs", [JOINT, APART], ids=["joint", "apart"])
+@pytest.mark.parametrize(("norm", "tie_embeddings"), list(itertools.product(["pre", "post"], [True, False])))
+@pytest.mark.parametrize("sizes", [(2, 1, 1, 1, 1), (16, 24, 2, 1, 3), (24, 7, 3, 4, 2)])
+def test_the_parameters_foretold_are_those_of_the_model(
+    vocabs: VocabPair, norm: str, tie_embeddings: bool, sizes: tuple[int, ...]
+) -> None:
+    assert SRC.size != TGT.size
+    names = "d_model", "d_ff", "num_heads", "num_encoder_layers", "num_decoder_layers"
+    values = dict(zip(names, sizes, strict=True))
+    config = changed(load_config(None), "model", norm=norm, tie_embeddings=tie_embeddings, **values)
+    parameters = build_model(config, vocabs).parameters()
+    assert count_parameters(config, vocabs) == sum(parameter.numel() for parameter in parameters)
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_model_is_refused_exactly_where_its_state_is_more_than_the_memory(
+    ema_decay: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(load_config(None), "train", ema_decay=ema_decay)
+    needed = count_parameters(config, JOINT) * (BYTES_A_PARAMETER + (4 if ema_decay else 0))
+    for memory in needed, None:
+        monkeypatch.setattr("translate.run.model_size.main_memory", lambda memory=memory: memory)
+        check_fits(config, JOINT, CPU)
+    monkeypatch.setattr("translate.run.model_size.main_memory", lambda: needed - 1)
+    check_fits(config, JOINT, torch.device("cuda"))
+    with pytest.raises(UserError, match=r"^a model of [\d,]+ parameters takes .*lower model\.d_model"):
+        check_fits(config, JOINT, CPU)

@@ -1,0 +1,161 @@
+"""The benchmark's arithmetic, its reference search and its report; no peer is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks import decoding
+from benchmarks.decoding import Measured, Plan, Row
+from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
+from benchmarks.reference_search import translate_one
+from benchmarks.table import markdown_table, replace_section
+from benchmarks.translating import in_order_of_length
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from translate.config.settings import Config, ModelSettings
+from translate.config.toml import changed_search
+from translate.data.parallel_text import read_lines
+from translate.decoding.engine import Sentence
+from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.translator import Translator
+from translate.model.transformer import Transformer
+from translate.run.folder import Run
+
+TINY = ModelSettings(d_model=8, d_ff=16, num_heads=2, num_encoder_layers=2, num_decoder_layers=1, dropout=0.0)
+NUM_PIECES = 11
+PLAN = Plan(["ours"], ["float32", "int8"], [2], device="cpu", threads=1, rounds=1, num_sentences=4)
+
+
+def test_operations_are_those_that_pytorch_counts_in_a_step() -> None:
+    num_rows, src_length, tgt_length = 3, 5, 4
+    model = Transformer(TINY, NUM_PIECES, NUM_PIECES, is_joint=True).train()
+    src = torch.ones(num_rows, src_length, dtype=torch.long)
+    tgt = torch.ones(num_rows, tgt_length, dtype=torch.long)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(src, src > 0, tgt).sum().backward()
+    pieces = PieceCounts.of_batch([src_length] * num_rows, [tgt_length] * num_rows)
+    assert training_operations(TINY, NUM_PIECES, pieces) == counter.get_total_flops()
+
+
+def test_operations_of_a_single_pair_by_hand() -> None:
+    one_layer = ModelSettings(d_model=2, d_ff=3, num_heads=1, num_encoder_layers=1, num_decoder_layers=1)
+    encoder = 4 * 2 * 2 + 2 * 2 * 3 + 2 * 1 * 2  # projections, feed-forward, one pair of pieces in two products
+    decoder = 8 * 2 * 2 + 2 * 2 * 3 + 2 * 2 * 2
+    logits = 2 * 7
+    assert training_operations(one_layer, 7, PieceCounts.of_batch([1], [1])) == 3 * 2 * (encoder + decoder + logits)
+
+
+def test_padding_is_no_work() -> None:
+    together = PieceCounts.of_batch([2, 6], [3, 3])
+    apart = PieceCounts.of_batch([2], [3]) + PieceCounts.of_batch([6], [3])
+    assert training_operations(TINY, NUM_PIECES, together) == training_operations(TINY, NUM_PIECES, apart)
+    assert together.padding == pytest.approx(4 / 18)
+    assert apart.padding == 0
+
+
+def test_the_products_alone_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.products.LOOP_SECONDS", 0.001)
+    assert products_alone(weight_products(TINY, NUM_PIECES, 4, 3), "cpu", "float32") > 0
+    assert products_alone([Product(4, 8, 8, 1)], "cpu", "bfloat16") > 0
+
+
+def test_a_table_is_aligned_markdown() -> None:
+    assert markdown_table(["system", "tokens/s"], [["ours", "1,000"], ["another one", "7"]]).splitlines() == [
+        "| system      | tokens/s |",
+        "|-------------|---------:|",
+        "| ours        |    1,000 |",
+        "| another one |        7 |",
+    ]
+
+
+def test_a_section_is_replaced_where_it_stands_or_added_at_the_end() -> None:
+    document = "# Title\n\nText.\n\n## One\n\nold\n\n### Part\n\n## Two\n\nkept\n"
+    assert replace_section(document, "One", "new\n") == "# Title\n\nText.\n\n## One\n\nnew\n\n## Two\n\nkept\n"
+    assert replace_section(document, "Two", "new") == document.replace("kept", "new")
+    assert replace_section(document, "Three", "new") == document + "\n## Three\n\nnew\n"
+    again = replace_section(replace_section(document, "Three", "new"), "Three", "new")
+    assert again == replace_section(document, "Three", "new")
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_the_reference_search_finds_what_our_search_finds(
+    translator: Translator, corpus: Path, beam_size: int, length_penalty: float
+) -> None:
+    settings = changed_search(translator.settings, {"beam_size": beam_size, "length_penalty": length_penalty})
+    rows = translator.vocabs.src.encode(list(read_lines(corpus / "valid.en"))[:8])
+    sentences = [Sentence((*row, translator.vocabs.src.eos_id)) for row in rows]
+    engine, tgt = translator.engine, translator.vocabs.tgt
+    assert isinstance(engine, TorchEngine)
+    for sentence, ours in zip(sentences, engine.search(sentences, settings, beam_size), strict=True):
+        reference = translate_one(engine.model, sentence, settings, tgt.bos_id, tgt.eos_id)
+        assert [hypothesis.pieces for hypothesis in reference] == [hypothesis.pieces for hypothesis in ours]
+        scores = [hypothesis.score for hypothesis in ours]
+        assert [hypothesis.score for hypothesis in reference] == pytest.approx(scores, abs=1e-4)
+
+
+def test_lines_sorted_by_length_come_back_in_their_order() -> None:
+    seen: list[str] = []
+
+    def translate(lines: Sequence[str]) -> list[str]:
+        seen.extend(lines)
+        return [line.upper() for line in lines]
+
+    assert in_order_of_length(["bb", "a", "cccc", "ddd"], translate) == ["BB", "A", "CCCC", "DDD"]
+    assert seen == ["cccc", "ddd", "bb", "a"]
+
+
+def test_a_benchmark_of_decoding_measures_a_process_of_its_own(
+    tmp_path: Path, tiny_run: Path, translator: Translator, corpus: Path
+) -> None:
+    for language, name in ("en", "valid.en"), ("de", "valid.fr"):
+        (tmp_path / f"test_2016_flickr.{language}").write_bytes((corpus / name).read_bytes())
+    (row,) = decoding.measure(PLAN, tmp_path, tmp_path, Run.open(tiny_run))
+    settings = changed_search(translator.settings, {"beam_size": 2})
+    lines = list(read_lines(corpus / "valid.en"))[:4]
+    assert row.measured.translations == [found.text for found in translator.translations(lines, settings)]
+    assert (row.system, row.precision, row.beam_size, row.num_same_as_ours) == ("ours", "float32", 2, 4)
+    assert row.first_translation_seconds is not None
+    assert row.first_translation_seconds > row.measured.load_seconds > 0
+
+
+def test_a_row_of_decoding_is_told_as_json_and_as_a_table() -> None:
+    told = decoding.as_json(_row("ours", bleu=40.0), PLAN, Config())
+    assert told["system"] == "ours"
+    assert told["precision"] == "float32"
+    assert told["device"] == "cpu"
+    assert told["beam_size"] == 2
+    assert told["sentences_per_second"] == 100.0
+    assert told["bleu"] == 40.0
+    assert told["peak_memory_bytes"] == 300_000_000
+    assert told["num_sentences"] == 2
+    assert "translations" not in told
+    line = decoding.table([_row("ours", bleu=40.0)]).splitlines()[-1]
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        *("ours", "float32", "2", "100.0", "40.00", "50.0%", "1.00", "0.30 GB", "1.50 s")
+    ]
+
+
+def test_a_bleu_other_than_that_of_the_reference_search_is_told() -> None:
+    assert not decoding.disagreements([_row("ours", bleu=40.0), _row("ctranslate2", bleu=30.0)])
+    assert not decoding.disagreements([_row("ours", bleu=40.0), _row("reference", bleu=40.09)])
+    (told,) = decoding.disagreements([_row("ours", bleu=40.0), _row("reference", bleu=40.2)])
+    assert "beam 2" in told
+
+
+def _row(system: str, bleu: float) -> Row:
+    measured = Measured(
+        sentences_per_second=100.0,
+        load_seconds=0.1,
+        cores_used=1.0,
+        peak_memory_bytes=300_000_000,
+        num_pieces=20,
+        translations=["Ein Hund.", "Eine Katze."],
+        device_name="",
+        versions={},
+    )
+    return Row(system, "float32", 2, measured, 1.5, [100.0], bleu, num_same_as_ours=1)

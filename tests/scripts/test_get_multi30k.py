@@ -1,0 +1,168 @@
+"""The download script, against a server on this machine."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import http.server
+import importlib.util
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "get_multi30k"
+REAL = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
+
+
+def load_script() -> ModuleType:
+    loader = SourceFileLoader("get_multi30k", str(SCRIPT))
+    spec = importlib.util.spec_from_loader("get_multi30k", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Path, str]]:
+    """The script with checksums of small files of ours, the folder of these, and the URL that serves it."""
+    script, folder = load_script(), tmp_path / "served"
+    folder.mkdir()
+    checksums = {}
+    for name in script.SHA256_OF_TEXT:
+        text = f"a line of {name}\n".encode()
+        (folder / f"{name}.gz").write_bytes(gzip.compress(text))
+        checksums[name] = script.hashlib.sha256(text).hexdigest()
+    monkeypatch.setattr(script, "SHA256_OF_TEXT", checksums)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield script, folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["get_multi30k", *map(str, arguments)])
+    return int(script.main())
+
+
+def test_files_are_downloaded_and_checked(
+    served: tuple[ModuleType, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, folder, url = served
+    target = tmp_path / "data"
+    assert call(script, monkeypatch, "--url", url, "--to", target) == 0
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+    for path in folder.iterdir():
+        path.unlink()
+    assert call(script, monkeypatch, "--url", url, "--to", target) == 0  # what is there is not fetched again
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-5], lambda _: gzip.compress(b"other"), lambda _: b"<html>"]
+)
+def test_a_damaged_download_is_not_kept(
+    served: tuple[ModuleType, Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: object,
+) -> None:
+    script, folder, url = served
+    path = folder / "val.de.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    assert call(script, monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
+    assert "val.de.gz: not the file that is expected" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "val.de.gz").exists()
+
+
+def test_a_missing_file_and_a_dead_server_are_one_line(
+    served: tuple[ModuleType, Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script, folder, url = served
+    (folder / "train.en.gz").unlink()
+    for where in ("--url", url), ("--url", "http://127.0.0.1:9"), ("--from", folder):
+        assert call(script, monkeypatch, *where, "--to", tmp_path / "data") == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert said.startswith("error: train.en.gz: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("HTTP/1.0 200 OK\r\nContent-Length: 500\r\n\r\nhalf", "IncompleteRead"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1ff\r\nhalf", "IncompleteRead"),
+        ("HTTP/1.0 200 OK\r\n\r\nhalf", "checksum differs"),
+        ("HTTP/1.0 200 OK\r\nContent-Length: x\r\n\r\nhalf", "error: "),
+        ("HTTP/1.0 302 Found\r\nLocation: http://192.0.2.1/train.en.gz\r\n\r\n", "redirected to another host"),
+        ("HTTP/1.0 302 Found\r\nLocation: ftp://127.0.0.1/train.en.gz\r\n\r\n", "redirected to another host"),
+        ("HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", "error: "),
+        ("HTTP/1.0 500 Down\x1b[2J\r\n\r\n", "500: Down[2J;"),
+        ("no HTTP at all\r\n\r\n", "error: "),
+        ("", "closed connection"),
+    ],
+)  # fmt: skip
+def test_a_broken_or_strange_answer_is_one_line_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, said: str
+) -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(answer.encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.removesuffix("\n").isprintable()
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_redirection_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/there" else 302)
+            self.send_header("Location", "/there")
+            self.end_headers()
+            self.wfile.write(b"content")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert load_script().download(f"http://127.0.0.1:{server.server_port}/here") == b"content"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "url", ["nothing", "http://a b", "http://127.0.0.1:99999", "file:///", "http://[", "gopher://a"]
+)
+def test_what_is_no_address_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the Multi30k corpus is not beside this checkout")
+def test_the_real_corpus_has_the_checksums(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, SCRIPT, "--from", REAL, "--to", tmp_path], check=True, capture_output=True)
+    assert len(list(tmp_path.glob("*.gz"))) == 6

@@ -1,0 +1,109 @@
+"""scripts/try_settings: real trainings of a few steps, each scored as `translate evaluate` scores it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "try_settings"
+
+
+CHANGE = "model.d_ff=32 model.dropout=0.3"
+FAILING = "vocab.model='gone.model'"
+
+Tried = tuple[Path, subprocess.CompletedProcess[str]]  # the folder, and how it went
+
+
+@pytest.fixture(scope="module")
+def settings(corpus: Path) -> str:
+    """The text of a settings file that names the validation text."""
+    names = {f"data.{part}_{side}": str(corpus / f"{part}.{language}") for part in ("train", "valid")
+             for side, language in (("src", "en"), ("tgt", "fr"))}  # fmt: skip
+    tables: dict[str, list[str]] = {}
+    for name, value in (TINY | names | {"train.max_steps": 4}).items():
+        section, key = name.split(".")
+        tables.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    return "".join(f"[{name}]\n" + "\n".join(lines) + "\n" for name, lines in tables.items())
+
+
+@pytest.fixture
+def config(settings: str, tmp_path: Path) -> Path:
+    """A settings file for a test to change."""
+    path = tmp_path / "small.toml"
+    path.write_text(settings, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """The folder of a series with one change that is trained, one that cannot be, and none; and how it went."""
+    folder = tmp_path_factory.mktemp("tried")
+    (folder / "small.toml").write_text(settings, "utf-8")
+    changes = "--change", CHANGE, "--change", FAILING
+    return folder / "tries", trying(folder / "small.toml", *changes, "--folder", folder / "tries")
+
+
+def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
+
+
+def lowest_loss(run: Path) -> float:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return min(line["valid_loss"] for line in lines if "valid_loss" in line)
+
+
+def test_each_change_is_a_row_with_the_figures_of_its_run(tried: Tried) -> None:
+    folder, done = tried
+    unchanged, changed = cells(done.stdout)[2:]
+    assert unchanged[0] == "none"
+    assert changed[0] == f"`{CHANGE}`"
+    assert changed[4] == "4"
+    run = folder / "model.d_ff=32,model.dropout=0.3,seed=1"
+    text = (run / "config.toml").read_text("utf-8")
+    assert all(setting in text for setting in ("d_ff = 32", "dropout = 0.3", "seed = 1"))
+    assert changed[3] == f"{lowest_loss(run):.3f}"
+    assert unchanged[3] != changed[3]
+
+
+def test_a_training_that_fails_does_not_keep_the_others_from_being_told(tried: Tried) -> None:
+    _, done = tried
+    assert done.returncode == 1
+    assert [row[0] for row in cells(done.stdout)][2:] == ["none", f"`{CHANGE}`"]
+    assert "train ended with status 2" in done.stderr
+
+
+def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(config: Path, tried: Tried) -> None:
+    folder, _ = tried
+    weights = folder / "none,seed=1" / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    longer = trying(config, "--seeds", "2", "--folder", folder)
+    assert (longer.returncode, longer.stderr) == (0, "none,seed=2: begins\n")
+    losses = [lowest_loss(folder / f"none,seed={seed}") for seed in (1, 2)]
+    mean, deviation = sum(losses) / 2, abs(losses[0] - losses[1]) / 2**0.5
+    assert cells(longer.stdout)[2][3] == f"{mean:.3f} ± {deviation:.3f}"
+    assert weights.stat().st_mtime_ns == written
+    config.write_text(config.read_text("utf-8").replace("d_ff = 64", "d_ff = 48"), "utf-8")
+    other = trying(config, "--folder", folder)
+    assert other.returncode == 2
+    assert other.stderr.startswith(f"error: {folder / 'none,seed=1'}: was with model.d_ff = 64 (now 48)")
+
+
+def test_what_cannot_be_tried_is_said_in_one_line_before_any_training(config: Path, tmp_path: Path) -> None:
+    for change, said in ("model.widht=3", "model.widht"), ("train.max_steps", "train.max_steps"), ("d_ff=3", "d_ff"):
+        done = trying(config, "--change", change, "--folder", tmp_path / "tries")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        assert said in done.stderr
+    assert not (tmp_path / "tries").exists()
+    config.write_text("", "utf-8")
+    assert "name a validation text" in trying(config).stderr

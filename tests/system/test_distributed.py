@@ -1,0 +1,245 @@
+"""Two processes, started by torchrun, against one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CPU, TOY, changed, head, train_into
+from safetensors.torch import load_file
+
+from translate.commands.decode_io import Places
+from translate.config.settings import Config
+from translate.config.toml import to_toml
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.system.distributed import World
+from translate.system.signals import stopping_at_signals
+from translate.training.checkpoint import load_checkpoint
+from translate.training.loop import train
+from translate.training.prepare import prepare
+from translate.training.step import Trainer
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def two_processes(*arguments: object, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*TORCHRUN, *options, "-m", "translate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+
+
+def two_at_once(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """As `two_processes`, in less time: the two are started here, with what torchrun would tell them."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "translate", *map(str, arguments)]
+    processes = [
+        subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | group | {"RANK": rank, "LOCAL_RANK": rank}
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        said = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return subprocess.CompletedProcess(command, max(process.returncode for process in processes), "", "".join(said))
+
+
+def settings_file(path: Path, config: Config) -> Path:
+    path.write_text(to_toml(config), encoding="utf-8")
+    return path
+
+
+def of_one_process(config: Config) -> Config:
+    """The settings with which one process does what two do with `config`."""
+    train_settings = config.train
+    return changed(
+        config, "train", batch_tokens=2 * train_settings.batch_tokens, accumulate=2 * train_settings.accumulate
+    )
+
+
+def assert_close_weights(one: Run, other: Run) -> None:
+    newest = [sorted(run.checkpoints_path.glob("step-*"))[-1] for run in (one, other)]
+    assert newest[0].name == newest[1].name
+    left, right = (load_file(path / "model.safetensors") for path in newest)
+    for name, tensor in left.items():
+        assert torch.allclose(tensor, right[name], atol=1e-5), name
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config) -> Config:
+    """With dropout, of merges too, in two parts a process, and epochs that do not end with a whole step."""
+    config = changed(tiny_config, "vocab", dropout=0.1)
+    return changed(config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
+    """Trained by one process with the global batch of the two."""
+    return train_into(tmp_path_factory.mktemp("one") / "run", of_one_process(config))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
+    """Trained by two processes."""
+    path = tmp_path_factory.mktemp("two")
+    done = two_processes("train", settings_file(path / "config.toml", config), "--out", path / "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("starting from step 0") == 1
+    return Run(path / "run")
+
+
+def test_two_processes_train_the_model_of_one_with_the_same_steps(one: Run, two: Run) -> None:
+    assert_close_weights(one, two)
+
+
+def test_losses_and_scores_are_those_of_one_process(one: Run, two: Run) -> None:
+    assert len(one.metrics()) == len(two.metrics())
+    for left, right in zip(one.metrics(), two.metrics(), strict=True):
+        for name in left.keys() - {"tokens_per_second", "minutes"}:
+            assert left[name] == pytest.approx(right[name], abs=2e-5), name
+
+
+def test_training_goes_on_with_another_number_of_processes(one: Run, two: Run, config: Config) -> None:
+    """Two processes, then one, then two; against one process with the same steps."""
+    for run, alone in (two, config), (one, config):
+        train(run, changed(alone, "train", max_steps=24), CPU)
+    assert_close_weights(one, two)
+    done = two_at_once("train", "--resume", "--out", two.path, "--set", "train.max_steps=28")
+    assert "resumed after step 24" in done.stderr
+    assert done.returncode == 0, done.stderr
+    train(one, changed(of_one_process(config), "train", max_steps=28), CPU)
+    assert_close_weights(one, two)
+
+
+@contextmanager
+def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen[str], Run]]:
+    """Two processes at a long training that has begun and saved a checkpoint."""
+    config = changed(config, "train", max_steps=0, max_minutes=3, patience=0, validate_every=10**6, save_every=5)
+    run = Run(folder / "run")
+    file = settings_file(folder / "config.toml", config)
+    command = [*TORCHRUN, "-m", "translate", "train", str(file), "--out", str(run.path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        while not list(run.checkpoints_path.glob("step-*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        yield process, run
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def load_newest(run: Run, config: Config) -> int:
+    """The step of a run's newest checkpoint, read as resuming does."""
+    trainer = Trainer(config, prepare(run, config), CPU)
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, print)
+    assert progress
+    return progress.step
+
+
+def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, config: Config) -> None:
+    with in_training(tmp_path, config) as (process, run):
+        workers = children(process.pid)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode
+    assert said.count("stopped by SIGTERM with everything saved") == 1
+    assert not any(is_alive(worker) for worker in workers)
+    assert load_newest(run, config) >= run.metrics()[-1]["step"]
+    assert run.weights_path.exists()
+
+
+def test_a_killed_process_ends_all_with_a_message_and_leaves_a_checkpoint(tmp_path: Path, config: Config) -> None:
+    """It is the one that writes and speaks."""
+    with in_training(tmp_path, config) as (process, run):
+        workers = children(process.pid)
+        os.kill(workers[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode
+    told = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert f"{run.path}/checkpoints; to go on, give the same command with --resume" in told[0]
+    assert not any(is_alive(worker) for worker in workers)
+    assert load_newest(run, config) >= 5
+
+
+def test_under_torchrun_a_signal_may_come_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the terminal, and passed on by torchrun. The first is what counts."""
+    for name in "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT":
+        monkeypatch.setenv(name, "1")
+    with stopping_at_signals() as stop:
+        for number in signal.SIGINT, signal.SIGINT, signal.SIGTERM:
+            os.kill(os.getpid(), number)
+    assert stop.signal == signal.SIGINT
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started, by rank."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
+    return sorted(map(int, found.stdout.split()))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_mistake_is_told_once(tmp_path: Path) -> None:
+    """Not once for each process. What the processes write goes to files here, apart from torchrun's own report."""
+    options = ("--redirects", "3", "--log-dir", str(tmp_path / "logs"))
+    out = tmp_path / "run"
+    done = two_processes("train", "--src", "/no/such", "--tgt", "/no/such", "--out", out, options=options)
+    assert done.returncode
+    written = "".join(path.read_text() for path in (tmp_path / "logs").rglob("std*.log"))
+    assert written == "error: /no/such: no such file\n"
+    assert "traceback : error: /no/such: no such file" in done.stderr
+    assert "exitcode  : 2" in done.stderr
+    assert not out.exists()
+
+
+def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Path) -> None:
+    """In more than one round; with empty lines, and a number of lines that does not divide."""
+    lines = head(TOY / "train.en", 2101).splitlines()
+    lines[3] = lines[2100] = ""
+    (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    output = tmp_path / "out.txt"
+    done = two_at_once("decode", tiny_run, "--input", tmp_path / "in.txt", "--output", output, "--beam-size", 1)
+    assert done.returncode == 0, done.stderr
+    translator = Translator.load(tiny_run, "cpu")
+    greedy = translator.settings.model_copy(update={"beam_size": 1})
+    alone = [translation.text for translation in translator.translations(lines, greedy)]
+    assert output.read_text(encoding="utf-8").splitlines() == alone
+    assert "2,101 lines" in done.stderr
+    assert "2 processes" in done.stderr
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
+def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
+    with pytest.raises(UserError, match="give --input with a file"):
+        Places(None, make(tmp_path / "pipe"), None, None, False).check(World(0, 2))
+
+
+def test_sharing_and_collecting_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = list(range(11))
+    worlds = [World(rank, 4) for rank in range(4)]
+    shares = [list(world.share(items)) for world in worlds]
+    monkeypatch.setattr(World, "gather", lambda *_: shares)
+    assert worlds[1].collect(shares[1]) == items

@@ -1,0 +1,98 @@
+"""Files are whole or as they were."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from translate.errors import UserError
+from translate.system.files import replacing, replacing_folder, write_text
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before\r\n")
+
+    def write_half() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert path.read_bytes() == b"before\r\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_written_file_may_be_read_by_others_as_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_text(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "x"
+    os.mkfifo(tmp_path / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    write_text(tmp_path / "pipe", "y")
+    reader.join(timeout=10)
+    assert read == ["y"]
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(UserError, match="this is a folder"):
+        write_text(tmp_path, "z")
+
+
+def test_a_full_disk_is_told_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_text(tmp_path / "file", "before")
+    monkeypatch.setattr("translate.system.files.os.fsync", full)
+    with pytest.raises(UserError, match="file: cannot be written: No space left on device"):
+        write_text(tmp_path / "file", "after")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "before")]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no/file: cannot be written: No such file or directory"):
+        write_text(tmp_path / "no" / "file", "x")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in "empty", "outer/new":
+        with replacing_folder(tmp_path / name) as partial:
+            write_text(partial / "file", "x")
+            assert not (tmp_path / name / "file").exists()
+        assert [each.name for each in (tmp_path / name).iterdir()] == ["file"]
+        with pytest.raises(UserError, match="already there"), replacing_folder(tmp_path / name):
+            pass
+
+    def write_half() -> None:
+        with replacing_folder(tmp_path / "half") as partial:
+            write_text(partial / "file", "x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "outer"]
+    with (
+        pytest.raises(UserError, match="cannot be written: Not a directory"),
+        replacing_folder(tmp_path / "empty/file/new"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_device_is_named() -> None:
+    with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device$"):
+        write_text(Path("/dev/full"), "x")

@@ -1,0 +1,277 @@
+"""Training states to disk and back, of a model of a few weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import astuple
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from translate.config.settings import ModelSettings
+from translate.errors import UserError
+from translate.run.weights import NO_RESULT, Belonging
+from translate.system.checked_json import read_record, write_record
+from translate.training.checkpoint import (
+    FORMAT,
+    Progress,
+    TrainingState,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+from translate.training.ema import WeightAverage
+
+BELONGING = Belonging("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
+
+
+def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingState:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
+    state = TrainingState(model, optimizer, WeightAverage(model, 0.5) if is_averaged else None, BELONGING)
+    for step in 1, 2:
+        train_step(state, step)
+    return state
+
+
+def train_step(state: TrainingState, step: int) -> None:
+    torch.manual_seed(step)
+    state.optimizer.zero_grad()
+    state.model(torch.randn(5, 3)).square().sum().backward()
+    state.optimizer.step()
+    if state.average:
+        state.average.update(step)
+
+
+def tensors_of(state: TrainingState) -> dict[str, Tensor]:
+    tensors = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
+    averaged = state.average.weights if state.average else {}
+    tensors |= {f"average.{name}": weight.clone() for name, weight in averaged.items()}
+    for number, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"{number}.{name}": value.clone() for name, value in moments.items()}
+    return tensors
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def refuse_warnings(text: str) -> None:
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize("is_averaged", [True, False])
+def test_what_is_loaded_is_what_was_saved_and_goes_on_alike(tmp_path: Path, is_averaged: bool) -> None:
+    saved, loaded = trained(1, is_averaged), trained(2, is_averaged)
+    folder = tmp_path / "a" / "b"
+    assert save_checkpoint(folder, saved, PROGRESS, 1) == folder / "step-00000007"
+    assert load_checkpoint(folder, loaded, refuse_warnings) == PROGRESS
+    assert_same(tensors_of(saved), tensors_of(loaded))
+    assert loaded.optimizer.param_groups[0]["lr"] == 0.2  # settings are not the checkpoint's
+    loaded.optimizer.param_groups[0]["lr"] = 0.1
+    for state in saved, loaded:
+        train_step(state, 3)
+    assert_same(tensors_of(saved), tensors_of(loaded))
+
+
+def test_loading_writes_into_the_weights_that_are_there(tmp_path: Path) -> None:
+    """The optimizer and the average hold them too."""
+    saved, loaded = trained(1), trained(2)
+    places = [parameter.data_ptr() for parameter in loaded.model.parameters()]
+    save_checkpoint(tmp_path, saved, PROGRESS, 1)
+    load_checkpoint(tmp_path, loaded, refuse_warnings)
+    assert [parameter.data_ptr() for parameter in loaded.model.parameters()] == places
+    save_weights(tmp_path / "weights", trained(3).model, BELONGING)
+    load_weights(tmp_path / "weights", loaded.model, BELONGING)
+    assert [parameter.data_ptr() for parameter in loaded.model.parameters()] == places
+    weights = dict(trained(3).model.named_parameters())
+    assert all(torch.equal(weights[name], weight) for name, weight in loaded.model.named_parameters())
+
+
+def test_an_average_begins_with_the_weights_where_none_was_saved(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, trained(1, is_averaged=False), PROGRESS, 1)
+    loaded = trained(2)
+    load_checkpoint(tmp_path, loaded, refuse_warnings)
+    assert loaded.average
+    for name, weight in trained(1).model.named_parameters():
+        assert torch.equal(loaded.average.weights[name], weight)
+
+
+def test_an_average_that_is_no_longer_wanted_is_left_alone(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
+    loaded = trained(2, is_averaged=False)
+    assert load_checkpoint(tmp_path, loaded, refuse_warnings) == PROGRESS
+    assert_same(tensors_of(trained(1, is_averaged=False)), tensors_of(loaded))
+
+
+def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
+    state = trained(1)
+    before = tensors_of(state)
+    assert load_checkpoint(tmp_path, state, refuse_warnings) is None
+    assert load_checkpoint(tmp_path / "missing", state, refuse_warnings) is None
+    assert_same(tensors_of(state), before)
+
+
+def test_the_newest_are_kept_by_number_and_later_ones_until_their_step_comes(tmp_path: Path) -> None:
+    state = trained(1)
+    for step in 9, 10, 99_999_999, 100_000_000:
+        save_checkpoint(tmp_path, state, Progress(step=step), 3)
+    assert names_in(tmp_path) == ["step-00000010", "step-100000000", "step-99999999"]
+    found = load_checkpoint(tmp_path, state, refuse_warnings)
+    assert found
+    assert found.step == 100_000_000
+    save_checkpoint(tmp_path, state, Progress(step=11), 1)
+    assert names_in(tmp_path) == ["step-00000011", "step-100000000", "step-99999999"]
+
+
+def test_a_step_that_is_made_again_replaces_what_was_there(tmp_path: Path) -> None:
+    for seed in 1, 2:
+        save_checkpoint(tmp_path, trained(seed), PROGRESS, 2)
+        assert names_in(tmp_path) == ["step-00000007"]
+    loaded = trained(3)
+    load_checkpoint(tmp_path, loaded, refuse_warnings)
+    assert_same(tensors_of(loaded), tensors_of(trained(2)))
+    (tmp_path / "step-00000008").write_text("a file")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "step-00000009").symlink_to(outside)
+    for step in 8, 9:
+        save_checkpoint(tmp_path, trained(1), Progress(step=step), 3)
+    assert load_checkpoint(tmp_path, loaded, refuse_warnings) == Progress(step=9)
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize("failing", ["write_record", "sync"])
+def test_what_is_interrupted_leaves_the_checkpoint_before_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    partial = tmp_path / ".step-00000007.partial"
+    partial.mkdir()
+    (partial / "rest.safetensors").write_text("of a process that was killed")
+    save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
+    assert names_in(tmp_path / "step-00000007") == [
+        "average.safetensors",
+        "model.safetensors",
+        "optimizer.safetensors",
+        "progress.json",
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"translate.training.checkpoint.{failing}", die)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, trained(2), PROGRESS, 1)
+    assert names_in(tmp_path) == ["step-00000007"]
+    loaded = trained(3)
+    load_checkpoint(tmp_path, loaded, refuse_warnings)
+    assert_same(tensors_of(loaded), tensors_of(trained(1)))
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        "translate.training.checkpoint.sync",
+        lambda path: synced.append((path.name, (tmp_path / "step-00000007").exists())),
+    )
+    save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
+    assert synced == [(".step-00000007.partial", False), (tmp_path.name, True)]
+
+
+def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    for step in 1, 2, 3, 4, 5:
+        save_checkpoint(tmp_path, trained(step), Progress(step=step), 9)
+    (tmp_path / "step-00000005" / "optimizer.pt").touch()
+    (tmp_path / "step-00000004").rename(tmp_path / "step-00000006")
+    (tmp_path / "step-00000003" / "progress.json").unlink()
+    (tmp_path / "step-00000002" / "progress.json").unlink()
+    (tmp_path / "step-00000002" / "progress.json").mkdir()
+    said: list[str] = []
+    assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
+    reasons = [
+        "step-00000006/progress.json: of step 4, which is not what the folder is called",
+        "step-00000005: of an earlier version, which cannot be gone on with; its weights still translate",
+        "step-00000003/progress.json: no such file; the checkpoint is of no use",
+        "step-00000002/progress.json: no such file; the checkpoint is of no use",
+    ]
+    assert said == [f"warning: checkpoint left out: {tmp_path}/{reason}" for reason in reasons]
+    for path in tmp_path.glob("step-00000001/progress.json"):
+        path.unlink()
+    with pytest.raises(UserError) as raised:
+        load_checkpoint(tmp_path, trained(9), said.append)
+    newest_first = ", ".join(f"step-0000000{step}" for step in (6, 5, 3, 2, 1))
+    assert str(raised.value).startswith(f"{tmp_path}: none of the checkpoints can be used ({newest_first}; ")
+
+
+def test_a_file_of_another_checkpoint_is_damage(tmp_path: Path) -> None:
+    """Though each file is whole by itself."""
+    for seed in 1, 2:
+        save_checkpoint(tmp_path, trained(seed), Progress(step=seed), 9)
+    shutil.copy(tmp_path / "step-00000001" / "model.safetensors", tmp_path / "step-00000002")
+    said: list[str] = []
+    assert load_checkpoint(tmp_path, trained(3), said.append) == Progress(step=1)
+    assert said == [
+        f"warning: checkpoint left out: {tmp_path}/step-00000002/model.safetensors: of another checkpoint than "
+        "progress.json beside it"
+    ]
+
+
+def test_what_only_looks_like_a_checkpoint_is_none(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, trained(1), Progress(step=1), 9)
+    (tmp_path / "step-00000003").write_text("a file")
+    (tmp_path / "step-00000004").symlink_to(tmp_path / "step-00000001")
+    for name in "step-x", "step-9", "step-00000005.old":
+        (tmp_path / name).mkdir()
+    assert load_checkpoint(tmp_path, trained(2), refuse_warnings) == Progress(step=1)
+
+
+def test_a_training_begins_with_nothing_done() -> None:
+    assert astuple(Progress()) == (0, 0, 0, 0.0, None, 0, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", (2).to_bytes(8, "little") + b"{]"])
+def test_a_file_that_is_none_of_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged or not a safetensors file"):
+        load_weights(path, trained(1).model, BELONGING)
+
+
+@pytest.mark.parametrize(
+    "progress", [{}, {"step": "7"}, {"step": 7.5}, {"step": 7, "best": "low"}, {"step": 7, "colour": 1}, 7]
+)
+def test_progress_of_other_names_or_types_is_damage(tmp_path: Path, progress: object) -> None:
+    path = save_checkpoint(tmp_path, trained(1), PROGRESS, 1) / "progress.json"
+    values = read_record(path, FORMAT, "")
+    write_record(path, values | {"progress": progress}, FORMAT)
+    said: list[str] = []
+    with pytest.raises(UserError, match="none of the checkpoints can be used"):
+        load_checkpoint(tmp_path, trained(2), said.append)
+    assert len(said) == 1
+    assert f"{path}: " in said[0]
+
+
+def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(path, trained(1, width=5).model, BELONGING)
+    narrow = trained(1)
+    before = tensors_of(narrow)
+    with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: [01]\.(weight|bias)\)"):
+        load_weights(path, narrow.model, BELONGING)
+    with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: 0\.bias\)"):
+        load_weights(path, nn.Sequential(nn.Linear(3, 5, bias=False), nn.Linear(5, 2)), BELONGING)
+    assert_same(tensors_of(narrow), before)

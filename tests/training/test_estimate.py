@@ -1,0 +1,145 @@
+"""A learning rate that falls to the end, where the end is one of epochs or minutes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import CPU, changed, train_into
+
+from translate.config.settings import Config, TrainSettings
+from translate.config.toml import load_config, to_toml
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.system.distributed import ALONE
+from translate.training import estimate, loop
+from translate.training.checkpoint import Progress
+from translate.training.dry_run import rehearse
+from translate.training.estimate import settle_length, steps_an_epoch
+from translate.training.log import _seconds_left
+from translate.training.loop import train
+from translate.training.prepare import prepare
+from translate.training.resolve_config import load_resumed
+from translate.training.step import Stepped, Trainer
+
+
+@pytest.fixture(scope="session")
+def config(tiny_config: Config) -> Config:
+    return changed(tiny_config, "train", schedule="cosine", max_steps=0, max_epochs=2, ema_decay=0.5)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
+    return train_into(tmp_path_factory.mktemp("length") / "run", config)
+
+
+def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Config, whole: Run) -> None:
+    settled = whole.load_config()
+    an_epoch = steps_an_epoch(prepare(whole, settled), settled.train, ALONE)
+    assert settled.train.max_steps == 2 * an_epoch
+    assert settled.train.max_epochs == 2
+    rates = [line["learning_rate"] for line in whole.metrics() if "learning_rate" in line]
+    assert rates[-1] < 0.02 * max(rates)
+    by_steps = changed(config, "train", max_steps=2 * an_epoch, max_epochs=0, warmup_steps=settled.train.warmup_steps)
+    other = train_into(tmp_path / "run", by_steps)
+    assert other.weights_path.read_bytes() == whole.weights_path.read_bytes()
+
+
+def test_a_resumed_training_keeps_the_length_that_was_counted(
+    tmp_path: Path, config: Config, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = whole.load_config()
+    run = train_into(tmp_path / "run", changed(settled, "train", max_epochs=1))  # ends on the way to the same end
+    run.write_config(settled)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(to_toml(config))
+    monkeypatch.setattr(loop, "settle_length", None)  # to be counted again would be another length
+    again = load_resumed(run, settings, {})
+    assert again.train.max_steps == settled.train.max_steps
+    train(Run.resume(run.path, again), again, CPU)
+    assert run.weights_path.read_bytes() == whole.weights_path.read_bytes()
+    assert load_resumed(run, settings, {"train.max_epochs": 3}).train.max_steps == 0
+
+
+def test_minutes_become_the_steps_for_which_they_suffice(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "seconds_a_step", lambda *_: 0.5)
+    config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
+    run = Run.create(tmp_path / "run", config)
+    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    assert length.config.train.max_steps == int(0.95 * 60 / 0.5)
+    assert length.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
+    assert str(length) == "about 0.9 minutes, validation apart: 114 steps of 0.500 s"
+    told = rehearse(run, config, CPU)
+    assert "setting      train.max_steps = 114" in told
+
+
+def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
+    assert f", validation apart: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
+    assert load_config(whole.config_path).train.max_steps > 0
+
+
+def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a step with R-Drop 3 seconds, and 1 before."""
+    monkeypatch.setattr(estimate, "_seconds_of", lambda *arguments: 3.0 if arguments[-1] > 1 else 1.0)
+    limits = {"schedule": "cosine", "max_steps": 0, "max_minutes": 1.0, "rdrop": 3.0, "rdrop_from": 0.25}
+    config = changed(tiny_config, "train", **limits)
+    run = Run.create(tmp_path / "run", config)
+    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    assert length.seconds == 2.5
+    assert length.config.train.max_steps == int(0.95 * 60 / 2.5)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(10, 50.0), (20, 40.0), (30, 20.0), (40, 0.0)])
+def test_the_time_left_counts_a_step_with_r_drop_twice(step: int, expected: float) -> None:
+    settings = TrainSettings(max_steps=40, rdrop=3.0, rdrop_from=0.5)
+    seconds = step + max(0, step - 20)
+    by_epochs = settings.model_copy(update={"max_epochs": 4})
+    assert _seconds_left(Progress(step=step, seconds=seconds), settings) == pytest.approx(expected)
+    assert _seconds_left(Progress(step=step, epoch=step // 10, seconds=seconds), by_epochs) == pytest.approx(expected)
+
+
+def test_late_r_drop_needs_a_number_of_steps() -> None:
+    values = {"train.rdrop": 3.0, "train.rdrop_from": 0.5, "train.max_steps": 0, "train.max_epochs": 2}
+    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a share of train\.max_steps, which is 0: set it"):
+        load_config(None, values)
+    assert load_config(None, values | {"train.schedule": "cosine"}).train.is_open
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 says when R-Drop begins, but rdrop, its weight, is 0"),
+        ({"train.rdrop": 3.0, "model.dropout": 0.0}, "train.rdrop = 3: without dropout its two passes do not differ"),
+    ],
+)
+def test_r_drop_that_would_do_nothing_is_refused(values: dict[str, object], expected: str) -> None:
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config(None, values)
+
+
+def test_a_machine_that_slows_down_is_watched_for_longer_where_there_are_minutes(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a clock that only steps move: at first by 0.1 seconds each, after 20 steps by 0.2."""
+    clock, num_steps = [0.0], [0]
+    step = Trainer.step
+
+    def slowing(*arguments: object) -> Stepped:
+        num_steps[0] += 1
+        clock[0] += 0.1 if num_steps[0] <= 20 else 0.2
+        return step(*arguments)
+
+    monkeypatch.setattr(Trainer, "step", slowing)
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    limits: list[tuple[dict[str, object], float]] = [({"max_minutes": 5.0}, 0.2), ({"max_epochs": 2}, 0.1)]
+    for limit, seconds in limits:
+        clock, num_steps = [0.0], [0]
+        config = changed(tiny_config, "train", schedule="cosine", max_steps=0, **limit)
+        run = Run.create(tmp_path / str(seconds), config)
+        assert settle_length(config, prepare(run, config), CPU, ALONE).seconds == pytest.approx(seconds)

@@ -1,0 +1,346 @@
+"""Guided attention: the loss of alignment, and trainings with it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CPU, TOY, changed, head, train_into
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.system.test_distributed import assert_close_weights, of_one_process, settings_file, two_at_once
+from tests.training.test_loop import assert_equal_states
+from translate.config.settings import Config
+from translate.config.toml import load_config, parse_override
+from translate.data.batches import Batch, make_batch
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.model.recording import recording, recording_head
+from translate.run.folder import Run
+from translate.system.distributed import ALONE
+from translate.training.checkpoint import Progress
+from translate.training.feed import feed
+from translate.training.loss import GuidedHead, SummedLoss, alignment_sum
+from translate.training.prepare import Prepared, prepare
+from translate.training.step import Trainer, _is_compiled, guided_head
+from translate.training.validation import validate
+
+
+@pytest.fixture(scope="module")
+def alignment(corpus: Path) -> Path:
+    """That of the tiny corpus, but for the first link of every third line: not every word has one."""
+    lines = head(TOY / "train.align", 200).splitlines()
+    lines[::3] = [line.partition(" ")[2] for line in lines[::3]]
+    path = corpus / "train.align"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config, alignment: Path) -> Config:
+    """Guided with more force than by default, because so few steps follow."""
+    aligned = changed(tiny_config, "data", train_align=str(alignment))
+    return changed(aligned, "train", alignment_weight=1.0, alignment_head=1)
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
+    """A run of 60 steps with head 1 of layer 1, the last, guided."""
+    return train_into(tmp_path_factory.mktemp("runs") / "guided", changed(config, "train", max_steps=60))
+
+
+@pytest.fixture(scope="module")
+def prepared(guided: Run, config: Config) -> Prepared:
+    return prepare(guided, config)
+
+
+def plain(config: Config) -> Config:
+    """The settings without guidance."""
+    return changed(changed(config, "train", alignment_weight=0.05), "data", train_align="")
+
+
+ROWS = np.array([3, 0, 17, 150])
+
+
+def batch_of(prepared: Prepared) -> Batch:
+    return make_batch(prepared.train, ROWS, prepared.vocabs.tgt.bos_id)
+
+
+def maps_of(run: Path, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """The cross-attention maps of each layer, and the query and key matrices that they depend on."""
+    model = Translator.load(run, "cpu").engine.model
+    with recording(model) as maps:
+        model.features(batch.src, batch.src_mask, batch.tgt_in)
+    projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
+    return maps.cross, [projection.weight.requires_grad_() for projection in projections]
+
+
+def losses_of(run: Path, batch: Batch, guided: GuidedHead) -> tuple[Tensor, list[Tensor]]:
+    model = Translator.load(run, "cpu").engine.model.requires_grad_()
+    projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
+    loss = SummedLoss(model, 0.1, guided)(batch).alignment
+    assert loss is not None
+    return loss, [projection.weight for projection in projections]
+
+
+@pytest.mark.parametrize("place", [GuidedHead(0, 0), GuidedHead(1, 1)])
+def test_the_loss_is_what_its_definition_counts_up(
+    prepared: Prepared, alignment: Path, tiny_run: Path, place: GuidedHead
+) -> None:
+    """By loops over words and pieces, from the maps of all heads as they are recorded elsewhere."""
+    batch = batch_of(prepared)
+    with torch.no_grad():
+        maps, _ = maps_of(tiny_run, batch)
+    corpus, vocabs = prepared.train, prepared.vocabs
+    lines = alignment.read_text().splitlines()
+    expected, num_free = 0.0, 0
+    for number, row in enumerate(ROWS):
+        words = []
+        for ids, vocab in (corpus.src[row], vocabs.src), (corpus.tgt[row], vocabs.tgt):
+            starts = [piece.startswith("▁") for piece in vocab.pieces(ids)]
+            words.append([sum(starts[: i + 1]) - 1 for i in range(len(ids) - 1)])
+        links = {tuple(map(int, link.split("-"))) for link in lines[row].split()}
+        for t, j in enumerate(words[1]):
+            wanted = [s for s, i in enumerate(words[0]) if (i, j) in links]
+            num_free += not wanted
+            for s in wanted:
+                expected -= math.log(maps[place.layer][number, place.head, t, s].item()) / len(wanted)
+    loss, _ = losses_of(tiny_run, batch, place)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert expected > 0
+    assert num_free  # there are words without a link among them
+
+
+def test_gradients_reach_the_queries_and_keys_of_the_guided_head_and_are_those_of_the_formula(
+    prepared: Prepared, tiny_run: Path
+) -> None:
+    batch = batch_of(prepared)
+    assert batch.links
+    loss, projections = losses_of(tiny_run, batch, GuidedHead(layer=1, head=0))
+    found = torch.autograd.grad(loss, projections)
+    model = Translator.load(tiny_run, "cpu").engine.model.requires_grad_()
+    attention = model.decoder_layers[1].cross_attn
+    handed: list[tuple[Tensor, ...]] = []
+    attention.register_forward_hook(lambda _module, arguments, _output: handed.append(arguments))
+    model.features(batch.src, batch.src_mask, batch.tgt_in)
+    wanted_rows = torch.zeros(batch.tgt_in.numel(), batch.src.size(1))
+    wanted_rows[batch.links.places, batch.links.sources] = batch.links.shares
+    log_weights = attention.weights(*handed[0])[:, 0].flatten(0, 1).clamp(min=1e-30).log()
+    expected = -(wanted_rows * log_weights).sum()
+    weights = [attention.query.weight, attention.key.weight]
+    for gradient, wanted in zip(found[2:], torch.autograd.grad(expected, weights), strict=True):
+        assert torch.allclose(gradient, wanted, atol=1e-5)
+        of_head, of_others = gradient.split(gradient.size(0) // 2)
+        assert of_head.abs().max() > 1e-3
+        assert not of_others.any()  # the matrices of the other head
+
+
+def test_one_head_recorded_is_that_of_all_and_in_float32_also_within_bfloat16(
+    prepared: Prepared, tiny_run: Path
+) -> None:
+    batch = batch_of(prepared)
+    model = Translator.load(tiny_run, "cpu").engine.model
+    for layer, head_number in (0, 1), (1, 0):
+        with recording(model) as maps, recording_head(model, layer, head_number) as found:
+            model.features(batch.src, batch.src_mask, batch.tgt_in)
+        assert torch.equal(found[0], maps.cross[layer][:, head_number])
+        with torch.autocast("cpu", torch.bfloat16), recording_head(model, layer, head_number) as rounded:
+            model.features(batch.src, batch.src_mask, batch.tgt_in)
+        assert rounded[0].dtype == torch.float32
+        assert torch.allclose(rounded[0].sum(-1), torch.ones(()), atol=1e-6)  # as bfloat16 would not
+        assert torch.allclose(rounded[0], found[0], atol=0.05)
+
+
+def test_the_gradient_is_that_of_small_differences(prepared: Prepared) -> None:
+    batch = batch_of(prepared)
+    assert batch.links
+    torch.manual_seed(1)
+    weights = torch.rand(len(ROWS), batch.tgt_in.size(1), batch.src.size(1), dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(lambda weights: alignment_sum(weights, batch.links), (weights,), fast_mode=True)
+
+
+def test_the_wanted_shares_of_each_linked_piece_sum_to_1(prepared: Prepared) -> None:
+    batch = batch_of(prepared)
+    assert batch.links
+    sums = torch.zeros(batch.tgt_in.numel()).index_add(0, batch.links.places, batch.links.shares)
+    assert torch.allclose(sums[batch.links.places], torch.ones(len(batch.links.places)))
+    assert set(batch.links.places.tolist()) <= set(batch.places.tolist())  # no padding
+    ends = batch.places[batch.targets == prepared.vocabs.tgt.eos_id]
+    assert not sums[ends].any()
+
+
+def test_a_weight_that_is_rounded_to_0_gives_a_loss_that_is_a_number(prepared: Prepared) -> None:
+    batch = batch_of(prepared)
+    assert batch.links
+    weights = torch.zeros(len(ROWS), batch.tgt_in.size(1), batch.src.size(1), requires_grad=True)
+    loss = alignment_sum(weights, batch.links)
+    assert loss.isfinite()
+    loss.backward()
+    assert weights.grad is not None
+    assert weights.grad.isfinite().all()
+
+
+def share_found(run: Path, batch: Batch, layer: int, head: int) -> float:
+    """Of the linked target pieces, those that look most at one of the source pieces that they are linked to."""
+    with torch.no_grad():
+        maps, _ = maps_of(run, batch)
+    assert batch.links
+    most = maps[layer][:, head].flatten(0, 1).argmax(-1)
+    linked = set(zip(batch.links.places.tolist(), batch.links.sources.tolist(), strict=True))
+    places = {place for place, _ in linked}
+    return sum((place, int(most[place])) in linked for place in places) / len(places)
+
+
+def test_the_guided_head_looks_at_what_is_linked(prepared: Prepared, guided: Run, tiny_run: Path) -> None:
+    batch = make_batch(prepared.train, np.arange(100), prepared.vocabs.tgt.bos_id)
+    found = share_found(guided.path, batch, layer=1, head=1)
+    unguided = [share_found(tiny_run, batch, layer, head) for layer in range(2) for head in range(2)]
+    assert found > 0.5
+    assert found > 2 * max(unguided)
+
+
+def test_the_two_losses_are_told_apart(guided: Run, prepared: Prepared, config: Config, tiny_run: Path) -> None:
+    steps = [line for line in guided.metrics() if "train_loss" in line]
+    assert all("alignment_loss" in line for line in steps)
+    assert steps[-1]["alignment_loss"] < steps[0]["alignment_loss"]
+    assert not any("alignment_loss" in line for line in Run(tiny_run).metrics())
+    # Validation tells of translation alone.
+    model = Translator.load(guided.path, "cpu").engine.model
+    assert validate(model, prepared, config, CPU, ALONE) == validate(model, prepared, plain(config), CPU, ALONE)
+
+
+def test_with_a_weight_of_0_the_weights_are_those_without_an_alignment(tmp_path: Path, config: Config) -> None:
+    config = changed(config, "train", max_steps=4)
+    without = train_into(tmp_path / "without", plain(config))
+    unused = train_into(tmp_path / "unused", changed(config, "train", alignment_weight=0.0))
+    used = train_into(tmp_path / "used", config)
+    assert_equal_states(without, unused)
+    first, second = (load_file(run.weights_path)["tgt_embedding.weight"] for run in (without, used))
+    assert not torch.equal(first, second)
+
+
+def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Path) -> None:
+    other = tmp_path / "other.align"
+    other.write_text(alignment.read_text().replace("0-0", "0-0 1-0", 1))
+    run = train_into(tmp_path / "run", changed(config, "train", max_steps=1))
+    for now in changed(config, "data", train_align=str(other)), plain(config):
+        with pytest.raises(UserError, match=r"train\.fr, or the alignment in data\.train_align, changed since"):
+            prepare(run, now)
+    moved = tmp_path / "moved.align"
+    shutil.copy(alignment, moved)
+    assert len(prepare(run, changed(config, "data", train_align=str(moved))).train) == 200
+
+
+def test_the_split_off_part_takes_its_alignment_along(tmp_path: Path, config: Config) -> None:
+    """The links of what stays for training are those that the whole text has at these lines."""
+    config = changed(config, "data", valid_src="", valid_tgt="")
+    parted = prepare(Run.create(tmp_path / "parted", config), config)
+    assert parted.valid.links is None
+    config = changed(config, "vocab", model=str(tmp_path / "parted" / "vocab.model"))
+    config = changed(config, "data", valid_src=config.data.train_src, valid_tgt=config.data.train_tgt)
+    whole = prepare(Run.create(tmp_path / "whole", config), config)
+    assert parted.train.links is not None
+    assert whole.train.links is not None
+    found = {tuple(parted.train.src[i]): tuple(parted.train.links[i]) for i in range(len(parted.train))}
+    expected = {tuple(whole.train.src[i]): tuple(whole.train.links[i]) for i in range(len(whole.train))}
+    assert len(found) == 190
+    assert found.items() <= expected.items()
+
+
+def test_gradients_of_alignment_weigh_all_pieces_of_a_step_alike(prepared: Prepared, config: Config) -> None:
+    """A step in parts has the gradient of the whole."""
+    config = changed(changed(config, "model", dropout=0.0), "train", clip_norm=0.0, alignment_weight=3.0)
+    found = []
+    for accumulate in 1, 3:
+        settings = changed(config, "train", batch_tokens=100_000, accumulate=accumulate).train
+        trainer = Trainer(config, prepared, CPU)
+        with closing(feed(prepared, settings, Progress(), CPU, ALONE)) as steps:
+            losses = trainer.step(next(steps), step=1).losses
+        assert losses.alignment is not None
+        found.append((losses.alignment.item(), trainer.model.decoder_layers[1].cross_attn.query.weight.detach()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-5)
+
+
+def test_two_processes_train_the_guided_model_of_one(tmp_path: Path, config: Config) -> None:
+    config = changed(config, "train", accumulate=2, max_steps=8)
+    one = train_into(tmp_path / "one", of_one_process(config))
+    done = two_at_once("train", settings_file(tmp_path / "config.toml", config), "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    two = Run(tmp_path / "two")
+    assert_close_weights(one, two)
+    for left, right in zip(one.metrics(), two.metrics(), strict=True):
+        if "alignment_loss" in left:
+            assert left["alignment_loss"] == pytest.approx(right["alignment_loss"], abs=2e-5)
+
+
+def test_the_command_takes_an_alignment_and_names_what_is_wrong_in_it(tmp_path: Path, corpus: Path) -> None:
+    path = tmp_path / "mine.align"
+    path.write_text("0-0\n" * 199 + "1-x\n")
+    files = ["--src", corpus / "train.en", "--tgt", corpus / "train.fr", "--align", path, "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "translate", "train", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    expected = "line 200: '1-x' is not a link; a link is SOURCE-TARGET, two numbers of words from 0, such as 0-0 1-2"
+    assert done.stderr == f"error: {path}: {expected}\n"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("num_layers", "expected"), [(1, 0), (2, 1), (3, 1), (6, 4)])
+def test_by_default_the_last_but_one_layer_is_guided_but_never_the_first_of_several(
+    config: Config, num_layers: int, expected: int
+) -> None:
+    assert guided_head(changed(config, "model", num_decoder_layers=num_layers)) == GuidedHead(expected, 1)
+
+
+def test_a_guided_training_is_not_compiled(config: Config) -> None:
+    """On a GPU a long one would be: what is compiled leaves out the hook that records the head."""
+    config = changed(config, "train", max_steps=100_000)
+    assert not _is_compiled(config, torch.device("cuda"))
+    assert _is_compiled(plain(config), torch.device("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["train.alignment_layer=3"], "train.alignment_layer = 3: the decoder has 3 layers, 0 to 2"),
+        (
+            ["model.num_decoder_layers=1", "train.alignment_layer=1"],
+            "train.alignment_layer = 1: the decoder has 1 layer, 0",
+        ),
+        (["train.alignment_layer=-2"], "train.alignment_layer = -2: should be greater than or equal to -1"),
+        (["train.alignment_head=4"], "train.alignment_head = 4: a layer has 4 heads, 0 to 3"),
+        (["train.alignment_weight=-1"], "train.alignment_weight = -1: should be greater than or equal to 0"),
+        (["train.alignment_weight=0.1"], "train.alignment_weight = 0.1: there is nothing to guide attention by; name"),
+        (["data.train_align=a"], "data.train_align is set but data.train_src is not"),
+        (
+            ["data.train_src=a", "data.train_tgt=b", "data.train_align=c", 'train.compile="on"'],
+            'train.compile = "on": not possible with data.train_align',
+        ),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(settings: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as raised:
+        load_config(None, dict(parse_override(text) for text in settings))
+    assert str(raised.value).startswith(f"command line: {expected}")
+    assert "\n" not in str(raised.value)
+
+
+def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Prepared, tiny_run: Path) -> None:
+    """Without dropout, so that the passes are equal."""
+    batch, head = batch_of(prepared), GuidedHead(1, 1)
+    model = Translator.load(tiny_run, "cpu").engine.model
+    with torch.no_grad():
+        once, twice = (SummedLoss(model, 0.1, head)(batch, rdrop) for rdrop in (0.0, 5.0))
+    assert once.alignment is not None
+    assert twice.alignment is not None
+    assert twice.alignment.item() == pytest.approx(once.alignment.item(), rel=1e-5)
+    assert twice.translation.item() == pytest.approx(once.translation.item(), rel=1e-5)

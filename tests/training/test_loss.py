@@ -1,0 +1,101 @@
+"""The fused output layer and loss against PyTorch's, and against the formula."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from translate.training import loss
+from translate.training.loss import cross_entropy_sum, r_drop_sum
+
+
+def some_rows() -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    features, weight = torch.randn(7, 6), torch.randn(11, 6)
+    return features.requires_grad_(), weight.requires_grad_(), torch.randint(11, (7,))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("max_logits", [1, 33, 10_000])
+def test_loss_and_gradients_are_pytorchs(
+    monkeypatch: pytest.MonkeyPatch, label_smoothing: float, max_logits: int
+) -> None:
+    monkeypatch.setattr(loss, "MAX_LOGITS", max_logits)
+    features, weight, targets = some_rows()
+    expected = F.cross_entropy(features @ weight.t(), targets, reduction="sum", label_smoothing=label_smoothing)
+    wanted = torch.autograd.grad(expected / 3, (features, weight))
+    ours = cross_entropy_sum(features, weight, targets, label_smoothing)
+    found = torch.autograd.grad(ours / 3, (features, weight))
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-6)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_loss_is_the_formula_of_label_smoothing() -> None:
+    features, weight, targets = some_rows()
+    expected = 0.0
+    for row, target in zip(features, targets, strict=True):
+        log_probs = (weight @ row).log_softmax(0)
+        expected -= 0.9 * log_probs[target].item() + 0.1 * log_probs.mean().item()
+    assert cross_entropy_sum(features, weight, targets, 0.1).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("num_passes", [1, 2])
+def test_in_bfloat16_loss_and_gradients_are_near_those_in_float32(num_passes: int) -> None:
+    features, weight, targets = some_rows()
+    if num_passes == 2:
+        features = torch.stack([features.detach(), torch.randn(7, 6)]).requires_grad_()
+
+    def loss_of_rows() -> Tensor:
+        if num_passes == 2:
+            return r_drop_sum(features, weight, targets, 0.1, 3.0)
+        return cross_entropy_sum(features, weight, targets, 0.1)
+
+    exact = loss_of_rows()
+    wanted = torch.autograd.grad(exact, (features, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = loss_of_rows()
+    found = torch.autograd.grad(rounded, (features, weight))
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == other.dtype
+        assert (one - other).norm() < 0.02 * other.norm()
+
+
+def test_without_gradients_the_loss_is_the_same() -> None:
+    features, weight, targets = some_rows()
+    with torch.inference_mode():
+        alone = cross_entropy_sum(features, weight, targets, 0.1)
+    assert torch.equal(alone, cross_entropy_sum(features, weight, targets, 0.1).detach())
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("max_logits", [1, 66, 10_000])
+def test_r_drop_and_its_gradients_are_pytorchs_of_the_papers_formula(
+    monkeypatch: pytest.MonkeyPatch, label_smoothing: float, max_logits: int
+) -> None:
+    monkeypatch.setattr(loss, "MAX_LOGITS", max_logits)
+    _, weight, targets = some_rows()
+    features = torch.randn(2, 7, 6).requires_grad_()
+    logits = features @ weight.t()
+    p, q = logits.softmax(dim=2)
+    entropies = [F.cross_entropy(each, targets, reduction="sum", label_smoothing=label_smoothing) for each in logits]
+    divergence = F.kl_div(q.log(), p, reduction="sum") / 2 + F.kl_div(p.log(), q, reduction="sum") / 2
+    expected = (sum(entropies) + 5 * divergence) / 2
+    wanted = torch.autograd.grad(expected / 3, (features, weight))
+    ours = r_drop_sum(features, weight, targets, label_smoothing, 5.0)
+    found = torch.autograd.grad(ours / 3, (features, weight))
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-6)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_r_drop_of_equal_passes_is_the_loss_of_one() -> None:
+    features, weight, targets = some_rows()
+    one = cross_entropy_sum(features, weight, targets, 0.1)
+    twice = r_drop_sum(torch.stack([features, features]), weight, targets, 0.1, 5.0)
+    assert twice.item() == pytest.approx(one.item(), rel=1e-6)
+    for found, wanted in zip(*(torch.autograd.grad(each, (features, weight)) for each in (twice, one)), strict=True):
+        assert torch.allclose(found, wanted, atol=1e-5)

@@ -1,0 +1,88 @@
+"""What a run reads, once and again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import changed
+
+from translate.config.settings import Config
+from translate.config.toml import load_config
+from translate.data import parallel_text as text_module
+from translate.data.parallel_text import check_stays
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.training.prepare import Prepared, prepare
+
+
+def pieces_of(prepared: Prepared) -> list[list[int]]:
+    return [side[row].tolist() for side in (prepared.train.src, prepared.train.tgt) for row in range(len(side))]
+
+
+@pytest.fixture
+def without_valid(tiny_config: Config) -> Config:
+    return changed(tiny_config, "data", valid_src="", valid_tgt="")
+
+
+def test_the_part_for_validation_is_found_again_without_reading_the_text(
+    tmp_path: Path, without_valid: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", without_valid)
+    first = prepare(run, without_valid)
+    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
+    read_lines = text_module.read_lines
+
+    def read_short_files_only(path: Path) -> object:
+        assert path.parent == run.corpus_path, f"{path} is read line by line again"
+        return read_lines(path)
+
+    monkeypatch.setattr(text_module, "read_lines", read_short_files_only)
+    again = prepare(run, without_valid)
+    assert again.valid_pairs == first.valid_pairs
+    assert pieces_of(again) == pieces_of(first)
+
+
+def test_another_vocabulary_or_limit_has_the_text_encoded_anew(tmp_path: Path, tiny_config: Config) -> None:
+    run = Run.create(tmp_path / "run", tiny_config)
+    first = prepare(run, tiny_config)
+    (run.path / "vocab.model").unlink()
+    fewer = changed(tiny_config, "vocab", size=350)
+    second = prepare(run, fewer)
+    assert second.vocabs.src.size == 350
+    assert pieces_of(second) != pieces_of(first)
+    longest = int(second.train.tgt.lengths.max())
+    third = prepare(run, changed(fewer, "data", max_pieces=longest - 2))
+    assert len(third.train) < len(second.train)
+
+
+@pytest.mark.parametrize("began_with", [True, False])
+def test_a_run_keeps_its_way_of_validation(
+    tmp_path: Path, tiny_config: Config, without_valid: Config, began_with: bool
+) -> None:
+    first, second = (tiny_config, without_valid) if began_with else (without_valid, tiny_config)
+    run = Run.create(tmp_path / "run", first)
+    prepare(run, first)
+    with pytest.raises(UserError, match=f"began {'with' if began_with else 'without'} data.valid_src; keep that"):
+        prepare(run, second)
+
+
+def test_a_damaged_record_of_the_texts_is_named(tmp_path: Path, tiny_config: Config) -> None:
+    run = Run.create(tmp_path / "run", tiny_config)
+    prepare(run, tiny_config)
+    (run.corpus_path / "texts.json").write_bytes(b"{")
+    with pytest.raises(UserError, match=r"texts\.json: damaged; remove"):
+        prepare(run, tiny_config)
+
+
+def test_a_pipe_is_refused_because_the_text_is_read_several_times(tmp_path: Path, tiny_config: Config) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = changed(tiny_config, "data", train_src=str(tmp_path / "pipe"))
+    with pytest.raises(UserError, match=r"pipe: a pipe or a device, and the text is read several times"):
+        prepare(Run.create(tmp_path / "run", config), config)
+    named = load_config(None, {"data.train_src": str(tmp_path / "pipe"), "data.train_tgt": "/dev/zero"})
+    assert named.data.train_src == str(tmp_path / "pipe")
+    check_stays(tmp_path, tmp_path / "none")  # which other messages name
+    with pytest.raises(UserError, match="/dev/zero: a pipe or a device"):
+        check_stays(Path("/dev/zero"))

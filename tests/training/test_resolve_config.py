@@ -1,0 +1,246 @@
+"""Trainings that begin with the weights of another run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CPU, TOY, changed, head, train_into
+from safetensors.torch import load_file
+
+from tests.system.test_distributed import two_at_once
+from tests.training.test_loop import assert_equal_states
+from translate import cli
+from translate.config.settings import Config
+from translate.config.toml import to_toml
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.training.loop import train
+from translate.training.resolve_config import load_new, load_resumed
+from translate.training.resume import begin_with_weights
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_curves() -> Iterator[None]:
+    """They take their time, and have a test of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("translate.training.log.save_curves", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Text unlike what `tiny_run` was trained on, with characters that its vocabulary has to spell in bytes."""
+    folder = tmp_path_factory.mktemp("new")
+    files: dict[str, object] = {}
+    for part, count in ("train", 60), ("valid", 20):
+        for side, language in ("src", "en"), ("tgt", "fr"):
+            path = folder / f"{part}.{language}"
+            path.write_text(head(TOY / f"{part}.{language}", count).replace("e", "ё").swapcase(), encoding="utf-8")
+            files[f"data.{part}_{side}"] = str(path)
+    return files
+
+
+@pytest.fixture(scope="module")
+def given(tiny_run: Path, new_text: dict[str, object]) -> dict[str, object]:
+    """What is set for fine-tuning `tiny_run` on that text; of the shape and the vocabulary nothing."""
+    return {
+        **new_text,
+        "train.init_from": str(tiny_run),
+        "train.batch_tokens": 512,
+        "train.learning_rate": 0.003,
+        "train.warmup_steps": 3,
+        "train.max_steps": 6,
+        "train.log_every": 1,
+        "train.validate_every": 3,
+        "train.validate_sentences": 2,
+        "train.probe_sentences": 1,
+        "train.save_every": 3,
+        "train.keep_checkpoints": 9,
+        "train.ema_decay": 0.5,
+        "train.precision": "float32",
+        "model.dropout": 0.3,
+    }
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory, given: dict[str, object]) -> Run:
+    return train_into(tmp_path_factory.mktemp("runs") / "tuned", load_new(None, given))
+
+
+def loss_on(run: Path, text: dict[str, object]) -> float:
+    """Nats a piece of the validation text, by the way of `translate score`."""
+    sides = (Path(str(text[f"data.valid_{side}"])).read_text("utf-8").splitlines() for side in ("src", "tgt"))
+    scored = list(Translator.load(run, "cpu").score(zip(*sides, strict=True)))
+    return -sum(sum(each.log_probs) for each in scored) / sum(len(each.log_probs) for each in scored)
+
+
+def test_it_begins_with_the_weights_bit_for_bit(tuned: Run, tiny_run: Path) -> None:
+    first = load_file(tuned.checkpoints_path / "step-00000000" / "model.safetensors")
+    old = load_file(tiny_run / "model.safetensors")
+    assert first.keys() == old.keys()
+    assert all(torch.equal(first[name], weight) for name, weight in old.items())
+    assert (tuned.path / "vocab.model").read_bytes() == (tiny_run / "vocab.model").read_bytes()
+    assert f"begins with the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
+    assert tuned.load_config().train.init_from == str(tiny_run)
+
+
+def test_the_loss_on_the_new_text_begins_where_the_old_run_is_and_falls(
+    tuned: Run, tiny_run: Path, new_text: dict[str, object]
+) -> None:
+    losses = {line["step"]: line["valid_loss"] for line in tuned.metrics() if "valid_loss" in line}
+    assert losses[0] == pytest.approx(loss_on(tiny_run, new_text), abs=1e-4)
+    assert losses[6] < losses[3] < losses[0] - 0.2
+    assert loss_on(tuned.path, new_text) == pytest.approx(losses[6], abs=1e-4)
+
+
+def test_the_average_counts_the_first_weights_as_those_of_a_step(
+    tmp_path: Path, given: dict[str, object], tiny_run: Path
+) -> None:
+    run = train_into(tmp_path / "run", load_new(None, given | {"train.max_steps": 1, "train.ema_decay": 0.9}))
+    last = run.checkpoints_path / "step-00000001"
+    old, new = load_file(tiny_run / "model.safetensors"), load_file(last / "model.safetensors")
+    for name, average in load_file(last / "average.safetensors").items():
+        assert torch.allclose(average, (old[name] + new[name]) / 2, atol=1e-6), name
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_it_resumes_exactly_where_the_old_run_is_gone(
+    tuned: Run, tiny_run: Path, tmp_path: Path, given: dict[str, object], step: int
+) -> None:
+    shutil.copytree(tuned.path, tmp_path / "run")
+    for later in range(step + 3, 7, 3):
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / f"step-{later:08d}")
+    copy = Run(tmp_path / "run")
+    away = tiny_run.rename(tmp_path / "away")
+    try:
+        # Given the same settings anew, or none.
+        config = load_resumed(copy, None, given if step else {})
+        train(Run.resume(copy.path, config), config, CPU)
+    finally:
+        away.rename(tiny_run)
+    assert_equal_states(copy, tuned)
+    assert (copy.path / "model.safetensors").read_bytes() == (tuned.path / "model.safetensors").read_bytes()
+    names = {"minutes", "tokens_per_second"}
+    lines = [[{name: line[name] for name in line.keys() - names} for line in run.metrics()] for run in (copy, tuned)]
+    assert lines[0] == lines[1]
+
+
+def test_a_settings_file_goes_on_with_what_the_run_kept(tuned: Run, tmp_path: Path, given: dict[str, object]) -> None:
+    file = tmp_path / "tuned.toml"
+    lines: dict[str, list[str]] = {}
+    for name, value in given.items():
+        section, _, key = name.partition(".")
+        lines.setdefault(section, []).append(f"{key} = {value!r}")
+    file.write_text("\n".join(f"[{section}]\n" + "\n".join(each) for section, each in lines.items()), "utf-8")
+    assert load_resumed(tuned, file, {}) == load_new(file, {}) == tuned.load_config()
+
+
+def test_without_its_first_checkpoint_it_never_begins_with_other_weights(tuned: Run, tmp_path: Path) -> None:
+    shutil.copytree(tuned.path, tmp_path / "run", ignore=shutil.ignore_patterns("step-*"))
+    config = tuned.load_config()
+    with pytest.raises(UserError, match="no checkpoint, though this run got to step 6"):
+        train(Run.resume(tmp_path / "run", config), config, CPU)
+
+
+def test_shape_and_vocabulary_are_kept_and_dropout_may_change(tuned: Run, tiny_config: Config) -> None:
+    config = tuned.load_config()
+    assert config.vocab == tiny_config.vocab
+    assert config.model == tiny_config.model.model_copy(update={"dropout": 0.3})
+    assert config.data.max_pieces == tiny_config.data.max_pieces
+
+
+@pytest.mark.parametrize("name", ["model.d_model", "vocab.size", "data.max_pieces"])
+def test_a_setting_that_contradicts_is_named(given: dict[str, object], tiny_run: Path, name: str) -> None:
+    with pytest.raises(
+        UserError, match=f"^{tiny_run}: has {name} = .* \\(now 64\\).* leave this setting out"
+    ) as caught:
+        load_new(None, given | {name: 64})
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_checked_against_the_shape_that_is_kept(
+    tmp_path: Path, tiny_config: Config, new_text: dict[str, object]
+) -> None:
+    """Which the defaults have not."""
+    run = Run.create(tmp_path / "old", changed(tiny_config, "model", num_decoder_layers=6))
+    config = load_new(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 5})
+    assert config.train.alignment_layer == 5
+    with pytest.raises(UserError, match=r"train\.alignment_layer = 6: the decoder has 6 layers"):
+        load_new(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 6})
+
+
+def test_both_vocabularies_are_kept_where_they_are_separate(
+    tmp_path: Path, tiny_config: Config, given: dict[str, object]
+) -> None:
+    config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=1)
+    old = train_into(tmp_path / "old", config)
+    run = Run.create(tmp_path / "new", load_new(None, given | {"train.init_from": str(old.path)}))
+    begin_with_weights(run, run.load_config())
+    for name in "vocab.src.model", "vocab.tgt.model":
+        assert (run.path / name).read_bytes() == (old.path / name).read_bytes()
+    assert not (run.path / "vocab.model").exists()
+
+
+def broken(run: Path) -> None:
+    content = bytearray((run / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (run / "model.safetensors").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (broken, "model.safetensors: damaged"),
+        (lambda run: (run / "model.safetensors").unlink(), "no such weights"),
+        (lambda run: (run / "vocab.model").unlink(), "no vocabulary yet"),
+        (lambda run: (run / "vocab.model").write_bytes(b"x"), "vocab.model: not the vocabulary of model.safetensors"),
+        (lambda run: (run / "config.toml").unlink(), "not a run folder"),
+    ],
+)
+def test_what_cannot_be_begun_with_is_one_line(
+    tmp_path: Path, tiny_run: Path, new_text: dict[str, object], capsys: pytest.CaptureFixture[str], damage, expected
+) -> None:
+    old, out = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(tiny_run, old)
+    damage(old)
+    files = [str(new_text["data.train_src"]), "--tgt", str(new_text["data.train_tgt"])]
+    assert cli._run(["train", "--init-from", str(old), "--src", *files, "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert expected in said
+    assert not out.exists()
+
+
+def test_a_dry_run_begins_with_them_too(
+    tmp_path: Path, tiny_run: Path, new_text: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(new_text["data.train_src"]), "--tgt", str(new_text["data.train_tgt"])]
+    assert cli._run(["train", "--init-from", str(tiny_run), "--src", *files, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert f"setting      train.init_from = '{tiny_run}'" in told
+    assert "vocabulary   400 pieces" in told
+
+
+def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) -> None:
+    together = Translator.load(tuned.path, "cpu", ensemble=[tiny_run])
+    assert len(together.translate(["I love apples."])) == 1
+
+
+def test_two_processes_begin_with_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
+    few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.probe_sentences": 0}
+    config = load_new(None, given | few | {"train.batch_tokens": 256})
+    (tmp_path / "c.toml").write_text(to_toml(config), encoding="utf-8")
+    done = two_at_once("train", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    run = Run(tmp_path / "run")
+    before, after = (
+        {line["step"]: line["valid_loss"] for line in each.metrics() if "valid_loss" in line} for each in (tuned, run)
+    )
+    assert after[0] == pytest.approx(before[0], abs=1e-4)
+    assert after[3] < after[0]

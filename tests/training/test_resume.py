@@ -1,0 +1,169 @@
+"""Resuming from every step of a training that has everything random switched on, bit for bit."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import CPU, TINY, TOY, head
+from safetensors.torch import load_file
+
+from translate.config.settings import Config
+from translate.config.toml import load_config
+from translate.run.folder import Run
+from translate.system.signals import Stop
+from translate.training import loop as train_module
+from translate.training.checkpoint import Progress, load_checkpoint
+from translate.training.loop import train
+from translate.training.prepare import prepare
+from translate.training.step import Trainer
+
+NUM_STEPS = 30
+EVERYTHING = {
+    "vocab.dropout": 0.2,
+    "model.dropout": 0.2,
+    "model.attention_dropout": 0.1,
+    "train.accumulate": 3,
+    "train.weight_decay": 0.2,
+    "train.ema_decay": 0.8,
+    "train.label_smoothing": 0.1,
+    "train.rdrop": 2.0,
+    "train.rdrop_from": 0.5,
+    "train.precision": "bfloat16",
+    "train.schedule": "cosine",
+    "train.decay_from": 0.4,
+    "train.best_by": "chrf",
+    "train.validate_every": 4,
+    "train.validate_sentences": 2,
+    "train.probe_sentences": 0,
+    "train.patience": 0,
+    "train.log_every": 1,
+    "train.save_every": 1,
+    "train.keep_checkpoints": NUM_STEPS,
+    "train.max_steps": NUM_STEPS,
+    "decode.beam_size": 2,
+}
+
+
+class Whole:
+    """A training of 30 steps with a checkpoint of each, and the best weights as they were at each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        paths = {}
+        for name, part, language, count in (
+            ("data.train_src", "train", "en", 60),
+            ("data.train_tgt", "train", "fr", 60),
+            ("data.train_align", "train", "align", 60),
+            ("data.valid_src", "valid", "en", 4),
+            ("data.valid_tgt", "valid", "fr", 4),
+        ):
+            file = folder / f"{part}.{language}"
+            file.write_text(head(TOY / file.name, count), encoding="utf-8")
+            paths[name] = str(file)
+        self.config: Config = load_config(None, TINY | paths | EVERYTHING)
+        self.run = Run.create(folder / "whole", self.config)
+        self.best = folder / "best"
+        self.best.mkdir()
+        save = train_module._save
+
+        def save_and_note(run: Run, trainer: Trainer, progress: Progress) -> None:
+            save(run, trainer, progress)
+            shutil.copy(run.weights_path, self.best / str(progress.step))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(train_module, "_save", save_and_note)
+            patch.setattr("translate.training.log.save_curves", lambda *_: None)
+            train(self.run, self.config, CPU)
+
+    def as_of(self, step: int, path: Path) -> Run:
+        """A copy of the run as a kill right after that step's checkpoint leaves it, but for later lines of metrics."""
+        shutil.copytree(self.run.path, path, ignore=lambda *_: ["checkpoints"])
+        shutil.copytree(self.run.checkpoints_path / f"step-{step:08d}", path / "checkpoints" / f"step-{step:08d}")
+        shutil.copy(self.best / str(step), path / "model.safetensors")
+        return Run.resume(path, self.config)
+
+    def assert_equal(self, resumed: Run, step: int) -> None:
+        """The resumed run, whose newest checkpoint is of that step, is at that step what this training was."""
+        name = f"step-{step:08d}"
+        only = resumed.path / "compared"
+        shutil.copytree(self.run.checkpoints_path / name, only / name)
+        expected, found = self._state(only), self._state(resumed.checkpoints_path)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.equal(found[name], value) if isinstance(value, torch.Tensor) else found[name] == value, name
+        best, expected_best = load_file(resumed.weights_path), load_file(self.best / str(step))
+        assert best.keys() == expected_best.keys()
+        assert all(torch.equal(best[name], weight) for name, weight in expected_best.items())
+        assert timeless(resumed.metrics()) == [line for line in timeless(self.run.metrics()) if line["step"] <= step]
+
+    def _state(self, folder: Path) -> dict[str, Any]:
+        """All that the newest checkpoint holds, but for the time that it took: each tensor, and the progress."""
+        trainer = Trainer(self.config, prepare(self.run, self.config), CPU)
+        progress = load_checkpoint(folder, trainer.state, pytest.fail)
+        assert progress
+        state: dict[str, Any] = {"progress": replace(progress, seconds=0.0)}
+        state |= {f"model.{name}": weight for name, weight in trainer.model.named_parameters()}
+        assert trainer.average
+        state |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
+        for number, values in trainer.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
+        return state
+
+
+def timeless(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: line[name] for name in line.keys() - {"minutes", "tokens_per_second"}} for line in metrics]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return Whole(tmp_path_factory.mktemp("resume"))
+
+
+@contextmanager
+def stopped_at_once() -> Iterator[Stop]:
+    """As if a signal had come before the first step."""
+    yield Stop(signal.SIGTERM)
+
+
+def test_the_training_crosses_epochs_and_improves(whole: Whole) -> None:
+    """Else the tests below would show less than they say."""
+    metrics = whole.run.metrics()
+    assert metrics[-1]["epoch"] >= 3
+    assert len({(whole.best / str(step)).read_bytes() for step in range(1, NUM_STEPS + 1)}) > 3
+    assert all("alignment_loss" in line for line in metrics if "train_loss" in line)
+
+
+@pytest.mark.parametrize("step", range(1, NUM_STEPS))
+def test_from_every_step_the_next_is_what_it_was(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The state after step n + 1 follows from the checkpoint of step n, for all n: by induction all that follows does.
+
+    So one step from each is as strong as resuming from each to the end. Compared are all tensors of the checkpoint,
+    the progress, the best weights and the lines of metrics.
+    """
+    monkeypatch.setattr("translate.training.log.save_curves", lambda *_: None)
+    monkeypatch.setattr(train_module, "stopping_at_signals", stopped_at_once)
+    resumed = whole.as_of(step, tmp_path / "run")
+    with pytest.raises(SystemExit):
+        train(resumed, whole.config, CPU)
+    whole.assert_equal(resumed, step + 1)
+
+
+@pytest.mark.parametrize("step", random.Random(6).sample(range(1, NUM_STEPS - 1), 2))
+def test_from_some_steps_the_end_is_what_it_was(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("translate.training.log.save_curves", lambda *_: None)
+    resumed = whole.as_of(step, tmp_path / "run")
+    train(resumed, whole.config, CPU)
+    whole.assert_equal(resumed, NUM_STEPS)

@@ -1,0 +1,68 @@
+"""Attention while learning: recorded at each validation, without a trace in the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from conftest import CPU, changed, train_into
+
+from translate.attention.extract import attention_maps
+from translate.attention.maps import KINDS, AttentionMaps
+from translate.config.settings import Config
+from translate.decoding.torch_engine import TorchEngine, build_model
+from translate.decoding.translator import Translator
+from translate.run.folder import Run
+from translate.run.weights import Belonging
+from translate.training.checkpoint import load_weights
+from translate.training.loop import train
+
+
+def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_path: Path) -> None:
+    settings = {"max_steps": 6, "validate_every": 2, "save_every": 2, "keep_checkpoints": 9, "probe_sentences": 2}
+    config = changed(tiny_config, "train", **settings)
+    run = train_into(tmp_path / "run", config)
+    steps = sorted(run.probes_path.glob("step-*"))
+    assert [path.name for path in steps] == ["step-00000002", "step-00000004", "step-00000006"]
+    vocabs = run.load_vocabs()
+    assert vocabs
+    pairs = [
+        line.split("\n")[:2]
+        for line in (Path(config.data.valid_src).read_text(), Path(config.data.valid_tgt).read_text())
+    ]
+    ids = [[[*row, vocab.eos_id] for row in vocab.encode(lines)] for vocab, lines in zip(vocabs, pairs, strict=True)]
+    for folder in steps:
+        model, belonging = build_model(config, vocabs).eval(), Belonging.of(config.model, vocabs)
+        load_weights(run.checkpoints_path / folder.name / "model.safetensors", model, belonging)
+        translator = Translator(TorchEngine([model], vocabs, CPU), vocabs, config)
+        expected = attention_maps(translator, list(zip(*ids, strict=True)))
+        for number, maps in enumerate(expected, start=1):
+            found = AttentionMaps.load(folder / f"{number:06d}.npz")
+            assert found.target == maps.target
+            for kind in KINDS:
+                assert np.array_equal(found.stack(kind).weights, maps.stack(kind).weights)
+    page = (run.probes_path / "index.html").read_text(encoding="utf-8")
+    assert all(f"step {step}" in page for step in (2, 4, 6))
+    assert page.count('class="sentence"') == 2
+
+
+def test_training_is_the_same_with_probes_and_without(tiny_config: Config, tmp_path: Path) -> None:
+    weights = []
+    for probe_sentences in 0, 3:
+        config = changed(tiny_config, "train", max_steps=4, validate_every=2, probe_sentences=probe_sentences)
+        config = changed(config, "model", dropout=0.2)
+        run = train_into(tmp_path / str(probe_sentences), config)
+        weights.append(run.weights_path.read_bytes())
+        assert run.probes_path.exists() == bool(probe_sentences)
+    assert weights[0] == weights[1]
+
+
+def test_a_resumed_training_goes_on_with_its_page(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, "train", max_steps=2, validate_every=2, save_every=2)
+    run = train_into(tmp_path / "run", config)
+    longer = changed(config, "train", max_steps=4)
+    train(Run.resume(run.path, longer), longer, torch.device("cpu"))
+    page = (run.probes_path / "index.html").read_text(encoding="utf-8")
+    assert "step 2" in page
+    assert "step 4" in page

@@ -1,0 +1,1 @@
+"""Word alignments from attention maps: methods, error rates, the setting stored in a run."""

@@ -1,0 +1,82 @@
+"""What a run knows to align best by: `alignment.json`, which `translate align --store` writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from translate.alignment.aligner import Pairing, Trial
+from translate.alignment.methods import MapChoice, Method
+from translate.alignment.settings import Way
+from translate.errors import UserError
+from translate.run.folder import Run
+
+ADVICE = "store it again by `translate align --store`"
+
+
+@dataclass(frozen=True)
+class StoredAlignment:
+    """A setting, and what it scored."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    layer: int | None  # from 0; None: the mean of all
+    head: int | None
+    method: Method
+    shift: bool
+    threshold: Annotated[float, Field(gt=0, le=1)] | None
+    aer: float
+    num_lines: int
+    gold: str  # the gold file's name
+    weights: str  # SHA-256 of the weights that it was measured on
+
+    @classmethod
+    def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
+        """What `alignment.json` or `about.json` holds. Raises UserError, naming `origin`, where that is damaged."""
+        try:
+            stored = TypeAdapter(cls).validate_json(json.dumps(values))
+        except ValidationError:
+            stored = None
+        if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):
+            raise UserError(f"{origin}: the stored alignment is damaged; {ADVICE}")
+        return stored
+
+    @property
+    def choice(self) -> MapChoice:
+        """The map."""
+        return MapChoice(self.layer, self.head)
+
+    @property
+    def way(self) -> Way:
+        """What is done with it."""
+        return Way(self.method, self.shift, self.threshold)
+
+
+def check_storable(run: Run, pairing: Pairing) -> None:
+    """Raises UserError where the maps are not of the run's weights, or not of one model."""
+    if pairing.reverse:
+        raise UserError("--store keeps what one model can do alone; leave out --reverse")
+    path = pairing.forward.path
+    if pairing.forward.weights != run.digest_of_weights():
+        raise UserError(f"--store {run.path}: the maps of {path} are of other weights; write them by this run")
+
+
+def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
+    """Write the best setting to the run."""
+    best = trial.best
+    stored = StoredAlignment(
+        layer=best.choice.layer,
+        head=best.choice.head,
+        method=best.way.method,
+        shift=best.way.is_shifted,
+        threshold=best.way.threshold,
+        aer=best.score.error_rate,
+        num_lines=trial.num_lines,
+        gold=gold.name,
+        weights=run.digest_of_weights(),
+    )
+    run.write_alignment(asdict(stored))

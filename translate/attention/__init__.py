@@ -1,0 +1,1 @@
+"""Attention maps: extracted by one forced pass, saved, merged to words, verified, compared, summarized by head."""

@@ -1,0 +1,147 @@
+"""What each head does over a text: where its weight lies, in figures, and a plain name where that is clear.
+
+Every row of every map counts alike, but for those that have one key and so no choice. Sentences are read one after the
+other; memory does not grow with them.
+
+Shapes: L layers, H heads, R rows, M measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from translate.attention.head_figures import MEASURES, Doubles, Measure, Part, parts_of
+from translate.attention.maps import KINDS, AttentionMaps, Kind
+
+Name = Literal["diagonal", "previous-token", "next-token", "sink", "broad", "alignment"]
+
+# Heads on the piece itself, the one before, the one behind, or the end are the patterns that Raganato and Tiedemann
+# 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita et al. 2019
+# ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all see. Clark et al. count
+# those with more than half of their weight there, Voita et al. those with the maximum there in 90 % of rows. Small
+# models mix more: in ours a third stands out, where no other place has half as much. For a sink it is half.
+LEAST_AT_PLACE, TIMES_THE_OTHERS = 1 / 3, 2
+LEAST_AT_SINK = 1 / 2
+# Where two languages have their words in like order, an alignment lies along the diagonal too.
+LEAST_AT_CROSS_DIAGONAL = 2 / 3
+# Clark et al. call heads broad that give no piece more than a tenth, where sentences have about a hundred. Ours may be
+# short, so entropy is compared with what it is at most: with a hundred, 0.7 of it is as of 25 pieces looked at alike.
+LEAST_SPREAD_BROAD = 0.7
+# An aligning head knows where it looks, and what it looks at goes on as the translation does. On the toy test set this
+# names the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align needs neither.
+MOST_SPREAD_ALIGNED, LEAST_FOLLOWING = 0.5, 0.7
+PLACES: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
+PLACE_NAMES: dict[Measure, Name] = {"diagonal": "diagonal", "previous": "previous-token", "next": "next-token"}
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a head does."""
+
+    kind: Kind
+    layer: int
+    head: int
+    num_rows: int  # counted
+    figures: dict[Measure, float | None]  # means over rows; None: no row has such a place
+    following: float | None  # correlation of a row's place in its sentence with that of what it looks at
+    name: Name | None  # where it is clear
+
+    @property
+    def label(self) -> str:
+        """As `--mask` takes it."""
+        return f"{self.kind}.{self.layer}.{self.head}"
+
+
+class Place(NamedTuple):
+    """A head of the cross-attention."""
+
+    layer: int
+    head: int
+
+
+def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> list[Role]:
+    """The role of each head, kind by kind, layer by layer. known: the head of which it is known that it aligns."""
+    tallies: dict[tuple[Kind, tuple[int, ...]], _Tally] = {}
+    for maps in sentences:
+        for kind, stack in maps.stacks.items():
+            tally = tallies.setdefault((kind, stack.layers), _Tally(stack.weights.shape[:2]))
+            for part in parts_of(maps, kind, stack.weights):
+                tally.add(part)
+    return [
+        tally.role(kind, layer, place, head, known)
+        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: KINDS.index(item[0][0]))
+        for place, layer in enumerate(layers)
+        for head in range(tally.num_heads)
+    ]
+
+
+def name_of(kind: Kind, figures: dict[Measure, float | None], following: float | None) -> Name | None:
+    """The plain name of what a head does; None where it is not clear.
+
+    In self-attention the diagonal is the piece itself. In cross-attention it is the same place of the other sentence,
+    and what is before and behind it has no name.
+    """
+    shares = {measure: value or 0.0 for measure, value in figures.items()}
+    if shares["end"] + shares["first"] > LEAST_AT_SINK:
+        return "sink"
+    top, second = sorted(PLACES, key=lambda place: -shares[place])[:2]
+    is_clear = shares[top] > LEAST_AT_PLACE and shares[top] > TIMES_THE_OTHERS * shares[second]
+    if kind != "cross" and is_clear and top in PLACE_NAMES:
+        return PLACE_NAMES[top]
+    if kind == "cross" and shares["diagonal"] > LEAST_AT_CROSS_DIAGONAL:
+        return "diagonal"
+    if shares["spread"] > LEAST_SPREAD_BROAD:
+        return "broad"
+    follows = following is not None and following > LEAST_FOLLOWING
+    return "alignment" if kind == "cross" and follows and shares["spread"] < MOST_SPREAD_ALIGNED else None
+
+
+class _Tally:
+    """Sums over the rows of the maps of one kind."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.num_heads = shape[1]
+        self._num_rows = 0
+        self._sums: Doubles = np.zeros((*shape, len(MEASURES)))  # (L, H, M)
+        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # of rows that have such a place
+        self._moments: Doubles = np.zeros((*shape, 6))  # of places of rows (x) and of what they look at (y)
+
+    def add(self, part: Part) -> None:
+        """Count the rows of a part that had a choice."""
+        has_choice = part.num_keys > 1
+        measures = part.measures()[:, :, has_choice]  # (L, H, R, M)
+        if not has_choice.any():
+            return
+        self._num_rows += measures.shape[2]
+        self._counts += np.isfinite(measures[0, 0]).sum(axis=0)
+        self._sums += np.nansum(measures, axis=2)
+        y, weight = (each[:, :, has_choice] for each in part.middles())  # (L, H, R)
+        x = ((np.arange(len(has_choice)) + 0.5) / len(has_choice))[has_choice]
+        moments = [weight, weight * x, weight * y, weight * x * x, weight * y * y, weight * x * y]
+        self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
+
+    def role(self, kind: Kind, layer: int, place: int, head: int, known: Place | None) -> Role:
+        """Of the head at that place of the layers, which is `layer` of the model."""
+        sums = self._sums[place, head].tolist()
+        figures = {
+            measure: total / count if count else None
+            for measure, total, count in zip(MEASURES, sums, self._counts.tolist(), strict=True)
+        }
+        following = self._correlation(place, head)
+        is_known = kind == "cross" and known == (layer, head)
+        name: Name | None = "alignment" if is_known else name_of(kind, figures, following)
+        return Role(kind, layer, head, self._num_rows, figures, following, name)
+
+    def _correlation(self, place: int, head: int) -> float | None:
+        """Pearson's, weighted; None where one side does not vary."""
+        weight, *sums = self._moments[place, head].tolist()
+        if weight <= 0:
+            return None
+        x, y, xx, yy, xy = (each / weight for each in sums)
+        variances = (xx - x * x) * (yy - y * y)
+        return (xy - x * y) / math.sqrt(variances) if variances > 1e-18 else None

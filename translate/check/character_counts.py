@@ -1,0 +1,71 @@
+"""How often each character comes in a text, where it came first, and which of them a vocabulary does not know."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from translate.data.characters import LINE_FEED, NUM_CHARACTERS, Array, Characters
+from translate.data.vocab import Vocab
+
+
+class CountedCharacter(NamedTuple):
+    """A character of a text."""
+
+    character: str
+    times: int
+    first_line: int  # from 1
+
+
+class CharacterCounts:
+    """The characters of one or more sides, counted block by block."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(NUM_CHARACTERS, np.int64)
+        self._first_lines = np.zeros(NUM_CHARACTERS, np.int64)
+
+    def add(self, characters: Characters, first_line: int) -> None:
+        """Count the characters of the lines from `first_line` on."""
+        counts = np.bincount(characters.codes, minlength=NUM_CHARACTERS)
+        counts[LINE_FEED] = 0
+        if ((counts > 0) & (self.counts == 0)).any():
+            codes, places = np.unique(characters.codes, return_index=True)
+            is_new = self.counts[codes] == 0
+            rows = np.searchsorted(characters.starts, places[is_new], "right") - 1
+            self._first_lines[codes[is_new]] = first_line + rows
+        self.counts += counts
+
+    @classmethod
+    def total(cls, src: CharacterCounts, tgt: CharacterCounts) -> CharacterCounts:
+        """Of both sides of a text together."""
+        both = cls()
+        both.counts = src.counts + tgt.counts
+        never = np.iinfo(np.int64).max
+        firsts = (np.where(side.counts > 0, side._first_lines, never) for side in (src, tgt))
+        both._first_lines = np.minimum(*firsts)
+        return both
+
+    def unknown_to(self, vocab: Vocab) -> list[CountedCharacter]:
+        """The characters that a vocabulary has no piece for, the most frequent first."""
+        codes = np.flatnonzero(self.counts)
+        rows = vocab.encode([chr(code) for code in codes])
+        is_unknown = [
+            any(piece_id == vocab.unk_id for piece_id in row)
+            or any(len(piece) == 6 and piece.startswith("<0x") for piece in vocab.pieces(row))
+            for row in rows
+        ]
+        return self._counted(codes[np.array(is_unknown, bool)])
+
+    def beyond(self, coverage: float) -> list[CountedCharacter]:
+        """The rare characters that a vocabulary which covers such a share of the text would have no piece for."""
+        codes = np.flatnonzero(self.counts)
+        codes = codes[np.argsort(-self.counts[codes], kind="stable")]
+        before = np.cumsum(self.counts[codes]) - self.counts[codes]
+        return self._counted(codes[before >= coverage * self.counts.sum()])
+
+    def _counted(self, codes: Array) -> list[CountedCharacter]:
+        codes = codes[np.argsort(-self.counts[codes], kind="stable")]
+        return [
+            CountedCharacter(chr(code), int(self.counts[code]), int(self._first_lines[code])) for code in codes.tolist()
+        ]

@@ -1,0 +1,63 @@
+"""What `--attention` and its companions mean, for the commands that have them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translate.attention.maps import KINDS, StoredType
+from translate.errors import UserError
+
+if TYPE_CHECKING:
+    from translate.attention.extract import Keep
+    from translate.decoding.results import Translation
+    from translate.decoding.translator import Translator
+
+LAYER = re.compile("[0-9]{1,9}")
+
+
+def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> Keep | None:
+    """What the options ask to keep; None without a folder. Raises UserError where they cannot be read."""
+    from translate.attention.extract import Keep
+
+    if not folder:
+        if kinds or layers or precision != "float32":
+            raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
+        return None
+    chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
+    for kind in chosen:
+        if kind not in KINDS:
+            raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
+    parts = [part.strip() for part in layers.split(",")] if layers else []
+    if not all(LAYER.fullmatch(part) for part in parts):
+        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2")
+    numbers = sorted(set(map(int, parts)))
+    ordered = tuple(kind for kind in KINDS if kind in chosen)
+    return Keep(ordered, tuple(numbers) or None, precision)
+
+
+def with_attention(
+    folder: Path,
+    run: Path,
+    translator: Translator,
+    device: str,
+    found: Iterable[Translation],
+    keep: Keep,
+    text: Iterable[str] | None,
+) -> Iterator[Translation]:
+    """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.
+
+    text: the whole input, where it can be read beforehand, to say how large the folder will be.
+    """
+    from translate.decoding.torch_engine import TorchEngine
+    from translate.decoding.translator import Translator
+    from translate.report.attention_folder import write_attention
+    from translate.report.attention_size import Expected
+    from translate.report.progress import say
+    from translate.run.folder import Run
+
+    reader = translator if isinstance(translator.engine, TorchEngine) else Translator.load(run, device)
+    expected = Expected.of(text) if text is not None else None
+    return write_attention(folder, Run.open(run), reader, found, keep, expected, say)

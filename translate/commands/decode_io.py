@@ -1,0 +1,212 @@
+"""What `translate decode` reads and where it writes: the ways from lines to translations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from translate.errors import UserError
+from translate.system.terminal_text import for_stream
+
+if TYPE_CHECKING:
+    from translate.config.settings import DecodeSettings
+    from translate.decoding.results import Translation, Wishes
+    from translate.decoding.resumable_output import OutputFile
+    from translate.decoding.translator import Translator
+    from translate.system.distributed import World
+
+Pass = Callable[[Iterator["Translation"]], Iterator["Translation"]]
+
+
+class Places(NamedTuple):
+    """What is read and what is written."""
+
+    sentences: Sequence[str] | None
+    input: Path | None
+    output: Path | None
+    attention: Path | None
+    is_resumed: bool
+
+    def check(self, world: World) -> None:
+        """Raise UserError where `decode` was told to read or write what it cannot."""
+        if self.sentences and self.input:
+            raise UserError("decode: give sentences or --input, not both")
+        if not self.output and sys.stdout is None:
+            raise UserError("decode: standard output is closed; give --output FILE")
+        if (
+            world.size > 1
+            and not self.sentences
+            and not self._has_whole_input
+            and (not self.input or self.input.exists())
+        ):
+            raise UserError("decode: several processes cannot share standard input or a pipe; give --input with a file")
+        if not self.sentences and not self.input and sys.stdin is None:
+            raise UserError("decode: standard input is closed; give sentences, or --input FILE")
+        if (maps := self.attention) and any(
+            file and file.resolve().parent == maps.resolve() for file in (self.input, self.output)
+        ):
+            raise UserError(f"decode: {maps} is emptied for the attention files; keep --input and --output elsewhere")
+        if self.output and self.output.suffix == ".gz":
+            raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
+        if self.is_resumed and self.attention:
+            raise UserError("--resume: the attention of all lines is written in one go; leave out --attention")
+        if self.is_resumed and not self.can_resume and (not self.input or self.input.exists()):
+            raise UserError(
+                "--resume: only a file can be gone on with, from a file; give --input FILE and --output FILE"
+            )
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether what is interrupted can be gone on with: from a file to a file."""
+        is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
+        return is_file and self._has_whole_input and not self.attention
+
+    @property
+    def advice(self) -> str:
+        """How to go on after another of several processes was lost."""
+        if self.can_resume:
+            return f"what is translated is in {self.output}.partial; to go on, give the same command with --resume"
+        return "nothing was written; start again"
+
+    @property
+    def _has_whole_input(self) -> bool:
+        return self.input is not None and self.input.is_file()
+
+    def lines(self) -> Iterable[str]:
+        """What to translate: the sentences, else the file, else standard input."""
+        from translate.data.parallel_text import read_lines, split_lines
+
+        if self.sentences:
+            return self.sentences
+        if self.input:
+            return read_lines(self.input)
+        return split_lines(sys.stdin.buffer, "standard input")
+
+
+class Job(NamedTuple):
+    """How to translate."""
+
+    translator: Translator
+    settings: DecodeSettings
+    wishes: Wishes
+    world: World
+
+    def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
+        """All that translations follow from besides the text, as JSON values."""
+        from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES
+        from translate.run.folder import Run
+
+        opened = [Run.open(run) for run in runs]
+        return {
+            "weights": [run.digest_of_weights() for run in opened],
+            "heads": [run.load_config().model.num_heads for run in opened],
+            "vocabulary": self.translator.vocabs.fingerprint,
+            "data.max_pieces": self.translator.max_pieces,
+            "--engine": engine,
+            "--mask": sorted(mask),
+            "device": self.translator.engine.description,
+            "number of processes": self.world.size,
+            "windows": [FIRST_WINDOW, WINDOW_LINES, WINDOW_CHARACTERS],
+            **{f"decode.{name}": value for name, value in self.settings.model_dump().items()},
+            "--n-best": self.wishes.num_best,
+            "--json": self.wishes.details,
+            "--prefix": self.wishes.prefix,
+            "--require": list(self.wishes.terms),
+        }
+
+    def translations(self, lines: Iterable[str], num_done: int = 0) -> Iterator[Translation]:
+        """Those of the lines after `num_done`."""
+        return self.translator.translations(lines, self.settings, self.wishes, self.world, num_done=num_done)
+
+
+def write_anew(job: Job, places: Places, passing: Pass) -> int:
+    """Translate to standard output or to a file that appears whole; the number of lines. `passing` sees each."""
+    found = job.translations(places.lines())
+    if not job.world.is_first:
+        deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes
+        return 0
+    num_lines = 0
+    with ExitStack() as stack:
+        stream = stack.enter_context(_writing(places.output)) if places.output else sys.stdout
+        found = passing(found)
+        if places.input:
+            from translate.report.progress import with_progress
+
+            found = with_progress(found, places.input, stream)
+        for translation in found:
+            num_lines = translation.id
+            warn(translation)
+            print(for_stream(formatted(translation, job.wishes), stream), file=stream, flush=places.output is None)
+    return num_lines
+
+
+def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
+    """Translate a file to one that can be gone on with if this is interrupted; how many lines were translated."""
+    from translate.report.progress import with_progress
+
+    assert places.input
+    if not job.world.is_first:
+        (num_done, *_) = job.world.gather(0)
+        deque(job.translations(places.lines(), num_done), maxlen=0)
+        return 0
+    file = _open(job, places, made_by)
+    num_done = file.num_lines
+    with file.writing():
+        job.world.gather(num_done)
+        found = job.translations(file.syncing(places.lines()), num_done)
+        for translation in with_progress(found, places.input, None, num_done):
+            warn(translation)
+            file.write(formatted(translation, job.wishes))
+    return file.num_lines - num_done
+
+
+def warn(translation: Translation) -> None:
+    """Say what is doubtful about it on standard error."""
+    from translate.report.progress import say
+
+    for warning in translation.warnings:
+        say(f"warning: line {translation.id}: {warning}")
+
+
+def formatted(translation: Translation, wishes: Wishes) -> str:
+    """The row or rows of a line, without the last line break."""
+    if wishes.details:
+        return json.dumps(translation.as_dict(), ensure_ascii=False)
+    if wishes.num_best > 1:
+        rows = ((found.score, found.text.replace("\t", " ")) for found in translation.translations)
+        return "\n".join(f"{translation.id}\t{score:.4f}\t{text}" for score, text in rows)
+    return translation.text
+
+
+def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
+    """The file to write, begun or ready to be gone on with."""
+    from translate.data.parallel_text import digest_of_text
+    from translate.decoding.resumable_output import OutputFile
+    from translate.report.progress import say
+
+    assert places.input
+    assert places.output
+    made_by = {"input": digest_of_text(places.input), **made_by}
+    file = OutputFile(places.output, made_by, job.wishes.num_best > 1 and not job.wishes.details)
+    if not places.is_resumed:
+        file.begin()
+        return file
+    file.resume()
+    if file.num_lines:
+        say(f"going on after line {file.num_lines:,}, the last in {file.partial}")
+    else:
+        say(f"no translated line in {file.partial}: beginning with line 1")
+    return file
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[IO[str]]:
+    from translate.system.files import replacing
+
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream

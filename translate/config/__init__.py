@@ -1,0 +1,1 @@
+"""Settings: typed and checked; read from TOML and the command line."""

@@ -1,0 +1,158 @@
+"""A run as a model of CTranslate2, an engine in C++ for translating fast on CPUs and on NVIDIA's GPUs.
+
+Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here as there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translate.config.settings import Config
+from translate.ctranslate2.fingerprint import (
+    RECORD,
+    Origin,
+    digest_of_files,
+    num_positions,
+    settings_digest,
+    write_origin,
+)
+from translate.ctranslate2.package import import_specifications
+from translate.data.vocab import Vocab, VocabPair
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.run.weights import Belonging, arrays, read_sealed
+from translate.system.files import replacing_folder
+
+PRECISIONS = ("float32", "float16", "int8")
+LAYER_NORM_EPSILON = 1e-5  # PyTorch's
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
+    """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies, and the sentencepiece models.
+
+    The folder appears whole or not at all, and replaces only an earlier export. precision: of the weights; float32,
+    float16 or int8. CTranslate2 wants pieces with `</s>` behind the source. Raises UserError where the run has no
+    weights yet, something else stands at `folder`, or the package ctranslate2 is missing.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
+    config, vocabs = run.load_config(), run.load_vocabs()
+    if vocabs is None:
+        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
+    content = read_sealed(run.weights_path, Belonging.of(config.model, vocabs)).content
+    spec = _specification(config, vocabs, arrays(run.weights_path, content))
+    spec.optimize(quantization=None if precision == "float32" else precision)
+    with replacing_folder(folder, RECORD) as partial:
+        spec.save(str(partial))
+        for name, vocab in _vocab_files(vocabs):
+            (partial / name).write_bytes(vocab.proto)
+        digest = hashlib.sha256(content).hexdigest()
+        files = digest_of_files(partial)
+        origin = Origin(settings_digest(config, vocabs), digest, len(content), time_ns, files)
+        write_origin(partial, origin)
+
+
+def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
+    """The model in CTranslate2's own description, with the weights in their places."""
+    specs = import_specifications()
+    model = config.model
+    is_rotary = model.positions == "rotary"
+    shape = {
+        "num_heads": model.num_heads,
+        "pre_norm": model.norm == "pre",
+        # All dimensions of a head are turned, the first half with the second.
+        "rotary_dim": model.d_model // model.num_heads if is_rotary else None,
+        "rotary_interleave": False,
+    }
+    spec = specs.TransformerSpec(
+        specs.TransformerEncoderSpec(model.num_encoder_layers, **shape),
+        specs.TransformerDecoderSpec(model.num_decoder_layers, **shape),
+    )
+    try:
+        _fill(spec, model.tie_embeddings, vocabs.joint, weights)
+    except KeyError as error:
+        raise UserError(
+            f"the run's weights are of another model than its config.toml describes (missing: {error.args[0]})"
+        ) from None
+    if not is_rotary:
+        positions = sinusoidal_positions(num_positions(config), model.d_model)
+        spec.encoder.position_encodings.encodings = positions
+        spec.decoder.position_encodings.encodings = positions
+    spec.register_source_vocabulary(_pieces(vocabs.src))
+    spec.register_target_vocabulary(_pieces(vocabs.tgt))
+    names = vocabs.tgt.pieces([vocabs.tgt.unk_id, vocabs.tgt.bos_id, vocabs.tgt.eos_id])
+    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = names
+    spec.config.decoder_start_token = spec.config.bos_token
+    spec.config.layer_norm_epsilon = LAYER_NORM_EPSILON
+    try:
+        spec.validate()
+    except ValueError as error:
+        raise UserError(f"the run's weights are of another model than its config.toml describes ({error})") from None
+    return spec
+
+
+def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
+    """Give each part of the model its weights; the names are those of translate/model/transformer.py."""
+    embedding = weights["tgt_embedding.weight"]
+    spec.decoder.embeddings.weight = embedding
+    spec.encoder.embeddings[0].weight = embedding if is_tied and is_joint else weights["src_embedding.weight"]
+    spec.decoder.projection.weight = embedding if is_tied else weights["output.weight"]
+    for name, side in ("encoder", spec.encoder), ("decoder", spec.decoder):
+        for number, layer in enumerate(side.layer):
+            prefix = f"{name}_layers.{number}."
+            _fill_self_attention(layer.self_attention, weights, prefix)
+            if name == "decoder":
+                _fill_cross_attention(layer.attention, weights, prefix)
+            _fill_norm(layer.ffn.layer_norm, weights, prefix + "around_feed_forward.norm")
+            for place, linear in (layer.ffn.linear_0, "inner"), (layer.ffn.linear_1, "outer"):
+                place.weight = weights[f"{prefix}feed_forward.{linear}.weight"]
+                place.bias = weights[f"{prefix}feed_forward.{linear}.bias"]
+        if hasattr(side, "layer_norm"):
+            _fill_norm(side.layer_norm, weights, f"{name}_norm")
+
+
+def _fill_self_attention(place: Any, weights: Weights, prefix: str) -> None:
+    """One product makes queries, keys and values; another the output."""
+    parts = [weights[f"{prefix}self_attn.{part}.weight"] for part in ("query", "key", "value")]
+    place.linear[0].weight = np.concatenate(parts)
+    place.linear[1].weight = weights[f"{prefix}self_attn.output.weight"]
+    _fill_norm(place.layer_norm, weights, f"{prefix}around_self_attn.norm")
+
+
+def _fill_cross_attention(place: Any, weights: Weights, prefix: str) -> None:
+    """Queries come from the target; one product makes keys and values of the source."""
+    place.linear[0].weight = weights[f"{prefix}cross_attn.query.weight"]
+    place.linear[1].weight = np.concatenate([weights[f"{prefix}cross_attn.{part}.weight"] for part in ("key", "value")])
+    place.linear[2].weight = weights[f"{prefix}cross_attn.output.weight"]
+    _fill_norm(place.layer_norm, weights, f"{prefix}around_cross_attn.norm")
+
+
+def _fill_norm(place: Any, weights: Weights, name: str) -> None:
+    place.gamma, place.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
+    """(N, D): equal to `translate.model.transformer.sinusoidal_positions`, computed without torch."""
+    rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
+    angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)
+
+
+def _pieces(vocab: Vocab) -> list[str]:
+    return vocab.pieces(range(vocab.size))
+
+
+def _vocab_files(vocabs: VocabPair) -> list[tuple[str, Vocab]]:
+    if vocabs.joint:
+        return [("vocab.model", vocabs.src)]
+    return [("vocab.src.model", vocabs.src), ("vocab.tgt.model", vocabs.tgt)]

@@ -1,0 +1,1 @@
+"""From text files to batches: lines, pieces, filters, encoded corpora, batch order."""

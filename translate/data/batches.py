@@ -1,0 +1,214 @@
+"""Which pairs go together: a pure function of lengths, budget, seed and epoch. And the tensors of one batch.
+
+Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding. Masks: True = a
+piece, False = padding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from translate.data.encoded_corpus import EncodedCorpus
+from translate.data.ragged_arrays import IntArray, PieceRows
+
+# Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
+POOL_PAIRS = 16_384  # at least
+POOL_PAIRS_A_PIECE = 4  # of the budget
+FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
+FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
+
+
+class Links(NamedTuple):
+    """Which source pieces the target pieces of a batch are to look at: K links of a target piece to a source piece."""
+
+    places: Tensor  # (K,) where in the (B * T) places of `tgt_in` the target piece is predicted
+    sources: Tensor  # (K,) which of the S source pieces
+    shares: Tensor  # (K,) 1 / the links of that target piece
+
+    def to(self, device: torch.device) -> Links:
+        """On that device."""
+        return Links(*(_moved(each, device) for each in self))
+
+    def select(self, is_kept: Tensor, places: Tensor) -> Links:
+        """Some of the links, with other places."""
+        return Links(places, self.sources[is_kept], self.shares[is_kept])
+
+
+class Batch(NamedTuple):
+    """Padded pairs: `tgt_in` is `<s>` and the target without its end, `targets` what comes after each of its pieces."""
+
+    src: Tensor  # (B, S)
+    src_mask: Tensor  # (B, S)
+    tgt_in: Tensor  # (B, T)
+    targets: Tensor  # (N,) the targets of all sentences with their `</s>`, end to end, without padding
+    places: Tensor  # (N,) where in the (B * T) places of `tgt_in` each of them is predicted
+    links: Links | None  # None in a corpus that is not aligned
+
+    @property
+    def num_tokens(self) -> int:
+        """N, the target pieces without padding."""
+        return len(self.targets)
+
+    @property
+    def num_places(self) -> int:
+        """Pieces and padding, both sides."""
+        return self.src.numel() + self.tgt_in.numel()
+
+    def select(self, pairs: slice) -> Batch:
+        """Some of the pairs, padded to the longest of them."""
+        width = self.tgt_in.size(1)
+        bounds = pairs.start * width, pairs.stop * width
+        src_mask = self.src_mask[pairs]
+        num_src = int(src_mask.sum(dim=1).max())
+        is_kept = (self.places >= bounds[0]) & (self.places < bounds[1])
+        num_tgt = int((self.places[is_kept] % width).max()) + 1
+
+        def moved(places: Tensor) -> Tensor:
+            return (places - bounds[0]) // width * num_tgt + places % width
+
+        links = self.links
+        if links:
+            is_linked = (links.places >= bounds[0]) & (links.places < bounds[1])
+            links = links.select(is_linked, moved(links.places[is_linked]))
+        return Batch(
+            src=self.src[pairs, :num_src],
+            src_mask=src_mask[:, :num_src],
+            tgt_in=self.tgt_in[pairs, :num_tgt],
+            targets=self.targets[is_kept],
+            places=moved(self.places[is_kept]),
+            links=links,
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """On that device."""
+        return Batch(
+            src=_moved(self.src, device),
+            src_mask=_moved(self.src_mask, device),
+            tgt_in=_moved(self.tgt_in, device),
+            targets=_moved(self.targets, device),
+            places=_moved(self.places, device),
+            links=self.links and self.links.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The rows of each batch of an epoch: `order[i]` are those of batch i, from 0.
+
+    Three arrays instead of a list of millions: `rows` holds every row once, batch i is `rows[starts[i] : ends[i]]`.
+    """
+
+    rows: IntArray  # (N,) int32
+    starts: IntArray  # (batches,)
+    ends: IntArray  # (batches,)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, batch: int) -> IntArray:
+        return self.rows[self.starts[batch] : self.ends[batch]]
+
+    def __iter__(self) -> Iterator[IntArray]:
+        return (self[batch] for batch in range(len(self)))
+
+
+def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
+    """The order of one epoch, every row in it once; a pure function of its arguments.
+
+    All rows are shuffled and dealt into pools; each pool is sorted by length and cut where target pieces with padding
+    would pass `budget`; the batches of all pools are shuffled. So every row is as likely in any place of the epoch as
+    in any other, and which rows of its length it meets, and in which pool, is drawn anew every epoch.
+    """
+    random = np.random.default_rng((seed, epoch))
+    rows = np.arange(len(tgt_lengths), dtype=np.int32)
+    random.shuffle(rows)
+    sizes = []
+    for pool in np.array_split(rows, _num_pools(tgt_lengths, budget)):
+        pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
+        parts = cut(tgt_lengths[pool], src_lengths[pool], budget)
+        sizes.append(np.array([part.stop - part.start for part in parts], dtype=np.int64))
+    size = np.concatenate(sizes)
+    ends = np.cumsum(size)
+    shuffled = random.permutation(len(size))
+    return EpochOrder(rows, (ends - size)[shuffled], ends[shuffled])
+
+
+def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
+    """Cut sorted rows into runs of at most `budget` pieces, padding included; a longer single row is a run of its own.
+
+    The other side is held to twice the budget, so that a few odd pairs do not fill the memory.
+    """
+    start = 0
+    while start < len(lengths):
+        # No run is longer than if all its rows were as short as the first.
+        window = slice(start, start + max(1, budget // int(lengths[start])))
+        longest = np.maximum.accumulate(lengths[window], dtype=np.int64)
+        longest_other = np.maximum.accumulate(other_lengths[window], dtype=np.int64)
+        num_rows = np.arange(1, len(longest) + 1)
+        fits = (num_rows * longest <= budget) & (num_rows * longest_other <= 2 * budget)
+        end = start + max(1, int(np.count_nonzero(fits)))  # what fits comes first: both products only grow
+        yield slice(start, end)
+        start = end
+
+
+def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
+    """The padded tensors of some rows of a corpus."""
+    src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
+    tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
+    start = torch.full((len(rows), 1), bos_id)
+    tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
+    places = tgt_mask.flatten().nonzero().squeeze(1)
+    links = _links(corpus.links, rows, tgt_in.size(1)) if corpus.links is not None else None
+    return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places, links)
+
+
+def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Rows of unequal length -> (B, L) ids and (B, L) mask."""
+    return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
+
+
+def _links(links: PieceRows, rows: IntArray, num_places: int) -> Links:
+    """num_places: T, of each row."""
+    numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
+    row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
+    places = row_of_link * num_places + numbers[:, 0]
+    shares = 1 / np.bincount(places)[places].astype(np.float32)
+    return Links(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On that device. From pinned memory a GPU copies on its own while Python goes on."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+
+def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
+    """Rows end to end, and the (B,) length of each -> (B, L) ids and (B, L) mask."""
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, FILLER_ID, dtype=np.int64)
+    ids[mask] = pieces
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
+    """Two at least, if the text fills a few batches: in one pool the longest rows would be together every epoch."""
+    if tgt_lengths.sum() < FEW_BATCHES * budget:
+        return 1
+    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_A_PIECE * budget)))
+
+
+def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
+    """The order that puts pairs of like lengths on both sides together.
+
+    Sorted by the longer side; among equals by which side is longer and how much, up and down in turn: so one group ends
+    with such pairs as the next begins with.
+    """
+    longer = np.maximum(src_lengths, tgt_lengths)
+    lead = src_lengths - tgt_lengths
+    return np.lexsort((np.where(longer % 2, lead, -lead), longer))

@@ -1,0 +1,102 @@
+"""BPE-dropout (Provilkov et al. 2020): text in pieces, with some of the merges left out at random.
+
+Our own, because sentencepiece draws other pieces in each process, whatever its seed. So this begins where sentencepiece
+ends: with the pieces of a text, which are cut into characters and merged again, word by word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from random import Random
+from typing import NamedTuple
+
+from translate.attention.maps import WORD_START
+from translate.data.vocab import Vocab
+
+CACHED_WORDS = 2**17  # ways to merge a word that are remembered; about 50 MB
+LONGEST_WORD = 12  # pieces; what is longer, as in a script without spaces, is merged in parts
+
+
+class Merged(NamedTuple):
+    """A word in pieces, by one choice of merges to leave out."""
+
+    ids: tuple[int, ...]
+    num_merges: int  # those made, and those left out
+
+
+class MergeDropout:
+    """Draws pieces of a vocabulary that merges (`Vocab.has_merges`)."""
+
+    def __init__(self, vocab: Vocab, dropout: float) -> None:
+        """dropout: the share of the merges to leave out, 0 < dropout < 1."""
+        self._pieces = vocab.pieces(range(vocab.size))
+        self._starts_word = [piece.startswith(WORD_START) for piece in self._pieces]
+        self._ids = {piece: id_ for id_, piece in enumerate(self._pieces)}
+        self._ranks = vocab.merge_ranks
+        self._log_kept = math.log1p(-dropout)
+        self._merged = lru_cache(CACHED_WORDS)(self._merge)
+
+    def draw(self, rows: Sequence[list[int]], seed: int) -> list[list[int]]:
+        """Other pieces of the same texts; a pure function of its arguments, of the same ones everywhere.
+
+        rows: the pieces of each text as `Vocab.encode` gives them.
+        """
+        random = Random(seed)
+        to_go = self._num_kept(random)  # merges until the next that is left out
+        drawn = []
+        for row in rows:
+            ids: list[int] = []
+            for word in self._words(row):
+                left_out: tuple[int, ...] = ()
+                merged = self._merged(word, left_out)
+                while to_go < merged.num_merges:
+                    left_out = (*left_out, to_go)
+                    merged = self._merged(word, left_out)
+                    to_go += 1 + self._num_kept(random)
+                to_go -= merged.num_merges
+                ids += merged.ids
+            drawn.append(ids)
+        return drawn
+
+    def _num_kept(self, random: Random) -> int:
+        """Merges between two that are left out: as many as if each were left out by chance."""
+        return int(math.log1p(-random.random()) / self._log_kept)
+
+    def _words(self, row: list[int]) -> Iterator[tuple[int, ...]]:
+        start = 0
+        for place in range(1, len(row)):
+            if place - start == LONGEST_WORD or self._starts_word[row[place]]:
+                yield tuple(row[start:place])
+                start = place
+        if row:
+            yield tuple(row[start:])
+
+    def _merge(self, word: tuple[int, ...], left_out: tuple[int, ...]) -> Merged:
+        """left_out: the numbers of the merges that are not made, in the order in which they come up.
+
+        The merge of the best rank comes first, of equal ones the leftmost. One that is left out comes up again only
+        when one of its two parts has changed, as in sentencepiece.
+        """
+        parts = [part for id_ in word for part in self._smallest(self._pieces[id_])]
+        ranks = [self._rank(parts, place) for place in range(len(parts) - 1)]
+        number = 0
+        while ranks and (best := min(ranks)) < math.inf:
+            place = ranks.index(best)
+            if number in left_out:
+                ranks[place] = math.inf
+            else:
+                parts[place : place + 2] = [parts[place] + parts[place + 1]]
+                del ranks[place]
+                for beside in range(max(place - 1, 0), min(place + 1, len(ranks))):
+                    ranks[beside] = self._rank(parts, beside)
+            number += 1
+        return Merged(tuple(self._ids[part] for part in parts), number)
+
+    def _rank(self, parts: list[str], place: int) -> float:
+        return self._ranks.get(parts[place] + parts[place + 1], math.inf)
+
+    def _smallest(self, piece: str) -> Sequence[str]:
+        """What a piece is merged from: characters, or itself if it is a byte, a sign, or has none in the vocabulary."""
+        return piece if piece in self._ranks and all(character in self._ids for character in piece) else [piece]

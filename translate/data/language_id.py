@@ -1,0 +1,101 @@
+"""Which side of a text a line looks like: its three-character sequences, against those of the two sides.
+
+No language has to be known: what the sides look like is learnt from the text itself (Cavnar and Trenkle 1994 tell
+languages by such sequences; here they are weighed by naive Bayes). Shapes: N characters, L lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from translate.data.characters import LINE_FEED, Array, Characters, characters_of
+
+NUM_BUCKETS = 2**16  # sequences are counted by their hash
+MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
+FEWEST_LINES = 500  # from which two languages can be learnt
+MOST_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
+CLEAR = 20.0  # nats, and
+CLEAR_A_CHARACTER = 0.5  # nats: from which on a line looks like the other side
+FEWEST_RIGHT = 0.95  # of the lines have to look like their own side
+MOSTLY_RIGHT = 0.55  # of the pairs, where the sides of many are exchanged
+ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class LanguageProfile:
+    """How much more each sequence of three characters is one of the source side than one of the target side."""
+
+    evidence: Array  # (NUM_BUCKETS,) float32, nats
+
+    def leaning(self, characters: Characters) -> Array:
+        """(L,) float: above 0 for lines like those of the source side, below for those like the target side; nats."""
+        return characters.sums(np.where(_inside(characters), self.evidence[_sequences(characters)], 0))
+
+    def is_like_source(self, characters: Characters) -> Array:
+        """(L,) bool: lines that are clearly of the source side's language."""
+        return _is_clear(self.leaning(characters), characters)
+
+    def is_like_target(self, characters: Characters) -> Array:
+        """(L,) bool: lines that are clearly of the target side's language."""
+        return _is_clear(-self.leaning(characters), characters)
+
+
+def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
+    """What two sides look like; None where they are too short, or too much alike, to be told apart.
+
+    The sides of many pairs may be exchanged, if of most they are not.
+    """
+    if len(src) < FEWEST_LINES:
+        return None
+    profile = _profile(src, tgt)
+    leanings = [profile.leaning(characters_of(lines)) for lines in (src, tgt)]
+    num_right = (leanings[0] > 0).sum() + (leanings[1] < 0).sum()
+    return profile if num_right >= FEWEST_RIGHT * 2 * len(src) else _despite_exchanges(src, tgt)
+
+
+def _despite_exchanges(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
+    """Learnt from every second pair, again and again, with the sides of those exchanged that look so. The other pairs
+    prove it: their two sides have to look like two, which those of one language do not, however they are exchanged."""
+    pairs = list(zip(src, tgt, strict=True))
+    learnt_from, proof = pairs[::2], pairs[1::2]
+    for _ in range(ROUNDS):
+        profile = _profile(*zip(*learnt_from, strict=True))
+        src_leaning, tgt_leaning = (profile.leaning(characters_of(lines)) for lines in zip(*learnt_from, strict=True))
+        is_exchanged = (src_leaning < tgt_leaning).tolist()
+        learnt_from = [pair[::-1] if back else pair for pair, back in zip(learnt_from, is_exchanged, strict=True)]
+        if not any(is_exchanged):
+            break
+    src_leaning, tgt_leaning = (profile.leaning(characters_of(lines)) for lines in zip(*proof, strict=True))
+    num_right = ((src_leaning > 0) & (tgt_leaning < 0)).sum()
+    num_exchanged = ((src_leaning < 0) & (tgt_leaning > 0)).sum()
+    is_proven = num_right + num_exchanged >= FEWEST_RIGHT * len(proof) and num_right >= MOSTLY_RIGHT * len(proof)
+    return profile if is_proven else None
+
+
+def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
+    sides = [characters_of(lines) for lines in (src, tgt)]
+    counts = [np.bincount(_sequences(side)[_inside(side)], minlength=NUM_BUCKETS) + 0.5 for side in sides]
+    src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)
+    return LanguageProfile((src_logs - tgt_logs).clip(-MOST_A_SEQUENCE, MOST_A_SEQUENCE).astype(np.float32))
+
+
+def _is_clear(leaning: Array, characters: Characters) -> Array:
+    return leaning > np.maximum(CLEAR, CLEAR_A_CHARACTER * characters.lengths)
+
+
+def _sequences(characters: Characters) -> Array:
+    """(N,) the bucket of each character with its neighbours; the line feeds beside a line mark its start and end."""
+    codes = characters.codes
+    mixed = codes * MIXERS[1]
+    mixed[1:] += codes[:-1] * MIXERS[0]
+    mixed[:-1] += codes[1:] * MIXERS[2]
+    mixed ^= mixed >> 15
+    return (mixed * MIXERS[0]) >> 16
+
+
+def _inside(characters: Characters) -> Array:
+    """(N,) bool: which characters are not line feeds, whose neighbours are of two lines."""
+    return characters.codes != LINE_FEED

@@ -1,0 +1,182 @@
+"""Text <-> pieces with sentencepiece: train a vocabulary, load one, encode and decode."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import sentencepiece
+
+from translate.config.settings import VocabSettings
+from translate.errors import UserError
+
+MAX_TRAINING_LINES = 500_000  # drawn at random from a longer text; sentencepiece takes about 0.5 kB for each
+TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
+TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
+LINE_BREAKS = str.maketrans("\n\r", "  ")
+
+
+class Vocab:
+    """One sentencepiece model. Ids: `bos_id` starts a target, `eos_id` ends every row; padding has no id."""
+
+    def __init__(self, proto: bytes, name: str) -> None:
+        """proto: the bytes of a model file. Raises UserError, with `name`, where they are not one."""
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
+        except (RuntimeError, OSError):
+            raise UserError(f"{name}: not a sentencepiece model") from None
+        if not proto:  # which sentencepiece takes for a model without pieces
+            raise UserError(f"{name}: not a sentencepiece model; the file is empty")
+        self.proto = proto
+        self.size: int = self._processor.vocab_size()
+        try:
+            self.pieces(range(self.size))
+        except UnicodeDecodeError:
+            raise UserError(f"{name}: a damaged sentencepiece model; one of its pieces is not UTF-8") from None
+        self.unk_id: int = self._processor.unk_id()
+        self.eos_id: int = self._processor.eos_id()
+        if self.eos_id < 0:
+            raise UserError(f"{name}: this sentencepiece model has no </s>; train it with an eos_id")
+        # Models without <s> start their targets with </s>, as fairseq and Marian do.
+        self.bos_id: int = self._processor.bos_id() if self._processor.bos_id() >= 0 else self.eos_id
+
+    @classmethod
+    def load(cls, path: Path) -> Vocab:
+        """Raises UserError where `path` is missing or not a sentencepiece model."""
+        try:
+            return cls(path.read_bytes(), str(path))
+        except (FileNotFoundError, IsADirectoryError):
+            raise UserError(f"{path}: no such sentencepiece model") from None
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Piece ids of each text, without `<s>` and `</s>`; such a sign typed in the text is plain text."""
+        ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
+        return ids
+
+    @property
+    def has_merges(self) -> bool:
+        """Whether its pieces are made by merging: a BPE model. Its scores are ranks, those of others logarithms."""
+        return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
+
+    @property
+    def merge_ranks(self) -> dict[str, float]:
+        """Of a model that merges: its pieces with their ranks, the smallest merged first. Signs and bytes have none.
+
+        Nor have symbols that the model's maker defined: they rank with the first merge, and stand before it.
+        """
+        processor = self._processor
+        normal = [
+            id_
+            for id_ in range(self.size)
+            if not (processor.is_unknown(id_) or processor.is_control(id_) or processor.is_byte(id_))
+        ]
+        first = max((id_ for id_ in normal if not processor.get_score(id_)), default=0)
+        return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of piece ids, on one line: a line break spelled in bytes becomes a space."""
+        text: str = self._processor.decode([int(i) for i in ids])
+        return text.translate(LINE_BREAKS)
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The pieces as they are written: `▁` marks the start of a word."""
+        return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def ids_of(self, pieces: Iterable[str]) -> list[int]:
+        """The inverse of `pieces`. Raises KeyError, with the piece, where it is none of this vocabulary."""
+        ids = []
+        for piece in pieces:
+            ids.append(int(self._processor.piece_to_id(piece)))
+            if self._processor.id_to_piece(ids[-1]) != piece:
+                raise KeyError(piece)
+        return ids
+
+
+class VocabPair(NamedTuple):
+    """The vocabularies of the two sides; one and the same object where they are joint."""
+
+    src: Vocab
+    tgt: Vocab
+
+    @property
+    def joint(self) -> bool:
+        return self.src is self.tgt
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the two are."""
+        return fingerprint(self.src.proto, self.tgt.proto)
+
+
+def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
+    """SHA-256 of what two model files hold."""
+    return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
+
+
+def train_vocab(
+    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, say: Callable[[str], None]
+) -> Vocab:
+    """Train a vocabulary on text.
+
+    lines: gives the text anew at each call; of more than MAX_TRAINING_LINES so many are drawn at random, always the
+    same by one seed. say: told when that happens, and when the size is lowered because the text has too few different
+    pieces. Raises UserError where there is no text, or more characters than pieces.
+    """
+    num_lines = sum(1 for _ in lines())
+    if num_lines > MAX_TRAINING_LINES:
+        say(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
+    try:
+        return _train(_sample(lines(), num_lines, seed), settings, settings.size)
+    except RuntimeError as error:
+        size = _possible_size(error, settings)
+    say(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
+    return _train(_sample(lines(), num_lines, seed), settings, size)
+
+
+def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
+    """All lines, or MAX_TRAINING_LINES of them in their order, every choice as likely: Knuth's algorithm S."""
+    random = Random(seed)
+    wanted = min(num_lines, MAX_TRAINING_LINES)
+    for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
+        if random.random() * num_left < wanted:
+            wanted -= 1
+            yield line
+
+
+def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
+    """The largest size that the text allows. Raises UserError where sentencepiece stopped for another reason."""
+    if match := TOO_LARGE.search(str(error)):
+        return int(match[1])
+    if match := TOO_SMALL.search(str(error)):
+        raise UserError(
+            f"vocab.size {settings.size} is less than the {match[1]} signs and characters of the text; raise it or "
+            f"lower vocab.character_coverage ({settings.character_coverage})"
+        ) from None
+    if "sentences_.empty()" in str(error):
+        raise UserError("the training text has no line that a vocabulary can be trained on") from None
+    raise UserError(f"vocab: sentencepiece cannot train on this text with these settings: {error}") from None
+
+
+def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
+    proto = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=proto,
+        vocab_size=size,
+        model_type=settings.algorithm,
+        use_all_vocab=settings.algorithm == "char",  # however many characters there are
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+        normalization_rule_name=settings.normalization,
+        pad_id=-1,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        minloglevel=2,
+    )
+    return Vocab(proto.getvalue(), "the new vocabulary")

@@ -1,0 +1,1 @@
+"""From lines to translations: search, sampling, constraints, warnings, output that survives interruption."""

@@ -1,0 +1,214 @@
+"""Beam search. It knows a function that steps and a state that can be reordered, not the model behind them.
+
+Shapes: B sentences still searched, K hypotheses of each (fewer than the beam in the first step), C candidates, V
+vocabulary, L pieces so far with `<s>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from translate.decoding.engine import Hypothesis, Watch
+from translate.decoding.lexical_constraints import Candidates, keep_to_terms
+from translate.decoding.logit_rules import Rules
+
+LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
+ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
+SAFE_EXPONENT = 60.0  # of which a sum of many exponentials is a float32
+GROUP = 64  # pieces whose best is found first
+
+
+class State(Protocol):
+    """What the step function carries from piece to piece, for K hypotheses of each of B sentences."""
+
+    def select(self, sentences: Tensor) -> Self:
+        """Those sentences, in that order."""
+
+    def follow(self, beams: Tensor) -> Self:
+        """(B, K'): hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
+
+    def penalty(self) -> Tensor | None:
+        """(B, K) what the score of each hypothesis loses if it ends with the next piece; None for nothing."""
+
+
+S = TypeVar("S", bound=State)
+Logits = Callable[[slice], Tensor]
+Step = Callable[[Tensor, S], tuple[Logits, S]]
+
+
+class Ids(NamedTuple):
+    """The two ids that search has to know."""
+
+    bos: int
+    eos: int
+
+
+@dataclass(frozen=True)
+class _Beams:
+    """The hypotheses of B sentences. Those that do not exist have a score of -inf."""
+
+    sentences: Tensor  # (B,) which sentence of the input this is
+    prefixes: Tensor  # (B, K, L) unfinished, the most wanted first
+    log_probs: Tensor  # (B, K)
+    finished: Tensor  # (B, beam_size, L) the best first, filled up with </s>
+    scores: Tensor  # (B, beam_size)
+    is_done: Tensor  # (B,)
+
+    def select(self, rows: Tensor) -> _Beams:
+        fields = (self.sentences, self.prefixes, self.log_probs, self.finished, self.scores, self.is_done)
+        return _Beams(*(field[rows] for field in fields))
+
+
+@torch.no_grad()
+def beam_search(
+    step: Step[S], state: S, rules: Rules, beam_size: int, length_penalty: float, ids: Ids, watch: Watch | None = None
+) -> list[list[Hypothesis]]:
+    """The best translations of each sentence, at most beam_size of them, the best first. A beam of 1 is greedy search.
+
+    step: (B, K) last pieces and the state of K hypotheses -> a function that gives the logits of the next, (B', K, V),
+    of any part of the sentences, and the next state. The logits are used, and may be written to, before the function
+    is called again. state: of one hypothesis a sentence. watch: told the best unfinished pieces of the first sentence
+    that is still searched, after each step.
+
+    The score of a hypothesis is log-probability / length ** length_penalty, less the state's penalty. A sentence is
+    done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat the worst of
+    them; or at its limit, where a hypothesis has to end.
+    """
+    results: list[list[Hypothesis]] = [[] for _ in rules.limits]
+    beams = _start(rules.limits, beam_size, ids)
+    while len(beams.sentences):
+        logits, state = step(beams.prefixes[:, :, -1], state)
+        candidates = _candidates(logits, beams, rules)
+        beams, place = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
+        beams = _mark_done(beams, rules.limits, length_penalty)
+        state = state.follow(candidates.beam.gather(1, place))
+        if watch:
+            watch(beams.prefixes[0, 0, 1:].tolist())
+        num_done = int(beams.is_done.sum())
+        if num_done == len(beams.sentences) or num_done > LEAVE_AT * len(beams.sentences):
+            for row in beams.is_done.nonzero().flatten().tolist():
+                results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
+            left = (~beams.is_done).nonzero().flatten()
+            beams, state, rules = beams.select(left), state.select(left), rules.select(left)
+    return results
+
+
+def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
+    num_sentences = len(limits)
+    prefixes = torch.full((num_sentences, 1, 1), ids.bos, device=limits.device)
+    finished = torch.full((num_sentences, beam_size, 1), ids.eos, device=limits.device)
+    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
+    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
+    sentences = torch.arange(num_sentences, device=limits.device)
+    return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
+
+
+def _candidates(logits: Logits, beams: _Beams, rules: Rules) -> Candidates:
+    """Twice the beam: even if every best candidate ends, a full beam survives."""
+    num_sentences, num_hypotheses = beams.log_probs.shape
+    size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
+    found = []
+    for part in (slice(start, start + size) for start in range(0, num_sentences, size)):
+        found.append(_best_of_part(logits(part), beams, part, rules.select(part)))
+    return Candidates(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: Rules) -> Candidates:
+    maxima = _group_maxima(logits)
+    log_probs = beams.log_probs[part] - _log_sum_exp(logits, maxima)
+    if rules.forbid(logits, beams.prefixes[part]):
+        maxima = _group_maxima(logits)
+    best = _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
+    if not any(rules.terms):
+        return best
+    is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
+    totals = logits + log_probs[:, :, None]
+    return keep_to_terms(best, totals, beams.prefixes[part], rules.terms, is_last_chance.tolist(), rules.eos_id)
+
+
+def _advance(
+    beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
+) -> tuple[_Beams, Tensor]:
+    """One piece more. Also gives which candidate each new hypothesis is, (B, K)."""
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # with <s>: the new hypotheses' pieces
+    best, beam, piece = candidates
+    pieces = torch.cat([_rows_of(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
+    ends = piece == eos_id
+
+    # An ending counts where it would have had a place in the beam; with a beam of 1 that is greedy search.
+    rank = torch.arange(best.size(1), device=best.device)
+    scores = best / length**length_penalty
+    if penalty is not None:
+        scores = scores - penalty.gather(1, beam)
+    scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
+    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), pieces], dim=1)
+    scores, place = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
+    finished = _rows_of(all_finished, place)
+
+    # Those that go on, in the order of the candidates.
+    place = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
+    log_probs = best.masked_fill(ends, -torch.inf).gather(1, place)
+    return _Beams(beams.sentences, _rows_of(pieces, place), log_probs, finished, scores, beams.is_done), place
+
+
+def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
+    length = beams.prefixes.size(2) - 1
+    attainable = beams.log_probs.amax(dim=1) / length**length_penalty
+    is_enough = (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf)
+    is_done = beams.is_done | is_enough | (limits <= length)
+    return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
+
+
+def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
+    """The best of logits (B, K, V) + offsets (B, K) in each sentence, `count` of them or as many as there are.
+
+    To sort out the best of K * V numbers is slow, to find the maxima of groups of them (B, K, G) fast; and the best
+    `count` numbers lie in the `count` groups with the largest maxima.
+    """
+    num_groups, vocab_size = maxima.size(2), logits.size(2)
+    count = min(count, logits.size(1) * vocab_size)
+    totals = (maxima + offsets[:, :, None]).flatten(1)  # (B, K * G)
+    group = totals.topk(min(count, totals.size(1)), sorted=False).indices  # (B, C)
+    beam, group = group // num_groups, group % num_groups
+    members = group[:, :, None] * GROUP + torch.arange(GROUP, device=logits.device)  # (B, C, GROUP)
+    places = (beam[:, :, None] * vocab_size + members.clamp(max=vocab_size - 1)).flatten(1)
+    totals = logits.flatten(1).gather(1, places).view_as(members) + offsets.gather(1, beam)[:, :, None]
+    best, index = totals.masked_fill(members >= vocab_size, -torch.inf).flatten(1).topk(count)
+    place = places.gather(1, index)
+    return Candidates(best, place // vocab_size, place % vocab_size)
+
+
+def _group_maxima(logits: Tensor) -> Tensor:
+    """(B, K, V) -> (B, K, G): of each GROUP pieces the largest logit; the last group may be smaller."""
+    num_full = logits.size(2) // GROUP
+    full, rest = logits.split([num_full * GROUP, logits.size(2) - num_full * GROUP], dim=2)
+    maxima = [full.unflatten(2, (num_full, GROUP)).amax(dim=3)] if num_full else []
+    return torch.cat([*maxima, rest.amax(dim=2, keepdim=True)], dim=2) if rest.size(2) else maxima[0]
+
+
+def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
+    """(B, K, V), (B, K, G) -> (B, K). torch.logsumexp takes three times as long on a CPU."""
+    largest = maxima.amax(dim=2, keepdim=True)
+    if largest.abs().max() < SAFE_EXPONENT:
+        return logits.exp().sum(dim=2).log_()
+    return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
+
+
+def _hypotheses(beams: _Beams, row: int, eos_id: int) -> list[Hypothesis]:
+    found = []
+    for pieces, score in zip(beams.finished[row].tolist(), beams.scores[row].tolist(), strict=True):
+        if score > -torch.inf:
+            end = pieces.index(eos_id, 1)  # the first place holds <s>, which may be the same id
+            found.append(Hypothesis(pieces[1 : end + 1], score))
+    return found
+
+
+def _rows_of(sequences: Tensor, rows: Tensor) -> Tensor:
+    """(B, K, L) sequences, (B, N) of the K -> (B, N, L)."""
+    return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))

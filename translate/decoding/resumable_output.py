@@ -1,0 +1,185 @@
+"""The file that translations grow in, whatever interrupts it, until it is whole.
+
+FILE.partial holds the lines that are translated so far, FILE.partial.json what they were made by. Both outlive the
+process; the whole FILE.partial becomes FILE. Lines are translated in windows, and which lines are together may change
+the last digits of a sum: who goes on has to ask for the same windows (`Translator.translations`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from translate.data.parallel_text import BLOCK_BYTES
+from translate.errors import UserError
+from translate.system.checked_json import read_record, write_record
+from translate.system.files import naming, sync
+
+FORMAT = 1
+ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # on some file systems of networks
+DIGESTS = ("input", "weights", "vocabulary")  # what cannot be told in words
+
+
+class OutputFile:
+    """A file of translations that is being written: one process at a time."""
+
+    def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
+        """made_by: all that the translations follow from, as JSON values. rows_are_numbered: whether a line may have
+        several rows, each of which begins with its number. Raises UserError where no file can be written there, or
+        another process is writing it."""
+        self._path = path.resolve()
+        self.partial = self._path.with_name(f"{self._path.name}.partial")
+        self._record = self._path.with_name(f"{self.partial.name}.json")
+        self._made_by = made_by
+        if self._path.is_dir():
+            raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
+        with naming(self.partial):
+            self._stream = self.partial.open("a+b", buffering=0)
+        self._lock()
+        self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
+        self._num_bytes = self.partial.stat().st_size
+        self._has_news = False
+
+    def begin(self) -> None:
+        """Get ready to write from the first line. Raises UserError where that would lose what is there."""
+        if self._num_bytes:
+            self._check_is_ours()
+            self._refuse(
+                f"left by an interrupted decode, {self._count()}; add --resume to go on with it, or remove it to begin "
+                "anew"
+            )
+        try:
+            write_record(self._record, self._made_by, FORMAT)
+        except UserError:
+            self.partial.unlink(missing_ok=True)
+            raise
+
+    def resume(self) -> None:
+        """Get ready to go on after `num_lines` lines; a last one that is cut off is removed.
+
+        Where there is nothing to go on with, this is `begin`. Raises UserError where something else made those lines.
+        """
+        if not self._num_bytes:
+            self.begin()
+            return
+        self._check_is_ours()
+        anew = f"remove {self.partial} to begin anew"
+        if changes := list(_changes(read_record(self._record, FORMAT, anew), self._made_by)):
+            self._refuse(f"to go on would mix two translations: {'; '.join(changes)}; change that back, or {anew}")
+        with naming(self.partial):
+            self._stream.truncate(self._num_bytes_whole)
+
+    @contextmanager
+    def writing(self) -> Iterator[OutputFile]:
+        """When the block ends well the file is whole and takes its place; else what is written stays for `resume`."""
+        try:
+            yield self
+            self._sync()
+            with naming(self.partial):
+                self.partial.replace(self._path)
+                self._record.unlink(missing_ok=True)
+                sync(self._path.parent)
+        except UserError as error:
+            raise UserError("; ".join([str(error), *self._leave()])) from None
+        except (KeyboardInterrupt, SystemExit):
+            for advice in self._leave():
+                print(advice, file=sys.stderr)
+            raise
+        finally:
+            self._stream.close()
+
+    def write(self, text: str) -> None:
+        """Add the row or rows of a line. They are safe from the end of this process at once."""
+        content = memoryview(f"{text}\n".encode())
+        self._has_news = True
+        with naming(self.partial):
+            while content:
+                content = content[self._stream.write(content) :]
+        self.num_lines += 1
+
+    def syncing(self, lines: Iterable[str]) -> Iterator[str]:
+        """Pass on lines to translate. One window is read when that before is written, which is then put on the disk."""
+        for line in lines:
+            self._sync()
+            yield line
+
+    def _sync(self) -> None:
+        if self._has_news:
+            with naming(self.partial):
+                os.fsync(self._stream)
+                self.partial.stat()  # or a folder that was removed would be noticed at the very end
+        self._has_news = False
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._refuse("another decode is writing it; wait for its end, or give another --output")
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        if not self.partial.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.partial.stat()):
+            self._refuse("another decode has just finished it")
+
+    def _leave(self) -> list[str]:
+        """Advice on how to go on, if there is something to go on with; nothing stays of a file without lines."""
+        if not self.num_lines:
+            self.partial.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
+        if not self.partial.exists():
+            return []
+        return [f"{self.partial} has the first {self._count()}; to go on, give the same command with --resume"]
+
+    def _check_is_ours(self) -> None:
+        if not self._record.exists():
+            self._refuse("already there, and nothing tells what made it; move it away, or give another --output")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self._stream.close()
+        raise UserError(f"{self.partial}: {reason}")
+
+    def _count(self) -> str:
+        return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
+
+
+def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
+    """How many lines at the start of a file are surely whole, and of how many bytes they are."""
+    num_rows = num_bytes = place = 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            text, zeros, _ = block.partition(ZEROS)
+            num_rows += text.count(b"\n")
+            if b"\n" in text:
+                num_bytes = place + text.rindex(b"\n") + 1
+            if zeros:
+                break
+            place += len(block)
+    return _whole_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
+
+
+def _whole_groups(path: Path, size: int) -> tuple[int, int]:
+    """The same of numbered rows, in `size` bytes: those of the last line may not all be there."""
+    number = num_bytes = place = 0
+    with path.open("rb") as rows:
+        while place < size and (row := rows.readline()):
+            if row.startswith(b"%d\t" % (number + 1)):
+                number, num_bytes = number + 1, place
+            elif not row.startswith(b"%d\t" % number):
+                break
+            place += len(row)
+    return max(number - 1, 0), num_bytes
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """In words, what the two do not agree about."""
+    for name in sorted(before.keys() | now.keys()):
+        then, here = before.get(name), now.get(name)
+        if then != here:
+            yield f"{name} changed" if name in DIGESTS else f"{name} was {then!r} and is now {here!r}"

@@ -1,0 +1,1 @@
+"""Metrics of translations (BLEU, chrF, TER) and evaluations of a whole text."""

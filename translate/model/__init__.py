@@ -1,0 +1,1 @@
+"""The Transformer, its layers, its decoder state, and hooks on its attention."""

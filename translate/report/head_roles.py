@@ -1,0 +1,113 @@
+"""The roles of heads as a table for the terminal and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translate.attention.head_figures import Measure
+from translate.attention.head_roles import Role
+from translate.attention.maps import KINDS, NAMES, Kind
+from translate.system.files import replacing
+from translate.system.terminal_text import columns_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NONE = "-"
+HEADINGS: dict[Measure, str] = {
+    "entropy": "entropy",
+    "spread": "of most",
+    "end": "</s>",
+    "first": "first",
+    "previous": "previous",
+    "diagonal": "diagonal",
+    "next": "next",
+    "distance": "distance",
+}
+SHARES: tuple[Measure, ...] = ("spread", "end", "first", "previous", "diagonal", "next")
+ROW_INCHES, COLUMN_INCHES = 0.26, 0.62
+DARK = 0.55  # shares above have white figures
+
+
+def roles_table(roles: Sequence[Role]) -> str:
+    """Kind by kind a line for each head. Entropy is in nats, distance in pieces, all else in percent."""
+    lines = []
+    for kind in _kinds(roles):
+        of_kind = [role for role in roles if role.kind == kind]
+        rows = [
+            [role.label, *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
+            for role in of_kind
+        ]
+        rows.insert(0, ["head", *HEADINGS.values(), "role"])
+        widths = [max(columns_of(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+        lines += ["", f"{NAMES[kind]}, {of_kind[0].num_rows:,} rows", ""]
+        for label, *cells, name in rows:
+            numbers = (_space(cell, width) + cell for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([label + _space(label, widths[0]), *numbers, name]))
+    return "\n".join(lines[1:])
+
+
+def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
+    """Draw the shares as heat tables, kind beside kind: a row for each head, its role at the right.
+
+    The file's ending says the format. One hue from light to dark, so that it reads in grey and by every eye; each share
+    is written in its cell.
+    """
+    from matplotlib import rc_context  # here, because loading it takes a while
+    from matplotlib.figure import Figure
+
+    kinds = _kinds(roles)
+    by_kind = {kind: [role for role in roles if role.kind == kind] for kind in kinds}
+    num_rows = max(map(len, by_kind.values()))
+    size = (len(kinds) * (COLUMN_INCHES * len(SHARES) + 2.2), ROW_INCHES * num_rows + 1.3)
+    with rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
+            _draw(axes, of_kind)
+            axes.set_title(NAMES[kind], fontsize=10, pad=10)
+        with replacing(path) as partial:
+            figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
+
+
+def _draw(axes: Axes, roles: Sequence[Role]) -> None:
+    shares = [[role.figures[measure] for measure in SHARES] for role in roles]
+    filled = [[value if value is not None else float("nan") for value in row] for row in shares]
+    axes.imshow(filled, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_facecolor("#eeeeee")
+    labels = ["entropy,\nof most" if measure == "spread" else HEADINGS[measure] for measure in SHARES]
+    axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
+    axes.set_yticks(range(len(roles)), [f"{role.layer}.{role.head}" for role in roles], fontsize=8)
+    axes.set_ylabel("layer.head", fontsize=8)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    axes.spines[:].set_visible(False)
+    names = axes.secondary_yaxis("right")
+    names.set_yticks(range(len(roles)), [role.name or NONE for role in roles], fontsize=8)
+    names.tick_params(length=0)
+    names.spines[:].set_visible(False)
+    for row, values in enumerate(shares):
+        for column, value in enumerate(values):
+            text = NONE if value is None else f"{100 * value:.0f}"
+            ink = "white" if value is not None and value > DARK else "#333333"
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
+    for row in range(1, len(roles)):
+        is_new_layer = roles[row].layer != roles[row - 1].layer
+        axes.axhline(row - 0.5, color="white", linewidth=4 if is_new_layer else 1)
+    for column in range(1, len(SHARES)):
+        axes.axvline(column - 0.5, color="white", linewidth=1)
+
+
+def _kinds(roles: Sequence[Role]) -> list[Kind]:
+    return [kind for kind in KINDS if any(role.kind == kind for role in roles)]
+
+
+def _cell(measure: Measure, value: float | None) -> str:
+    if value is None:
+        return NONE
+    return f"{100 * value:.0f}" if measure in SHARES else f"{value:.2f}"
+
+
+def _space(cell: str, width: int) -> str:
+    return " " * (width - columns_of(cell))

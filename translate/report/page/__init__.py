@@ -1,0 +1,1 @@
+"""The attention page: one HTML file that a browser opens from disk."""

@@ -1,0 +1,1 @@
+"""What the rest stands on: files, devices, processes, memory, signals, the terminal."""

@@ -1,0 +1,88 @@
+"""SIGINT and SIGTERM: the first ends what goes on in good order, the second at once.
+
+They ask a training to stop, and do not break into a step.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from translate.system.distributed import is_launched
+
+ASKING = (signal.SIGINT, signal.SIGTERM)
+
+
+def raise_signals() -> None:
+    """From here on the first signal is raised, so that half-written files go; a second one ends the process at once.
+
+    Under torchrun, which passes on what the terminal has sent already, the second is ignored.
+    """
+
+    def act(number: int, _frame: FrameType | None) -> None:
+        for each in ASKING:
+            signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    for each in ASKING:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as SIGINT is in a background job
+            signal.signal(each, act)
+
+
+@contextmanager
+def dying_of_signals() -> Iterator[None]:
+    """Within the block a signal ends the process at once: for long work in C++, which heeds none; nothing is saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in ASKING}
+    for each, handler in before.items():
+        signal.signal(each, signal.SIG_IGN if handler is signal.SIG_IGN else signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@dataclass
+class Stop:
+    """Whether a signal came; the one object that a signal handler may write to."""
+
+    signal: int = 0
+
+
+@contextmanager
+def stopping_at_signals() -> Iterator[Stop]:
+    """Within the block the first signal is noted in `Stop.signal`; a second one acts at once, as usual.
+
+    Not so under torchrun, which passes on what the terminal has sent already, so that one Ctrl-C comes twice; and which
+    itself ends what does not end in time.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # Python gives signals to the main thread only
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.signal = stop.signal or number
+        if is_launched():
+            return
+        print(f"{signal.Signals(number).name}: stopping after this step; a second one stops at once", file=sys.stderr)
+        for each in ASKING:
+            signal.signal(each, signal.SIG_DFL)
+
+    asking = [each for each in ASKING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, note) for each in asking}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,1 +1,0 @@
-"""The grammar that `translate.toy` draws its sentences from."""

@@ -1,0 +1,187 @@
+"""What goes wrong in a training that goes on: rules on its history, each with the setting to try.
+
+A rule is silent unless the case is clear, because advice that is wrong is worse than none.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from translate.config.settings import Config
+from translate.data.ragged_arrays import IntArray
+from translate.training.prepare import Prepared
+
+RARE, MOST_RARE = 5, 0.6  # pieces seen fewer times than this; the share of them from which a vocabulary is too large
+SMALL_VOCAB = 1000  # pieces; below, no advice on the size
+FEWEST_STEPS = 4  # an epoch
+LAST = 3  # validations, or lines on steps, that have to agree
+FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; fresh weights guess a little worse than evenly
+FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second where lines scatter
+UNLEARNT = 0.5  # of the loss of guessing: what only counts how often each piece occurs gets to 0.6 of it
+FEWEST_LINES = 8  # on steps since the warm-up ended
+RISEN = 1.03  # times the best validation loss
+ALIKE = 0.1  # different translations a different source line
+CLIPPED = 20.0  # times train.clip_norm
+
+Line = Mapping[str, Any]
+Rule = Callable[[Sequence[Line], Config, int], str | None]
+
+
+def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
+    """What the text and the vocabulary tell before the first step."""
+    found = []
+    train, vocabs = prepared.train, prepared.vocabs
+    counts = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
+    sides = (
+        [(vocabs.tgt, counts[0] + counts[1])] if vocabs.joint else [(vocabs.src, counts[0]), (vocabs.tgt, counts[1])]
+    )
+    way = "leave out vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
+    if config.vocab.algorithm == "char":
+        way = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
+    # A run that began with the weights of another also began with what these have learnt of its pieces.
+    for vocab, seen in [] if config.train.init_from else sides:
+        # Bytes and signs are in every vocabulary, whether they occur or not.
+        is_text = np.array([piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))])
+        if share := _too_rare(seen[is_text]):
+            found.append(
+                f"{share:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
+                f"seldom to be learnt: in a new run {way}"
+            )
+    share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
+    if share * FEWEST_STEPS > 1:
+        found.append(
+            f"a step takes {min(1.0, share):.0%} of the whole training text: in a new run lower "
+            f"train.batch_tokens ({config.train.batch_tokens:,}), so that an epoch has more steps"
+        )
+    return found
+
+
+def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
+    """What the lines of metrics.jsonl tell, the newest last, by the names of the rules that have something to say.
+
+    num_pieces: in the target vocabulary.
+    """
+    history = _of_one_loss(history, config)
+    found = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
+    return {name: advice for name, advice in found.items() if advice}
+
+
+def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
+    """Without training losses that the newest does not compare with: R-Drop's has more in it."""
+    begins = config.train.steps_before_rdrop
+    if not history or history[-1]["step"] <= begins:
+        return history
+    return [line for line in history if "train_loss" not in line or line["step"] > begins]
+
+
+def _too_rare(counts: IntArray) -> float | None:
+    """The share of pieces that are rare, if it is too large."""
+    share = float(np.mean(counts < RARE)) if len(counts) >= SMALL_VOCAB else 0.0
+    return share if share > MOST_RARE else None
+
+
+def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """The loss is far above that of guessing, or far above what it was, and does not come back."""
+    losses = _values(history, "train_loss")
+    if len(losses) < 2 * LAST:
+        return None
+    now, guessing = min(losses[-LAST:]), math.log(num_pieces)
+    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # for some lines in a row
+    if now < min(guessing + FAR_ABOVE_GUESSING, best + FAR_ABOVE_BEST):
+        return None
+    reached = "guessing gets" if guessing < best else "it had come to"
+    return (
+        f"the training loss is {losses[-1]:.1f}, where {reached} {min(best, guessing):.1f}: the learning rate is too "
+        f"high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
+        f"({config.train.warmup_steps:,}), in a new run or from a checkpoint before that"
+    )
+
+
+def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """Since the warm-up ended the loss does not fall, and hardly anything is learnt yet."""
+    settings = config.train
+    losses = [line["train_loss"] for line in history if "train_loss" in line and line["step"] > settings.warmup_steps]
+    quarter = len(losses) // 4
+    if len(losses) < FEWEST_LINES or history[-1]["step"] < 2 * settings.warmup_steps:
+        return None
+    before, now = statistics.mean(losses[:quarter]), statistics.mean(losses[-quarter:])
+    scatter = 2 * statistics.stdev(losses[-quarter:]) / math.sqrt(quarter)  # two standard errors
+    is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
+    if not is_flat or now < UNLEARNT * math.log(num_pieces):
+        return None
+    way = (
+        f"raise train.learning_rate ({settings.learning_rate:g})"
+        if settings.learning_rate < 1e-4
+        else f"lower train.learning_rate ({settings.learning_rate:g}) or raise train.warmup_steps"
+    )
+    return f"the training loss stays at {now:.2f} since the warm-up ended: {way}"
+
+
+def _learnt_by_heart(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """The validation loss rises again and again while the training loss falls."""
+    validations = [(line["step"], line["valid_loss"]) for line in history if "valid_loss" in line]
+    if len(validations) <= LAST:
+        return None
+    best_step, best = min(validations, key=lambda each: each[1])
+    last = [loss for _, loss in validations[-LAST:]]
+    is_rising = validations[-LAST][0] > best_step and last == sorted(last) and last[0] > best
+    if not is_rising or last[-1] < RISEN * best:
+        return None
+    then = _values([line for line in history if line["step"] <= best_step], "train_loss")[-LAST:]
+    now = _values([line for line in history if line["step"] > best_step], "train_loss")[-LAST:]
+    if not (then and now) or statistics.mean(now) > statistics.mean(then):
+        return None
+    return (
+        f"the validation loss rose from {best:.2f} (step {best_step:,}) to {last[-1]:.2f} while the training loss "
+        f"fell: the model learns the text by heart; raise model.dropout ({config.model.dropout:g}) or lower "
+        f"model.d_model ({config.model.d_model}) in a new run, or take more text; the weights kept are the best so far"
+    )
+
+
+def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """Different lines have the same few translations, or empty ones, and it does not get better."""
+    last = [line for line in history if "different_outputs" in line][-LAST:]
+    if len(last) < LAST or last[0]["step"] < config.train.warmup_steps:
+        return None
+    is_empty = min(line["empty_outputs"] for line in last) > 1 - ALIKE
+    if not is_empty and max(line["different_outputs"] for line in last) > ALIKE:
+        return None
+    if min(line["valid_loss"] for line in last[1:]) < last[0]["valid_loss"] - FLAT:
+        return None
+    what = "are empty" if is_empty else "are the same for different lines"
+    return (
+        f"nearly all validation translations {what}: the model does not look at the source; check that the two files "
+        f"belong together line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise "
+        "train.warmup_steps"
+    )
+
+
+def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """Each gradient is cut to a small part of its length."""
+    clip = config.train.clip_norm
+    lines = [line for line in history if "gradient_norm" in line and line["step"] > config.train.warmup_steps]
+    norms = [line["gradient_norm"] for line in lines]
+    if not clip or len(norms) < FEWEST_LINES or min(norms) < CLIPPED * clip:
+        return None
+    return (
+        f"all gradients are {min(norms) / clip:.0f} times train.clip_norm ({clip:g}) or longer, so their lengths no "
+        f"longer count: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
+    )
+
+
+def _values(history: Sequence[Line], name: str) -> list[float]:
+    return [line[name] for line in history if name in line]
+
+
+RULES: dict[str, Rule] = {
+    "blown_up": _blown_up,
+    "flat": _flat,
+    "learnt_by_heart": _learnt_by_heart,
+    "all_alike": _all_alike,
+    "always_clipped": _always_clipped,
+}

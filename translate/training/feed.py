@@ -1,0 +1,127 @@
+"""What each training step reads: parts of the epoch's order, made into tensors ahead of the step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from translate.config.settings import TrainSettings
+from translate.data.batches import Batch, epoch_order, make_batch
+from translate.data.encoded_corpus import EncodedCorpus
+from translate.data.ragged_arrays import IntArray
+from translate.system.distributed import World
+from translate.training.checkpoint import Progress
+from translate.training.prepare import Prepared
+
+AHEAD = 2  # steps made ready while one is computed
+
+T = TypeVar("T")
+
+
+class Part(NamedTuple):
+    """A batch of a step."""
+
+    batch: Batch
+    number: int  # among the parts of the step; dropout follows from it
+    rows: IntArray  # of the corpus, in the order of the batch
+    weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
+    halves: tuple[int, ...] = ()  # of the part that was made: 1 or 2, and of that half again; dropout follows from it
+
+    def fitting(self, too_large: float) -> list[Part]:
+        """This part, or its halves and theirs, so that each has fewer places; a single pair is not divided."""
+        num_pairs = len(self.rows)
+        if num_pairs == 1 or self.batch.num_places < too_large:
+            return [self]
+        middle = num_pairs // 2
+        halves = [
+            self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
+            for number, pairs in enumerate((slice(0, middle), slice(middle, num_pairs)), start=1)
+        ]
+        return [fitting for half in halves for fitting in half.fitting(too_large)]
+
+
+class StepData(NamedTuple):
+    """This process's parts of one step, and where in the data the next step starts."""
+
+    parts: list[Part]
+    num_tokens: int  # target pieces of the step, padding apart, over all processes
+    next_epoch: int
+    next_batch: int
+
+    @property
+    def rows(self) -> list[int]:
+        """Of the corpus: those that this process counts."""
+        return [row for part in self.parts if part.weight for row in part.rows.tolist()]
+
+
+def feed(
+    prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
+) -> Generator[StepData]:
+    """The steps' data on the device, from where training stands, epoch after epoch, without end.
+
+    A step takes `accumulate` parts a process. The processes deal them out among themselves, so that N processes do what
+    one does with N times `batch_tokens` and `accumulate`, and each pair is used once an epoch. With `vocab.dropout` the
+    processes meet where an epoch begins.
+    """
+    epoch, start = progress.epoch, progress.batches
+    while True:
+        text, bos_id = prepared.train_in(epoch, world), prepared.vocabs.tgt.bos_id
+        made = _steps(text, bos_id, settings, (epoch, start), device, world)
+        del text  # so that the next epoch's need not be in memory beside it
+        with closing(prefetched(made)) as steps:
+            yield from steps
+        epoch, start = epoch + 1, 0
+
+
+def prefetched(items: Iterator[T]) -> Generator[T]:
+    """The items, none of them None, made ahead in a thread, which ends with the iteration.
+
+    What making an item raises is raised here, in its place.
+    """
+    worker = ThreadPoolExecutor(max_workers=1)
+    try:
+        coming = deque(worker.submit(next, items, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(worker.submit(next, items, None))
+            yield item
+    finally:
+        worker.shutdown(cancel_futures=True)
+
+
+def _steps(
+    corpus: EncodedCorpus,
+    bos_id: int,
+    settings: TrainSettings,
+    cursor: tuple[int, int],
+    device: torch.device,
+    world: World,
+) -> Iterator[StepData]:
+    """The steps of an epoch. cursor: its number, and its first batch that is still to be used."""
+    if device.index is not None:
+        torch.cuda.set_device(device)  # each thread has to
+    epoch, start = cursor
+    order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
+    for first in range(start, len(order), settings.accumulate * world.size):
+        after = min(first + settings.accumulate * world.size, len(order))
+        num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
+        parts = []
+        for number, weight in _numbers(after - first, world):
+            rows = order[first + number]
+            parts.append(Part(make_batch(corpus, rows, bos_id).to(device), number, rows, weight))
+        following = (epoch, after) if after < len(order) else (epoch + 1, 0)
+        yield StepData(parts, num_tokens, *following)
+
+
+def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
+    """This process's parts of a step and their weights: as many in every process, because they meet in each.
+
+    An epoch's last step may not have enough for all. A process without a part takes the first, which then counts for
+    nothing.
+    """
+    for number in range(world.rank, num_parts + -num_parts % world.size, world.size):
+        yield (number, 1.0) if number < num_parts else (0, 0.0)

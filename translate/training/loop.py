@@ -1,0 +1,242 @@
+"""Training: the loop around the steps.
+
+Everything random follows from numbers: the order of the pairs from (seed, epoch), dropout from (seed, step, part). So a
+training that was stopped and resumed ends with the very weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import NamedTuple, NoReturn
+
+import torch
+from tqdm import tqdm
+
+from translate.config.settings import Config, TrainSettings
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.system.device import describe, explaining_memory, keep_freed_memory
+from translate.system.distributed import ALONE, World
+from translate.system.signals import Stop, stopping_at_signals
+from translate.training.advice import of_start
+from translate.training.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
+from translate.training.checkpoint import Progress, save_checkpoint, save_weights
+from translate.training.estimate import settle_length
+from translate.training.feed import StepData, feed
+from translate.training.log import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
+from translate.training.prepare import Prepared, prepare_together
+from translate.training.resume import begin_with_weights, where_it_stands
+from translate.training.snapshots import record_probes
+from translate.training.step import WHY_HALVED, Stepped, Trainer, learning_rate
+from translate.training.validation import validate
+
+
+def train(run: Run, config: Config, device: torch.device, world: World = ALONE, reasons: Sequence[str] = ()) -> None:
+    """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
+
+    The weights that were best on the validation text are left in the run folder. A signal ends training after the
+    step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
+    model, each on its share of every step; the first of them writes. reasons: for the settings, to be told before the
+    first step.
+    """
+    if world.is_first:
+        begin_with_weights(run, config)
+    prepared = prepare_together(run, config, world)
+    if world.is_first:
+        for reason in reasons:
+            run.log(reason)
+    keep_freed_memory()
+    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    precision = None
+    if config.train.is_open:
+        with explaining_memory(advice):
+            length = settle_length(config, prepared, device, world)
+        config, precision = length.config, length.precision
+        if world.is_first:
+            run.log(f"training takes {length}")
+    with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
+        trainer = Trainer(config, prepared, device, world)
+    progress = where_it_stands(run, trainer)
+    with explaining_memory(advice):
+        recorded = progress.precision or precision
+        trainer.settle_precision(recorded, lambda: _first_step(prepared, config, progress, trainer))
+    progress = replace(progress, precision=trainer.precision)
+    if world.is_first:
+        run.write_config(config)
+        run.forget_metrics_after(progress.step or -1)
+        place = f"{world.describe(describe(device))}, {trainer.precision}"
+        tell_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
+        if not progress.step:
+            tell_advice(run, of_start(prepared, config, world.size))
+    with stopping_at_signals() as stop, explaining_memory(advice):
+        end = _loop(run, config, prepared, trainer, progress, stop)
+    if world.is_first:
+        tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
+    if end.signal:
+        raise SystemExit(128 + end.signal)
+
+
+def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
+    with closing(feed(prepared, config.train, progress, trainer.device, trainer.world)) as steps:
+        return next(steps)
+
+
+class _End(NamedTuple):
+    """Why training ended: a reason, or the number of a signal."""
+
+    reason: str | None
+    signal: int
+
+
+def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
+    """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
+    settings, world = config.train, trainer.world
+    if settings.init_from and not progress.step:
+        progress = _validate(run, config, prepared, trainer, progress)
+    meter = Meter(progress)
+    kept = progress  # of which the state is: that before the steps that are not used
+    saved = progress if progress.step else None  # which has a checkpoint
+    reason, signal_seen = _reason_to_end(progress, settings), 0
+    bar_off = None if world.is_first else True
+    with (
+        closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
+        tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
+    ):
+        while not reason and not signal_seen:
+            was_halving = trainer.is_halving
+            data, stepped, progress, signal_seen = _step(steps, trainer, progress, stop)
+            if trainer.is_halving and not was_halving:
+                run.log(WHY_HALVED.format(settings=settings))
+            meter.add(stepped, data.num_tokens)
+            bar.update()
+            if not stepped.is_used:
+                _say_unused(run, config, prepared, data, progress, world)
+                if progress.step - kept.step == MOST_BAD_STEPS:
+                    _give_up(run, trainer, kept, saved)
+            reason = _reason_to_end(progress, settings)
+            if reason or progress.step % settings.log_every == 0:
+                bar.set_postfix_str(_log(run, trainer, progress, meter))
+                meter = Meter(progress)
+            if reason or progress.step % settings.validate_every == 0:
+                progress = _validate(run, config, prepared, trainer, progress)
+                reason = reason or _reason_to_end(progress, settings)
+            if stepped.is_used:
+                kept = progress
+            if reason or signal_seen or progress.step % settings.save_every == 0:
+                saved = _save_once(run, trainer, kept, saved)
+    return _End(reason, signal_seen)
+
+
+class _Step(NamedTuple):
+    """A step that was made, and how far training has come with it."""
+
+    data: StepData
+    stepped: Stepped
+    progress: Progress
+    signal: int  # that came to any of the processes; 0 is none
+
+
+def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop) -> _Step:
+    started = time.monotonic()
+    data = next(steps)
+    stepped = trainer.step(data, progress.step + 1)
+    seconds = time.monotonic() - started
+    # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those of the
+    # others also ran while it saved.
+    seconds, asked = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
+    progress = replace(
+        progress,
+        step=progress.step + 1,
+        epoch=data.next_epoch,
+        batches=data.next_batch,
+        seconds=progress.seconds + seconds,
+    )
+    return _Step(data, stepped, progress, int(asked))
+
+
+def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
+    if settings.max_steps and progress.step >= settings.max_steps:
+        return f"train.max_steps ({settings.max_steps:,}) reached"
+    if settings.max_epochs and progress.epoch >= settings.max_epochs:
+        return f"train.max_epochs ({settings.max_epochs}) reached"
+    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
+        return f"train.max_minutes ({settings.max_minutes:g}) reached"
+    if settings.patience and progress.stale_validations >= settings.patience:
+        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
+    return None
+
+
+def _say_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
+    rows = list(itertools.chain.from_iterable(world.gather(data.rows)))
+    if world.is_first:
+        run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
+
+
+def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
+    """Save what there was before the steps that are not used, and end."""
+    _save_once(run, trainer, kept, saved)
+    trainer.world.gather(None)  # torchrun ends all processes with the first: not before that one has saved
+    raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
+
+
+def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
+    """Say how the last steps went. Returns what the progress bar shows of it."""
+    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses()), strict=True)]
+    if not trainer.world.is_first:
+        return ""
+    rate = learning_rate(progress.step, trainer.settings)
+    return tell_steps(run, trainer.settings, progress, losses, meter, rate)
+
+
+def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
+    """Score the model, keep its weights if they are the best so far, and say so."""
+    _check_weights(trainer, progress.step)
+    with trainer.weights_to_use():
+        result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
+        score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
+        now = score[config.train.best_by]
+        is_best = math.isfinite(now) and (progress.best is None or now < progress.best)
+        if trainer.world.is_first:
+            if is_best:
+                save_weights(run.weights_path, trainer.model, trainer.belonging)
+            with run.sparing("the attention of this validation (probes)"):
+                record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
+    if is_best:
+        progress = replace(progress, best=now, stale_validations=0)
+    else:
+        progress = replace(progress, stale_validations=progress.stale_validations + 1)
+    if trainer.world.is_first:
+        tell_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
+    return progress
+
+
+def _save_once(run: Run, trainer: Trainer, progress: Progress, saved: Progress | None) -> Progress:
+    """Save, unless it is what was saved last: a checkpoint is not taken away to be written again. Returns what is."""
+    if progress != saved:
+        _save(run, trainer, progress)
+    return progress
+
+
+def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
+    _check_weights(trainer, progress.step)
+    if not trainer.world.is_first:
+        return
+    save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
+    if progress.best is None:  # stopped before the first validation: these are the only weights there are
+        with trainer.weights_to_use():
+            save_weights(run.weights_path, trainer.model, trainer.belonging)
+
+
+def _check_weights(trainer: Trainer, step: int) -> None:
+    """Before they are used for anything that stays."""
+    if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
+        raise UserError(
+            f"training went astray: a weight at step {step} is not a finite number; lower train.learning_rate or "
+            "raise train.warmup_steps, and start anew, or --resume from the last checkpoint"
+        )

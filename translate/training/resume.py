@@ -1,0 +1,70 @@
+"""Where a training begins, if with the weights of another run, and where it goes on: from its newest intact checkpoint,
+and with what is left of its best weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from translate.config.settings import Config
+from translate.decoding.torch_engine import load_model
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.run.weights import Belonging, read_sealed
+from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint, save_weights
+from translate.training.resolve_config import vocabs_to_keep
+from translate.training.step import Trainer
+
+
+def begin_with_weights(run: Run, config: Config) -> None:
+    """Put vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
+
+    From then on the other run is not needed. Raises UserError where its files are missing, damaged or foreign.
+    """
+    has_begun = run.metrics_path.exists() or any(run.checkpoints_path.glob("step-*"))
+    if has_begun or not config.train.init_from:
+        return
+    other = Run.open(Path(config.train.init_from))
+    vocabs = vocabs_to_keep(other)
+    model = load_model(other, vocabs)
+    run.write_vocabs(vocabs)
+    # Without an average: where there is to be one, it begins with the weights.
+    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, Belonging.of(config.model, vocabs))
+    save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
+    run.log(f"begins with the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
+
+
+def where_it_stands(run: Run, trainer: Trainer) -> Progress:
+    """The newest intact checkpoint, now in the trainer; the start where there has not been one yet.
+
+    Raises UserError where none can be used, though the training got beyond its first.
+    """
+    world = trainer.world
+    progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
+    if progress is None and world.is_first:
+        reached = max((line["step"] for line in run.metrics()), default=0)
+        if reached > run.load_config().train.save_every or trainer.settings.init_from:
+            raise UserError(
+                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
+                "a new run"
+            )
+    if len(set(world.gather(progress))) > 1:
+        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
+    return _with_best_weights(run, trainer, progress) if progress else Progress()
+
+
+def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
+    """As it was, if the best weights so far can be read; else those of now are put there, and none is the best yet."""
+    is_lost = False
+    if progress.best is not None and trainer.world.is_first:
+        try:
+            read_sealed(run.weights_path, trainer.belonging)
+        except UserError as error:
+            is_lost = True
+            run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {error}")
+            with trainer.weights_to_use():
+                save_weights(run.weights_path, trainer.model, trainer.belonging)
+    return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress

@@ -1,0 +1,95 @@
+"""How good the model is on text that it does not train on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from translate.config.settings import Config, TrainSettings
+from translate.data.batches import cut, make_batch
+from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.translator import Translator
+from translate.evaluation.metrics import QUICK_METRICS, score
+from translate.model.transformer import Transformer
+from translate.system.distributed import World
+from translate.system.out_of_memory import Halving
+from translate.training.loss import SummedLoss
+from translate.training.prepare import Prepared
+
+NUM_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A validation line with its reference and what the model makes of it."""
+
+    source: str
+    reference: str
+    translation: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores on the validation text."""
+
+    loss: float  # nats a target piece, without label smoothing
+    bleu: float | None  # of greedy translations, sacreBLEU's defaults; None where no line is translated
+    chrf: float | None
+    samples: tuple[Sample, ...]
+    different: float | None = None  # translations that differ, a source line that differs
+    empty: float | None = None  # share of translations without text
+
+    @property
+    def perplexity(self) -> float:
+        """e to the loss: among how many pieces the model hesitates, in the mean."""
+        return math.exp(min(self.loss, 700.0))
+
+
+def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
+    """Score the model, each process on its share of the text. All get the same result.
+
+    It computes in float32, as when it translates, whatever precision it trains in. The model is left in training mode,
+    and no random number is drawn.
+    """
+    model.eval()
+    loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))
+    loss = sum(loss_sums) / int(prepared.valid.tgt.lengths.sum())
+    pairs = prepared.valid_pairs
+    if not pairs:
+        model.train()
+        return Validation(loss, None, None, ())
+    translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
+    greedy = config.decode.model_copy(update={"beam_size": 1})
+    translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
+    hypotheses = [translation.text for translation in translations]
+    model.train()
+    scores = score(hypotheses, [[pair.tgt for pair in pairs]])
+    bleu, chrf = (round(scores[name].value, 2) for name in QUICK_METRICS)
+    samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
+    different = len(set(hypotheses)) / len({pair.src for pair in pairs})
+    empty = sum(not text for text in hypotheses) / len(hypotheses)
+    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
+
+
+@torch.inference_mode()
+def _loss_of_share(
+    model: Transformer, prepared: Prepared, settings: TrainSettings, device: torch.device, world: World
+) -> float:
+    corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
+    rows = corpus.tgt.lengths.argsort(kind="stable")
+    loss = SummedLoss(model, label_smoothing=0.0)
+    halving = Halving()
+    advice = f"in a new run lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+
+    def of_batch(batch: Sequence[int]) -> list[float]:
+        return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]
+
+    def size(batch: Sequence[int]) -> int:
+        return len(batch) * int(corpus.tgt.lengths[batch[-1]])
+
+    parts = world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens)))
+    return math.fsum(each for part in parts for each in halving(of_batch, rows[part].tolist(), size, advice))
