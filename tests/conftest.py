@@ -14,6 +14,7 @@ import torch
 from hypothesis import settings
 from pages import SENTENCES
 
+from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.decoding.translator import Translator
@@ -105,7 +106,7 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tin
 
 @pytest.fixture(scope="session")
 def translator(tiny_run: Path) -> Translator:
-    return Translator.load(tiny_run, "cpu")
+    return load_translator(tiny_run, "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from translate.attention.maps import AttentionMaps, Stack, view
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.views import view
 from translate.report.page.writer import PageSentence, Variant
 
 HOSTILE = (

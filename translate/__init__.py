@@ -25,6 +25,6 @@ def load(run: str, device: str = "auto") -> Translator:
     run: a folder written by `translate train`. device: auto, cpu, cuda or mps.
     Raises translate.errors.UserError where the folder is no run or the device is not there.
     """
-    from translate.decoding.translator import Translator  # here, so that `import translate` does not wait for torch
+    from translate.api import load_translator  # here, so that `import translate` does not wait for torch
 
-    return Translator.load(run, device)
+    return load_translator(run, device)

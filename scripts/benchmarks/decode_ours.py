@@ -7,8 +7,8 @@ from functools import partial
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, measured
+from translate.api import load_translator
 from translate.config.toml import changed_search
-from translate.decoding.translator import Translator
 
 
 def measure(job: DecodeJob) -> Measured:
@@ -21,7 +21,7 @@ def measure(job: DecodeJob) -> Measured:
 
 def load(job: DecodeJob, engine: str) -> Translate:
     """The translator, ready, with one of our engines."""
-    translator = Translator.load(job.run, job.device, engine, job.precision)
+    translator = load_translator(job.run, job.device, engine, job.precision)
     settings = changed_search(translator.settings, {"beam_size": job.beam_size})
 
     def translate(lines: Sequence[str]) -> list[str]:

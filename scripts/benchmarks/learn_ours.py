@@ -15,17 +15,17 @@ import torch
 
 from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, in_words
 from translate import __version__
+from translate.api import load_translator
 from translate.config.toml import changed_search
 from translate.data.parallel_text import read_lines
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.run.folder import Run
 
 
 def learn(job: LearnJob) -> Learned:
     """Train by the command, then translate with the run that it leaves."""
     run, cores_used = _trained(job)
-    translator = Translator.load(run.path, job.device)
+    translator = load_translator(run.path, job.device)
     settings = changed_search(translator.settings, {"beam_size": BEAM_SIZE})
     translations = [found.text for found in translator.translations(list(read_lines(job.test_src)), settings)]
     assert isinstance(translator.engine, TorchEngine)

@@ -16,7 +16,7 @@ from transformers import MarianConfig, MarianMTModel
 from translate.config.settings import Config, TrainSettings
 from translate.data.parallel_text import Pair
 from translate.data.vocab import Vocab
-from translate.training.step import learning_rate
+from translate.training.optimizer import learning_rate
 
 MAX_POSITIONS = 256  # pieces of a side, with its end
 EncodedPair = tuple[list[int], list[int]]  # source and target pieces, each with its end

@@ -11,8 +11,10 @@ import pytest
 from translate import cli
 from translate.attention.compare import compare
 from translate.attention.folder import About, AttentionFolder, write_about
-from translate.attention.maps import KINDS, AttentionMaps, Kind, MapView, Stack, difference
-from translate.report.ansi import Colours
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.views import MapView, difference
+from translate.model.attention_kinds import KINDS, Kind
+from translate.report.colours import Colours
 from translate.report.terminal import draw_map
 
 TEXT = [("a b </s>", "x y z </s>"), None, ("c </s>", "u </s>"), ("d e f </s>", "v w </s>")]

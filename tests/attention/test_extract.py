@@ -11,14 +11,16 @@ import torch
 
 from translate.attention.extract import EVERYTHING, Keep, attention_maps, joined_maps
 from translate.attention.folder import AttentionFolder
-from translate.attention.maps import KINDS, AttentionMaps, Kind, Stack, view, words_of
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.views import view
 from translate.data.parallel_text import Pair
+from translate.data.pieces import words_of
 from translate.decoding.results import Translation, Wishes
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.recording import recording
-from translate.report.attention_folder import write_attention
-from translate.report.attention_size import Expected
+from translate.model.attention_kinds import KINDS, Kind
+from translate.model.hooks import recording
+from translate.report.attention_folder import Expected, write_attention
 from translate.run.folder import Run
 
 

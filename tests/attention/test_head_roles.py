@@ -14,9 +14,9 @@ import pytest
 
 from translate import cli
 from translate.attention.folder import About, write_about
-from translate.attention.head_figures import MEASURES
-from translate.attention.head_roles import Place, Role, roles_of
-from translate.attention.maps import KINDS, AttentionMaps, Kind, Stack
+from translate.attention.head_roles import MEASURES, Place, Role, roles_of
+from translate.attention.maps import AttentionMaps, Stack
+from translate.model.attention_kinds import KINDS, Kind
 
 RANDOM = np.random.default_rng(1)
 LENGTHS = [(5, 7), (2, 3), (9, 4), (1, 2), (6, 6)]  # pieces of source and target, `</s>` counted

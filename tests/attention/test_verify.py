@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import changed, train_into
 
+from translate.api import load_translator
 from translate.attention.extract import EVERYTHING, Keep
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.verify import default_tolerance, differences
 from translate.config.settings import Config
 from translate.decoding.results import Wishes
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.attention_folder import write_attention
 from translate.run.folder import Run
@@ -34,7 +34,7 @@ LINES = [
 def written(
     folder: Path, run: Path, beam_size: int = 1, num_best: int = 1, keep: Keep = EVERYTHING, batch_tokens: int = 4096
 ) -> AttentionFolder:
-    translator = Translator.load(run, "cpu")
+    translator = load_translator(run, "cpu")
     translator.max_pieces = 20
     settings = translator.settings.model_copy(update={"beam_size": beam_size, "batch_tokens": batch_tokens})
     found = translator.translations(LINES, settings, Wishes(num_best))

@@ -13,7 +13,8 @@ import pytest
 from conftest import TINY, TOY, changed
 
 from tests.data.test_filters import toy_pairs, with_faults
-from translate import cli, rough_text
+from translate import cli
+from translate.check import lenient_reader
 from translate.check.check import CheckReport, Texts, check
 from translate.check.findings import HARMLESS, MEANINGS
 from translate.config.settings import Config
@@ -64,7 +65,7 @@ def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
 def test_troubles_of_lines_are_found_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_pairs: int
 ) -> None:
-    monkeypatch.setattr(rough_text, "BLOCK_PAIRS", block_pairs)
+    monkeypatch.setattr(lenient_reader, "BLOCK_PAIRS", block_pairs)
     src, tgt = clean_lines(900)
     rows = Random(3).sample(range(1, 800), 8)
     src[0] = b"\xef\xbb\xbf" + src[0]
@@ -237,7 +238,7 @@ def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytes
 def test_what_cannot_be_checked_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rough_text, "MAX_PASSED_OVER", 3 * MAX_LINE_BYTES)
+    monkeypatch.setattr(lenient_reader, "MAX_PASSED_OVER", 3 * MAX_LINE_BYTES)
     text = text_of(tmp_path, [b"a"], [b"b"])
     path = text.src.path
     endless = tmp_path / "endless"

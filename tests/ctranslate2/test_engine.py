@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from torturing.damage import damaged
 
 from tests.export.test_huggingface import untrained
+from translate.api import load_translator
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model
 from translate.ctranslate2.convert import export_ctranslate2, sinusoidal_positions
@@ -25,7 +26,6 @@ from translate.ctranslate2.fingerprint import RECORD
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import Hypothesis, Sentence, length_limit
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.transformer import sinusoidal_positions as sinusoidal_positions_in_torch
 from translate.run.folder import Run
@@ -349,6 +349,7 @@ def test_torch_is_never_imported(tiny_run: Path, copied_run: Run) -> None:
 import sys
 from pathlib import Path
 from translate.ctranslate2.engine import CTranslate2Engine
+from translate.api import load_translator
 from translate.decoding.translator import Translator
 from translate.run.folder import Run
 
@@ -361,7 +362,7 @@ assert "torch" not in sys.modules, "torch was imported"
     command = [sys.executable, "-c", program, str(copied_run.path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stderr == ""
-    assert result.stdout == Translator.load(tiny_run, "cpu").translate(["I love apples."])[0] + "\n"
+    assert result.stdout == load_translator(tiny_run, "cpu").translate(["I love apples."])[0] + "\n"
 
 
 def test_without_the_package_the_way_out_is_named(copied_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

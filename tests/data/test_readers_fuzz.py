@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from translate.alignment.error_rate import GoldFile
-from translate.attention.maps import KINDS
 from translate.check.check import Texts, check
 from translate.commands.attention_options import keep_of
 from translate.config.settings import Config
@@ -23,7 +22,8 @@ from translate.data.word_links import LinkedPair, linked_pairs
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.masking import Head, heads_of
+from translate.model.attention_kinds import KINDS
+from translate.model.hooks import Head, heads_of
 
 T = TypeVar("T")
 LINES = ["The cat sat on the mat.", "", "I love apples.", "日本語 👩\u200d👧", "a\tb\tc"] * 30

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from conftest import CPU, TOY, changed, head, train_into
 
-from translate.attention.maps import WORD_START
 from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import EncodedCorpus
+from translate.data.pieces import WORD_START
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
-from translate.training.dry_run import rehearse
+from translate.training.estimate import rehearse
 from translate.training.loop import train
 from translate.training.prepare import Prepared, prepare
 

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from translate.attention.maps import words_of
 from translate.config.settings import VocabSettings
 from translate.config.toml import load_config
+from translate.data.pieces import words_of
 from translate.data.vocab import Vocab, _sample, train_vocab
 from translate.errors import UserError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import TOY, head
 
-from translate.attention.maps import WORD_START
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus
 from translate.data.parallel_text import Pair, ParallelText, Side, split
+from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import Link, check_alignment, linked_pairs
 from translate.errors import UserError

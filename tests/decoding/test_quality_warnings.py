@@ -8,7 +8,7 @@ from conftest import TOY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.attention.maps import words_of
+from translate.data.pieces import words_of
 from translate.decoding.quality_warnings import FEWEST_WORDS, excess, neglect, repetition
 
 

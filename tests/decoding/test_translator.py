@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from translate import load
+from translate.api import load_translator
 from translate.attention.extract import attention_maps
 from translate.config.settings import DecodeSettings
 from translate.decoding.results import Wishes
@@ -144,26 +145,26 @@ def test_the_first_lines_come_before_many_are_read_and_long_ones_are_read_one_by
 def test_a_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: Translator) -> None:
     for name in "config.toml", "vocab.model", "model.safetensors":
         (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
-    assert Translator.load(tmp_path, "cpu").translate(["She sings."]) == translator.translate(["She sings."])
+    assert load_translator(tmp_path, "cpu").translate(["She sings."]) == translator.translate(["She sings."])
 
 
 def test_what_is_no_run_is_named(tmp_path: Path, tiny_run: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
-        Translator.load(tmp_path / "nothing")
+        load_translator(tmp_path / "nothing")
     with pytest.raises(UserError, match="not a run folder"):
-        Translator.load(tmp_path)
+        load_translator(tmp_path)
     for name in "config.toml", "vocab.model":
         (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
     with pytest.raises(UserError, match=r"model\.safetensors: no such weights"):
-        Translator.load(tmp_path, "cpu")
+        load_translator(tmp_path, "cpu")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
-        Translator.load(tmp_path, "cpu")
+        load_translator(tmp_path, "cpu")
     (tmp_path / "model.safetensors").write_bytes((tiny_run / "model.safetensors").read_bytes())
     text = (tmp_path / "config.toml").read_text().replace("d_ff = 64", "d_ff = 65")
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(UserError, match="weights are of another model"):
-        Translator.load(tmp_path, "cpu")
+        load_translator(tmp_path, "cpu")
 
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?", "", "She sings."]
@@ -245,15 +246,15 @@ def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
 
 
 def test_an_ensemble_of_a_model_with_itself_is_that_model(tiny_run: Path, translator: Translator) -> None:
-    twice = Translator.load(tiny_run, "cpu", ensemble=[tiny_run])
+    twice = load_translator(tiny_run, "cpu", ensemble=[tiny_run])
     for alone, together in zip(translator.translations(LINES), twice.translations(LINES), strict=True):
         assert alone.text == together.text
         assert alone.translations[0].score == pytest.approx(together.translations[0].score, abs=1e-5)
 
 
 def test_an_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> None:
-    ensemble = Translator.load(tiny_run, "cpu", ensemble=[other_run])
-    apart = [Translator.load(run, "cpu") for run in (tiny_run, other_run)]
+    ensemble = load_translator(tiny_run, "cpu", ensemble=[other_run])
+    apart = [load_translator(run, "cpu") for run in (tiny_run, other_run)]
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for together, *each in zip(ensemble.score(pairs), *(one.score(pairs) for one in apart), strict=True):
         expected = np.log(np.mean([np.exp(one.log_probs) for one in each], axis=0))
@@ -287,14 +288,14 @@ def test_the_watcher_sees_the_translation_grow(translator: Translator) -> None:
 
 
 def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> None:
-    near = Translator.load(tiny_run, "cpu", precision="bfloat16")
+    near = load_translator(tiny_run, "cpu", precision="bfloat16")
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
         assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
         assert exact.log_probs != found.log_probs
     assert len(near.translate(LINES)) == len(LINES)
     with pytest.raises(UserError, match="has float32 and bfloat16"):
-        Translator.load(tiny_run, "cpu", precision="int8")
+        load_translator(tiny_run, "cpu", precision="int8")
 
 
 def test_a_search_that_is_interrupted_ends_at_its_next_step(

@@ -11,7 +11,7 @@ import pytest
 import sacrebleu
 
 from translate import cli
-from translate.decoding.translator import Translator
+from translate.api import load_translator
 from translate.evaluation.evaluate import ReferencedText, compare, doubts_of, doubts_of_text, evaluate, unit_of
 from translate.evaluation.metrics import METRICS, Way
 from translate.system.terminal_text import columns_of
@@ -150,7 +150,7 @@ def test_a_run_is_scored_by_what_it_translates_and_its_translations_kept(
     kept = tmp_path / "kept.fr"
     found = json.loads(told(capsys, tiny_run, *texts, "--output", kept, "--json"))
     sources, reference = ((corpus / f"valid.{side}").read_text("utf-8").splitlines() for side in ("en", "fr"))
-    translations = Translator.load(tiny_run, "cpu").translate(sources)
+    translations = load_translator(tiny_run, "cpu").translate(sources)
     assert kept.read_text("utf-8").splitlines() == translations
     assert found["scores"]["bleu"]["value"] == sacrebleu.corpus_bleu(translations, [reference]).score
     assert found["scores"]["ter"]["value"] == sacrebleu.corpus_ter(translations, [reference]).score

@@ -11,16 +11,16 @@ from conftest import changed, train_into
 from torch import Tensor
 
 from translate import cli
+from translate.api import load_translator
 from translate.config.settings import Config, VocabSettings
 from translate.data.batches import pad
 from translate.data.vocab import VocabPair, train_vocab
-from translate.decoding.torch_engine import TorchEngine, build_model
-from translate.decoding.translator import Translator
+from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.export.huggingface import export_huggingface
 from translate.run.folder import Run
+from translate.run.model import build_model, save_weights
 from translate.run.weights import Belonging
-from translate.training.checkpoint import save_weights
 
 ODD_LINES = [
     "The two red birds sing.",
@@ -111,7 +111,7 @@ def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny
     export_huggingface(run, tmp_path / "exported")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "exported")
-    translator = Translator.load(run.path, "cpu")
+    translator = load_translator(run.path, "cpu")
     lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
     batch = tokenizer(lines, padding=True, truncation=True, return_tensors="pt")
     for beam_size in 1, 5:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from translate.api import load_translator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.export.onnx import export_onnx
 from translate.run.folder import Run
 
@@ -20,7 +20,7 @@ def test_the_graphs_give_our_logits_for_any_number_and_length_of_sentences(tmp_p
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install -e '.[onnx]'")
     export_onnx(Run.open(tiny_run), tmp_path / "onnx")
     encoder, decoder = (runtime.InferenceSession(tmp_path / "onnx" / f"{name}.onnx") for name in ("encoder", "decoder"))
-    translator = Translator.load(tiny_run, "cpu")
+    translator = load_translator(tiny_run, "cpu")
     assert isinstance(translator.engine, TorchEngine)
     size = translator.vocabs.tgt.size
     generator = torch.Generator().manual_seed(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from translate.model.linear import ROWS, Linear, as_factor
+from translate.model.layers import ROWS, Linear, as_factor
 
 
 @pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from translate import cli
+from translate.api import load_translator
 from translate.attention.extract import attention_maps, engine_of
 from translate.attention.head_ablation import effect_of, loss_of, worths_of
 from translate.data.parallel_text import Pair
 from translate.decoding.translator import Translator
-from translate.model.masking import Head, heads_of, masked
-from translate.model.recording import attention_layers
+from translate.model.hooks import Head, attention_layers, heads_of, masked
 from translate.run.folder import Run
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
@@ -31,7 +31,7 @@ def pairs(corpus: Path) -> list[Pair]:
 @pytest.fixture
 def maimed(tiny_run: Path) -> Translator:
     """The same run, with zeros in the output projections where the heads of OFF come in."""
-    translator = Translator.load(tiny_run, "cpu")
+    translator = load_translator(tiny_run, "cpu")
     places = attention_layers(engine_of(translator).model)
     for kind, layer, head in OFF:
         attention = places[kind][layer]

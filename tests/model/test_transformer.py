@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
 from translate.model.decoder_state import ROOM_STEPS
-from translate.model.recording import recording
-from translate.model.rotary import Rotation, rotation
+from translate.model.hooks import recording
+from translate.model.layers import Rotation, rotation
 from translate.model.transformer import (
     Attention,
     DecoderLayer,

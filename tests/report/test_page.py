@@ -14,11 +14,12 @@ from pages import HOSTILE, maps_of, sentence
 from typer.testing import CliRunner
 
 from translate.attention.folder import AttentionFolder
-from translate.attention.maps import AttentionMaps, Stack, merge_words, words_of
+from translate.attention.maps import AttentionMaps, Stack, merge_words
 from translate.commands import app
+from translate.data.pieces import words_of
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.report import page as page_module
+from translate.report.page import writer as page_module
 from translate.report.page.writer import Choice, PageSentence, Variant, strangeness, write_page
 
 BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)"| id="([\w-]+)")>(.*?)</script>', re.DOTALL)

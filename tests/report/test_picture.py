@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from translate.attention.maps import AttentionMaps, MapView, Stack
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.views import MapView
 from translate.cli import app
 from translate.errors import UserError
-from translate.report.fonts import advice, fonts_for
+from translate.report.figure import advice, fonts_for
 from translate.report.grid import all_heads
 from translate.report.picture import SHAPES, save_grid, save_picture
 

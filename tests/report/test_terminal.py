@@ -13,9 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from translate.attention.maps import AttentionMaps, MapView, Stack
-from translate.report.ansi import Colours, colours_of, indexed, painted, shade
-from translate.report.colours import ON_PAPER, ON_TERMINAL, RGB, Scale, colour, ink
+from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.views import MapView
+from translate.report.colours import (
+    ON_PAPER,
+    ON_TERMINAL,
+    RGB,
+    Colours,
+    Scale,
+    colour,
+    colours_of,
+    indexed,
+    ink,
+    painted,
+    shade,
+)
 from translate.report.grid import all_heads, draw_grid, shrunk
 from translate.report.terminal import draw_map
 from translate.system.terminal_text import columns_of

@@ -19,9 +19,9 @@ import torch
 from conftest import CPU, changed
 from torturing.damage import damaged
 
+from translate.api import load_translator
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.weights import write_sealed
@@ -73,7 +73,7 @@ def assert_harmless(path: Path, result: Callable[[], Any], num_harms: int = NUM_
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.model"])
 def test_a_damaged_file_of_the_model_translates_nothing(home: Path, name: str) -> None:
     def translated() -> list[str]:
-        return Translator.load(home / "run", "cpu").translate(LINES)
+        return load_translator(home / "run", "cpu").translate(LINES)
 
     assert assert_harmless(home / "run" / name, translated) == NUM_HARMS
 
@@ -255,14 +255,14 @@ def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, 
     for setting, value in ("num_heads", 4), ("norm", "post"):
         run.write_config(changed(config, "model", **{setting: value}))
         with pytest.raises(UserError, match=rf"model\.safetensors: .* with model\.{setting} = .*; restore that there"):
-            Translator.load(run.path, "cpu")
+            load_translator(run.path, "cpu")
     run.write_config(changed(config, "model", dropout=0.3))  # which makes no difference to what it translates
-    assert Translator.load(run.path, "cpu").translate(LINES)
+    assert load_translator(run.path, "cpu").translate(LINES)
     write_sealed(
         run.weights_path, plain(run.weights_path), trainer.belonging.__class__("other", trainer.belonging.model)
     )
     with pytest.raises(UserError, match=r"vocab\.model: not the vocabulary of model\.safetensors"):
-        Translator.load(run.path, "cpu")
+        load_translator(run.path, "cpu")
 
 
 def plain(path: Path) -> bytes:
@@ -311,7 +311,7 @@ def test_a_hostile_header_is_refused_without_ado(resumed: tuple[Run, Trainer], c
     run.weights_path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(UserError, match=r"model\.safetensors") as caught:
-        Translator.load(run.path, "cpu")
+        load_translator(run.path, "cpu")
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
     assert "\n" not in str(caught.value)
@@ -334,7 +334,7 @@ def test_nothing_in_a_file_is_executed(resumed: tuple[Run, Trainer], tmp_path: P
     config, home = run.load_config(), run.path.parent
     (run.checkpoints_path / "step-00000004" / "optimizer.pt").write_bytes(trap)
     attempts: list[Callable[[], object]] = [
-        lambda: Translator.load(run.path, "cpu"),
+        lambda: load_translator(run.path, "cpu"),
         lambda: load_checkpoint(run.checkpoints_path, trainer.state, print),
         lambda: prepare(run, config),
         run.metrics,

@@ -12,9 +12,9 @@ import pytest
 from conftest import CPU, changed
 
 from translate.alignment.stored import StoredAlignment
+from translate.api import load_translator
 from translate.attention.folder import AttentionFolder
 from translate.config.toml import load_config, setting_names
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.weights import SEAL, _seal
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def assert_translates(run: Run) -> None:
-    found = Translator.load(run.path, "cpu").translate([each["source"] for each in EXPECTED])
+    found = load_translator(run.path, "cpu").translate([each["source"] for each in EXPECTED])
     assert found == [each["translation"] for each in EXPECTED]
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from translate import cli
-from translate.decoding.translator import Translator
+from translate.api import load_translator
 from translate.errors import UserError
-from translate.run.folder import Run
-from translate.run.lock import training_alone
+from translate.run.folder import Run, training_alone
 
 FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
 
@@ -41,7 +40,7 @@ def test_a_second_training_is_refused_and_the_first_is_not_disturbed(tmp_path: P
 HOLD = """
 import sys, time
 from pathlib import Path
-from translate.run.lock import training_alone
+from translate.run.folder import training_alone
 from translate.run.folder import Run
 
 with training_alone(Run(Path(sys.argv[1]))):
@@ -87,7 +86,7 @@ def test_a_folder_in_training_is_copied_and_translates(home: Path, tmp_path: Pat
     with training_alone(run):
         shutil.copytree(run.path, copy.path)
         with training_alone(copy):
-            found = [Translator.load(each.path, "cpu").translate(["I love apples."]) for each in (run, copy)]
+            found = [load_translator(each.path, "cpu").translate(["I love apples."]) for each in (run, copy)]
     assert found[0] == found[1]
 
 

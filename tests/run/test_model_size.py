@@ -11,9 +11,8 @@ from conftest import changed
 from translate.config.settings import VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
-from translate.decoding.torch_engine import build_model
 from translate.errors import UserError
-from translate.run.model_size import BYTES_A_PARAMETER, check_fits, count_parameters
+from translate.run.model import BYTES_A_PARAMETER, build_model, check_fits, count_parameters
 
 CPU = torch.device("cpu")
 SRC, TGT = (

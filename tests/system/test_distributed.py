@@ -17,10 +17,10 @@ import torch
 from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
+from translate.api import load_translator
 from translate.commands.decode_io import Places
 from translate.config.settings import Config
 from translate.config.toml import to_toml
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import World
@@ -223,7 +223,7 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
     output = tmp_path / "out.txt"
     done = two_at_once("decode", tiny_run, "--input", tmp_path / "in.txt", "--output", output, "--beam-size", 1)
     assert done.returncode == 0, done.stderr
-    translator = Translator.load(tiny_run, "cpu")
+    translator = load_translator(tiny_run, "cpu")
     greedy = translator.settings.model_copy(update={"beam_size": 1})
     alone = [translation.text for translation in translator.translations(lines, greedy)]
     assert output.read_text(encoding="utf-8").splitlines() == alone

@@ -14,17 +14,17 @@ from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
 from tests.data.test_word_links import links_of
+from translate.api import load_translator
 from translate.config.settings import Config
 from translate.data.batches import Batch, make_batch
 from translate.decoding.engine import Sentence
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
 from translate.system.distributed import ALONE, World
 from translate.training.checkpoint import Progress
-from translate.training.dry_run import rehearse
+from translate.training.estimate import rehearse
 from translate.training.feed import feed
 from translate.training.loss import Losses, SummedLoss
 from translate.training.prepare import prepare
@@ -157,7 +157,7 @@ def test_halves_of_a_batch_are_the_batches_of_their_rows(tmp_path: Path, tiny_co
 def test_decoding_and_scoring_go_on_in_halves_and_say_so_once(
     tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = Translator.load(tiny_run, "cpu").engine
+    engine = load_translator(tiny_run, "cpu").engine
     assert isinstance(engine, TorchEngine)
     settings = Run(tiny_run).load_config().decode
     random = np.random.default_rng(1)

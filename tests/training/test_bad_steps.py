@@ -19,13 +19,12 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training import checkpoint
-from translate.training.bad_steps import named_lines
 from translate.training.checkpoint import Progress
 from translate.training.feed import StepData, feed
 from translate.training.loop import train
 from translate.training.loss import Losses, SummedLoss
 from translate.training.prepare import Prepared, prepare
-from translate.training.step import Trainer
+from translate.training.step import Trainer, named_lines
 
 
 @pytest.fixture

@@ -13,18 +13,11 @@ from torch import Tensor, nn
 
 from translate.config.settings import ModelSettings
 from translate.errors import UserError
+from translate.run.model import load_weights, save_weights
 from translate.run.weights import NO_RESULT, Belonging
 from translate.system.checked_json import read_record, write_record
-from translate.training.checkpoint import (
-    FORMAT,
-    Progress,
-    TrainingState,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-)
-from translate.training.ema import WeightAverage
+from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
+from translate.training.optimizer import WeightAverage
 
 BELONGING = Belonging("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
 PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")

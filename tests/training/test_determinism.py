@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy, torch
 from translate.training import log as journal
 from translate.config.toml import load_config
+from translate.api import load_translator
 from translate.decoding.translator import Translator
 from translate.run.folder import Run
 from translate.config.settings import DecodeSettings
@@ -37,7 +38,7 @@ if other_work:
     random.seed(5), numpy.random.seed(6), torch.manual_seed(7)
     trained(folder.with_name("before"), **{"train.seed": 3, "train.max_steps": 3, "model.d_ff": 48})
 run = trained(folder)
-translator = Translator.load(run.path, "cpu")
+translator = load_translator(run.path, "cpu")
 lines = Path(settings["data.valid_src"]).read_text(encoding="utf-8").splitlines()
 told = []
 for search in {}, {"sample": True, "top_k": 50}:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from translate.training.ema import WeightAverage
+from translate.training.optimizer import WeightAverage
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])

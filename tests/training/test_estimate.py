@@ -16,8 +16,7 @@ from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training import estimate, loop
 from translate.training.checkpoint import Progress
-from translate.training.dry_run import rehearse
-from translate.training.estimate import settle_length, steps_an_epoch
+from translate.training.estimate import rehearse, settle_length, steps_an_epoch
 from translate.training.log import _seconds_left
 from translate.training.loop import train
 from translate.training.prepare import prepare

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from tests.system.test_distributed import assert_close_weights, of_one_process, settings_file, two_at_once
 from tests.training.test_loop import assert_equal_states
+from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override
 from translate.data.batches import Batch, make_batch
-from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.recording import recording, recording_head
+from translate.model.hooks import recording, recording_head
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training.checkpoint import Progress
@@ -76,7 +76,7 @@ def batch_of(prepared: Prepared) -> Batch:
 
 def maps_of(run: Path, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
     """The cross-attention maps of each layer, and the query and key matrices that they depend on."""
-    model = Translator.load(run, "cpu").engine.model
+    model = load_translator(run, "cpu").engine.model
     with recording(model) as maps:
         model.features(batch.src, batch.src_mask, batch.tgt_in)
     projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
@@ -84,7 +84,7 @@ def maps_of(run: Path, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def losses_of(run: Path, batch: Batch, guided: GuidedHead) -> tuple[Tensor, list[Tensor]]:
-    model = Translator.load(run, "cpu").engine.model.requires_grad_()
+    model = load_translator(run, "cpu").engine.model.requires_grad_()
     projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
     loss = SummedLoss(model, 0.1, guided)(batch).alignment
     assert loss is not None
@@ -126,7 +126,7 @@ def test_gradients_reach_the_queries_and_keys_of_the_guided_head_and_are_those_o
     assert batch.links
     loss, projections = losses_of(tiny_run, batch, GuidedHead(layer=1, head=0))
     found = torch.autograd.grad(loss, projections)
-    model = Translator.load(tiny_run, "cpu").engine.model.requires_grad_()
+    model = load_translator(tiny_run, "cpu").engine.model.requires_grad_()
     attention = model.decoder_layers[1].cross_attn
     handed: list[tuple[Tensor, ...]] = []
     attention.register_forward_hook(lambda _module, arguments, _output: handed.append(arguments))
@@ -147,7 +147,7 @@ def test_one_head_recorded_is_that_of_all_and_in_float32_also_within_bfloat16(
     prepared: Prepared, tiny_run: Path
 ) -> None:
     batch = batch_of(prepared)
-    model = Translator.load(tiny_run, "cpu").engine.model
+    model = load_translator(tiny_run, "cpu").engine.model
     for layer, head_number in (0, 1), (1, 0):
         with recording(model) as maps, recording_head(model, layer, head_number) as found:
             model.features(batch.src, batch.src_mask, batch.tgt_in)
@@ -213,7 +213,7 @@ def test_the_two_losses_are_told_apart(guided: Run, prepared: Prepared, config: 
     assert steps[-1]["alignment_loss"] < steps[0]["alignment_loss"]
     assert not any("alignment_loss" in line for line in Run(tiny_run).metrics())
     # Validation tells of translation alone.
-    model = Translator.load(guided.path, "cpu").engine.model
+    model = load_translator(guided.path, "cpu").engine.model
     assert validate(model, prepared, config, CPU, ALONE) == validate(model, prepared, plain(config), CPU, ALONE)
 
 
@@ -337,7 +337,7 @@ def test_impossible_settings_are_refused_in_one_line(settings: list[str], expect
 def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Prepared, tiny_run: Path) -> None:
     """Without dropout, so that the passes are equal."""
     batch, head = batch_of(prepared), GuidedHead(1, 1)
-    model = Translator.load(tiny_run, "cpu").engine.model
+    model = load_translator(tiny_run, "cpu").engine.model
     with torch.no_grad():
         once, twice = (SummedLoss(model, 0.1, head)(batch, rdrop) for rdrop in (0.0, 5.0))
     assert once.alignment is not None

@@ -17,18 +17,19 @@ import torch
 from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
+from translate.api import load_translator
 from translate.config.settings import Config, TrainSettings
 from translate.config.toml import load_config, to_toml
 from translate.data.batches import epoch_order, make_batch
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training.checkpoint import Progress
 from translate.training.feed import Part, StepData, feed
 from translate.training.loop import train
+from translate.training.optimizer import learning_rate, rdrop_weight
 from translate.training.prepare import prepare
-from translate.training.step import NUM_TIMED, Trainer, learning_rate, rdrop_weight
+from translate.training.step import NUM_TIMED, Trainer
 from translate.training.validation import Validation
 
 
@@ -341,7 +342,7 @@ def test_separate_vocabularies_train_and_decode(tmp_path: Path, tiny_config: Con
     config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=2)
     run = train_into(tmp_path / "run", config)
     assert {"vocab.src.model", "vocab.tgt.model"} <= {path.name for path in run.path.iterdir()}
-    assert len(Translator.load(run.path, "cpu").translate(["The cat sat."])) == 1
+    assert len(load_translator(run.path, "cpu").translate(["The cat sat."])) == 1
 
 
 def test_an_existing_sentencepiece_model_is_used(tmp_path: Path, tiny_config: Config, tiny_run: Path) -> None:

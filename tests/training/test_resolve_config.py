@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from tests.system.test_distributed import two_at_once
 from tests.training.test_loop import assert_equal_states
 from translate import cli
+from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import to_toml
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.loop import train
@@ -75,7 +75,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, given: dict[str, object]) ->
 def loss_on(run: Path, text: dict[str, object]) -> float:
     """Nats a piece of the validation text, by the way of `translate score`."""
     sides = (Path(str(text[f"data.valid_{side}"])).read_text("utf-8").splitlines() for side in ("src", "tgt"))
-    scored = list(Translator.load(run, "cpu").score(zip(*sides, strict=True)))
+    scored = list(load_translator(run, "cpu").score(zip(*sides, strict=True)))
     return -sum(sum(each.log_probs) for each in scored) / sum(len(each.log_probs) for each in scored)
 
 
@@ -228,7 +228,7 @@ def test_a_dry_run_begins_with_them_too(
 
 
 def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) -> None:
-    together = Translator.load(tuned.path, "cpu", ensemble=[tiny_run])
+    together = load_translator(tuned.path, "cpu", ensemble=[tiny_run])
     assert len(together.translate(["I love apples."])) == 1
 
 

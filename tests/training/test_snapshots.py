@@ -9,13 +9,14 @@ import torch
 from conftest import CPU, changed, train_into
 
 from translate.attention.extract import attention_maps
-from translate.attention.maps import KINDS, AttentionMaps
+from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
-from translate.decoding.torch_engine import TorchEngine, build_model
+from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
+from translate.model.attention_kinds import KINDS
 from translate.run.folder import Run
+from translate.run.model import build_model, load_weights
 from translate.run.weights import Belonging
-from translate.training.checkpoint import load_weights
 from translate.training.loop import train
 
 

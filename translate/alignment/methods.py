@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from translate.attention.maps import END, WORD_START, AttentionMaps, Floats, Stack, Word, merge_words, words_of
+from translate.attention.maps import AttentionMaps, Floats, Stack, merge_words
+from translate.data.pieces import END, WORD_START, Word, words_of
 
 Method = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"

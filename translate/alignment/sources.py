@@ -5,7 +5,7 @@ No torch here: a folder is read without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,14 +59,13 @@ class FolderLines:
 class RunLines:
     """The lines of two parallel files, with the maps of a run's model."""
 
-    def __init__(self, path: Path, src: Path, tgt: Path, device: str = "auto") -> None:
-        """Raises UserError where `path` is not a run with weights, or the device is not there."""
+    def __init__(self, path: Path, translator: Translator, src: Path, tgt: Path) -> None:
+        """translator: of the run. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
-        from translate.decoding.translator import Translator
 
         run = Run.open(path)
         self.path = path
-        self._translator = Translator.load(path, device)
+        self._translator = translator
         self._text = ParallelText(Side(src, 1), Side(tgt, 2))
         model = engine_of(self._translator).model
         self.layers = tuple(range(len(model.decoder_layers)))
@@ -84,12 +83,15 @@ class RunLines:
 MapLines = FolderLines | RunLines
 
 
-def open_lines(path: Path, src: Path | None, tgt: Path | None, device: str = "auto") -> MapLines:
-    """The lines of an attention folder, or of two files by a run. Raises UserError where these do not go together."""
+def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
+    """The lines of an attention folder, or of two files by a run, whose translator `load` gives.
+
+    Raises UserError where these do not go together.
+    """
     if (path / "config.toml").is_file():
         if not src or not tgt:
             raise UserError(f"{path}: to align by a run, give its text by --src and --tgt; or give an attention folder")
-        return RunLines(path, src, tgt, device)
+        return RunLines(path, load(path), src, tgt)
     if src or tgt:
         raise UserError(f"{path}: --src and --tgt are for a run folder, and this is none (it has no config.toml)")
     return FolderLines(path)

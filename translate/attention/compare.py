@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.attention.maps import KINDS, AttentionMaps, Kind
+from translate.attention.maps import AttentionMaps
+from translate.model.attention_kinds import KINDS, Kind
 
 
 class Moved(NamedTuple):

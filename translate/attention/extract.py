@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.attention.maps import KINDS, NAMES, AttentionMaps, Floats, Kind, Stack, StoredType
+from translate.attention.maps import AttentionMaps, Floats, Stack, StoredType
 from translate.data.batches import pad
 from translate.decoding.engine import Pieces
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.recording import recording
+from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.model.hooks import recording
 from translate.model.transformer import Transformer
 
 Pair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, `</s>` last on both

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from translate.attention.maps import AttentionMaps, Kind, StoredType
+from translate.attention.maps import AttentionMaps, StoredType
 from translate.errors import UserError
+from translate.model.attention_kinds import Kind
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"

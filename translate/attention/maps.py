@@ -5,32 +5,24 @@ Shapes: S source pieces, T target pieces, L layers, H heads. `</s>` is among the
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from translate.data.pieces import END, START, Word
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS, NAMES, Kind
 from translate.system.files import write_bytes
 
-Kind = Literal["cross", "encoder", "decoder"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-NAMES: dict[Kind, str] = {
-    "cross": "encoder-decoder attention",
-    "encoder": "encoder self-attention",
-    "decoder": "decoder self-attention",
-}
 Floats = npt.NDArray[np.float32]
 StoredType = Literal["float32", "float16"]
-START, END, WORD_START = "<s>", "</s>", "▁"
-BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 MOST_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
 MOST_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
 MOST_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
@@ -122,62 +114,6 @@ class AttentionMaps:
         return cls(source, target, stacks)
 
 
-class MapView(NamedTuple):
-    """One map to look at."""
-
-    weights: Floats  # (rows, columns)
-    rows: list[str]
-    columns: list[str]
-    title: str
-    row_axis: str  # what the rows are
-    column_axis: str
-
-
-def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, words: bool) -> MapView:
-    """One map of a file: of a layer and head (from 0), or the mean over those that are None.
-
-    words: pieces become words; a word gets the sum of the weights of its pieces as columns, and the mean as rows.
-    Raises UserError for a kind, layer or head that is not there.
-    """
-    stack = maps.stack(kind)
-    row_axis, column_axis = {
-        "cross": ("target, produced", "source"),
-        "encoder": ("source", "source"),
-        "decoder": ("target, produced", "target, read"),
-    }[kind]
-    num_heads = stack.weights.shape[1]
-    layers = [_place("layer", layer, stack.layers)] if layer is not None else list(range(len(stack.layers)))
-    heads = [_place("head", head, range(num_heads))] if head is not None else list(range(num_heads))
-    weights: Floats = stack.weights[layers][:, heads].mean(axis=(0, 1))
-    rows, columns = list(maps.rows(kind)), list(maps.columns(kind))
-    if words:
-        row_words, column_words = words_of(rows), words_of(columns)
-        weights = merge_words(weights, row_words, column_words)
-        rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
-    chosen = f"{_describe('layer', layer, stack.layers)}, {_describe('head', head, range(num_heads))}"
-    return MapView(weights, rows, columns, f"{NAMES[kind]}, {chosen}", row_axis, column_axis)
-
-
-def difference(one: MapView, other: MapView) -> MapView:
-    """What `one` has more (above 0) or less (below), weights from -1 to 1. Both are of the same rows and columns."""
-    assert (one.rows, one.columns) == (other.rows, other.columns)
-    return one._replace(weights=one.weights - other.weights)
-
-
-Word = tuple[str, slice]  # a word and the pieces that it is made of
-
-
-def words_of(pieces: Sequence[str]) -> list[Word]:
-    """The words of a sentence in pieces, each with the pieces that it is made of. `<s>` and `</s>` are words."""
-    starts = [
-        i
-        for i, piece in enumerate(pieces)
-        if i == 0 or piece.startswith(WORD_START) or piece == END or pieces[i - 1] == START
-    ]
-    spans = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True)]
-    return [(_spell(pieces[span]), span) for span in spans]
-
-
 def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequence[Word]) -> Floats:
     """(..., rows, columns) of pieces -> of words: the sum over the columns of a word, then the mean over its rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)
@@ -222,26 +158,3 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
 def _stack(arrays: Mapping[str, npt.NDArray[Any]], kind: Kind) -> Stack:
     layers = arrays.get(f"{kind}_layers", np.arange(len(arrays[kind])))
     return Stack(arrays[kind].astype(np.float32), tuple(layers.tolist()))
-
-
-def _spell(pieces: Sequence[str]) -> str:
-    """Pieces as a word; those that are bytes (`<0xE2>`) become the characters that they spell."""
-    spelled = b"".join(
-        bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
-    )
-    return spelled.decode(errors="replace").removeprefix(WORD_START) or WORD_START
-
-
-def _place(name: str, chosen: int, there: Sequence[int]) -> int:
-    if chosen not in there:
-        numbers = (
-            f"{there[0]} to {there[-1]}" if tuple(there) == tuple(range(len(there))) else ", ".join(map(str, there))
-        )
-        raise UserError(f"--{name} {chosen}: there are {name}s {numbers}")
-    return there.index(chosen)
-
-
-def _describe(name: str, chosen: int | None, there: Sequence[int]) -> str:
-    if chosen is None and len(there) > 1:
-        return f"mean of {len(there)} {name}s"
-    return f"{name} {there[0] if chosen is None else chosen}"

@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.attention.maps import END, KINDS, AttentionMaps, Kind
+from translate.attention.maps import AttentionMaps
 from translate.config.settings import ModelSettings
+from translate.data.pieces import END
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS, Kind
 from translate.run.folder import Run
 from translate.run.weights import Belonging, arrays, read_sealed
 

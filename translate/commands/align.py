@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -82,6 +83,7 @@ def align(
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import Asked
     from translate.alignment.sources import open_lines
+    from translate.api import load_translator
 
     if store and not gold:
         raise UserError("--store keeps the setting that scores best; add --gold FILE")
@@ -89,7 +91,8 @@ def align(
         raise UserError(f"{'--one-indexed' if one_indexed else '--json'} goes with a gold file; add --gold FILE")
     asked = Asked(method, shift, threshold, directions)
     asked.check(has_reverse=reverse is not None)
-    pairing = Pairing(open_lines(path, src, tgt, device), open_lines(reverse, tgt, src, device) if reverse else None)
+    load = partial(load_translator, device=device)
+    pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
     choice = MapChoice(layer, head) if layer is not None or head is not None else None
     if choice:
         pairing.check(choice)

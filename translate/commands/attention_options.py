@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention.maps import KINDS, StoredType
+from translate.attention.maps import StoredType
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
     from translate.attention.extract import Keep
@@ -51,13 +52,12 @@ def with_attention(
 
     text: the whole input, where it can be read beforehand, to say how large the folder will be.
     """
+    from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine
-    from translate.decoding.translator import Translator
-    from translate.report.attention_folder import write_attention
-    from translate.report.attention_size import Expected
+    from translate.report.attention_folder import Expected, write_attention
     from translate.report.progress import say
     from translate.run.folder import Run
 
-    reader = translator if isinstance(translator.engine, TorchEngine) else Translator.load(run, device)
+    reader = translator if isinstance(translator.engine, TorchEngine) else load_translator(run, device)
     expected = Expected.of(text) if text is not None else None
     return write_attention(folder, Run.open(run), reader, found, keep, expected, say)

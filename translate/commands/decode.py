@@ -114,10 +114,10 @@ def decode(
     with joined(places.advice) as world, ExitStack() as switched_off:
         places.check(world)
 
+        from translate.api import load_translator
         from translate.commands.attention_options import keep_of
         from translate.config.toml import changed_search
         from translate.decoding.results import Wishes
-        from translate.decoding.translator import Translator
 
         started = time.monotonic()
         _check_text([prefix, *(require or []), *(sentences or [])])
@@ -126,7 +126,7 @@ def decode(
             raise UserError("--mask: CTranslate2 cannot switch heads off; use --engine torch")
         if mask and attention:
             raise UserError("--mask: attention files are of the whole model; leave out --attention or --mask")
-        translator = Translator.load(run, device, engine, precision, ensemble or ())
+        translator = load_translator(run, device, engine, precision, ensemble or ())
         if mask:
             switched_off.enter_context(_without(mask, translator))
         if engine == "torch":
@@ -153,7 +153,7 @@ def decode(
 
 def _without(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
     from translate.attention.extract import engine_of
-    from translate.model.masking import Head, masked
+    from translate.model.hooks import Head, masked
 
     model = engine_of(translator).model
     return masked(model, [Head.parse(text, model) for text in heads])

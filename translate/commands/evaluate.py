@@ -162,14 +162,14 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
 
 def _all_translations(asked: Asked, sources: Sequence[str]) -> list[list[str]]:
     """Those of each path, in order. What could be wrong with any is looked at before the first run translates."""
+    from translate.api import load_translator
     from translate.config.toml import changed_search
     from translate.data.parallel_text import read_lines
-    from translate.decoding.translator import Translator
 
     given = {path: list(read_lines(path)) for path in asked.paths if not path.is_dir()}
     for path, lines in given.items():
         _check_parallel(asked.src, sources, path, lines)
-    translators = [None if path in given else Translator.load(path, asked.device) for path in asked.paths]
+    translators = [None if path in given else load_translator(path, asked.device) for path in asked.paths]
     if any(translators):
         from translate.system.device import keep_freed_memory
 

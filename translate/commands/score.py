@@ -52,13 +52,13 @@ def score(
     translate score runs/toy --src test.en --tgt test.fr
     translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     """
+    from translate.api import load_translator
     from translate.commands.attention_options import keep_of, with_attention
     from translate.data.parallel_text import ParallelText, Side
     from translate.decoding.results import perplexity
-    from translate.decoding.translator import Translator
 
     keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
-    translator = Translator.load(run, device, engine, precision, ensemble or ())
+    translator = load_translator(run, device, engine, precision, ensemble or ())
     text = ParallelText(Side(src, 1), Side(tgt, 2))
     every = translator.score(text)
     if attention and keep:

@@ -100,8 +100,7 @@ def train(
 
 def _train(run: Run, settings: Config, device: torch.device, world: World, reasons: list[str], resume: bool) -> None:
     """Begin or go on with a run. reasons: what to say first of its settings."""
-    from translate.run.folder import Run
-    from translate.run.lock import training_alone
+    from translate.run.folder import Run, training_alone
     from translate.training.loop import train
 
     if not world.is_first:
@@ -125,7 +124,7 @@ def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> Non
     import tempfile
 
     from translate.run.folder import Run
-    from translate.training.dry_run import rehearse
+    from translate.training.estimate import rehearse
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
         for line in reasons + rehearse(Run.create(Path(folder), settings), settings, device):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from translate.attention.maps import WORD_START
+from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab
 
 CACHED_WORDS = 2**17  # ways to merge a word that are remembered; about 50 MB

@@ -6,6 +6,7 @@ much of the disk and a little more; those of one epoch take the place of those o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from translate.data.filters import Filters
 from translate.data.parallel_text import ParallelText
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
-from translate.run.folder import Run
 from translate.system.distributed import World
 
 
@@ -22,7 +22,8 @@ from translate.system.distributed import World
 class DrawnText:
     """A training text whose pieces differ by epoch. Its pairs and their order do not."""
 
-    run: Run
+    folder: Path  # of the encoded corpora
+    log: Callable[[str], None]
     text: ParallelText
     origin: Origin  # of any epoch
     filters: Filters
@@ -33,7 +34,7 @@ class DrawnText:
         All processes have to call this alike, after the last step of another epoch. Raises UserError where the others
         do not find it.
         """
-        base = self.run.corpus_path / f"epoch-{epoch}"
+        base = self.folder / f"epoch-{epoch}"
         if world.is_first:
             self._make(base, replace(self.origin, epoch=epoch), vocabs)
         world.gather(None)  # the others wait until it is made
@@ -49,4 +50,4 @@ class DrawnText:
             if old.name.partition(".")[0] != base.name:
                 old.unlink()
         if origin_of(base) != origin or open_corpus(base, vocabs) is None:
-            encode(self.text, vocabs, origin, base, self.run.log, self.filters)
+            encode(self.text, vocabs, origin, base, self.log, self.filters)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.attention.maps import WORD_START
 from translate.data.parallel_text import Pair, ParallelText, count_lines, read_lines
+from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 

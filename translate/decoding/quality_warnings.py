@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from translate.attention.maps import END, words_of
+from translate.data.pieces import END, words_of
 
 LONGEST_UNIT = 8  # words that come again and again; or characters, in text without spaces
 FEWEST_REPEATS = 3  # of a run of words

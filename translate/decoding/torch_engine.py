@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.config.settings import Config, DecodeSettings
+from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Ids, Logits, beam_search
@@ -25,14 +25,13 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.decoding.logit_rules import Rules
 from translate.decoding.sampling import sample
 from translate.model.decoder_state import DecoderState
-from translate.model.linear import Linear, multiplied
-from translate.model.recording import recording
+from translate.model.hooks import recording
+from translate.model.layers import Linear, multiplied
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
-from translate.run.weights import Belonging
+from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
-from translate.training.checkpoint import load_weights
 
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
 MOST_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
@@ -227,19 +226,6 @@ class _Stepping:
             self._scratch = weight.new_empty(len(rows), len(weight))
         logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])
         return logits.view(*features.shape[:2], len(weight))
-
-
-def build_model(config: Config, vocabs: VocabPair) -> Transformer:
-    """A fresh model of the shape that the settings and the vocabularies ask for."""
-    return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
-
-
-def load_model(run: Run, vocabs: VocabPair) -> Transformer:
-    """The model of a run with its weights. Raises UserError where these are missing, damaged or of something else."""
-    config = run.load_config()
-    model = build_model(config, vocabs)
-    load_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
-    return model
 
 
 def _num_source_places(sentences: Sequence[Sentence]) -> int:

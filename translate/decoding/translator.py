@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
@@ -18,7 +17,6 @@ from translate.decoding.quality_warnings import repetition
 from translate.decoding.results import Candidate, Scored, Translation, Wishes
 from translate.decoding.sentence_split import Segment, join, longest_whole, split_line
 from translate.errors import UserError
-from translate.run.folder import Run
 from translate.system.distributed import ALONE, World
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together: few at first, so that the first come soon
@@ -53,46 +51,6 @@ class Translator:
         self.vocabs = vocabs
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
-
-    @classmethod
-    def load(
-        cls,
-        run: str | Path,
-        device: str = "auto",
-        engine: str = "torch",
-        precision: str = "float32",
-        ensemble: Sequence[str | Path] = (),
-    ) -> Translator:
-        """The translator of a run folder.
-
-        engine: torch, which is ours, or ctranslate2, whose model is made in the run folder on first use. precision: of
-        the products; float32 or bfloat16, in CTranslate2 float32, float16 or int8. ensemble: further runs with the same
-        vocabulary, whose probabilities are averaged with the first one's. Raises UserError where a folder is no run, or
-        the device or the engine is not there.
-        """
-        folders = [Run.open(Path(each)) for each in (run, *ensemble)]
-        config, vocabs = folders[0].load_config(), _vocabs_of(folders[0])
-        for other in folders[1:]:
-            if _vocabs_of(other).fingerprint != vocabs.fingerprint:
-                raise UserError(
-                    f"{other.path}: its vocabulary is not that of {run}; the runs of an ensemble need one vocabulary "
-                    "(train the others with vocab.model)"
-                )
-        if engine == "ctranslate2":
-            if ensemble:
-                raise UserError("--ensemble: CTranslate2 translates with one model; use --engine torch")
-            from translate.ctranslate2.engine import CTranslate2Engine
-
-            return cls(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
-        if precision not in ("float32", "bfloat16"):
-            raise UserError(
-                f"--precision {precision}: our own engine has float32 and bfloat16; add --engine ctranslate2"
-            )
-        from translate.decoding.torch_engine import (
-            TorchEngine,  # in the function, because torch takes a second to import
-        )
-
-        return cls(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, with the run's own decode settings."""
@@ -282,10 +240,3 @@ def _windows(lines: Iterator[tuple[int, str]], num_processes: int) -> Iterator[l
             size = WINDOW_LINES
     if window:
         yield window
-
-
-def _vocabs_of(run: Run) -> VocabPair:
-    vocabs = run.load_vocabs()
-    if vocabs is None:
-        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-    return vocabs

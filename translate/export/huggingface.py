@@ -27,10 +27,10 @@ from torch import Tensor
 from translate.config.settings import Config
 from translate.data.vocab import Vocab, VocabPair
 from translate.decoding.engine import Sentence, length_limit
-from translate.decoding.torch_engine import load_model
 from translate.errors import UserError
 from translate.model.transformer import Transformer, sinusoidal_positions
 from translate.run.folder import Run
+from translate.run.model import load_model
 from translate.system.files import replacing_folder, write_bytes, write_text
 
 NEVER = -1e4  # a logit that leaves no probability, and that half precision holds

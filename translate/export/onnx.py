@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from translate.decoding.torch_engine import load_model
 from translate.errors import UserError
 from translate.model.decoder_state import DecoderState, KeyValue
 from translate.model.transformer import Transformer, as_bias
 from translate.run.folder import Run
+from translate.run.model import load_model
 from translate.system.files import replacing_folder, write_bytes, write_text
 
 

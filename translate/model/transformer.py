@@ -16,9 +16,7 @@ from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
 from translate.model.decoder_state import DecoderState, KeyValue, Past
-from translate.model.dropout import Dropout
-from translate.model.linear import Linear
-from translate.model.rotary import Rotation, rotation
+from translate.model.layers import Dropout, Linear, Rotation, rotation
 
 
 class Attention(nn.Module):

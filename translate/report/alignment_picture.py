@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from translate.report.figure import figure_at
-from translate.report.fonts import boxes_in_picture, fonts_for
+from translate.report.figure import boxes_in_picture, figure_at, fonts_for
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:

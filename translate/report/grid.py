@@ -7,8 +7,10 @@ from itertools import zip_longest
 
 import numpy as np
 
-from translate.attention.maps import AttentionMaps, Floats, Kind, MapView, view
-from translate.report.ansi import Colours, painted, shade
+from translate.attention.maps import AttentionMaps, Floats
+from translate.attention.views import MapView, view
+from translate.model.attention_kinds import Kind
+from translate.report.colours import Colours, painted, shade
 
 GAP = "  "
 TENTHS = "·123456789"

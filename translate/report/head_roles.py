@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention.head_figures import Measure
-from translate.attention.head_roles import Role
-from translate.attention.maps import KINDS, NAMES, Kind
+from translate.attention.head_roles import Measure, Role
+from translate.model.attention_kinds import KINDS, NAMES, Kind
 from translate.system.files import replacing
 from translate.system.terminal_text import columns_of
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from translate.attention.maps import MapView
+from translate.attention.views import MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
-from translate.report.figure import figure_at
-from translate.report.fonts import boxes_in_picture, fonts_for
+from translate.report.figure import boxes_in_picture, figure_at, fonts_for
 from translate.report.grid import Grid, name_of
 from translate.system.terminal_text import printable
 

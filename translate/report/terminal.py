@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from translate.attention.maps import MapView
-from translate.report.ansi import Colours, painted, shade
-from translate.report.colours import ink
+from translate.attention.views import MapView
+from translate.report.colours import Colours, ink, painted, shade
 from translate.system.terminal_text import columns_of, isolated, printable
 
 SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0

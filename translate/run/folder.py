@@ -1,4 +1,4 @@
-"""The run folder: where each file of a training lies, and what is written to it while training goes on."""
+"""The run folder: where each file of a training lies, and what is written to it during training."""
 
 from __future__ import annotations
 
@@ -198,3 +198,25 @@ class Run:
                 shutil.rmtree(stale)
             else:
                 stale.unlink(missing_ok=True)  # it may have gone with its folder
+
+
+@contextmanager
+def training_alone(run: Run) -> Iterator[None]:
+    """Within the block no other process trains in the folder. Raises UserError at once where one does.
+
+    It is train.log that is locked, so that there is no file for this alone. The system lets go of it however the
+    process ends. Where a file system knows no locks, there is a warning instead.
+    """
+    with run.log_path.open("a") as log:
+        try:
+            import fcntl
+
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{run.path}: another training is going on in this folder; stop it, or give another --out"
+            ) from None
+        except (OSError, ImportError):  # no locks in this file system, or on Windows
+            warning = f"warning: {run.path}: cannot be locked here; see to it that no other training uses it"
+            print(warning, file=sys.stderr)
+        yield

@@ -17,15 +17,14 @@ from uuid import uuid4
 
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from translate.errors import UserError
-from translate.run.weights import Belonging, Sealed, read_sealed, write_sealed
+from translate.run.model import copy_tensors, parameters_of, read_tensors, save_tensors
+from translate.run.weights import Belonging, read_sealed
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming, sync
-from translate.training.ema import WeightAverage
+from translate.training.optimizer import WeightAverage
 
 FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
@@ -62,17 +61,6 @@ class TrainingState(NamedTuple):
     belonging: Belonging
 
 
-def save_weights(path: Path, model: nn.Module, belonging: Belonging) -> None:
-    """Write the parameters as safetensors; a tied one once."""
-    _save_tensors(path, _parameters(model), belonging)
-
-
-def load_weights(path: Path, model: nn.Module, belonging: Belonging) -> None:
-    """Read what `save_weights` wrote into a model. Raises UserError where the two do not fit."""
-    parameters = _parameters(model)
-    _put(_tensors(path, read_sealed(path, belonging), parameters), parameters)
-
-
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
     """Write `folder`/step-NNNNNNNN, and remove all older ones but the newest, `keep` in all.
 
@@ -85,12 +73,12 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
     with naming(final):
         partial.mkdir(parents=True)
         try:
-            tensors = {MODEL: _parameters(state.model)}
+            tensors = {MODEL: parameters_of(state.model)}
             if state.average:
                 tensors[AVERAGE] = state.average.weights
             if state.optimizer.state:  # none while no step has changed a weight
                 tensors[OPTIMIZER] = _optimizer_state(state)
-            seals = {name: _save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
+            seals = {name: save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
             write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
             sync(partial)
             _discard(final)
@@ -151,7 +139,7 @@ def _read(checkpoint: Path, state: TrainingState) -> _Found:
         raise UserError(f"{path}: damaged; the checkpoint is of no use") from None
     if checkpoint.name != f"step-{progress.step:08d}":
         raise UserError(f"{path}: of step {progress.step}, which is not what the folder is called")
-    wanted: dict[str, Mapping[str, Tensor]] = {MODEL: _parameters(state.model)}
+    wanted: dict[str, Mapping[str, Tensor]] = {MODEL: parameters_of(state.model)}
     if state.average and AVERAGE in seals:
         wanted[AVERAGE] = state.average.weights
     if OPTIMIZER in seals:
@@ -163,14 +151,14 @@ def _part(path: Path, seals: Mapping[str, str], state: TrainingState, like: Mapp
     sealed = read_sealed(path, state.belonging, "the checkpoint is of no use")
     if sealed.seal != seals.get(path.name):
         raise UserError(f"{path}: of another checkpoint than {PROGRESS} beside it")
-    return _tensors(path, sealed, like)
+    return read_tensors(path, sealed, like)
 
 
 def _apply(found: _Found, state: TrainingState) -> None:
-    _put(found.tensors[MODEL], _parameters(state.model))
+    copy_tensors(found.tensors[MODEL], parameters_of(state.model))
     if state.average:
         # Without one the training has not averaged so far: from here on, then.
-        _put(found.tensors.get(AVERAGE, found.tensors[MODEL]), state.average.weights)
+        copy_tensors(found.tensors.get(AVERAGE, found.tensors[MODEL]), state.average.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
     numbers = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
@@ -179,10 +167,6 @@ def _apply(found: _Found, state: TrainingState) -> None:
         moments.setdefault(numbers[parameter], {})[moment] = tensor
     groups = state.optimizer.state_dict()["param_groups"]  # as they are: settings, and what suits this device
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _parameters(model: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
@@ -197,32 +181,9 @@ def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
 def _optimizer_places(state: TrainingState) -> dict[str, Tensor]:
     """Tensors of the shapes that Adam's numbers have."""
     places: dict[str, Tensor] = {}
-    for name, parameter in _parameters(state.model).items():
+    for name, parameter in parameters_of(state.model).items():
         places |= {f"exp_avg.{name}": parameter, f"exp_avg_sq.{name}": parameter, f"step.{name}": torch.zeros(())}
     return places
-
-
-def _save_tensors(path: Path, tensors: Mapping[str, Tensor], belonging: Belonging) -> str:
-    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-    return write_sealed(path, content, belonging)
-
-
-def _tensors(path: Path, sealed: Sealed, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a file holds: tensors of just these names and shapes."""
-    try:
-        tensors = load(sealed.content)
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
-    odd = sorted(like.keys() ^ tensors.keys())
-    odd += [name for name in like.keys() & tensors.keys() if like[name].shape != tensors[name].shape]
-    if odd:
-        raise UserError(f"{path}: these weights are of another model than config.toml describes (first: {odd[0]})")
-    return tensors
-
-
-def _put(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
-    for name, tensor in into.items():
-        tensor.copy_(tensors[name])
 
 
 def _checkpoints(folder: Path) -> dict[int, Path]:

@@ -1,4 +1,4 @@
-"""What a training tells of itself: lines in the log and in metrics.jsonl, the progress bar's text, the curves."""
+"""The training log: train.log, metrics.jsonl, the progress bar, the curves."""
 
 from __future__ import annotations
 
@@ -154,3 +154,27 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
 def _passes_until(step: float, settings: TrainSettings) -> float:
     """Passes over a batch that the steps up to this one make."""
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
+
+
+MOST_BAD_STEPS = 3  # in a row; then training ends
+
+
+def why_unused(step: int, where: str) -> str:
+    """What the log says of a step that is not used. where: its lines."""
+    return f"step {step:,} is not used: its loss or gradient is not a finite number; it is of {where}"
+
+
+def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str:
+    """What ends a training with too many such steps. kept: the last step before them."""
+    ways = [
+        f"lower train.learning_rate ({settings.learning_rate:g})",
+        f"raise train.warmup_steps ({settings.warmup_steps:,})",
+        f"{'lower' if settings.clip_norm else 'set'} train.clip_norm ({settings.clip_norm:g})",
+    ]
+    if precision != "float32":
+        ways.append('set train.precision to "float32"')
+    return (
+        f"training went astray: the loss or gradient of {MOST_BAD_STEPS} steps in a row, after step {kept.step:,}, is "
+        f"not a finite number; {', '.join(ways[:-1])} or {ways[-1]}, and go on with --resume from step {kept.step:,}, "
+        "the last that is saved, or remove that from the run's checkpoints to go on from the one before"
+    )

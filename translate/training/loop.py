@@ -21,19 +21,30 @@ from tqdm import tqdm
 from translate.config.settings import Config, TrainSettings
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.run.model import save_weights
 from translate.system.device import describe, explaining_memory, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
 from translate.training.advice import of_start
-from translate.training.bad_steps import MOST_BAD_STEPS, named_lines, why_given_up, why_unused
-from translate.training.checkpoint import Progress, save_checkpoint, save_weights
+from translate.training.checkpoint import Progress, save_checkpoint
 from translate.training.estimate import settle_length
 from translate.training.feed import StepData, feed
-from translate.training.log import Meter, tell_advice, tell_end, tell_start, tell_steps, tell_validation
+from translate.training.log import (
+    MOST_BAD_STEPS,
+    Meter,
+    tell_advice,
+    tell_end,
+    tell_start,
+    tell_steps,
+    tell_validation,
+    why_given_up,
+    why_unused,
+)
+from translate.training.optimizer import learning_rate
 from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import begin_with_weights, where_it_stands
 from translate.training.snapshots import record_probes
-from translate.training.step import WHY_HALVED, Stepped, Trainer, learning_rate
+from translate.training.step import WHY_HALVED, Stepped, Trainer, named_lines
 from translate.training.validation import validate
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from translate.data.batches import Batch, Links
-from translate.model.linear import as_factor
-from translate.model.recording import recording_head
+from translate.model.hooks import recording_head
+from translate.model.layers import as_factor
 from translate.model.transformer import Transformer
 
 # Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay

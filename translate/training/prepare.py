@@ -219,7 +219,7 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs:
         )
     run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
     origin = replace(origin, dropout=dropout, seed=config.train.seed)
-    return DrawnText(run, text, origin, Filters.of(config.data))
+    return DrawnText(run.corpus_path, run.log, text, origin, Filters.of(config.data))
 
 
 def _encoded(

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from translate.config.settings import Config
-from translate.decoding.torch_engine import load_model
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.run.model import load_model, save_weights
 from translate.run.weights import Belonging, read_sealed
-from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint, save_weights
+from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.resolve_config import vocabs_to_keep
 from translate.training.step import Trainer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config, DataSettings
 from translate.data.batches import Batch
-from translate.decoding.torch_engine import build_model
+from translate.data.encoded_corpus import EncodedCorpus
 from translate.errors import UserError
 from translate.model.transformer import Transformer
-from translate.run.model_size import check_fits
+from translate.run.model import build_model, check_fits
 from translate.run.weights import Belonging
 from translate.system.device import autocast, is_out_of_memory, multiplies_bfloat16
 from translate.system.distributed import ALONE, World
 from translate.system.out_of_memory import free_memory
-from translate.training.bad_steps import named_lines
 from translate.training.checkpoint import TrainingState
-from translate.training.ema import WeightAverage
 from translate.training.feed import Part, StepData
 from translate.training.loss import GuidedHead, Losses, SummedLoss, total
+from translate.training.optimizer import WeightAverage, adam, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
 
+MOST_NAMED = 20  # lines of bad steps
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # of float32's time: for less, bfloat16's rounding is not worth it
@@ -37,43 +37,6 @@ WHY_HALVED = (
     "out of memory: from here on parts of steps that are too large are computed in halves, which is slower; "
     "a new run could lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 )
-
-
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Of an update, counted from 1: linear warm-up to the highest rate, then the schedule's shape.
-
-    inverse_sqrt is that of Vaswani et al. 2017, section 5.3, with the highest rate given instead of following from the
-    width; cosine is that of Loshchilov & Hutter 2017, without restarts.
-    """
-    warmup = settings.warmup_steps
-    if step <= warmup:
-        return settings.learning_rate * step / warmup
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    if settings.schedule == "inverse_sqrt":
-        return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
-    start = settings.steps_before_decay
-    done = min(1.0, max(0.0, (step - start) / (settings.max_steps + 1 - start)))
-    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """Of R-Drop in an update, counted from 1. 0: a single pass."""
-    return settings.rdrop if step > settings.steps_before_rdrop else 0.0
-
-
-def adam(model: Transformer, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
-    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' matrices.
-
-    An update takes the learning rate times `weight_decay` of them away. Biases, norms and embeddings are not decayed:
-    the embedding of a rare piece would lose between its few updates what it learns in them.
-    """
-    layers = (*model.encoder_layers, *model.decoder_layers)
-    decayed = [parameter for layer in layers for parameter in layer.parameters() if parameter.dim() > 1]
-    those = set(map(id, decayed))
-    others = [parameter for parameter in model.parameters() if id(parameter) not in those]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
 
 
 class Stepped(NamedTuple):
@@ -254,3 +217,12 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
 
 def _dropout_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
+    """Where the training text has these rows of its corpus, in words: files and numbers of lines, the first ones."""
+    lines = sorted(corpus.lines.numbers(rows).tolist())
+    files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
+    numbers = ", ".join(map(str, lines[:MOST_NAMED]))
+    more = f" and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+    return f"{'line' if len(lines) == 1 else 'lines'} {numbers}{more} of {files}"

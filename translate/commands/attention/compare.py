@@ -35,7 +35,7 @@ def compare(
     """
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
-    from translate.attention.maps import difference, view
+    from translate.attention.views import difference, view
     from translate.report.picture import save_picture
     from translate.report.terminal import draw_map
 
@@ -66,7 +66,7 @@ def compare(
 
 def _told(comparison: Comparison) -> str:
     """In a line."""
-    from translate.attention.maps import KINDS
+    from translate.model.attention_kinds import KINDS
 
     lines = f"{comparison.num_alike:,} of {comparison.num_lines:,} common lines have the same pieces"
     if not comparison.heads:

@@ -14,7 +14,7 @@ import typer
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.report.ansi import Colours
+    from translate.report.colours import Colours
 
 PIPE_WIDTH = 120  # characters of a map where there is no terminal to ask
 
@@ -34,7 +34,7 @@ class Screen(NamedTuple):
 
 def screen() -> Screen:
     """Standard output."""
-    from translate.report.ansi import colours_of
+    from translate.report.colours import colours_of
 
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from translate.attention.compare import common_lines
 from translate.attention.folder import AttentionFolder
-from translate.attention.maps import AttentionMaps, Kind, words_of
+from translate.attention.maps import AttentionMaps
+from translate.data.pieces import words_of
+from translate.model.attention_kinds import Kind
 from translate.report.page.writer import Choice, PageSentence, Variant, write_page
 
 

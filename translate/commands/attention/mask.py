@@ -45,14 +45,14 @@ def mask(
     translate attention runs/toy --mask cross.1.0 --mask cross.1.2 --src test.en --ref test.fr
     translate attention runs/toy --mask every --src test.en --ref test.fr
     """
+    from translate.api import load_translator
     from translate.attention.extract import engine_of
     from translate.data.parallel_text import ParallelText, Side
-    from translate.decoding.translator import Translator
-    from translate.model.masking import Head
+    from translate.model.hooks import Head
 
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: takes each head by itself; leave out the other --mask")
-    translator = Translator.load(run, device)
+    translator = load_translator(run, device)
     chosen = [Head.parse(text, engine_of(translator).model) for text in heads if text != EVERY]
     pairs = list(ParallelText(Side(src, 1), Side(ref, 2)))
     if not any(pair.is_full for pair in pairs):
@@ -108,7 +108,7 @@ def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) ->
 
     from translate.attention.extract import engine_of
     from translate.attention.head_ablation import loss_of, worths_of
-    from translate.model.masking import heads_of
+    from translate.model.hooks import heads_of
 
     whole = loss_of(translator, pairs)
     num_heads = len(heads_of(engine_of(translator).model))

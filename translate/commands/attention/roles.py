@@ -16,7 +16,8 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
     from translate.attention.head_roles import Place
-    from translate.attention.maps import AttentionMaps, Kind
+    from translate.attention.maps import AttentionMaps
+    from translate.model.attention_kinds import Kind
 
 
 def roles(

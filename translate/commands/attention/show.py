@@ -38,7 +38,8 @@ def show(
     --help of its own.
     """
     from translate.attention.folder import AttentionFolder
-    from translate.attention.maps import AttentionMaps, view
+    from translate.attention.maps import AttentionMaps
+    from translate.attention.views import view
     from translate.report.grid import all_heads, draw_grid
     from translate.report.picture import save_grid, save_picture
     from translate.report.terminal import draw_map

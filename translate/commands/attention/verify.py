@@ -27,8 +27,8 @@ def verify(
     from tqdm import tqdm
 
     from translate.attention.folder import AttentionFolder
-    from translate.attention.maps import KINDS, NAMES
     from translate.attention.verify import Difference, default_tolerance, differences
+    from translate.model.attention_kinds import KINDS, NAMES
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)

@@ -22,7 +22,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from translate.attention.maps import AttentionMaps, Floats, Kind, words_of
+from translate.attention.maps import AttentionMaps, Floats
+from translate.data.pieces import words_of
+from translate.model.attention_kinds import Kind
 from translate.system.files import replacing, replacing_folder
 
 STYLES = ("page.css", "card.css")

@@ -1,0 +1,53 @@
+"""From Python: a translator from a run folder. The engine is chosen here, so that decoding knows none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from translate.data.vocab import VocabPair
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+from translate.run.folder import Run
+
+
+def load_translator(
+    run: str | Path,
+    device: str = "auto",
+    engine: str = "torch",
+    precision: str = "float32",
+    ensemble: Sequence[str | Path] = (),
+) -> Translator:
+    """Return the translator of a run folder.
+
+    device: auto, cpu, cuda or mps. engine: torch, which is ours, or ctranslate2, whose model is converted into the run
+    folder on first use. precision: of the matrix products: float32 or bfloat16; with CTranslate2 float32, float16 or
+    int8. ensemble: further runs with the same vocabulary, whose probabilities are averaged with those of the first.
+    Raises UserError if a folder is not a run, or the device or the engine is not available.
+    """
+    folders = [Run.open(Path(each)) for each in (run, *ensemble)]
+    config, vocabs = folders[0].load_config(), _vocabs_of(folders[0])
+    for other in folders[1:]:
+        if _vocabs_of(other).fingerprint != vocabs.fingerprint:
+            raise UserError(
+                f"{other.path}: its vocabulary differs from that of {run}; the runs of an ensemble need one vocabulary "
+                "(train the others with vocab.model)"
+            )
+    if engine == "ctranslate2":
+        if ensemble:
+            raise UserError("--ensemble: CTranslate2 translates with one model; use --engine torch")
+        from translate.ctranslate2.engine import CTranslate2Engine
+
+        return Translator(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
+    if precision not in ("float32", "bfloat16"):
+        raise UserError(f"--precision {precision}: our own engine has float32 and bfloat16; add --engine ctranslate2")
+    from translate.decoding.torch_engine import TorchEngine  # in the function, because torch takes a second to import
+
+    return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
+
+
+def _vocabs_of(run: Run) -> VocabPair:
+    vocabs = run.load_vocabs()
+    if vocabs is None:
+        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
+    return vocabs

@@ -1,0 +1,138 @@
+"""The layers that the models share: linear layers, rotary positions, dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# For each new shape of a bfloat16 product a CPU's library makes a kernel, in milliseconds and a megabyte of memory. So
+# rows are filled up to a multiple of this: over all batches few shapes remain.
+ROWS = 64
+
+
+class Linear(nn.Linear):
+    """x Wᵀ + b: torch's layer, but for bfloat16.
+
+    On a CPU its product has few shapes and converts once. Where the weights themselves are bfloat16, as in fast
+    decoding, what comes in and goes out is float32 all the same.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., O)."""
+        if self.weight.dtype == torch.bfloat16:
+            return multiplied(x, self.weight, self.bias)
+        if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        product = cast("Callable[..., Tensor]", _Product.apply)
+        return product(x.flatten(0, -2), self.weight, self.bias).view(*x.shape[:-1], self.out_features)
+
+
+def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32, multiplied in bfloat16."""
+    flat = x.flatten(0, -2)
+    rows = as_factor(flat, torch.bfloat16)
+    y = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
+    return y[: len(flat)].float().view(*x.shape[:-1], len(weight))
+
+
+def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, I) in `dtype`, to be multiplied; for bfloat16 on a CPU filled up with rows of zeros."""
+    if dtype != torch.bfloat16 or x.device.type != "cpu":
+        return x.to(dtype)
+    num_rows = x.size(0)
+    rows = x.new_empty(-(-num_rows // ROWS) * ROWS, x.size(1), dtype=dtype)
+    rows[:num_rows] = x
+    rows[num_rows:] = 0
+    return rows
+
+
+class _Product(torch.autograd.Function):
+    """In bfloat16; gradients of the weights are float32, as the weights are."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """(N, I), (O, I), (O,) -> (N, O) in bfloat16."""
+        rows, kernel = as_factor(x, torch.bfloat16), weight.bfloat16()
+        ctx.save_for_backward(rows, kernel)
+        ctx.has_bias = bias is not None
+        y = rows @ kernel.t() if bias is None else torch.addmm(bias.bfloat16(), rows, kernel.t())
+        return y[: x.size(0)]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rows, kernel = ctx.saved_tensors
+        y_grad = as_factor(gradients[0], torch.bfloat16)
+        x_grad = (y_grad @ kernel)[: gradients[0].size(0)]
+        bias_grad = y_grad.sum(0).float() if ctx.has_bias else None
+        return x_grad, (y_grad.t() @ rows).float(), bias_grad
+
+
+class Rotation(NamedTuple):
+    """Of the pieces of a sequence: cosines and sines of their angles, each (T, 1, D/2H)."""
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, T, H, D/H) -> the same, turned (equation 34), computed in float32.
+
+        A plane is spanned by dimensions i and i + D/2H, not 2 i and 2 i + 1: contiguous halves are faster, and the
+        order of dimensions is learnt.
+        """
+        first, second = x.float().chunk(2, dim=-1)
+        turned = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
+        return torch.cat(turned, dim=-1).to(x.dtype)
+
+
+def rotation(start: int, length: int, head_width: int, device: torch.device) -> Rotation:
+    """Of positions from `start` on, for heads of that width (D/H): plane i turns by 10000^(-2 i H / D) a position."""
+    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
+    rates = torch.exp(torch.arange(0, head_width, 2, device=device) * (-math.log(10_000.0) / head_width))
+    angles = positions[:, None, None] * rates  # (T, 1, D/2H)
+    return Rotation(angles.cos(), angles.sin())
+
+
+INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
+
+
+class Dropout(nn.Module):
+    """Zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
+
+    On the CPU, PyTorch's draws one number an element from one generator: a third of a small model's step. Here a byte
+    decides on an element, so p is a multiple of 1/256 there.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.threshold = min(255, round(256 * p)) if p >= 1 / 256 else math.ceil(256 * p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape; the same shape. The identity in evaluation mode."""
+        if not self.training or not self.threshold:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.threshold / 256)
+        return x * dropout_mask(x.numel(), self.threshold, x.dtype).view(x.shape)
+
+
+def dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
+    """(size,): 0 with probability threshold / 256, else what keeps the mean: 1 / (1 - threshold / 256).
+
+    The arithmetic is on integers as wide as `dtype`, which the processor does on 16 elements or more at once. PyTorch's
+    comparisons and selections by bytes or booleans are several times slower.
+    """
+    integer = INTEGER_AS_WIDE_AS[dtype]
+    num_bytes = dtype.itemsize
+    draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
+    # The bytes of each draw, one after the other, as numbers from -128 to 127: moved to the top, and down again.
+    shifts = torch.arange(0, 8 * num_bytes, 8, dtype=integer)[:, None]
+    numbers = draws.bitwise_left_shift(shifts).bitwise_right_shift_(8 * (num_bytes - 1))
+    # The sign, spread over all bits, is a mask: all ones where the number is below the threshold.
+    is_dropped = numbers.sub_(threshold - 128).bitwise_right_shift_(8 * num_bytes - 1)
+    scale = torch.tensor(256 / (256 - threshold), dtype=dtype).view(integer)
+    return is_dropped.bitwise_not_().bitwise_and_(scale).view(dtype).flatten()[:size]

@@ -1,0 +1,86 @@
+"""The optimizer: learning-rate schedule, AdamW, and the exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from translate.config.settings import TrainSettings
+from translate.model.transformer import Transformer
+
+
+class WeightAverage:
+    """The mean of a model's parameters over the last steps, each step weighing `decay` times as much as the next.
+
+    About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; as an exponential mean, Szegedy et al. 2016).
+    """
+
+    def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
+        """num_before: 1 where the weights of now are trained ones, and count as those of a step; 0 where random."""
+        self.decay = decay
+        self._num_before = num_before
+        self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self._parameters = [parameter.detach() for parameter in model.parameters()]  # the same memory
+
+    def update(self, step: int) -> None:
+        """Take in the weights after update `step`, counted from 1."""
+        # At first the mean of all steps: the first weights, mostly random, would be felt for long.
+        num_steps = step + self._num_before
+        decay = min(self.decay, (num_steps - 1) / num_steps)
+        torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within the block the model has the average for its weights."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for parameter, weight in zip(self._parameters, self.weights.values(), strict=True):
+            trained = parameter.clone()
+            parameter.copy_(weight)
+            weight.copy_(trained)
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Of an update, counted from 1: linear warm-up to the highest rate, then the schedule's shape.
+
+    inverse_sqrt is that of Vaswani et al. 2017, section 5.3, with the highest rate given instead of following from the
+    width; cosine is that of Loshchilov & Hutter 2017, without restarts.
+    """
+    warmup = settings.warmup_steps
+    if step <= warmup:
+        return settings.learning_rate * step / warmup
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "inverse_sqrt":
+        return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
+    start = settings.steps_before_decay
+    done = min(1.0, max(0.0, (step - start) / (settings.max_steps + 1 - start)))
+    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def rdrop_weight(step: int, settings: TrainSettings) -> float:
+    """Of R-Drop in an update, counted from 1. 0: a single pass."""
+    return settings.rdrop if step > settings.steps_before_rdrop else 0.0
+
+
+def adam(model: Transformer, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' matrices.
+
+    An update takes the learning rate times `weight_decay` of them away. Biases, norms and embeddings are not decayed:
+    the embedding of a rare piece would lose between its few updates what it learns in them.
+    """
+    layers = (*model.encoder_layers, *model.decoder_layers)
+    decayed = [parameter for layer in layers for parameter in layer.parameters() if parameter.dim() > 1]
+    those = set(map(id, decayed))
+    others = [parameter for parameter in model.parameters() if id(parameter) not in those]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
