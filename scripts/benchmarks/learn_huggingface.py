@@ -15,7 +15,7 @@ import torch
 from transformers import MarianMTModel
 from transformers import __version__ as transformers_version
 
-from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, in_words
+from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, format_minutes
 from benchmarks.marian import (
     MAX_POSITIONS,
     EncodedPair,
@@ -48,7 +48,7 @@ def learn(job: LearnJob) -> Learned:
     model.load_state_dict(training.best_weights)
     outcomes.append(Outcome(BEST, training.best_update, _translations(model, vocab, lines)))
     return Learned(
-        settings=in_words(job.config),
+        settings=format_minutes(job.config),
         parameters=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         precision=settings.precision,
         minutes=training.seconds / 60,

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 
 from benchmarks.decode_joeynmt import BATCH_SENTENCES, translator
 from benchmarks.joeynmt_settings import allow_new_sentencepiece, write_vocab
-from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, in_words
+from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, format_minutes
 from benchmarks.train_joeynmt import settings
 from translate.data.parallel_text import read_lines
 
@@ -45,7 +45,7 @@ def learn(job: LearnJob) -> Learned:
     lines = list(read_lines(job.test_src))
     updates = {LAST: training.updates, BEST: training.best_update}
     return Learned(
-        settings=in_words(job.config),
+        settings=format_minutes(job.config),
         parameters=training.num_parameters,
         precision=job.config.train.precision,
         minutes=training.seconds / 60,

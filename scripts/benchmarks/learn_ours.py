@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, in_words
+from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, format_minutes
 from translate import __version__
 from translate.api import load_translator
 from translate.config.toml import changed_search
@@ -32,7 +32,7 @@ def learn(job: LearnJob) -> Learned:
     lines = run.metrics()
     best = min((line for line in lines if "valid_loss" in line), key=lambda line: line["valid_loss"])
     return Learned(
-        settings=in_words(run.load_config()),
+        settings=format_minutes(run.load_config()),
         parameters=sum(weight.numel() for weight in translator.engine.model.parameters()),
         precision=_precision(run),
         minutes=lines[-1]["minutes"],

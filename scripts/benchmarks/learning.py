@@ -162,7 +162,7 @@ def measure(plan: Plan, folder: Path, files: Files) -> Lesson:
     return Lesson(rows, *(len(texts[part]) for part in PARTS))
 
 
-def in_words(config: Config) -> str:
+def format_minutes(config: Config) -> str:
     """The settings that matter to what is learnt."""
     vocab, model, train = config.vocab, config.model, config.train
     dropouts = {"dropout": model.dropout, "on attention": model.attention_dropout, "of BPE merges": vocab.dropout}

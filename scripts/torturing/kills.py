@@ -18,7 +18,7 @@ from torturing.judgement import FindingError, Result, check_end, found
 from torturing.run_state import differences, state_of
 from torturing.stage import Decoding, Stage, Training
 
-MOST_KILLS = 3  # of a trial
+MAX_KILLS = 3  # of a trial
 REAL_SHARE = 0.1  # of the trials: with programs of their own, not forked children
 STARTING_SECONDS = 3.0  # of a program, until it has imported everything
 KILL, ASKING = signal.SIGKILL, (signal.SIGINT, signal.SIGTERM)
@@ -61,7 +61,7 @@ def _train(training: Training, folder: Path, rng: random.Random) -> Result:
     path = folder / "run"
     is_real = rng.random() < REAL_SHARE
     num_kills = 0
-    for _ in range(rng.randint(1, MOST_KILLS)):
+    for _ in range(rng.randint(1, MAX_KILLS)):
         ended = _hit(next_command(training, path, is_real), training, folder, rng)
         if ended.status == 0:
             break
@@ -105,7 +105,7 @@ def _decode(stage: Stage, decoding: Decoding, folder: Path, rng: random.Random) 
     output.write_bytes(OLD_OUTPUT)
     is_real = rng.random() < REAL_SHARE
     num_kills = 0
-    for _ in range(rng.randint(1, MOST_KILLS)):
+    for _ in range(rng.randint(1, MAX_KILLS)):
         options = (*decoding.options, *(["--resume"] if num_kills else []))
         command = replace(stage.decode(stage.run, output, options), is_real=is_real)
         ended = _hit(command, decoding, folder, rng)

@@ -15,7 +15,7 @@ from translate.alignment.error_rate import Errors, Gold, GoldFile
 from translate.alignment.methods import (
     MapChoice,
 )
-from translate.alignment.settings import Asked, all_ways
+from translate.alignment.settings import AlignmentOptions, all_ways
 from translate.alignment.sources import Line
 from translate.attention.maps import AttentionMaps
 from translate.errors import UserError
@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_i
     gold.write_text(text)
     pairing = Pairing(Given([random_maps(), random_maps(seed=2)]))
     with pytest.raises(UserError, match=message):
-        try_all(pairing, [MapChoice()], Asked().ways(False), GoldFile(gold, one_indexed))
+        try_all(pairing, [MapChoice()], AlignmentOptions().ways(False), GoldFile(gold, one_indexed))
 
 
 def test_gold_counted_from_one_scores_the_same(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import view
 from translate.data.parallel_text import Pair
 from translate.data.pieces import words_of
-from translate.decoding.results import Translation, Wishes
+from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Kind
@@ -33,7 +33,7 @@ LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see th
 
 def translated(translator: Translator, beam_size: int, num_best: int = 1) -> list[Translation]:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
-    return list(translator.translations(LINES, settings, Wishes(num_best)))
+    return list(translator.translations(LINES, settings, DecodeRequest(num_best)))
 
 
 @pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])

@@ -15,7 +15,7 @@ from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.verify import default_tolerance, differences
 from translate.config.settings import Config
-from translate.decoding.results import Wishes
+from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
 from translate.report.attention_folder import write_attention
 from translate.run.folder import Run
@@ -37,7 +37,7 @@ def written(
     translator = load_translator(run, "cpu")
     translator.max_pieces = 20
     settings = translator.settings.model_copy(update={"beam_size": beam_size, "batch_tokens": batch_tokens})
-    found = translator.translations(LINES, settings, Wishes(num_best))
+    found = translator.translations(LINES, settings, DecodeRequest(num_best))
     list(write_attention(folder, Run(run), translator, found, keep))
     return AttentionFolder.open(folder)
 

@@ -18,7 +18,7 @@ from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
-from translate.training.estimate import rehearse
+from translate.training.estimate import dry_run
 from translate.training.loop import train
 from translate.training.prepare import Prepared, prepare
 
@@ -133,7 +133,7 @@ def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) 
 
 
 def test_a_rehearsal_tells_of_it(tmp_path: Path, config: Config) -> None:
-    told = rehearse(Run.create(tmp_path / "run", config), config, CPU)
+    told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     [line] = [line for line in told if line.startswith("dropout ")]
     assert "0.2 of the merges, anew each epoch: +" in line
 

@@ -26,7 +26,7 @@ from translate.data.line_faults import CONTROL, DAMAGED, LINE_BREAKS
 from translate.data.parallel_text import Pair, ParallelText, Side, read_lines
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import Link, LinkedPair, piece_links
-from translate.decoding.results import Candidate, Translation, Wishes
+from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.translator import Translator
 from translate.report.page.writer import Choice, PageSentence, Variant, write_page
 
@@ -115,14 +115,14 @@ def translation_of(number: int, source: str, texts: list[str]) -> Translation:
 @given(LINES, st.lists(LINES, min_size=1, max_size=3))
 def test_a_line_is_a_row_in_text_and_json_and_so_many_rows_in_n_best(source: str, texts: list[str]) -> None:
     translation = translation_of(7, source, texts)
-    assert not {"\n", "\r"} & set(formatted(translation, Wishes()))
-    told = formatted(translation, Wishes(details=True))
+    assert not {"\n", "\r"} & set(formatted(translation, DecodeRequest()))
+    told = formatted(translation, DecodeRequest(details=True))
     assert "\n" not in told
     values = json.loads(told)
     assert values["source"] == source
     assert [each["text"] for each in values["translations"]] == [unspaced(text) for text in texts]
     if len(texts) > 1:
-        rows = formatted(translation, Wishes(num_best=len(texts))).split("\n")
+        rows = formatted(translation, DecodeRequest(num_best=len(texts))).split("\n")
         assert [row.split("\t") for row in rows] == [
             ["7", "-1.2500", unspaced(text).replace("\t", " ")] for text in texts
         ]
@@ -132,11 +132,11 @@ def test_a_line_is_a_row_in_text_and_json_and_so_many_rows_in_n_best(source: str
 @given(st.lists(LINES, min_size=1, max_size=5))
 def test_a_model_answers_each_line_with_one(translator: Translator, lines: list[str]) -> None:
     search = DecodeSettings(beam_size=2, max_length=6)
-    found = list(translator.translations(lines, search, Wishes(num_best=2, details=True)))
+    found = list(translator.translations(lines, search, DecodeRequest(num_best=2, details=True)))
     assert [each.source for each in found] == lines
     for each in found:
         assert not {"\n", "\r"} & set(each.text)
-        assert json.loads(formatted(each, Wishes(details=True)))["source"] == each.source
+        assert json.loads(formatted(each, DecodeRequest(details=True)))["source"] == each.source
 
 
 def maps_of_text(source: str, target: str, seed: int) -> AttentionMaps:

@@ -40,7 +40,7 @@ class Prefixes(NamedTuple):
     def select(self, sentences: Tensor) -> Prefixes:
         return Prefixes(self.sentences[sentences], self.read[sentences])
 
-    def follow(self, beams: Tensor) -> Prefixes:
+    def reorder(self, beams: Tensor) -> Prefixes:
         return Prefixes(self.sentences, self.read.gather(1, beams[:, :, None].expand(-1, -1, self.read.size(2))))
 
     def penalty(self) -> Tensor | None:
@@ -119,8 +119,8 @@ class Penalized(NamedTuple):
     def select(self, sentences: Tensor) -> Penalized:
         return Penalized(self.prefixes.select(sentences))
 
-    def follow(self, beams: Tensor) -> Penalized:
-        return Penalized(self.prefixes.follow(beams))
+    def reorder(self, beams: Tensor) -> Penalized:
+        return Penalized(self.prefixes.reorder(beams))
 
     def penalty(self) -> Tensor:
         return torch.tensor([[penalty_of(prefix) for prefix in row] for row in self.prefixes.read.tolist()])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate.data.pieces import words_of
-from translate.decoding.quality_warnings import FEWEST_WORDS, excess, neglect, repetition
+from translate.decoding.quality_warnings import MIN_WORDS, over_translation, repetition, under_translation
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_source_that_repeats_itself_may_be_translated_so() -> None:
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))
 def test_a_run_of_one_word_is_found_whatever_is_around(words: list[str]) -> None:
-    assert repetition("", " ".join([*words, *["x"] * FEWEST_WORDS, *words]))
+    assert repetition("", " ".join([*words, *["x"] * MIN_WORDS, *words]))
 
 
 @given(st.lists(st.integers(), unique=True).map(lambda numbers: [f"w{number}" for number in numbers]))
@@ -66,10 +66,10 @@ def maps(*received: float) -> np.ndarray:
 def test_words_that_hardly_got_attention_are_named() -> None:
     pieces = ["▁People", "▁see", "▁bro", "wn", "▁of", "▁dogs", ".", "</s>"]
     words = words_of(pieces)
-    assert neglect(maps(1, 1, 1, 1, 1, 1, 1), words) is None
-    assert neglect(maps(1, 0.1, 0.1, 0, 1, 1, 1), words) == "hardly looked at, and perhaps left out: brown"
-    assert neglect(maps(0, 1, 1, 0, 1, 0, 0), words) is None  # short words, signs and the end are never named
-    both = neglect(maps(0, 0, 0, 0, 0, 0, 0), words)
+    assert under_translation(maps(1, 1, 1, 1, 1, 1, 1), words) is None
+    assert under_translation(maps(1, 0.1, 0.1, 0, 1, 1, 1), words) == "hardly looked at, and perhaps left out: brown"
+    assert under_translation(maps(0, 1, 1, 0, 1, 0, 0), words) is None  # short words, signs and the end are never named
+    both = under_translation(maps(0, 0, 0, 0, 0, 0, 0), words)
     assert both == "hardly looked at, and perhaps left out: brown, dogs"
 
 
@@ -80,10 +80,10 @@ def looking_at(*columns: int) -> np.ndarray:
 
 def test_words_to_which_the_translation_comes_back_are_named() -> None:
     pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
-    assert excess(looking_at(0, 1, 2, 3, 4), pieces) is None
+    assert over_translation(looking_at(0, 1, 2, 3, 4), pieces) is None
     warning = "looked at again and again, and perhaps translated twice: scarf"
-    assert excess(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
-    assert excess(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
-    assert excess(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb
-    assert excess(looking_at(4, 0, 1, 2, 4, 4, 4), pieces) is None  # signs and short words are never named
-    assert excess(looking_at(5, 5, 0, 1, 2, 5, 5), pieces) is None  # nor the end
+    assert over_translation(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
+    assert over_translation(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
+    assert over_translation(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb
+    assert over_translation(looking_at(4, 0, 1, 2, 4, 4, 4), pieces) is None  # signs and short words are never named
+    assert over_translation(looking_at(5, 5, 0, 1, 2, 5, 5), pieces) is None  # nor the end

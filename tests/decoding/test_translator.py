@@ -16,7 +16,7 @@ from translate import load
 from translate.api import load_translator
 from translate.attention.extract import attention_maps
 from translate.config.settings import DecodeSettings
-from translate.decoding.results import Wishes
+from translate.decoding.results import DecodeRequest
 from translate.decoding.sampling import _draw
 from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
 from translate.errors import UserError
@@ -66,7 +66,7 @@ def test_batches_do_not_change_translations(translator: Translator, beam_size: i
     for batch_tokens in 1, 50, 2048:
         changes = {"beam_size": beam_size, "batch_tokens": batch_tokens}
         settings = translator.settings.model_copy(update=changes)
-        found.append(list(translator.translations(lines, settings, Wishes(num_best=beam_size))))
+        found.append(list(translator.translations(lines, settings, DecodeRequest(num_best=beam_size))))
     for translations in zip(*found, strict=True):
         assert len({tuple(candidate.text for candidate in t.translations) for t in translations}) == 1
         scores = torch.tensor([[candidate.score for candidate in t.translations] for t in translations])
@@ -117,13 +117,13 @@ def test_any_long_line_is_translated_in_parts_that_the_model_can_read(translator
 
 def test_n_best_are_different_and_sorted(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"beam_size": 5})
-    found = next(translator.translations(["The cat sat on the mat."], settings, Wishes(num_best=5)))
+    found = next(translator.translations(["The cat sat on the mat."], settings, DecodeRequest(num_best=5)))
     assert len(found.translations) == 5
     assert len({candidate.pieces for candidate in found.translations}) == 5
     scores = [candidate.score for candidate in found.translations]
     assert scores == sorted(scores, reverse=True)
     with pytest.raises(UserError, match=r"raise decode\.beam_size"):
-        next(translator.translations(["x"], settings, Wishes(num_best=6)))
+        next(translator.translations(["x"], settings, DecodeRequest(num_best=6)))
 
 
 def test_the_first_lines_come_before_many_are_read_and_long_ones_are_read_one_by_one(translator: Translator) -> None:
@@ -172,7 +172,7 @@ LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see th
 
 def sampled(translator: Translator, lines: list[str], num_best: int = 3, **changes: object) -> list[list[str]]:
     settings = translator.settings.model_copy(update={"sample": True, **changes})
-    found = translator.translations(lines, settings, Wishes(num_best))
+    found = translator.translations(lines, settings, DecodeRequest(num_best))
     return [[candidate.text for candidate in translation.translations] for translation in found]
 
 
@@ -213,7 +213,7 @@ def test_samples_are_drawn_as_often_as_the_model_says() -> None:
 
 def test_details_are_the_log_probabilities_that_make_the_score(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"length_penalty": 0.7})
-    found = list(translator.translations(LINES, settings, Wishes(num_best=2, details=True)))
+    found = list(translator.translations(LINES, settings, DecodeRequest(num_best=2, details=True)))
     for candidate in (candidate for translation in found for candidate in translation.translations if candidate.text):
         assert len(candidate.log_probs) == len(candidate.pieces) + 1
         total = sum(candidate.log_probs)
@@ -227,7 +227,9 @@ def test_details_are_the_log_probabilities_that_make_the_score(translator: Trans
 
 def test_a_prefix_begins_each_translation_and_terms_are_in_each(translator: Translator) -> None:
     lines = ["The cat sat on the mat.", "I love apples."]
-    found = list(translator.translations(lines, wishes=Wishes(prefix="Nous sommes", terms=("pommes", "le chat"))))
+    found = list(
+        translator.translations(lines, request=DecodeRequest(prefix="Nous sommes", terms=("pommes", "le chat")))
+    )
     for translation in found:
         assert translation.text.startswith("Nous sommes")
         assert "pommes" in translation.text
@@ -259,7 +261,7 @@ def test_an_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> 
     for together, *each in zip(ensemble.score(pairs), *(one.score(pairs) for one in apart), strict=True):
         expected = np.log(np.mean([np.exp(one.log_probs) for one in each], axis=0))
         assert np.allclose(together.log_probs, expected, atol=1e-5)
-    for translation in ensemble.translations(LINES, wishes=Wishes(details=True)):
+    for translation in ensemble.translations(LINES, request=DecodeRequest(details=True)):
         candidate = translation.translations[0]
         if candidate.text:
             assert candidate.score == pytest.approx(sum(candidate.log_probs) / len(candidate.log_probs), abs=1e-4)
@@ -270,7 +272,7 @@ def test_the_coverage_penalty_is_that_of_the_attention_maps(translator: Translat
     settings = translator.settings.model_copy(update={"coverage_penalty": weight, "beam_size": 4})
     for batch_tokens in 1, 2048:
         changed = settings.model_copy(update={"batch_tokens": batch_tokens})
-        for translation in translator.translations(LINES, changed, Wishes(details=True)):
+        for translation in translator.translations(LINES, changed, DecodeRequest(details=True)):
             candidate = translation.translations[0]
             if candidate.text:
                 attended = attention_maps(translator, translation.parts)[0].cross.mean(axis=(0, 1)).sum(axis=0)
@@ -327,4 +329,4 @@ def test_what_is_forced_has_a_limit(translator: Translator) -> None:
     with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than can be asked for"):
         next(translator.translations(["x"], settings))
     with pytest.raises(UserError, match="the prefix"):
-        next(translator.translations(["x"], wishes=Wishes(prefix="la " * 2000)))
+        next(translator.translations(["x"], request=DecodeRequest(prefix="la " * 2000)))

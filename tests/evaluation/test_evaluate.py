@@ -13,10 +13,10 @@ import sacrebleu
 from translate import cli
 from translate.api import load_translator
 from translate.evaluation.evaluate import ReferencedText, compare, doubts_of, doubts_of_text, evaluate, unit_of
-from translate.evaluation.metrics import METRICS, Way
+from translate.evaluation.metrics import METRICS, MetricConfig
 from translate.system.terminal_text import columns_of
 
-WAY = Way(METRICS)
+WAY = MetricConfig(METRICS)
 HOSTILE = [
     "\x00\x1b[31m red",
     "a\u2028b\x85c\tend",
@@ -117,7 +117,7 @@ def test_what_makes_figures_doubtful_is_said() -> None:
     assert not list(doubts_of_text(many, is_compared=True))
     (tokenized,) = doubts_of(["x ."] * 100, many, WAY)
     assert "--tokenize none" in tokenized
-    assert not list(doubts_of(["x ."] * 100, many, Way(tokenize="none")))
+    assert not list(doubts_of(["x ."] * 100, many, MetricConfig(tokenize="none")))
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

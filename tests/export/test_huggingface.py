@@ -20,7 +20,7 @@ from translate.errors import UserError
 from translate.export.huggingface import export_huggingface
 from translate.run.folder import Run
 from translate.run.model import build_model, save_weights
-from translate.run.weights import Belonging
+from translate.run.weights import ModelIdentity
 
 ODD_LINES = [
     "The two red birds sing.",
@@ -73,7 +73,7 @@ def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    save_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
+    save_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
     return run
 
 

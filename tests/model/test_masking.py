@@ -12,7 +12,7 @@ import torch
 from translate import cli
 from translate.api import load_translator
 from translate.attention.extract import attention_maps, engine_of
-from translate.attention.head_ablation import effect_of, loss_of, worths_of
+from translate.attention.head_ablation import effect_of, head_importances, loss_of
 from translate.data.parallel_text import Pair
 from translate.decoding.translator import Translator
 from translate.model.hooks import Head, attention_layers, heads_of, masked
@@ -95,7 +95,7 @@ def test_the_effect_is_that_of_two_models(translator: Translator, maimed: Transl
 
 
 def test_the_worth_of_every_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
-    worths = list(worths_of(translator, pairs))
+    worths = list(head_importances(translator, pairs))
     assert [worth.head for worth in worths] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
         assert dict(worths)[Head("encoder", 1, 0)] == loss_of(translator, pairs)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from translate.config.settings import ModelSettings
 from translate.model.decoder_state import ROOM_STEPS
 from translate.model.hooks import recording
-from translate.model.layers import Rotation, rotation
+from translate.model.layers import RotaryEmbedding, rotary_embedding
 from translate.model.transformer import (
     Attention,
     DecoderLayer,
@@ -39,20 +39,20 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return src, src_mask, torch.randint(VOCAB, (3, 6))
 
 
-@pytest.mark.parametrize("turn", [None, rotation(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
+@pytest.mark.parametrize("turn", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
-def test_weights_times_values_is_what_forward_computes(num_queries: int, turn: Rotation | None) -> None:
+def test_weights_times_values_is_what_forward_computes(num_queries: int, rotary: RotaryEmbedding | None) -> None:
     torch.manual_seed(1)
     attention = Attention(d_model=24, num_heads=3)
     x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])[:, None, None, :]
-    kv = attention.project(memory, turn)
-    turn = turn and Rotation(*(each[:num_queries] for each in turn))
-    weights = attention.weights(x, kv, mask, turn)
+    kv = attention.project(memory, rotary)
+    rotary = rotary and RotaryEmbedding(*(each[:num_queries] for each in rotary))
+    weights = attention.weights(x, kv, mask, rotary)
     assert torch.allclose(weights.sum(-1), torch.ones(2, 3, num_queries), atol=1e-6)
     assert not weights[1, :, :, 4:].any()
     by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
-    assert torch.allclose(attention(x, kv, mask, turn), by_hand, atol=1e-6)
+    assert torch.allclose(attention(x, kv, mask, rotary), by_hand, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_self_attention", [True, False])
@@ -95,7 +95,7 @@ def test_encoder_layer_equals_pytorchs(norm: str) -> None:
 def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
     """Of plane i by e^(i m θ), with dimension i of the head as real part and i + half of them as imaginary part."""
     x = torch.randn(2, 4, 3, 8)
-    turned = rotation(5, 4, 8, torch.device("cpu"))(x)
+    turned = rotary_embedding(5, 4, 8, torch.device("cpu"))(x)
     for m in range(4):
         for i in range(4):
             factor = cmath.exp(1j * (5 + m) / 10_000 ** (2 * i / 8))
@@ -106,7 +106,7 @@ def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
 
 def test_with_rotary_positions_only_distances_count() -> None:
     query, key = torch.randn(2, 1, 1, 1, 8)
-    at = [rotation(position, 1, 8, torch.device("cpu")) for position in range(40)]
+    at = [rotary_embedding(position, 1, 8, torch.device("cpu")) for position in range(40)]
     scores = [(at[m](query) * at[n](key)).sum().item() for m, n in ((7, 3), (4, 0), (39, 35))]
     assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
     assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
@@ -160,7 +160,7 @@ def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> N
     for pieces in tgt.unbind(dim=1):
         features, state = model.step(pieces[:, None], state)
         stepped.append(model.output(features))
-    assert state.num_pieces == state.num_entries == tgt.size(1)
+    assert state.num_pieces == state.num_slots == tgt.size(1)
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
@@ -180,7 +180,7 @@ def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_piec
             expected = model(src[sentences], src_mask[sentences], prefixes[:, hypothesis])[:, -1]
             assert torch.allclose(model.output(features[:, hypothesis]), expected, atol=1e-5)
         beams = torch.randint(prefixes.size(1), (len(sentences), 4))
-        state = state.follow(beams)
+        state = state.reorder(beams)
         prefixes = prefixes.gather(1, beams[:, :, None].expand(-1, -1, prefixes.size(2)))
         if step in (5, 20):
             left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])

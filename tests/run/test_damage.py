@@ -24,7 +24,7 @@ from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.weights import write_sealed
+from translate.run.weights import write_checked_weights
 from translate.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from translate.training.loop import train
 from translate.training.prepare import prepare
@@ -258,8 +258,8 @@ def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, 
             load_translator(run.path, "cpu")
     run.write_config(changed(config, "model", dropout=0.3))  # which makes no difference to what it translates
     assert load_translator(run.path, "cpu").translate(LINES)
-    write_sealed(
-        run.weights_path, plain(run.weights_path), trainer.belonging.__class__("other", trainer.belonging.model)
+    write_checked_weights(
+        run.weights_path, plain(run.weights_path), trainer.identity.__class__("other", trainer.identity.model)
     )
     with pytest.raises(UserError, match=r"vocab\.model: not the vocabulary of model\.safetensors"):
         load_translator(run.path, "cpu")

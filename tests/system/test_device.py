@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from translate.errors import UserError
-from translate.system.device import explaining_memory, multiplies_bfloat16, pick_device
+from translate.system.device import explaining_oom, multiplies_bfloat16, pick_device
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_a_device_multiplies_bfloat16_if_it_says_so(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("x: you tried; can't allocate memory")])
 def test_out_of_memory_is_told_with_advice(error: RuntimeError) -> None:
-    with pytest.raises(UserError, match=r"out of memory.*; lower this"), explaining_memory("lower this"):
+    with pytest.raises(UserError, match=r"out of memory.*; lower this"), explaining_oom("lower this"):
         raise error
-    with pytest.raises(RuntimeError, match="other"), explaining_memory("lower this"):
+    with pytest.raises(RuntimeError, match="other"), explaining_oom("lower this"):
         raise RuntimeError("other")
 
 

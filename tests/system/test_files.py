@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from translate.errors import UserError
-from translate.system.files import replacing, replacing_folder, write_text
+from translate.system.files import atomic_folder, atomic_write, write_text
 
 
 def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -
     write_text(path, "before\r\n")
 
     def write_half() -> None:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("half")
             raise ZeroDivisionError
 
@@ -70,15 +70,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in "empty", "outer/new":
-        with replacing_folder(tmp_path / name) as partial:
+        with atomic_folder(tmp_path / name) as partial:
             write_text(partial / "file", "x")
             assert not (tmp_path / name / "file").exists()
         assert [each.name for each in (tmp_path / name).iterdir()] == ["file"]
-        with pytest.raises(UserError, match="already there"), replacing_folder(tmp_path / name):
+        with pytest.raises(UserError, match="already there"), atomic_folder(tmp_path / name):
             pass
 
     def write_half() -> None:
-        with replacing_folder(tmp_path / "half") as partial:
+        with atomic_folder(tmp_path / "half") as partial:
             write_text(partial / "file", "x")
             raise ZeroDivisionError
 
@@ -87,7 +87,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "outer"]
     with (
         pytest.raises(UserError, match="cannot be written: Not a directory"),
-        replacing_folder(tmp_path / "empty/file/new"),
+        atomic_folder(tmp_path / "empty/file/new"),
     ):
         pass
 

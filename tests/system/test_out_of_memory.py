@@ -24,7 +24,7 @@ from translate.model.transformer import Transformer
 from translate.run.folder import Run
 from translate.system.distributed import ALONE, World
 from translate.training.checkpoint import Progress
-from translate.training.estimate import rehearse
+from translate.training.estimate import dry_run
 from translate.training.feed import feed
 from translate.training.loss import Losses, SummedLoss
 from translate.training.prepare import prepare
@@ -103,10 +103,10 @@ def test_training_goes_on_in_halves_says_so_once_and_does_not_try_what_failed_ag
 def test_a_dry_run_says_that_it_went_on_in_halves(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = rehearse(Run.create(tmp_path / "fits", config), config, CPU)
+    told = dry_run(Run.create(tmp_path / "fits", config), config, CPU)
     assert not any("halves" in line for line in told)
     limit_training(monkeypatch, 300)
-    told = rehearse(Run.create(tmp_path / "run", config), config, CPU)
+    told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     assert any(
         line.startswith("memory ") and "in halves" in line and "lower train.batch_tokens (600)" in line for line in told
     )

@@ -16,7 +16,7 @@ from translate.cli import _complain
 from translate.config.settings import Config
 from translate.report.progress import say
 from translate.run.folder import Run
-from translate.system.files import replacing, replacing_folder, write_text
+from translate.system.files import atomic_folder, atomic_write, write_text
 from translate.system.terminal_text import for_stream, spelled_out, without_controls
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m\r\x08\x7f"
@@ -168,19 +168,19 @@ def test_partial_files_are_private_and_results_have_the_rights_that_the_user_set
         before = os.umask(mask)
         try:
             path = tmp_path / f"{mask}.txt"
-            with replacing(path) as partial:
+            with atomic_write(path) as partial:
                 seen.append(partial.name)
                 assert partial.parent == path.parent
                 assert stat.S_IMODE(partial.stat().st_mode) == 0o600
             assert stat.S_IMODE(path.stat().st_mode) == rights
-            with replacing_folder(tmp_path / f"{mask}") as folder:
+            with atomic_folder(tmp_path / f"{mask}") as folder:
                 seen.append(folder.name)
                 assert folder.parent == tmp_path
                 write_text(folder / "a", "")
             assert stat.S_IMODE((tmp_path / f"{mask}" / "a").stat().st_mode) == rights
         finally:
             os.umask(before)
-    with replacing(tmp_path / f"{0o022}.txt") as partial:
+    with atomic_write(tmp_path / f"{0o022}.txt") as partial:
         assert partial.name not in seen, "a name that can be foretold"
 
 

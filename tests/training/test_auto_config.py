@@ -14,10 +14,10 @@ from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText, Side
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
-from translate.training.auto_config import LATE, SIZES, Figures, figures_of, fit, fitted
-from translate.training.resolve_config import load_new
+from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text, settings_for
+from translate.training.resolve_config import load_new_config
 
-OF_EACH_SIZE = [Figures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
+OF_EACH_SIZE = [TextMeasures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
 
 
 def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
@@ -30,23 +30,25 @@ def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
 def test_figures_are_of_the_pairs_with_text_on_both_sides(tmp_path: Path) -> None:
     written(tmp_path, "abc\n\nabcde\nx\n", "a\nb\nabc\n \n")
     text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert figures_of(text) == Figures(num_pairs=2, src_length=4.0, tgt_length=2.0, num_characters=6)  # a line end, too
+    assert measure_text(text) == TextMeasures(
+        num_pairs=2, src_length=4.0, tgt_length=2.0, num_characters=6
+    )  # a line end, too
 
 
 def test_rare_characters_need_no_piece(tmp_path: Path) -> None:
     written(tmp_path, "aaaaaaaaab\n" * 1000 + "c\n", "ab\n" * 1001)
     text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert figures_of(text).num_characters == 3  # but c, which is one of 14,000
+    assert measure_text(text).num_characters == 3  # but c, which is one of 14,000
 
 
 def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
     config = load_config(None, written(tmp_path, "a\n\n", "\nb\n"))
     with pytest.raises(UserError, match=r"a\.src: no pair of lines with text on both sides"):
-        fit(config, {}, CPU)
+        choose_settings(config, {}, CPU)
 
 
 def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
-    chosen = [fitted(figures, torch.device("cuda")) for figures in OF_EACH_SIZE]
+    chosen = [settings_for(figures, torch.device("cuda")) for figures in OF_EACH_SIZE]
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
         assert values == sorted(values)
@@ -61,13 +63,13 @@ def test_a_writing_of_many_characters_gets_a_vocabulary_for_them(tmp_path: Path)
     characters = [chr(0x4E00 + i) for i in range(3000)]
     lines = ["".join(characters[i : i + 10]) for i in range(0, 3000, 10)] * 3
     given = written(tmp_path, "\n".join(lines) + "\n", "\n".join(lines) + "\n")
-    config, _ = fit(load_config(None, given), given, CPU)
+    config, _ = choose_settings(load_config(None, given), given, CPU)
     assert train_vocab(lambda: lines, config.vocab, seed=1, say=lambda _: None).size > 3000
 
 
 def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
     given = written(tmp_path, "a b\n" * 30, "b c\n" * 30) | {"model.dropout": 0.05, "train.max_steps": 700}
-    config, told = fit(load_config(None, given), given, CPU)
+    config, told = choose_settings(load_config(None, given), given, CPU)
     assert (config.model.dropout, config.train.max_steps, config.model.d_model) == (0.05, 700, SIZES[0].d_model)
     assert len(told) == 5
     assert told[0].endswith(", beside model.dropout, train.max_steps as given:")
@@ -76,8 +78,8 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
 
 
 def test_on_a_cpu_steps_are_small_and_many() -> None:
-    assert {fitted(figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
-    assert fitted(OF_EACH_SIZE[-1], torch.device("cuda"))["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
+    assert {settings_for(figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
+    assert settings_for(OF_EACH_SIZE[-1], torch.device("cuda"))["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_late_r_drop_and_a_late_fall_are_chosen_where_they_are_possible(
     tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float, decay_from: float
 ) -> None:
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | given
-    config, told = fit(load_config(None, given), given, CPU)
+    config, told = choose_settings(load_config(None, given), given, CPU)
     assert (config.train.rdrop, config.train.rdrop_from, config.train.decay_from) == (rdrop, rdrop_from, decay_from)
     assert ("R-Drop" in told[3]) == bool(rdrop)
     assert ("falling after" in told[4]) == bool(decay_from)
@@ -105,7 +107,7 @@ def test_late_r_drop_and_a_late_fall_are_chosen_where_they_are_possible(
 def test_a_run_without_dropout_is_gone_on_with_without_r_drop(tmp_path: Path, tiny_config: Config) -> None:
     old = train_into(tmp_path / "old", changed(changed(tiny_config, "model", dropout=0.0), "train", max_steps=1))
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | {"train.init_from": str(old.path)}
-    config, _ = fit(load_new(None, given), given, CPU)
+    config, _ = choose_settings(load_new_config(None, given), given, CPU)
     assert (config.model.dropout, config.train.rdrop) == (0.0, 0.0)
 
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from translate.config.settings import ModelSettings
 from translate.errors import UserError
 from translate.run.model import load_weights, save_weights
-from translate.run.weights import NO_RESULT, Belonging
+from translate.run.weights import NO_RESULT, ModelIdentity
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
-from translate.training.optimizer import WeightAverage
+from translate.training.optimizer import ExponentialMovingAverage
 
-BELONGING = Belonging("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
 PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
 
 
@@ -27,7 +27,7 @@ def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingStat
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
-    state = TrainingState(model, optimizer, WeightAverage(model, 0.5) if is_averaged else None, BELONGING)
+    state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, BELONGING)
     for step in 1, 2:
         train_step(state, step)
     return state

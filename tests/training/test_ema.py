@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from translate.training.optimizer import WeightAverage
+from translate.training.optimizer import ExponentialMovingAverage
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
 def test_the_average_is_the_weighted_mean_of_the_steps(decay: float) -> None:
     torch.manual_seed(1)
     model = nn.Linear(3, 2)
-    average = WeightAverage(model, decay)
+    average = ExponentialMovingAverage(model, decay)
     expected = torch.zeros(2, 3)
     for step in range(1, 21):
         nn.init.normal_(model.weight)
@@ -25,7 +25,7 @@ def test_the_average_is_the_weighted_mean_of_the_steps(decay: float) -> None:
 
 def test_while_few_steps_are_made_all_weigh_alike() -> None:
     model = nn.Linear(1, 1)
-    average = WeightAverage(model, 0.999)
+    average = ExponentialMovingAverage(model, 0.999)
     for step in 1, 2, 3:
         nn.init.constant_(model.bias, step)
         average.update(step)
@@ -34,7 +34,7 @@ def test_while_few_steps_are_made_all_weigh_alike() -> None:
 
 def test_in_place_the_model_has_the_average_and_then_its_own_weights_again() -> None:
     model = nn.Linear(1, 1)
-    average = WeightAverage(model, 0.5)
+    average = ExponentialMovingAverage(model, 0.5)
     for step, weight in (1, 4.0), (2, 8.0):
         nn.init.constant_(model.weight, weight)
         average.update(step)

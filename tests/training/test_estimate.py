@@ -16,12 +16,12 @@ from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training import estimate, loop
 from translate.training.checkpoint import Progress
-from translate.training.estimate import rehearse, settle_length, steps_an_epoch
+from translate.training.estimate import dry_run, plan_steps, steps_per_epoch
 from translate.training.log import _seconds_left
 from translate.training.loop import train
 from translate.training.prepare import prepare
-from translate.training.resolve_config import load_resumed
-from translate.training.step import Stepped, Trainer
+from translate.training.resolve_config import load_resumed_config
+from translate.training.step import StepResult, Trainer
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
 
 def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Config, whole: Run) -> None:
     settled = whole.load_config()
-    an_epoch = steps_an_epoch(prepare(whole, settled), settled.train, ALONE)
+    an_epoch = steps_per_epoch(prepare(whole, settled), settled.train, ALONE)
     assert settled.train.max_steps == 2 * an_epoch
     assert settled.train.max_epochs == 2
     rates = [line["learning_rate"] for line in whole.metrics() if "learning_rate" in line]
@@ -54,25 +54,25 @@ def test_a_resumed_training_keeps_the_length_that_was_counted(
     run.write_config(settled)
     settings = tmp_path / "settings.toml"
     settings.write_text(to_toml(config))
-    monkeypatch.setattr(loop, "settle_length", None)  # to be counted again would be another length
-    again = load_resumed(run, settings, {})
+    monkeypatch.setattr(loop, "plan_steps", None)  # to be counted again would be another length
+    again = load_resumed_config(run, settings, {})
     assert again.train.max_steps == settled.train.max_steps
     train(Run.resume(run.path, again), again, CPU)
     assert run.weights_path.read_bytes() == whole.weights_path.read_bytes()
-    assert load_resumed(run, settings, {"train.max_epochs": 3}).train.max_steps == 0
+    assert load_resumed_config(run, settings, {"train.max_epochs": 3}).train.max_steps == 0
 
 
 def test_minutes_become_the_steps_for_which_they_suffice(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "seconds_a_step", lambda *_: 0.5)
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 0.5)
     config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
     run = Run.create(tmp_path / "run", config)
-    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    length = plan_steps(config, prepare(run, config), CPU, ALONE)
     assert length.config.train.max_steps == int(0.95 * 60 / 0.5)
     assert length.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
     assert str(length) == "about 0.9 minutes, validation apart: 114 steps of 0.500 s"
-    told = rehearse(run, config, CPU)
+    told = dry_run(run, config, CPU)
     assert "setting      train.max_steps = 114" in told
 
 
@@ -89,7 +89,7 @@ def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
     limits = {"schedule": "cosine", "max_steps": 0, "max_minutes": 1.0, "rdrop": 3.0, "rdrop_from": 0.25}
     config = changed(tiny_config, "train", **limits)
     run = Run.create(tmp_path / "run", config)
-    length = settle_length(config, prepare(run, config), CPU, ALONE)
+    length = plan_steps(config, prepare(run, config), CPU, ALONE)
     assert length.seconds == 2.5
     assert length.config.train.max_steps == int(0.95 * 60 / 2.5)
 
@@ -129,7 +129,7 @@ def test_a_machine_that_slows_down_is_watched_for_longer_where_there_are_minutes
     clock, num_steps = [0.0], [0]
     step = Trainer.step
 
-    def slowing(*arguments: object) -> Stepped:
+    def slowing(*arguments: object) -> StepResult:
         num_steps[0] += 1
         clock[0] += 0.1 if num_steps[0] <= 20 else 0.2
         return step(*arguments)
@@ -141,4 +141,4 @@ def test_a_machine_that_slows_down_is_watched_for_longer_where_there_are_minutes
         clock, num_steps = [0.0], [0]
         config = changed(tiny_config, "train", schedule="cosine", max_steps=0, **limit)
         run = Run.create(tmp_path / str(seconds), config)
-        assert settle_length(config, prepare(run, config), CPU, ALONE).seconds == pytest.approx(seconds)
+        assert plan_steps(config, prepare(run, config), CPU, ALONE).seconds == pytest.approx(seconds)

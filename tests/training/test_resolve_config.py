@@ -20,8 +20,8 @@ from translate.config.toml import to_toml
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.loop import train
-from translate.training.resolve_config import load_new, load_resumed
-from translate.training.resume import begin_with_weights
+from translate.training.resolve_config import load_new_config, load_resumed_config
+from translate.training.resume import init_from_run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +69,7 @@ def given(tiny_run: Path, new_text: dict[str, object]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory, given: dict[str, object]) -> Run:
-    return train_into(tmp_path_factory.mktemp("runs") / "tuned", load_new(None, given))
+    return train_into(tmp_path_factory.mktemp("runs") / "tuned", load_new_config(None, given))
 
 
 def loss_on(run: Path, text: dict[str, object]) -> float:
@@ -101,7 +101,7 @@ def test_the_loss_on_the_new_text_begins_where_the_old_run_is_and_falls(
 def test_the_average_counts_the_first_weights_as_those_of_a_step(
     tmp_path: Path, given: dict[str, object], tiny_run: Path
 ) -> None:
-    run = train_into(tmp_path / "run", load_new(None, given | {"train.max_steps": 1, "train.ema_decay": 0.9}))
+    run = train_into(tmp_path / "run", load_new_config(None, given | {"train.max_steps": 1, "train.ema_decay": 0.9}))
     last = run.checkpoints_path / "step-00000001"
     old, new = load_file(tiny_run / "model.safetensors"), load_file(last / "model.safetensors")
     for name, average in load_file(last / "average.safetensors").items():
@@ -119,7 +119,7 @@ def test_it_resumes_exactly_where_the_old_run_is_gone(
     away = tiny_run.rename(tmp_path / "away")
     try:
         # Given the same settings anew, or none.
-        config = load_resumed(copy, None, given if step else {})
+        config = load_resumed_config(copy, None, given if step else {})
         train(Run.resume(copy.path, config), config, CPU)
     finally:
         away.rename(tiny_run)
@@ -137,7 +137,7 @@ def test_a_settings_file_goes_on_with_what_the_run_kept(tuned: Run, tmp_path: Pa
         section, _, key = name.partition(".")
         lines.setdefault(section, []).append(f"{key} = {value!r}")
     file.write_text("\n".join(f"[{section}]\n" + "\n".join(each) for section, each in lines.items()), "utf-8")
-    assert load_resumed(tuned, file, {}) == load_new(file, {}) == tuned.load_config()
+    assert load_resumed_config(tuned, file, {}) == load_new_config(file, {}) == tuned.load_config()
 
 
 def test_without_its_first_checkpoint_it_never_begins_with_other_weights(tuned: Run, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_setting_that_contradicts_is_named(given: dict[str, object], tiny_run:
     with pytest.raises(
         UserError, match=f"^{tiny_run}: has {name} = .* \\(now 64\\).* leave this setting out"
     ) as caught:
-        load_new(None, given | {name: 64})
+        load_new_config(None, given | {name: 64})
     assert "\n" not in str(caught.value)
 
 
@@ -168,10 +168,10 @@ def test_settings_are_checked_against_the_shape_that_is_kept(
 ) -> None:
     """Which the defaults have not."""
     run = Run.create(tmp_path / "old", changed(tiny_config, "model", num_decoder_layers=6))
-    config = load_new(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 5})
+    config = load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 5})
     assert config.train.alignment_layer == 5
     with pytest.raises(UserError, match=r"train\.alignment_layer = 6: the decoder has 6 layers"):
-        load_new(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 6})
+        load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 6})
 
 
 def test_both_vocabularies_are_kept_where_they_are_separate(
@@ -179,8 +179,8 @@ def test_both_vocabularies_are_kept_where_they_are_separate(
 ) -> None:
     config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=1)
     old = train_into(tmp_path / "old", config)
-    run = Run.create(tmp_path / "new", load_new(None, given | {"train.init_from": str(old.path)}))
-    begin_with_weights(run, run.load_config())
+    run = Run.create(tmp_path / "new", load_new_config(None, given | {"train.init_from": str(old.path)}))
+    init_from_run(run, run.load_config())
     for name in "vocab.src.model", "vocab.tgt.model":
         assert (run.path / name).read_bytes() == (old.path / name).read_bytes()
     assert not (run.path / "vocab.model").exists()
@@ -234,7 +234,7 @@ def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) ->
 
 def test_two_processes_begin_with_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
     few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.probe_sentences": 0}
-    config = load_new(None, given | few | {"train.batch_tokens": 256})
+    config = load_new_config(None, given | few | {"train.batch_tokens": 256})
     (tmp_path / "c.toml").write_text(to_toml(config), encoding="utf-8")
     done = two_at_once("train", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.run.folder import Run
 from translate.run.model import build_model, load_weights
-from translate.run.weights import Belonging
+from translate.run.weights import ModelIdentity
 from translate.training.loop import train
 
 
@@ -34,8 +34,8 @@ def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_pa
     ]
     ids = [[[*row, vocab.eos_id] for row in vocab.encode(lines)] for vocab, lines in zip(vocabs, pairs, strict=True)]
     for folder in steps:
-        model, belonging = build_model(config, vocabs).eval(), Belonging.of(config.model, vocabs)
-        load_weights(run.checkpoints_path / folder.name / "model.safetensors", model, belonging)
+        model, identity = build_model(config, vocabs).eval(), ModelIdentity.of(config.model, vocabs)
+        load_weights(run.checkpoints_path / folder.name / "model.safetensors", model, identity)
         translator = Translator(TorchEngine([model], vocabs, CPU), vocabs, config)
         expected = attention_maps(translator, list(zip(*ids, strict=True)))
         for number, maps in enumerate(expected, start=1):

@@ -14,7 +14,7 @@ import numpy as np
 
 from translate.alignment.error_rate import Errors, GoldFile, Score
 from translate.alignment.methods import Links, MapChoice, align, all_choices, word_maps
-from translate.alignment.settings import Way
+from translate.alignment.settings import AlignmentConfig
 from translate.alignment.sources import Line, MapLines
 from translate.attention.maps import Floats
 from translate.errors import UserError
@@ -24,7 +24,7 @@ class Result(NamedTuple):
     """What a way of aligning by a map scores."""
 
     choice: MapChoice
-    way: Way
+    way: AlignmentConfig
     score: Score
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,14 +103,14 @@ class Aligned(NamedTuple):
     links: Links | None  # (T, S); None where the line has no maps, or no clear words
 
 
-def aligned(pairing: Pairing, choice: MapChoice, way: Way) -> Iterator[Aligned]:
+def aligned(pairing: Pairing, choice: MapChoice, way: AlignmentConfig) -> Iterator[Aligned]:
     """Each line with its alignment."""
     for number, (line, other) in enumerate(pairing.lines(choice.layer), start=1):
         maps = _word_maps(line, other, [choice], way.is_shifted, number)
         yield Aligned(line, _align(maps, way)[0] if maps else None)
 
 
-def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[Way], gold: GoldFile) -> Trial:
+def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[AlignmentConfig], gold: GoldFile) -> Trial:
     """Each way by each map, over all lines.
 
     A link of a line that has no maps counts as one that was not found. Raises UserError where the gold file does not
@@ -164,7 +164,7 @@ def _word_maps(
     return _WordMaps(forward, reverse)
 
 
-def _align(maps: _WordMaps, way: Way) -> Links:
+def _align(maps: _WordMaps, way: AlignmentConfig) -> Links:
     """(N, T, S)."""
     if way.directions is None or maps.reverse is None:
         return align(maps.forward, way.method, way.threshold)

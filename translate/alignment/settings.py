@@ -16,7 +16,7 @@ DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
 
 
 @dataclass(frozen=True)
-class Way:
+class AlignmentConfig:
     """How a map of words becomes an alignment.
 
     is_shifted: see `word_maps`. directions, of two models: apart, each aligns and the alignments are combined;
@@ -35,7 +35,7 @@ class Way:
         return ", ".join(parts)
 
 
-def all_ways(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[Way]:
+def all_ways(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[AlignmentConfig]:
     """Every method, with rows as produced and as read; of two models, their directions also combined."""
     ways = []
     for directions in (None, *DIRECTIONS) if has_reverse else (None,):
@@ -44,11 +44,11 @@ def all_ways(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> lis
                 continue
             for is_shifted in False, True:
                 each: Sequence[float | None] = thresholds if method == "threshold" else (None,)
-                ways += [Way(method, is_shifted, threshold, directions) for threshold in each]
+                ways += [AlignmentConfig(method, is_shifted, threshold, directions) for threshold in each]
     return ways
 
 
-class Asked(NamedTuple):
+class AlignmentOptions(NamedTuple):
     """What is asked of a way to align; None leaves it open."""
 
     method: Method | None = None
@@ -67,20 +67,20 @@ class Asked(NamedTuple):
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold:g}: give a weight above 0, at most 1")
 
-    def way(self, has_reverse: bool) -> Way:
+    def way(self, has_reverse: bool) -> AlignmentConfig:
         """With what is usual for what is left open. Raises UserError where the threshold is left open."""
-        method = self.method or ("threshold" if self.threshold is not None else Way.method)
+        method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
             raise UserError("--method threshold: say from which weight on by --threshold")
-        return Way(
+        return AlignmentConfig(
             method, bool(self.is_shifted), self.threshold, self.directions or ("together" if has_reverse else None)
         )
 
-    def ways(self, has_reverse: bool) -> list[Way]:
+    def ways(self, has_reverse: bool) -> list[AlignmentConfig]:
         """All that there are."""
         every = all_ways(has_reverse, THRESHOLDS if self.threshold is None else (self.threshold,))
         return [way for way in every if self._allows(way)]
 
-    def _allows(self, way: Way) -> bool:
+    def _allows(self, way: AlignmentConfig) -> bool:
         pairs = zip(self, (way.method, way.is_shifted, way.threshold, way.directions), strict=True)
         return all(asked is None or asked == its for asked, its in pairs)

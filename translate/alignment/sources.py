@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translate.attention.folder import AttentionFolder
-from translate.attention.maps import MOST_PIECES, AttentionMaps
+from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.data.parallel_text import Pair, ParallelText, Side
 from translate.decoding.sentence_split import longest_whole
 from translate.errors import UserError
@@ -120,9 +120,9 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
     """The piece ids of both sides, `</s>` last; none where a side is empty or too long."""
-    longest = longest_whole(MOST_PIECES)
+    longest = longest_whole(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):
         sides = vocab.encode([text if len(text) <= longest else "" for text in texts])
-        encoded.append([[*ids, vocab.eos_id] if 0 < len(ids) < MOST_PIECES else [] for ids in sides])
+        encoded.append([[*ids, vocab.eos_id] if 0 < len(ids) < MAX_PIECES else [] for ids in sides])
     return [(src, tgt) if src and tgt else ([], []) for src, tgt in zip(*encoded, strict=True)]

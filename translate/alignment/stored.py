@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from translate.alignment.aligner import Pairing, Trial
 from translate.alignment.methods import MapChoice, Method
-from translate.alignment.settings import Way
+from translate.alignment.settings import AlignmentConfig
 from translate.errors import UserError
 from translate.run.folder import Run
 
@@ -51,9 +51,9 @@ class StoredAlignment:
         return MapChoice(self.layer, self.head)
 
     @property
-    def way(self) -> Way:
+    def way(self) -> AlignmentConfig:
         """What is done with it."""
-        return Way(self.method, self.shift, self.threshold)
+        return AlignmentConfig(self.method, self.shift, self.threshold)
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:

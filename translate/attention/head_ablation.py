@@ -50,7 +50,7 @@ class Effect:
     signatures: tuple[str, str]  # sacreBLEU's, of BLEU and chrF
 
 
-class Worth(NamedTuple):
+class HeadImportance(NamedTuple):
     """What one head is worth."""
 
     head: Head
@@ -89,13 +89,13 @@ def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
-def worths_of(translator: Translator, pairs: Iterable[Pair]) -> Iterator[Worth]:
+def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[HeadImportance]:
     """The loss without each head, one by one, as they are computed."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
     for head in heads_of(model):
         with masked(model, [head]):
-            yield Worth(head, _loss(translator, full)[0])
+            yield HeadImportance(head, _loss(translator, full)[0])
 
 
 def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:

@@ -103,16 +103,16 @@ Name = Literal["diagonal", "previous-token", "next-token", "sink", "broad", "ali
 # ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all see. Clark et al. count
 # those with more than half of their weight there, Voita et al. those with the maximum there in 90 % of rows. Small
 # models mix more: in ours a third stands out, where no other place has half as much. For a sink it is half.
-LEAST_AT_PLACE, TIMES_THE_OTHERS = 1 / 3, 2
-LEAST_AT_SINK = 1 / 2
+MIN_AT_PLACE, TIMES_THE_OTHERS = 1 / 3, 2
+MIN_AT_SINK = 1 / 2
 # Where two languages have their words in like order, an alignment lies along the diagonal too.
-LEAST_AT_CROSS_DIAGONAL = 2 / 3
+MIN_AT_CROSS_DIAGONAL = 2 / 3
 # Clark et al. call heads broad that give no piece more than a tenth, where sentences have about a hundred. Ours may be
 # short, so entropy is compared with what it is at most: with a hundred, 0.7 of it is as of 25 pieces looked at alike.
-LEAST_SPREAD_BROAD = 0.7
+MIN_SPREAD_BROAD = 0.7
 # An aligning head knows where it looks, and what it looks at goes on as the translation does. On the toy test set this
 # names the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align needs neither.
-MOST_SPREAD_ALIGNED, LEAST_FOLLOWING = 0.5, 0.7
+MAX_SPREAD_ALIGNED, MIN_FOLLOWING = 0.5, 0.7
 PLACES: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
 PLACE_NAMES: dict[Measure, Name] = {"diagonal": "diagonal", "previous": "previous-token", "next": "next-token"}
 
@@ -165,18 +165,18 @@ def name_of(kind: Kind, figures: dict[Measure, float | None], following: float |
     and what is before and behind it has no name.
     """
     shares = {measure: value or 0.0 for measure, value in figures.items()}
-    if shares["end"] + shares["first"] > LEAST_AT_SINK:
+    if shares["end"] + shares["first"] > MIN_AT_SINK:
         return "sink"
     top, second = sorted(PLACES, key=lambda place: -shares[place])[:2]
-    is_clear = shares[top] > LEAST_AT_PLACE and shares[top] > TIMES_THE_OTHERS * shares[second]
+    is_clear = shares[top] > MIN_AT_PLACE and shares[top] > TIMES_THE_OTHERS * shares[second]
     if kind != "cross" and is_clear and top in PLACE_NAMES:
         return PLACE_NAMES[top]
-    if kind == "cross" and shares["diagonal"] > LEAST_AT_CROSS_DIAGONAL:
+    if kind == "cross" and shares["diagonal"] > MIN_AT_CROSS_DIAGONAL:
         return "diagonal"
-    if shares["spread"] > LEAST_SPREAD_BROAD:
+    if shares["spread"] > MIN_SPREAD_BROAD:
         return "broad"
-    follows = following is not None and following > LEAST_FOLLOWING
-    return "alignment" if kind == "cross" and follows and shares["spread"] < MOST_SPREAD_ALIGNED else None
+    follows = following is not None and following > MIN_FOLLOWING
+    return "alignment" if kind == "cross" and follows and shares["spread"] < MAX_SPREAD_ALIGNED else None
 
 
 class _Tally:

@@ -23,9 +23,9 @@ from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
 StoredType = Literal["float32", "float16"]
-MOST_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
-MOST_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
-MOST_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
+MAX_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
+MAX_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
+MAX_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
 # RuntimeError: of an archive that is, or says that it is, encrypted or packed in a way that nobody knows.
 UNREADABLE = (
     ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
@@ -123,7 +123,7 @@ def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequen
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """What an .npz file holds, and of pickles nothing. Raises one of UNREADABLE where it is none."""
     with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MOST_PACKED * path.stat().st_size:
+        if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("it unpacks to far more than maps do")
         # Read as a whole, because only then the archive checks that they are what they were.
         members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
@@ -146,7 +146,7 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
         array, layers = arrays[name], arrays.get(f"{name}_layers")
         if array.ndim != 4 or array.shape[2:] != shape or not array.size or array.dtype.kind != "f":
             return f"{name} is malformed"
-        if not (array >= 0).all() or array.max() > MOST_WEIGHT:  # NaN is not at least 0
+        if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN is not at least 0
             return f"{name} has weights that are not from 0 to 1"
         if layers is not None and (
             layers.shape != array.shape[:1] or layers.dtype.kind != "i" or (np.diff(layers) <= 0).any() or layers[0] < 0

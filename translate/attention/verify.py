@@ -25,7 +25,7 @@ from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Kind
 from translate.run.folder import Run
-from translate.run.weights import Belonging, arrays, read_sealed
+from translate.run.weights import ModelIdentity, arrays, read_checked_weights
 
 Doubles = npt.NDArray[np.float64]
 NORM_EPSILON = 1e-5
@@ -80,7 +80,7 @@ class Reference:
     """The model of a run, as slow and as plain as possible."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
-        content = read_sealed(weights, Belonging.of(settings, vocabs)).content
+        content = read_checked_weights(weights, ModelIdentity.of(settings, vocabs)).content
         self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, content).items()}
         self.settings = settings
         self.vocabs = vocabs

@@ -20,7 +20,17 @@ from translate.check.findings import MAX_LISTED, MEANINGS, Example, Finding, Tal
 from translate.check.lenient_reader import RoughBlock, raw_pairs, rough_blocks, rough_lines
 from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
-from translate.data.filters import FILTER_NAMES, SHORT, Filters, SeenLines, Sieve, Usual, if_short, sample, usual_of
+from translate.data.filters import (
+    FILTER_NAMES,
+    SHORT,
+    CorpusStatistics,
+    Filters,
+    PairFilter,
+    SeenLines,
+    corpus_statistics,
+    if_short,
+    sample,
+)
 from translate.data.parallel_text import Pair, ParallelText, Side, is_tsv
 from translate.data.vocab import VocabPair
 
@@ -79,7 +89,7 @@ class _Check:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
         self._usual = _usual(texts.train)
-        self._sieve = Sieve(Filters(FILTER_NAMES, config.data.max_length_ratio), self._usual)
+        self._sieve = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._usual)
         self._sources = SeenLines()
         self._others = {
             f"overlap_{name}": _seen(text) for name, text in (("valid", texts.valid), ("test", texts.test)) if text
@@ -224,13 +234,13 @@ def _seen(text: ParallelText) -> _Seen:
     return seen
 
 
-def _usual(text: ParallelText) -> Usual:
+def _usual(text: ParallelText) -> CorpusStatistics:
     """What is usual in a text, by the pairs that can be read; the same sample from which training learns it."""
     sides = text.src, text.tgt
     chosen = sample(_if_short(raws, sides) for raws in raw_pairs(*sides))
     raws_of_sides = ([raws[i] for raws in chosen] for i in (0, 1))
     lines = [rough_lines(raws, side, True) for raws, side in zip(raws_of_sides, sides, strict=True)]
-    return usual_of(RoughBlock(1, *lines).pairs)
+    return corpus_statistics(RoughBlock(1, *lines).pairs)
 
 
 def _if_short(raws: tuple[bytes, bytes], sides: tuple[Side, Side]) -> tuple[bytes, bytes]:

@@ -7,13 +7,13 @@ import numpy as np
 from translate.check.findings import MEANINGS, what_training_does
 from translate.config.settings import DataSettings
 from translate.data.characters import Array
-from translate.data.filters import FILTER_NAMES, Filters, Sieve, if_short, sample, usual_of
+from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics, if_short, sample
 from translate.data.parallel_text import ParallelText
 
-MOST_PAIRS = 10_000  # looked at
-LEAST_SHARE = 0.002  # of them, from which on a finding is told
-FEWEST_PAIRS = 3  # and at least so many
-MOST_LINES = 4
+MAX_PAIRS = 10_000  # looked at
+MIN_SHARE = 0.002  # of them, from which on a finding is told
+MIN_PAIRS = 3  # and at least so many
+MAX_LINES = 4
 
 
 def first_look(text: ParallelText, data: DataSettings) -> list[str]:
@@ -22,19 +22,19 @@ def first_look(text: ParallelText, data: DataSettings) -> list[str]:
     The text is read once. Duplicates are not looked for, because a sample has few.
     """
     chosen = sample(map(if_short, text))
-    pairs = chosen[:: -(-len(chosen) // MOST_PAIRS) or 1]
+    pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
-    doubts: dict[str, Array] = Sieve(filters, usual_of(pairs)).doubts(pairs)
+    doubts: dict[str, Array] = PairFilter(filters, corpus_statistics(pairs)).doubts(pairs)
     is_left_out = np.zeros(len(pairs), bool)
     for name in set(data.filter) & set(doubts):
         is_left_out |= doubts[name]
     names = [name for name in filters.names if name not in data.filter]
     counts = {name: int((doubts[name] & ~is_left_out).sum()) for name in names}
-    frequent = [name for name in names if counts[name] >= max(FEWEST_PAIRS, LEAST_SHARE * len(pairs))]
+    frequent = [name for name in names if counts[name] >= max(MIN_PAIRS, MIN_SHARE * len(pairs))]
     frequent.sort(key=lambda name: -counts[name])
     told = [
         f"text: {MEANINGS[name].title} in about {counts[name] / len(pairs):.1%} of the pairs; "
         f"{what_training_does(name, data)}"
-        for name in frequent[:MOST_LINES]
+        for name in frequent[:MAX_LINES]
     ]
     return [*told, "text: `translate check` names the lines"] if told else []

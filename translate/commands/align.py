@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from translate.commands.app import DeviceOption
-from translate.commands.attention.display import SvgOption, pictures, tell_picture
+from translate.commands.attention.display import SvgOption, pictures, report_picture
 from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.alignment.aligner import Aligned, Pairing
     from translate.alignment.error_rate import GoldLink
     from translate.alignment.methods import MapChoice
-    from translate.alignment.settings import Asked
+    from translate.alignment.settings import AlignmentOptions
 
 MethodName = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
 ]  # fmt: skip
 DirectionsName = Literal["apart", "together"]
-MOST_DRAWN = 20  # lines
+MAX_DRAWN = 20  # lines
 
 
 def align(
@@ -57,7 +57,7 @@ def align(
     store: Annotated[Path | None, typer.Option(metavar="RUN", help="Keep in RUN what is best by --gold.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --gold: a JSON object for each map.")] = False,
     png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Draw the links of the first {MOST_DRAWN} lines as well.")
+        Path | None, typer.Option(metavar="FILE", help=f"Draw the links of the first {MAX_DRAWN} lines as well.")
     ] = None,
     svg: SvgOption = None,
     device: DeviceOption = "auto",
@@ -81,7 +81,7 @@ def align(
     """
     from translate.alignment.aligner import Pairing
     from translate.alignment.methods import MapChoice
-    from translate.alignment.settings import Asked
+    from translate.alignment.settings import AlignmentOptions
     from translate.alignment.sources import open_lines
     from translate.api import load_translator
 
@@ -89,7 +89,7 @@ def align(
         raise UserError("--store keeps the setting that scores best; add --gold FILE")
     if (one_indexed or as_json) and not gold:
         raise UserError(f"{'--one-indexed' if one_indexed else '--json'} goes with a gold file; add --gold FILE")
-    asked = Asked(method, shift, threshold, directions)
+    asked = AlignmentOptions(method, shift, threshold, directions)
     asked.check(has_reverse=reverse is not None)
     load = partial(load_translator, device=device)
     pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
@@ -113,7 +113,7 @@ class Scoring(NamedTuple):
     pictures: Sequence[Path]  # of the best alignment
 
 
-def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Scoring) -> None:
+def _score(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, scoring: Scoring) -> None:
     from translate.alignment.aligner import aligned, try_all
     from translate.alignment.error_rate import GoldFile
     from translate.alignment.stored import check_storable, store_alignment
@@ -138,18 +138,18 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: Asked, scoring: Sc
         store_alignment(run, trial, scoring.gold)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
     if scoring.pictures:
-        lines = islice(aligned(pairing, trial.best.choice, trial.best.way), MOST_DRAWN)
+        lines = islice(aligned(pairing, trial.best.choice, trial.best.way), MAX_DRAWN)
         _draw(list(zip(lines, gold, strict=False)), scoring.pictures)
 
 
-def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked, places: Sequence[Path]) -> None:
+def _link(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, places: Sequence[Path]) -> None:
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
-    from translate.alignment.settings import Asked
+    from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
     way, reason = asked.way(pairing.reverse is not None), ""
-    if choice is None and asked == Asked() and not pairing.reverse and pairing.forward.alignment:
+    if choice is None and asked == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, way = stored.choice, stored.way
         pairing.check(choice)
@@ -162,7 +162,7 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: Asked, places: Sequ
     for num_lines, line in enumerate(aligned(pairing, choice, way), start=1):
         print("" if line.links is None else pharaoh(line.links))
         num_without += line.links is None
-        if places and num_lines <= MOST_DRAWN:
+        if places and num_lines <= MAX_DRAWN:
             drawn.append((line, None))
     seconds = max(time.monotonic() - start, 1e-3)
     without = (
@@ -196,4 +196,4 @@ def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Se
     if not pairs:
         raise UserError("there is nothing to draw: none of the first lines has a map")
     for place in places:
-        tell_picture(place, save_links(pairs, place))
+        report_picture(place, save_links(pairs, place))

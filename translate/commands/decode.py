@@ -117,7 +117,7 @@ def decode(
         from translate.api import load_translator
         from translate.commands.attention_options import keep_of
         from translate.config.toml import changed_search
-        from translate.decoding.results import Wishes
+        from translate.decoding.results import DecodeRequest
 
         started = time.monotonic()
         _check_text([prefix, *(require or []), *(sentences or [])])
@@ -133,8 +133,8 @@ def decode(
             from translate.system.device import keep_freed_memory
 
             keep_freed_memory()
-        wishes = Wishes(n_best, as_json, prefix, tuple(require or ()))
-        job = Job(translator, changed_search(translator.settings, changes), wishes, world)
+        request = DecodeRequest(n_best, as_json, prefix, tuple(require or ()))
+        job = Job(translator, changed_search(translator.settings, changes), request, world)
         if not sentences and not input and sys.stdin.isatty() and not attention and not output:
             _converse(job)
             return
@@ -162,19 +162,19 @@ def _without(heads: list[str], translator: Translator) -> AbstractContextManager
 def _converse(job: Job) -> None:
     """Answer each sentence that is typed, and show its translation while it is written."""
     from translate.commands.decode_io import formatted, warn
-    from translate.commands.interactive import LiveLine, converse
+    from translate.commands.interactive import LiveLine, run_interactive
 
     live = LiveLine()
 
     def answer(sentence: str) -> None:
         try:
-            (translation,) = job.translator.translations([sentence], job.settings, job.wishes, watch=live.show)
+            (translation,) = job.translator.translations([sentence], job.settings, job.request, watch=live.show)
         finally:
             live.clear()
         warn(translation)
-        print(for_stream(formatted(translation, job.wishes), sys.stdout), flush=True)
+        print(for_stream(formatted(translation, job.request), sys.stdout), flush=True)
 
-    converse(answer)
+    run_interactive(answer)
 
 
 def _attended(

@@ -15,7 +15,7 @@ from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
     from translate.config.settings import DecodeSettings
-    from translate.decoding.results import Translation, Wishes
+    from translate.decoding.results import DecodeRequest, Translation
     from translate.decoding.resumable_output import OutputFile
     from translate.decoding.translator import Translator
     from translate.system.distributed import World
@@ -93,7 +93,7 @@ class Job(NamedTuple):
 
     translator: Translator
     settings: DecodeSettings
-    wishes: Wishes
+    request: DecodeRequest
     world: World
 
     def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
@@ -113,15 +113,15 @@ class Job(NamedTuple):
             "number of processes": self.world.size,
             "windows": [FIRST_WINDOW, WINDOW_LINES, WINDOW_CHARACTERS],
             **{f"decode.{name}": value for name, value in self.settings.model_dump().items()},
-            "--n-best": self.wishes.num_best,
-            "--json": self.wishes.details,
-            "--prefix": self.wishes.prefix,
-            "--require": list(self.wishes.terms),
+            "--n-best": self.request.num_best,
+            "--json": self.request.details,
+            "--prefix": self.request.prefix,
+            "--require": list(self.request.terms),
         }
 
     def translations(self, lines: Iterable[str], num_done: int = 0) -> Iterator[Translation]:
         """Those of the lines after `num_done`."""
-        return self.translator.translations(lines, self.settings, self.wishes, self.world, num_done=num_done)
+        return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
 def write_anew(job: Job, places: Places, passing: Pass) -> int:
@@ -141,7 +141,7 @@ def write_anew(job: Job, places: Places, passing: Pass) -> int:
         for translation in found:
             num_lines = translation.id
             warn(translation)
-            print(for_stream(formatted(translation, job.wishes), stream), file=stream, flush=places.output is None)
+            print(for_stream(formatted(translation, job.request), stream), file=stream, flush=places.output is None)
     return num_lines
 
 
@@ -161,7 +161,7 @@ def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int
         found = job.translations(file.syncing(places.lines()), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
-            file.write(formatted(translation, job.wishes))
+            file.write(formatted(translation, job.request))
     return file.num_lines - num_done
 
 
@@ -173,11 +173,11 @@ def warn(translation: Translation) -> None:
         say(f"warning: line {translation.id}: {warning}")
 
 
-def formatted(translation: Translation, wishes: Wishes) -> str:
+def formatted(translation: Translation, request: DecodeRequest) -> str:
     """The row or rows of a line, without the last line break."""
-    if wishes.details:
+    if request.details:
         return json.dumps(translation.as_dict(), ensure_ascii=False)
-    if wishes.num_best > 1:
+    if request.num_best > 1:
         rows = ((found.score, found.text.replace("\t", " ")) for found in translation.translations)
         return "\n".join(f"{translation.id}\t{score:.4f}\t{text}" for score, text in rows)
     return translation.text
@@ -192,7 +192,7 @@ def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
     assert places.input
     assert places.output
     made_by = {"input": digest_of_text(places.input), **made_by}
-    file = OutputFile(places.output, made_by, job.wishes.num_best > 1 and not job.wishes.details)
+    file = OutputFile(places.output, made_by, job.request.num_best > 1 and not job.request.details)
     if not places.is_resumed:
         file.begin()
         return file
@@ -206,7 +206,7 @@ def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    from translate.system.files import replacing
+    from translate.system.files import atomic_write
 
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         yield stream

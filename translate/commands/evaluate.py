@@ -13,7 +13,7 @@ import typer
 
 from translate.commands.app import BeamSizeOption, DeviceOption, LengthPenaltyOption
 from translate.errors import UserError
-from translate.system.files import replacing
+from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(
     """
     from translate.evaluation.evaluate import compare, doubts_of, doubts_of_text
     from translate.evaluation.evaluate import evaluate as evaluate_translations
-    from translate.evaluation.metrics import METRICS, QUICK_METRICS, Way, check
+    from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
     from translate.report.progress import say
     from translate.report.scores import Names, Report, as_text
     from translate.report.scores import as_json as to_json
@@ -89,9 +89,9 @@ def evaluate(
         raise UserError(f"--show {show}: shows lines that changed; give --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     paths = [translations, *([against] if against else [])]
-    asked = Asked(paths, src, changes, device, output)
+    asked = EvaluateOptions(paths, src, changes, device, output)
     _check_places(asked, ref)
-    way = Way(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
+    way = MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
     check(way)
     text = _read_text(src, ref)
     ours, *others = _all_translations(asked, text.sources)
@@ -109,7 +109,7 @@ def evaluate(
     print(for_stream((to_json if as_json else as_text)(report, num_shown), sys.stdout))
 
 
-class Asked(NamedTuple):
+class EvaluateOptions(NamedTuple):
     """Where translations come from."""
 
     paths: Sequence[Path]  # runs, or texts of translations
@@ -119,7 +119,7 @@ class Asked(NamedTuple):
     output: Path | None  # for those of the first run
 
 
-def _check_places(asked: Asked, refs: Sequence[Path]) -> None:
+def _check_places(asked: EvaluateOptions, refs: Sequence[Path]) -> None:
     """Raise UserError for what is not there, and for options that would do nothing or harm."""
     paths, output = asked.paths, asked.output
     for path in paths:
@@ -160,7 +160,7 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
         )
 
 
-def _all_translations(asked: Asked, sources: Sequence[str]) -> list[list[str]]:
+def _all_translations(asked: EvaluateOptions, sources: Sequence[str]) -> list[list[str]]:
     """Those of each path, in order. What could be wrong with any is looked at before the first run translates."""
     from translate.api import load_translator
     from translate.config.toml import changed_search
@@ -177,7 +177,7 @@ def _all_translations(asked: Asked, sources: Sequence[str]) -> list[list[str]]:
     found = []
     with ExitStack() as stack:
         # Before the work, because a folder that cannot be written to is better known then.
-        partial = stack.enter_context(replacing(asked.output)) if asked.output else None
+        partial = stack.enter_context(atomic_write(asked.output)) if asked.output else None
         for path, translator in zip(asked.paths, translators, strict=True):
             if translator is None:
                 found.append(given[path])

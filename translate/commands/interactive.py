@@ -24,7 +24,7 @@ DEFAULT_COLUMNS = 80  # where the terminal does not tell
 ERASE = "\r\x1b[K"  # to the line's start, and empty to its end
 
 
-def converse(answer: Callable[[str], None]) -> None:
+def run_interactive(answer: Callable[[str], None]) -> None:
     """Give each sentence that is typed to `answer`, until Ctrl-D. Ctrl-C ends the answer it meets and nothing else."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # each time anew
     for sentence in read_sentences():

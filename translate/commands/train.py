@@ -66,7 +66,7 @@ def train(
     from translate.config.toml import parse_override
     from translate.run.folder import Run
     from translate.system.distributed import joined
-    from translate.training.resolve_config import load_new, load_resumed
+    from translate.training.resolve_config import load_new_config, load_resumed_config
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
@@ -74,7 +74,7 @@ def train(
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
     with joined(f"what is saved is in {run.path}/checkpoints; to go on, give the same command with --resume") as world:
-        settings = load_resumed(Run.open(run.path), config, given) if resume else load_new(config, given)
+        settings = load_resumed_config(Run.open(run.path), config, given) if resume else load_new_config(config, given)
         if not settings.data.train_src:
             named = f"{run.config_path}: " if resume and not config else ""
             raise UserError(
@@ -86,12 +86,12 @@ def train(
             run.refuse_used()  # before the text is read
 
         from translate.system.device import pick_device
-        from translate.training.auto_config import fit
+        from translate.training.auto_config import choose_settings
 
         place = pick_device(device)
         reasons: list[str] = []
         if not config and not resume:
-            settings, reasons = fit(settings, given, place)
+            settings, reasons = choose_settings(settings, given, place)
         if dry_run:
             _rehearse(settings, place, reasons)
         else:
@@ -124,10 +124,10 @@ def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> Non
     import tempfile
 
     from translate.run.folder import Run
-    from translate.training.estimate import rehearse
+    from translate.training.estimate import dry_run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        for line in reasons + rehearse(Run.create(Path(folder), settings), settings, device):
+        for line in reasons + dry_run(Run.create(Path(folder), settings), settings, device):
             print(line)
 
 

@@ -16,9 +16,9 @@ from translate.errors import UserError
 from translate.system.terminal_text import spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
-MOST_BYTES = 2**18  # of a settings file
-MOST_LINE_BYTES = 10_000  # of its lines; tomllib takes the square of the time for a key of twice as many parts
-MOST_SHOWN = 80  # characters of a wrong value
+MAX_BYTES = 2**18  # of a settings file
+MAX_LINE_BYTES = 10_000  # of its lines; tomllib takes the square of the time for a key of twice as many parts
+MAX_SHOWN = 80  # characters of a wrong value
 WEIGHT_OF_SECTION = 0.25  # beside the key, when a name is compared
 ALIKE = 0.66  # from which on a name is taken for a mistyped one; 1 is equal
 PATH_KEYS = {
@@ -137,13 +137,13 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise UserError(f"{path}: larger than {MOST_BYTES // 1024:,} kB; a settings file is a few lines of TOML")
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; a settings file is a few lines of TOML")
         for number, line in enumerate(content.split(b"\n"), start=1):
-            if len(line) > MOST_LINE_BYTES:
+            if len(line) > MAX_LINE_BYTES:
                 raise UserError(
-                    f"{path}: line {number} is longer than {MOST_LINE_BYTES:,} bytes; a settings file is a few lines "
+                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; a settings file is a few lines "
                     "of TOML"
                 )
         return tomllib.loads(content.decode("utf-8-sig"))
@@ -203,7 +203,7 @@ def _shown(value: object) -> str:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables in tables
         return f"({type(value).__name__})"
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} …"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
 
 
 def _unknown(name: str, content: object) -> str:

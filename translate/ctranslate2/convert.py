@@ -27,8 +27,8 @@ from translate.ctranslate2.package import import_specifications
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.weights import Belonging, arrays, read_sealed
-from translate.system.files import replacing_folder
+from translate.run.weights import ModelIdentity, arrays, read_checked_weights
+from translate.system.files import atomic_folder
 
 PRECISIONS = ("float32", "float16", "int8")
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's
@@ -49,10 +49,10 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
-    content = read_sealed(run.weights_path, Belonging.of(config.model, vocabs)).content
+    content = read_checked_weights(run.weights_path, ModelIdentity.of(config.model, vocabs)).content
     spec = _specification(config, vocabs, arrays(run.weights_path, content))
     spec.optimize(quantization=None if precision == "float32" else precision)
-    with replacing_folder(folder, RECORD) as partial:
+    with atomic_folder(folder, RECORD) as partial:
         spec.save(str(partial))
         for name, vocab in _vocab_files(vocabs):
             (partial / name).write_bytes(vocab.proto)

@@ -30,7 +30,7 @@ IMPOSSIBLE = -1e9  # the log-probability of what only fills up CTranslate2's bea
 BATCH_TOKENS = 512  # on a CPU: larger batches are slower there, in int8 by a quarter
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
 SCORED_TOGETHER = 2048  # pieces
-MOST_WORKERS = 4  # on a CPU: batches computed at a time; beyond that, several threads work at each
+MAX_WORKERS = 4  # on a CPU: batches computed at a time; beyond that, several threads work at each
 
 Batch = tuple[Sequence[int], int]  # the numbers of sentences, and the most pieces of their translations without `</s>`
 
@@ -273,7 +273,7 @@ def _num_threads() -> int:
 def _open(model: ReadyModel, place: Place) -> Any:
     package = import_ctranslate2()
     # Two workers of a thread each took a tenth less time than one of two threads.
-    num_workers = min(place.num_threads, MOST_WORKERS) if place.device == "cpu" else 1
+    num_workers = min(place.num_threads, MAX_WORKERS) if place.device == "cpu" else 1
     try:
         return package.Translator(
             str(model.path),

@@ -16,7 +16,7 @@ from translate.system.checked_json import read_record, write_record
 
 RECORD = "translate.json"
 FORMAT = 2  # of the models written; with another number engines make theirs anew
-MOST_POSITIONS = 4096  # of a sentence; CTranslate2 stops with an error where its table of positions ends
+MAX_POSITIONS = 4096  # of a sentence; CTranslate2 stops with an error where its table of positions ends
 
 
 class Origin(NamedTuple):
@@ -64,4 +64,4 @@ def num_positions(config: Config) -> int:
 
     Our own model has no such limit. This is far above what the usual limits of lengths ask for.
     """
-    return max(MOST_POSITIONS, 4 * (config.data.max_pieces + 1))
+    return max(MAX_POSITIONS, 4 * (config.data.max_pieces + 1))

@@ -16,7 +16,7 @@ from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab
 
 CACHED_WORDS = 2**17  # ways to merge a word that are remembered; about 50 MB
-LONGEST_WORD = 12  # pieces; what is longer, as in a script without spaces, is merged in parts
+MAX_WORD = 12  # pieces; what is longer, as in a script without spaces, is merged in parts
 
 
 class Merged(NamedTuple):
@@ -67,7 +67,7 @@ class MergeDropout:
     def _words(self, row: list[int]) -> Iterator[tuple[int, ...]]:
         start = 0
         for place in range(1, len(row)):
-            if place - start == LONGEST_WORD or self._starts_word[row[place]]:
+            if place - start == MAX_WORD or self._starts_word[row[place]]:
                 yield tuple(row[start:place])
                 start = place
         if row:

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from translate.data.bpe_dropout import MergeDropout
-from translate.data.filters import NO_FILTERS, Filters, Sieve, sieve_of
+from translate.data.filters import NO_FILTERS, Filters, PairFilter, pair_filter
 from translate.data.parallel_text import ParallelText
 from translate.data.ragged_arrays import NumberRows, PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
 from translate.data.vocab import Vocab, VocabPair
@@ -116,7 +116,7 @@ def encode(
     manifest.unlink(missing_ok=True)
     report = CorpusReport()
     started = time.monotonic()
-    sieve = sieve_of(text, filters) if filters.names else None
+    sieve = pair_filter(text, filters) if filters.names else None
     with (
         ExitStack() as stack,
         tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
@@ -178,7 +178,7 @@ class _Block(NamedTuple):
 
 
 def _encoded_blocks(
-    text: ParallelText, vocabs: VocabPair, origin: Origin, sieve: Sieve | None = None
+    text: ParallelText, vocabs: VocabPair, origin: Origin, sieve: PairFilter | None = None
 ) -> Iterator[_Block]:
     """The whole text, block after block in its order.
 

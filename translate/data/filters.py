@@ -28,7 +28,7 @@ SHORT = 2_000  # characters of a side, above which a pair is not sampled, to bou
 SPARE_CHARACTERS = 20  # by which one side may be longer, whatever the ratio
 T = TypeVar("T")
 MAIN_SCRIPT = 0.03  # share of a side's letters from which on their script is one of the side
-FEWEST_FOREIGN = 3  # letters of another script in a line before it counts as written in it
+MIN_FOREIGN = 3  # letters of another script in a line before it counts as written in it
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ NO_FILTERS = Filters((), 1.0)
 
 
 @dataclass(frozen=True)
-class Usual:
+class CorpusStatistics:
     """What is usual in a text."""
 
     length_ratio: float  # characters of the target side for one of the source side: the median
@@ -60,10 +60,10 @@ class Usual:
     languages: LanguageProfile | None
 
 
-class Sieve:
+class PairFilter:
     """Tells doubtful pairs. Duplicates are those of pairs that this sieve has seen before."""
 
-    def __init__(self, filters: Filters, usual: Usual) -> None:
+    def __init__(self, filters: Filters, usual: CorpusStatistics) -> None:
         self.counts: dict[str, int] = dict.fromkeys(
             filters.names, 0
         )  # pairs left out by `kept`, each by the first rule that hits
@@ -146,15 +146,15 @@ class SeenLines:
         return found
 
 
-def sieve_of(text: ParallelText, filters: Filters) -> Sieve:
+def pair_filter(text: ParallelText, filters: Filters) -> PairFilter:
     """The sieve for a part of a text; what is usual is learnt from the whole, read once to its end."""
-    return Sieve(filters, usual_of(sample(map(if_short, ParallelText(text.src, text.tgt)))))
+    return PairFilter(filters, corpus_statistics(sample(map(if_short, ParallelText(text.src, text.tgt)))))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
     """The pairs of a text that are trained on, and those that are empty on a side."""
     linked = (LinkedPair(pair, (), number) for number, pair in text.numbered())
-    return (each.pair for each in (sieve_of(text, filters).kept(linked) if filters.names else linked))
+    return (each.pair for each in (pair_filter(text, filters).kept(linked) if filters.names else linked))
 
 
 def sample(items: Iterable[T]) -> list[T]:
@@ -174,13 +174,13 @@ def if_short(pair: Pair) -> Pair:
     return pair if len(pair.src) <= SHORT and len(pair.tgt) <= SHORT else Pair("", "")
 
 
-def usual_of(pairs: Sequence[Pair]) -> Usual:
+def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
     """What is usual in a sample of pairs."""
     full = [pair for pair in pairs if pair.is_full]
     sides = [[pair[side][:SAMPLE_CHARACTERS] for pair in full] for side in (0, 1)]
     src, tgt = (characters_of(lines) for lines in sides)
     ratio = float(np.median((tgt.lengths + 1) / (src.lengths + 1))) if full else 1.0
-    return Usual(ratio, (_foreign_letters(src), _foreign_letters(tgt)), learn_languages(*sides))
+    return CorpusStatistics(ratio, (_foreign_letters(src), _foreign_letters(tgt)), learn_languages(*sides))
 
 
 def main_scripts(characters: Characters, known: Scripts) -> list[int]:
@@ -201,4 +201,4 @@ def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
     """(L,) bool: lines most of whose letters are of another script than the side is written in."""
     num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
     num_letters = characters.sums((scripts().numbers[characters.codes] > 0).astype(np.int32))
-    return (num_foreign >= FEWEST_FOREIGN) & (2 * num_foreign > num_letters)
+    return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -15,11 +15,11 @@ from translate.data.characters import LINE_FEED, Array, Characters, characters_o
 
 NUM_BUCKETS = 2**16  # sequences are counted by their hash
 MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
-FEWEST_LINES = 500  # from which two languages can be learnt
-MOST_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
+MIN_LINES = 500  # from which two languages can be learnt
+MAX_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
 CLEAR = 20.0  # nats, and
 CLEAR_A_CHARACTER = 0.5  # nats: from which on a line looks like the other side
-FEWEST_RIGHT = 0.95  # of the lines have to look like their own side
+MIN_RIGHT = 0.95  # of the lines have to look like their own side
 MOSTLY_RIGHT = 0.55  # of the pairs, where the sides of many are exchanged
 ROUNDS = 10
 
@@ -48,12 +48,12 @@ def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile |
 
     The sides of many pairs may be exchanged, if of most they are not.
     """
-    if len(src) < FEWEST_LINES:
+    if len(src) < MIN_LINES:
         return None
     profile = _profile(src, tgt)
     leanings = [profile.leaning(characters_of(lines)) for lines in (src, tgt)]
     num_right = (leanings[0] > 0).sum() + (leanings[1] < 0).sum()
-    return profile if num_right >= FEWEST_RIGHT * 2 * len(src) else _despite_exchanges(src, tgt)
+    return profile if num_right >= MIN_RIGHT * 2 * len(src) else _despite_exchanges(src, tgt)
 
 
 def _despite_exchanges(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
@@ -71,7 +71,7 @@ def _despite_exchanges(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfil
     src_leaning, tgt_leaning = (profile.leaning(characters_of(lines)) for lines in zip(*proof, strict=True))
     num_right = ((src_leaning > 0) & (tgt_leaning < 0)).sum()
     num_exchanged = ((src_leaning < 0) & (tgt_leaning > 0)).sum()
-    is_proven = num_right + num_exchanged >= FEWEST_RIGHT * len(proof) and num_right >= MOSTLY_RIGHT * len(proof)
+    is_proven = num_right + num_exchanged >= MIN_RIGHT * len(proof) and num_right >= MOSTLY_RIGHT * len(proof)
     return profile if is_proven else None
 
 
@@ -79,7 +79,7 @@ def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
     sides = [characters_of(lines) for lines in (src, tgt)]
     counts = [np.bincount(_sequences(side)[_inside(side)], minlength=NUM_BUCKETS) + 0.5 for side in sides]
     src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)
-    return LanguageProfile((src_logs - tgt_logs).clip(-MOST_A_SEQUENCE, MOST_A_SEQUENCE).astype(np.float32))
+    return LanguageProfile((src_logs - tgt_logs).clip(-MAX_A_SEQUENCE, MAX_A_SEQUENCE).astype(np.float32))
 
 
 def _is_clear(leaning: Array, characters: Characters) -> Array:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from translate.system.files import naming
+from translate.system.files import naming_disk_errors
 
 COUNTED_BYTES = 2**22  # at a time; a multiple of every number's size
 
@@ -101,14 +101,14 @@ class RowWriter:
 
     def add(self, rows: Rows) -> None:
         """Write them behind those before. Raises UserError where the disk is full or broken, as `close` does."""
-        with naming(self._base):
+        with naming_disk_errors(self._base):
             self._pieces.write(rows.pieces.tobytes())
             self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
         """Returns when all is on the disk."""
         for file in self._pieces, self._lengths:
-            with naming(self._base):
+            with naming_disk_errors(self._base):
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()

@@ -30,7 +30,7 @@ class State(Protocol):
     def select(self, sentences: Tensor) -> Self:
         """Those sentences, in that order."""
 
-    def follow(self, beams: Tensor) -> Self:
+    def reorder(self, beams: Tensor) -> Self:
         """(B, K'): hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
 
     def penalty(self) -> Tensor | None:
@@ -87,7 +87,7 @@ def beam_search(
         candidates = _candidates(logits, beams, rules)
         beams, place = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
         beams = _mark_done(beams, rules.limits, length_penalty)
-        state = state.follow(candidates.beam.gather(1, place))
+        state = state.reorder(candidates.beam.gather(1, place))
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
         num_done = int(beams.is_done.sum())

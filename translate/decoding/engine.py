@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from translate.config.settings import DecodeSettings
 
-SHORTEST_LIMIT = 10  # pieces that any translation may have
+MIN_LIMIT = 10  # pieces that any translation may have
 
 Pieces = Sequence[int]
 Watch = Callable[[list[int]], None]
@@ -54,6 +54,6 @@ class Engine(Protocol):
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:
     """The most pieces that its translation may have, `</s>` included; there is always room for what is forced."""
     num_src = len(sentence.src) - 1
-    by_source = settings.max_length or int(settings.max_length_ratio * num_src) + SHORTEST_LIMIT
+    by_source = settings.max_length or int(settings.max_length_ratio * num_src) + MIN_LIMIT
     forced = len(sentence.prefix) + sum(map(len, sentence.required)) + 1
     return max(by_source, settings.min_length + 1, forced)

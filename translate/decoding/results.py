@@ -51,7 +51,7 @@ class Translation:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DecodeRequest:
     """What is asked of each translation besides the settings of the search."""
 
     num_best: int = 1

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from translate.data.parallel_text import BLOCK_BYTES
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
-from translate.system.files import naming, sync
+from translate.system.files import naming_disk_errors, sync
 
 FORMAT = 1
 ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
@@ -40,7 +40,7 @@ class OutputFile:
         self._made_by = made_by
         if self._path.is_dir():
             raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
-        with naming(self.partial):
+        with naming_disk_errors(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
@@ -73,7 +73,7 @@ class OutputFile:
         anew = f"remove {self.partial} to begin anew"
         if changes := list(_changes(read_record(self._record, FORMAT, anew), self._made_by)):
             self._refuse(f"to go on would mix two translations: {'; '.join(changes)}; change that back, or {anew}")
-        with naming(self.partial):
+        with naming_disk_errors(self.partial):
             self._stream.truncate(self._num_bytes_whole)
 
     @contextmanager
@@ -82,7 +82,7 @@ class OutputFile:
         try:
             yield self
             self._sync()
-            with naming(self.partial):
+            with naming_disk_errors(self.partial):
                 self.partial.replace(self._path)
                 self._record.unlink(missing_ok=True)
                 sync(self._path.parent)
@@ -99,7 +99,7 @@ class OutputFile:
         """Add the row or rows of a line. They are safe from the end of this process at once."""
         content = memoryview(f"{text}\n".encode())
         self._has_news = True
-        with naming(self.partial):
+        with naming_disk_errors(self.partial):
             while content:
                 content = content[self._stream.write(content) :]
         self.num_lines += 1
@@ -112,7 +112,7 @@ class OutputFile:
 
     def _sync(self) -> None:
         if self._has_news:
-            with naming(self.partial):
+            with naming_disk_errors(self.partial):
                 os.fsync(self._stream)
                 self.partial.stat()  # or a folder that was removed would be noticed at the very end
         self._has_news = False

@@ -42,7 +42,7 @@ def sample(
     totals = torch.zeros(len(sentences), num_samples, device=device)
     scores = totals.clone()
     is_done = torch.zeros_like(totals, dtype=torch.bool)
-    state = state.follow(torch.zeros_like(pieces[:, :, 0]))
+    state = state.reorder(torch.zeros_like(pieces[:, :, 0]))
     while not is_done.all():
         logits_of, state = step(pieces[:, :, -1], state)
         logits = logits_of(slice(None))

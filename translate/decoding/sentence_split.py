@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-LONGEST_PIECE = 16  # characters; sentencepiece's own limit
+MAX_PIECE = 16  # characters; sentencepiece's own limit
 FILLED = 0.75  # of max_pieces by the parts of a sentence on average, so that hardly one has to be cut again
 BLOCK = 256  # texts whose pieces are counted in one call
 NEAR = 16  # characters either way in which a cut looks for a place that is not within a character
@@ -36,7 +36,7 @@ SENTENCE_END = re.compile(
     re.VERBOSE,
 )
 OPENING = "\"'„“‚‘«»([{-–"
-LONGEST_ABBREVIATION = 16  # characters
+MAX_ABBREVIATION = 16  # characters
 ABBREVIATION = re.compile(
     r"""\w | \d\d | [IVXLC]+ | (?:[^\W\d]{1,2}\.)+ [^\W\d]{1,2}
         | (?i: [b-df-hj-np-tv-xzбвгджзйклмнпрстфхцчшщъь]{2,5}
@@ -67,7 +67,7 @@ class Segment(NamedTuple):
 
 def longest_whole(max_pieces: int) -> int:
     """The characters of a line from which on nobody need count its pieces to know that it is too long."""
-    return LONGEST_PIECE * max_pieces
+    return MAX_PIECE * max_pieces
 
 
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
@@ -124,7 +124,7 @@ def _is_end(line: str, match: re.Match[str]) -> bool:
         return True
     if following.islower():
         return False
-    before = line[max(0, match.start() - LONGEST_ABBREVIATION) : match.start()]
+    before = line[max(0, match.start() - MAX_ABBREVIATION) : match.start()]
     word = before[before.rfind(" ") + 1 :].lstrip(OPENING)
     return match["stop"] != "." or not (following.isdigit() or ABBREVIATION.fullmatch(word))
 

@@ -34,7 +34,7 @@ from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
 COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
-MOST_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
+MAX_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
 BATCHES_A_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
 SMALL_BATCH = 512  # source pieces; smaller batches are not made to keep workers busy
 SCORED_TOKENS = 4096  # pieces of a batch of given translations
@@ -87,7 +87,7 @@ class TorchEngine:
         lengths = np.array([max(len(sentences[i].src), COUNTED_AT_LEAST) for i in order], dtype=np.int32)
         # Coverage is recorded from the model, which all workers share.
         is_shared = self.device.type == "cpu" and not settings.coverage_penalty
-        num_workers = min(torch.get_num_threads(), MOST_WORKERS) if is_shared else 1
+        num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_shared else 1
         evenly = int(lengths.sum()) // (num_workers * BATCHES_A_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
@@ -153,7 +153,7 @@ class _Coverage:
     def select(self, sentences: Tensor) -> _Coverage:
         return _Coverage(self._weight, self._src_mask[sentences], self._attended[sentences])
 
-    def follow(self, beams: Tensor) -> _Coverage:
+    def reorder(self, beams: Tensor) -> _Coverage:
         places = beams[:, :, None].expand(-1, -1, self._attended.size(2))
         return _Coverage(self._weight, self._src_mask, self._attended.gather(1, places))
 
@@ -177,9 +177,9 @@ class _State:
         decoders = tuple(decoder.select(sentences) for decoder in self.decoders)
         return _State(decoders, self.coverage and self.coverage.select(sentences))
 
-    def follow(self, beams: Tensor) -> _State:
-        decoders = tuple(decoder.follow(beams) for decoder in self.decoders)
-        return _State(decoders, self.coverage and self.coverage.follow(beams))
+    def reorder(self, beams: Tensor) -> _State:
+        decoders = tuple(decoder.reorder(beams) for decoder in self.decoders)
+        return _State(decoders, self.coverage and self.coverage.reorder(beams))
 
     def penalty(self) -> Tensor | None:
         return self.coverage.penalty() if self.coverage else None

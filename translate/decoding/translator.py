@@ -14,14 +14,14 @@ from translate.config.settings import Config, DecodeSettings
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Engine, Hypothesis, Sentence, length_limit
 from translate.decoding.quality_warnings import repetition
-from translate.decoding.results import Candidate, Scored, Translation, Wishes
+from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
 from translate.decoding.sentence_split import Segment, join, longest_whole, split_line
 from translate.errors import UserError
 from translate.system.distributed import ALONE, World
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together: few at first, so that the first come soon
 WINDOW_CHARACTERS = 500_000  # or so many characters, where lines are long
-MOST_FORCED = 1000  # pieces that a translation can be made to have
+MAX_FORCED = 1000  # pieces that a translation can be made to have
 PARTS_TOGETHER = 2048  # of long lines
 PAIRS_TOGETHER = 512  # scored
 
@@ -60,7 +60,7 @@ class Translator:
         self,
         lines: Iterable[str],
         settings: DecodeSettings | None = None,
-        wishes: Wishes | None = None,
+        request: DecodeRequest | None = None,
         world: World = ALONE,
         watch: Callable[[str], None] | None = None,
         num_done: int = 0,
@@ -73,11 +73,11 @@ class Translator:
         asks for them and the number of processes are the same, the others come as they would have come then, to the
         last digit. Raises UserError for what the engine cannot do.
         """
-        settings, wishes = settings or self.settings, wishes or Wishes()
-        self._check(settings, wishes)
+        settings, request = settings or self.settings, request or DecodeRequest()
+        self._check(settings, request)
         for window in _windows(enumerate(lines, start=1), world.size):
             if window[-1][0] > num_done:
-                found = world.collect(list(self._translate(world.share(window), settings, wishes, watch)))
+                found = world.collect(list(self._translate(world.share(window), settings, request, watch)))
                 yield from (translation for translation in found if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
@@ -91,23 +91,23 @@ class Translator:
             for (source, target), *ids, log_probs in zip(some, src_ids, tgt_ids, scored, strict=True):
                 yield Scored(source, target, tuple(tgt.pieces(ids[1])), tuple(log_probs), (ids[0], ids[1]))
 
-    def _check(self, settings: DecodeSettings, wishes: Wishes) -> None:
-        if wishes.num_best > settings.beam_size and not settings.sample:
+    def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
+        if request.num_best > settings.beam_size and not settings.sample:
             raise UserError(
-                f"{wishes.num_best} translations a line were asked for, but the beam holds {settings.beam_size}; "
-                f"raise decode.beam_size (--beam-size {wishes.num_best})"
+                f"{request.num_best} translations a line were asked for, but the beam holds {settings.beam_size}; "
+                f"raise decode.beam_size (--beam-size {request.num_best})"
             )
-        if wishes.terms and settings.sample:
+        if request.terms and settings.sample:
             raise UserError("required terms: they are found by search; leave out --sample")
         tgt = self.vocabs.tgt
         forced = {
-            "the prefix": sum(map(len, tgt.encode([wishes.prefix]))),
-            "the required terms": sum(map(len, tgt.encode(wishes.terms))),
+            "the prefix": sum(map(len, tgt.encode([request.prefix]))),
+            "the required terms": sum(map(len, tgt.encode(request.terms))),
             "decode.min_length": settings.min_length,
         }
         for name, num_pieces in forced.items():
-            if num_pieces > MOST_FORCED:
-                raise UserError(f"{name}: {num_pieces:,} pieces are more than can be asked for ({MOST_FORCED:,})")
+            if num_pieces > MAX_FORCED:
+                raise UserError(f"{name}: {num_pieces:,} pieces are more than can be asked for ({MAX_FORCED:,})")
         if 0 < settings.max_length < settings.min_length:
             raise UserError(
                 f"decode.min_length {settings.min_length} is more than decode.max_length {settings.max_length}"
@@ -117,13 +117,13 @@ class Translator:
         self,
         window: Sequence[tuple[int, str]],
         settings: DecodeSettings,
-        wishes: Wishes,
+        request: DecodeRequest,
         watch: Callable[[str], None] | None,
     ) -> Iterator[Translation]:
         lines = self._lines(window)
         tgt = self.vocabs.tgt
-        prefix = tuple(tgt.encode([wishes.prefix])[0]) if wishes.prefix else ()
-        terms = [tuple(ids) for ids in tgt.encode(wishes.terms) if ids]
+        prefix = tuple(tgt.encode([request.prefix])[0]) if request.prefix else ()
+        terms = [tuple(ids) for ids in tgt.encode(request.terms) if ids]
         sentences = []
         for line in lines:
             full = [pieces for pieces in line.pieces if pieces]
@@ -132,23 +132,23 @@ class Translator:
                 src = (*pieces, self.vocabs.src.eos_id)
                 sentences.append(Sentence(src, line.id, () if number else prefix, terms if is_whole else ()))
         told = (lambda pieces: watch(tgt.decode(pieces))) if watch else None
-        parts = self._search(sentences, settings, wishes, told)
+        parts = self._search(sentences, settings, request, told)
         for line in lines:
-            yield self._translation(line, list(islice(parts, sum(map(bool, line.pieces)))), settings, wishes)
+            yield self._translation(line, list(islice(parts, sum(map(bool, line.pieces)))), settings, request)
 
     def _search(
         self,
         sentences: list[Sentence],
         settings: DecodeSettings,
-        wishes: Wishes,
+        request: DecodeRequest,
         watch: Callable[[list[int]], None] | None,
     ) -> Iterator[_Part]:
         """Of each sentence, in order. A long line may have any number of parts: some at a time."""
         for start in range(0, len(sentences), PARTS_TOGETHER):
             some = sentences[start : start + PARTS_TOGETHER]
-            found = self.engine.search(some, settings, wishes.num_best, watch)
+            found = self.engine.search(some, settings, request.num_best, watch)
             pairs = zip(some, found, strict=True)
-            if not wishes.details:
+            if not request.details:
                 yield from (_Part(sentence, hypotheses, None) for sentence, hypotheses in pairs)
                 continue
             given = [(sentence.src, each.pieces) for sentence, hypotheses in pairs for each in hypotheses]
@@ -171,12 +171,14 @@ class Translator:
             lines.append(_Line(number, line, segments, parts))
         return lines
 
-    def _translation(self, line: _Line, parts: list[_Part], settings: DecodeSettings, wishes: Wishes) -> Translation:
+    def _translation(
+        self, line: _Line, parts: list[_Part], settings: DecodeSettings, request: DecodeRequest
+    ) -> Translation:
         if not parts:
-            return Translation(line.id, line.source, (Candidate("", 0.0, (), () if wishes.details else None),), (), ())
+            return Translation(line.id, line.source, (Candidate("", 0.0, (), () if request.details else None),), (), ())
         num_candidates = max(len(part.hypotheses) for part in parts)
         candidates = tuple(self._candidate(line, parts, rank, settings) for rank in range(num_candidates))
-        warnings = tuple(self._warnings(line, parts, candidates[0].text, settings, wishes))
+        warnings = tuple(self._warnings(line, parts, candidates[0].text, settings, request))
         pieces = tuple((part.sentence.src, part.hypotheses[0].pieces) for part in parts)
         return Translation(line.id, line.source, candidates, warnings, pieces)
 
@@ -201,15 +203,15 @@ class Translator:
         return Candidate(join(line.segments, texts), score, pieces, log_probs if parts[0].log_probs else None)
 
     def _warnings(
-        self, line: _Line, parts: list[_Part], text: str, settings: DecodeSettings, wishes: Wishes
+        self, line: _Line, parts: list[_Part], text: str, settings: DecodeSettings, request: DecodeRequest
     ) -> Iterator[str]:
         if len(line.pieces) > 1:
-            terms = "; the required terms were not asked of them" if wishes.terms else ""
+            terms = "; the required terms were not asked of them" if request.terms else ""
             yield (
                 f"longer than the {self.max_pieces} pieces that this model reads (data.max_pieces): translated in "
                 f"{len(line.pieces)} parts{terms}"
             )
-        elif missing := [term for term in wishes.terms if self._normalized(term) not in text]:
+        elif missing := [term for term in request.terms if self._normalized(term) not in text]:
             yield f"not in the translation, though required: {', '.join(missing)}"
         if full := [part for part in parts if _is_full(part, settings)]:
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"

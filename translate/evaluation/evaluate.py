@@ -9,11 +9,11 @@ from typing import Literal
 
 from translate.evaluation.metrics import (
     QUICK_METRICS,
+    MetricConfig,
     MetricName,
     References,
     Score,
     Significance,
-    Way,
     score,
     sentence_chrf,
 )
@@ -104,7 +104,7 @@ class Comparison:
         return sorted((change for change in self.changes if change.gain < 0), key=lambda change: change.gain)
 
 
-def evaluate(translations: Sequence[str], text: ReferencedText, way: Way) -> Evaluation:
+def evaluate(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Evaluation:
     """Score translations, one for each line of the text. Empty lines count, as in sacreBLEU."""
     places = range(len(translations))
     scores = score(translations, text.streams(places), way)
@@ -116,7 +116,7 @@ def evaluate(translations: Sequence[str], text: ReferencedText, way: Way) -> Eva
     return Evaluation(scores, ratio, unit, buckets)
 
 
-def compare(translations: Sequence[str], other: Sequence[str], text: ReferencedText, way: Way) -> Comparison:
+def compare(translations: Sequence[str], other: Sequence[str], text: ReferencedText, way: MetricConfig) -> Comparison:
     """What is different in translations beside others."""
     changes = []
     for place, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
@@ -147,7 +147,7 @@ def doubts_of_text(text: ReferencedText, is_compared: bool) -> Iterator[str]:
         yield f"significance: {len(is_full)} lines are few to draw samples from; have {FEW_LINES} or more"
 
 
-def doubts_of(translations: Sequence[str], text: ReferencedText, way: Way) -> Iterator[str]:
+def doubts_of(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Iterator[str]:
     """What makes the figures of these translations doubtful, in words."""
     asked = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
     if num_empty := sum(not line.strip() for line in asked):
@@ -160,7 +160,7 @@ def doubts_of(translations: Sequence[str], text: ReferencedText, way: Way) -> It
         )
 
 
-def _buckets(translations: Sequence[str], text: ReferencedText, way: Way, unit: Unit) -> Iterator[Bucket]:
+def _buckets(translations: Sequence[str], text: ReferencedText, way: MetricConfig, unit: Unit) -> Iterator[Bucket]:
     starts, quick = STARTS[unit], replace(way, metrics=QUICK_METRICS)
     places: list[list[int]] = [[] for _ in starts]
     for place, source in enumerate(text.sources):

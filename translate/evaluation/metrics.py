@@ -34,7 +34,7 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Way:
+class MetricConfig:
     """What to score by, and how where that is not sacreBLEU's default."""
 
     metrics: tuple[MetricName, ...] = QUICK_METRICS
@@ -42,7 +42,7 @@ class Way:
     tokenize: str | None = None  # one of sacreBLEU's tokenizers, for BLEU
 
 
-DEFAULT_WAY = Way()
+DEFAULT_METRICS = MetricConfig()
 
 
 class Significance(NamedTuple):
@@ -54,7 +54,7 @@ class Significance(NamedTuple):
     signature: str
 
 
-def check(way: Way) -> None:
+def check(way: MetricConfig) -> None:
     """Raises UserError for a tokenizer that cannot be had, and for a seed of sacreBLEU's that is none."""
     _metric("bleu", way)
     seed = os.environ.get(SEED, "none")
@@ -62,7 +62,9 @@ def check(way: Way) -> None:
         raise UserError(f"{SEED}={seed}: the seed of the significance test has to be a number, or none")
 
 
-def score(translations: Sequence[str], references: References, way: Way = DEFAULT_WAY) -> dict[MetricName, Score]:
+def score(
+    translations: Sequence[str], references: References, way: MetricConfig = DEFAULT_METRICS
+) -> dict[MetricName, Score]:
     """The scores of all lines, empty ones too, in the order of `way.metrics`.
 
     TER takes a minute for a line of a thousand words in the wrong order. Raises UserError where `way` has a tokenizer
@@ -78,11 +80,11 @@ def score(translations: Sequence[str], references: References, way: Way = DEFAUL
 
 def sentence_chrf(translation: str, references: Sequence[str]) -> float:
     """chrF of one line."""
-    return _metric("chrf", DEFAULT_WAY).sentence_score(translation, references).score
+    return _metric("chrf", DEFAULT_METRICS).sentence_score(translation, references).score
 
 
 def significance(
-    translations: Sequence[str], other: Sequence[str], references: References, way: Way
+    translations: Sequence[str], other: Sequence[str], references: References, way: MetricConfig
 ) -> dict[MetricName, Significance]:
     """Of each metric, by sacreBLEU's own test: 1,000 samples, and its seed, which the variable SEED sets."""
     from sacrebleu.significance import PairedTest, Result
@@ -107,7 +109,7 @@ def _plain(references: References) -> Sequence[Sequence[str]]:
     return cast("Sequence[Sequence[str]]", references)
 
 
-def _metric(name: MetricName, way: Way) -> Metric:
+def _metric(name: MetricName, way: MetricConfig) -> Metric:
     if name == "chrf":
         from sacrebleu.metrics.chrf import CHRF  # here, because loading it takes a while
 

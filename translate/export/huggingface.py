@@ -31,10 +31,10 @@ from translate.errors import UserError
 from translate.model.transformer import Transformer, sinusoidal_positions
 from translate.run.folder import Run
 from translate.run.model import load_model
-from translate.system.files import replacing_folder, write_bytes, write_text
+from translate.system.files import atomic_folder, write_bytes, write_text
 
 NEVER = -1e4  # a logit that leaves no probability, and that half precision holds
-LEAST_POSITIONS = 1024  # positions come from a table there, and no line may pass its end
+MIN_POSITIONS = 1024  # positions come from a table there, and no line may pass its end
 
 # Our names of parameters become theirs, part by part.
 RENAMED = {
@@ -70,7 +70,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
         )
     model = load_model(run, vocabs)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
-    with replacing_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         write_bytes(partial / "model.safetensors", save(tensors, metadata={"format": "pt"}))
         _write_json(partial / "config.json", _model_config(config, vocabs))
         _write_json(partial / "generation_config.json", _generation_config(config, vocabs))
@@ -223,7 +223,7 @@ def _longest_translation(config: Config) -> int:
 
 
 def _num_positions(config: Config) -> int:
-    return max(LEAST_POSITIONS, config.data.max_pieces + 1, _longest_translation(config))
+    return max(MIN_POSITIONS, config.data.max_pieces + 1, _longest_translation(config))
 
 
 def _rename(name: str) -> str:

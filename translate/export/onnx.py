@@ -25,7 +25,7 @@ from translate.model.decoder_state import DecoderState, KeyValue
 from translate.model.transformer import Transformer, as_bias
 from translate.run.folder import Run
 from translate.run.model import load_model
-from translate.system.files import replacing_folder, write_bytes, write_text
+from translate.system.files import atomic_folder, write_bytes, write_text
 
 
 def export_onnx(run: Run, folder: Path) -> None:
@@ -39,7 +39,7 @@ def export_onnx(run: Run, folder: Path) -> None:
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     model = load_model(run, vocabs).eval()
-    with replacing_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():
             write_bytes(partial / f"{name}.onnx", graph)
         write_bytes(partial / "vocab.src.model", vocabs.src.proto)

@@ -27,30 +27,30 @@ class KeyValue(NamedTuple):
 
     def moved(self, rows: Tensor, capacity: int) -> KeyValue:
         """(B', N) rows of the B * S, to the start of tensors with room for `capacity`."""
-        num_sentences, num_entries = rows.shape
+        num_sentences, num_slots = rows.shape
         moved = []
         for each in self:
             old = each.transpose(1, 2).flatten(0, 1)  # (B * S, H, D/H)
             new = old.new_empty(num_sentences, capacity, *old.shape[1:])
-            new[:, :num_entries] = old.index_select(0, rows.flatten()).view(num_sentences, num_entries, *old.shape[1:])
+            new[:, :num_slots] = old.index_select(0, rows.flatten()).view(num_sentences, num_slots, *old.shape[1:])
             moved.append(new.transpose(1, 2))
         return KeyValue(*moved)
 
 
-class Past(NamedTuple):
+class LayerCache(NamedTuple):
     """The keys and values of a layer's earlier target pieces, in tensors with room for more."""
 
     filled_up: KeyValue  # (B, H, C, D/H)
-    num_entries: int  # M
+    num_slots: int  # M
 
     def append(self, new: KeyValue) -> KeyValue:
         """Write new ones behind the earlier ones; gives all of them, (B, H, M + K, D/H), without a copy.
 
         The memory is that of the state before, which does not look at what lies behind its own entries.
         """
-        end = self.num_entries + new.keys.size(2)
+        end = self.num_slots + new.keys.size(2)
         for room, piece in zip(self.filled_up, new, strict=True):
-            room[:, :, self.num_entries : end] = piece
+            room[:, :, self.num_slots : end] = piece
         return KeyValue(*(room[:, :, :end] for room in self.filled_up))
 
 
@@ -66,50 +66,50 @@ class DecoderState:
     src_mask: Tensor  # (B, 1, 1, S)
     source: tuple[KeyValue, ...]  # a layer: (B, H, S, D/H)
     target: tuple[KeyValue, ...]  # a layer: (B, H, C, D/H), of which the first M are filled
-    seen: Tensor  # (B, K, C)
-    num_entries: int  # M
+    visible: Tensor  # (B, K, C)
+    num_slots: int  # M
     num_pieces: int  # that each hypothesis has
 
     @classmethod
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> DecoderState:
         """The state before the first piece."""
         nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
-        seen = src_mask.new_zeros(src_mask.size(0), 1, 0, dtype=torch.bool)
-        return cls(src_mask, source, nothing, seen, 0, 0)
+        visible = src_mask.new_zeros(src_mask.size(0), 1, 0, dtype=torch.bool)
+        return cls(src_mask, source, nothing, visible, 0, 0)
 
     def select(self, sentences: Tensor) -> DecoderState:
         """The sentences in that order."""
         source = tuple(kv.select(sentences) for kv in self.source)
         return replace(self._moved(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source)
 
-    def follow(self, beams: Tensor) -> DecoderState:
+    def reorder(self, beams: Tensor) -> DecoderState:
         """(B, K'): from here on hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
-        return replace(self, seen=self.seen.gather(1, beams[:, :, None].expand(-1, -1, self.seen.size(2))))
+        return replace(self, visible=self.visible.gather(1, beams[:, :, None].expand(-1, -1, self.visible.size(2))))
 
     def next(self) -> DecoderState:
         """The state with one entry more for each hypothesis, which that hypothesis alone has seen; not filled yet."""
-        num_hypotheses = self.seen.size(1)
-        has_room = self.num_entries + num_hypotheses <= self.seen.size(2)
-        state = self if has_room else self._moved(torch.arange(len(self.seen), device=self.seen.device))
-        new = slice(state.num_entries, state.num_entries + num_hypotheses)
-        seen = state.seen.clone()
-        seen[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=seen.device)
-        return replace(state, seen=seen, num_entries=new.stop, num_pieces=self.num_pieces + 1)
+        num_hypotheses = self.visible.size(1)
+        has_room = self.num_slots + num_hypotheses <= self.visible.size(2)
+        state = self if has_room else self._moved(torch.arange(len(self.visible), device=self.visible.device))
+        new = slice(state.num_slots, state.num_slots + num_hypotheses)
+        visible = state.visible.clone()
+        visible[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=visible.device)
+        return replace(state, visible=visible, num_slots=new.stop, num_pieces=self.num_pieces + 1)
 
-    def past(self, layer: int) -> Past:
+    def past(self, layer: int) -> LayerCache:
         """The layer's entries before those that `next` made."""
-        return Past(self.target[layer], self.num_entries - self.seen.size(1))
+        return LayerCache(self.target[layer], self.num_slots - self.visible.size(1))
 
     def _moved(self, sentences: Tensor) -> DecoderState:
         """The target of those sentences in new memory, with room for steps to come and without unused entries."""
-        seen = self.seen.index_select(0, sentences)
-        is_used = seen.any(dim=1)  # (B, C)
+        visible = self.visible.index_select(0, sentences)
+        is_used = visible.any(dim=1)  # (B, C)
         num_used = int(is_used.sum(dim=1).max()) if is_used.numel() else 0
         # Those in use first; a stable order keeps them as they are.
         used = is_used.int().argsort(dim=1, descending=True, stable=True)[:, :num_used]
-        capacity = num_used + ROOM_STEPS * seen.size(1)
-        new_seen = seen.new_zeros(*seen.shape[:2], capacity)
-        new_seen[:, :, :num_used] = seen.gather(2, used[:, None].expand(-1, seen.size(1), -1))
-        rows = sentences[:, None] * self.seen.size(2) + used
+        capacity = num_used + ROOM_STEPS * visible.size(1)
+        new_seen = visible.new_zeros(*visible.shape[:2], capacity)
+        new_seen[:, :, :num_used] = visible.gather(2, used[:, None].expand(-1, visible.size(1), -1))
+        rows = sentences[:, None] * self.visible.size(2) + used
         target = tuple(kv.moved(rows, capacity) for kv in self.target)
-        return replace(self, target=target, seen=new_seen, num_entries=num_used)
+        return replace(self, target=target, visible=new_seen, num_slots=num_used)

@@ -72,7 +72,7 @@ class _Product(torch.autograd.Function):
         return x_grad, (y_grad.t() @ rows).float(), bias_grad
 
 
-class Rotation(NamedTuple):
+class RotaryEmbedding(NamedTuple):
     """Of the pieces of a sequence: cosines and sines of their angles, each (T, 1, D/2H)."""
 
     cosines: Tensor
@@ -89,12 +89,12 @@ class Rotation(NamedTuple):
         return torch.cat(turned, dim=-1).to(x.dtype)
 
 
-def rotation(start: int, length: int, head_width: int, device: torch.device) -> Rotation:
+def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
     """Of positions from `start` on, for heads of that width (D/H): plane i turns by 10000^(-2 i H / D) a position."""
     positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
     rates = torch.exp(torch.arange(0, head_width, 2, device=device) * (-math.log(10_000.0) / head_width))
     angles = positions[:, None, None] * rates  # (T, 1, D/2H)
-    return Rotation(angles.cos(), angles.sin())
+    return RotaryEmbedding(angles.cos(), angles.sin())
 
 
 INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
-from translate.model.decoder_state import DecoderState, KeyValue, Past
-from translate.model.layers import Dropout, Linear, Rotation, rotation
+from translate.model.decoder_state import DecoderState, KeyValue, LayerCache
+from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding
 
 
 class Attention(nn.Module):
@@ -36,13 +36,15 @@ class Attention(nn.Module):
         self.value = Linear(d_model, d_model, bias=False)
         self.output = Linear(d_model, d_model, bias=False)
 
-    def project(self, memory: Tensor, turn: Rotation | None = None) -> KeyValue:
+    def project(self, memory: Tensor, rotary: RotaryEmbedding | None = None) -> KeyValue:
         """(B, S, D) -> keys and values, each (B, H, S, D/H). turn: by their positions, if these are rotary."""
-        return KeyValue(self._split_heads(self.key(memory), turn), self._split_heads(self.value(memory)))
+        return KeyValue(self._split_heads(self.key(memory), rotary), self._split_heads(self.value(memory)))
 
-    def forward(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, turn: Rotation | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
+    ) -> Tensor:
         """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel. turn: the queries, by their positions."""
-        query = self._split_heads(self.query(x), turn)  # (B, H, T, D/H)
+        query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys, values = kv
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
@@ -54,20 +56,22 @@ class Attention(nn.Module):
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         return self._output(heads)
 
-    def weights(self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, turn: Rotation | None = None) -> Tensor:
+    def weights(
+        self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
+    ) -> Tensor:
         """The attention map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
 
         This is the formula as the paper writes it (equation 1), in float32 whatever the model computes in.
         """
-        query = self._split_heads(self.query(x), turn).float()
+        query = self._split_heads(self.query(x), rotary).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
         if mask is not None:
             scores = scores + as_bias(mask)
         return scores.softmax(dim=-1)
 
-    def _split_heads(self, x: Tensor, turn: Rotation | None = None) -> Tensor:
+    def _split_heads(self, x: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
         heads = x.view(*x.shape[:2], self.num_heads, -1)  # (B, T, D) -> (B, T, H, D/H)
-        return (turn(heads) if turn else heads).transpose(1, 2)  # -> (B, H, T, D/H)
+        return (rotary(heads) if rotary else heads).transpose(1, 2)  # -> (B, H, T, D/H)
 
     def _output(self, heads: Tensor) -> Tensor:
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
@@ -115,10 +119,10 @@ class EncoderLayer(nn.Module):
         self.around_self_attn = Residual(settings)
         self.around_feed_forward = Residual(settings)
 
-    def forward(self, x: Tensor, src_mask: Tensor, turn: Rotation | None = None) -> Tensor:
+    def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
         """(B, S, D), (B, 1, 1, S) -> (B, S, D). turn: by the positions, if they are rotary."""
         h = self.around_self_attn.enter(x)
-        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h, turn), src_mask, turn))
+        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary))
         h = self.around_feed_forward.enter(x)
         return self.around_feed_forward.leave(x, self.feed_forward(h))
 
@@ -141,8 +145,8 @@ class DecoderLayer(nn.Module):
         tgt_mask: Tensor,
         source: KeyValue,
         src_mask: Tensor,
-        past: Past | None = None,
-        turn: Rotation | None = None,
+        past: LayerCache | None = None,
+        rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
         """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
@@ -150,10 +154,10 @@ class DecoderLayer(nn.Module):
         turn: by the positions of the T pieces, if positions are rotary.
         """
         h = self.around_self_attn.enter(x)
-        target = self.self_attn.project(h, turn)
+        target = self.self_attn.project(h, rotary)
         if past:
             target = past.append(target)
-        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask, turn))
+        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask, rotary))
         h = self.around_cross_attn.enter(x)
         x = self.around_cross_attn.leave(x, self.cross_attn(h, source, src_mask))
         h = self.around_feed_forward.enter(x)
@@ -203,7 +207,7 @@ class Transformer(nn.Module):
         positions = self._positions(0, tgt_in.size(1))
         x = self._embed(self.tgt_embedding, tgt_in, positions.added)
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
-            x = layer(x, tgt_mask, source, state.src_mask, turn=positions.turn)
+            x = layer(x, tgt_mask, source, state.src_mask, rotary=positions.rotary)
         return self.decoder_norm(x)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
@@ -212,7 +216,7 @@ class Transformer(nn.Module):
         positions = self._positions(0, src.size(1))
         x = self._embed(self.src_embedding, src, positions.added)
         for layer in self.encoder_layers:
-            x = layer(x, src_mask, positions.turn)
+            x = layer(x, src_mask, positions.rotary)
         memory = self.encoder_norm(x)
         return DecoderState.start(src_mask, tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers))
 
@@ -223,17 +227,17 @@ class Transformer(nn.Module):
         keeps them apart. A state may be stepped from once: its successor writes into the same memory.
         """
         state = state.next()
-        tgt_mask = as_bias(state.seen[:, None, :, : state.num_entries])  # (B, 1, K, M)
+        tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
         positions = self._positions(state.num_pieces - 1, 1)
         x = self._embed(self.tgt_embedding, pieces, positions.added)
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, state.past(number), positions.turn)
+            x = layer(x, tgt_mask, source, state.src_mask, state.past(number), positions.rotary)
         return self.decoder_norm(x), state
 
     def _positions(self, start: int, length: int) -> _Positions:
         device = self.output.weight.device
         if self.rotated_width:
-            return _Positions(turn=rotation(start, length, self.rotated_width, device))
+            return _Positions(rotary=rotary_embedding(start, length, self.rotated_width, device))
         return _Positions(added=sinusoidal_positions(start, length, self.d_model, device))
 
     def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor | None) -> Tensor:
@@ -265,7 +269,7 @@ class _Positions(NamedTuple):
     """Either what is added to the embeddings, (T, D), or by what the queries and keys of self-attention are turned."""
 
     added: Tensor | None = None
-    turn: Rotation | None = None
+    rotary: RotaryEmbedding | None = None
 
 
 def _initialize(module: nn.Module) -> None:

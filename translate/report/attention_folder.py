@@ -14,16 +14,16 @@ from typing import NamedTuple, cast
 
 from translate.attention.extract import Keep, attention_maps, engine_of, joined_maps
 from translate.attention.folder import INDEX, About, Precision, write_about
-from translate.attention.maps import MOST_PIECES, AttentionMaps, StoredType
+from translate.attention.maps import MAX_PIECES, AttentionMaps, StoredType
 from translate.data.pieces import words_of
 from translate.data.vocab import Vocab
-from translate.decoding.quality_warnings import excess, neglect
+from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.page.writer import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
 from translate.run.folder import Run
-from translate.system.files import replacing
+from translate.system.files import atomic_write
 
 LESS = "--attention-kinds, --attention-layers and --attention-precision float16 make it less"
 LINES_TOGETHER = 16  # whose maps are computed together
@@ -55,7 +55,7 @@ def write_attention(
     translations = iter(translations)
     is_first = True
     with (
-        replacing(folder / INDEX) as partial,
+        atomic_write(folder / INDEX) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as index,
         writing_page(
             folder / "index.html",
@@ -76,7 +76,7 @@ def write_attention(
                     its_maps.save(folder / name, keep.dtype)
                     doubts = _doubts(its_maps)
                 elif translation.parts:
-                    doubts = [f"no attention file: more than {MOST_PIECES:,} pieces"]
+                    doubts = [f"no attention file: more than {MAX_PIECES:,} pieces"]
                 for doubt in doubts:
                     translation = translation.with_warning(doubt)
                 index.write(json.dumps(_entry(translation, name), ensure_ascii=False) + "\n")
@@ -126,7 +126,7 @@ def _maps_of_lines(
     translator: Translator, translations: Sequence[Translation], keep: Keep
 ) -> list[AttentionMaps | None]:
     """Of each line; None for one that is empty or too long."""
-    drawn = [each.parts if _num_pieces(each) <= MOST_PIECES else () for each in translations]
+    drawn = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
     maps = iter(attention_maps(translator, [pair for parts in drawn for pair in parts], keep))
     return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in drawn]
 
@@ -140,7 +140,11 @@ def _doubts(maps: AttentionMaps) -> list[str]:
     if "cross" not in maps.stacks:
         return []
     cross = maps.cross.mean(axis=(0, 1))
-    return [doubt for doubt in (neglect(cross, words_of(maps.source)), excess(cross, maps.source)) if doubt]
+    return [
+        doubt
+        for doubt in (under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source))
+        if doubt
+    ]
 
 
 def _entry(translation: Translation, name: str | None) -> dict[str, object]:
@@ -166,7 +170,7 @@ def _page_sentence(translation: Translation, maps: AttentionMaps | None) -> Page
     )
 
 
-MOST_SAMPLED = 1000  # lines
+MAX_SAMPLED = 1000  # lines
 HEADER_BYTES = 280  # of an array in an .npz file, with its place in the file's directory
 BYTES_OF_LABEL = 40  # numpy gives each piece the room of the longest, four bytes a character
 BYTES_OF_WEIGHT = {"float32": 4.0, "float16": 2.0}
@@ -185,9 +189,9 @@ class Expected(NamedTuple):
         """The lines are read once; the sample is that of Vitter 1985, algorithm R."""
         random, sample, num_lines = Random(1), list[str](), 0
         for num_lines, line in enumerate(lines, start=1):
-            if num_lines <= MOST_SAMPLED:
+            if num_lines <= MAX_SAMPLED:
                 sample.append(line)
-            elif (place := random.randrange(num_lines)) < MOST_SAMPLED:
+            elif (place := random.randrange(num_lines)) < MAX_SAMPLED:
                 sample[place] = line
         return cls(num_lines, sample)
 
@@ -216,7 +220,7 @@ def _size(maps: AttentionMaps, dtype: StoredType) -> float:
 
 def _size_of_lengths(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
     """The bytes of a line with so many pieces and the kinds, layers and heads of another; none if it is too long."""
-    if max(num_src, num_tgt) > MOST_PIECES:
+    if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_BYTES_OF_LINE
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
     weights = sum(cells[kind] * math.prod(stack.weights.shape[:2]) for kind, stack in like.stacks.items())

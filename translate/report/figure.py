@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translate.system.files import replacing
+from translate.system.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iter
         warnings.filterwarnings("ignore", "Glyph .* missing")  # told by `fonts_for`
         figure = Figure(figsize=(width, height))
         yield figure
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(
                 partial,
                 format=suffix,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from translate.attention.head_roles import Measure, Role
 from translate.model.attention_kinds import KINDS, NAMES, Kind
-from translate.system.files import replacing
+from translate.system.files import atomic_write
 from translate.system.terminal_text import columns_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
         for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, of_kind)
             axes.set_title(NAMES[kind], fontsize=10, pad=10)
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 
 

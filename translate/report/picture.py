@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LARGEST = 24.0  # of all cells together
 WITH_NUMBER, WITHOUT, IN_GRID = 0.38, 0.19, 0.14  # a cell
 NARROWEST, GAP, TITLE = 0.95, 0.12, 0.22  # the maps of a grid: as narrow as their titles; between them; for a title
-LONGEST_BAR = 2.5
+MAX_BAR = 2.5
 POINTS = 72  # an inch
 LINE = 0.8  # the size of a label's letters, as a part of the room that it has
 LARGEST_FONT, SMALL_FONT, TITLE_FONT, SMALLEST_FONT = 10.0, 8.0, 8.0, 4.5  # points
@@ -142,7 +142,7 @@ def _label_rows(axes: Axes, view: MapView, sizes: Sizes) -> None:
 def _label_columns(axes: Axes, view: MapView, sizes: Sizes) -> None:
     places = range(0, len(view.columns), sizes.stride)
     labels = [printable(view.columns[place]) for place in places]
-    axes.set_xticks(places, labels, rotation=60, ha="left", rotation_mode="anchor", fontsize=sizes.font)
+    axes.set_xticks(places, labels, rotary_embedding=60, ha="left", rotation_mode="anchor", fontsize=sizes.font)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
 
 
@@ -155,7 +155,7 @@ def _write_percentages(axes: Axes, view: MapView) -> None:
 
 
 def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: float) -> None:
-    length = min(height, LONGEST_BAR)
+    length = min(height, MAX_BAR)
     place = (1 + 0.2 / width, (1 - length / height) / 2, 0.12 / width, length / height)
     bar = figure.colorbar(mesh, cax=figure.add_axes(place))
     bar.set_label("weight", fontsize=LARGEST_FONT)

@@ -14,7 +14,7 @@ from translate.system.terminal_text import columns_of, isolated
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
-LONGEST_NAME = 24  # columns; the widest table then has 80
+MAX_NAME = 24  # columns; the widest table then has 80
 MEANING = ("BLEU, chrF: higher is better; TER: lower. length: characters for each of the", "references.")
 MEANING_OF_TEST = (
     "±: 95 % confidence interval. p: how likely chance alone makes such a difference,",
@@ -189,9 +189,9 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _shortened(name: str) -> str:
     """The end of a long name, which says more than its beginning."""
     shown = visible(name)
-    if columns_of(shown) <= LONGEST_NAME:
+    if columns_of(shown) <= MAX_NAME:
         return shown
-    while columns_of(shown) >= LONGEST_NAME:
+    while columns_of(shown) >= MAX_NAME:
         shown = shown[1:]
     return f"…{shown}"
 

@@ -21,7 +21,7 @@ from translate.data.vocab import Vocab, VocabPair, fingerprint
 from translate.errors import UserError
 from translate.run.weights import vocabs_of
 from translate.system.checked_json import read_record, write_record
-from translate.system.files import naming, write_bytes, write_text
+from translate.system.files import naming_disk_errors, write_bytes, write_text
 from translate.system.terminal_text import without_controls
 
 ALIGNMENT_FORMAT = 2  # of alignment.json
@@ -147,11 +147,11 @@ class Run:
         """
         text = without_controls(text)
         tqdm.write(text, file=sys.stderr)
-        with naming(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
+        with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     @contextmanager
-    def sparing(self, what: str) -> Iterator[None]:
+    def tolerating_disk_errors(self, what: str) -> Iterator[None]:
         """Within the block, which writes something extra, what the disk refuses is logged, once, and ends nothing."""
         try:
             yield
@@ -162,7 +162,7 @@ class Run:
 
     def append_metrics(self, **values: object) -> None:
         """One more line of metrics.jsonl."""
-        with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
+        with naming_disk_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
-from translate.run.weights import Belonging, Sealed, read_sealed, write_sealed
+from translate.run.weights import CheckedWeights, ModelIdentity, read_checked_weights, write_checked_weights
 from translate.system.memory import main_memory
 
 
@@ -28,31 +28,31 @@ def load_model(run: Run, vocabs: VocabPair) -> Transformer:
     """The model of a run with its weights. Raises UserError where these are missing, damaged or of something else."""
     config = run.load_config()
     model = build_model(config, vocabs)
-    load_weights(run.weights_path, model, Belonging.of(config.model, vocabs))
+    load_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
     return model
 
 
-def save_weights(path: Path, model: nn.Module, belonging: Belonging) -> None:
+def save_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
     """Write the parameters as safetensors; a tied one once."""
-    save_tensors(path, parameters_of(model), belonging)
+    save_tensors(path, parameters_of(model), identity)
 
 
-def load_weights(path: Path, model: nn.Module, belonging: Belonging) -> None:
+def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
     """Read what `save_weights` wrote into a model. Raises UserError where the two do not fit."""
     parameters = parameters_of(model)
-    copy_tensors(read_tensors(path, read_sealed(path, belonging), parameters), parameters)
+    copy_tensors(read_tensors(path, read_checked_weights(path, identity), parameters), parameters)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], belonging: Belonging) -> str:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], identity: ModelIdentity) -> str:
     content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-    return write_sealed(path, content, belonging)
+    return write_checked_weights(path, content, identity)
 
 
-def read_tensors(path: Path, sealed: Sealed, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def read_tensors(path: Path, sealed: CheckedWeights, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a file holds: tensors of just these names and shapes."""
     try:
         tensors = load(sealed.content)

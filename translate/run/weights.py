@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
-MOST_HEADER = 10**8  # bytes; safetensors reads no more, either
+MAX_HEADER = 10**8  # bytes; safetensors reads no more, either
 METADATA = "__metadata__"
 BEFORE_SEAL = b'{"__metadata__":{"sha256":"'  # what the header of a file begins with
 SEAL = slice(8 + len(BEFORE_SEAL), 8 + len(BEFORE_SEAL) + 64)  # where in the file its SHA-256 stands
@@ -30,29 +30,29 @@ NO_RESULT = {"dropout", "attention_dropout"}  # settings that matter in training
 
 
 @dataclass(frozen=True)
-class Belonging:
+class ModelIdentity:
     """What weights are right for. With another vocabulary, or other heads, they would fit and give nonsense."""
 
     vocabs: str  # fingerprint of the vocabularies
     model: str  # the settings of [model] on which results depend, in JSON
 
     @classmethod
-    def of(cls, settings: ModelSettings, vocabs: VocabPair) -> Belonging:
+    def of(cls, settings: ModelSettings, vocabs: VocabPair) -> ModelIdentity:
         """The model that these settings describe, over these vocabularies."""
         return cls(vocabs.fingerprint, json.dumps(settings.model_dump(exclude=NO_RESULT), sort_keys=True))
 
 
-class Sealed(NamedTuple):
+class CheckedWeights(NamedTuple):
     """A file of weights as it was found."""
 
     content: bytes  # for safetensors' `load`
     seal: str | None  # its checksum; None of a file that has no metadata, as other programs write it
 
 
-def write_sealed(path: Path, content: bytes, belonging: Belonging) -> str:
+def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -> str:
     """Put what safetensors' `save` made to `path`, all or nothing, with what it belongs to. Returns the checksum."""
     end = 8 + int.from_bytes(content[:8], "little")
-    metadata = {"sha256": "0" * 64, "format": str(FORMAT), "vocabs": belonging.vocabs, "model": belonging.model}
+    metadata = {"sha256": "0" * 64, "format": str(FORMAT), "vocabs": identity.vocabs, "model": identity.model}
     header = json.dumps({METADATA: metadata, **json.loads(content[8:end])}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     assert header.startswith(BEFORE_SEAL)
@@ -64,7 +64,7 @@ def write_sealed(path: Path, content: bytes, belonging: Belonging) -> str:
     return seal
 
 
-def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
+def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") -> CheckedWeights:
     """A file of weights, checked, as far as it has a checksum, to be whole and to belong to this.
 
     Raises UserError where it is missing, damaged, of a newer format or of something else; `advice`, if any, ends it.
@@ -73,7 +73,7 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
     try:
         with path.open("rb") as stream:
             size, length = path.stat().st_size, int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(size - 8, MOST_HEADER):
+            if not 2 <= length <= min(size - 8, MAX_HEADER):
                 raise UserError(f"{path}: damaged or not a safetensors file (the header does not fit){advice}")
             stream.seek(0)
             content = stream.read()
@@ -83,7 +83,7 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
         raise UserError(f"{path}: {size:,} bytes are more than there is memory for{advice}") from None
     metadata = _metadata(content[8 : 8 + length])
     if metadata is None:
-        return Sealed(content, None)
+        return CheckedWeights(content, None)
     seal = metadata.get("sha256")
     if not content.startswith(BEFORE_SEAL, 8) or seal != _seal(content):
         raise UserError(f"{path}: damaged (its checksum is not that of what it holds){advice}")
@@ -92,17 +92,17 @@ def read_sealed(path: Path, belonging: Belonging, advice: str = "") -> Sealed:
             f"{path}: format {metadata.get('format')}, but this version reads format {FORMAT}; "
             "update translate, or give a run that it can read"
         )
-    if metadata.get("vocabs") != belonging.vocabs:
+    if metadata.get("vocabs") != identity.vocabs:
         raise UserError(
             f"{path}: belongs to another vocabulary than the run's; one of the files is damaged or of another run: "
             f"restore it{advice}"
         )
-    if differing := _differing(json.loads(metadata["model"]), json.loads(belonging.model)):
+    if differing := _differing(json.loads(metadata["model"]), json.loads(identity.model)):
         raise UserError(
             f"{path}: these weights are of another model than config.toml describes, with {', '.join(differing)}; "
             f"restore that there{advice}"
         )
-    return Sealed(content, seal)
+    return CheckedWeights(content, seal)
 
 
 def vocabs_of(path: Path) -> str | None:
@@ -110,7 +110,7 @@ def vocabs_of(path: Path) -> str | None:
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            metadata = _metadata(stream.read(length)) if length <= MOST_HEADER else None
+            metadata = _metadata(stream.read(length)) if length <= MAX_HEADER else None
     except OSError:
         return None
     return metadata.get("vocabs") if metadata else None

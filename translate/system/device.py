@@ -59,7 +59,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 @contextmanager
-def explaining_memory(advice: str) -> Iterator[None]:
+def explaining_oom(advice: str) -> Iterator[None]:
     """Within the block, running out of memory is a UserError with `advice` on what to lower."""
     try:
         yield

@@ -17,7 +17,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` when the block ends well.
 
     Until then, and if the block raises, whatever stood at `path` is untouched. A link stays a link; a device or a named
@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
+def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
     """An empty folder to write to, which takes the place of `folder` when the block ends well.
 
     mark: the name of a file by which an earlier writing is known; only a folder with such a file, or an empty one, is
@@ -89,7 +89,7 @@ def replacing_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Put `content` at `path`, all or nothing."""
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
@@ -99,7 +99,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming_disk_errors(path: Path) -> Iterator[None]:
     """Within the block, which writes to `path`, what the disk refuses is a UserError that names it.
 
     The errors of a disk that is full or broken name no file.

@@ -16,14 +16,14 @@ from translate.config.settings import Config
 from translate.data.ragged_arrays import IntArray
 from translate.training.prepare import Prepared
 
-RARE, MOST_RARE = 5, 0.6  # pieces seen fewer times than this; the share of them from which a vocabulary is too large
+RARE, MAX_RARE = 5, 0.6  # pieces seen fewer times than this; the share of them from which a vocabulary is too large
 SMALL_VOCAB = 1000  # pieces; below, no advice on the size
-FEWEST_STEPS = 4  # an epoch
+MIN_STEPS = 4  # an epoch
 LAST = 3  # validations, or lines on steps, that have to agree
 FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; fresh weights guess a little worse than evenly
 FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second where lines scatter
 UNLEARNT = 0.5  # of the loss of guessing: what only counts how often each piece occurs gets to 0.6 of it
-FEWEST_LINES = 8  # on steps since the warm-up ended
+MIN_LINES = 8  # on steps since the warm-up ended
 RISEN = 1.03  # times the best validation loss
 ALIKE = 0.1  # different translations a different source line
 CLIPPED = 20.0  # times train.clip_norm
@@ -53,7 +53,7 @@ def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str
                 f"seldom to be learnt: in a new run {way}"
             )
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
-    if share * FEWEST_STEPS > 1:
+    if share * MIN_STEPS > 1:
         found.append(
             f"a step takes {min(1.0, share):.0%} of the whole training text: in a new run lower "
             f"train.batch_tokens ({config.train.batch_tokens:,}), so that an epoch has more steps"
@@ -82,7 +82,7 @@ def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
 def _too_rare(counts: IntArray) -> float | None:
     """The share of pieces that are rare, if it is too large."""
     share = float(np.mean(counts < RARE)) if len(counts) >= SMALL_VOCAB else 0.0
-    return share if share > MOST_RARE else None
+    return share if share > MAX_RARE else None
 
 
 def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
@@ -107,7 +107,7 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     settings = config.train
     losses = [line["train_loss"] for line in history if "train_loss" in line and line["step"] > settings.warmup_steps]
     quarter = len(losses) // 4
-    if len(losses) < FEWEST_LINES or history[-1]["step"] < 2 * settings.warmup_steps:
+    if len(losses) < MIN_LINES or history[-1]["step"] < 2 * settings.warmup_steps:
         return None
     before, now = statistics.mean(losses[:quarter]), statistics.mean(losses[-quarter:])
     scatter = 2 * statistics.stdev(losses[-quarter:]) / math.sqrt(quarter)  # two standard errors
@@ -166,7 +166,7 @@ def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) ->
     clip = config.train.clip_norm
     lines = [line for line in history if "gradient_norm" in line and line["step"] > config.train.warmup_steps]
     norms = [line["gradient_norm"] for line in lines]
-    if not clip or len(norms) < FEWEST_LINES or min(norms) < CLIPPED * clip:
+    if not clip or len(norms) < MIN_LINES or min(norms) < CLIPPED * clip:
         return None
     return (
         f"all gradients are {min(norms) / clip:.0f} times train.clip_norm ({clip:g}) or longer, so their lengths no "

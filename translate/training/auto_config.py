@@ -19,21 +19,21 @@ from translate.data.characters import characters_of
 from translate.data.filters import if_short, sample
 from translate.data.parallel_text import Pair, ParallelText, text_of
 from translate.errors import UserError
-from translate.training.resolve_config import load_new
+from translate.training.resolve_config import load_new_config
 
 COVERAGE = 0.9995  # of the text's characters, as vocab.character_coverage
 PIECES_A_CHARACTER = 1.5  # at least so many times as many pieces as characters, and room for signs and bytes
 SIGNS = 300
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
-MOST_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
+MAX_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
 WARMUP_STEPS = 1000  # or a tenth of all
-MOST_TOKENS_ON_CPU = 1024  # target pieces a step: there larger steps are hardly faster for each piece, and too few
+MAX_TOKENS_ON_CPU = 1024  # target pieces a step: there larger steps are hardly faster for each piece, and too few
 LATE = 0.55  # share of the steps after which the learning rate falls, and R-Drop, twice the time a step, has work to do
 TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
-MOST_NAMED = 4  # of the settings that the user chose
+MAX_NAMED = 4  # of the settings that the user chose
 
 
-class Figures(NamedTuple):
+class TextMeasures(NamedTuple):
     """What the rules read of a text."""
 
     num_pairs: int  # with text on both sides
@@ -67,7 +67,7 @@ SIZES = (
 )
 
 
-def figures_of(text: ParallelText) -> Figures:
+def measure_text(text: ParallelText) -> TextMeasures:
     """Read a text through. Raises UserError where it cannot be read, or has no pair with text on both sides."""
     num_pairs = 0
 
@@ -85,16 +85,16 @@ def figures_of(text: ParallelText) -> Figures:
     counts[::-1].sort()
     before = np.cumsum(counts) - counts
     num_characters = int((before < COVERAGE * counts.sum()).sum())
-    return Figures(num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
+    return TextMeasures(num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
 
 
-def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> tuple[Config, list[str]]:
+def choose_settings(settings: Config, given: Mapping[str, object], device: torch.device) -> tuple[Config, list[str]]:
     """Settings that suit the text that `settings` name, but for those `given` by name; and what to say of them.
 
     Raises UserError where the text cannot be read or what is given does not go with the rest.
     """
-    figures = figures_of(text_of(settings.data, settings.data.train_src, settings.data.train_tgt))
-    values = fitted(figures, device)
+    figures = measure_text(text_of(settings.data, settings.data.train_src, settings.data.train_tgt))
+    values = settings_for(figures, device)
     if settings.train.init_from:
         values["train.learning_rate"] = _size(figures).learning_rate / TUNING
         values["train.max_epochs"] = _size(figures).epochs // TUNING
@@ -110,11 +110,11 @@ def fit(settings: Config, given: Mapping[str, object], device: torch.device) -> 
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", values["train.schedule"]) != "cosine":
         values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of steps whose number nothing gives
-    config = load_new(None, given, values)
+    config = load_new_config(None, given, values)
     return config, reasons(config, figures, given)
 
 
-def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
+def settings_for(figures: TextMeasures, device: torch.device) -> dict[str, object]:
     """The settings that suit a text of such figures, by name."""
     size, is_cpu = _size(figures), device.type == "cpu"
     return {
@@ -126,7 +126,7 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "model.num_decoder_layers": size.layers,
         "model.dropout": size.dropout,
         "model.positions": "rotary",
-        "train.batch_tokens": min(size.batch_tokens, MOST_TOKENS_ON_CPU) if is_cpu else size.batch_tokens,
+        "train.batch_tokens": min(size.batch_tokens, MAX_TOKENS_ON_CPU) if is_cpu else size.batch_tokens,
         "train.learning_rate": size.learning_rate,
         "train.warmup_steps": WARMUP_STEPS,
         "train.rdrop": size.rdrop,
@@ -136,12 +136,12 @@ def fitted(figures: Figures, device: torch.device) -> dict[str, object]:
         "train.decay_from": LATE,
         "train.max_steps": 0,
         "train.max_epochs": size.epochs,
-        "train.max_minutes": MOST_MINUTES if is_cpu else 0.0,
+        "train.max_minutes": MAX_MINUTES if is_cpu else 0.0,
         "train.patience": 0,
     }
 
 
-def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[str]:
+def reasons(config: Config, figures: TextMeasures, given: Collection[str]) -> list[str]:
     """What was chosen and why, a line for each group of settings. given: the names of those that the user chose."""
     vocab, model, train = config.vocab, config.model, config.train
     layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
@@ -163,7 +163,7 @@ def reasons(config: Config, figures: Figures, given: Collection[str]) -> list[st
         f"settings for {figures.num_pairs:,} pairs of {figures.src_length:.0f} and {figures.tgt_length:.0f} characters"
     )
     yours = [name for name in given if not name.startswith("data.")]
-    named = ", ".join(yours) if len(yours) <= MOST_NAMED else f"{len(yours)} settings"
+    named = ", ".join(yours) if len(yours) <= MAX_NAMED else f"{len(yours)} settings"
     beside = f", beside {named} as given" if yours else ""
     return [
         f"{head}{beside}:",
@@ -180,5 +180,5 @@ def _ends(train: TrainSettings) -> str:
     return " or ".join(words for words, limit in limits.items() if limit)
 
 
-def _size(figures: Figures) -> Size:
+def _size(figures: TextMeasures) -> Size:
     return next(size for size in SIZES if figures.num_pairs <= size.most_pairs)

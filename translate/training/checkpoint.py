@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from translate.errors import UserError
 from translate.run.model import copy_tensors, parameters_of, read_tensors, save_tensors
-from translate.run.weights import Belonging, read_sealed
+from translate.run.weights import ModelIdentity, read_checked_weights
 from translate.system.checked_json import read_record, write_record
-from translate.system.files import naming, sync
-from translate.training.optimizer import WeightAverage
+from translate.system.files import naming_disk_errors, sync
+from translate.training.optimizer import ExponentialMovingAverage
 
 FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
@@ -57,8 +57,8 @@ class TrainingState(NamedTuple):
 
     model: nn.Module
     optimizer: torch.optim.Optimizer  # Adam
-    average: WeightAverage | None
-    belonging: Belonging
+    average: ExponentialMovingAverage | None
+    identity: ModelIdentity
 
 
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
@@ -70,7 +70,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
     final = folder / f"step-{progress.step:08d}"
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    with naming(final):
+    with naming_disk_errors(final):
         partial.mkdir(parents=True)
         try:
             tensors = {MODEL: parameters_of(state.model)}
@@ -78,7 +78,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
                 tensors[AVERAGE] = state.average.weights
             if state.optimizer.state:  # none while no step has changed a weight
                 tensors[OPTIMIZER] = _optimizer_state(state)
-            seals = {name: save_tensors(partial / name, each, state.belonging) for name, each in tensors.items()}
+            seals = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
             write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
             sync(partial)
             _discard(final)
@@ -148,7 +148,7 @@ def _read(checkpoint: Path, state: TrainingState) -> _Found:
 
 
 def _part(path: Path, seals: Mapping[str, str], state: TrainingState, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    sealed = read_sealed(path, state.belonging, "the checkpoint is of no use")
+    sealed = read_checked_weights(path, state.identity, "the checkpoint is of no use")
     if sealed.seal != seals.get(path.name):
         raise UserError(f"{path}: of another checkpoint than {PROGRESS} beside it")
     return read_tensors(path, sealed, like)

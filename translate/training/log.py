@@ -11,7 +11,7 @@ from translate.run.folder import Run
 from translate.training.advice import diagnose
 from translate.training.checkpoint import Progress
 from translate.training.loss import Losses, total
-from translate.training.step import Stepped
+from translate.training.step import StepResult
 from translate.training.validation import Validation
 
 
@@ -25,7 +25,7 @@ class Meter:
         self._gradient_norms = 0.0
         self._losses: Losses | None = None
 
-    def add(self, stepped: Stepped, num_tokens: int) -> None:
+    def add(self, stepped: StepResult, num_tokens: int) -> None:
         """Count a step; the losses only of one that was used."""
         self._num_tokens += num_tokens
         if stepped.is_used:
@@ -50,7 +50,7 @@ class Meter:
         return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
 
 
-def tell_start(
+def log_start(
     run: Run, settings: TrainSettings, num_parameters: int, num_pieces: int, progress: Progress, place: str
 ) -> None:
     """Write what will be trained, where, and from which step on."""
@@ -61,7 +61,7 @@ def tell_start(
         run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: then a step takes twice the time and memory")
 
 
-def tell_steps(
+def log_steps(
     run: Run, settings: TrainSettings, progress: Progress, losses: list[float], meter: Meter, learning_rate: float
 ) -> str:
     """Write how the last steps went. Returns what the progress bar shows of it.
@@ -87,13 +87,13 @@ def tell_steps(
     return shown
 
 
-def tell_advice(run: Run, advice: Iterable[str]) -> None:
+def log_advice(run: Run, advice: Iterable[str]) -> None:
     """Say what could be done better, a line each."""
     for text in advice:
         run.log(f"advice: {text}")
 
 
-def tell_validation(
+def log_validation(
     run: Run, config: Config, num_pieces: int, progress: Progress, result: Validation, is_best: bool
 ) -> None:
     """Write how the model does on the validation text, with a few of its translations, and draw the curves.
@@ -126,12 +126,12 @@ def tell_validation(
     run.log(f"validation at step {progress.step:,}: {told}{' (the best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
-    tell_advice(run, advice.values())
-    with run.sparing("curves.png"):
+    log_advice(run, advice.values())
+    with run.tolerating_disk_errors("curves.png"):
         save_curves(history, run.curves_path)
 
 
-def tell_end(run: Run, reason: str | None, signal_name: str | None) -> None:
+def log_end(run: Run, reason: str | None, signal_name: str | None) -> None:
     """Write why training ended, and how to use what it left or go on."""
     if reason:
         run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
@@ -156,7 +156,7 @@ def _passes_until(step: float, settings: TrainSettings) -> float:
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
 
 
-MOST_BAD_STEPS = 3  # in a row; then training ends
+MAX_BAD_STEPS = 3  # in a row; then training ends
 
 
 def why_unused(step: int, where: str) -> str:
@@ -174,7 +174,7 @@ def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str
     if precision != "float32":
         ways.append('set train.precision to "float32"')
     return (
-        f"training went astray: the loss or gradient of {MOST_BAD_STEPS} steps in a row, after step {kept.step:,}, is "
+        f"training went astray: the loss or gradient of {MAX_BAD_STEPS} steps in a row, after step {kept.step:,}, is "
         f"not a finite number; {', '.join(ways[:-1])} or {ways[-1]}, and go on with --resume from step {kept.step:,}, "
         "the last that is saved, or remove that from the run's checkpoints to go on from the one before"
     )

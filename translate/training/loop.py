@@ -22,29 +22,29 @@ from translate.config.settings import Config, TrainSettings
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import save_weights
-from translate.system.device import describe, explaining_memory, keep_freed_memory
+from translate.system.device import describe, explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
 from translate.training.advice import of_start
 from translate.training.checkpoint import Progress, save_checkpoint
-from translate.training.estimate import settle_length
+from translate.training.estimate import plan_steps
 from translate.training.feed import StepData, feed
 from translate.training.log import (
-    MOST_BAD_STEPS,
+    MAX_BAD_STEPS,
     Meter,
-    tell_advice,
-    tell_end,
-    tell_start,
-    tell_steps,
-    tell_validation,
+    log_advice,
+    log_end,
+    log_start,
+    log_steps,
+    log_validation,
     why_given_up,
     why_unused,
 )
 from translate.training.optimizer import learning_rate
 from translate.training.prepare import Prepared, prepare_together
-from translate.training.resume import begin_with_weights, where_it_stands
-from translate.training.snapshots import record_probes
-from translate.training.step import WHY_HALVED, Stepped, Trainer, named_lines
+from translate.training.resume import init_from_run, restore_checkpoint
+from translate.training.snapshots import record_snapshots
+from translate.training.step import WHY_HALVED, StepResult, Trainer, named_lines
 from translate.training.validation import validate
 
 
@@ -57,7 +57,7 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
     first step.
     """
     if world.is_first:
-        begin_with_weights(run, config)
+        init_from_run(run, config)
     prepared = prepare_together(run, config, world)
     if world.is_first:
         for reason in reasons:
@@ -66,15 +66,15 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     precision = None
     if config.train.is_open:
-        with explaining_memory(advice):
-            length = settle_length(config, prepared, device, world)
+        with explaining_oom(advice):
+            length = plan_steps(config, prepared, device, world)
         config, precision = length.config, length.precision
         if world.is_first:
             run.log(f"training takes {length}")
-    with explaining_memory("lower model.d_model, model.d_ff or the number of layers"):
+    with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
-    progress = where_it_stands(run, trainer)
-    with explaining_memory(advice):
+    progress = restore_checkpoint(run, trainer)
+    with explaining_oom(advice):
         recorded = progress.precision or precision
         trainer.settle_precision(recorded, lambda: _first_step(prepared, config, progress, trainer))
     progress = replace(progress, precision=trainer.precision)
@@ -82,13 +82,13 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
         run.write_config(config)
         run.forget_metrics_after(progress.step or -1)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
-        tell_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
+        log_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
         if not progress.step:
-            tell_advice(run, of_start(prepared, config, world.size))
-    with stopping_at_signals() as stop, explaining_memory(advice):
+            log_advice(run, of_start(prepared, config, world.size))
+    with stopping_at_signals() as stop, explaining_oom(advice):
         end = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
-        tell_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
+        log_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
     if end.signal:
         raise SystemExit(128 + end.signal)
 
@@ -128,7 +128,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             bar.update()
             if not stepped.is_used:
                 _say_unused(run, config, prepared, data, progress, world)
-                if progress.step - kept.step == MOST_BAD_STEPS:
+                if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
             reason = _reason_to_end(progress, settings)
             if reason or progress.step % settings.log_every == 0:
@@ -148,7 +148,7 @@ class _Step(NamedTuple):
     """A step that was made, and how far training has come with it."""
 
     data: StepData
-    stepped: Stepped
+    stepped: StepResult
     progress: Progress
     signal: int  # that came to any of the processes; 0 is none
 
@@ -202,7 +202,7 @@ def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
     if not trainer.world.is_first:
         return ""
     rate = learning_rate(progress.step, trainer.settings)
-    return tell_steps(run, trainer.settings, progress, losses, meter, rate)
+    return log_steps(run, trainer.settings, progress, losses, meter, rate)
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
@@ -215,15 +215,15 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         is_best = math.isfinite(now) and (progress.best is None or now < progress.best)
         if trainer.world.is_first:
             if is_best:
-                save_weights(run.weights_path, trainer.model, trainer.belonging)
-            with run.sparing("the attention of this validation (probes)"):
-                record_probes(run, trainer.model, prepared, config, trainer.device, progress.step)
+                save_weights(run.weights_path, trainer.model, trainer.identity)
+            with run.tolerating_disk_errors("the attention of this validation (probes)"):
+                record_snapshots(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
     else:
         progress = replace(progress, stale_validations=progress.stale_validations + 1)
     if trainer.world.is_first:
-        tell_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
+        log_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
     return progress
 
 
@@ -241,7 +241,7 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
     if progress.best is None:  # stopped before the first validation: these are the only weights there are
         with trainer.weights_to_use():
-            save_weights(run.weights_path, trainer.model, trainer.belonging)
+            save_weights(run.weights_path, trainer.model, trainer.identity)
 
 
 def _check_weights(trainer: Trainer, step: int) -> None:

@@ -13,7 +13,7 @@ from translate.config.settings import TrainSettings
 from translate.model.transformer import Transformer
 
 
-class WeightAverage:
+class ExponentialMovingAverage:
     """The mean of a model's parameters over the last steps, each step weighing `decay` times as much as the next.
 
     About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; as an exponential mean, Szegedy et al. 2016).

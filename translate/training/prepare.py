@@ -30,7 +30,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record, write_record
 from translate.system.distributed import World
-from translate.system.files import replacing
+from translate.system.files import atomic_write
 from translate.system.signals import dying_of_signals
 
 FORMAT = 1  # of texts.json
@@ -162,8 +162,8 @@ def _split_off(whole: ParallelText, valid: ParallelText, valid_pairs: int) -> in
         if not any(pair.is_full for pair in part):
             raise UserError(_nothing_in(part))
     with (
-        replacing(valid.src.path) as src_path,
-        replacing(valid.tgt.path) as tgt_path,
+        atomic_write(valid.src.path) as src_path,
+        atomic_write(valid.tgt.path) as tgt_path,
         src_path.open("w", encoding="utf-8", newline="\n") as src,
         tgt_path.open("w", encoding="utf-8", newline="\n") as tgt,
     ):

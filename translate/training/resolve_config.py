@@ -15,7 +15,9 @@ from translate.run.folder import Run
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}
 
 
-def load_new(path: Path | None, overrides: Mapping[str, object], chosen: Mapping[str, object] | None = None) -> Config:
+def load_new_config(
+    path: Path | None, overrides: Mapping[str, object], chosen: Mapping[str, object] | None = None
+) -> Config:
     """The settings of a new run, as `load_config` reads them, with what it keeps of the run in train.init_from.
 
     chosen: what else holds instead of the defaults.
@@ -37,7 +39,7 @@ def load_new(path: Path | None, overrides: Mapping[str, object], chosen: Mapping
     return config
 
 
-def load_resumed(run: Run, path: Path | None, overrides: Mapping[str, object]) -> Config:
+def load_resumed_config(run: Run, path: Path | None, overrides: Mapping[str, object]) -> Config:
     """The settings with which a run is to go on. The one whose weights it began with may be gone."""
     if path is None:
         return load_config(run.config_path, overrides)

@@ -13,13 +13,13 @@ from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import load_model, save_weights
-from translate.run.weights import Belonging, read_sealed
+from translate.run.weights import ModelIdentity, read_checked_weights
 from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.resolve_config import vocabs_to_keep
 from translate.training.step import Trainer
 
 
-def begin_with_weights(run: Run, config: Config) -> None:
+def init_from_run(run: Run, config: Config) -> None:
     """Put vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
 
     From then on the other run is not needed. Raises UserError where its files are missing, damaged or foreign.
@@ -32,12 +32,12 @@ def begin_with_weights(run: Run, config: Config) -> None:
     model = load_model(other, vocabs)
     run.write_vocabs(vocabs)
     # Without an average: where there is to be one, it begins with the weights.
-    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, Belonging.of(config.model, vocabs))
+    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
     run.log(f"begins with the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
 
 
-def where_it_stands(run: Run, trainer: Trainer) -> Progress:
+def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
     """The newest intact checkpoint, now in the trainer; the start where there has not been one yet.
 
     Raises UserError where none can be used, though the training got beyond its first.
@@ -61,10 +61,10 @@ def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progre
     is_lost = False
     if progress.best is not None and trainer.world.is_first:
         try:
-            read_sealed(run.weights_path, trainer.belonging)
+            read_checked_weights(run.weights_path, trainer.identity)
         except UserError as error:
             is_lost = True
             run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {error}")
             with trainer.weights_to_use():
-                save_weights(run.weights_path, trainer.model, trainer.belonging)
+                save_weights(run.weights_path, trainer.model, trainer.identity)
     return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress

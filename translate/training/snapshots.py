@@ -29,7 +29,7 @@ from translate.training.prepare import Prepared
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
 
-def record_probes(
+def record_snapshots(
     run: Run, model: Transformer, prepared: Prepared, config: Config, device: torch.device, step: int
 ) -> None:
     """Write the maps that the model has of the probe pairs at a step, and the page over all steps so far.

@@ -19,17 +19,17 @@ from translate.data.encoded_corpus import EncodedCorpus
 from translate.errors import UserError
 from translate.model.transformer import Transformer
 from translate.run.model import build_model, check_fits
-from translate.run.weights import Belonging
+from translate.run.weights import ModelIdentity
 from translate.system.device import autocast, is_out_of_memory, multiplies_bfloat16
 from translate.system.distributed import ALONE, World
 from translate.system.out_of_memory import free_memory
 from translate.training.checkpoint import TrainingState
 from translate.training.feed import Part, StepData
 from translate.training.loss import GuidedHead, Losses, SummedLoss, total
-from translate.training.optimizer import WeightAverage, adam, learning_rate, rdrop_weight
+from translate.training.optimizer import ExponentialMovingAverage, adam, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
 
-MOST_NAMED = 20  # lines of bad steps
+MAX_NAMED = 20  # lines of bad steps
 NUM_TIMED = 4  # passes in each precision, of which the fastest counts
 COMPILED_FROM_STEPS, COMPILED_FROM_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # of float32's time: for less, bfloat16's rounding is not worth it
@@ -39,7 +39,7 @@ WHY_HALVED = (
 )
 
 
-class Stepped(NamedTuple):
+class StepResult(NamedTuple):
     """How a step went."""
 
     losses: Losses  # means over its target pieces, scalars on the device, or this process's share of them
@@ -61,11 +61,11 @@ class Trainer:
         check_fits(config, prepared.vocabs, device)
         torch.manual_seed(config.train.seed)
         self.model: Transformer = build_model(config, prepared.vocabs).to(device).train()
-        self.belonging = Belonging.of(config.model, prepared.vocabs)
+        self.identity = ModelIdentity.of(config.model, prepared.vocabs)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.optimizer = adam(self.model, config.train, device)
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
-        self.average = WeightAverage(self.model, decay, num_before) if decay else None
+        self.average = ExponentialMovingAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
@@ -82,7 +82,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint holds of the training."""
-        return TrainingState(self.model, self.optimizer, self.average, self.belonging)
+        return TrainingState(self.model, self.optimizer, self.average, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
         """Within the block the model has the weights to validate and to keep: the average, if there is one."""
@@ -101,14 +101,14 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def step(self, data: StepData, step: int) -> Stepped:
+    def step(self, data: StepData, step: int) -> StepResult:
         """Update the weights, for the `step`th time, by the mean gradient over all target pieces of the step.
 
         Where the gradient is not finite nothing is updated: not the weights, nor the optimizer's state or the average.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        stepped = Stepped(total(self._gradients(data, step)), self._gradient_norm())
+        stepped = StepResult(total(self._gradients(data, step)), self._gradient_norm())
         if stepped.is_used:
             self._update(step, stepped.gradient_norm)
         self.optimizer.zero_grad()
@@ -223,6 +223,6 @@ def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) 
     """Where the training text has these rows of its corpus, in words: files and numbers of lines, the first ones."""
     lines = sorted(corpus.lines.numbers(rows).tolist())
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
-    numbers = ", ".join(map(str, lines[:MOST_NAMED]))
-    more = f" and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+    numbers = ", ".join(map(str, lines[:MAX_NAMED]))
+    more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
     return f"{'line' if len(lines) == 1 else 'lines'} {numbers}{more} of {files}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, screen, tell_picture
+from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, report_picture, screen
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def compare(
     for place in places:
         for number, each in enumerate(shown, start=1):
             file = place if len(shown) == 1 else place.with_stem(f"{place.stem}-{number}")
-            tell_picture(file, save_picture(each, file))
+            report_picture(file, save_picture(each, file))
 
 
 def _told(comparison: Comparison) -> str:

@@ -52,6 +52,6 @@ def pictures(png: Path | None, svg: Path | None) -> list[Path]:
     return [path for path in (png, svg) if path]
 
 
-def tell_picture(path: Path, messages: Iterable[str]) -> None:
+def report_picture(path: Path, messages: Iterable[str]) -> None:
     """Say on standard error that a picture was drawn, and what is to be known of it."""
     print(f"picture: {path}", *(f"warning: {path}: {text}" for text in messages), sep="\n", file=sys.stderr)

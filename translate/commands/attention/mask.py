@@ -107,12 +107,14 @@ def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) ->
     from tqdm import tqdm
 
     from translate.attention.extract import engine_of
-    from translate.attention.head_ablation import loss_of, worths_of
+    from translate.attention.head_ablation import head_importances, loss_of
     from translate.model.hooks import heads_of
 
     whole = loss_of(translator, pairs)
     num_heads = len(heads_of(engine_of(translator).model))
-    bar = tqdm(worths_of(translator, pairs), total=num_heads, unit="head", file=sys.stderr, disable=None, leave=False)
+    bar = tqdm(
+        head_importances(translator, pairs), total=num_heads, unit="head", file=sys.stderr, disable=None, leave=False
+    )
     worths = sorted(bar, key=lambda worth: -worth.loss)
     if as_json:
         for head, loss in worths:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from translate.commands.attention.display import PngOption, SvgOption, pictures, tell_picture
+from translate.commands.attention.display import PngOption, SvgOption, pictures, report_picture
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def roles(
         print(roles_table(found))
     for place in places:
         save_roles_picture(found, place)
-        tell_picture(place, ())
+        report_picture(place, ())
 
 
 def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]:

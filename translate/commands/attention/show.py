@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, screen, tell_picture
+from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, report_picture, screen
 from translate.errors import UserError
 
 
@@ -61,9 +61,9 @@ def show(
         grid = all_heads(maps, kind, layer, words)
         print(draw_grid(grid, *screen()))
         for place in places:
-            tell_picture(place, save_grid(grid, place))
+            report_picture(place, save_grid(grid, place))
     else:
         shown = view(maps, kind, layer, head, words)
         print(draw_map(shown, *screen()))
         for place in places:
-            tell_picture(place, save_picture(shown, place))
+            report_picture(place, save_picture(shown, place))

@@ -25,7 +25,7 @@ import numpy as np
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import words_of
 from translate.model.attention_kinds import Kind
-from translate.system.files import replacing, replacing_folder
+from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
 # In this order: what a file runs at once is defined in those before it.
@@ -129,7 +129,7 @@ class PageWriter:
             self._bytes_in_page += len(block)
             return "here"
         if self._partial_folder is None:
-            self._partial_folder = self._stack.enter_context(replacing_folder(self._sidecar_folder, SIDECAR_MARK))
+            self._partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
             (self._partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         name = f"{sentence.id:06d}.js"
         # A page from disk may not fetch a file, but it may run one: so the block is the argument of a call.
@@ -147,7 +147,7 @@ def writing_page(path: Path, title: str, first: Choice, sidecar_folder: Path | N
     """
     before, after = _frame(title, first, sidecar_folder is not None)
     with ExitStack() as stack:
-        partial = stack.enter_context(replacing(path))
+        partial = stack.enter_context(atomic_write(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
         stream.write(before)
         page = PageWriter(stream, sidecar_folder, stack)
