@@ -18,7 +18,7 @@ from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.decoding.translator import Translator
-from translate.report.page.writer import Choice, write_page
+from translate.report.page.writer import InitialView, write_page
 from translate.run.folder import Run
 from translate.training.loop import train
 
@@ -132,7 +132,7 @@ def window(browser: Any) -> Any:
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An attention page of `pages.SENTENCES`."""
     path = tmp_path_factory.mktemp("page") / "index.html"
-    write_page(path, "Attention of tests", SENTENCES, Choice("cross", 1, 2, False), None)
+    write_page(path, "Attention of tests", SENTENCES, InitialView("cross", 1, 2, False), None)
     return path
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import view
-from translate.report.page.writer import PageSentence, Variant
+from translate.report.page.writer import MapVersion, PageSentence
 
 HOSTILE = (
     "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2> <!-- <script> ]]> &lt; \" ' \u2028"
@@ -36,7 +36,7 @@ def maps_of(source: str, target: str, num_layers: int = 2, num_heads: int = 3, s
 def sentence(number: int, maps: AttentionMaps) -> PageSentence:
     """A sentence with one set of maps."""
     source, target = (" ".join(side[:-1]) for side in (maps.source, maps.target))
-    return PageSentence(number, source, target, -number / 10, (), (Variant("", maps),))
+    return PageSentence(number, source, target, -number / 10, (), (MapVersion("", maps),))
 
 
 CAT = maps_of("▁The ▁c at ▁sat", "▁Le ▁ch at ▁as sis")
@@ -44,7 +44,7 @@ LATER = maps_of("▁The ▁c at ▁sat", "▁Le ▁ch at ▁as sis", seed=2)
 OTHER = maps_of("▁The ▁c at ▁sat", "▁Un ▁chat", seed=3)
 ARABIC = "▁جلست ▁القطة ▁على ▁السجادة"
 EMOJI = "▁I ▁😀 ▁love ▁👩\u200d👩\u200d👧 ▁cafe\u0301"
-STEPS = tuple(Variant(f"step {i}", maps) for i, maps in enumerate((CAT, LATER, OTHER)))
+STEPS = tuple(MapVersion(f"step {i}", maps) for i, maps in enumerate((CAT, LATER, OTHER)))
 SENTENCES = [
     replace(sentence(1, CAT), source="The cat sat", translation="Le chat assis", score=-0.5),
     replace(sentence(2, maps_of("▁a", "▁b ▁c")), source="Zebra", translation="ÉTÉ", score=-2.0, warnings=("odd",)),
@@ -52,7 +52,7 @@ SENTENCES = [
     replace(sentence(4, maps_of(HOSTILE, HOSTILE)), source=HOSTILE, translation=HOSTILE, warnings=(HOSTILE,), score=-1),
     replace(sentence(5, maps_of(ARABIC, EMOJI)), source=ARABIC.replace("▁", ""), translation=EMOJI.replace("▁", "")),
     PageSentence(6, "steps", "pas", -1.0, (), STEPS),
-    PageSentence(7, "two", "deux", -1.0, (), (Variant("runs/a", CAT), Variant("runs/b", LATER))),
+    PageSentence(7, "two", "deux", -1.0, (), (MapVersion("runs/a", CAT), MapVersion("runs/b", LATER))),
 ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +22,25 @@ from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Kind
 from translate.model.hooks import recording
-from translate.report.attention_folder import Expected, write_attention
+from translate.report.attention_folder import LINES_TOGETHER, AttentionWriter, TextSample
 from translate.run.folder import Run
 
 
 def maps_of(translator: Translator, translation: Translation) -> AttentionMaps:
     return joined_maps(attention_maps(translator, translation.parts))
+
+
+def write_folder(
+    folder: Path,
+    run: Path,
+    translator: Translator,
+    translations: Iterable[Translation],
+    keep: Keep = EVERYTHING,
+    **options: Any,
+) -> list[Translation]:
+    """Write an attention folder; return the translations with their attention warnings."""
+    with AttentionWriter(folder, Run(run), translator, keep, **options) as writer:
+        return list(writer.add_all(translations))
 
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
@@ -85,7 +100,7 @@ def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tin
     folder = tmp_path / "maps"
     lines = ["I love apples.", "", 'odd "</s>" <script>\u2028 😀']
     for _ in range(2):  # writing it again replaces it
-        found = list(write_attention(folder, Run(tiny_run), translator, translator.translations(lines), EVERYTHING))
+        found = write_folder(folder, tiny_run, translator, translator.translations(lines))
         assert [translation.source for translation in found] == lines
     assert sorted(path.name for path in folder.iterdir()) == [
         "000001.npz",
@@ -106,12 +121,11 @@ def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tin
 
 
 def test_a_folder_of_other_things_is_left_alone(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
-    run = Run(tiny_run)
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="holds other files than attention"):
-        list(write_attention(tmp_path, run, translator, translator.translations(["x"]), EVERYTHING))
+        write_folder(tmp_path, tiny_run, translator, translator.translations(["x"]))
     with pytest.raises(UserError, match="this is a file"):
-        list(write_attention(tmp_path / "thesis.txt", run, translator, translator.translations(["x"]), EVERYTHING))
+        write_folder(tmp_path / "thesis.txt", tiny_run, translator, translator.translations(["x"]))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -198,7 +212,7 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     translator: Translator, tiny_run: Path, tmp_path: Path
 ) -> None:
     keep = Keep(("cross", "encoder"), (1, 7), "float16")
-    list(write_attention(tmp_path / "maps", Run(tiny_run), translator, translator.translations(LINES), keep))
+    write_folder(tmp_path / "maps", tiny_run, translator, translator.translations(LINES), keep)
     folder = AttentionFolder.open(tmp_path / "maps")
     assert (folder.about.kinds, folder.about.layers) == (("cross", "encoder"), (1, 7))
     maps = folder.maps(next(folder.entries()))
@@ -212,7 +226,7 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     (same,) = attention_maps(translator, next(translator.translations(LINES)).parts)
     assert np.allclose(shown.weights, same.cross[1, 0], atol=1e-3)
     with pytest.raises(UserError, match="--attention-layers: none of these for the encoder-decoder attention"):
-        list(write_attention(tmp_path / "no", Run(tiny_run), translator, [], Keep(layers=(2,))))
+        write_folder(tmp_path / "no", tiny_run, translator, [], Keep(layers=(2,)))
 
 
 @pytest.mark.parametrize("keep", [EVERYTHING, Keep(("cross",), (0,), "float16")])
@@ -221,19 +235,14 @@ def test_the_size_that_is_said_is_about_that_of_the_folder(
 ) -> None:
     lines = [*LINES, "", *(f"{line} {line}" for line in LINES)] * 8
     said: list[str] = []
-    translations = translator.translations(lines)
-    write = write_attention(
-        tmp_path / "maps",
-        Run(tiny_run),
-        translator,
-        translations,
-        keep,
-        Expected.of(lines),
-        said.append,
-    )
-    next(write)
-    assert len(said) == 1  # before anything else is written
-    list(write)
+    translations = list(translator.translations(lines))
+    with AttentionWriter(
+        tmp_path / "maps", Run(tiny_run), translator, keep, TextSample.of(lines), said.append
+    ) as writer:
+        writer.add(translations[:LINES_TOGETHER])
+        assert len(said) == 1  # with the first lines
+        list(writer.add_all(translations[LINES_TOGETHER:]))
+    assert len(said) == 1
     size, unit = said[0].split("about ")[1].split()[:2]
     promised = float(size) * {"kB": 1e3, "MB": 1e6}[unit]
     files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
@@ -250,8 +259,7 @@ def test_the_size_of_a_text_whose_first_lines_are_the_shortest_is_not_far_off(
         scored.as_translation(number)
         for number, scored in enumerate(translator.score([Pair(line, line) for line in lines]), start=1)
     )
-    expected = Expected.of(lines)
-    list(write_attention(tmp_path / "maps", Run(tiny_run), translator, given, EVERYTHING, expected, said.append))
+    write_folder(tmp_path / "maps", tiny_run, translator, given, sample=TextSample.of(lines), log=said.append)
     size, unit = said[0].split("about ")[1].split()[:2]
     files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
     assert float(size) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(sum(files), rel=0.25)

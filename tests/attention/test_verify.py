@@ -17,7 +17,7 @@ from translate.attention.verify import default_tolerance, differences
 from translate.config.settings import Config
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
-from translate.report.attention_folder import write_attention
+from translate.report.attention_folder import AttentionWriter
 from translate.run.folder import Run
 
 LONG = "The cat sat on the mat. I love apples. " * 3
@@ -38,7 +38,8 @@ def written(
     translator.max_pieces = 20
     settings = translator.settings.model_copy(update={"beam_size": beam_size, "batch_tokens": batch_tokens})
     found = translator.translations(LINES, settings, DecodeRequest(num_best))
-    list(write_attention(folder, Run(run), translator, found, keep))
+    with AttentionWriter(folder, Run(run), translator, keep) as writer:
+        list(writer.add_all(found))
     return AttentionFolder.open(folder)
 
 

@@ -28,7 +28,7 @@ from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import Link, LinkedPair, piece_links
 from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.translator import Translator
-from translate.report.page.writer import Choice, PageSentence, Variant, write_page
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 
 NASTY = [
     *("</s>", "<s>", "<unk>", "<pad>", "▁", "▁▁", "<0xE2>", "<0x0A>", "<script>", "</script >", "</SCRIPT", "<!--"),
@@ -193,7 +193,7 @@ class Page(HTMLParser):
 def page_of(title: str, sentences: list[PageSentence]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
-        write_page(path, title, sentences, Choice(), None)
+        write_page(path, title, sentences, InitialView(), None)
         return path.read_bytes().decode("utf-8")
 
 
@@ -201,7 +201,7 @@ def page_of(title: str, sentences: list[PageSentence]) -> str:
 @given(LINES, LINES, LINES)
 def test_no_element_of_the_page_comes_from_text_and_no_text_leaves_its_place(title: str, src: str, tgt: str) -> None:
     maps = maps_of_text(src, tgt, 2)
-    hostile = PageSentence(1, src, tgt, -1.0, (title,), (Variant(title, maps),))
+    hostile = PageSentence(1, src, tgt, -1.0, (title,), (MapVersion(title, maps),))
     harmless = sentence(1, maps_of_text("a", "b", 2))
     page, expected = Page(page_of(title, [hostile])), Page(page_of("title", [harmless]))
     assert page.elements == expected.elements

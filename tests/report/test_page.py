@@ -20,7 +20,7 @@ from translate.data.pieces import words_of
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.page import writer as page_module
-from translate.report.page.writer import Choice, PageSentence, Variant, strangeness, write_page
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, normalized_entropy, write_page
 
 BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)"| id="([\w-]+)")>(.*?)</script>', re.DOTALL)
 
@@ -38,7 +38,7 @@ def unpacked(text: str) -> np.ndarray:
 
 def test_the_page_holds_all_weights_to_sixteen_bits(tmp_path: Path) -> None:
     maps = maps_of("The cat", "Le chat noir")
-    write_page(tmp_path / "p.html", "t", [sentence(7, maps)], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [sentence(7, maps)], InitialView(), None)
     block = dict(blocks((tmp_path / "p.html").read_text(encoding="utf-8")))["maps-7"]
     found = unpacked(block["weights"])
     expected = np.concatenate([stack.weights.ravel() for stack in maps.stacks.values()])
@@ -47,9 +47,9 @@ def test_the_page_holds_all_weights_to_sixteen_bits(tmp_path: Path) -> None:
 
 def test_the_words_of_the_page_merge_like_merge_words(tmp_path: Path) -> None:
     maps = maps_of("▁un believ able ▁cats", "▁in croyable s")
-    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView(), None)
     block = dict(blocks((tmp_path / "p.html").read_text(encoding="utf-8")))["maps-1"]
-    words = block["variants"][0]["words"]
+    words = block["versions"][0]["words"]
     spans = {side: [(word, slice(start, end)) for word, start, end in words[side]] for side in words}
     assert spans["source"] == words_of(maps.source)
     merged = merge_words(maps.cross, spans["target"], spans["source"])
@@ -58,18 +58,18 @@ def test_the_words_of_the_page_merge_like_merge_words(tmp_path: Path) -> None:
 
 def test_text_cannot_end_its_block_or_become_markup(tmp_path: Path) -> None:
     maps = maps_of(HOSTILE, HOSTILE)
-    hostile = PageSentence(1, HOSTILE, HOSTILE, None, (HOSTILE,), (Variant(HOSTILE, maps),))
-    write_page(tmp_path / "p.html", HOSTILE, [hostile], Choice(), None)
+    hostile = PageSentence(1, HOSTILE, HOSTILE, None, (HOSTILE,), (MapVersion(HOSTILE, maps),))
+    write_page(tmp_path / "p.html", HOSTILE, [hostile], InitialView(), None)
     html = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert html.count("<script") == html.count("</script>")
     assert "<img" not in html
     content = dict(blocks(html))
     assert content["sentence"]["source"] == HOSTILE
-    assert content["maps-1"]["variants"][0]["label"] == HOSTILE
+    assert content["maps-1"]["versions"][0]["label"] == HOSTILE
 
 
 def test_the_policy_names_the_one_script_and_style_by_their_hashes(tmp_path: Path) -> None:
-    write_page(tmp_path / "p.html", "t", [], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [], InitialView(), None)
     html = (tmp_path / "p.html").read_text(encoding="utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
@@ -88,7 +88,7 @@ def test_the_policy_names_the_one_script_and_style_by_their_hashes(tmp_path: Pat
 def test_what_is_beyond_the_budget_lies_beside_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 3000)
     sentences = [sentence(i, maps_of("a b c", "d e f")) for i in range(1, 6)]
-    write_page(tmp_path / "index.html", "t", sentences, Choice(), tmp_path / "page")
+    write_page(tmp_path / "index.html", "t", sentences, InitialView(), tmp_path / "page")
     places = [part["maps"] for name, part in blocks((tmp_path / "index.html").read_text()) if name == "sentence"]
     beside = [place for place in places if place != "here"]
     assert places[0] == "here"
@@ -98,13 +98,13 @@ def test_what_is_beyond_the_budget_lies_beside_the_page(tmp_path: Path, monkeypa
     )
     whole = [sentence(i, maps_of("a b c", "d e f")) for i in range(1, 3)]
     monkeypatch.undo()
-    write_page(tmp_path / "index.html", "t", whole, Choice(), tmp_path / "page")
+    write_page(tmp_path / "index.html", "t", whole, InitialView(), tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_a_page_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
-    write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], Choice(), tmp_path / "page")
+    write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], InitialView(), tmp_path / "page")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
     def broken_off() -> Iterator[PageSentence]:
@@ -112,7 +112,7 @@ def test_a_page_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatc
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_page(tmp_path / "index.html", "other", broken_off(), Choice(), tmp_path / "page")
+        write_page(tmp_path / "index.html", "other", broken_off(), InitialView(), tmp_path / "page")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -121,26 +121,26 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: 
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "novel.txt").write_text("mine")
     with pytest.raises(UserError, match="other things"):
-        write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], Choice(), tmp_path / "page")
+        write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], InitialView(), tmp_path / "page")
     assert (tmp_path / "page" / "novel.txt").read_text() == "mine"
 
 
-def test_strangeness_is_0_for_one_place_and_1_for_everywhere_alike() -> None:
+def test_normalized_entropy_is_0_for_one_place_and_1_for_uniform_attention() -> None:
     source, target = ("a", "b", "c", "</s>"), ("d", "e", "</s>")
     even = np.full((2, 2, 3, 4), 0.25, dtype=np.float32)
     sharp = np.zeros((2, 2, 3, 4), dtype=np.float32)
     sharp[..., 1] = 1
     sharp[:, :, 2] = 0.25  # the row of </s>, which does not count
     layers = (0, 1)
-    assert strangeness(AttentionMaps(source, target, {"cross": Stack(even, layers)})) == pytest.approx(1)
-    assert strangeness(AttentionMaps(source, target, {"cross": Stack(sharp, layers)})) == 0
-    assert strangeness(AttentionMaps(source, target, {"encoder": Stack(even, layers)})) is None
+    assert normalized_entropy(AttentionMaps(source, target, {"cross": Stack(even, layers)})) == pytest.approx(1)
+    assert normalized_entropy(AttentionMaps(source, target, {"cross": Stack(sharp, layers)})) == 0
+    assert normalized_entropy(AttentionMaps(source, target, {"encoder": Stack(even, layers)})) is None
 
 
 def test_a_sentence_without_maps_or_with_a_score_of_minus_infinity_is_listed(tmp_path: Path) -> None:
-    write_page(tmp_path / "p.html", "t", [PageSentence(1, "", "", -float("inf"), (), ())], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [PageSentence(1, "", "", -float("inf"), (), ())], InitialView(), None)
     listed = dict(blocks((tmp_path / "p.html").read_text()))["sentence"]
-    assert (listed["score"], listed["maps"], listed["strangeness"]) == (None, None, None)
+    assert (listed["score"], listed["maps"], listed["attention_entropy"]) == (None, None, None)
 
 
 def test_decode_writes_a_page_and_the_command_one_for_mailing(
@@ -160,7 +160,7 @@ def test_decode_writes_a_page_and_the_command_one_for_mailing(
     assert shown.exit_code == 0, shown.output
     mailed = blocks(file.read_text(encoding="utf-8"))
     assert mailed[:-1] == in_folder[:-1]
-    assert dict(mailed)["first"]["kind"] == "decoder"
+    assert dict(mailed)["initial-view"]["kind"] == "decoder"
     again = CliRunner().invoke(app, ["decode", str(tiny_run), "The dog.", "--attention", str(folder)])
     assert again.exit_code == 0, again.output
 
@@ -178,5 +178,5 @@ def test_the_page_of_two_folders_subtracts_as_the_command_does(
     content = dict(blocks(file.read_text(encoding="utf-8")))
     assert content["sentence"]["source"] == "I love apples."
     # The page shows the last at first, and takes the other from it.
-    variants = content["maps-1"]["variants"]
-    assert [variant["label"] for variant in variants] == [str(tmp_path / "other"), str(tmp_path / "one")]
+    versions = content["maps-1"]["versions"]
+    assert [version["label"] for version in versions] == [str(tmp_path / "other"), str(tmp_path / "one")]

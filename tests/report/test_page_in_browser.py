@@ -12,7 +12,7 @@ from pages import CAT, EMOJI, HOSTILE, LATER, assert_shows, maps_of, sentence, v
 
 from translate.attention.views import view
 from translate.report.page import writer as page_module
-from translate.report.page.writer import Choice, write_page
+from translate.report.page.writer import InitialView, write_page
 
 
 def test_it_opens_with_the_chosen_map_and_hovering_says_its_weights(page: Any, page_file: Path) -> None:
@@ -68,7 +68,7 @@ def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_fil
 
 def test_a_label_that_is_pointed_at_is_not_cut(page: Any, tmp_path: Path) -> None:
     maps = maps_of("▁a", "▁mammouth ▁communément")
-    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView(), None)
     visit(page, tmp_path / "p.html")
     page.focus("[data-kind=cross] .cell-canvas")
     for _ in range(2):
@@ -140,10 +140,10 @@ def test_the_line_view_shows_who_a_word_looks_at_and_who_looks_at_it(page: Any, 
 
 def test_a_slider_goes_through_versions_and_the_difference_is_that_of_their_maps(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#line=6&words=0")
-    assert page.locator("#variant-name").inner_text() == "step 2"
+    assert page.locator("#version-name").inner_text() == "step 2"
     page.keyboard.press("[")
     assert_shows(page, LATER, "cross", 1, 2, False)
-    page.locator("#variant").fill("0")
+    page.locator("#version").fill("0")
     assert_shows(page, CAT, "encoder", None, None, False)
     page.select_option("#minus", "step 1")
     change = view(CAT, "cross", 1, 2, False).weights - view(LATER, "cross", 1, 2, False).weights
@@ -155,7 +155,7 @@ def test_a_slider_goes_through_versions_and_the_difference_is_that_of_their_maps
 
 def test_two_versions_have_a_switch(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#line=7&words=0")
-    assert not page.locator("#variant").is_visible()
+    assert not page.locator("#version").is_visible()
     page.get_by_role("button", name="runs/a").click()
     assert_shows(page, CAT, "cross", 1, 2, False)
     page.keyboard.press("d")
@@ -170,7 +170,7 @@ def test_the_text_and_facts_are_those_of_the_version_on_show(page: Any, page_fil
     page.keyboard.press("[")
     assert page.locator("#translation").inner_text() == "Le chat assis"
     facts = page.locator("#facts").inner_text()
-    assert f"strangeness {page_module.strangeness(LATER):.2f}" in facts
+    assert f"normalized entropy {page_module.normalized_entropy(LATER):.2f}" in facts
     assert "score" not in facts
 
 
@@ -181,7 +181,7 @@ def test_pictures_are_saved(page: Any, page_file: Path, tmp_path: Path) -> None:
     svg = Path(download.value.path()).read_text(encoding="utf-8")
     assert download.value.suggested_filename == "attention-000001-cross-1-2.svg"
     assert svg.count("<rect") == 1 + view(CAT, "cross", 1, 2, False).weights.size
-    assert "rows look at columns; weights in percent; colours from 0 to 100<" in svg
+    assert "rows attend to columns; weights in percent; colours from 0 to 100<" in svg
     with page.expect_download() as download:
         page.click("[data-kind=cross] .save-png")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

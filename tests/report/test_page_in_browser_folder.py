@@ -10,7 +10,7 @@ from pages import CAT, SENTENCES, assert_shows, listed, maps_of, sentence, visit
 
 from translate.attention.maps import AttentionMaps, Stack
 from translate.report.page import writer as page_module
-from translate.report.page.writer import Choice, PageSentence, write_page
+from translate.report.page.writer import InitialView, PageSentence, write_page
 
 
 def test_sentences_are_searched_filtered_and_sorted(page: Any, page_file: Path) -> None:
@@ -28,14 +28,14 @@ def test_sentences_are_searched_filtered_and_sorted(page: Any, page_file: Path) 
     assert listed(page) == [each.id for each in by_score]
     page.select_option("#sort", "length")
     assert listed(page)[0] == 4
-    page.select_option("#sort", "strangeness")
-    strange = {each.id: page_module.strangeness(each.variants[-1].maps) for each in SENTENCES if each.variants}
+    page.select_option("#sort", "entropy")
+    strange = {each.id: page_module.normalized_entropy(each.versions[-1].maps) for each in SENTENCES if each.versions}
     assert listed(page) == [*sorted(strange, key=lambda id_: (-strange[id_], id_)), 3]
 
 
 def test_a_line_without_maps_says_why(page: Any, tmp_path: Path) -> None:
     lines = [PageSentence(i, source, "", 0.0, (), ()) for i, source in enumerate(("", " \t", "very long"), start=1)]
-    write_page(tmp_path / "p.html", "t", lines, Choice(), None)
+    write_page(tmp_path / "p.html", "t", lines, InitialView(), None)
     for number, why in (1, "is empty"), (2, "is empty"), (3, "too long"):
         visit(page, tmp_path / "p.html", f"#line={number}")
         assert why in page.locator("#message").inner_text()
@@ -46,7 +46,7 @@ def test_a_line_without_maps_says_why(page: Any, tmp_path: Path) -> None:
 
 def test_what_is_sorted_or_searched_for_is_in_sight(page: Any, tmp_path: Path) -> None:
     many = [PageSentence(i, f"sentence {i}", "", -i / 100, (), ()) for i in range(1, 1001)]
-    write_page(tmp_path / "p.html", "t", many, Choice(), None)
+    write_page(tmp_path / "p.html", "t", many, InitialView(), None)
     visit(page, tmp_path / "p.html")
     assert page.locator("#rows .figure").count() == 0  # it would not say what it is
     page.select_option("#sort", "score")
@@ -58,7 +58,7 @@ def test_maps_beside_the_page_load_when_they_are_shown(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
-    write_page(tmp_path / "index.html", "t", SENTENCES[:2], Choice("cross", 0, 0, False), tmp_path / "page")
+    write_page(tmp_path / "index.html", "t", SENTENCES[:2], InitialView("cross", 0, 0, False), tmp_path / "page")
     visit(page, tmp_path / "index.html")
     assert_shows(page, CAT, "cross", 0, 0, False)
     page.keyboard.press("j")
@@ -67,7 +67,7 @@ def test_maps_beside_the_page_load_when_they_are_shown(
 
 
 def test_damaged_maps_are_a_message_and_the_next_sentence_is_shown(page: Any, tmp_path: Path) -> None:
-    write_page(tmp_path / "p.html", "t", SENTENCES[:2], Choice(), None)
+    write_page(tmp_path / "p.html", "t", SENTENCES[:2], InitialView(), None)
     html = (tmp_path / "p.html").read_text(encoding="utf-8")
     start = html.index('"weights": "') + 60
     (tmp_path / "p.html").write_text(html[:start] + "AAAA" + html[start + 4 :], encoding="utf-8")
@@ -79,14 +79,14 @@ def test_damaged_maps_are_a_message_and_the_next_sentence_is_shown(page: Any, tm
 
 
 def test_an_empty_folder_says_so(page: Any, tmp_path: Path) -> None:
-    write_page(tmp_path / "p.html", "t", [], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [], InitialView(), None)
     visit(page, tmp_path / "p.html")
     assert "no sentences" in page.locator("#message").inner_text()
 
 
 def test_the_list_holds_thousands_and_only_what_is_in_sight_is_drawn(page: Any, tmp_path: Path) -> None:
     many = [PageSentence(i, f"sentence {i}", "", None, (), ()) for i in range(1, 5001)]
-    write_page(tmp_path / "p.html", "t", many, Choice(), None)
+    write_page(tmp_path / "p.html", "t", many, InitialView(), None)
     visit(page, tmp_path / "p.html", "#line=4000")
     assert 4000 in listed(page)
     assert page.locator(".row").count() < 60
@@ -112,7 +112,7 @@ def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_fil
 
 def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> None:
     maps = AttentionMaps(CAT.source, CAT.target, {"cross": CAT.stacks["cross"]})
-    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice("encoder", 0, 1, False), None)
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView("encoder", 0, 1, False), None)
     visit(page, tmp_path / "p.html")
     assert page.locator(".card:visible").count() == 1
     assert not page.locator("#kinds").is_visible()
@@ -120,7 +120,7 @@ def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> Non
         page.keyboard.press(key)
     assert_shows(page, maps, "cross", 0, None, False)
     maps = AttentionMaps(CAT.source, CAT.target, {kind: CAT.stacks[kind] for kind in ("cross", "decoder")})
-    write_page(tmp_path / "q.html", "t", [sentence(1, maps)], Choice(), None)
+    write_page(tmp_path / "q.html", "t", [sentence(1, maps)], InitialView(), None)
     visit(page, tmp_path / "q.html")
     assert page.locator(".card:visible").count() == 2
     assert page.locator("[name=kind][value=encoder]").is_disabled()
@@ -128,14 +128,14 @@ def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> Non
 
 def test_the_mean_is_said_to_be_of_the_layers_that_were_kept(page: Any, tmp_path: Path) -> None:
     maps = AttentionMaps(CAT.source, CAT.target, {"cross": Stack(CAT.stacks["cross"].weights[1:], (1,))})
-    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView(), None)
     visit(page, tmp_path / "p.html")
     assert page.locator("[data-kind=cross] .shown").inner_text() == "Layer 1, mean of 3 heads"
 
 
 def test_on_paper_nothing_is_cut_or_lies_on_something_else(page: Any, tmp_path: Path) -> None:
     words = " ".join(f"▁word{i}" for i in range(60))
-    write_page(tmp_path / "p.html", "t", [sentence(1, maps_of(words, words))], Choice(), None)
+    write_page(tmp_path / "p.html", "t", [sentence(1, maps_of(words, words))], InitialView(), None)
     page.set_viewport_size({"width": 700, "height": 1000})
     try:
         for view in "map", "lines":

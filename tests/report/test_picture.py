@@ -11,11 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from translate.attention.maps import AttentionMaps, Stack
-from translate.attention.views import MapView
+from translate.attention.views import MapView, all_heads
 from translate.cli import app
 from translate.errors import UserError
 from translate.report.figure import advice, fonts_for
-from translate.report.grid import all_heads
 from translate.report.picture import SHAPES, save_grid, save_picture
 
 WEIGHTS = np.array([[0.9, 0.1], [0.004, 0.996]], dtype=np.float32)

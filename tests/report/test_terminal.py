@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from translate.attention.maps import AttentionMaps, Stack
-from translate.attention.views import MapView
+from translate.attention.views import MapView, all_heads
 from translate.report.colours import (
     ON_PAPER,
     ON_TERMINAL,
@@ -28,8 +28,7 @@ from translate.report.colours import (
     painted,
     shade,
 )
-from translate.report.grid import all_heads, draw_grid, shrunk
-from translate.report.terminal import draw_map
+from translate.report.terminal import draw_grid, draw_map, shrunk
 from translate.system.terminal_text import columns_of
 
 VIEW = MapView(
@@ -180,7 +179,7 @@ def test_a_grid_in_colour_has_two_rows_in_a_line() -> None:
 
 def test_no_line_of_a_grid_is_wider_than_the_terminal() -> None:
     lines = draw_grid(all_heads(maps(100), "cross", None, words=False), 40, Colours.NONE).splitlines()
-    assert "3 rows and 3 columns" in lines[1]
+    assert "of 3 rows and 3 columns" in lines[1]
     assert max(map(len, lines[2:])) <= 40
 
 

@@ -1,4 +1,4 @@
-"""Attention maps to look at: one map of a layer and head, a mean of several, a difference."""
+"""Views of attention maps: the map of a layer and head, a mean of several, a difference, the grid of all heads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from translate.data.pieces import words_of
 from translate.errors import UserError
 from translate.model.attention_kinds import NAMES, Kind
 
+AXES: dict[Kind, tuple[str, str]] = {
+    "cross": ("target, produced", "source"),
+    "encoder": ("source", "source"),
+    "decoder": ("target, produced", "target, read"),
+}
+
 
 class MapView(NamedTuple):
-    """One map to look at."""
+    """A map with its labels."""
 
     weights: Floats  # (rows, columns)
     rows: list[str]
@@ -21,48 +27,63 @@ class MapView(NamedTuple):
     row_axis: str  # what the rows are
     column_axis: str
 
+    @property
+    def kind_title(self) -> str:
+        """The part of the title that all heads share."""
+        return self.title.partition(", ")[0]
+
+    @property
+    def head_title(self) -> str:
+        """The rest of the title: "layer 0, head 1"."""
+        return self.title.partition(", ")[2]
+
+
+Grid = list[list[MapView]]  # a row per layer, with a map per head
+
 
 def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, words: bool) -> MapView:
-    """One map of a file: of a layer and head (from 0), or the mean over those that are None.
+    """The map of a layer and head (from 0), or the mean over those that are None.
 
-    words: pieces become words; a word gets the sum of the weights of its pieces as columns, and the mean as rows.
-    Raises UserError for a kind, layer or head that is not there.
+    words: merge pieces into words (see `merge_words`). Raises UserError if there is no such kind, layer or head.
     """
     stack = maps.stack(kind)
-    row_axis, column_axis = {
-        "cross": ("target, produced", "source"),
-        "encoder": ("source", "source"),
-        "decoder": ("target, produced", "target, read"),
-    }[kind]
-    num_heads = stack.weights.shape[1]
-    layers = [_place("layer", layer, stack.layers)] if layer is not None else list(range(len(stack.layers)))
-    heads = [_place("head", head, range(num_heads))] if head is not None else list(range(num_heads))
-    weights: Floats = stack.weights[layers][:, heads].mean(axis=(0, 1))
+    heads = range(stack.weights.shape[1])
+    layer_indices = _chosen("layer", layer, stack.layers)
+    weights: Floats = stack.weights[layer_indices][:, _chosen("head", head, heads)].mean(axis=(0, 1))
     rows, columns = list(maps.rows(kind)), list(maps.columns(kind))
     if words:
         row_words, column_words = words_of(rows), words_of(columns)
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
-    chosen = f"{_describe('layer', layer, stack.layers)}, {_describe('head', head, range(num_heads))}"
-    return MapView(weights, rows, columns, f"{NAMES[kind]}, {chosen}", row_axis, column_axis)
+    title = f"{NAMES[kind]}, {_describe('layer', layer, stack.layers)}, {_describe('head', head, heads)}"
+    return MapView(weights, rows, columns, title, *AXES[kind])
 
 
 def difference(one: MapView, other: MapView) -> MapView:
-    """What `one` has more (above 0) or less (below), weights from -1 to 1. Both are of the same rows and columns."""
+    """`one` minus `other`, from -1 to 1. Both have the same rows and columns."""
     assert (one.rows, one.columns) == (other.rows, other.columns)
     return one._replace(weights=one.weights - other.weights)
 
 
-def _place(name: str, chosen: int, there: Sequence[int]) -> int:
-    if chosen not in there:
-        numbers = (
-            f"{there[0]} to {there[-1]}" if tuple(there) == tuple(range(len(there))) else ", ".join(map(str, there))
-        )
-        raise UserError(f"--{name} {chosen}: there are {name}s {numbers}")
-    return there.index(chosen)
+def all_heads(maps: AttentionMaps, kind: Kind, layer: int | None, words: bool) -> Grid:
+    """The maps of all heads, in all layers or in one."""
+    stack = maps.stack(kind)
+    layers = stack.layers if layer is None else (layer,)
+    return [[view(maps, kind, number, head, words) for head in range(stack.weights.shape[1])] for number in layers]
 
 
-def _describe(name: str, chosen: int | None, there: Sequence[int]) -> str:
-    if chosen is None and len(there) > 1:
-        return f"mean of {len(there)} {name}s"
-    return f"{name} {there[0] if chosen is None else chosen}"
+def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:
+    """The index of the chosen number, or all indices."""
+    if chosen is None:
+        return list(range(len(numbers)))
+    if chosen not in numbers:
+        is_range = tuple(numbers) == tuple(range(len(numbers)))
+        listed = f"{numbers[0]} to {numbers[-1]}" if is_range else ", ".join(map(str, numbers))
+        raise UserError(f"--{name} {chosen}: there are {name}s {listed}")
+    return [numbers.index(chosen)]
+
+
+def _describe(name: str, chosen: int | None, numbers: Sequence[int]) -> str:
+    if chosen is None and len(numbers) > 1:
+        return f"mean of {len(numbers)} {name}s"
+    return f"{name} {numbers[0] if chosen is None else chosen}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
     from translate.attention.extract import Keep
-    from translate.decoding.results import Translation
     from translate.decoding.translator import Translator
+    from translate.report.attention_folder import AttentionWriter
 
 LAYER = re.compile("[0-9]{1,9}")
 
@@ -39,25 +40,21 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
     return Keep(ordered, tuple(numbers) or None, precision)
 
 
-def with_attention(
-    folder: Path,
-    run: Path,
-    translator: Translator,
-    device: str,
-    found: Iterable[Translation],
-    keep: Keep,
-    text: Iterable[str] | None,
-) -> Iterator[Translation]:
-    """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.
+def attention_writer(
+    folder: Path | None, run: Path, translator: Translator, device: str, keep: Keep | None, text: Iterable[str] | None
+) -> AbstractContextManager[AttentionWriter | None]:
+    """The writer of the attention folder, if one is asked for. The torch engine computes the maps in any case.
 
-    text: the whole input, where it can be read beforehand, to say how large the folder will be.
+    text: the whole input, if it can be read beforehand; the writer then estimates the size of the folder.
     """
+    if not folder or not keep:
+        return nullcontext()
     from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine
-    from translate.report.attention_folder import Expected, write_attention
+    from translate.report.attention_folder import AttentionWriter, TextSample
     from translate.report.progress import say
     from translate.run.folder import Run
 
+    sample = TextSample.of(text) if text is not None else None
     reader = translator if isinstance(translator.engine, TorchEngine) else load_translator(run, device)
-    expected = Expected.of(text) if text is not None else None
-    return write_attention(folder, Run.open(run), reader, found, keep, expected, say)
+    return AttentionWriter(folder, Run.open(run), reader, keep, sample, say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,8 +31,8 @@ from translate.system.terminal_text import for_stream
 if TYPE_CHECKING:
     from translate.attention.extract import Keep
     from translate.commands.decode_io import Job, Places
-    from translate.decoding.results import Translation
     from translate.decoding.translator import Translator
+    from translate.report.attention_folder import AttentionWriter
 
 
 def decode(
@@ -94,7 +94,7 @@ def decode(
     translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
     translate decode runs/toy "I love apples." --attention maps && translate attention maps
     """
-    from translate.commands.decode_io import Job, Places, write_anew, write_resumably
+    from translate.commands.decode_io import Job, Places, write_resumably, write_whole
     from translate.system.distributed import joined
 
     changes = {
@@ -141,7 +141,8 @@ def decode(
         if places.can_resume:
             num_lines = write_resumably(job, places, job.made_by([run, *(ensemble or ())], engine, mask or ()))
         else:
-            num_lines = write_anew(job, places, lambda found: _attended(found, job, places, keep, run, device))
+            with _attention_writer(job, places, keep if world.is_first else None, run, device) as writer:
+                num_lines = write_whole(job, places, writer)
     if not world.is_first:
         return
     seconds = time.monotonic() - started
@@ -177,17 +178,14 @@ def _converse(job: Job) -> None:
     run_interactive(answer)
 
 
-def _attended(
-    found: Iterator[Translation], job: Job, places: Places, keep: Keep | None, run: Path, device: str
-) -> Iterator[Translation]:
-    """The translations, with their attention written where that is wished."""
-    if not places.attention or not keep:
-        return found
-    from translate.commands.attention_options import with_attention
+def _attention_writer(
+    job: Job, places: Places, keep: Keep | None, run: Path, device: str
+) -> AbstractContextManager[AttentionWriter | None]:
+    from translate.commands.attention_options import attention_writer
     from translate.data.parallel_text import read_lines
 
     text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
-    return with_attention(places.attention, run, job.translator, device, found, keep, text)
+    return attention_writer(places.attention, run, job.translator, device, keep, text)
 
 
 def _check_text(arguments: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from translate.decoding.results import DecodeRequest, Translation
     from translate.decoding.resumable_output import OutputFile
     from translate.decoding.translator import Translator
+    from translate.report.attention_folder import AttentionWriter
     from translate.system.distributed import World
-
-Pass = Callable[[Iterator["Translation"]], Iterator["Translation"]]
 
 
 class Places(NamedTuple):
@@ -124,8 +123,8 @@ class Job(NamedTuple):
         return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
-def write_anew(job: Job, places: Places, passing: Pass) -> int:
-    """Translate to standard output or to a file that appears whole; the number of lines. `passing` sees each."""
+def write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
+    """Translate to standard output or to a file that appears whole, and write attention; return the number of lines."""
     found = job.translations(places.lines())
     if not job.world.is_first:
         deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes
@@ -133,7 +132,7 @@ def write_anew(job: Job, places: Places, passing: Pass) -> int:
     num_lines = 0
     with ExitStack() as stack:
         stream = stack.enter_context(_writing(places.output)) if places.output else sys.stdout
-        found = passing(found)
+        found = attention.add_all(found) if attention else found
         if places.input:
             from translate.report.progress import with_progress
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +26,8 @@ from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.decoding.results import Scored, Translation
+    from translate.decoding.results import Scored
+    from translate.report.attention_folder import AttentionWriter
 
 
 def score(
@@ -53,30 +54,27 @@ def score(
     translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
     """
     from translate.api import load_translator
-    from translate.commands.attention_options import keep_of, with_attention
+    from translate.commands.attention_options import attention_writer, keep_of
     from translate.data.parallel_text import ParallelText, Side
     from translate.decoding.results import perplexity
 
     keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
     translator = load_translator(run, device, engine, precision, ensemble or ())
     text = ParallelText(Side(src, 1), Side(tgt, 2))
-    every = translator.score(text)
-    if attention and keep:
-        sources = (pair.src for pair in text) if src.is_file() else None
-        passed_on: deque[Scored] = deque()
-        lines = with_attention(attention, run, translator, device, _as_lines(every, passed_on), keep, sources)
-        every = (passed_on.popleft() for _ in lines)
+    sources = (pair.src for pair in text) if src.is_file() else None
     total, num_pieces, num_lines = 0.0, 0, 0
-    for number, scored in enumerate(every, start=1):
-        if as_json:
-            line = json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False)
-        else:
-            target = scored.target.replace("\t", " ")
-            line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
-        print(for_stream(line, sys.stdout))
-        num_lines = number
-        num_pieces += len(scored.log_probs)
-        total += scored.log_prob
+    with attention_writer(attention, run, translator, device, keep, sources) as writer:
+        every = translator.score(text)
+        for number, scored in enumerate(_with_attention(every, writer) if writer else every, start=1):
+            if as_json:
+                line = json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False)
+            else:
+                target = scored.target.replace("\t", " ")
+                line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
+            print(for_stream(line, sys.stdout))
+            num_lines = number
+            num_pieces += len(scored.log_probs)
+            total += scored.log_prob
     if not num_lines:
         raise UserError(f"{src}, {tgt}: both are empty; there is nothing to score")
     whole = f"log-probability {total:.2f}, perplexity {perplexity(total, num_pieces):.3f}"
@@ -85,8 +83,11 @@ def score(
         print(f"attention files: {attention}", file=sys.stderr)
 
 
-def _as_lines(every: Iterable[Scored], passed_on: deque[Scored]) -> Iterator[Translation]:
-    """Each as a translated line, and kept in `passed_on` until its attention is written."""
-    for number, scored in enumerate(every, start=1):
-        passed_on.append(scored)
-        yield scored.as_translation(number)
+def _with_attention(every: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:
+    """Yield each line once its attention is written, in the groups whose maps are computed together."""
+    from translate.report.attention_folder import LINES_TOGETHER
+
+    numbered = enumerate(every, start=1)
+    while group := list(islice(numbered, LINES_TOGETHER)):
+        writer.add([scored.as_translation(number) for number, scored in group])
+        yield from (scored for _, scored in group)

@@ -1,4 +1,4 @@
-"""The folder of attention files, written line by line while translations come."""
+"""Write the folder of attention files, line by line, while translations arrive."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from random import Random
+from types import TracebackType
 from typing import NamedTuple, cast
 
 from translate.attention.extract import Keep, attention_maps, engine_of, joined_maps
@@ -21,174 +23,123 @@ from translate.decoding.quality_warnings import over_translation, under_translat
 from translate.decoding.results import Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.report.page.writer import Choice, PageSentence, Variant, is_sidecar_folder, writing_page
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, is_sidecar_folder, writing_page
 from translate.run.folder import Run
 from translate.system.files import atomic_write
 
-LESS = "--attention-kinds, --attention-layers and --attention-precision float16 make it less"
-LINES_TOGETHER = 16  # whose maps are computed together
-PAGE_FOLDER = "page"  # of the maps that index.html loads when it shows them
+LINES_TOGETHER = 16  # lines whose maps are computed together
+PAGE_FOLDER = "page"  # holds the maps that index.html loads on demand
 FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
 
-
-def write_attention(
-    folder: Path,
-    run: Run,
-    translator: Translator,
-    translations: Iterable[Translation],
-    keep: Keep,
-    expected: Expected | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> Iterator[Translation]:
-    """Pass the translations on, and write for each the files of the attention folder.
-
-    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line, nor for one of more than MOST_PIECES
-    pieces), index.jsonl a line for each, index.html shows them in a browser. Where the maps show that source words were
-    hardly looked at, or again and again, a warning is added. expected: of the whole text, where that is known; `say` is
-    told how large the folder will be before any map is written. Raises UserError where `folder` holds something else.
-    An attention folder of before is replaced.
-    """
-    keep.check(engine_of(translator).model)
-    about = _about(run, translator, keep)
-    _clear(folder)
-    write_about(folder, about)
-    translations = iter(translations)
-    is_first = True
-    with (
-        atomic_write(folder / INDEX) as partial,
-        partial.open("w", encoding="utf-8", newline="\n") as index,
-        writing_page(
-            folder / "index.html",
-            f"Attention of {about.run}",
-            Choice.of_alignment(about.alignment),
-            folder / PAGE_FOLDER,
-        ) as page,
-    ):
-        while some := list(islice(translations, LINES_TOGETHER)):
-            maps = _maps_of_lines(translator, some, keep)
-            if is_first:
-                say(f"attention: {foretell(maps, translator.vocabs.src, keep.dtype, expected)}; {LESS}")
-            is_first = False
-            for translation, its_maps in zip(some, maps, strict=True):
-                name, doubts = None, list[str]()
-                if its_maps:
-                    name = f"{translation.id:06d}.npz"
-                    its_maps.save(folder / name, keep.dtype)
-                    doubts = _doubts(its_maps)
-                elif translation.parts:
-                    doubts = [f"no attention file: more than {MAX_PIECES:,} pieces"]
-                for doubt in doubts:
-                    translation = translation.with_warning(doubt)
-                index.write(json.dumps(_entry(translation, name), ensure_ascii=False) + "\n")
-                page.add(_page_sentence(translation, its_maps))
-                yield translation
-    write_about(folder, about)
-
-
-def _clear(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: this is a file; give --attention a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    old_files = sorted(folder.iterdir())
-    if foreign := [path.name for path in old_files if not _is_ours(path)]:
-        raise UserError(f"{folder}: holds other files than attention ({foreign[0]}); give --attention another folder")
-    for path in old_files:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether an earlier writing put it into the folder, which may then be emptied of it."""
-    if path.name == PAGE_FOLDER:
-        return is_sidecar_folder(path)
-    return FOLDER_FILE.fullmatch(path.name) is not None
-
-
-def _about(run: Run, translator: Translator, keep: Keep) -> About:
-    model = engine_of(translator).model
-    return About(
-        run=run.path.resolve().name,
-        weights=run.digest_of_weights(),
-        num_encoder_layers=len(model.encoder_layers),
-        num_decoder_layers=len(model.decoder_layers),
-        num_heads=model.encoder_layers[0].self_attn.num_heads,
-        kinds=keep.kinds,
-        layers=keep.layers,
-        precision=cast("Precision", engine_of(translator).precision),
-        dtype=keep.dtype,
-        alignment=run.load_alignment(),
-    )
-
-
-def _maps_of_lines(
-    translator: Translator, translations: Sequence[Translation], keep: Keep
-) -> list[AttentionMaps | None]:
-    """Of each line; None for one that is empty or too long."""
-    drawn = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
-    maps = iter(attention_maps(translator, [pair for parts in drawn for pair in parts], keep))
-    return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in drawn]
-
-
-def _num_pieces(translation: Translation) -> int:
-    """Of the longer side."""
-    return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
-
-
-def _doubts(maps: AttentionMaps) -> list[str]:
-    if "cross" not in maps.stacks:
-        return []
-    cross = maps.cross.mean(axis=(0, 1))
-    return [
-        doubt
-        for doubt in (under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source))
-        if doubt
-    ]
-
-
-def _entry(translation: Translation, name: str | None) -> dict[str, object]:
-    """The line of index.jsonl."""
-    return {
-        "id": translation.id,
-        "file": name,
-        "source": translation.source,
-        "translation": translation.text,
-        "score": translation.translations[0].score,
-        "warnings": translation.warnings,
-    }
-
-
-def _page_sentence(translation: Translation, maps: AttentionMaps | None) -> PageSentence:
-    return PageSentence(
-        translation.id,
-        translation.source,
-        translation.text,
-        translation.translations[0].score,
-        tuple(translation.warnings),
-        (Variant("", maps),) if maps else (),
-    )
-
-
 MAX_SAMPLED = 1000  # lines
-HEADER_BYTES = 280  # of an array in an .npz file, with its place in the file's directory
-BYTES_OF_LABEL = 40  # numpy gives each piece the room of the longest, four bytes a character
-BYTES_OF_WEIGHT = {"float32": 4.0, "float16": 2.0}
-# The page has the maps once more, compressed: measured on the toy corpus and on Tatoeba.
-PAGE_BYTES_OF_WEIGHT, PAGE_BYTES_OF_LINE, PAGE_BYTES = 1.9, 1200.0, 60_000.0
+HEADER_BYTES = 280  # of an array in an .npz file, including its directory entry
+LABEL_BYTES = 40  # numpy pads each piece to the longest one, at four bytes per character
+WEIGHT_BYTES = {"float32": 4.0, "float16": 2.0}
+# The page holds the maps a second time, compressed: measured on the toy corpus and on Tatoeba.
+PAGE_WEIGHT_BYTES, PAGE_LINE_BYTES, PAGE_BYTES = 1.9, 1200.0, 68_000.0
 
 
-class Expected(NamedTuple):
-    """A text that is to be translated."""
+class AttentionWriter:
+    """Writes the attention folder of the translations that it is given; use it as a context manager.
+
+    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line or one of more than MAX_PIECES
+    pieces), index.jsonl has an entry per line, index.html shows the maps in a browser. An old attention folder is
+    replaced. If the block fails, the index and the page are not written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run: Run,
+        translator: Translator,
+        keep: Keep,
+        sample: TextSample | None = None,
+        log: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """sample: of the whole text, if it is known. log: receives the estimated size of the folder before any map is
+        written. Raises UserError if `keep` selects nothing."""
+        keep.check(engine_of(translator).model)
+        self._folder, self._translator, self._keep = folder, translator, keep
+        self._sample, self._log = sample, log
+        self._about = _about(run, translator, keep)
+        self._is_empty = True
+
+    def __enter__(self) -> AttentionWriter:
+        """Raises UserError if the folder holds files of another kind."""
+        _empty(self._folder)
+        write_about(self._folder, self._about)
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_write(self._folder / INDEX))
+            self._index = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
+            title, view = f"Attention of {self._about.run}", InitialView.of_alignment(self._about.alignment)
+            page = writing_page(self._folder / "index.html", title, view, self._folder / PAGE_FOLDER)
+            self._page = stack.enter_context(page)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            write_about(self._folder, self._about)  # now with the checksum of the index
+
+    def add_all(self, translations: Iterable[Translation]) -> Iterator[Translation]:
+        """Add translations as they arrive, in groups; yield each one with its attention warnings."""
+        translations = iter(translations)
+        while group := list(islice(translations, LINES_TOGETHER)):
+            yield from self.add(group)
+
+    def add(self, translations: Sequence[Translation]) -> list[Translation]:
+        """Write the files of a few translations, whose maps are computed together; return them with their warnings."""
+        all_maps = self._maps(translations)
+        if self._is_empty:
+            size = estimated_size(all_maps, self._translator.vocabs.src, self._keep.dtype, self._sample)
+            options = "--attention-kinds, --attention-layers and --attention-precision float16"
+            self._log(f"attention: {size}; {options} reduce it")
+        self._is_empty = False
+        return [self._add(translation, maps) for translation, maps in zip(translations, all_maps, strict=True)]
+
+    def _add(self, translation: Translation, maps: AttentionMaps | None) -> Translation:
+        for warning in _attention_warnings(translation, maps):
+            translation = translation.with_warning(warning)
+        name = f"{translation.id:06d}.npz" if maps else None
+        if maps and name:
+            maps.save(self._folder / name, self._keep.dtype)
+        score = translation.translations[0].score
+        entry = {
+            "id": translation.id,
+            "file": name,
+            "source": translation.source,
+            "translation": translation.text,
+            "score": score,
+            "warnings": translation.warnings,
+        }
+        self._index.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        versions = (MapVersion("", maps),) if maps else ()
+        texts = translation.source, translation.text
+        self._page.add(PageSentence(translation.id, *texts, score, tuple(translation.warnings), versions))
+        return translation
+
+    def _maps(self, translations: Sequence[Translation]) -> list[AttentionMaps | None]:
+        """The maps of each line; None for a line that is empty or too long."""
+        parts_of_lines = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
+        pairs = [pair for parts in parts_of_lines for pair in parts]
+        maps = iter(attention_maps(self._translator, pairs, self._keep))
+        return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in parts_of_lines]
+
+
+class TextSample(NamedTuple):
+    """A text that is about to be translated."""
 
     num_lines: int
-    sample: list[str]  # some of the lines, drawn at random
+    lines: list[str]  # some of its lines, drawn at random
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> Expected:
-        """The lines are read once; the sample is that of Vitter 1985, algorithm R."""
+    def of(cls, text: Iterable[str]) -> TextSample:
+        """Read the lines once and sample them by algorithm R (Vitter 1985)."""
         random, sample, num_lines = Random(1), list[str](), 0
-        for num_lines, line in enumerate(lines, start=1):
+        for num_lines, line in enumerate(text, start=1):
             if num_lines <= MAX_SAMPLED:
                 sample.append(line)
             elif (place := random.randrange(num_lines)) < MAX_SAMPLED:
@@ -196,36 +147,84 @@ class Expected(NamedTuple):
         return cls(num_lines, sample)
 
 
-def foretell(maps: Sequence[AttentionMaps | None], vocab: Vocab, dtype: StoredType, expected: Expected | None) -> str:
-    """What to say of the folder's size.
+def estimated_size(
+    first_maps: Sequence[AttentionMaps | None], vocab: Vocab, dtype: StoredType, text: TextSample | None
+) -> str:
+    """The estimated size of the folder in words: of the whole text, or per line if the text is not known.
 
-    maps: of the first lines. vocab: of the source. expected: the whole text; None where it is not known beforehand.
+    first_maps: of the first lines. vocab: of the source.
     """
-    drawn = [each for each in maps if each]
-    if expected is None:
-        return f"about {_bytes(sum(_size(each, dtype) for each in drawn) / len(maps))} a line"
-    whole = PAGE_BYTES
-    if drawn and expected.sample:
-        growth = sum(len(each.target) for each in drawn) / sum(len(each.source) for each in drawn)
-        lengths = [len(ids) + 1 for ids in vocab.encode(expected.sample) if ids]
-        sizes = (_size_of_lengths(length, round(growth * length), drawn[0], dtype) for length in lengths)
-        whole += sum(sizes) * expected.num_lines / len(expected.sample)
-    lines = "1 line" if expected.num_lines == 1 else f"{expected.num_lines:,} lines"
-    return f"about {_bytes(whole)} for {lines}"
+    maps = [each for each in first_maps if each]
+    if text is None:
+        sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
+        return f"about {_bytes(sum(sizes) / len(first_maps))} per line"
+    total = PAGE_BYTES
+    if maps and text.lines:
+        growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
+        lengths = [len(ids) + 1 for ids in vocab.encode(text.lines) if ids]
+        sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
+        total += sum(sizes) * text.num_lines / len(text.lines)
+    return f"about {_bytes(total)} for {text.num_lines:,} line{'' if text.num_lines == 1 else 's'}"
 
 
-def _size(maps: AttentionMaps, dtype: StoredType) -> float:
-    return _size_of_lengths(len(maps.source), len(maps.target), maps, dtype)
+def _about(run: Run, translator: Translator, keep: Keep) -> About:
+    engine = engine_of(translator)
+    return About(
+        run=run.path.resolve().name,
+        weights=run.digest_of_weights(),
+        num_encoder_layers=len(engine.model.encoder_layers),
+        num_decoder_layers=len(engine.model.decoder_layers),
+        num_heads=engine.model.encoder_layers[0].self_attn.num_heads,
+        kinds=keep.kinds,
+        layers=keep.layers,
+        precision=cast("Precision", engine.precision),
+        dtype=keep.dtype,
+        alignment=run.load_alignment(),
+    )
 
 
-def _size_of_lengths(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """The bytes of a line with so many pieces and the kinds, layers and heads of another; none if it is too long."""
+def _empty(folder: Path) -> None:
+    """Make the folder, or remove the attention files that are in it."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: this is a file; give --attention a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = sorted(folder.iterdir())
+    for path in paths:
+        is_ours = is_sidecar_folder(path) if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
+        if not is_ours:
+            raise UserError(
+                f"{folder}: holds other files than attention ({path.name}); give --attention another folder"
+            )
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _num_pieces(translation: Translation) -> int:
+    """The number of pieces of the longer side."""
+    return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
+
+
+def _attention_warnings(translation: Translation, maps: AttentionMaps | None) -> list[str]:
+    if maps is None:
+        return [f"no attention file: more than {MAX_PIECES:,} pieces"] if translation.parts else []
+    if "cross" not in maps.stacks:
+        return []
+    cross = maps.cross.mean(axis=(0, 1))
+    found = under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source)
+    return [warning for warning in found if warning]
+
+
+def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
+    """The bytes of a line of these lengths with the kinds, layers and heads of `like`; no maps if it is too long."""
     if max(num_src, num_tgt) > MAX_PIECES:
-        return PAGE_BYTES_OF_LINE
+        return PAGE_LINE_BYTES
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
     weights = sum(cells[kind] * math.prod(stack.weights.shape[:2]) for kind, stack in like.stacks.items())
-    labels = BYTES_OF_LABEL * (num_src + num_tgt) + HEADER_BYTES * (2 + len(like.stacks)) + PAGE_BYTES_OF_LINE
-    return weights * (BYTES_OF_WEIGHT[dtype] + PAGE_BYTES_OF_WEIGHT) + labels
+    labels = LABEL_BYTES * (num_src + num_tgt) + HEADER_BYTES * (2 + len(like.stacks)) + PAGE_LINE_BYTES
+    return weights * (WEIGHT_BYTES[dtype] + PAGE_WEIGHT_BYTES) + labels
 
 
 def _bytes(count: float) -> str:

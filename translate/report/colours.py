@@ -1,15 +1,17 @@
-"""Weight -> colour: perceptually even scales, and the escape sequences of terminals."""
+"""Weight -> colour: perceptually even scales for terminals, pictures and the page; escape sequences of terminals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
 RGB = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and how much of it the screen can show
+BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the largest chroma that a screen can show
+PAGE_BLUE, PAGE_ORANGE = 255.0, 55.0
+PAGE_STEPS = 256
 
 
 class Scale(NamedTuple):
@@ -19,8 +21,16 @@ class Scale(NamedTuple):
     everything: float
 
 
-ON_TERMINAL = Scale(0.23, 0.95)  # lamps on a dark board, which stands out on a dark terminal and on a light one
+ON_TERMINAL = Scale(0.23, 0.95)  # bright on a dark background, which stands out on dark and light terminals
 ON_PAPER = Scale(1.0, 0.32)
+
+
+class Colours(Enum):
+    """How many colours a terminal has."""
+
+    NONE = 0
+    INDEXED = 256
+    TRUE = 256**3
 
 
 def colour(weight: float, scale: Scale) -> RGB:
@@ -28,18 +38,42 @@ def colour(weight: float, scale: Scale) -> RGB:
     amount = min(abs(weight), 1.0)
     lightness = scale.nothing + (scale.everything - scale.nothing) * amount
     hue, most = BLUE if weight >= 0 else ORANGE
-    chroma = most * math.sin(math.pi * lightness) * math.sqrt(amount)  # none at black, at white and at weight 0
-    return _rgb(lightness, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue)))
+    return oklch(lightness, most * math.sin(math.pi * lightness) * math.sqrt(amount), hue)
 
 
 def ink(background: RGB) -> RGB:
-    """Black or white, whichever is easier to read there (WCAG's contrast)."""
+    """Black or white, whichever has more contrast with the background (WCAG)."""
     luminance = sum(share * _linear(c) for share, c in zip((0.2126, 0.7152, 0.0722), background, strict=True))
     return BLACK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else WHITE
 
 
-def _rgb(lightness: float, a: float, b: float) -> RGB:
-    """OKLab -> sRGB."""
+def page_palette() -> dict[str, dict[str, object]]:
+    """The colours of the page in its two themes, as JSON values.
+
+    `weights` and `changes` are the scales of maps and of differences; each has its colours as hexadecimal digits, and
+    for each colour the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
+    """
+    inks = {
+        "light": {"paper": "#ffffff", "ink": "#1b2430", "muted": "#566274"},
+        "dark": {"paper": "#171d26", "ink": "#e7ecf3", "muted": "#9eabbc"},
+    }
+    lines = {"light": ((0.47, 0.13), (0.56, 0.14)), "dark": ((0.78, 0.11), (0.8, 0.13))}
+    scales = {"light": (_light_weight, _light_change), "dark": (_dark_weight, _dark_change)}
+    return {
+        theme: {
+            **inks[theme],
+            "line": "#" + _hex(oklch(*lines[theme][0], PAGE_BLUE)),
+            "more": "#" + _hex(oklch(*lines[theme][1], PAGE_ORANGE)),
+            "weights": _page_scale(scales[theme][0]),
+            "changes": _page_scale(scales[theme][1]),
+        }
+        for theme in inks
+    }
+
+
+def oklch(lightness: float, chroma: float, hue: float) -> RGB:
+    """OKLCh -> sRGB. hue: in degrees. Equal distances in OKLab look equal (Ottosson 2020)."""
+    a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
@@ -50,33 +84,15 @@ def _rgb(lightness: float, a: float, b: float) -> RGB:
     )
 
 
-def _encoded(linear: float) -> int:
-    clipped = min(max(linear, 0.0), 1.0)
-    return round(255 * (12.92 * clipped if clipped <= 0.0031308 else 1.055 * clipped ** (1 / 2.4) - 0.055))
-
-
-def _linear(channel: int) -> float:
-    encoded = channel / 255
-    return encoded / 12.92 if encoded <= 0.04045 else ((encoded + 0.055) / 1.055) ** 2.4
-
-
 RESET = "\x1b[0m"
 CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # of red, green and blue, in colours 16 to 231 of the 256
 GREYS = range(232, 256)
-# The 256 hold no even scale; these are the nearest to one that keep its hue, from weight 0 to 1 and from 0 to -1.
+# No even scale exists among the 256; these come nearest while keeping their hue, from weight 0 to 1 and from 0 to -1.
 BLUES, ORANGES = (234, 18, 19, 24, 67, 110, 153, 255), (234, 52, 88, 130, 137, 180, 223, 255)
 
 
-class Colours(Enum):
-    """How many a terminal has."""
-
-    NONE = 0
-    INDEXED = 256
-    TRUE = 256**3
-
-
 def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
-    """None in a pipe, on a dumb terminal, and where NO_COLOR (no-color.org) is set."""
+    """NONE in a pipe, on a dumb terminal, and if NO_COLOR (no-color.org) is set."""
     term = environment.get("TERM", "")
     if not is_terminal or environment.get("NO_COLOR") or term in ("", "dumb"):
         return Colours.NONE
@@ -93,14 +109,14 @@ def shade(weight: float, colours: Colours) -> RGB:
 
 
 def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
-    """The text in these colours, which have to be among those that the terminal has."""
+    """The text in these colours, which the terminal must have."""
     if colours is Colours.NONE:
         return text
     return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}{RESET}"
 
 
 def indexed(number: int) -> RGB:
-    """One of the 256 colours; not of the first 16: each terminal has its own."""
+    """One of the 256 colours, except the first 16, which differ between terminals."""
     if number in GREYS:
         grey = 8 + 10 * (number - GREYS.start)
         return grey, grey, grey
@@ -108,8 +124,48 @@ def indexed(number: int) -> RGB:
     return red, green, blue
 
 
+NUMBERS = {indexed(number): number for number in range(16, 256)}
+
+
 def _code(rgb: RGB, colours: Colours) -> str:
     return "2;" + ";".join(map(str, rgb)) if colours is Colours.TRUE else f"5;{NUMBERS[rgb]}"
 
 
-NUMBERS = {indexed(number): number for number in range(16, 256)}
+def _light_weight(t: float) -> RGB:
+    """From paper (t = 0) to the strongest colour (1)."""
+    return oklch(0.985 - 0.665 * t, 0.004 + 0.16 * t * (1 - 0.25 * t), PAGE_BLUE)
+
+
+def _dark_weight(t: float) -> RGB:
+    return oklch(0.255 + 0.69 * t, 0.02 + 0.11 * math.sin(math.pi * (0.05 + 0.8 * t)), PAGE_BLUE - 40 * t)
+
+
+def _light_change(t: float) -> RGB:
+    """From blue (t = 0) over paper (0.5) to orange (1)."""
+    strength = abs(2 * t - 1)
+    return oklch(0.985 - 0.5 * strength, 0.14 * strength, PAGE_BLUE if t < 0.5 else PAGE_ORANGE)
+
+
+def _dark_change(t: float) -> RGB:
+    strength = abs(2 * t - 1)
+    return oklch(0.255 + 0.56 * strength, 0.135 * strength, PAGE_BLUE if t < 0.5 else PAGE_ORANGE)
+
+
+def _page_scale(colour_at: Callable[[float], RGB]) -> dict[str, str]:
+    colours = [colour_at(step / (PAGE_STEPS - 1)) for step in range(PAGE_STEPS)]
+    inks = "".join("d" if ink(each) == BLACK else "w" for each in colours)
+    return {"colours": "".join(map(_hex, colours)), "inks": inks}
+
+
+def _hex(rgb: RGB) -> str:
+    return bytes(rgb).hex()
+
+
+def _encoded(linear: float) -> int:
+    clipped = min(max(linear, 0.0), 1.0)
+    return round(255 * (12.92 * clipped if clipped <= 0.0031308 else 1.055 * clipped ** (1 / 2.4) - 0.055))
+
+
+def _linear(channel: int) -> float:
+    encoded = channel / 255
+    return encoded / 12.92 if encoded <= 0.04045 else ((encoded + 0.055) / 1.055) ** 2.4

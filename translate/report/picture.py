@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from translate.attention.views import MapView
+from translate.attention.views import Grid, MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
 from translate.report.figure import boxes_in_picture, figure_at, fonts_for
-from translate.report.grid import Grid, name_of
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -91,12 +90,12 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
                 (left / width, bottom / height, sizes.width / width, sizes.height / height), xticks=[], yticks=[]
             )
             mesh = _draw_cells(axes, view, is_difference, is_image)
-            axes.set_xlabel(name_of(view), fontsize=TITLE_FONT, labelpad=3)
+            axes.set_xlabel(view.head_title, fontsize=TITLE_FONT, labelpad=3)
             if column == 0:
                 _label_rows(axes, view, sizes)
             if row == 0:
                 _label_columns(axes, view, sizes)
-        kind = first.title.partition(", ")[0]
+        kind = first.kind_title
         axis_names = f"rows: {first.row_axis}; columns: {first.column_axis}"
         figure.text(0.5, 0, f"{kind}\n{axis_names}", ha="center", va="top", fontsize=LARGEST_FONT)
         _add_colour_bar(figure, mesh, width, height)

@@ -1,55 +1,89 @@
-"""A map as text, for the terminal and for pipes."""
+"""Maps as text, for the terminal and for pipes: one map with its percentages, or small maps of all heads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
-from translate.attention.views import MapView
+import numpy as np
+
+from translate.attention.maps import Floats
+from translate.attention.views import Grid, MapView
 from translate.report.colours import Colours, ink, painted, shade
 from translate.system.terminal_text import columns_of, isolated, printable
 
-SMALLEST_SHOWN = 0.005  # below, a percentage would round to 0
+MIN_SHOWN = 0.005  # smaller weights would round to 0 %
+GAP = "  "
+TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Rows and columns with their labels, each weight in percent; columns that do not fit come in a further block.
+    """Labelled rows and columns of percentages; columns that do not fit follow in further blocks.
 
-    width: of the terminal, in characters. Weights below 0 make it a map of differences, whose numbers have signs.
+    width: of the terminal, in characters. A map with negative weights is a difference: its numbers have signs.
     """
     is_difference = bool((view.weights < 0).any())
-    narrowest = 4 if is_difference else 3
-    rows = [printable(label) for label in view.rows]
-    columns = [printable(label) for label in view.columns]
+    min_width = 4 if is_difference else 3
+    rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
+    widths = [max(columns_of(label), min_width) for label in columns]
     margin = max(map(columns_of, rows))
     lines = [view.title]
-    for first, last in _blocks([max(columns_of(label), narrowest) + 1 for label in columns], width - margin):
-        block = columns[first:last]
-        widths = [max(columns_of(label), narrowest) for label in block]
-        header = "".join(" " + _right(label, size) for label, size in zip(block, widths, strict=True))
-        lines += ["", " " * margin + header]
-        for label, weights in zip(rows, view.weights[:, first:last].tolist(), strict=True):
-            texts = [
-                " " + _percent(weight, is_difference).rjust(size) for weight, size in zip(weights, widths, strict=True)
-            ]
-            cells = [_cell(text, weight, colours) for text, weight in zip(texts, weights, strict=True)]
+    for block in _blocks([size + 1 for size in widths], width - margin):
+        header = zip(columns[block], widths[block], strict=True)
+        lines += ["", " " * margin + "".join(" " + _right(label, size) for label, size in header)]
+        for label, weights in zip(rows, view.weights[:, block].tolist(), strict=True):
+            cells = (
+                _cell(" " + _percent(weight, is_difference).rjust(size), weight, colours)
+                for weight, size in zip(weights, widths[block], strict=True)
+            )
             lines.append(_right(label, margin) + "".join(cells))
     return "\n".join(lines)
 
 
-def _blocks(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
-    """Runs of columns that fit into the room, at least one a run."""
+def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
+    """The small maps of all heads, without percentages: layers below each other, as many heads per row as fit.
+
+    In colour, a character is two weights, one above the other; otherwise it is a weight in tenths, rounded down. Maps
+    wider than the terminal shrink: a character is then the largest of several weights.
+    """
+    first = grid[0][0]
+    stride = -(-len(first.columns) // width)
+    lines = [f"{first.kind_title}; rows: {first.row_axis}; columns: {first.column_axis}"]
+    if stride > 1:
+        lines.append(f"each character is the largest weight of {stride} rows and {stride} columns")
+    num_columns = -(-len(first.columns) // stride)
+    size = max(num_columns, max(len(view.head_title) for layer in grid for view in layer))
+    num_fitting = max(1, (width + len(GAP)) // (size + len(GAP)))
+    padding = " " * (size - num_columns) + GAP
+    for layer in grid:
+        for start in range(0, len(layer), num_fitting):
+            shown = layer[start : start + num_fitting]
+            panels = [_panel(shrunk(view.weights, stride), colours) for view in shown]
+            lines += ["", "".join(view.head_title.ljust(size) + GAP for view in shown).rstrip()]
+            lines += [padding.join(parts) for parts in zip(*panels, strict=True)]
+    return "\n".join(lines)
+
+
+def shrunk(weights: Floats, stride: int) -> Floats:
+    """(rows, columns) -> the largest weight of each square of stride x stride."""
+    over_rows = np.maximum.reduceat(weights, range(0, weights.shape[0], stride), axis=0)
+    return np.maximum.reduceat(over_rows, range(0, weights.shape[1], stride), axis=1)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[slice]:
+    """Runs of columns that fit into the room, with at least one column each."""
     blocks = []
     first = used = 0
     for column, width in enumerate(widths):
         if column > first and used + width > room:
-            blocks.append((first, column))
+            blocks.append(slice(first, column))
             first, used = column, 0
         used += width
-    return [*blocks, (first, len(widths))]
+    return [*blocks, slice(first, len(widths))]
 
 
 def _percent(weight: float, is_signed: bool) -> str:
-    if abs(weight) < SMALLEST_SHOWN:
+    if abs(weight) < MIN_SHOWN:
         return "·"
     return f"{100 * weight:+.0f}" if is_signed else f"{100 * weight:.0f}"
 
@@ -61,3 +95,17 @@ def _cell(text: str, weight: float, colours: Colours) -> str:
 
 def _right(label: str, width: int) -> str:
     return " " * (width - columns_of(label)) + isolated(label)
+
+
+def _panel(weights: Floats, colours: Colours) -> list[str]:
+    rows = weights.tolist()
+    if colours is Colours.NONE:
+        return ["".join(TENTHS[min(int(10 * weight), 9)] for weight in row) for row in rows]
+    pairs = zip_longest(rows[::2], rows[1::2], fillvalue=[0.0] * weights.shape[1])
+    return [
+        "".join(
+            painted("▀", shade(above, colours), shade(below, colours), colours)
+            for above, below in zip(*pair, strict=True)
+        )
+        for pair in pairs
+    ]

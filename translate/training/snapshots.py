@@ -22,7 +22,7 @@ from translate.decoding.engine import Pieces
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.model.transformer import Transformer
-from translate.report.page.writer import Choice, PageSentence, Variant, write_page
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 from translate.run.folder import Run
 from translate.training.prepare import Prepared
 
@@ -49,7 +49,7 @@ def record_snapshots(
     for number, each in enumerate(maps, start=1):
         each.save(folder / f"{number:06d}.npz")
     page = run.probes_path / "index.html"
-    write_page(page, f"{run.path.name}: attention while learning", _sentences(run, probes, step), Choice(), None)
+    write_page(page, f"{run.path.name}: attention while learning", _sentences(run, probes, step), InitialView(), None)
 
 
 class _Probe(NamedTuple):
@@ -74,5 +74,5 @@ def _sentences(run: Run, probes: Sequence[_Probe], step: int) -> Iterator[PageSe
     steps = sorted((int(match[1]), path) for match, path in found if match and int(match[1]) <= step)
     for number, probe in enumerate(probes, start=1):
         files = [(at, path / f"{number:06d}.npz") for at, path in steps]
-        variants = (Variant(f"step {at:,}", AttentionMaps.load(file)) for at, file in files if file.exists())
-        yield PageSentence(number, *probe.text, None, (), tuple(variants))
+        versions = (MapVersion(f"step {at:,}", AttentionMaps.load(file)) for at, file in files if file.exists())
+        yield PageSentence(number, *probe.text, None, (), tuple(versions))

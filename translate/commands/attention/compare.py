@@ -45,9 +45,9 @@ def compare(
         if places or words:
             raise UserError("--html writes a page that has all of it; leave out --png, --svg and --words")
         from translate.commands.attention.html_page import write_comparison
-        from translate.report.page.writer import Choice
+        from translate.report.page.writer import InitialView
 
-        write_comparison(folders, html, Choice(kind, layer, head))
+        write_comparison(folders, html, InitialView(kind, layer, head))
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     one, two = (each._replace(title=f"{each.title}: {name}") for each, name in zip(views, (path, other), strict=True))

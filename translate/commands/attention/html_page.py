@@ -11,7 +11,7 @@ from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
 from translate.data.pieces import words_of
 from translate.model.attention_kinds import Kind
-from translate.report.page.writer import Choice, PageSentence, Variant, write_page
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 
 
 def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int | None) -> None:
@@ -19,17 +19,17 @@ def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int 
 
     kind, layer, head: what is shown first; the default gives way to what the run knows to align best.
     """
-    asked = Choice(kind, layer, head)
+    asked = InitialView(kind, layer, head)
     if not path.is_dir():
         write_page(html, f"Attention in {path.name}", [_of_file(path)], asked, None)
     else:
         folder = AttentionFolder.open(path)
-        first = Choice.of_alignment(folder.about.alignment) if asked == Choice() else asked
+        first = InitialView.of_alignment(folder.about.alignment) if asked == InitialView() else asked
         write_page(html, f"Attention of {folder.about.run}", _of_folder(folder), first, None)
     print(f"page: {html}", file=sys.stderr)
 
 
-def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Choice) -> None:
+def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: InitialView) -> None:
     """Write the page of the lines that two folders have in common, with both their maps and the difference."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
@@ -40,18 +40,18 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Choi
 def _of_both(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
         # The last is shown first, as what the text and the score belong to; so the difference is one minus other.
-        variants = (Variant(names[1], other.maps(right)), Variant(names[0], one.maps(left)))
-        yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, variants)
+        versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
+        yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 
 
 def _of_folder(folder: AttentionFolder) -> Iterator[PageSentence]:
     for entry in folder.entries():
-        variants = (Variant("", folder.maps(entry)),) if entry.file else ()
-        yield PageSentence(entry.id, entry.source, entry.translation, entry.score, entry.warnings, variants)
+        versions = (MapVersion("", folder.maps(entry)),) if entry.file else ()
+        yield PageSentence(entry.id, entry.source, entry.translation, entry.score, entry.warnings, versions)
 
 
 def _of_file(path: Path) -> PageSentence:
     """A file does not say which line it is of, and has the text only as pieces."""
     maps = AttentionMaps.load(path)
     source, translation = (" ".join(word for word, _ in words_of(side[:-1])) for side in (maps.source, maps.target))
-    return PageSentence(1, source, translation, None, (), (Variant("", maps),))
+    return PageSentence(1, source, translation, None, (), (MapVersion("", maps),))

@@ -39,10 +39,9 @@ def show(
     """
     from translate.attention.folder import AttentionFolder
     from translate.attention.maps import AttentionMaps
-    from translate.attention.views import view
-    from translate.report.grid import all_heads, draw_grid
+    from translate.attention.views import all_heads, view
     from translate.report.picture import save_grid, save_picture
-    from translate.report.terminal import draw_map
+    from translate.report.terminal import draw_grid, draw_map
 
     places = pictures(png, svg)
     if heads and head is not None:

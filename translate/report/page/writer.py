@@ -1,6 +1,6 @@
-"""The attention page: sentences and their maps in one HTML file that a browser opens from disk.
+"""Write the attention page: sentences and their maps in one HTML file that a browser opens from disk.
 
-What is in `page/` is joined to it: nothing is loaded from elsewhere. Shapes: as in `translate.attention.maps`.
+The files in `assets/` become part of it: nothing is loaded from elsewhere. Shapes: see `translate.attention.maps`.
 """
 
 from __future__ import annotations
@@ -25,88 +25,77 @@ import numpy as np
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import words_of
 from translate.model.attention_kinds import Kind
+from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
-# In this order: what a file runs at once is defined in those before it.
+# In this order: code that a file runs at once uses only the files before it.
 SCRIPTS = (
-    "maps.js",
-    "data.js",
-    "colours.js",
-    "text.js",
-    "heatmap.js",
-    "lines.js",
-    "heads.js",
-    "save.js",
-    "state.js",
-    "list.js",
-    "card.js",
-    "keys.js",
-    "app.js",
-    "controls.js",
-)
+    "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js", "state.js",
+    "list.js", "card.js", "keys.js", "app.js", "controls.js",
+)  # fmt: skip
 SENTENCES = "<!-- sentences -->"
-BYTES_IN_PAGE = 16_000_000  # of maps; a browser reads so much in a moment, and what is beyond when it is shown
-SIDECAR_MARK = "about.txt"  # by which an earlier folder of maps is known, and may be replaced
-SIDECAR_TEXT = "Maps that the page beside this folder loads when they are shown.\n"
+BYTES_IN_PAGE = 16_000_000  # of maps, which a browser reads at once; it loads the others on demand
+SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
+SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
 FULL = 65535  # the weight 1 as a 16-bit number: the page is exact to 0.0008 %
 
 
-class Variant(NamedTuple):
-    """One set of maps of a sentence."""
+class MapVersion(NamedTuple):
+    """The maps of a sentence by one model or checkpoint."""
 
-    label: str  # "" where there is only one; "step 500", "runs/a"
+    label: str  # "step 500", "runs/a"; "" for the only version
     maps: AttentionMaps
 
 
 @dataclass(frozen=True)
 class PageSentence:
-    """A line of the input, as the page shows it."""
+    """A line of the input, as the page lists it."""
 
     id: int
     source: str
     translation: str
     score: float | None
     warnings: tuple[str, ...]
-    # The last is shown first; translation, score and warnings are of it. None where the line has no maps (empty, too
-    # long): it is listed all the same.
-    variants: tuple[Variant, ...]
+    # The last version is shown first; translation, score and warnings belong to it. A line without maps (empty, too
+    # long) has no versions.
+    versions: tuple[MapVersion, ...]
 
 
-class Choice(NamedTuple):
-    """What the page shows at first."""
+class InitialView(NamedTuple):
+    """The map that the page opens with."""
 
     kind: Kind = "cross"
-    layer: int | None = None  # None: the mean of all
+    layer: int | None = None  # None: the mean of all, also of heads
     head: int | None = None
     words: bool = True
 
     @classmethod
-    def of_alignment(cls, alignment: Mapping[str, Any] | None) -> Choice:
-        """The layer and head that align best, as `about.json` has them; the mean of all where it has none."""
+    def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
+        """The layer and head that align best according to `about.json`; the mean of all if it names none."""
         return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
 
 
 class PageWriter:
-    """Adds sentences to a page that is open for writing; made by `writing_page`."""
+    """Adds sentences to a page that `writing_page` opened."""
 
     def __init__(self, stream: IO[str], sidecar_folder: Path | None, stack: ExitStack) -> None:
         self._stream = stream
         self._sidecar_folder = sidecar_folder
         self._stack = stack
-        self._partial_folder: Path | None = None  # made when the first file beside the page is needed
+        self._partial_folder: Path | None = None  # created with the first sidecar file
         self._bytes_in_page = 0
 
     @property
     def has_sidecars(self) -> bool:
-        """Whether some of the maps lie beside the page."""
+        """Whether some maps are in sidecar files."""
         return self._partial_folder is not None
 
     def add(self, sentence: PageSentence) -> None:
-        """Write a sentence, and its maps into the page or beside it. The ids of the sentences differ."""
-        block = _block(sentence.variants) if sentence.variants else ""
+        """Write a sentence, and its maps into the page or a sidecar file. Each sentence has an id of its own."""
+        block = _block(sentence.versions) if sentence.versions else ""
         place = self._place(sentence, block)
-        # A score of -inf, which JSON cannot say, is no score.
+        # JSON has no -inf.
         score = sentence.score if sentence.score is not None and math.isfinite(sentence.score) else None
         entry = {
             "id": sentence.id,
@@ -114,7 +103,7 @@ class PageWriter:
             "translation": sentence.translation,
             "score": score,
             "warnings": sentence.warnings,
-            "strangeness": strangeness(sentence.variants[-1].maps) if sentence.variants else None,
+            "attention_entropy": normalized_entropy(sentence.versions[-1].maps) if sentence.versions else None,
             "maps": place,
         }
         self._stream.write(f'<script type="application/json" class="sentence">{_inert(entry)}</script>\n')
@@ -122,7 +111,7 @@ class PageWriter:
             self._stream.write(f'<script type="application/json" id="maps-{sentence.id}">{block}</script>\n')
 
     def _place(self, sentence: PageSentence, block: str) -> str | None:
-        """Where a block goes: "here", or the name of the file that it is written to; None where there is none."""
+        """Write a sidecar file if the page is full. Returns "here" or the name of the file; None without a block."""
         if not block:
             return None
         if self._sidecar_folder is None or self._bytes_in_page + len(block) <= BYTES_IN_PAGE:
@@ -132,20 +121,20 @@ class PageWriter:
             self._partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
             (self._partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         name = f"{sentence.id:06d}.js"
-        # A page from disk may not fetch a file, but it may run one: so the block is the argument of a call.
+        # A page from disk may not fetch a file but may run a script: so the block is the argument of a call.
         call = f"receiveMaps({sentence.id}, {_inert(block)});\n"
         (self._partial_folder / name).write_text(call, encoding="utf-8")
         return f"{self._sidecar_folder.name}/{name}"
 
 
 @contextmanager
-def writing_page(path: Path, title: str, first: Choice, sidecar_folder: Path | None) -> Iterator[PageWriter]:
-    """A page that takes the sentences one by one, all or nothing; only the one that is added is in memory.
+def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path | None) -> Iterator[PageWriter]:
+    """Open a page that takes sentences one by one; it appears at `path` if the block succeeds.
 
-    sidecar_folder: beside `path`; takes the maps beyond BYTES_IN_PAGE, a file a sentence. None: the page holds all.
-    Raises UserError where there is no room, or `sidecar_folder` holds something else.
+    sidecar_folder: next to `path`, for the maps beyond BYTES_IN_PAGE, one file per sentence. None: the page holds all.
+    Raises UserError if the disk is full or `sidecar_folder` holds other files.
     """
-    before, after = _frame(title, first, sidecar_folder is not None)
+    before, after = _frame(title, view, sidecar_folder is not None)
     with ExitStack() as stack:
         partial = stack.enter_context(atomic_write(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
@@ -154,28 +143,28 @@ def writing_page(path: Path, title: str, first: Choice, sidecar_folder: Path | N
         yield page
         stream.write(after)
         if sidecar_folder and not page.has_sidecars and is_sidecar_folder(sidecar_folder):
-            shutil.rmtree(sidecar_folder)  # of the page before
+            shutil.rmtree(sidecar_folder)  # of the previous page
 
 
 def write_page(
-    path: Path, title: str, sentences: Iterable[PageSentence], first: Choice, sidecar_folder: Path | None
+    path: Path, title: str, sentences: Iterable[PageSentence], view: InitialView, sidecar_folder: Path | None
 ) -> None:
-    """The page of all these sentences. The rest as in `writing_page`."""
-    with writing_page(path, title, first, sidecar_folder) as page:
+    """Write a page of these sentences; see `writing_page`."""
+    with writing_page(path, title, view, sidecar_folder) as page:
         for sentence in sentences:
             page.add(sentence)
 
 
 def is_sidecar_folder(path: Path) -> bool:
-    """Whether a page put its maps there."""
+    """Whether a page wrote its maps there."""
     return (path / SIDECAR_MARK).is_file()
 
 
-def strangeness(maps: AttentionMaps) -> float | None:
-    """How scattered the encoder-decoder attention is: 0 where each row looks at one piece, 1 where at all alike.
+def normalized_entropy(maps: AttentionMaps) -> float | None:
+    """The normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if it is uniform.
 
-    The entropy of a row of the mean over layers and heads, averaged over the rows but that of `</s>`, divided by log S.
-    None where there is no such attention, or nothing to average.
+    The entropy of a row of the mean over layers and heads, averaged over all rows except that of `</s>`, divided by
+    log S. None without such attention or such rows.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -186,44 +175,51 @@ def strangeness(maps: AttentionMaps) -> float | None:
     return round(float(-terms.sum(axis=1).mean() / math.log(len(maps.source))), 4)
 
 
-def _block(variants: Sequence[Variant]) -> str:
-    """A sentence's maps: labels as JSON; the weights, all stacks behind each other, as base64 of deflated numbers."""
-    stacks = [stack.weights.ravel() for variant in variants for stack in variant.maps.stacks.values()]
-    described = [_described(variant) for variant in variants]
-    return _inert({"variants": described, "weights": _packed(np.concatenate(stacks))})
+def _block(versions: Sequence[MapVersion]) -> str:
+    """The maps of a sentence: labels as JSON; the concatenated weights of all stacks as base64 of deflated numbers."""
+    stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
+    described = [_described(version) for version in versions]
+    return _inert({"versions": described, "weights": _packed(np.concatenate(stacks))})
 
 
-def _described(variant: Variant) -> dict[str, object]:
-    maps = variant.maps
+def _described(version: MapVersion) -> dict[str, object]:
+    maps = version.maps
     sides = {"source": maps.source, "target": maps.target, "read": maps.columns("decoder")}
     words = {side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()}
     stacks = [(kind, stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()]
-    pieces = {"source": maps.source, "target": maps.target}
-    return {"label": variant.label, **pieces, "words": words, "stacks": stacks, "strangeness": strangeness(maps)}
+    return {
+        "label": version.label,
+        "source": maps.source,
+        "target": maps.target,
+        "words": words,
+        "stacks": stacks,
+        "attention_entropy": normalized_entropy(maps),
+    }
 
 
 def _packed(weights: Floats) -> str:
-    """All high bytes, then all low ones: most high bytes are alike, so apart they become much smaller."""
+    """All high bytes, then all low ones: most high bytes are equal, so they compress better on their own."""
     numbers = np.rint(np.clip(weights, 0, 1) * np.float32(FULL)).astype(">u2")
     planes = numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes)).decode("ascii")
 
 
 def _inert(content: object) -> str:
-    """JSON that cannot end the script element that it stands in: without any `<`."""
+    """JSON that cannot end its script element, because it has no `<`."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def _frame(title: str, first: Choice, has_sidecars: bool) -> tuple[str, str]:
+def _frame(title: str, view: InitialView, has_sidecars: bool) -> tuple[str, str]:
     """The page before and after its sentences."""
     style = "\n".join(map(_part, STYLES))
-    # One scope for all of it, so that nothing is left in the window but the function that the files beside call.
+    # One scope for everything: only the function that sidecar files call is global.
     script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
     page = Template(_part("page.html")).substitute(
         policy=_policy(style, script, has_sidecars),
         title=html.escape(title),
         style=style,
-        first=_inert(first._asdict()),
+        palette=_inert(page_palette()),
+        initial_view=_inert(view._asdict()),
         sentences=SENTENCES,
         script=script,
     )
@@ -232,10 +228,10 @@ def _frame(title: str, first: Choice, has_sidecars: bool) -> tuple[str, str]:
 
 
 def _policy(style: str, script: str, has_sidecars: bool) -> str:
-    """The Content-Security-Policy: our one script and our one style, known by their hashes, and nothing else.
+    """The Content-Security-Policy: one script and one style, identified by their hashes, and pictures made here.
 
-    No connection, frame, form, font or picture but one made here. Files beside the page are let in only where there may
-    be some; browsers differ in whether 'self' means a file beside a page from disk, so `file:` is said as well.
+    Sidecar files are allowed only if there may be some; browsers differ in whether 'self' covers the files next to a
+    page from disk, so `file:` is listed as well.
     """
     scripts = f"'sha256-{_digest(script)}'" + (" 'self' file:" if has_sidecars else "")
     return (

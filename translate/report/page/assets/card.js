@@ -1,24 +1,24 @@
-// A card: one kind of attention of the sentence, with its explanation, its map, and the small maps of all heads.
+// A card shows one kind of attention: its explanation, its map, and the small maps of all heads.
 
 const WORDING = {
   encoder: {
     name: "Encoder self-attention",
-    who: (row, columns) => `A source word (${row}) looks at the source (${columns})`,
-    explain: "While it reads, the model gathers for each word of the source what the other words of the source say about it.",
+    who: (row, columns) => `Each source word (${row}) attends to the source (${columns})`,
+    explain: "Each source word gathers information from the other source words.",
   },
   decoder: {
     name: "Decoder self-attention",
-    who: (row, columns) => `A target word, as it is produced (${row}), looks at the target read so far (${columns})`,
-    explain: "Before it writes a word, the model looks back at what it has written; what comes later it cannot see.",
+    who: (row, columns) => `Each target word, as it is produced (${row}), attends to the target read so far (${columns})`,
+    explain: "Before it produces a word, the model attends to the words that it has already written; later words are masked.",
   },
   cross: {
     name: "Encoder-decoder attention",
-    who: (row, columns) => `A target word, as it is produced (${row}), looks at the source (${columns})`,
-    explain: "For each word that it writes, the model looks up the words of the source that it needs for it.",
+    who: (row, columns) => `Each target word, as it is produced (${row}), attends to the source (${columns})`,
+    explain: "For each word that it produces, the model retrieves the source words that matter for it.",
   },
 };
 
-/** Make the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), tell(...)}. */
+/** Make the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
 function createCard(kind, on) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => card.querySelector(name);
@@ -31,17 +31,17 @@ function createCard(kind, on) {
   card.addEventListener("pointerdown", () => on.activate(kind));
   card.addEventListener("focusin", () => on.activate(kind));
   part(".enlarge").addEventListener("click", () => on.enlarge(kind));
-  let picture = null; // () => SVG of what is shown, and its name
+  let picture = null; // {svg(), name} of the current map
   part(".save-svg").addEventListener("click", () => picture && saveSvg(picture.svg(), picture.name));
   part(".save-png").addEventListener("click", () => picture && savePng(picture.svg(), picture.name));
   return {
     element: card,
-    /** The room for its map, in pixels. */
+    /** The width available to its map, in pixels. */
     width: () => part(".stage").clientWidth,
-    /** Show a sentence's map of this kind as `state` wants it. variant, minus: of data.js; minus may be null. */
-    show(state, variant, minus, isDark, width) {
+    /** Show the map of this kind that `state` selects. version, minus: see data.js; minus may be null. */
+    show(state, version, minus, isDark, width) {
       part(".who").textContent = WORDING[kind].who(...(state.view === "map" ? ["row", "columns"] : ["right", "left"]));
-      const problem = problemOf(kind, variant, minus);
+      const problem = problemOf(kind, version, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
       if (problem) {
@@ -49,45 +49,45 @@ function createCard(kind, on) {
         part(".shown").textContent = "";
         return;
       }
-      const stack = variant.stacks[kind];
+      const stack = version.stacks[kind];
       const pick = validPick(state.picks[kind], stack);
       const mapAt = (layer, head) => {
-        const map = mapOf(variant, kind, layer, head, state.words);
+        const map = mapOf(version, kind, layer, head, state.words);
         return minus ? difference(map, mapOf(minus, kind, layer, head, state.words)) : map;
       };
       const scaleOf = (map) => makeScale(isDark, state.scale === "full" ? 1 : largest(map), Boolean(minus));
       const map = mapAt(pick.layer, pick.head);
       const scale = scaleOf(map);
-      const subtitle = subtitleOf(stack, pick, variant, minus);
+      const subtitle = subtitleOf(stack, pick, version, minus);
       const title = `${WORDING[kind].name}, ${subtitle}`;
       part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
-      const tell = (row, column, box) => on.tell(row === null ? null : inWords(map, scale, row, column), box);
-      if (state.view === "map") drawHeatMap(stage, map, scale, width, tell);
-      else drawLines(stage, map, scale, width, tell);
+      const announce = (row, column, box) => on.announce(row === null ? null : inWords(map, scale, row, column), box);
+      if (state.view === "map") drawHeatMap(stage, map, scale, width, announce);
+      else drawLines(stage, map, scale, width, announce);
       drawLegend(part(".legend"), scale);
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
       const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
-      // On paper the light colours are used, whatever the screen has.
+      // Saved pictures use the light colours, whatever the theme.
       const paperScale = makeScale(false, scale.high, scale.isChange);
       picture = { name, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };
     },
   };
 }
 
-/** Why a map of the kind cannot be shown; null where it can. */
-function problemOf(kind, variant, minus) {
-  if (minus && !areAlike(variant, minus, kind)) {
-    return `“${variant.label}” and “${minus.label}” have other pieces, layers or heads here, so there is no difference to show.`;
+/** Why a map of the kind cannot be shown; null if it can. */
+function problemOf(kind, version, minus) {
+  if (minus && !areAlike(version, minus, kind)) {
+    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads here, so there is no difference to show.`;
   }
   return null;
 }
 
 /** "layer 1, head 2, step 500 minus step 400" */
-function subtitleOf(stack, pick, variant, minus) {
+function subtitleOf(stack, pick, version, minus) {
   const what = pickInWords(stack, pick.layer, pick.head);
-  return (variant.label ? `${what}, ${variant.label}` : what) + (minus ? ` minus ${minus.label}` : "");
+  return (version.label ? `${what}, ${version.label}` : what) + (minus ? ` minus ${minus.label}` : "");
 }
 
 function drawLegend(legend, scale) {

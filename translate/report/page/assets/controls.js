@@ -1,6 +1,6 @@
-// What the controls and keys do to the state, and what the state does to the controls.
+// Controls and keys change the state; the state updates the controls.
 
-let chosenTheme = null; // "light" or "dark"; null for that of the system
+let chosenTheme = null; // "light" or "dark"; null follows the system
 let rememberTimer = 0;
 
 function isDark() {
@@ -8,7 +8,7 @@ function isDark() {
   return chosenTheme ? chosenTheme === "dark" : darkOutside.matches;
 }
 
-/** kind: the one on show, or "all"; kinds: those there are. */
+/** kind: the visible one, or "all"; kinds: those that have maps. */
 function showTools(kind, kinds) {
   const tools = element("tools").elements;
   tools.kind.value = kind;
@@ -20,58 +20,58 @@ function showTools(kind, kinds) {
   [element("query").value, element("sort").value, element("warnings").value] = [state.query, state.sort, state.warnings];
 }
 
-/** A slider over many versions, a switch between two; nothing where there is one. */
-function showVariants(variant, minus) {
-  element("variants").hidden = variants.length < 2;
-  if (variants.length < 2) return;
-  const slider = element("variant");
-  const choice = element("variant-switch");
-  slider.hidden = variants.length === 2;
+/** A slider for many versions, a switch for two, nothing for one. */
+function showVersions(version, minus) {
+  element("versions").hidden = versions.length < 2;
+  if (versions.length < 2) return;
+  const slider = element("version");
+  const choice = element("version-switch");
+  slider.hidden = versions.length === 2;
   choice.hidden = !slider.hidden;
-  slider.max = String(variants.length - 1);
-  slider.value = String(variants.indexOf(variant));
-  slider.setAttribute("aria-valuetext", variant.label);
-  element("variant-name").textContent = slider.hidden ? "" : variant.label;
+  slider.max = String(versions.length - 1);
+  slider.value = String(versions.indexOf(version));
+  slider.setAttribute("aria-valuetext", version.label);
+  element("version-name").textContent = slider.hidden ? "" : version.label;
   choice.replaceChildren(
-    ...variants.slice(0, 2).map((each) => {
+    ...versions.slice(0, 2).map((each) => {
       const button = Object.assign(make("button", ""), { type: "button", textContent: each.label, dir: "auto" });
-      button.setAttribute("aria-pressed", String(each === variant));
-      button.addEventListener("click", () => chooseVariant(each));
+      button.setAttribute("aria-pressed", String(each === version));
+      button.addEventListener("click", () => chooseVersion(each));
       return button;
     }),
   );
-  const options = [new Option("nothing", ""), ...variants.filter((each) => each !== variant).map(({ label }) => new Option(label, label))];
+  const options = [new Option("nothing", ""), ...versions.filter((each) => each !== version).map(({ label }) => new Option(label, label))];
   element("minus").replaceChildren(...options);
   element("minus").value = minus?.label ?? "";
 }
 
-/** With two versions the difference stays a difference when they change places. */
-function chooseVariant(variant) {
-  const wasMinus = state.minus === variant.label;
-  const other = variants.find((each) => each !== variant);
-  change({ variant: variant.label, minus: wasMinus ? other.label : state.minus });
+/** When two versions swap places, a difference stays a difference. */
+function chooseVersion(version) {
+  const wasMinus = state.minus === version.label;
+  const other = versions.find((each) => each !== version);
+  change({ version: version.label, minus: wasMinus ? other.label : state.minus });
 }
 
 function toggleDifference() {
-  const others = variants.filter((each) => each !== variantOnShow());
+  const others = versions.filter((each) => each !== currentVersion());
   const isOn = others.some(({ label }) => label === state.minus);
   if (others.length) change({ minus: isOn ? null : others[0].label });
 }
 
-/** The next layer or head of the kind that is active; after the last comes the mean. */
+/** Choose the next layer or head of the active kind; the mean follows the last. */
 function stepPick(which, by) {
   const kind = activeKind();
   if (!kind) return;
-  const stack = variantOnShow().stacks[kind];
+  const stack = currentVersion().stacks[kind];
   const pick = validPick(state.picks[kind], stack);
   const values = [...(which === "layer" ? stack.layers : Array(stack.heads).keys()), null];
   const next = { ...pick, [which]: nextOf(values, pick[which], by) };
   choose(kind, next.layer, next.head);
 }
 
-function stepVariant(by) {
-  const next = variants[variants.indexOf(variantOnShow()) + by];
-  if (next) chooseVariant(next);
+function stepVersion(by) {
+  const next = versions[versions.indexOf(currentVersion()) + by];
+  if (next) chooseVersion(next);
 }
 
 function switchTheme() {
@@ -79,7 +79,7 @@ function switchTheme() {
   redraw();
 }
 
-/** Browsers allow only so many changes of the address a second. */
+/** Browsers limit how often the address may change. */
 function rememberSoon() {
   clearTimeout(rememberTimer);
   rememberTimer = setTimeout(() => history.replaceState(null, "", toHash(state)), 200);
@@ -92,7 +92,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "See the address bar"; // where the browser lets no page write to the clipboard
+    button.textContent = "See the address bar"; // the browser denies access to the clipboard
   }
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 }
@@ -109,7 +109,7 @@ function listen() {
     element("open-list").setAttribute("aria-expanded", String(isOpen));
     list.reveal();
   });
-  document.addEventListener("pointerdown", () => tell(null), { capture: true }); // what a finger pointed at before
+  document.addEventListener("pointerdown", () => announce(null), { capture: true }); // hides the tip of the previous touch
   on("find", "submit", (event) => event.preventDefault());
   on("query", "input", () => change({ query: element("query").value }));
   on("sort", "change", () => change({ sort: element("sort").value }));
@@ -128,7 +128,7 @@ function listen() {
     if (name === "words") change({ words: value === "1" });
     if (id === "minus") change({ minus: value || null });
   });
-  on("variant", "input", () => chooseVariant(variants[Number(element("variant").value)]));
+  on("version", "input", () => chooseVersion(versions[Number(element("version").value)]));
   addEventListener("hashchange", () => {
     change(fromHash(location.hash, start, sentences));
   });
@@ -139,13 +139,13 @@ function listen() {
     "j": () => step(1), "k": () => step(-1),
     "l": () => stepPick("layer", 1), "Shift l": () => stepPick("layer", -1),
     "h": () => stepPick("head", 1), "Shift h": () => stepPick("head", -1),
-    "m": () => variants.length && choose(activeKind(), null, null),
-    ...Object.fromEntries(KINDS.map((kind, i) => [String(i + 1), () => kindsHere().includes(kind) && change({ kind })])),
-    "e": () => variants.length && enlarge(activeKind()),
+    "m": () => versions.length && choose(activeKind(), null, null),
+    ...Object.fromEntries(KINDS.map((kind, i) => [String(i + 1), () => availableKinds().includes(kind) && change({ kind })])),
+    "e": () => versions.length && enlarge(activeKind()),
     "w": () => change({ words: !state.words }),
     "v": () => change({ view: state.view === "map" ? "lines" : "map" }),
     "c": () => change({ scale: state.scale === "full" ? "largest" : "full" }),
-    "[": () => stepVariant(-1), "]": () => stepVariant(1),
+    "[": () => stepVersion(-1), "]": () => stepVersion(1),
     "d": toggleDifference,
     "t": switchTheme,
     "/": () => element("query").focus(),
@@ -154,7 +154,7 @@ function listen() {
   });
 }
 
-/** Paper is light and wide, and every kind is on it; the screen is as before afterwards. */
+/** Print all kinds in light colours, and restore the screen afterwards. */
 function listenToPrinting() {
   const print = (onPaper) => () => {
     isOnPaper = onPaper;
@@ -164,7 +164,7 @@ function listenToPrinting() {
   addEventListener("afterprint", print(false));
 }
 
-// A map is drawn for the width that it has.
+// Redraw the maps when their width changes.
 let width = 0;
 new ResizeObserver(([entry]) => {
   if (Math.abs(entry.contentRect.width - width) < 1) return;

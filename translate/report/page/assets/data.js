@@ -1,16 +1,16 @@
-// The sentences of the page, and their maps: decoded when they are shown, checked before they are used.
+// The sentences of the page and their maps, which are decoded on demand and checked before use.
 
-const KEPT = 12; // sentences whose maps stay decoded: turning back is then free, and memory stays bounded
-const decoded = new Map(); // id -> promise of variants, the latest used last
+const KEPT = 12; // sentences whose maps stay decoded: going back is free, and memory stays bounded
+const decoded = new Map(); // id -> promise of versions, the most recently used last
 const awaited = new Map(); // id -> the function that takes the block of a sidecar file
 
-/** All sentences: {id, source, translation, score, warnings, strangeness, maps: "here", a file's name, or null}. */
+/** All sentences: {id, source, translation, score, warnings, attention_entropy, maps: "here", a file's name, or null}. */
 function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** A promise of the variants of a sentence, each {label, strangeness, pieces, words, stacks}; it fails with a plain message. */
-function variantsOf(sentence) {
+/** A promise of the versions of a sentence, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
+function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
   decoded.set(sentence.id, promise);
@@ -18,7 +18,7 @@ function variantsOf(sentence) {
   return promise;
 }
 
-/** The text of a sentence's block, from this page or from the file beside it. */
+/** The text of a sentence's block, from this page or from a sidecar file. */
 async function blockOf(sentence) {
   if (sentence.maps === "here") return document.getElementById(`maps-${sentence.id}`)?.textContent ?? "";
   // A page that was opened from disk may not fetch files, but it may run scripts; so the file is a script that
@@ -31,7 +31,7 @@ async function blockOf(sentence) {
       settle(value);
     };
     awaited.set(sentence.id, (block) => end(resolve, block));
-    script.onerror = () => end(reject, new Error(`The file ${sentence.maps} is not beside this page.`));
+    script.onerror = () => end(reject, new Error(`The file ${sentence.maps} is missing; it has to be next to this page.`));
     script.onload = () => awaited.has(sentence.id) && end(reject, new Error(`The file ${sentence.maps} is damaged.`));
     script.src = sentence.maps;
     document.head.append(script);
@@ -40,10 +40,10 @@ async function blockOf(sentence) {
 
 window.receiveMaps = (id, block) => awaited.get(id)?.(block);
 
-/** A block -> variants. What is damaged is refused here, so that nothing behind this has to doubt its numbers. */
+/** A block -> versions. Damaged blocks are rejected here, so later code can trust the numbers. */
 async function decode(block) {
   try {
-    const { variants, weights } = JSON.parse(block);
+    const { versions, weights } = JSON.parse(block);
     const numbers = await inflate(weights);
     let position = 0;
     const take = (count) => {
@@ -51,15 +51,15 @@ async function decode(block) {
       if (position > numbers.length) throw new RangeError("too few weights");
       return numbers.subarray(position - count, position);
     };
-    const read = variants.map((variant) => readVariant(variant, take));
+    const read = versions.map((version) => readVersion(version, take));
     if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
     return read;
   } catch {
-    throw new Error("The maps of this sentence are damaged; write the page anew.");
+    throw new Error("The maps of this sentence are damaged; write the page again.");
   }
 }
 
-function readVariant({ label, strangeness, source, target, words, stacks }, take) {
+function readVersion({ label, attention_entropy, source, target, words, stacks }, take) {
   const pieces = { source, target, read: ["<s>", ...target.slice(0, -1)] };
   for (const side of Object.keys(pieces)) {
     const spans = words[side];
@@ -72,7 +72,7 @@ function readVariant({ label, strangeness, source, target, words, stacks }, take
     const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
     return [kind, { layers, heads, rows, columns, weights: take(layers.length * heads * rows * columns) }];
   });
-  return { label, strangeness, pieces, words, stacks: Object.fromEntries(named) };
+  return { label, attention_entropy, pieces, words, stacks: Object.fromEntries(named) };
 }
 
 /** Base64 of deflated 16-bit numbers, all their high bytes before all their low ones -> the numbers. */

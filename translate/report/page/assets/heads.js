@@ -1,6 +1,6 @@
-// The small maps of all layers and heads: an overview, and the way to choose one. The last row and column are means.
+// The small maps of all layers and heads, from which one is chosen. The last row and column are means.
 
-/** Draw them into `host`, a button each. mapAt(layer, head) is a map, null means the mean; choose(layer, head) is called. */
+/** Draw a button for each into `host`. mapAt(layer, head) returns a map, null means the mean; a click calls choose(layer, head). */
 function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   const layers = stack.layers.length > 1 ? [...stack.layers, null] : stack.layers;
   const heads = stack.heads > 1 ? [...Array(stack.heads).keys(), null] : [0];
@@ -11,7 +11,7 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   };
   for (const button of host.querySelectorAll("button")) {
     const [layer, head] = [numberOf(button.dataset.layer), numberOf(button.dataset.head)];
-    // Where there is one layer or head only, it is the mean as well.
+    // A single layer or head is also the mean.
     const isChosen = (chosen.layer ?? layers.at(-1)) === layer && (chosen.head ?? heads.at(-1)) === head;
     button.setAttribute("aria-pressed", String(isChosen));
     button.tabIndex = isChosen ? 0 : -1;
@@ -20,7 +20,7 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   }
 }
 
-/** The buttons with their numbers; they stay as they are from sentence to sentence. */
+/** The buttons and their numbers, which are the same for every sentence. */
 function buildHeads(host, stack, layers, heads) {
   host.dataset.shape = `${layers} ${heads}`;
   host.style.setProperty("--heads", String(heads.length));
@@ -44,13 +44,13 @@ function buildHeads(host, stack, layers, heads) {
   host.onkeydown = (event) => moveAmong(host, heads.length, event);
 }
 
-/** One pixel a weight; the browser enlarges it. */
+/** One pixel per weight, enlarged by the browser. */
 function paintThumb(canvas, map, scale) {
   const [width, height] = [map.columns.length, map.rows.length];
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   canvas.classList.toggle("coarse", Math.max(width, height) <= 40);
-  const paper = canvas.getContext("2d", { willReadFrequently: true }); // small and many: quicker without the GPU
+  const paper = canvas.getContext("2d", { willReadFrequently: true }); // many small canvases are faster without the GPU
   const image = paper.createImageData(width, height);
   map.weights.forEach((weight, i) => {
     const [red, green, blue] = scale.colour(weight);
@@ -59,13 +59,13 @@ function paintThumb(canvas, map, scale) {
   paper.putImageData(image, 0, 0);
 }
 
-/** "layer 1, head 2", "mean of 3 layers, head 2" ... of those that the stack has, which may not be all of the model's. */
+/** "layer 1, head 2", "mean of 3 layers, head 2" ...; counts only the layers and heads that were kept. */
 function pickInWords(stack, layer, head) {
-  const say = (chosen, name, numbers) => {
+  const describe = (chosen, name, numbers) => {
     if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;
     return `${name} ${chosen ?? numbers[0]}`;
   };
-  return `${say(layer, "layer", stack.layers)}, ${say(head, "head", [...Array(stack.heads).keys()])}`;
+  return `${describe(layer, "layer", stack.layers)}, ${describe(head, "head", [...Array(stack.heads).keys()])}`;
 }
 
 function moveAmong(host, perRow, event) {

@@ -1,12 +1,12 @@
-// The heat map: a canvas for the cells, and labels that stay in sight when a long sentence scrolls.
+// The heat map: a canvas for the cells, and labels that stay visible while a long sentence scrolls.
 
 const CELLS = { smallest: 15, largest: 46 }; // pixels; below the smallest the map scrolls
 const NUMBERS_FROM = 22; // pixels of a cell that has room for its percentage
-const CANVAS_PIXELS = 16e6; // of a larger canvas browsers show nothing
+const CANVAS_PIXELS = 16e6; // browsers show nothing of a larger canvas
 const PAPER_WIDTH = 680; // pixels of A4 or Letter between its margins
 const SLANT = Math.PI / 3.2; // of column labels
 
-/** Sizes in pixels of a map drawn in so much width. */
+/** The sizes, in pixels, of a map that is drawn at this width. */
 function layOut(map, width) {
   const numColumns = map.columns.length;
   const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
@@ -19,8 +19,8 @@ function layOut(map, width) {
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
-/** Draw a map into `stage`, which is so wide. tell(row, column, box) is called for the cell that is pointed at, tell(null) for none. */
-function drawHeatMap(stage, map, scale, width, tell) {
+/** Draw a map of this width into `stage`. Calls announce(row, column, box) for the cell under the pointer, announce(null) for none. */
+function drawHeatMap(stage, map, scale, width, announce) {
   const sizes = layOut(map, width);
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
   const frame = make("div", "map");
@@ -45,21 +45,21 @@ function drawHeatMap(stage, map, scale, width, tell) {
     for (const [labels, index] of [[rows, marked?.[0]], [columns, marked?.[1]]]) labels.children[index]?.classList.remove("on");
     marked = row === null ? null : [row, column];
     for (const bar of bars) bar.hidden = !marked;
-    if (!marked) return tell(null);
+    if (!marked) return announce(null);
     rows.children[row].classList.add("on");
     columns.children[column].classList.add("on");
     const [x, y] = [column * sizes.cell, row * sizes.cell];
     place(bars[0], 0, y, numColumns * sizes.cell, sizes.cell);
     place(bars[1], x, 0, sizes.cell, numRows * sizes.cell);
     const corner = cells.getBoundingClientRect();
-    return tell(row, column, { left: corner.left + x, top: corner.top + y, width: sizes.cell, height: sizes.cell });
+    return announce(row, column, { left: corner.left + x, top: corner.top + y, width: sizes.cell, height: sizes.cell });
   };
   mark(null);
   followPointer(cells, sizes.cell, numRows, numColumns, mark);
   followKeys(cells, frame, sizes, numRows, numColumns, () => marked, mark);
 }
 
-/** A canvas with a rectangle for each weight, and its percentage where there is room. */
+/** A canvas with a rectangle for each weight, and its percentage if there is room. */
 function paintCells(map, scale, cell) {
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
   const canvas = make("canvas", "cell-canvas");
@@ -68,7 +68,7 @@ function paintCells(map, scale, cell) {
   canvas.setAttribute("aria-label", `Map of ${numRows} by ${numColumns} words; the arrow keys read its weights`);
   const density = Math.max(1, window.devicePixelRatio || 1);
   const isFine = numRows * numColumns * (cell * density) ** 2 <= CANVAS_PIXELS;
-  const unit = isFine ? cell * density : 1; // one pixel a cell, which the browser enlarges, where all would be too many
+  const unit = isFine ? cell * density : 1; // one pixel per cell, enlarged by the browser, if the canvas would be too large
   const gap = isFine ? Math.max(1, Math.round(density)) : 0;
   canvas.width = Math.round(numColumns * unit);
   canvas.height = Math.round(numRows * unit);
@@ -97,7 +97,7 @@ function followPointer(cells, cell, numRows, numColumns, mark) {
   };
   cells.addEventListener("pointermove", point);
   cells.addEventListener("pointerdown", point);
-  // A finger leaves as soon as it is lifted: what it pointed at stays, until it scrolls or taps elsewhere.
+  // A touch ends when the finger is lifted: keep the mark until the next scroll or tap.
   cells.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && mark(null));
   cells.addEventListener("pointercancel", () => mark(null));
 }
@@ -117,7 +117,7 @@ function followKeys(cells, frame, sizes, numRows, numColumns, markedNow, mark) {
   cells.addEventListener("blur", () => mark(null));
 }
 
-/** Scroll so that a cell is not hidden, not even behind the labels. */
+/** Scroll until the cell is visible and not covered by the labels. */
 function bringIntoView(stage, { cell, rowWidth, columnHeight }, row, column) {
   stage.scrollLeft = Math.min(column * cell, Math.max(stage.scrollLeft, (column + 1) * cell + rowWidth - stage.clientWidth));
   stage.scrollTop = Math.min(row * cell, Math.max(stage.scrollTop, (row + 1) * cell + columnHeight - stage.clientHeight));

@@ -1,14 +1,14 @@
-// The line view: who looks on the right, what is looked at on the left, and lines as thick as the weights.
+// The line view: queries on the right, keys on the left, and lines as thick as the weights.
 
 const LINE_SIZE = 14; // of the text, in pixels
 const LINE_PITCH = 25; // from word to word
-const FAINTEST = 0.01; // weights below are drawn only for the word that is pointed at
-const MOST_LINES = 700; // the heaviest; more could not be told apart
-const THICKEST = 11;
-const BOLDER = 1.15; // bold words are so much wider
-const STRONG = 0.1; // weights from here on make the other word bold
+const MIN_WEIGHT = 0.01; // weights below are drawn only for the word under the pointer
+const MAX_LINES = 700; // only the heaviest: more cannot be distinguished
+const MAX_THICKNESS = 11;
+const BOLDER = 1.15; // the width of bold text relative to regular text
+const STRONG = 0.1; // from this weight on, the other word is bold
 
-/** The line view as an SVG element that stands for itself: all its colours and sizes are in it. */
+/** The line view as a self-contained SVG element: all its colours and sizes are in it. */
 function linesOf(map, scale, width) {
   const [left, right] = [map.columns, map.rows];
   const room = Math.max(60, Math.min(190, width * 0.33));
@@ -27,7 +27,7 @@ function linesOf(map, scale, width) {
     return draw("path", {
       d: curve(row, column), fill: "none",
       stroke: scale.isChange && weight > 0 ? scale.ink.more : scale.ink.line,
-      "stroke-width": (0.5 + (THICKEST - 0.5) * share).toFixed(2), "stroke-opacity": (0.25 + 0.6 * share).toFixed(2),
+      "stroke-width": (0.5 + (MAX_THICKNESS - 0.5) * share).toFixed(2), "stroke-opacity": (0.25 + 0.6 * share).toFixed(2),
     });
   };
   const lines = draw("g", { class: "lines" });
@@ -39,8 +39,8 @@ function linesOf(map, scale, width) {
   return { svg, line, leftWords, rightWords, xLeft, xRight, y };
 }
 
-/** Draw the line view into `stage`; the word that is pointed at keeps its lines, the others fade. */
-function drawLines(stage, map, scale, width, tell) {
+/** Draw the line view into `stage`; the word under the pointer keeps its lines, the others fade. */
+function drawLines(stage, map, scale, width, announce) {
   const drawn = linesOf(map, scale, Math.max(280, width - 2));
   drawn.svg.setAttribute("role", "group");
   stage.replaceChildren(drawn.svg);
@@ -66,13 +66,13 @@ function drawLines(stage, map, scale, width, tell) {
           focus.append(...pill(weight, x, drawn.y(j, others.length), side === "left" ? "end" : "start", scale));
         });
         const best = weights.reduce((most, weight, j) => (Math.abs(weight) > Math.abs(weights[most]) ? j : most), 0);
-        tell(...cellOf(best), above(stage));
+        announce(...cellOf(best), above(stage));
       };
       const leave = () => {
         drawn.svg.classList.remove("focused");
         focus.replaceChildren();
         unmark();
-        tell(null);
+        announce(null);
       };
       word.setAttribute("tabindex", "0");
       for (const name of ["pointerenter", "pointerdown", "focus"]) word.addEventListener(name, enter);
@@ -81,17 +81,17 @@ function drawLines(stage, map, scale, width, tell) {
   }
 }
 
-/** A box above the lines, where what is said hides no word. */
+/** A box above the lines, where the tip hides no word. */
 function above(stage) {
   const { left, top, width } = stage.getBoundingClientRect();
   return { left, top: top - 42, width, height: 0 };
 }
 
-/** Where in the weights the heaviest are, the lightest first, so that heavy lines lie on top. */
+/** The indices of the heaviest weights in increasing order, so that heavy lines lie on top. */
 function heaviest(map) {
   const size = (i) => Math.abs(map.weights[i]);
-  const visible = [...map.weights.keys()].filter((i) => size(i) >= FAINTEST);
-  return visible.sort((i, j) => size(i) - size(j)).slice(-MOST_LINES);
+  const visible = [...map.weights.keys()].filter((i) => size(i) >= MIN_WEIGHT);
+  return visible.sort((i, j) => size(i) - size(j)).slice(-MAX_LINES);
 }
 
 function wordAt(text, x, y, anchor, side, room, scale) {
@@ -105,7 +105,7 @@ function wordAt(text, x, y, anchor, side, room, scale) {
   return shown;
 }
 
-/** A percentage on a piece of paper, so that it can be read on top of lines. */
+/** A percentage on a background, so that it stays readable on top of lines. */
 function pill(weight, x, y, anchor, scale) {
   const text = (scale.isChange && weight > 0 ? "+" : "") + (100 * weight).toFixed(1).replace("-", "−");
   const width = widthOf(text, 11) + 6;

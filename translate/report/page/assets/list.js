@@ -1,9 +1,9 @@
-// The list of sentences: searched, filtered, sorted; only the rows in sight are in the document, so it may be long.
+// The list of sentences: searched, filtered and sorted. Only the visible rows are in the document, so it may be long.
 
 const ROW_HEIGHT = 62; // pixels, as in the style sheet
-const SPARE_ROWS = 6; // above and below what is in sight
+const SPARE_ROWS = 6; // above and below the visible ones
 
-/** The sentences that a search and filter leave, in the chosen order. What has no score or strangeness comes last. */
+/** The sentences that match the search and filter, in the chosen order; those without score or entropy come last. */
 function chosenSentences(sentences, { query, sort, warnings }) {
   const wanted = plain(query).trim();
   const left = sentences.filter((sentence) => {
@@ -14,12 +14,12 @@ function chosenSentences(sentences, { query, sort, warnings }) {
     line: (sentence) => sentence.id,
     score: (sentence) => sentence.score ?? Infinity,
     length: (sentence) => -[...sentence.source].length,
-    strangeness: (sentence) => -(sentence.strangeness ?? -Infinity),
+    entropy: (sentence) => -(sentence.attention_entropy ?? -Infinity),
   };
   return left.sort((a, b) => keys[sort](a) - keys[sort](b) || a.id - b.id);
 }
 
-/** Text as it is compared: without regard to capitals and to how accents are written. */
+/** Text for comparison: lowercased, with normalized accents. */
 function plain(text) {
   return text.normalize("NFC").toLocaleLowerCase();
 }
@@ -52,7 +52,7 @@ function createList(choose) {
       list.setAttribute("aria-activedescendant", `row-${state.id}`);
       drawRows(true);
     },
-    /** Scroll to the chosen sentence; to the top where it is not in the list. */
+    /** Scroll to the chosen sentence; to the top if it is not in the list. */
     reveal() {
       const top = shown.findIndex((sentence) => sentence.id === state.id) * ROW_HEIGHT;
       const isAbove = top < list.scrollTop;
@@ -61,7 +61,7 @@ function createList(choose) {
       }
       drawRows(true);
     },
-    /** Where a search or sort has put what was looked for. */
+    /** Scroll to the top, where the results of a search or sort begin. */
     toTop() {
       list.scrollTop = 0;
       drawRows(true);
@@ -81,7 +81,7 @@ function rowOf(sentence, position, count, state) {
   const line = (className, text) => Object.assign(make("span", className), { textContent: text, dir: "auto" });
   const marks = make("span", "marks");
   marks.append(line("number", String(sentence.id)));
-  const figure = { score: sentence.score, strangeness: sentence.strangeness }[state.sort] ?? null; // what the list is sorted by
+  const figure = { score: sentence.score, entropy: sentence.attention_entropy }[state.sort] ?? null; // the sort key
   if (figure !== null) marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort }));
   if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.join("; ") }));
   row.append(marks, line("text", isBlank(sentence.source) ? "(empty line)" : sentence.source), line("text second", sentence.translation));

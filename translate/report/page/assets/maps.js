@@ -1,4 +1,5 @@
-// From the weights of all heads to one map: means, words, differences. The counterpart of translate/attention/maps.py.
+// From the weights of all heads to one map: means, words, differences. The counterpart of
+// translate/attention/views.py.
 //
 // A stack holds the maps of one kind: {layers: [their numbers], heads, rows, columns, weights} with the weights of
 // (layer, head, row, column) in that order, as numbers from 0 to FULL.
@@ -7,7 +8,7 @@
 const FULL = 65535;
 const KINDS = ["encoder", "decoder", "cross"];
 
-/** The mean over the layers and heads that are not chosen (null) of one stack. */
+/** The mean of a stack over the layers and heads that are not chosen (null). */
 function meanOf(stack, layer, head) {
   const size = stack.rows * stack.columns;
   const total = new Float64Array(size);
@@ -23,7 +24,7 @@ function meanOf(stack, layer, head) {
   return total.map((sum) => sum * scale);
 }
 
-/** Pieces become words: a word gets the sum of its pieces as columns, and their mean as rows. Spans: [word, start, end]. */
+/** Merge pieces into words: the sum over the columns of a word, the mean over its rows. Spans: [word, start, end]. */
 function mergeWords(weights, numColumns, rowSpans, columnSpans) {
   const merged = new Float64Array(rowSpans.length * columnSpans.length);
   rowSpans.forEach(([, firstRow, endRow], r) => {
@@ -38,18 +39,18 @@ function mergeWords(weights, numColumns, rowSpans, columnSpans) {
   return merged;
 }
 
-/** What the rows and columns of a kind are: which of a variant's pieces and words. */
+/** Which pieces and words of a version are the rows and columns of a kind. */
 function sidesOf(kind) {
   return { encoder: ["source", "source"], decoder: ["target", "read"], cross: ["target", "source"] }[kind];
 }
 
-/** One map of a variant. */
-function mapOf(variant, kind, layer, head, words) {
-  const stack = variant.stacks[kind];
+/** One map of a version. */
+function mapOf(version, kind, layer, head, words) {
+  const stack = version.stacks[kind];
   const [rows, columns] = sidesOf(kind);
   const weights = meanOf(stack, layer, head);
-  if (!words) return { weights, rows: variant.pieces[rows], columns: variant.pieces[columns] };
-  const [rowSpans, columnSpans] = [variant.words[rows], variant.words[columns]];
+  if (!words) return { weights, rows: version.pieces[rows], columns: version.pieces[columns] };
+  const [rowSpans, columnSpans] = [version.words[rows], version.words[columns]];
   return {
     weights: mergeWords(weights, stack.columns, rowSpans, columnSpans),
     rows: rowSpans.map(([word]) => word),
@@ -57,10 +58,10 @@ function mapOf(variant, kind, layer, head, words) {
   };
 }
 
-/** Whether a kind of two variants can be subtracted: both have it, with the same pieces, layers and heads. */
+/** Whether a kind of two versions can be subtracted: both have it, with the same pieces, layers and heads. */
 function areAlike(one, other, kind) {
   const [a, b] = [one.stacks[kind], other.stacks[kind]];
-  const labels = (variant) => JSON.stringify(sidesOf(kind).map((side) => variant.pieces[side]));
+  const labels = (version) => JSON.stringify(sidesOf(kind).map((side) => version.pieces[side]));
   return Boolean(a && b) && a.heads === b.heads && String(a.layers) === String(b.layers) && labels(one) === labels(other);
 }
 
@@ -69,7 +70,7 @@ function difference(map, other) {
   return { ...map, weights: map.weights.map((weight, i) => weight - other.weights[i]) };
 }
 
-/** The largest weight of a map, whatever its sign; never 0, because it divides. */
+/** The largest absolute weight of a map; never 0, because it is a divisor. */
 function largest(map) {
   return map.weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1 / FULL);
 }

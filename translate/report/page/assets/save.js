@@ -1,10 +1,10 @@
-// What is shown, as a file: SVG, or PNG made from it.
+// Save the current map as SVG, or as PNG made from it.
 
 const SAVED_CELL = 30;
 const PNG_SCALE = 2;
-const PNG_PIXELS = 16e6; // of a larger canvas browsers make nothing
+const PNG_PIXELS = 16e6; // browsers cannot export a larger canvas
 
-/** A heat map as an SVG element that stands for itself, with title and legend. */
+/** A heat map as a self-contained SVG element, with title and legend. */
 function heatMapSvg(map, scale, title) {
   const cell = SAVED_CELL;
   const rowWidth = widestOf(map.rows, 14, 220) + 24;
@@ -22,12 +22,12 @@ function heatMapSvg(map, scale, title) {
   const rows = map.rows.map((text, i) => textAt(cut(text, 14, 220), rowWidth - 8, columnHeight + (i + 0.5) * cell, "end", scale.ink.ink));
   const columns = map.columns.map((text, i) => {
     const [x, y] = [rowWidth + (i + 0.6) * cell, columnHeight - 8];
-    const turned = textAt(cut(text, 14, 180), x, y, "start", scale.ink.ink);
-    turned.setAttribute("transform", `rotate(${(-SLANT * 180) / Math.PI} ${x} ${y})`);
-    return turned;
+    const slanted = textAt(cut(text, 14, 180), x, y, "start", scale.ink.ink);
+    slanted.setAttribute("transform", `rotate(${(-SLANT * 180) / Math.PI} ${x} ${y})`);
+    return slanted;
   });
   const width = rowWidth + map.columns.length * cell + overhang + 8;
-  const note = `rows look at columns; ${unitOf(scale)}; colours from ${rangeOf(scale)}`;
+  const note = `rows attend to columns; ${unitOf(scale)}; colours from ${rangeOf(scale)}`;
   return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
 }
 
@@ -36,19 +36,19 @@ function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
   const colours = scale.isChange ? "; orange for more, blue for less" : "";
-  const note = `right looks at left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
+  const note = `right attends to left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
   return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title, note);
 }
 
 function unitOf(scale) {
-  return scale.isChange ? "differences in percent points" : "weights in percent";
+  return scale.isChange ? "differences in percentage points" : "weights in percent";
 }
 
 function rangeOf(scale) {
   return scale.isChange ? `−${endOf(scale)} to +${endOf(scale)}` : `0 to ${endOf(scale)}`;
 }
 
-/** Paper, the title above, what is to be seen below. */
+/** Add the background, the title above and the note below. */
 function framed(parts, width, height, scale, title, note) {
   const whole = Math.max(width + 24, widthOf(title, 15) + 32, widthOf(note, 12) + 32);
   const svg = draw("svg", {

@@ -1,4 +1,4 @@
-// Words as they are drawn: how wide they are, where they are cut, which way they run, and weights in words.
+// Text: its width, truncation and direction; and weights in words.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", "Microsoft YaHei", "Noto Sans Arabic", "DejaVu Sans", sans-serif';
 const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
@@ -11,13 +11,13 @@ function widthOf(text, size) {
   return ruler.measureText(text).width;
 }
 
-/** The width of the widest, but not above `most`. */
+/** The width of the widest text, at most `most`. */
 function widestOf(texts, size, most) {
   const widths = texts.map((text) => Math.ceil(widthOf(text, size)));
   return widths.reduce((widest, width) => Math.max(widest, Math.min(width, most)), 0);
 }
 
-/** The text, cut after a whole character (an emoji, a letter with its accents) where it is wider than `most`. */
+/** The text, truncated after a whole character (an emoji, a letter with its accents) if it is wider than `most`. */
 function cut(text, size, most) {
   if (widthOf(text, size) <= most) return text;
   const parts = [...characters.segment(text)].map((part) => part.segment);
@@ -40,13 +40,13 @@ function percent(weight, isChange) {
   return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number} %`;
 }
 
-/** The end of a scale in percent, with as many digits as tell it from 0. */
+/** The end of a scale in percent, with enough digits to differ from 0. */
 function endOf(scale) {
   const end = 100 * scale.high;
   return end >= 10 ? end.toFixed(0) : end.toPrecision(2);
 }
 
-/** Who looks at whom, and how much; between marks that keep a word of another direction from turning the sentence. */
+/** Row, column and weight; isolates keep a right-to-left word from reordering the sentence. */
 function inWords(map, scale, row, column) {
   const isolated = (text) => `\u2068${text}\u2069`;
   const weight = map.weights[row * map.columns.length + column];
