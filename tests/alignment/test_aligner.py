@@ -15,8 +15,8 @@ from translate.alignment.error_rate import Errors, Gold, GoldFile
 from translate.alignment.methods import (
     MapChoice,
 )
-from translate.alignment.settings import AlignmentOptions, all_ways
-from translate.alignment.sources import Line
+from translate.alignment.settings import AlignmentOptions, all_configs
+from translate.alignment.sources import MappedPair
 from translate.attention.maps import AttentionMaps
 from translate.errors import UserError
 
@@ -50,10 +50,10 @@ class Given:
         self.path, self.layers, self.num_heads, self.weights, self.alignment = Path("given"), (0, 1), 3, "x", None
         self._maps = maps
 
-    def lines(self, layer: int | None):
+    def pairs(self, layer: int | None):
         for maps in self._maps:
             source, target = (maps.source, maps.target) if maps else (SOURCE, TARGET)
-            yield Line(text_of(source), text_of(target), maps)
+            yield MappedPair(text_of(source), text_of(target), maps)
 
 
 def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) -> None:
@@ -62,25 +62,27 @@ def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) ->
     gold = tmp_path / "gold"
     gold.write_text("0-0 1-1 2p2\n\n0-0 1?1 2-2\n2-0 2-0 2p0\n1-1\n0-2 1-1 2-0\n")
     pairing = Pairing(Given([*maps[:4], None, maps[5]]), Given(backward))
-    trial = try_all(pairing, pairing.choices(), all_ways(has_reverse=True), GoldFile(gold))
+    trial = try_all(pairing, pairing.choices(), all_configs(has_reverse=True), GoldFile(gold))
     assert trial.num_lines == 6
-    assert len(trial.results) == len(pairing.choices()) * len(set(all_ways(True))) == 9 * 2 * (2 * (6 + 8) + 5)
+    assert len(trial.results) == len(pairing.choices()) * len(set(all_configs(True))) == 9 * 2 * (2 * (6 + 8) + 5)
     sure = [{(0, 0), (1, 1)}, set(), {(0, 0), (2, 2)}, {(2, 0)}, {(1, 1)}, {(0, 2), (1, 1), (2, 0)}]
     possible = [sure[0] | {(2, 2)}, set(), sure[2] | {(1, 1)}, *sure[3:]]
-    for choice, way, score in trial.results[::7]:
+    for choice, config, score in trial.results[::7]:
         num_links = num_sure = num_possible = 0
         for n in (0, 1, 2, 3, 5):
-            own = maps_between(maps[n], [choice], way.is_shifted)[0]
-            other = maps_between(backward[n], [choice], way.is_shifted)[0]
-            if way.directions == "together":
+            own = maps_between(maps[n], [choice], config.is_shifted)[0]
+            other = maps_between(backward[n], [choice], config.is_shifted)[0]
+            if config.directions == "together":
                 own = np.sqrt(own * other.T)
-            apart = {(largest(row), s) for s, row in enumerate(other.tolist())} if way.directions == "apart" else None
-            found = {(s, t) for t, s in align_by_hand(own.tolist(), way.method, way.threshold or 0, apart)}
+            apart = (
+                {(largest(row), s) for s, row in enumerate(other.tolist())} if config.directions == "apart" else None
+            )
+            found = {(s, t) for t, s in align_by_hand(own.tolist(), config.method, config.threshold or 0, apart)}
             num_links += len(found)
             num_sure += len(found & sure[n])
             num_possible += len(found & possible[n])
         expected = 1 - (num_sure + num_possible) / (num_links + sum(map(len, sure)))
-        assert score.error_rate == pytest.approx(expected), (choice, way)
+        assert score.error_rate == pytest.approx(expected), (choice, config)
     best = {
         choice: min(r.score.error_rate for r in trial.results if r.choice == choice) for choice in pairing.choices()
     }
@@ -93,23 +95,23 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
     gold.write_text("0-0\n")
     pairing = Pairing(Given([random_maps()]), Given([random_maps(("▁x", "</s>"), SOURCE)]))
     with pytest.raises(UserError, match="line 1: 3 source and 3 target words, but in the other direction 3 and 1"):
-        try_all(pairing, [MapChoice()], all_ways(True), GoldFile(gold))
-    with pytest.raises(UserError, match="given ends after 1 lines, but the other direction goes on"):
-        list(Pairing(Given([random_maps()]), Given([None, None])).lines(None))
+        try_all(pairing, [MapChoice()], all_configs(True), GoldFile(gold))
+    with pytest.raises(UserError, match="given ends after line 1, but the other direction continues"):
+        list(Pairing(Given([random_maps()]), Given([None, None])).pairs(None))
 
 
 @pytest.mark.parametrize(
     ("text", "one_indexed", "message"),
     [
-        ("0-0\n0-0 1_1\n", False, r"gold: line 2: '1_1' is no link; a link is i-j \(sure\)"),
-        ("0-0\n-1-1\n", False, r"gold: line 2: '-1-1' is no link"),
-        ("0-0\n٣-1\n", False, r"gold: line 2: '٣-1' is no link"),
+        ("0-0\n0-0 1_1\n", False, r"gold: line 2: '1_1' is not a link; a link is i-j \(sure\)"),
+        ("0-0\n-1-1\n", False, r"gold: line 2: '-1-1' is not a link"),
+        ("0-0\n٣-1\n", False, r"gold: line 2: '٣-1' is not a link"),
         ("0-0\n3p1\n", False, r"gold: line 2: 3p1: the source has words 0 to 2; if the file counts from 1, add --one"),
         ("1-1\n1-4\n", True, r"gold: line 2: 1-4: the target has words 1 to 3$"),
         ("0-1\n1-1\n", True, r"gold: line 1: 0-1 has a word 0; leave out --one-indexed"),
-        ("0-0\n", False, r"gold has fewer lines than given, whose number of lines is 2"),
-        ("0-0\n0-0\n0-0\n", False, r"gold has more lines than given, whose number of lines is 2"),
-        ("0p0\n0p0\n", False, r"gold: there is no sure link \(i-j\) in it"),
+        ("0-0\n", False, r"gold has fewer lines than given, which has 2"),
+        ("0-0\n0-0\n0-0\n", False, r"gold has more lines than given, which has 2"),
+        ("0p0\n0p0\n", False, r"gold: has no sure link \(i-j\)"),
     ],
 )
 def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_indexed: bool, message: str) -> None:
@@ -117,7 +119,7 @@ def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_i
     gold.write_text(text)
     pairing = Pairing(Given([random_maps(), random_maps(seed=2)]))
     with pytest.raises(UserError, match=message):
-        try_all(pairing, [MapChoice()], AlignmentOptions().ways(False), GoldFile(gold, one_indexed))
+        try_all(pairing, [MapChoice()], AlignmentOptions().configs(False), GoldFile(gold, one_indexed))
 
 
 def test_gold_counted_from_one_scores_the_same(tmp_path: Path) -> None:
@@ -126,5 +128,5 @@ def test_gold_counted_from_one_scores_the_same(tmp_path: Path) -> None:
     for text, one_indexed in ("0-0 1p2\n", False), ("1-1 2?3\n", True):
         gold.write_text(text)
         pairing = Pairing(Given([random_maps()]))
-        scores.append(try_all(pairing, pairing.choices(), all_ways(False), GoldFile(gold, one_indexed)))
+        scores.append(try_all(pairing, pairing.choices(), all_configs(False), GoldFile(gold, one_indexed)))
     assert scores[0] == scores[1]

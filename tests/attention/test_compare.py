@@ -62,22 +62,22 @@ def test_the_weight_that_lies_elsewhere_is_that_of_a_brute_force(
 ) -> None:
     one, two = folders
     found = compare(one, two)
-    assert (found.num_lines, found.num_alike) == (3, 2)
-    assert {(moved.kind, moved.layer, moved.head) for moved in found.heads} == {
+    assert (found.num_lines, found.num_compared) == (3, 2)
+    assert {(each.kind, each.layer, each.head) for each in found.heads} == {
         (kind, 2, head) for kind in KINDS for head in (0, 1)
     }
-    for moved in found.heads:
+    for each in found.heads:
         rows = []
         for line in 1, 4:
-            first, second = one.maps_of_line(line).stacks[moved.kind], two.maps_of_line(line).stacks[moved.kind]
-            pairs = zip(first.weights[1, moved.head].tolist(), second.weights[0, moved.head].tolist(), strict=True)
+            first, second = one.maps_of_line(line).stacks[each.kind], two.maps_of_line(line).stacks[each.kind]
+            pairs = zip(first.weights[1, each.head].tolist(), second.weights[0, each.head].tolist(), strict=True)
             # What a row has more in one place it has less in others.
             rows += [sum(max(0.0, a - b) for a, b in zip(*pair, strict=True)) for pair in pairs]
-        assert moved.share == pytest.approx(sum(rows) / len(rows), abs=1e-6)
+        assert each.share == pytest.approx(sum(rows) / len(rows), abs=1e-6)
 
 
 def test_a_folder_does_not_differ_from_itself(folders: tuple[AttentionFolder, AttentionFolder]) -> None:
-    assert {moved.share for moved in compare(folders[0], folders[0]).heads} == {0}
+    assert {each.share for each in compare(folders[0], folders[0]).heads} == {0}
 
 
 def test_a_difference_has_signs_in_the_terminal() -> None:

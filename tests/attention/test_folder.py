@@ -152,7 +152,7 @@ def test_a_damaged_line_of_the_index_is_named(tmp_path: Path, wrong: object) -> 
 @pytest.mark.parametrize("name", ["../000001.npz", "/etc/passwd", "page/000001.npz"])
 def test_no_file_is_read_outside_the_folder(tmp_path: Path, name: str) -> None:
     folder = AttentionFolder.open(write(tmp_path, entry={**ENTRY, "file": name}))
-    with pytest.raises(UserError, match="is no file of this folder"):
+    with pytest.raises(UserError, match="is not a file of this folder"):
         folder.maps(next(folder.entries()))
 
 

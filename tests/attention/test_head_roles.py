@@ -14,7 +14,7 @@ import pytest
 
 from translate import cli
 from translate.attention.folder import About, write_about
-from translate.attention.head_roles import MEASURES, Place, Role, roles_of
+from translate.attention.head_roles import MEASURES, CrossHead, Role, roles_of
 from translate.attention.maps import AttentionMaps, Stack
 from translate.model.attention_kinds import KINDS, Kind
 
@@ -65,7 +65,7 @@ def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None
             diagonal = math.floor((t + 0.5) / num_rows * num_columns)
             entropy = -sum(weight * math.log(weight) for weight in keys if weight)
             values["entropy"].append(entropy)
-            values["spread"].append(entropy / math.log(len(keys)))
+            values["normalized_entropy"].append(entropy / math.log(len(keys)))
             values["first"].append(keys[0])
             if role.kind != "decoder":
                 values["end"].append(keys[-1])
@@ -94,7 +94,7 @@ def test_figures_are_those_of_a_brute_force() -> None:
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross"])
-def test_following_is_the_weighted_correlation_of_places(kind: Kind) -> None:
+def test_monotonicity_is_the_weighted_correlation_of_positions(kind: Kind) -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     here, there, weights = [], [], []
     for maps in sentences:
@@ -107,7 +107,7 @@ def test_following_is_the_weighted_correlation_of_places(kind: Kind) -> None:
     covariance = np.cov(here, there, aweights=weights, ddof=0)
     expected = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])
     (role,) = (role for role in roles_of(sentences) if (role.kind, role.layer, role.head) == (kind, 1, 2))
-    assert role.following == pytest.approx(expected, abs=1e-6)
+    assert role.monotonicity == pytest.approx(expected, abs=1e-6)
 
 
 def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
@@ -128,9 +128,9 @@ def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
         ("encoder", [0, 1, 2, 3, 4, 5, 6, 7], "diagonal"),
         ("decoder", [0, 1, 2, 3, 4, 5, 6, 7], "diagonal"),
         ("cross", [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7], "diagonal"),
-        ("encoder", [7] * 8, "sink"),
-        ("cross", [7] * 8, "sink"),
-        ("decoder", [0] * 8, "sink"),
+        ("encoder", [7] * 8, "attention sink"),
+        ("cross", [7] * 8, "attention sink"),
+        ("decoder", [0] * 8, "attention sink"),
         ("cross", [1, 0, 3, 2, 5, 4, 6, 7], "alignment"),  # words in another order
         ("cross", [6, 5, 4, 3, 2, 1, 0, 7], None),
         ("encoder", [3, 7, 5, 6, 0, 1, 2, 4], None),
@@ -149,12 +149,12 @@ def test_a_head_that_looks_at_all_alike_is_broad(kind: Kind) -> None:
     maps = AttentionMaps(pieces(9), pieces(9), {kind: Stack(weights / weights.sum(-1, keepdims=True), (0,))})
     (role,) = roles_of([maps])
     assert role.name == "broad"
-    assert role.figures["spread"] == pytest.approx(1)
+    assert role.figures["normalized_entropy"] == pytest.approx(1)
 
 
 def test_a_head_that_is_known_to_align_is_called_so() -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
-    assert [role.label for role in roles_of(sentences, Place(1, 2)) if role.name == "alignment"] == ["cross.1.2"]
+    assert [role.label for role in roles_of(sentences, CrossHead(1, 2)) if role.name == "alignment"] == ["cross.1.2"]
 
 
 def test_a_line_in_parts_counts_as_its_parts() -> None:
@@ -196,7 +196,7 @@ def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pyt
     assert [line.split()[0] for line in table if line.split(".")[0] in KINDS] == [each["label"] for each in objects]
     known = next(line for line in table if line.startswith("cross.0.1"))
     assert known.endswith("alignment")
-    assert {"entropy", "spread", "end", "name", "following"} <= objects[0].keys()
+    assert {"entropy", "normalized_entropy", "end", "name", "monotonicity"} <= objects[0].keys()
     assert cli._run(["attention", "roles", str(folder), "--kind", "decoder"]) == 0
     assert "cross" not in capsys.readouterr().out
 

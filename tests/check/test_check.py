@@ -21,7 +21,8 @@ from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import MAX_LINE_BYTES, ParallelText, Side
 from translate.data.vocab import Vocab, VocabPair
-from translate.report.findings import as_json, as_text, visible
+from translate.report.findings import as_json, as_text
+from translate.report.text import visible
 from translate.run.folder import Run
 from translate.system.terminal_text import END_OF_ISOLATE, ISOLATE, columns_of
 from translate.training.prepare import prepare
@@ -57,7 +58,7 @@ def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
     assert report.findings == ()
     shown = as_text(report, ("a.en", "a.fr"), config)
     assert "20,000 pairs" in shown
-    assert "Nothing was found" in shown
+    assert "No problems found." in shown
     assert len(shown.splitlines()) <= 12
 
 

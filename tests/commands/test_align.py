@@ -142,13 +142,13 @@ def test_the_best_setting_is_stored_and_then_used(
     [
         (["--layer", 7], "--layer 7: the layers of .* are 0, 1"),
         (["--head", -1], "--head -1: the heads of .* are 0 to 1"),
-        (["--method", "threshold"], "--method threshold: say from which weight on by --threshold"),
+        (["--method", "threshold"], "--method threshold: give the minimum weight by --threshold"),
         (["--threshold", 0], "--threshold 0: give a weight above 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold is for --method threshold, not for union"),
         (["--directions", "apart"], "--directions is for two models"),
         (["--store", "x"], "--store keeps the setting that scores best; add --gold"),
         (["--gold", "nowhere"], "nowhere: no such file"),
-        (["--reverse", "nowhere"], "nowhere: --src and --tgt are for a run folder"),
+        (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),
     ],
 )
 def test_a_command_that_cannot_be_is_answered_in_a_line(capsys, tiny_run, texts, options, message) -> None:
@@ -187,5 +187,5 @@ STORED = {
 )
 def test_a_damaged_stored_setting_is_named(change: dict[str, object]) -> None:
     assert StoredAlignment.read(STORED, Path("runs/toy")).threshold == 0.2
-    with pytest.raises(UserError, match="runs/toy: the stored alignment is damaged; store it again by"):
+    with pytest.raises(UserError, match="runs/toy: the stored alignment is damaged; store it again with"):
         StoredAlignment.read({**STORED, **change}, Path("runs/toy"))

@@ -202,7 +202,7 @@ def test_other_mistakes_are_one_line_each(run, tiny_run: Path, tmp_path: Path, m
     run("decode", tiny_run, "x", "--n-best", 9).assert_one_line_about("--beam-size 9")
     run("decode", tiny_run, "x", "--beam-size", 0).assert_one_line_about("--beam-size")
     run("decode", tiny_run, "caf\udce9").assert_one_line_about("is not UTF-8")
-    run("attention", tmp_path).assert_one_line_about("no attention folder")
+    run("attention", tmp_path).assert_one_line_about("not an attention folder")
     run("attention", tmp_path / "no.npz").assert_one_line_about("no.npz: no such file")
     run("attention", tmp_path, "--kind", "nonsense").assert_one_line_about("--kind", "cross")
     give_input(monkeypatch, b"fine\n\xff\n")

@@ -213,8 +213,8 @@ def test_no_element_of_the_page_comes_from_text_and_no_text_leaves_its_place(tit
     read = [json.loads(block) for block in blocks]
     of_sentence = next(block for block in read if "translation" in block)
     assert (of_sentence["source"], of_sentence["translation"], of_sentence["warnings"]) == (src, tgt, [title])
-    (variant,) = next(block for block in read if "variants" in block)["variants"]
-    assert (variant["label"], tuple(variant["source"]), tuple(variant["target"])) == (title, maps.source, maps.target)
+    (version,) = next(block for block in read if "versions" in block)["versions"]
+    assert (version["label"], tuple(version["source"]), tuple(version["target"])) == (title, maps.source, maps.target)
 
 
 @given(LINES, LINES)

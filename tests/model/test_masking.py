@@ -95,10 +95,10 @@ def test_the_effect_is_that_of_two_models(translator: Translator, maimed: Transl
 
 
 def test_the_worth_of_every_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
-    worths = list(head_importances(translator, pairs))
-    assert [worth.head for worth in worths] == heads_of(engine_of(translator).model)
+    importances = list(head_importances(translator, pairs))
+    assert [worth.head for worth in importances] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
-        assert dict(worths)[Head("encoder", 1, 0)] == loss_of(translator, pairs)
+        assert dict(importances)[Head("encoder", 1, 0)] == loss_of(translator, pairs)
 
 
 def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

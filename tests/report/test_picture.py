@@ -15,7 +15,7 @@ from translate.attention.views import MapView, all_heads
 from translate.cli import app
 from translate.errors import UserError
 from translate.report.figure import advice, fonts_for
-from translate.report.picture import SHAPES, save_grid, save_picture
+from translate.report.picture import MAX_SHAPES, save_grid, save_picture
 
 WEIGHTS = np.array([[0.9, 0.1], [0.004, 0.996]], dtype=np.float32)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,7 +76,7 @@ def test_a_grid_names_every_head_and_labels_its_pieces_once_a_side(tmp_path: Pat
 def test_many_cells_become_an_image_and_many_labels_fewer(tmp_path: Path) -> None:
     path = tmp_path / "map.svg"
     labels = [f"p{place}" for place in range(1000)]
-    weights = np.full((SHAPES // len(labels) + 1, len(labels)), 0.5, dtype=np.float32)
+    weights = np.full((MAX_SHAPES // len(labels) + 1, len(labels)), 0.5, dtype=np.float32)
     told = save_picture(MapView(weights, labels[: len(weights)], labels, "t", "", ""), path)
     assert told == ["too many pieces for all labels: one in 4 has its own"]
     assert {"p992", "p996"} <= set(texts(path))

@@ -1,6 +1,6 @@
-"""Lines aligned by one setting, and all settings tried against a gold file.
+"""Align lines by one setting, or try all settings against a gold file.
 
-Shapes: N maps of one sentence (layers, heads, means over them), S source words, T target words.
+Shapes: N maps of one sentence (heads, or means over heads and layers), S source words, T target words.
 """
 
 from __future__ import annotations
@@ -15,32 +15,59 @@ import numpy as np
 from translate.alignment.error_rate import Errors, GoldFile, Score
 from translate.alignment.methods import Links, MapChoice, align, all_choices, word_maps
 from translate.alignment.settings import AlignmentConfig
-from translate.alignment.sources import Line, MapLines
+from translate.alignment.sources import MapLines, MappedPair
 from translate.attention.maps import Floats
 from translate.errors import UserError
 
 
-class Result(NamedTuple):
-    """What a way of aligning by a map scores."""
+class AlignedPair(NamedTuple):
+    """A pair of lines and its alignment."""
+
+    pair: MappedPair
+    links: Links | None  # (T, S); None if the pair has no maps, or words and pieces cannot be matched
+
+
+class TrialResult(NamedTuple):
+    """The score of a setting with a map."""
 
     choice: MapChoice
-    way: AlignmentConfig
+    config: AlignmentConfig
     score: Score
 
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` tells."""
-        return {**self.choice._asdict(), **asdict(self.way), **self.score._asdict()}
+        """The values that `--json` prints."""
+        return {**self.choice._asdict(), **asdict(self.config), **self.score._asdict()}
+
+
+class Trial(NamedTuple):
+    """The scores of all settings on a text."""
+
+    results: list[TrialResult]
+    num_lines: int
+
+    @property
+    def best(self) -> TrialResult:
+        """The result with the lowest error rate."""
+        return min(self.results, key=lambda result: result.score.error_rate)
+
+    def best_of_maps(self) -> list[TrialResult]:
+        """The best result of each map."""
+        best: dict[MapChoice, TrialResult] = {}
+        for result in self.results:
+            if result.choice not in best or result.score.error_rate < best[result.choice].score.error_rate:
+                best[result.choice] = result
+        return list(best.values())
 
 
 class Pairing:
-    """The lines to align, and where there is one, the model of the reverse direction on the same pairs."""
+    """The lines to align by a model, and by a model of the reverse direction if there is one."""
 
     def __init__(self, forward: MapLines, reverse: MapLines | None = None) -> None:
         self.forward = forward
         self.reverse = reverse
 
     def choices(self) -> list[MapChoice]:
-        """The maps that there are: in both directions, where there are two."""
+        """The maps that all models have."""
         layers, num_heads = self.forward.layers, self.forward.num_heads
         if self.reverse:
             layers = tuple(layer for layer in layers if layer in self.reverse.layers)
@@ -48,45 +75,67 @@ class Pairing:
         return all_choices(layers, num_heads)
 
     def check(self, choice: MapChoice) -> None:
-        """Raises UserError where a model has not that map."""
+        """Raises UserError if a model lacks that map."""
         for lines in (self.forward, self.reverse) if self.reverse else (self.forward,):
             if choice.layer is not None and choice.layer not in lines.layers:
-                there = ", ".join(map(str, lines.layers))
-                raise UserError(f"--layer {choice.layer}: the layers of {lines.path} are {there}")
+                layers = ", ".join(map(str, lines.layers))
+                raise UserError(f"--layer {choice.layer}: the layers of {lines.path} are {layers}")
             if choice.head is not None and not 0 <= choice.head < lines.num_heads:
                 raise UserError(f"--head {choice.head}: the heads of {lines.path} are 0 to {lines.num_heads - 1}")
 
-    def lines(self, layer: int | None) -> Iterator[tuple[Line, Line | None]]:
-        """Raises UserError where the two directions have not as many lines."""
+    def pairs(self, layer: int | None) -> Iterator[tuple[MappedPair, MappedPair | None]]:
+        """Each pair with its reverse. Raises UserError if the two directions differ in their number of lines."""
         if not self.reverse:
-            yield from ((line, None) for line in self.forward.lines(layer))
+            yield from ((pair, None) for pair in self.forward.pairs(layer))
             return
-        both = zip_longest(self.forward.lines(layer), self.reverse.lines(layer))
-        for number, (line, other) in enumerate(both, start=1):
-            if line is None or other is None:
-                shorter = self.forward if line is None else self.reverse
-                raise UserError(f"{shorter.path} ends after {number - 1:,} lines, but the other direction goes on")
-            yield line, other
+        both = zip_longest(self.forward.pairs(layer), self.reverse.pairs(layer))
+        for number, (pair, other) in enumerate(both, start=1):
+            if pair is None or other is None:
+                shorter = self.forward if pair is None else self.reverse
+                raise UserError(f"{shorter.path} ends after line {number - 1:,}, but the other direction continues")
+            yield pair, other
 
 
-class Trial(NamedTuple):
-    """What was found of a text."""
+def aligned(pairing: Pairing, choice: MapChoice, config: AlignmentConfig) -> Iterator[AlignedPair]:
+    """Align each pair."""
+    for number, (pair, other) in enumerate(pairing.pairs(choice.layer), start=1):
+        maps = _word_maps(pair, other, [choice], config.is_shifted, number)
+        yield AlignedPair(pair, _align(maps, config)[0] if maps else None)
 
-    results: list[Result]
-    num_lines: int
 
-    @property
-    def best(self) -> Result:
-        """Of the lowest error rate."""
-        return min(self.results, key=lambda result: result.score.error_rate)
+def try_all(
+    pairing: Pairing, choices: Sequence[MapChoice], configs: Sequence[AlignmentConfig], gold: GoldFile
+) -> Trial:
+    """Score each setting with each map over all lines.
 
-    def best_of_maps(self) -> list[Result]:
-        """Of each map, its best."""
-        best: dict[MapChoice, Result] = {}
-        for result in self.results:
-            if result.choice not in best or result.score.error_rate < best[result.choice].score.error_rate:
-                best[result.choice] = result
-        return list(best.values())
+    A line without maps counts as one without links. Raises UserError if the gold file does not fit the lines.
+    """
+    errors = {config: Errors(len(choices)) for config in configs}
+    shifts = {config.is_shifted for config in configs}
+    pairs = pairing.pairs(choices[0].layer if len(choices) == 1 else None)
+    number = 0
+    for number, (both, links) in enumerate(zip_longest(pairs, gold), start=1):
+        if both is None or links is None:
+            raise UserError(
+                f"{gold.path} has {'more' if both is None else 'fewer'} lines than {pairing.forward.path}, which has "
+                f"{sum(1 for _ in pairs) + number - (both is None)}"
+            )
+        pair, other = both
+        by_shift = {is_shifted: _word_maps(pair, other, choices, is_shifted, number) for is_shifted in shifts}
+        size = len(pair.target.split()), len(pair.source.split())
+        reference = gold.gold(links, number, *size)
+        for config, counts in errors.items():
+            maps = by_shift[config.is_shifted]
+            found = _align(maps, config) if maps else np.zeros((len(choices), *size), dtype=np.bool_)
+            counts.add(found, reference)
+    if not any(counts.has_gold for counts in errors.values()):
+        raise UserError(f"{gold.path}: has no sure link (i-j), so there is no error rate")
+    results = [
+        TrialResult(choice, config, score)
+        for config, counts in errors.items()
+        for choice, score in zip(choices, counts.scores(), strict=True)
+    ]
+    return Trial(results, number)
 
 
 class _WordMaps(NamedTuple):
@@ -96,79 +145,27 @@ class _WordMaps(NamedTuple):
     reverse: Floats | None  # (N, S, T)
 
 
-class Aligned(NamedTuple):
-    """A line and its alignment."""
-
-    line: Line
-    links: Links | None  # (T, S); None where the line has no maps, or no clear words
-
-
-def aligned(pairing: Pairing, choice: MapChoice, way: AlignmentConfig) -> Iterator[Aligned]:
-    """Each line with its alignment."""
-    for number, (line, other) in enumerate(pairing.lines(choice.layer), start=1):
-        maps = _word_maps(line, other, [choice], way.is_shifted, number)
-        yield Aligned(line, _align(maps, way)[0] if maps else None)
-
-
-def try_all(pairing: Pairing, choices: Sequence[MapChoice], ways: Sequence[AlignmentConfig], gold: GoldFile) -> Trial:
-    """Each way by each map, over all lines.
-
-    A link of a line that has no maps counts as one that was not found. Raises UserError where the gold file does not
-    fit the lines.
-    """
-    errors = {way: Errors(len(choices)) for way in ways}
-    shifts = {way.is_shifted for way in ways}
-    lines = pairing.lines(choices[0].layer if len(choices) == 1 else None)
-    number = 0
-    for number, (pair, links) in enumerate(zip_longest(lines, gold), start=1):
-        if pair is None or links is None:
-            raise UserError(
-                f"{gold.path} has {'more' if pair is None else 'fewer'} lines than {pairing.forward.path}, whose "
-                f"number of lines is {sum(1 for _ in lines) + number - (pair is None)}"
-            )
-        by_shift = {is_shifted: _word_maps(pair[0], pair[1], choices, is_shifted, number) for is_shifted in shifts}
-        size = len(pair[0].target.split()), len(pair[0].source.split())
-        right = gold.gold(links, number, *size)
-        for way, its_errors in errors.items():
-            maps = by_shift[way.is_shifted]
-            its_errors.add(_align(maps, way) if maps else np.zeros((len(choices), *size), dtype=np.bool_), right)
-    if not any(its_errors.has_gold for its_errors in errors.values()):
-        raise UserError(f"{gold.path}: there is no sure link (i-j) in it, and no error rate without")
-    results = [
-        Result(choice, way, score)
-        for way, its_errors in errors.items()
-        for choice, score in zip(choices, its_errors.scores(), strict=True)
-    ]
-    return Trial(results, number)
-
-
 def _word_maps(
-    line: Line, other: Line | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
+    pair: MappedPair, other: MappedPair | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
 ) -> _WordMaps | None:
-    """None where a line has no maps, or no clear words. Raises UserError where the directions differ in words."""
-    if line.maps is None:
-        return None
-    forward = word_maps(line.maps, line.source, line.target, choices, is_shifted)
+    """None without maps or clear words. Raises UserError if the directions differ in their words."""
+    forward = word_maps(pair.maps, pair.source, pair.target, choices, is_shifted) if pair.maps else None
     if forward is None or other is None:
         return None if forward is None else _WordMaps(forward, None)
-    if other.maps is None:
-        return None
-    reverse = word_maps(other.maps, other.source, other.target, choices, is_shifted)
+    reverse = word_maps(other.maps, other.source, other.target, choices, is_shifted) if other.maps else None
     if reverse is None:
         return None
     if reverse.shape != np.swapaxes(forward, 1, 2).shape:
         raise UserError(
             f"line {number}: {forward.shape[2]} source and {forward.shape[1]} target words, but in the other direction "
-            f"{reverse.shape[1]} and {reverse.shape[2]}; --reverse is for the same pairs with their sides changed"
+            f"{reverse.shape[1]} and {reverse.shape[2]}; --reverse is for the same pairs with their sides swapped"
         )
     return _WordMaps(forward, reverse)
 
 
-def _align(maps: _WordMaps, way: AlignmentConfig) -> Links:
+def _align(maps: _WordMaps, config: AlignmentConfig) -> Links:
     """(N, T, S)."""
-    if way.directions is None or maps.reverse is None:
-        return align(maps.forward, way.method, way.threshold)
-    if way.directions == "apart":
-        return align(maps.forward, way.method, way.threshold, maps.reverse)
-    together = np.sqrt(maps.forward * np.swapaxes(maps.reverse, 1, 2))
-    return align(together, way.method, way.threshold)
+    if config.directions == "together" and maps.reverse is not None:
+        together = np.sqrt(maps.forward * np.swapaxes(maps.reverse, 1, 2))
+        return align(together, config.method, config.threshold)
+    return align(maps.forward, config.method, config.threshold, maps.reverse if config.directions == "apart" else None)

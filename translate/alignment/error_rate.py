@@ -1,4 +1,4 @@
-"""Alignments against those that a person made: gold files, alignment error rate, precision, recall.
+"""Score alignments against gold alignments: gold files, alignment error rate, precision, recall.
 
 Shapes: N alignments of one sentence, S source words, T target words.
 """
@@ -28,12 +28,12 @@ class GoldLink(NamedTuple):
     source: int
     target: int
     is_sure: bool
-    text: str  # as it stands in the file
+    text: str  # as in the file
 
 
 @dataclass(frozen=True)
 class Gold:
-    """The alignment of a line that a person made. What is sure is possible, too."""
+    """The gold alignment of a line. Sure links are possible, too."""
 
     sure: Links  # (T, S)
     possible: Links  # (T, S)
@@ -41,18 +41,18 @@ class Gold:
 
 @dataclass(frozen=True)
 class GoldFile:
-    """A file with a line of links for each pair: `i-j` sure, `ipj` or `i?j` possible."""
+    """A file with the links of each pair on a line: `i-j` sure, `ipj` or `i?j` possible."""
 
     path: Path
     is_one_indexed: bool = False
 
     def __iter__(self) -> Iterator[list[GoldLink]]:
-        """The links of each line. Raises UserError naming the line and the link that cannot be read."""
+        """The links of each line. Raises UserError with the line and the link that is malformed."""
         for number, line in enumerate(read_lines(self.path), start=1):
             yield [self._link(text, number) for text in line.split()]
 
     def gold(self, links: list[GoldLink], number: int, num_target: int, num_source: int) -> Gold:
-        """The links of line `number` between so many words. Raises UserError where a word is not there."""
+        """The links of line `number` as arrays of that size. Raises UserError if a word does not exist."""
         sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
         for link in links:
             for side, place, count in ("source", link.source, num_source), ("target", link.target, num_target):
@@ -65,7 +65,7 @@ class GoldFile:
     def _link(self, text: str, number: int) -> GoldLink:
         match = LINK.fullmatch(text)
         if match is None:
-            raise UserError(f"{self.path}: line {number}: {text!r} is no link; {FORMAT_HELP}")
+            raise UserError(f"{self.path}: line {number}: {text!r} is not a link; {FORMAT_HELP}")
         source, target = (int(match[group]) - self.is_one_indexed for group in (1, 3))
         if min(source, target) < 0:
             raise UserError(f"{self.path}: line {number}: {text} has a word 0; leave out --one-indexed")
@@ -79,7 +79,7 @@ class GoldFile:
 
 
 class Score(NamedTuple):
-    """Of a corpus, each from 0 to 1. Precision is 0 where nothing was linked."""
+    """The scores of a corpus, from 0 to 1. Precision is 0 without links."""
 
     error_rate: float
     precision: float
@@ -87,7 +87,7 @@ class Score(NamedTuple):
 
 
 class Errors:
-    """Counts over a corpus, of N alignments at once. Och and Ney 2003, equations 19 to 21."""
+    """Counts over a corpus, for N alignments at once (Och and Ney 2003, equations 19 to 21)."""
 
     def __init__(self, num_alignments: int) -> None:
         self._linked = np.zeros(num_alignments, dtype=np.int64)
@@ -96,7 +96,7 @@ class Errors:
         self._sure = 0
 
     def add(self, links: Links, gold: Gold) -> None:
-        """A line more: N alignments, (N, T, S)."""
+        """Count a line. links: (N, T, S)."""
         self._linked += _count(links)
         self._linked_sure += _count(links & gold.sure)
         self._linked_possible += _count(links & gold.possible)
@@ -104,11 +104,11 @@ class Errors:
 
     @property
     def has_gold(self) -> bool:
-        """Whether there was a sure link."""
+        """Whether the gold alignments have a sure link."""
         return self._sure > 0
 
     def scores(self) -> list[Score]:
-        """Of each of the N alignments; needs a sure link in the gold."""
+        """The score of each alignment; needs a sure gold link."""
         correct = self._linked_sure + self._linked_possible
         error_rates = 1 - correct / (self._linked + self._sure)
         precisions = self._linked_possible / np.maximum(self._linked, 1)

@@ -1,10 +1,9 @@
-"""From attention maps to word alignments, by the methods of the literature.
+"""Turn attention maps into word alignments by the methods of the literature.
 
-A word is what white space separates in the text, whatever the pieces make of it; `</s>` is none. A map of words has a
-target word in each row and a source word in each column; an alignment is such an array of booleans, True where the two
-words are linked.
+Words are separated by white space in the text, whatever their pieces are; `</s>` is not a word. A map of words has
+a row per target word and a column per source word; an alignment is a boolean array of the same shape, True for links.
 
-Shapes: N maps of one sentence (layers, heads, means over them), S source words, T target words.
+Shapes: N maps of one sentence (heads, or means over heads and layers), S source words, T target words.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 
 
 
 class MapChoice(NamedTuple):
-    """A map of the encoder-decoder attention: of a layer and a head (from 0), or the mean over those that are None."""
+    """A map of encoder-decoder attention: of a layer and head (from 0), or the mean over those that are None."""
 
     layer: int | None = None
     head: int | None = None
@@ -40,7 +39,7 @@ class MapChoice(NamedTuple):
 
 
 def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
-    """Every head, the mean of each layer's heads, and the mean of all."""
+    """Every head, the mean of each layer, and the mean of all."""
     each = [MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)]
     return [*each, MapChoice()]
 
@@ -48,11 +47,11 @@ def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
 def word_maps(
     maps: AttentionMaps, source: str, target: str, choices: Sequence[MapChoice], is_shifted: bool
 ) -> Floats | None:
-    """The chosen maps between the words of two texts: the sum over a source word's pieces, the mean over a target
-    word's; (N, T, S). A word without pieces has no weight. None where it is not clear which pieces are a word's.
+    """The chosen maps between the words of two texts, (N, T, S): the sum over a source word's pieces, the mean over a
+    target word's. A word without pieces has no weight. None if words and pieces cannot be matched.
 
-    is_shifted: a target piece's row is the one in which it is read, not produced: one row later (Shift-Att, Chen et al.
-    2020). The last piece's is then that in which `</s>` is produced.
+    is_shifted: take the row that reads a target piece, which follows the one that produces it (Shift-Att, Chen et al.
+    2020). For the last piece that is the row that produces `</s>`.
     """
     columns, rows = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.source, maps.target))
     source_words = words_of_text(source, [maps.source[n] for n in columns])
@@ -70,10 +69,10 @@ def word_maps(
 
 
 def words_of_text(text: str, pieces: Sequence[str]) -> list[Word | None] | None:
-    """Each word of a text with its pieces, or None for a word that has none; None where that is not clear.
+    """Each word of a text with its pieces, or None for a word without pieces; None if they cannot be matched.
 
-    Normalization can make several words in pieces of one (of one with a zero-width space), or none (of a sign that
-    pieces cannot hold). Letters tell which are whose; where they do not, both have to have as many words.
+    Normalization can split a word (at a zero-width space) or remove it (a character that no piece has). Letters decide
+    which pieces are whose; failing that, text and pieces must have equally many words.
     """
     words, spans = text.split(), words_of(pieces) if pieces else []
     if words == [spelled for spelled, _ in spans]:
@@ -96,10 +95,9 @@ def words_of_text(text: str, pieces: Sequence[str]) -> list[Word | None] | None:
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
     """Maps of words -> alignments, both (N, T, S).
 
-    argmax: each target word with the source word that it looked at most. threshold: every link of at least that weight.
-    The others put two directions together: argmax, and for each source word the target word that looked at it most; or,
-    with the maps of a model of the reverse direction, (N, S, T), that model's argmax. Where two weights are equal, the
-    first counts.
+    argmax links each target word with the source word of largest weight; threshold makes every link of at least that
+    weight. The others combine the argmax of both directions: over rows and over columns, or with `reverse`, the maps of
+    a model of the reverse direction, (N, S, T), over the rows of both. Of equal weights the first counts.
     """
     if method == "threshold":
         assert threshold is not None
@@ -112,7 +110,7 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """(N, rows, columns) -> a link in each row that has weight, where it is largest."""
+    """(N, rows, columns) -> a link at the largest weight of each row that has weight."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)
@@ -120,7 +118,7 @@ def best_of_rows(weights: Floats) -> Links:
 
 
 def combine(forward: Links, backward: Links, method: Method) -> Links:
-    """Alignments of the two directions, (N, T, S) each, as one: Och and Ney 2003; Koehn, Och and Marcu 2003."""
+    """Symmetrize the alignments of two directions, (N, T, S) each (Och and Ney 2003; Koehn, Och and Marcu 2003)."""
     if method == "intersection":
         return forward & backward
     if method == "union":
@@ -133,7 +131,7 @@ def combine(forward: Links, backward: Links, method: Method) -> Links:
 
 
 def pharaoh(links: Links) -> str:
-    """An alignment, (T, S), as `i-j` for source word i and target word j, both from 0, sorted by source word."""
+    """An alignment, (T, S), in Pharaoh format: `i-j` for source word i and target word j, from 0, sorted by i."""
     return " ".join(f"{i}-{j}" for i, j in np.argwhere(links.T).tolist())
 
 
@@ -147,7 +145,7 @@ def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:
 
 
 def _letters(word: str) -> str:
-    """What normalization leaves of a word, and no spaces."""
+    """The normalized letters of a word, without spaces."""
     normal = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in normal if letter != WORD_START and unicodedata.category(letter)[0] not in "CZ")
 
@@ -157,10 +155,10 @@ def _points(links: Links) -> set[Point]:
 
 
 def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Point]:
-    """Koehn et al. 2005: from the intersection to neighbours of what is linked, as long as the union has some.
+    """Grow the intersection by neighbouring links of the union (Koehn et al. 2005).
 
-    A neighbour is taken where its row or its column has no link yet. `-final` then takes links of each direction by the
-    same rule, wherever they lie; `-final-and` only where neither row nor column has a link.
+    A neighbour is added if its row or its column has no link yet. `-final` then adds links of each direction by that
+    rule, wherever they are; `-final-and` only if neither row nor column has a link.
     """
     grown = forward & backward
     rows, columns = {row for row, _ in grown}, {column for _, column in grown}

@@ -1,9 +1,9 @@
-"""The ways from a map of words to an alignment: one as it is asked for, or all that are to be tried."""
+"""Alignment settings: the one that is used, or all that are tried."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple, get_args
 
 from translate.alignment.methods import METHODS, Method
@@ -19,8 +19,8 @@ DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
 class AlignmentConfig:
     """How a map of words becomes an alignment.
 
-    is_shifted: see `word_maps`. directions, of two models: apart, each aligns and the alignments are combined;
-    together, the geometric mean of their maps is aligned (Liang et al. 2006 multiply). None: one model.
+    is_shifted: see `word_maps`. directions, with two models: apart aligns by each and combines the alignments;
+    together aligns by the geometric mean of their maps (cf. the product of Liang et al. 2006). None: one model.
     """
 
     method: Method = "grow-diag"
@@ -35,21 +35,20 @@ class AlignmentConfig:
         return ", ".join(parts)
 
 
-def all_ways(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[AlignmentConfig]:
-    """Every method, with rows as produced and as read; of two models, their directions also combined."""
-    ways = []
-    for directions in (None, *DIRECTIONS) if has_reverse else (None,):
-        for method in METHODS:
-            if directions == "apart" and method in ONE_DIRECTION:
-                continue
-            for is_shifted in False, True:
-                each: Sequence[float | None] = thresholds if method == "threshold" else (None,)
-                ways += [AlignmentConfig(method, is_shifted, threshold, directions) for threshold in each]
-    return ways
+def all_configs(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[AlignmentConfig]:
+    """Every method with and without shift; with a reverse model, also with combined directions."""
+    return [
+        AlignmentConfig(method, is_shifted, threshold, directions)
+        for directions in ((None, *DIRECTIONS) if has_reverse else (None,))
+        for method in METHODS
+        if not (directions == "apart" and method in ONE_DIRECTION)
+        for is_shifted in (False, True)
+        for threshold in (thresholds if method == "threshold" else (None,))
+    ]
 
 
 class AlignmentOptions(NamedTuple):
-    """What is asked of a way to align; None leaves it open."""
+    """The options of `translate align`; None leaves a setting open."""
 
     method: Method | None = None
     is_shifted: bool | None = None
@@ -57,7 +56,7 @@ class AlignmentOptions(NamedTuple):
     directions: Directions | None = None
 
     def check(self, has_reverse: bool) -> None:
-        """Raises UserError where the parts do not go together."""
+        """Raises UserError if the options contradict each other."""
         if self.directions and not has_reverse:
             raise UserError("--directions is for two models; add --reverse DIR|RUN")
         if self.directions == "apart" and self.method in ONE_DIRECTION:
@@ -67,20 +66,19 @@ class AlignmentOptions(NamedTuple):
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold:g}: give a weight above 0, at most 1")
 
-    def way(self, has_reverse: bool) -> AlignmentConfig:
-        """With what is usual for what is left open. Raises UserError where the threshold is left open."""
+    def config(self, has_reverse: bool) -> AlignmentConfig:
+        """One setting, with defaults for what is open. Raises UserError if a threshold is needed but open."""
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
-            raise UserError("--method threshold: say from which weight on by --threshold")
-        return AlignmentConfig(
-            method, bool(self.is_shifted), self.threshold, self.directions or ("together" if has_reverse else None)
-        )
+            raise UserError("--method threshold: give the minimum weight by --threshold")
+        directions = self.directions or ("together" if has_reverse else None)
+        return AlignmentConfig(method, bool(self.is_shifted), self.threshold, directions)
 
-    def ways(self, has_reverse: bool) -> list[AlignmentConfig]:
-        """All that there are."""
-        every = all_ways(has_reverse, THRESHOLDS if self.threshold is None else (self.threshold,))
-        return [way for way in every if self._allows(way)]
-
-    def _allows(self, way: AlignmentConfig) -> bool:
-        pairs = zip(self, (way.method, way.is_shifted, way.threshold, way.directions), strict=True)
-        return all(asked is None or asked == its for asked, its in pairs)
+    def configs(self, has_reverse: bool) -> list[AlignmentConfig]:
+        """All settings that the options allow."""
+        every = all_configs(has_reverse, THRESHOLDS if self.threshold is None else (self.threshold,))
+        return [
+            config
+            for config in every
+            if all(asked in (None, value) for asked, value in zip(self, astuple(config), strict=True))
+        ]

@@ -1,6 +1,6 @@
-"""Lines with the maps of their encoder-decoder attention: read from a folder, or computed while they are asked for.
+"""Pairs of lines with the maps of their encoder-decoder attention, read from a folder or computed on demand.
 
-No torch here: a folder is read without it.
+Needs no torch to read a folder.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
 PAIRS_TOGETHER = 512  # encoded
-WEIGHTS_IN_MEMORY = 2**25  # about: of the lines whose maps are computed together
+WEIGHTS_IN_MEMORY = 2**25  # approximate limit for the lines whose maps are computed together
 
 
-class Line(NamedTuple):
-    """A pair of lines. maps: none where a side is empty, or too long."""
+class MappedPair(NamedTuple):
+    """A pair of lines. maps: None if a side is empty or too long."""
 
     source: str
     target: str
@@ -36,7 +36,7 @@ class FolderLines:
     """The lines of an attention folder."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError where `path` is not such a folder, or has no encoder-decoder attention."""
+        """Raises UserError if `path` is not such a folder, or has no encoder-decoder attention."""
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:
@@ -49,11 +49,10 @@ class FolderLines:
         self.weights = about.weights
         self.alignment: dict[str, Any] | None = about.alignment
 
-    def lines(self, layer: int | None) -> Iterator[Line]:
-        """In order. `layer` is not needed: all that were kept are read."""
+    def pairs(self, layer: int | None) -> Iterator[MappedPair]:
+        """The pairs in order, with the maps of all layers in the folder, whatever `layer` is."""
         for entry in self._folder.entries():
-            maps = self._folder.maps(entry) if entry.file else None
-            yield Line(entry.source, entry.translation, maps)
+            yield MappedPair(entry.source, entry.translation, self._folder.maps(entry) if entry.file else None)
 
 
 class RunLines:
@@ -64,41 +63,41 @@ class RunLines:
         from translate.attention.extract import engine_of
 
         run = Run.open(path)
+        model = engine_of(translator).model
         self.path = path
         self._translator = translator
         self._text = ParallelText(Side(src, 1), Side(tgt, 2))
-        model = engine_of(self._translator).model
         self.layers = tuple(range(len(model.decoder_layers)))
         self.num_heads = model.decoder_layers[0].cross_attn.num_heads
         self.weights = run.digest_of_weights()
         self.alignment = run.load_alignment()
 
-    def lines(self, layer: int | None) -> Iterator[Line]:
-        """In order, with the maps of that layer, or of all. Raises UserError where the files are not parallel."""
-        pairs = iter(self._text)
-        while some := list(islice(pairs, PAIRS_TOGETHER)):
-            yield from _with_maps(self._translator, some, layer)
+    def pairs(self, layer: int | None) -> Iterator[MappedPair]:
+        """The pairs in order, with the maps of that layer or of all. Raises UserError if the files are not parallel."""
+        text = iter(self._text)
+        while group := list(islice(text, PAIRS_TOGETHER)):
+            yield from _with_maps(self._translator, group, layer)
 
 
 MapLines = FolderLines | RunLines
 
 
 def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
-    """The lines of an attention folder, or of two files by a run, whose translator `load` gives.
+    """The lines of an attention folder, or of two files by a run, which `load` loads.
 
-    Raises UserError where these do not go together.
+    Raises UserError if the paths do not fit together.
     """
     if (path / "config.toml").is_file():
         if not src or not tgt:
-            raise UserError(f"{path}: to align by a run, give its text by --src and --tgt; or give an attention folder")
+            raise UserError(f"{path}: a run needs its text by --src and --tgt; or give an attention folder")
         return RunLines(path, load(path), src, tgt)
     if src or tgt:
-        raise UserError(f"{path}: --src and --tgt are for a run folder, and this is none (it has no config.toml)")
+        raise UserError(f"{path}: --src and --tgt need a run folder, but this one has no config.toml")
     return FolderLines(path)
 
 
-def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[Line]:
-    """Lines of like length are computed together, few enough for their maps to fit in memory."""
+def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
+    """Compute the maps of lines of similar length together, as many as fit in memory."""
     from translate.attention.extract import Keep, attention_maps, engine_of
 
     keep = Keep(("cross",), None if layer is None else (layer,))
@@ -113,16 +112,15 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
             end += 1
         full = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
         maps = dict(zip(full, attention_maps(translator, [ids[n] for n in full], keep), strict=True))
-        for n in range(start, end):
-            yield Line(pairs[n].src, pairs[n].tgt, maps.get(n))
+        yield from (MappedPair(pairs[n].src, pairs[n].tgt, maps.get(n)) for n in range(start, end))
         start = end
 
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
-    """The piece ids of both sides, `</s>` last; none where a side is empty or too long."""
-    longest = longest_whole(MAX_PIECES)
+    """The piece ids of both sides, `</s>` last; both empty if a side is empty or too long."""
+    max_length = longest_whole(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):
-        sides = vocab.encode([text if len(text) <= longest else "" for text in texts])
+        sides = vocab.encode([text if len(text) <= max_length else "" for text in texts])
         encoded.append([[*ids, vocab.eos_id] if 0 < len(ids) < MAX_PIECES else [] for ids in sides])
     return [(src, tgt) if src and tgt else ([], []) for src, tgt in zip(*encoded, strict=True)]

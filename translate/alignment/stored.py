@@ -1,4 +1,4 @@
-"""What a run knows to align best by: `alignment.json`, which `translate align --store` writes."""
+"""The best alignment setting of a run: `alignment.json`, which `translate align --store` writes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from translate.alignment.settings import AlignmentConfig
 from translate.errors import UserError
 from translate.run.folder import Run
 
-ADVICE = "store it again by `translate align --store`"
+ADVICE = "store it again with `translate align --store`"
 
 
 @dataclass(frozen=True)
 class StoredAlignment:
-    """A setting, and what it scored."""
+    """A setting and its score."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -32,11 +32,11 @@ class StoredAlignment:
     aer: float
     num_lines: int
     gold: str  # the gold file's name
-    weights: str  # SHA-256 of the weights that it was measured on
+    weights: str  # SHA-256 of the weights that were scored
 
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
-        """What `alignment.json` or `about.json` holds. Raises UserError, naming `origin`, where that is damaged."""
+        """Validate values of `alignment.json` or `about.json`. Raises UserError with `origin` if they are damaged."""
         try:
             stored = TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError:
@@ -51,18 +51,18 @@ class StoredAlignment:
         return MapChoice(self.layer, self.head)
 
     @property
-    def way(self) -> AlignmentConfig:
-        """What is done with it."""
+    def config(self) -> AlignmentConfig:
+        """The setting."""
         return AlignmentConfig(self.method, self.shift, self.threshold)
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:
-    """Raises UserError where the maps are not of the run's weights, or not of one model."""
+    """Raises UserError if the maps are of other weights than the run's, or of two models."""
     if pairing.reverse:
-        raise UserError("--store keeps what one model can do alone; leave out --reverse")
+        raise UserError("--store keeps a setting for one model; leave out --reverse")
     path = pairing.forward.path
     if pairing.forward.weights != run.digest_of_weights():
-        raise UserError(f"--store {run.path}: the maps of {path} are of other weights; write them by this run")
+        raise UserError(f"--store {run.path}: the maps of {path} are of other weights; write them with this run")
 
 
 def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
@@ -71,9 +71,9 @@ def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
     stored = StoredAlignment(
         layer=best.choice.layer,
         head=best.choice.head,
-        method=best.way.method,
-        shift=best.way.is_shifted,
-        threshold=best.way.threshold,
+        method=best.config.method,
+        shift=best.config.is_shifted,
+        threshold=best.config.threshold,
         aer=best.score.error_rate,
         num_lines=trial.num_lines,
         gold=gold.name,

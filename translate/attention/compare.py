@@ -1,6 +1,6 @@
-"""Two attention folders of one text side by side: how much of each head's weight lies elsewhere.
+"""Compare two attention folders of the same text: how differently each head distributes its weight.
 
-No torch here. Sentences are read one after the other; memory does not grow with them.
+Needs no torch. Sentences are read one by one, so memory does not grow with the text.
 """
 
 from __future__ import annotations
@@ -12,63 +12,57 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.attention.maps import AttentionMaps
 from translate.model.attention_kinds import KINDS, Kind
 
 
-class Moved(NamedTuple):
-    """How much of a head's weight one folder has where the other has none."""
+class HeadDifference(NamedTuple):
+    """The mean share of a row's weight, from 0 to 1, that a head puts on other columns in the other folder."""
 
     kind: Kind
     layer: int
     head: int
-    share: float  # 0 to 1, of a row in the mean
+    share: float
 
 
-class Comparison(NamedTuple):
-    """Of two folders."""
+class MapComparison(NamedTuple):
+    """The comparison of two folders."""
 
-    num_lines: int  # that both have
-    num_alike: int  # of them with the same source and target pieces; only those are compared
-    heads: list[Moved]  # of the layers and heads that both have
+    num_lines: int  # in both folders
+    num_compared: int  # those with the same source and target pieces
+    heads: list[HeadDifference]  # of the layers and heads in both folders
 
     def mean(self, kind: Kind) -> float | None:
-        """Over the heads of a kind; None where none was compared."""
-        shares = [moved.share for moved in self.heads if moved.kind == kind]
+        """The mean share over the heads of a kind; None if none was compared."""
+        shares = [each.share for each in self.heads if each.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
-def compare(one: AttentionFolder, other: AttentionFolder) -> Comparison:
-    """Of each head: half the sum of absolute differences of a row (total variation), the mean of all rows."""
-    num_lines = num_alike = 0
+def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
+    """The total variation distance of each head: half the sum of absolute differences of a row, averaged over rows."""
+    num_lines = num_compared = 0
     sums: Counter[tuple[Kind, int, int]] = Counter()
     num_rows: Counter[tuple[Kind, int, int]] = Counter()
-    for lines in common_lines(one, other):
+    for entry, other_entry in common_lines(one, other):
         num_lines += 1
-        mine, theirs = one.maps(lines[0]), other.maps(lines[1])
-        if not have_same_pieces(mine, theirs):
+        mine, theirs = one.maps(entry), other.maps(other_entry)
+        if (mine.source, mine.target) != (theirs.source, theirs.target):
             continue
-        num_alike += 1
+        num_compared += 1
         for kind in [kind for kind in KINDS if kind in mine.stacks and kind in theirs.stacks]:
             (ours, our_layers), (its, its_layers) = mine.stacks[kind], theirs.stacks[kind]
             num_heads = min(ours.shape[1], its.shape[1])
             for layer in [layer for layer in our_layers if layer in its_layers]:
                 first, second = ours[our_layers.index(layer), :num_heads], its[its_layers.index(layer), :num_heads]
-                moved = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
-                for head, total in enumerate(moved.tolist()):
-                    sums[kind, layer, head] += total
+                distances = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
+                for head, distance in enumerate(distances.tolist()):
+                    sums[kind, layer, head] += distance
                     num_rows[kind, layer, head] += ours.shape[2]
-    heads = [Moved(*place, sums[place] / num_rows[place]) for place in num_rows]
-    return Comparison(num_lines, num_alike, heads)
-
-
-def have_same_pieces(one: AttentionMaps, other: AttentionMaps) -> bool:
-    """On both sides."""
-    return (one.source, one.target) == (other.source, other.target)
+    heads = [HeadDifference(*head, sums[head] / num_rows[head]) for head in num_rows]
+    return MapComparison(num_lines, num_compared, heads)
 
 
 def common_lines(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[Entry, Entry]]:
-    """Each line that has maps in both; the lines of both indexes are in order."""
+    """The lines that have maps in both folders, whose indexes are in order."""
     theirs = other.entries()
     entry = next(theirs, None)
     for mine in one.entries():

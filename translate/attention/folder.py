@@ -1,6 +1,6 @@
-"""The folder of attention files, to read: one of maps for each line, an index, and what the maps are of.
+"""Read a folder of attention files: maps per line, an index, and a description of the model.
 
-No torch here: looking at maps does not wait for it.
+Needs no torch, so showing maps does not wait for it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from translate.model.attention_kinds import Kind
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
-FORMAT = 2  # of the folder as a whole; the number stands in about.json
+FORMAT = 2  # of the whole folder; about.json holds the number
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
-Count = Annotated[int, Field(ge=1, le=1000)]  # more layers or heads than any model has are a damaged file
-Place = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=1000)]  # larger numbers mean a damaged file
+LayerNumber = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class About:
-    """What an attention folder is of (`about.json`)."""
+    """The model and the selection that an attention folder shows (`about.json`)."""
 
     __pydantic_config__ = STRICT
 
@@ -40,14 +40,14 @@ class About:
     num_decoder_layers: Count
     num_heads: Count
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
-    layers: Annotated[tuple[Place, ...], Field(min_length=1)] | None  # from 0; None: all
-    precision: Precision  # in which the model computed
-    dtype: StoredType  # in which the files hold it
-    alignment: dict[str, Any] | None  # what the run knows to align best (`translate align --store`)
+    layers: Annotated[tuple[LayerNumber, ...], Field(min_length=1)] | None  # from 0; None: all
+    precision: Precision  # of the computation
+    dtype: StoredType  # of the files
+    alignment: dict[str, Any] | None  # the best alignment setting of the run (`translate align --store`)
     index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
     def layers_of(self, kind: Kind) -> tuple[int, ...]:
-        """The layers of a kind that were kept."""
+        """The layers of a kind that are in the folder."""
         there = range(self.num_encoder_layers if kind == "encoder" else self.num_decoder_layers)
         return tuple(number for number in there if self.layers is None or number in self.layers)
 
@@ -56,7 +56,7 @@ class Entry(NamedTuple):
     """A line of `index.jsonl`."""
 
     id: int  # number of the input line, from 1
-    file: str | None  # none for an empty line and for one that is too long
+    file: str | None  # None for a line that is empty or too long
     source: str
     translation: str
     score: float
@@ -64,7 +64,7 @@ class Entry(NamedTuple):
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Put it into the folder, with the checksum of the index where that is there already."""
+    """Write it to the folder, with the checksum of the index if that exists."""
     digest = None
     with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index:
         digest = hashlib.file_digest(index, "sha256").hexdigest()
@@ -80,30 +80,30 @@ class AttentionFolder:
 
     @classmethod
     def open(cls, path: Path) -> AttentionFolder:
-        """Raises UserError where `path` is not such a folder."""
+        """Raises UserError if `path` is not such a folder."""
         if path.exists() and not path.is_dir():
             raise UserError(f"{path}: this is a file; give the folder that --attention wrote")
         if not path.exists():
             raise UserError(f"{path}: no such folder; give one that `translate decode --attention` wrote")
         about_path = path / ABOUT
         try:
-            values = read_record(about_path, FORMAT, "write the folder again by --attention")
+            values = read_record(about_path, FORMAT, "write the folder again with --attention")
             about = TypeAdapter(About).validate_json(json.dumps(values))
         except FileNotFoundError:
             raise UserError(
-                f"{path}: no attention folder (it has no about.json); write one by `translate decode --attention`"
+                f"{path}: not an attention folder (it has no about.json); write one with `translate decode --attention`"
             ) from None
         except ValueError:
-            raise UserError(f"{about_path}: damaged; write the folder again by --attention") from None
+            raise UserError(f"{about_path}: damaged; write the folder again with --attention") from None
         return cls(path, about)
 
     def entries(self) -> Iterator[Entry]:
-        """The lines, in order. Raises UserError where the index is missing or damaged."""
+        """The lines, in order. Raises UserError if the index is missing or damaged."""
         path = self.path / INDEX
         reader = TypeAdapter(Entry, config=STRICT)
         try:
             with path.open("rb") as lines:
-                # Before any line is used: the number of a wrong one would not be seen to be wrong.
+                # Check before using any line: a wrong line number would not be noticed otherwise.
                 if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
                     reason = "damaged" if self.about.index else "the folder was not finished"
                     raise UserError(f"{path}: {reason}; write the folder again")
@@ -117,14 +117,14 @@ class AttentionFolder:
             raise UserError(f"{path}: no such file; the folder was not finished: write it again") from None
 
     def maps(self, entry: Entry) -> AttentionMaps:
-        """The maps of a line that has a file. Raises UserError where it is missing or damaged."""
+        """The maps of a line that has a file. Raises UserError if it is missing or damaged."""
         assert entry.file is not None
         if Path(entry.file).name != entry.file:
-            raise UserError(f"{self.path / INDEX}: {entry.file!r} is no file of this folder")
+            raise UserError(f"{self.path / INDEX}: {entry.file!r} is not a file of this folder")
         return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:
-        """The maps of an input line, from 1. Raises UserError where it has none."""
+        """The maps of an input line, from 1. Raises UserError if it has none."""
         path = self.path / f"{number:06d}.npz"
         if not path.exists():
             raise UserError(
@@ -134,10 +134,7 @@ class AttentionFolder:
 
     def _load(self, path: Path) -> AttentionMaps:
         maps = AttentionMaps.load(path)
-        of_folder = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
-        if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != of_folder:
-            raise UserError(
-                f"{path}: its kinds, layers or heads are not those in about.json; is it of another folder? Write the "
-                "folder again"
-            )
+        expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
+        if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
+            raise UserError(f"{path}: its kinds, layers or heads are not those in about.json; write the folder again")
         return maps

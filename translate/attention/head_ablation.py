@@ -1,7 +1,7 @@
-"""What heads are worth: what happens to a text when they are switched off.
+"""Head ablation: how a model does on a text without some of its heads.
 
 Michel et al. 2019 ("Are Sixteen Heads Really Better than One?") and Voita et al. 2019 ("Analyzing Multi-Head
-Self-Attention") so find that few heads matter much.
+Self-Attention") find in this way that few heads matter much.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from translate.evaluation.metrics import score, sentence_chrf
 from translate.model.hooks import Head, heads_of, masked
 
 
-class Scores(NamedTuple):
-    """How good a model is on a text."""
+class TextScores(NamedTuple):
+    """How a model scores on a text."""
 
-    loss: float  # nats a piece of the reference, `</s>` counted
+    loss: float  # nats per piece of the reference, `</s>` included
     bleu: float
     chrf: float
 
 
 @dataclass(frozen=True)
-class Change:
-    """A line that is translated in another way without the heads."""
+class ChangedLine:
+    """A line whose translation changes without the heads."""
 
     line: int  # from 1
     source: str
@@ -39,26 +39,26 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Effect:
-    """What switching off heads changes. Lines without text on both sides do not count."""
+class AblationEffect:
+    """The effect of switching heads off on the lines that have text on both sides."""
 
     num_lines: int
     num_pieces: int  # of the reference
-    whole: Scores  # with all heads
-    without: Scores
-    changes: tuple[Change, ...]  # the most changed first
+    whole: TextScores  # with all heads
+    without: TextScores
+    changes: tuple[ChangedLine, ...]  # the largest change first
     signatures: tuple[str, str]  # sacreBLEU's, of BLEU and chrF
 
 
 class HeadImportance(NamedTuple):
-    """What one head is worth."""
+    """The importance of one head: the loss without it."""
 
     head: Head
-    loss: float  # without it
+    loss: float
 
 
-def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> Effect:
-    """Translate and score with all heads and without those. Of an ensemble the first model's heads are meant."""
+def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
+    """Translate and score a text with and without the heads, which are those of an ensemble's first model."""
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
     references = [[pair.tgt for pair in full]]
@@ -69,28 +69,27 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
         without = translator.translate([pair.src for pair in full])
     before, after = score(whole, references), score(without, references)
     changes = [
-        Change(number, *pair, old, new, sentence_chrf(new, [old]))
+        ChangedLine(number, *pair, old, new, sentence_chrf(new, [old]))
         for (number, pair), old, new in zip(numbered, whole, without, strict=True)
         if old != new
     ]
-    changes.sort(key=lambda change: change.likeness)
-    return Effect(
+    return AblationEffect(
         len(full),
         num_pieces,
-        Scores(whole_loss, before["bleu"].value, before["chrf"].value),
-        Scores(loss, after["bleu"].value, after["chrf"].value),
-        tuple(changes),
+        TextScores(whole_loss, before["bleu"].value, before["chrf"].value),
+        TextScores(loss, after["bleu"].value, after["chrf"].value),
+        tuple(sorted(changes, key=lambda change: change.likeness)),
         (before["bleu"].signature, before["chrf"].signature),
     )
 
 
 def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
-    """Nats a piece of the reference, with what is switched on."""
+    """The loss in nats per piece of the reference, with the heads that are on."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
 def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[HeadImportance]:
-    """The loss without each head, one by one, as they are computed."""
+    """Yield the loss without each single head."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
     for head in heads_of(model):
@@ -99,6 +98,6 @@ def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[
 
 
 def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Nats a piece, and how many pieces."""
+    """Nats per piece, and the number of pieces."""
     log_probs = [log_prob for scored in translator.score(pairs) for log_prob in scored.log_probs]
     return -math.fsum(log_probs) / len(log_probs), len(log_probs)

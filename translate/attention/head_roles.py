@@ -1,4 +1,4 @@
-"""What each head does over a text: where its weight lies, in figures, and a role where that is clear."""
+"""The role of each head over a text: statistics of where its weight lies, and a name if the role is clear."""
 
 from __future__ import annotations
 
@@ -17,104 +17,40 @@ from translate.model.attention_kinds import KINDS, Kind
 
 Measure = Literal[
     "entropy",  # nats
-    "spread",  # entropy as share of the log of the number of keys that the row could look at
+    "normalized_entropy",  # divided by the log of the number of visible keys
     "end",  # weight on `</s>`, which the decoder never reads
-    "first",  # on the first key, which in the decoder is `<s>`
+    "first",  # on the first key, which is `<s>` in the decoder
     "diagonal",
     "previous",  # on the key before the diagonal
     "next",
-    "distance",  # pieces between the diagonal and what is looked at, in the mean
+    "distance",  # mean distance from the diagonal, in pieces
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+RoleName = Literal["diagonal", "previous-token", "next-token", "attention sink", "broad", "alignment"]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-
-class Part(NamedTuple):
-    """The maps of one kind of one translated part of a line."""
-
-    weights: Doubles  # (L, H, R, C)
-    num_keys: Indices  # (R,) that the row could look at
-    diagonal: Indices  # (R,) columns: the piece itself, for the decoder the piece just read
-    end: int | None  # the column of `</s>`
-
-    def measures(self) -> Doubles:
-        """(L, H, R, M); NaN where a row has no such place."""
-        num_rows, num_columns = self.weights.shape[2:]
-        entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
-        apart = np.abs(np.arange(num_columns) - self.diagonal[:, None])
-        ends = np.full(num_rows, -1 if self.end is None else self.end)
-        values: dict[Measure, Doubles] = {
-            "entropy": entropy,
-            "spread": entropy / np.log(np.where(self.num_keys > 1, self.num_keys, np.nan)),
-            "end": self._at(ends),
-            "first": self.weights[..., 0],
-            "diagonal": self._at(self.diagonal),
-            "previous": self._at(self.diagonal - 1),
-            "next": self._at(self.diagonal + 1),
-            "distance": (self.weights * apart).sum(axis=-1),
-        }
-        return np.stack([values[measure] for measure in MEASURES], axis=-1)
-
-    def middles(self) -> tuple[Doubles, Doubles]:
-        """The middle of what each row looks at, `</s>` apart, and the weight that it has there: each (L, H, R).
-
-        A middle is a place in the sentence, from 0 to 1.
-        """
-        num_columns = self.weights.shape[3]
-        words = self.weights[..., : self.end]
-        weight = words.sum(axis=-1)
-        places = (np.arange(words.shape[3]) + 0.5) / num_columns
-        return words @ places / np.where(weight > 0, weight, 1), weight
-
-    def _at(self, columns: Indices) -> Doubles:
-        """(L, H, R): the weight of each row at its column; NaN where that is no key of the row."""
-        there = (columns >= 0) & (columns < self.num_keys)
-        taken = self.weights[:, :, np.arange(len(columns)), np.where(there, columns, 0)]
-        return np.where(there, taken, np.nan)
-
-
-def parts_of(maps: AttentionMaps, kind: Kind, weights: Floats) -> Iterator[Part]:
-    """One part, or several where the line was too long for the model; what lies between parts is no one's choice.
-
-    weights: (L, H, R, C), those of that kind. In cross-attention the diagonal is the source piece that stands at the
-    same share of its sentence.
-    """
-    source, target = _spans(maps.source), _spans(maps.target)
-    row_spans, column_spans = source if kind == "encoder" else target, target if kind == "decoder" else source
-    for rows, columns in zip(row_spans, column_spans, strict=True):
-        num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
-        places = np.arange(num_rows)
-        num_keys = places + 1 if kind == "decoder" else np.full(num_rows, num_columns)
-        diagonal = (2 * places + 1) * num_columns // (2 * num_rows)
-        end = None if kind == "decoder" else num_columns - 1
-        yield Part(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
-
-
-def _spans(pieces: tuple[str, ...]) -> list[slice]:
-    ends = [0, *(place + 1 for place, piece in enumerate(pieces) if piece == END)]
-    return [slice(start, end) for start, end in pairwise(ends)]
-
-
-Name = Literal["diagonal", "previous-token", "next-token", "sink", "broad", "alignment"]
-
-# Heads on the piece itself, the one before, the one behind, or the end are the patterns that Raganato and Tiedemann
-# 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita et al. 2019
-# ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all see. Clark et al. count
-# those with more than half of their weight there, Voita et al. those with the maximum there in 90 % of rows. Small
-# models mix more: in ours a third stands out, where no other place has half as much. For a sink it is half.
-MIN_AT_PLACE, TIMES_THE_OTHERS = 1 / 3, 2
-MIN_AT_SINK = 1 / 2
-# Where two languages have their words in like order, an alignment lies along the diagonal too.
-MIN_AT_CROSS_DIAGONAL = 2 / 3
-# Clark et al. call heads broad that give no piece more than a tenth, where sentences have about a hundred. Ours may be
-# short, so entropy is compared with what it is at most: with a hundred, 0.7 of it is as of 25 pieces looked at alike.
-MIN_SPREAD_BROAD = 0.7
-# An aligning head knows where it looks, and what it looks at goes on as the translation does. On the toy test set this
-# names the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align needs neither.
-MAX_SPREAD_ALIGNED, MIN_FOLLOWING = 0.5, 0.7
-PLACES: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
-PLACE_NAMES: dict[Measure, Name] = {"diagonal": "diagonal", "previous": "previous-token", "next": "next-token"}
+# Raganato and Tiedemann 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita
+# et al. 2019 ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all find heads
+# that attend to the piece itself, the previous, the next, or the end. Clark et al. require more than half of the weight
+# there, Voita et al. the maximum in 90 % of rows. Small models mix more: in ours a third stands out, if no other
+# position has half as much. An attention sink has half.
+MIN_SHARE, MIN_LEAD = 1 / 3, 2
+MIN_SINK_SHARE = 1 / 2
+# If two languages have similar word order, an alignment is close to the diagonal, too.
+MIN_CROSS_DIAGONAL_SHARE = 2 / 3
+# Clark et al. call heads broad that give no piece more than a tenth, in sentences of about a hundred pieces. Ours may
+# be short, so the entropy is normalized: with a hundred pieces, 0.7 is a uniform distribution over 25 of them.
+MIN_BROAD_ENTROPY = 0.7
+# An alignment head is focused and moves through the source as the translation proceeds. On the toy test set this names
+# the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align needs neither.
+MAX_ALIGNMENT_ENTROPY, MIN_MONOTONICITY = 0.5, 0.7
+POSITIONS: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
+SELF_ATTENTION_ROLES: dict[Measure, RoleName] = {
+    "diagonal": "diagonal",
+    "previous": "previous-token",
+    "next": "next-token",
+}
 
 
 @dataclass(frozen=True)
@@ -124,26 +60,26 @@ class Role:
     kind: Kind
     layer: int
     head: int
-    num_rows: int  # counted
-    figures: dict[Measure, float | None]  # means over rows; None: no row has such a place
-    following: float | None  # correlation of a row's place in its sentence with that of what it looks at
-    name: Name | None  # where it is clear
+    num_rows: int  # with more than one visible key
+    figures: dict[Measure, float | None]  # means over rows; None: no row has such a position
+    monotonicity: float | None  # correlation of a row's position in its sentence with the position it attends to
+    name: RoleName | None  # None: not clear
 
     @property
     def label(self) -> str:
-        """As `--mask` takes it."""
+        """The name of the head, as `--mask` takes it."""
         return f"{self.kind}.{self.layer}.{self.head}"
 
 
-class Place(NamedTuple):
-    """A head of the cross-attention."""
+class CrossHead(NamedTuple):
+    """A head of the encoder-decoder attention."""
 
     layer: int
     head: int
 
 
-def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> list[Role]:
-    """The role of each head, kind by kind, layer by layer. known: the head of which it is known that it aligns."""
+def roles_of(sentences: Iterable[AttentionMaps], aligned_head: CrossHead | None = None) -> list[Role]:
+    """The role of each head by kind, layer and head. aligned_head: the one that is known to align."""
     tallies: dict[tuple[Kind, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
@@ -151,32 +87,92 @@ def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> 
             for part in parts_of(maps, kind, stack.weights):
                 tally.add(part)
     return [
-        tally.role(kind, layer, place, head, known)
+        tally.role(kind, layer, index, head, aligned_head)
         for (kind, layers), tally in sorted(tallies.items(), key=lambda item: KINDS.index(item[0][0]))
-        for place, layer in enumerate(layers)
+        for index, layer in enumerate(layers)
         for head in range(tally.num_heads)
     ]
 
 
-def name_of(kind: Kind, figures: dict[Measure, float | None], following: float | None) -> Name | None:
-    """The plain name of what a head does; None where it is not clear.
+class PartMaps(NamedTuple):
+    """The maps of one kind for one part of a line; only lines that are too long for the model have several parts.
 
-    In self-attention the diagonal is the piece itself. In cross-attention it is the same place of the other sentence,
-    and what is before and behind it has no name.
+    Shapes: L layers, H heads, R rows, C columns, M measures.
+    """
+
+    weights: Doubles  # (L, H, R, C)
+    num_keys: Indices  # (R,) visible to the row
+    diagonal: Indices  # (R,) columns: the piece itself, in the decoder the piece just read
+    end: int | None  # the column of `</s>`
+
+    def measures(self) -> Doubles:
+        """(L, H, R, M); NaN if a row has no such position."""
+        num_rows, num_columns = self.weights.shape[2:]
+        entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
+        distances = np.abs(np.arange(num_columns) - self.diagonal[:, None])
+        ends = np.full(num_rows, -1 if self.end is None else self.end)
+        values: dict[Measure, Doubles] = {
+            "entropy": entropy,
+            "normalized_entropy": entropy / np.log(np.where(self.num_keys > 1, self.num_keys, np.nan)),
+            "end": self._at(ends),
+            "first": self.weights[..., 0],
+            "diagonal": self._at(self.diagonal),
+            "previous": self._at(self.diagonal - 1),
+            "next": self._at(self.diagonal + 1),
+            "distance": (self.weights * distances).sum(axis=-1),
+        }
+        return np.stack([values[measure] for measure in MEASURES], axis=-1)
+
+    def centres(self) -> tuple[Doubles, Doubles]:
+        """The mean position, from 0 to 1, that each row attends to apart from `</s>`; its weight there: (L, H, R)."""
+        num_columns = self.weights.shape[3]
+        words = self.weights[..., : self.end]
+        weight = words.sum(axis=-1)
+        positions = (np.arange(words.shape[3]) + 0.5) / num_columns
+        return words @ positions / np.where(weight > 0, weight, 1), weight
+
+    def _at(self, columns: Indices) -> Doubles:
+        """(L, H, R): the weight of each row at its column; NaN if that key is not visible."""
+        is_visible = (columns >= 0) & (columns < self.num_keys)
+        taken = self.weights[:, :, np.arange(len(columns)), np.where(is_visible, columns, 0)]
+        return np.where(is_visible, taken, np.nan)
+
+
+def parts_of(maps: AttentionMaps, kind: Kind, weights: Floats) -> Iterator[PartMaps]:
+    """The parts of a line. weights: (L, H, R, C), those of the kind.
+
+    In cross-attention the diagonal is the source piece at the same relative position.
+    """
+    source, target = _spans(maps.source), _spans(maps.target)
+    row_spans, column_spans = source if kind == "encoder" else target, target if kind == "decoder" else source
+    for rows, columns in zip(row_spans, column_spans, strict=True):
+        num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
+        positions = np.arange(num_rows)
+        num_keys = positions + 1 if kind == "decoder" else np.full(num_rows, num_columns)
+        diagonal = (2 * positions + 1) * num_columns // (2 * num_rows)
+        end = None if kind == "decoder" else num_columns - 1
+        yield PartMaps(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
+
+
+def name_of(kind: Kind, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:
+    """The name of a head's role; None if it is not clear.
+
+    In cross-attention the diagonal is a relative position, and its neighbours have no name.
     """
     shares = {measure: value or 0.0 for measure, value in figures.items()}
-    if shares["end"] + shares["first"] > MIN_AT_SINK:
-        return "sink"
-    top, second = sorted(PLACES, key=lambda place: -shares[place])[:2]
-    is_clear = shares[top] > MIN_AT_PLACE and shares[top] > TIMES_THE_OTHERS * shares[second]
-    if kind != "cross" and is_clear and top in PLACE_NAMES:
-        return PLACE_NAMES[top]
-    if kind == "cross" and shares["diagonal"] > MIN_AT_CROSS_DIAGONAL:
+    entropy = shares["normalized_entropy"]
+    if shares["end"] + shares["first"] > MIN_SINK_SHARE:
+        return "attention sink"
+    top, second = sorted(POSITIONS, key=lambda position: -shares[position])[:2]
+    is_clear = shares[top] > MIN_SHARE and shares[top] > MIN_LEAD * shares[second]
+    if kind != "cross" and is_clear and top in SELF_ATTENTION_ROLES:
+        return SELF_ATTENTION_ROLES[top]
+    if kind == "cross" and shares["diagonal"] > MIN_CROSS_DIAGONAL_SHARE:
         return "diagonal"
-    if shares["spread"] > MIN_SPREAD_BROAD:
+    if entropy > MIN_BROAD_ENTROPY:
         return "broad"
-    follows = following is not None and following > MIN_FOLLOWING
-    return "alignment" if kind == "cross" and follows and shares["spread"] < MAX_SPREAD_ALIGNED else None
+    is_monotonic = monotonicity is not None and monotonicity > MIN_MONOTONICITY
+    return "alignment" if kind == "cross" and is_monotonic and entropy < MAX_ALIGNMENT_ENTROPY else None
 
 
 class _Tally:
@@ -186,40 +182,42 @@ class _Tally:
         self.num_heads = shape[1]
         self._num_rows = 0
         self._sums: Doubles = np.zeros((*shape, len(MEASURES)))  # (L, H, M)
-        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # of rows that have such a place
-        self._moments: Doubles = np.zeros((*shape, 6))  # of places of rows (x) and of what they look at (y)
+        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # of rows with such a position
+        self._moments: Doubles = np.zeros((*shape, 6))  # of positions of rows (x) and of what they attend to (y)
 
-    def add(self, part: Part) -> None:
-        """Count the rows of a part that had a choice."""
+    def add(self, part: PartMaps) -> None:
+        """Count the rows of a part that have more than one visible key."""
         has_choice = part.num_keys > 1
-        measures = part.measures()[:, :, has_choice]  # (L, H, R, M)
         if not has_choice.any():
             return
+        measures = part.measures()[:, :, has_choice]  # (L, H, R, M)
         self._num_rows += measures.shape[2]
         self._counts += np.isfinite(measures[0, 0]).sum(axis=0)
         self._sums += np.nansum(measures, axis=2)
-        y, weight = (each[:, :, has_choice] for each in part.middles())  # (L, H, R)
+        y, weight = (each[:, :, has_choice] for each in part.centres())  # (L, H, R)
         x = ((np.arange(len(has_choice)) + 0.5) / len(has_choice))[has_choice]
         moments = [weight, weight * x, weight * y, weight * x * x, weight * y * y, weight * x * y]
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
-    def role(self, kind: Kind, layer: int, place: int, head: int, known: Place | None) -> Role:
-        """Of the head at that place of the layers, which is `layer` of the model."""
-        sums = self._sums[place, head].tolist()
-        figures = {
-            measure: total / count if count else None
-            for measure, total, count in zip(MEASURES, sums, self._counts.tolist(), strict=True)
-        }
-        following = self._correlation(place, head)
-        is_known = kind == "cross" and known == (layer, head)
-        name: Name | None = "alignment" if is_known else name_of(kind, figures, following)
-        return Role(kind, layer, head, self._num_rows, figures, following, name)
+    def role(self, kind: Kind, layer: int, index: int, head: int, aligned_head: CrossHead | None) -> Role:
+        """The role of a head. index: of the layer among those that were kept."""
+        sums = zip(MEASURES, self._sums[index, head].tolist(), self._counts.tolist(), strict=True)
+        figures = {measure: total / count if count else None for measure, total, count in sums}
+        monotonicity = self._correlation(index, head)
+        is_aligned = kind == "cross" and aligned_head == (layer, head)
+        name: RoleName | None = "alignment" if is_aligned else name_of(kind, figures, monotonicity)
+        return Role(kind, layer, head, self._num_rows, figures, monotonicity, name)
 
-    def _correlation(self, place: int, head: int) -> float | None:
-        """Pearson's, weighted; None where one side does not vary."""
-        weight, *sums = self._moments[place, head].tolist()
+    def _correlation(self, index: int, head: int) -> float | None:
+        """Pearson's, weighted; None if one side does not vary."""
+        weight, *sums = self._moments[index, head].tolist()
         if weight <= 0:
             return None
         x, y, xx, yy, xy = (each / weight for each in sums)
         variances = (xx - x * x) * (yy - y * y)
         return (xy - x * y) / math.sqrt(variances) if variances > 1e-18 else None
+
+
+def _spans(pieces: tuple[str, ...]) -> list[slice]:
+    ends = [0, *(index + 1 for index, piece in enumerate(pieces) if piece == END)]
+    return [slice(start, end) for start, end in pairwise(ends)]

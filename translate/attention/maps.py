@@ -1,4 +1,4 @@
-"""The attention maps of a sentence: saved, loaded, merged to words, brought down to one map to look at.
+"""The attention maps of a sentence: save, load and check them; merge pieces into words.
 
 Shapes: S source pieces, T target pieces, L layers, H heads. `</s>` is among the pieces of both sides.
 """
@@ -23,17 +23,17 @@ from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
 StoredType = Literal["float32", "float16"]
-MAX_WEIGHT = 1.01  # 1, and what rounding in bfloat16 may add
-MAX_PIECES = 1000  # of a side, for there to be maps: they grow with its square, to 4 MB for each head
-MAX_PACKED = 100  # times smaller than what it unpacks to: maps that someone packed stay far below, a trap does not
-# RuntimeError: of an archive that is, or says that it is, encrypted or packed in a way that nobody knows.
+MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
+MAX_PIECES = 1000  # per side; longer lines get no maps, which grow with the square, to 4 MB per head
+MAX_PACKED = 100  # compression ratio; compressed maps stay far below, a zip bomb does not
+# RuntimeError: the archive is encrypted or compressed by an unknown method, or claims to be.
 UNREADABLE = (
     ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
 
 
 class Stack(NamedTuple):
-    """The maps of one kind: of all layers of the model, or of some."""
+    """The maps of one kind, in all layers of the model or in some."""
 
     weights: Floats  # (L, H, rows, columns)
     layers: tuple[int, ...]  # the number of each of the L layers in the model, from 0
@@ -43,19 +43,19 @@ class Stack(NamedTuple):
 class AttentionMaps:
     """The attention of one translated sentence, before dropout; each row sums to 1.
 
-    Row t of `decoder` and `cross` is what the model looked at to produce target[t]. At that moment it had read `<s>`
-    and the pieces before t, so column j of `decoder` is the j-th piece *read*: `<s>`, then target[0], target[1], ...
+    Row t of `decoder` and `cross` is the attention that produced target[t]. At that step the model has read `<s>` and
+    the pieces before t, so column j of `decoder` is the j-th piece *read*: `<s>`, then target[0], target[1], ...
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
-    stacks: Mapping[Kind, Stack]  # those that were kept
+    stacks: Mapping[Kind, Stack]  # of the kinds that were kept
 
     def stack(self, kind: Kind) -> Stack:
-        """Raises UserError where that kind was not kept."""
+        """Raises UserError if that kind was not kept."""
         if kind not in self.stacks:
-            there = ", ".join(self.stacks)
-            raise UserError(f"there is no {NAMES[kind]} in these files; --attention-kinds kept only: {there}")
+            kept = ", ".join(self.stacks)
+            raise UserError(f"there is no {NAMES[kind]} in these files; --attention-kinds kept only: {kept}")
         return self.stacks[kind]
 
     @property
@@ -74,18 +74,15 @@ class AttentionMaps:
         return self.stack("cross").weights
 
     def rows(self, kind: Kind) -> tuple[str, ...]:
-        """The pieces that look."""
+        """The pieces that attend (queries)."""
         return self.source if kind == "encoder" else self.target
 
     def columns(self, kind: Kind) -> tuple[str, ...]:
-        """The pieces that are looked at."""
+        """The pieces that are attended to (keys)."""
         return (START, *self.target[:-1]) if kind == "decoder" else self.source
 
     def save(self, path: Path, dtype: StoredType = "float32") -> None:
-        """Write the .npz file of the contract, all or nothing.
-
-        Where only some layers of a kind were kept, their numbers are in one more array, such as `cross_layers`.
-        """
+        """Write an .npz file atomically. If only some layers were kept, `cross_layers` etc. hold their numbers."""
         arrays: dict[str, npt.NDArray[Any]] = {"source": np.array(self.source), "target": np.array(self.target)}
         for kind, stack in self.stacks.items():
             arrays[kind] = stack.weights.astype(dtype)
@@ -97,7 +94,7 @@ class AttentionMaps:
 
     @classmethod
     def load(cls, path: Path) -> AttentionMaps:
-        """Raises UserError where `path` is not such a file."""
+        """Raises UserError if `path` is not such a file."""
         origin = "`translate decode --attention`"
         try:
             content = _arrays(path)
@@ -115,29 +112,29 @@ class AttentionMaps:
 
 
 def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequence[Word]) -> Floats:
-    """(..., rows, columns) of pieces -> of words: the sum over the columns of a word, then the mean over its rows."""
+    """(..., rows, columns) of pieces -> of words: the sum over the columns of a word, the mean over its rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """What an .npz file holds, and of pickles nothing. Raises one of UNREADABLE where it is none."""
+    """The arrays of an .npz file, without pickles. Raises one of UNREADABLE if it is not such a file."""
     with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("it unpacks to far more than maps do")
-        # Read as a whole, because only then the archive checks that they are what they were.
+        # Only reading a whole member checks its CRC.
         members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
     return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
 def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """What is first found not to be as the contract has it."""
+    """The first violation of the file format; None if there is none."""
     s, t = arrays["source"].size, arrays["target"].size
     for name, length in ("source", s), ("target", t):
         if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U" or arrays[name][-1] != END:
             return f"{name} is malformed"
     if (arrays["source"] == END).sum() != (arrays["target"] == END).sum():
-        return "the two sides have not as many parts"
+        return "the two sides have different numbers of parts"
     if not any(kind in arrays for kind in KINDS):
         return "every kind of attention is missing"
     for name, shape in ("encoder", (s, s)), ("decoder", (t, t)), ("cross", (t, s)):

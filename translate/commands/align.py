@@ -18,7 +18,7 @@ from translate.commands.attention.display import SvgOption, pictures, report_pic
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.alignment.aligner import Aligned, Pairing
+    from translate.alignment.aligner import AlignedPair, Pairing
     from translate.alignment.error_rate import GoldLink
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
@@ -123,7 +123,9 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, 
     if run:
         check_storable(run, pairing)
     gold = GoldFile(scoring.gold, scoring.is_one_indexed)
-    trial = try_all(pairing, [choice] if choice else pairing.choices(), asked.ways(pairing.reverse is not None), gold)
+    trial = try_all(
+        pairing, [choice] if choice else pairing.choices(), asked.configs(pairing.reverse is not None), gold
+    )
     if scoring.as_json:
         for result in trial.best_of_maps():
             print(json.dumps({**result.as_dict(), "best": result == trial.best}))
@@ -132,13 +134,13 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, 
         for result in trial.best_of_maps():
             layer, head = ("mean" if place is None else place for place in result.choice)
             rate, precision, recall = result.score
-            print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.way}")
-        print(f"best: {trial.best.choice}, {trial.best.way}: {trial.best.score.error_rate:.4f}")
+            print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
+        print(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
     if run:
         store_alignment(run, trial, scoring.gold)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
     if scoring.pictures:
-        lines = islice(aligned(pairing, trial.best.choice, trial.best.way), MAX_DRAWN)
+        lines = islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN)
         _draw(list(zip(lines, gold, strict=False)), scoring.pictures)
 
 
@@ -148,18 +150,18 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, p
     from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
-    way, reason = asked.way(pairing.reverse is not None), ""
+    config, reason = asked.config(pairing.reverse is not None), ""
     if choice is None and asked == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
-        choice, way = stored.choice, stored.way
+        choice, config = stored.choice, stored.config
         pairing.check(choice)
         doubt = "" if stored.weights == pairing.forward.weights else ", of other weights than these"
         reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
     choice = choice or MapChoice()
-    print(f"aligned by: {choice}, {way}{reason}", file=sys.stderr)
+    print(f"aligned by: {choice}, {config}{reason}", file=sys.stderr)
     start, num_lines, num_without = time.monotonic(), 0, 0
-    drawn: list[tuple[Aligned, None]] = []
-    for num_lines, line in enumerate(aligned(pairing, choice, way), start=1):
+    drawn: list[tuple[AlignedPair, None]] = []
+    for num_lines, line in enumerate(aligned(pairing, choice, config), start=1):
         print("" if line.links is None else pharaoh(line.links))
         num_without += line.links is None
         if places and num_lines <= MAX_DRAWN:
@@ -173,7 +175,7 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, p
         _draw(drawn, places)
 
 
-def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Sequence[Path]) -> None:
+def _draw(lines: Sequence[tuple[AlignedPair, Sequence[GoldLink] | None]], places: Sequence[Path]) -> None:
     """Those that have maps, with their gold links where there are some."""
     import numpy as np
 
@@ -190,7 +192,7 @@ def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Se
         )
         pairs.append(
             LinkedPair(
-                line.line.source.split(), line.line.target.split(), links, None if gold is None else sure, possible
+                line.pair.source.split(), line.pair.target.split(), links, None if gold is None else sure, possible
             )
         )
     if not pairs:

@@ -1,1 +1,1 @@
-"""Numbers -> what people look at: maps in the terminal and as pictures, learning curves."""
+"""What people look at: maps in the terminal, as pictures and as a page; reports, learning curves."""

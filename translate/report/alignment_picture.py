@@ -1,4 +1,4 @@
-"""Word alignments as a picture: source words above, target words below, a line for each link. Sizes are in points."""
+"""Draw word alignments: source words above, target words below, a line for each link. Sizes are in points."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from translate.report.figure import boxes_in_picture, figure_at, fonts_for
+from translate.report.figure import figure_at, fonts_for, undrawn_warnings
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -16,28 +16,27 @@ LETTERS = 10.0
 SPACE = 9.0  # between two words
 HEIGHT = 76.0  # of a pair
 SOURCE_AT, TARGET_AT = 58.0, 14.0  # the middle of the words, from the bottom of a pair
-POINTS = 72  # an inch
-# Blue, orange and grey differ for every kind of eye; their strokes differ in grey, too.
+POINTS = 72  # per inch
+# Blue, orange and grey differ for colour-blind readers; their strokes differ in grey, too.
 RIGHT, WRONG, MISSED = ("#0b5cad", "-"), ("#d55e00", "--"), ("#8a8a8a", ":")
 
 Links = frozenset[tuple[int, int]]  # pairs of a source word and a target word, from 0
 
 
 class LinkedPair(NamedTuple):
-    """A pair of sentences in words, with its links; with those that a person made, where there are some."""
+    """A pair of sentences in words, with its links, and with gold links if there are some."""
 
     source: Sequence[str]
     target: Sequence[str]
     links: Links
     sure: Links | None = None
-    possible: Links = frozenset()  # besides the sure ones
+    possible: Links = frozenset()  # in addition to the sure ones
 
 
 def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
-    """Draw pairs under each other, as an SVG where the path ends so and else as a PNG.
+    """Draw pairs below each other, as SVG or PNG by the suffix of the path. Returns warnings about missing fonts.
 
-    Where there are gold links, links that are not among them are orange and dashed, sure ones that are missing grey and
-    dotted. Returns what people should be told: which characters no font at hand can draw.
+    With gold links, wrong links are orange and dashed, missing sure ones grey and dotted.
     """
     fonts, undrawn = fonts_for(printable(word) for pair in pairs for side in pair[:2] for word in side)
     with figure_at(path, 1, len(pairs) * HEIGHT / POINTS, fonts) as figure:
@@ -48,7 +47,7 @@ def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
             axes = figure.add_axes((0, 1 - number / len(pairs), 1, 1 / len(pairs)), xlim=(0, width), ylim=(0, HEIGHT))
             axes.set_axis_off()
             _draw(axes, pair, sources, targets)
-    return boxes_in_picture(undrawn)
+    return undrawn_warnings(undrawn)
 
 
 def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Sequence[float]) -> None:
@@ -64,7 +63,7 @@ def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Seque
 
 
 def _middles(words: Sequence[str]) -> list[float]:
-    """Where the middle of each word is, side by side from the left, and last where the words end."""
+    """The middle of each word, from left to right, and the end of the last."""
     from matplotlib.textpath import TextPath
 
     middles, end = [], SPACE

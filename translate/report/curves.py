@@ -1,4 +1,4 @@
-"""metrics.jsonl -> curves.png."""
+"""Draw learning curves: metrics.jsonl -> curves.png."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Draw losses, scores and learning rate over the steps. metrics: the lines of metrics.jsonl."""
+    """Draw losses, scores and learning rate by step. metrics: the lines of metrics.jsonl."""
     from matplotlib.figure import Figure  # here, because loading it takes a while
     from matplotlib.ticker import MaxNLocator
 
@@ -22,13 +22,13 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
     losses, scores, rate = figure.subplots(1, 3)
     names = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
     _plot(losses, lines, names, "-")
-    losses.set_ylabel("loss (nats a piece)")
+    losses.set_ylabel("loss (nats per piece)")
     _plot(scores, lines, {"bleu": "BLEU", "chrf": "chrF"}, ".-")
     scores.set_ylabel("score of greedy validation translations")
     _plot(rate, lines, {"learning_rate": "learning rate"}, "-")
     for axes in losses, scores, rate:
         axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more would run into each other
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more would overlap
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()

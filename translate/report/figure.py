@@ -1,10 +1,11 @@
-"""A figure on its way to a file: fonts for its labels, the same bytes each time, all or nothing."""
+"""Save a figure atomically and reproducibly, with fonts that draw its labels."""
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,78 +13,57 @@ from translate.system.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-import unicodedata
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
-
 DOTS_PER_INCH = 200
+# If several fonts can draw a character, the first of these is used, then any other in alphabetical order.
+PREFERRED = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei",
+    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji", "Arial Unicode MS",
+)  # fmt: skip
+REGULAR = (400, "normal", "regular", "book")
+PLACEHOLDER_FONT = "Last Resort"  # draws a box for every character
+CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH")
 
 
 @contextmanager
 def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iterator[Figure]:
-    """A figure to draw on, which is at `path` when the block ends well."""
+    """A figure to draw on, which is saved at `path` if the block succeeds. The same figure gives the same bytes."""
     from matplotlib import rc_context  # here, because loading it takes a while
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {
-        "font.family": [*fonts, "sans-serif"],  # the last for an SVG, whose reader may have other fonts
+        "font.family": [*fonts, "sans-serif"],  # the last for readers of an SVG who have other fonts
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
         "svg.fonttype": "none",  # text that can be selected and searched
-        "svg.hashsalt": "translate",  # instead of names drawn at random
+        "svg.hashsalt": "translate",  # fixes names that are random otherwise
     }
-    suffix = "svg" if path.suffix.lower() == ".svg" else "png"
+    is_svg = path.suffix.lower() == ".svg"
     with rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # told by `fonts_for`
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `fonts_for` reports these
         figure = Figure(figsize=(width, height))
         yield figure
         with atomic_write(path) as partial:
             figure.savefig(
                 partial,
-                format=suffix,
+                format="svg" if is_svg else "png",
                 dpi=DOTS_PER_INCH,
                 bbox_inches="tight",
                 pad_inches=0.1,
-                metadata={"Date": None} if suffix == "svg" else None,
+                metadata={"Date": None} if is_svg else None,
             )
 
 
-# Where several fonts can draw a character, the first of these, then any other in the order of their names.
-PREFERRED = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "Noto Sans Arabic",
-    "Noto Sans Hebrew",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-    "Noto Emoji",
-    "Arial Unicode MS",
-)
-REGULAR = (400, "normal", "regular", "book")
-BOXES = "Last Resort"  # a font of boxes for everything
-CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH")
-
-
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
-    """The names of fonts that together draw the labels, and the characters that none at hand draws.
+    """The names of fonts that together draw the labels, and the characters that no installed font draws.
 
-    Few labels need more than the font that comes with matplotlib; others are opened only for what it has not.
+    Most labels need only the font that matplotlib brings; others are opened for what it lacks.
     """
     undrawn = {ord(character) for label in labels for character in label if not _is_invisible(character)}
     chosen: list[str] = []
-    for entry in _at_hand():
+    for entry in _installed_fonts():
         drawn = _drawn_by(entry, undrawn)
         if drawn or not chosen:
             chosen.append(entry.name)
@@ -94,11 +74,14 @@ def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
 
 
 def advice(undrawn: str) -> str:
-    """What to tell about characters that no font draws."""
+    """Which fonts to install for characters that no font draws."""
     packages = ", ".join(sorted({_package(character) for character in undrawn}))
-    return (
-        f"no font here can draw {' '.join(undrawn)}; install some that can, on Debian or Ubuntu for instance {packages}"
-    )
+    return f"no installed font can draw {' '.join(undrawn)}; install one, on Debian or Ubuntu for example {packages}"
+
+
+def undrawn_warnings(undrawn: str) -> list[str]:
+    """The warning about characters that no font draws, if there are some."""
+    return [f"{advice(undrawn)}; the picture shows boxes instead"] if undrawn else []
 
 
 def _package(character: str) -> str:
@@ -107,28 +90,23 @@ def _package(character: str) -> str:
     return "fonts-symbola" if unicodedata.category(character) == "So" else "fonts-noto-core"
 
 
-def boxes_in_picture(undrawn: str) -> list[str]:
-    """What to tell of a picture with characters that no font draws; nothing where there are none."""
-    return [f"{advice(undrawn)}; in the picture they are boxes"] if undrawn else []
-
-
-def _at_hand() -> Iterator[FontEntry]:
-    """The upright fonts of usual weight, the preferred first; at last those installed since matplotlib looked."""
+def _installed_fonts() -> Iterator[FontEntry]:
+    """Upright fonts of regular weight, the preferred ones first; last those installed after matplotlib's scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
-    def usual(entries: list[FontEntry]) -> list[FontEntry]:
+    def usable(entries: list[FontEntry]) -> list[FontEntry]:
         upright = [entry for entry in entries if entry.style == "normal" and entry.weight in REGULAR]
-        return sorted((e for e in upright if not e.name.startswith(BOXES)), key=_place)
+        return sorted((e for e in upright if not e.name.startswith(PLACEHOLDER_FONT)), key=_rank)
 
     known = list(fontManager.ttflist)
-    yield from usual(known)
+    yield from usable(known)
     for path in sorted(set(findSystemFonts()) - {entry.fname for entry in known}):
-        with suppress(OSError, RuntimeError):  # no font, or one of bitmaps
+        with suppress(OSError, RuntimeError):  # not a font, or a bitmap font
             fontManager.addfont(path)
-    yield from usual(fontManager.ttflist[len(known) :])
+    yield from usable(fontManager.ttflist[len(known) :])
 
 
-def _place(entry: FontEntry) -> tuple[int, str]:
+def _rank(entry: FontEntry) -> tuple[int, str]:
     return PREFERRED.index(entry.name) if entry.name in PREFERRED else len(PREFERRED), entry.name
 
 
@@ -137,11 +115,11 @@ def _drawn_by(entry: FontEntry, codes: set[int]) -> set[int]:
 
     try:
         font = FT2Font(entry.fname, face_index=entry.index)
-    except (OSError, RuntimeError):  # taken away since
+    except (OSError, RuntimeError):  # removed since the scan
         return set()
     return codes & font.get_charmap().keys()
 
 
 def _is_invisible(character: str) -> bool:
-    """Joiners and selectors of forms, which only say how to draw others."""
+    """Whether it is a joiner or variation selector, which only modifies other characters."""
     return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"

@@ -1,41 +1,39 @@
-"""What a check found, to read and as JSON."""
+"""Print the findings of a corpus check, as text or as JSON."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import textwrap
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from translate.check.check import CheckReport, LongLine
 from translate.check.findings import HARMLESS, STOPS, Finding
 from translate.config.settings import Config
-from translate.system.terminal_text import columns_of, isolated
+from translate.report.text import counted, visible
+from translate.system.terminal_text import isolated
 
-SHOWN_LINES = 8  # numbers of lines that are shown of a finding
+MAX_LINES = 8  # line numbers that are shown per finding
 WIDTH = 80  # columns of the report
 NUMBER_WIDTH = 7  # of the line number before an example
 INDENT = "    "
-SHOWN_COLUMNS = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")  # of an example
+EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
 
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
-    """The report to read. names: of the two files. Nothing in it does anything to a terminal."""
-    lines = [f"{visible(names[0])}, {visible(names[1])}: {_counted(report.num_pairs, 'pair')}"]
+    """The report as text that is safe on a terminal. names: of the two files."""
+    lines = [f"{visible(names[0])}, {visible(names[1])}: {counted(report.num_pairs, 'pair')}"]
     if report.num_lines[0] != report.num_lines[1]:
-        lines.append(f"one has {_counted(report.num_lines[0], 'line')}, the other {report.num_lines[1]:,}")
+        lines.append(f"one has {counted(report.num_lines[0], 'line')}, the other {report.num_lines[1]:,}")
     serious = [finding for finding in report.findings if finding.name not in HARMLESS]
     harmless = [finding for finding in report.findings if finding.name in HARMLESS]
     if not serious and not why_training_stops(report):
-        lines += ["", "Nothing was found that has to be mended."]
+        lines += ["", "No problems found."]
     for finding in serious:
         lines += ["", *_paragraph(finding)]
     if harmless:
-        lines += ["", "Harmless, or nearly so:"]
+        lines += ["", "Mostly harmless:"]
         lines += [line for finding in harmless for line in _paragraph(finding, with_examples=False)]
-    lines += ["", *_summary(report, config)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_summary(report, config)])
 
 
 def as_json(report: CheckReport, names: tuple[str, str]) -> str:
@@ -56,34 +54,16 @@ def as_json(report: CheckReport, names: tuple[str, str]) -> str:
     )
 
 
-def visible(text: str, width: int = 10**9) -> str:
-    """The text on one line of a terminal, in `width` columns: shortened, what does not print written as its code."""
-    parts = [character if character.isprintable() else _code(character) for character in text[: width + 1]]
-    ends = list(itertools.accumulate(map(columns_of, parts)))
-    if len(parts) == len(text) and ends[-1:] <= [width]:
-        return "".join(parts)
-    return "".join(parts[: bisect_right(ends, width - 1)]) + "…"
-
-
 def why_training_stops(report: CheckReport) -> str:
-    """What a training would stop at with an error, in words; "" where it would begin."""
+    """The errors that would stop a training; "" if it would begin."""
     if stopping := [finding.meaning.title for finding in report.findings if finding.training == STOPS]:
         return ", ".join(stopping)
     return "" if report.num_pairs > report.num_left_out else "no pair is left to train on"
 
 
-def _code(character: str) -> str:
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
 def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
-    numbers = ", ".join(f"{line:,}" for line in finding.lines[:SHOWN_LINES])
-    more = ", …" if len(finding.lines) > SHOWN_LINES or finding.count > len(finding.lines) else ""
+    numbers = ", ".join(f"{line:,}" for line in finding.lines[:MAX_LINES])
+    more = ", …" if len(finding.lines) > MAX_LINES or finding.count > len(finding.lines) else ""
     first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
     where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
     yield from _wrapped(f"{finding.count:,} × {finding.meaning.title}: {where}", "")
@@ -91,7 +71,7 @@ def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
         yield from _wrapped(visible(finding.note))
     for example in finding.examples if with_examples else ():
         for number, text in (f"{example.line:,}", example.source), ("", example.target):
-            yield f"{INDENT}{number:>{NUMBER_WIDTH}} | {isolated(visible(text, SHOWN_COLUMNS))}"
+            yield f"{INDENT}{number:>{NUMBER_WIDTH}} | {isolated(visible(text, EXAMPLE_WIDTH))}"
     advice = f"; {finding.meaning.advice}" if finding.meaning.advice else ""
     yield from _wrapped(f"{finding.training}{advice}")
 
@@ -102,26 +82,26 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
             yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}", "")
     limit, size = config.data.max_pieces, report.vocab_size
     yield from _wrapped(
-        f"data.max_pieces is {limit}: a pair with more pieces on a side is left out. Of a target that long, the scores "
-        f"over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, their gradients as much.",
+        f"data.max_pieces is {limit}: a pair with more pieces on a side is left out. The scores of a target of that "
+        f"length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients as much.",
         "",
     )
     if not report.knows_languages:
         yield from _wrapped(
-            "The languages of the two sides were not compared: too few lines, or too much alike, as where the sides of "
-            "half the pairs are exchanged.",
+            "The languages of the two sides were not compared: there are too few lines, or the sides are too similar "
+            "(as when they are swapped in half of the pairs).",
             "",
         )
     if reason := why_training_stops(report):
         yield from _wrapped(f"Training would stop with an error: {reason}.", "")
     else:
-        used = _counted(report.num_pairs - report.num_left_out, "pair")
+        used = counted(report.num_pairs - report.num_left_out, "pair")
         yield f"Training would use {used}, validation among them, and leave out {report.num_left_out:,}."
 
 
 def _long_lines(longest: Sequence[LongLine]) -> str:
     first, *others = longest
-    characters, pieces = _counted(first.characters, "character"), _counted(first.pieces, "piece")
+    characters, pieces = counted(first.characters, "character"), counted(first.pieces, "piece")
     rest = (f", {each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others)
     return f"{first.line:,} ({characters}, about {pieces}){''.join(rest)}"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from translate.attention.head_roles import Measure, Role
 from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.report.text import table
 from translate.system.files import atomic_write
-from translate.system.terminal_text import columns_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NONE = "-"
 HEADINGS: dict[Measure, str] = {
     "entropy": "entropy",
-    "spread": "of most",
+    "normalized_entropy": "normalized",
     "end": "</s>",
     "first": "first",
     "previous": "previous",
@@ -25,45 +25,41 @@ HEADINGS: dict[Measure, str] = {
     "next": "next",
     "distance": "distance",
 }
-SHARES: tuple[Measure, ...] = ("spread", "end", "first", "previous", "diagonal", "next")
+SHARES: tuple[Measure, ...] = ("normalized_entropy", "end", "first", "previous", "diagonal", "next")
 ROW_INCHES, COLUMN_INCHES = 0.26, 0.62
-DARK = 0.55  # shares above have white figures
+DARK = 0.55  # larger shares have white figures
 
 
 def roles_table(roles: Sequence[Role]) -> str:
-    """Kind by kind a line for each head. Entropy is in nats, distance in pieces, all else in percent."""
+    """A table per kind with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
     lines = []
-    for kind in _kinds(roles):
-        of_kind = [role for role in roles if role.kind == kind]
+    for kind, of_kind in _by_kind(roles).items():
         rows = [
             [role.label, *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
             for role in of_kind
         ]
         rows.insert(0, ["head", *HEADINGS.values(), "role"])
-        widths = [max(columns_of(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+        numbers = table([row[:-1] for row in rows])
         lines += ["", f"{NAMES[kind]}, {of_kind[0].num_rows:,} rows", ""]
-        for label, *cells, name in rows:
-            numbers = (_space(cell, width) + cell for cell, width in zip(cells, widths[1:], strict=True))
-            lines.append("  ".join([label + _space(label, widths[0]), *numbers, name]))
+        lines += [f"{line}  {row[-1]}" for line, row in zip(numbers, rows, strict=True)]
     return "\n".join(lines[1:])
 
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
-    """Draw the shares as heat tables, kind beside kind: a row for each head, its role at the right.
+    """Draw the shares as heat tables, one per kind: a row for each head, its role at the right.
 
-    The file's ending says the format. One hue from light to dark, so that it reads in grey and by every eye; each share
-    is written in its cell.
+    The suffix chooses PNG or SVG. One hue from light to dark stays readable in grey and for colour-blind readers; each
+    share is also written in its cell.
     """
     from matplotlib import rc_context  # here, because loading it takes a while
     from matplotlib.figure import Figure
 
-    kinds = _kinds(roles)
-    by_kind = {kind: [role for role in roles if role.kind == kind] for kind in kinds}
+    by_kind = _by_kind(roles)
     num_rows = max(map(len, by_kind.values()))
-    size = (len(kinds) * (COLUMN_INCHES * len(SHARES) + 2.2), ROW_INCHES * num_rows + 1.3)
+    size = (len(by_kind) * (COLUMN_INCHES * len(SHARES) + 2.2), ROW_INCHES * num_rows + 1.3)
     with rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        panels = figure.subplots(1, len(by_kind), squeeze=False)[0]
         for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, of_kind)
             axes.set_title(NAMES[kind], fontsize=10, pad=10)
@@ -76,7 +72,7 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
     filled = [[value if value is not None else float("nan") for value in row] for row in shares]
     axes.imshow(filled, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_facecolor("#eeeeee")
-    labels = ["entropy,\nof most" if measure == "spread" else HEADINGS[measure] for measure in SHARES]
+    labels = ["normalized\nentropy", *(HEADINGS[measure] for measure in SHARES[1:])]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
     axes.set_yticks(range(len(roles)), [f"{role.layer}.{role.head}" for role in roles], fontsize=8)
     axes.set_ylabel("layer.head", fontsize=8)
@@ -98,15 +94,12 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
         axes.axvline(column - 0.5, color="white", linewidth=1)
 
 
-def _kinds(roles: Sequence[Role]) -> list[Kind]:
-    return [kind for kind in KINDS if any(role.kind == kind for role in roles)]
+def _by_kind(roles: Sequence[Role]) -> dict[Kind, list[Role]]:
+    of_kinds = {kind: [role for role in roles if role.kind == kind] for kind in KINDS}
+    return {kind: of_kind for kind, of_kind in of_kinds.items() if of_kind}
 
 
 def _cell(measure: Measure, value: float | None) -> str:
     if value is None:
         return NONE
     return f"{100 * value:.0f}" if measure in SHARES else f"{value:.2f}"
-
-
-def _space(cell: str, width: int) -> str:
-    return " " * (width - columns_of(cell))

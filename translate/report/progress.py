@@ -1,4 +1,4 @@
-"""A bar for long jobs on a terminal: lines done, lines a second, the time left."""
+"""A progress bar for long jobs on a terminal: lines done, lines per second, time left."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ T = TypeVar("T")
 def with_progress(
     results: Iterable[T], source: Path, results_to: IO[str] | None = None, num_done: int = 0
 ) -> Iterator[T]:
-    """Pass on the results, one for each line of the file `source`, and show on standard error how far they are.
+    """Yield the results, one for each line of the file `source`, and show the progress on standard error.
 
-    There is no bar where standard error is no terminal or where the results are written to a terminal, which the bar
-    would mix with. num_done: lines whose results were there before. The lines are counted first:
-    that takes less than a hundredth of the time to translate them.
+    There is no bar if standard error is not a terminal, or if the results go to a terminal, too. num_done: lines whose
+    results existed before. Counting the lines first takes less than a hundredth of the time to translate them.
     """
     if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
@@ -28,7 +27,7 @@ def with_progress(
     from tqdm import tqdm
 
     total = count_lines(source) if source.is_file() else None  # a pipe can be read only once
-    # Results come in bursts: only the rate since the start tells the time left, and each of them may move the bar.
+    # Results arrive in bursts: only the average rate predicts the time left, and every result may move the bar.
     yield from tqdm(
         results,
         total=total,
@@ -43,7 +42,7 @@ def with_progress(
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, above the bar where there is one; without control characters."""
+    """Print a line on standard error, above the bar if there is one, without control characters."""
     from tqdm import tqdm
 
     tqdm.write(without_controls(text), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""An evaluation to read, and as JSON."""
+"""Print an evaluation, or the comparison of two, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 
 from translate.evaluation.evaluate import Bucket, Change, Comparison, Evaluation
 from translate.evaluation.metrics import MetricName
-from translate.report.findings import visible
+from translate.report.text import counted, table, visible
 from translate.system.terminal_text import columns_of, isolated
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
 MAX_NAME = 24  # columns; the widest table then has 80
-MEANING = ("BLEU, chrF: higher is better; TER: lower. length: characters for each of the", "references.")
-MEANING_OF_TEST = (
-    "±: 95 % confidence interval. p: how likely chance alone makes such a difference,",
-    "by paired bootstrap; below 0.05 it is commonly taken for real.",
+LEGEND = ("BLEU, chrF: higher is better; TER: lower. length: characters for each of the", "references.")
+TEST_LEGEND = (
+    "±: 95 % confidence interval. p: probability that chance makes such a difference,",
+    "by paired bootstrap; below 0.05 it is commonly called significant.",
 )
 
 
 class Names(NamedTuple):
-    """What the user calls the texts."""
+    """The names that the user gave to the texts."""
 
     translations: str
     source: str
@@ -32,7 +32,7 @@ class Names(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that is told."""
+    """An evaluation with its names and warnings, and the comparison with other translations if there are some."""
 
     names: Names
     evaluation: Evaluation
@@ -41,28 +41,29 @@ class Report(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """Of the text."""
+        """The number of lines of the text."""
         return sum(bucket.num_lines for bucket in self.evaluation.buckets)
 
 
 def as_text(report: Report, num_shown: int) -> str:
-    """The report to read, safe on a terminal. num_shown: changed lines, so many better ones and so many worse ones."""
+    """The report as text that is safe on a terminal. num_shown: of better and of worse lines, at most."""
     names, evaluation, comparison, _ = report
-    lines = [f"{visible(names.source)} → {visible(', '.join(names.references))}: {_counted(report.num_lines)}", ""]
+    source, references = visible(names.source), visible(", ".join(names.references))
+    lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
     if not comparison:
-        lines += [*_table(_scores(names, evaluation)), "", *MEANING, "", *_table(_lengths(evaluation))]
+        lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation))]
         signatures = {name: score.signature for name, score in evaluation.scores.items()}
     else:
-        lines += [*_table(_both_scores(names, evaluation, comparison)), "", *MEANING, *MEANING_OF_TEST, ""]
-        lines += [*_table(_both_lengths(evaluation, comparison)), "", *_changes(report, comparison, num_shown)]
+        lines += [*table(_both_scores(names, evaluation, comparison)), "", *LEGEND, *TEST_LEGEND, ""]
+        lines += [*table(_both_lengths(evaluation, comparison)), "", *_changes(report, comparison, num_shown)]
         signatures = {name: tested.signature for name, tested in comparison.significance.items()}
     return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {signature}" for name, signature in signatures.items())])
 
 
 def as_json(report: Report, num_shown: int) -> str:
-    """The same as one JSON object on one line."""
+    """The report as one JSON object on one line."""
     names, evaluation, comparison, warnings = report
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "source": names.source,
         "references": names.references,
         "lines": report.num_lines,
@@ -71,7 +72,7 @@ def as_json(report: Report, num_shown: int) -> str:
     }
     if comparison:
         better, worse = comparison.better, comparison.worse
-        told["against"] = {
+        values["against"] = {
             **_as_dict(names.other, comparison.other),
             "significance": {name: tested._asdict() for name, tested in comparison.significance.items()},
             "num_changed": len(comparison.changes),
@@ -80,7 +81,7 @@ def as_json(report: Report, num_shown: int) -> str:
             "better": [asdict(change) for change in better[:num_shown]],
             "worse": [asdict(change) for change in worse[:num_shown]],
         }
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
@@ -101,18 +102,16 @@ def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
 def _both_scores(names: Names, evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
     tested = list(comparison.significance.values())
     ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
-    gains = [one - other for one, other in zip(ours, theirs, strict=True)]
+    our_cells = _with_margins(ours, [each.margin for each in tested])
+    their_cells = _with_margins(theirs, [each.other_margin for each in tested])
+    gains = [f"{one - other:+.2f}" for one, other in zip(ours, theirs, strict=True)]
     p_values = [NONE if each.p_value is None else f"{each.p_value:.3f}" for each in tested]
     return [
-        ["", *_apart(_labels(evaluation)), "length"],
-        [_shortened(names.translations), *_with_margins(ours, [each.margin for each in tested]), _ratio(evaluation)],
-        [
-            _shortened(names.other),
-            *_with_margins(theirs, [each.other_margin for each in tested]),
-            _ratio(comparison.other),
-        ],
-        ["difference", *_apart(f"{gain:+.2f}" for gain in gains), ""],
-        ["p", *_apart(p_values), ""],
+        ["", *_with_gaps(_labels(evaluation)), "length"],
+        [_shortened(names.translations), *our_cells, _ratio(evaluation)],
+        [_shortened(names.other), *their_cells, _ratio(comparison.other)],
+        ["difference", *_with_gaps(gains), ""],
+        ["p", *_with_gaps(p_values), ""],
     ]
 
 
@@ -121,8 +120,8 @@ def _with_margins(values: Sequence[float], margins: Sequence[float]) -> list[str
     return [cell for value, margin in pairs for cell in (f"{value:.2f}", f"±{margin:.2f}")]
 
 
-def _apart(cells: Iterable[str]) -> list[str]:
-    """Each with an empty one behind it, which stands below a margin."""
+def _with_gaps(cells: Iterable[str]) -> list[str]:
+    """Each cell and an empty one below the margins."""
     return [each for cell in cells for each in (cell, "")]
 
 
@@ -147,15 +146,15 @@ def _both_lengths(evaluation: Evaluation, comparison: Comparison) -> list[list[s
 
 
 def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator[str]:
-    names, num_lines, num_changed = report.names, report.num_lines, len(comparison.changes)
+    names, num_changed = report.names, len(comparison.changes)
     if not num_changed:
-        yield "All lines are translated alike."
+        yield "All translations are the same."
         return
     better, worse = comparison.better, comparison.worse
-    num_alike = num_changed - len(better) - len(worse)
-    share = 100 * num_changed / num_lines
-    yield f"translated in another way: {num_changed:,} of {_counted(num_lines)} ({share:.1f} %),"
-    yield f"by chrF {len(better):,} better, {len(worse):,} worse, {num_alike:,} as good"
+    num_equal = num_changed - len(better) - len(worse)
+    share = 100 * num_changed / report.num_lines
+    yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
+    yield f"by chrF {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
     for title, changes in ("better", better), ("worse", worse):
         if shown := changes[:num_shown]:
             yield from ("", f"{title} than {_shortened(names.other)}, the largest difference first:")
@@ -176,16 +175,6 @@ def _texts(names: Names, change: Change) -> Iterator[str]:
         yield f"  {label}{' ' * (width - columns_of(label))}  {isolated(visible(text))}".rstrip()
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
-    first, *others = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for label, *cells in rows:
-        padded = [" " * (width - columns_of(cell)) + cell for cell, width in zip(cells, others, strict=True)]
-        lines.append("  ".join([label + " " * (first - columns_of(label)), *padded]).rstrip())
-    return lines
-
-
 def _shortened(name: str) -> str:
     """The end of a long name, which says more than its beginning."""
     shown = visible(name)
@@ -204,7 +193,3 @@ def _range(bucket: Bucket) -> str:
 
 def _ratio(evaluation: Evaluation) -> str:
     return NONE if evaluation.length_ratio is None else f"{evaluation.length_ratio:.2f}"
-
-
-def _counted(num_lines: int) -> str:
-    return "1 line" if num_lines == 1 else f"{num_lines:,} lines"

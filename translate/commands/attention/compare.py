@@ -11,7 +11,7 @@ from translate.commands.attention.display import HtmlOption, PngOption, SvgOptio
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    from translate.attention.compare import Comparison
+    from translate.attention.compare import MapComparison
 
 
 def compare(
@@ -64,15 +64,15 @@ def compare(
             report_picture(file, save_picture(each, file))
 
 
-def _told(comparison: Comparison) -> str:
+def _told(comparison: MapComparison) -> str:
     """In a line."""
     from translate.model.attention_kinds import KINDS
 
-    lines = f"{comparison.num_alike:,} of {comparison.num_lines:,} common lines have the same pieces"
+    lines = f"{comparison.num_compared:,} of {comparison.num_lines:,} common lines have the same pieces"
     if not comparison.heads:
         return lines
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
     shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
-    most = max(comparison.heads, key=lambda moved: moved.share)
+    most = max(comparison.heads, key=lambda head: head.share)
     name = f"{most.kind}.{most.layer}.{most.head}"
     return f"{lines}; of their weight lies elsewhere: {shares}; most of {name}, {100 * most.share:.1f} %"

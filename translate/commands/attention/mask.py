@@ -16,7 +16,7 @@ from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.attention.head_ablation import Effect
+    from translate.attention.head_ablation import AblationEffect
     from translate.data.parallel_text import Pair
     from translate.decoding.translator import Translator
 
@@ -74,7 +74,7 @@ def mask(
     print(for_stream(told, sys.stdout))
 
 
-def _told(effect: Effect, names: Sequence[str], examples: int) -> list[str]:
+def _told(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
     lines = [
         f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference",
         "",
@@ -115,13 +115,13 @@ def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) ->
     bar = tqdm(
         head_importances(translator, pairs), total=num_heads, unit="head", file=sys.stderr, disable=None, leave=False
     )
-    worths = sorted(bar, key=lambda worth: -worth.loss)
+    importances = sorted(bar, key=lambda importance: -importance.loss)
     if as_json:
-        for head, loss in worths:
+        for head, loss in importances:
             print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))
         return
-    width = max(len(str(head)) for head, _ in worths)
+    width = max(len(str(head)) for head, _ in importances)
     print(f"loss with all heads: {whole:.4f} nats a piece of the reference\n")
     print(f"{'without':<{width}}  {'loss':>7}  difference")
-    for head, loss in worths:
+    for head, loss in importances:
         print(f"{head!s:<{width}}  {loss:7.4f}  {loss - whole:+10.4f}")

@@ -15,7 +15,7 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
-    from translate.attention.head_roles import Place
+    from translate.attention.head_roles import CrossHead
     from translate.attention.maps import AttentionMaps
     from translate.model.attention_kinds import Kind
 
@@ -32,14 +32,14 @@ def roles(
     """What each head does over a whole text: a line for each, and a name where it is clear.
 
     \b
-    entropy   of a row's weights, in nats; "of most": as share of what it would be if all keys were looked at alike
+    entropy   of a row's weights, in nats; normalized: divided by the log of the number of visible keys
     </s>      share of the weight on the end of the sentence
     first     on the first key, which for the decoder is <s>
     diagonal  on the piece itself; decoder: on the piece just read; cross: on the same place of the source sentence
     previous  on the piece before that; next: on the one behind
     distance  pieces between the diagonal and what is looked at
-    role      diagonal, previous-token, next-token, sink (</s> or first), broad, alignment (to what is translated); -
-              where it is not clear. The limits and where they come from are in translate/attention/head_roles.py
+    role      diagonal, previous-token, next-token, attention sink (</s> or first), broad, alignment; - if not clear.
+              The thresholds and their sources are in translate/attention/head_roles.py
     """
     from translate.attention.folder import AttentionFolder
     from translate.attention.head_roles import roles_of
@@ -69,9 +69,9 @@ def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]
             yield maps if kind is None else replace(maps, stacks={kind: maps.stack(kind)})
 
 
-def _known(about: About) -> Place | None:
+def _known(about: About) -> CrossHead | None:
     """The head that aligns best, where the run was told."""
-    from translate.attention.head_roles import Place
+    from translate.attention.head_roles import CrossHead
 
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
-    return Place(layer, head) if isinstance(layer, int) and isinstance(head, int) else None
+    return CrossHead(layer, head) if isinstance(layer, int) and isinstance(head, int) else None

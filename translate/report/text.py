@@ -1,0 +1,38 @@
+"""Text of reports: tables, counts, and text from files that is safe on a terminal."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from translate.system.terminal_text import columns_of
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the first column aligned left and the others right."""
+    first, *others = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for label, *cells in rows:
+        padded = [" " * (width - columns_of(cell)) + cell for cell, width in zip(cells, others, strict=True)]
+        lines.append("  ".join([label + " " * (first - columns_of(label)), *padded]).rstrip())
+    return lines
+
+
+def counted(number: int, name: str) -> str:
+    """1 line, 2 lines."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def visible(text: str, width: int = 10**9) -> str:
+    """The text on one line of `width` columns: truncated, with unprintable characters written as their codes."""
+    parts = [character if character.isprintable() else _code(character) for character in text[: width + 1]]
+    ends = list(itertools.accumulate(map(columns_of, parts)))
+    if len(parts) == len(text) and ends[-1:] <= [width]:
+        return "".join(parts)
+    return "".join(parts[: bisect_right(ends, width - 1)]) + "…"
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
