@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from translate.alignment.methods import Links
 from translate.data.parallel_text import read_lines
@@ -55,8 +54,8 @@ class GoldFile:
         """The links of line `number` as arrays of that size. Raises UserError if a word does not exist."""
         sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
         for link in links:
-            for side, place, count in ("source", link.source, num_source), ("target", link.target, num_target):
-                if place >= count:
+            for side, word, count in ("source", link.source, num_source), ("target", link.target, num_target):
+                if word >= count:
                     raise UserError(self._beyond(link, number, side, count))
             possible[link.target, link.source] = True
             sure[link.target, link.source] |= link.is_sure
@@ -90,16 +89,14 @@ class Errors:
     """Counts over a corpus, for N alignments at once (Och and Ney 2003, equations 19 to 21)."""
 
     def __init__(self, num_alignments: int) -> None:
-        self._linked = np.zeros(num_alignments, dtype=np.int64)
-        self._linked_sure = np.zeros(num_alignments, dtype=np.int64)
-        self._linked_possible = np.zeros(num_alignments, dtype=np.int64)
+        self._links, self._sure_links, self._possible_links = np.zeros((3, num_alignments), dtype=np.int64)
         self._sure = 0
 
     def add(self, links: Links, gold: Gold) -> None:
         """Count a line. links: (N, T, S)."""
-        self._linked += _count(links)
-        self._linked_sure += _count(links & gold.sure)
-        self._linked_possible += _count(links & gold.possible)
+        self._links += links.sum(axis=(1, 2))
+        self._sure_links += (links & gold.sure).sum(axis=(1, 2))
+        self._possible_links += (links & gold.possible).sum(axis=(1, 2))
         self._sure += int(gold.sure.sum())
 
     @property
@@ -109,14 +106,8 @@ class Errors:
 
     def scores(self) -> list[Score]:
         """The score of each alignment; needs a sure gold link."""
-        correct = self._linked_sure + self._linked_possible
-        error_rates = 1 - correct / (self._linked + self._sure)
-        precisions = self._linked_possible / np.maximum(self._linked, 1)
-        recalls = self._linked_sure / self._sure
-        columns = (each.tolist() for each in (error_rates, precisions, recalls))
-        return [Score(*row) for row in zip(*columns, strict=True)]
-
-
-def _count(links: Links) -> npt.NDArray[np.int64]:
-    counts: npt.NDArray[np.int64] = links.sum(axis=(1, 2), dtype=np.int64)
-    return counts
+        correct = self._sure_links + self._possible_links
+        error_rates = 1 - correct / (self._links + self._sure)
+        precisions = self._possible_links / np.maximum(self._links, 1)
+        recalls = self._sure_links / self._sure
+        return [Score(*row) for row in np.stack([error_rates, precisions, recalls], axis=1).tolist()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -53,21 +53,21 @@ def page_palette() -> dict[str, dict[str, object]]:
     `weights` and `changes` are the scales of maps and of differences; each has its colours as hexadecimal digits, and
     for each colour the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
     """
-    inks = {
-        "light": {"paper": "#ffffff", "ink": "#1b2430", "muted": "#566274"},
-        "dark": {"paper": "#171d26", "ink": "#e7ecf3", "muted": "#9eabbc"},
+    themes = {
+        "light": ("#ffffff", "#1b2430", "#566274", oklch(0.47, 0.13, PAGE_BLUE), oklch(0.56, 0.14, PAGE_ORANGE)),
+        "dark": ("#171d26", "#e7ecf3", "#9eabbc", oklch(0.78, 0.11, PAGE_BLUE), oklch(0.8, 0.13, PAGE_ORANGE)),
     }
-    lines = {"light": ((0.47, 0.13), (0.56, 0.14)), "dark": ((0.78, 0.11), (0.8, 0.13))}
-    scales = {"light": (_light_weight, _light_change), "dark": (_dark_weight, _dark_change)}
     return {
         theme: {
-            **inks[theme],
-            "line": "#" + _hex(oklch(*lines[theme][0], PAGE_BLUE)),
-            "more": "#" + _hex(oklch(*lines[theme][1], PAGE_ORANGE)),
-            "weights": _page_scale(scales[theme][0]),
-            "changes": _page_scale(scales[theme][1]),
+            "paper": paper,
+            "ink": text,
+            "muted": muted,
+            "line": f"#{bytes(line).hex()}",
+            "more": f"#{bytes(more).hex()}",
+            "weights": _page_scale(theme == "dark", is_change=False),
+            "changes": _page_scale(theme == "dark", is_change=True),
         }
-        for theme in inks
+        for theme, (paper, text, muted, line, more) in themes.items()
     }
 
 
@@ -131,34 +131,22 @@ def _code(rgb: RGB, colours: Colours) -> str:
     return "2;" + ";".join(map(str, rgb)) if colours is Colours.TRUE else f"5;{NUMBERS[rgb]}"
 
 
-def _light_weight(t: float) -> RGB:
-    """From paper (t = 0) to the strongest colour (1)."""
-    return oklch(0.985 - 0.665 * t, 0.004 + 0.16 * t * (1 - 0.25 * t), PAGE_BLUE)
-
-
-def _dark_weight(t: float) -> RGB:
-    return oklch(0.255 + 0.69 * t, 0.02 + 0.11 * math.sin(math.pi * (0.05 + 0.8 * t)), PAGE_BLUE - 40 * t)
-
-
-def _light_change(t: float) -> RGB:
-    """From blue (t = 0) over paper (0.5) to orange (1)."""
-    strength = abs(2 * t - 1)
-    return oklch(0.985 - 0.5 * strength, 0.14 * strength, PAGE_BLUE if t < 0.5 else PAGE_ORANGE)
-
-
-def _dark_change(t: float) -> RGB:
-    strength = abs(2 * t - 1)
-    return oklch(0.255 + 0.56 * strength, 0.135 * strength, PAGE_BLUE if t < 0.5 else PAGE_ORANGE)
-
-
-def _page_scale(colour_at: Callable[[float], RGB]) -> dict[str, str]:
-    colours = [colour_at(step / (PAGE_STEPS - 1)) for step in range(PAGE_STEPS)]
+def _page_scale(is_dark: bool, is_change: bool) -> dict[str, str]:
+    colours = [_page_colour(step / (PAGE_STEPS - 1), is_dark, is_change) for step in range(PAGE_STEPS)]
     inks = "".join("d" if ink(each) == BLACK else "w" for each in colours)
-    return {"colours": "".join(map(_hex, colours)), "inks": inks}
+    return {"colours": b"".join(map(bytes, colours)).hex(), "inks": inks}
 
 
-def _hex(rgb: RGB) -> str:
-    return bytes(rgb).hex()
+def _page_colour(t: float, is_dark: bool, is_change: bool) -> RGB:
+    """t: from 0 to 1. Weights go from paper to the strongest colour, changes from blue over paper to orange."""
+    if is_change:
+        strength, hue = abs(2 * t - 1), PAGE_BLUE if t < 0.5 else PAGE_ORANGE
+        if is_dark:
+            return oklch(0.255 + 0.56 * strength, 0.135 * strength, hue)
+        return oklch(0.985 - 0.5 * strength, 0.14 * strength, hue)
+    if is_dark:
+        return oklch(0.255 + 0.69 * t, 0.02 + 0.11 * math.sin(math.pi * (0.05 + 0.8 * t)), PAGE_BLUE - 40 * t)
+    return oklch(0.985 - 0.665 * t, 0.004 + 0.16 * t * (1 - 0.25 * t), PAGE_BLUE)
 
 
 def _encoded(linear: float) -> int:

@@ -145,7 +145,7 @@ def _labels(pieces: Sequence[str], stride: int) -> tuple[range, list[str]]:
 
 
 def _write_percentages(axes: Axes, view: MapView) -> None:
-    for row, column in np.argwhere(np.abs(view.weights) >= MIN_NUMBER).tolist():
+    for row, column in np.argwhere(np.abs(view.weights.astype(float)) >= MIN_NUMBER).tolist():
         weight = float(view.weights[row, column])
         shade = "white" if ink(colour(weight, ON_PAPER)) == WHITE else "black"
         axes.text(column, row, f"{100 * weight:.0f}", ha="center", va="center", color=shade, fontsize=8)
@@ -160,5 +160,5 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
 
 
 def _warnings(undrawn: str, stride: int) -> list[str]:
-    unlabelled = [f"too many pieces: only every {stride}th has a label"] if stride > 1 else []
+    unlabelled = [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []
     return [*unlabelled, *undrawn_warnings(undrawn)]

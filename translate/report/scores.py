@@ -51,11 +51,11 @@ def as_text(report: Report, num_shown: int) -> str:
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
     if not comparison:
-        lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation))]
+        lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation, None))]
         signatures = {name: score.signature for name, score in evaluation.scores.items()}
     else:
         lines += [*table(_both_scores(names, evaluation, comparison)), "", *LEGEND, *TEST_LEGEND, ""]
-        lines += [*table(_both_lengths(evaluation, comparison)), "", *_changes(report, comparison, num_shown)]
+        lines += [*table(_lengths(evaluation, comparison.other)), "", *_changes(report, comparison, num_shown)]
         signatures = {name: tested.signature for name, tested in comparison.significance.items()}
     return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {signature}" for name, signature in signatures.items())])
 
@@ -129,19 +129,18 @@ def _labels(evaluation: Evaluation) -> list[str]:
     return [LABELS[name] for name in evaluation.scores]
 
 
-def _lengths(evaluation: Evaluation) -> list[list[str]]:
-    rows = [[f"source {evaluation.unit}", "lines", "BLEU", "chrF"]]
-    for bucket in evaluation.buckets:
-        rows.append([_range(bucket), f"{bucket.num_lines:,}", f"{bucket.bleu:.2f}", f"{bucket.chrf:.2f}"])
-    return rows
-
-
-def _both_lengths(evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
-    rows = [[f"source {evaluation.unit}", "lines", "BLEU", "+/-", "chrF", "+/-"]]
-    for ours, theirs in zip(evaluation.buckets, comparison.other.buckets, strict=True):
-        pairs = (ours.bleu, theirs.bleu), (ours.chrf, theirs.chrf)
-        figures = [text for one, other in pairs for text in (f"{one:.2f}", f"{one - other:+.2f}")]
-        rows.append([_range(ours), f"{ours.num_lines:,}", *figures])
+def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]]:
+    """Scores by source length, with the differences from the other evaluation if there is one."""
+    headings = ["BLEU", "+/-", "chrF", "+/-"] if other else ["BLEU", "chrF"]
+    rows = [[f"source {evaluation.unit}", "lines", *headings]]
+    for index, ours in enumerate(evaluation.buckets):
+        row = [_range(ours), f"{ours.num_lines:,}"]
+        for metric in "bleu", "chrf":
+            value = getattr(ours, metric)
+            row.append(f"{value:.2f}")
+            if other:
+                row.append(f"{value - getattr(other.buckets[index], metric):+.2f}")
+        rows.append(row)
     return rows
 
 

@@ -233,15 +233,14 @@ def _policy(style: str, script: str, has_sidecars: bool) -> str:
     Sidecar files are allowed only if there may be some; browsers differ in whether 'self' covers the files next to a
     page from disk, so `file:` is listed as well.
     """
-    scripts = f"'sha256-{_digest(script)}'" + (" 'self' file:" if has_sidecars else "")
+    style_hash, script_hash = (
+        "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in (style, script)
+    )
+    sidecars = " 'self' file:" if has_sidecars else ""
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'sha256-{_digest(style)}'; img-src data: blob:; "
+        f"default-src 'none'; script-src {script_hash}{sidecars}; style-src {style_hash}; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _part(name: str) -> str:
