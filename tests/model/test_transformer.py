@@ -39,7 +39,7 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return src, src_mask, torch.randint(VOCAB, (3, 6))
 
 
-@pytest.mark.parametrize("turn", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
+@pytest.mark.parametrize("rotary", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
 def test_weights_times_values_is_what_forward_computes(num_queries: int, rotary: RotaryEmbedding | None) -> None:
     torch.manual_seed(1)

@@ -43,9 +43,9 @@ def test_a_model_is_refused_exactly_where_its_state_is_more_than_the_memory(
     config = changed(load_config(None), "train", ema_decay=ema_decay)
     needed = count_parameters(config, JOINT) * (BYTES_A_PARAMETER + (4 if ema_decay else 0))
     for memory in needed, None:
-        monkeypatch.setattr("translate.run.model_size.main_memory", lambda memory=memory: memory)
+        monkeypatch.setattr("translate.run.model.main_memory", lambda memory=memory: memory)
         check_fits(config, JOINT, CPU)
-    monkeypatch.setattr("translate.run.model_size.main_memory", lambda: needed - 1)
+    monkeypatch.setattr("translate.run.model.main_memory", lambda: needed - 1)
     check_fits(config, JOINT, torch.device("cuda"))
     with pytest.raises(UserError, match=r"^a model of [\d,]+ parameters takes .*lower model\.d_model"):
         check_fits(config, JOINT, CPU)
