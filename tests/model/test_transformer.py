@@ -185,7 +185,7 @@ def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_piec
         if step in (5, 20):
             left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])
             state, sentences, prefixes = state.select(left), sentences[left], prefixes[left]
-    assert state.seen.size(2) < 4 * 3 * ROOM_STEPS  # entries that no hypothesis goes back to were given up
+    assert state.visible.size(2) < 4 * 3 * ROOM_STEPS  # entries that no hypothesis goes back to were given up
 
 
 def test_padding_and_batch_mates_do_not_change_logits() -> None:
