@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import CPU, changed, train_into
+from faults.damage import damaged
 from safetensors.numpy import load_file, save_file
 from test_export_huggingface import untrained
-from torturing.damage import damaged
 
 from translate.ctranslate2_engine import CTranslate2Engine
 from translate.decode import Translator

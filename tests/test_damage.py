@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 from conftest import CPU, changed
-from torturing.damage import damaged
+from faults.damage import damaged
 
 from translate.attention_folder import AttentionFolder
 from translate.checkpoint import Progress, load_checkpoint, save_checkpoint

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from conftest import CPU, changed, train_into
+from faults.disk import CALLS, Call, failing
 from safetensors.torch import load_file
 from test_checkpoint import trained
-from torturing.disk_faults import CALLS, Call, failing
 
 from translate import cli
 from translate.checkpoint import Progress, save_checkpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "split_tatoeba"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "split_tatoeba"
 LINES = [f"Sentence {n // 2}.\tPhrase {n} !\tCC-BY 2.0 (France)" for n in range(5000)]
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_such_list_is_said_in_a_line(tmp_path: Path, name: str, conte
 
 
 def test_links_made_by_hand_are_between_words_that_are_there(tmp_path: Path) -> None:
-    real = Path(__file__).parents[2] / "shared" / "data" / "tatoeba" / "eng-fra.tsv.gz"
+    real = Path(__file__).parents[3] / "shared" / "data" / "tatoeba" / "eng-fra.tsv.gz"
     if not real.exists():
         pytest.skip("the corpus is not on this machine")
     assert split(real, tmp_path).returncode == 0

@@ -1,7 +1,7 @@
-"""A process that kills itself at its n-th call that changes files, as a power cut or the kernel would.
+"""A process that kills itself at its n-th call that changes files, as a power cut would.
 
-The calls are those by which anything gets to a disk: opening for writing, each write, sync, rename, replace, mkdir,
-unlink, rmdir. Counted are those of all threads, from the arming on. There is no way to disarm: this is for a child.
+The calls are all those that reach the disk: opening for writing, each write, sync, rename, replace, mkdir, unlink,
+rmdir. Calls of all threads count. It cannot be disarmed, so use it in a child process.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ WRITING_MODES = frozenset("wax+")
 
 
 def kill_at(n: int) -> None:
-    """From here on, die by SIGKILL at the n-th call (from 1) that changes files: before it, or half-way in a write."""
+    """Die by SIGKILL at the n-th call (from 1) that changes files: before the call, or halfway in a write."""
     numbers = itertools.count(1)
     _watch(lambda _: next(numbers) == n)
 
 
 def count_calls() -> list[str]:
-    """From here on, note the calls that change files, in order: the list, which grows by "CALL NAME" at each of them.
+    """Return a list that grows by "CALL NAME" at each call that changes files.
 
-    Read it in the same process when the work is done: its length is the number of calls at which `kill_at` can kill.
+    Read it in the same process at the end: its length is the number of calls at which `kill_at` can kill.
     """
     calls: list[str] = []
 
@@ -41,7 +41,7 @@ def count_calls() -> list[str]:
 
 
 def _watch(is_last: Callable[[str], bool]) -> None:
-    """Ask `is_last` before each call; die where it says so."""
+    """Ask `is_last` before each call, and die if it returns True."""
     for name in CALLS:
         setattr(os, name, _dying(getattr(os, name), name, is_last))
     plain = io.open
@@ -62,7 +62,7 @@ def _watch(is_last: Callable[[str], bool]) -> None:
 
 
 class _File(io.FileIO):
-    """A file opened for writing, in whose writes the process may die."""
+    """A file opened for writing; the process may die in the middle of a write."""
 
     def __init__(self, path: str | os.PathLike[str], mode: str, is_last: Callable[[str], bool]) -> None:
         super().__init__(os.fspath(path), mode)

@@ -1,4 +1,4 @@
-"""What disks, cut connections and killed programs do to a file, by chance but repeatable."""
+"""Damage that disks, broken connections and killed programs do to a file: random but repeatable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """`content` harmed in one of the ways of `HARMS`; always other bytes than before."""
+    """Return `content` damaged in one of the ways of `HARMS`; the bytes always differ."""
     while True:
         harmed = rng.choice(HARMS)(content, rng)
         if harmed != content:
@@ -15,17 +15,17 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 
 def truncate(content: bytes, rng: random.Random) -> bytes:
-    """The beginning of it."""
+    """Return its beginning."""
     return content[: rng.randrange(len(content) + 1)]
 
 
 def empty(content: bytes, rng: random.Random) -> bytes:
-    """Nothing, as a file is after a power cut that was not synced."""
+    """Return nothing: an unsynced file after a power cut."""
     return b""
 
 
 def flip_bits(content: bytes, rng: random.Random) -> bytes:
-    """One bit or up to eight, anywhere."""
+    """Flip one to eight bits anywhere."""
     harmed = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 8)) if content else 0):
         harmed[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
@@ -33,26 +33,26 @@ def flip_bits(content: bytes, rng: random.Random) -> bytes:
 
 
 def overwrite(content: bytes, rng: random.Random) -> bytes:
-    """A block of it as zeros, as ones or as noise."""
+    """Overwrite a block with zeros, ones or noise."""
     start, end = _block(content, rng)
     filling = rng.choice((bytes(end - start), b"\xff" * (end - start), rng.randbytes(end - start)))
     return content[:start] + filling + content[end:]
 
 
 def delete(content: bytes, rng: random.Random) -> bytes:
-    """Without a block of it."""
+    """Delete a block."""
     start, end = _block(content, rng)
     return content[:start] + content[end:]
 
 
 def duplicate(content: bytes, rng: random.Random) -> bytes:
-    """With a block of it twice."""
+    """Duplicate a block."""
     start, end = _block(content, rng)
     return content[:end] + content[start:]
 
 
 def append(content: bytes, rng: random.Random) -> bytes:
-    """With up to 600 bytes too many."""
+    """Append up to 600 bytes."""
     return content + rng.choice((bytes, rng.randbytes))(rng.randint(1, 600))
 
 

@@ -1,4 +1,4 @@
-"""What a run has come to, so that two runs can be compared to the last bit."""
+"""The state of a run, so that two runs can be compared bit for bit."""
 
 from __future__ import annotations
 
@@ -15,40 +15,29 @@ COUNTED = ("step", "epoch", "batches", "best", "stale_validations", "precision")
 MEASURED = ("step", "epoch", "train_loss", "valid_loss", "bleu", "chrf", "learning_rate")  # no times
 
 
-def state_of(run: Path, with_metrics: bool = True) -> dict[str, str]:
-    """A digest of each tensor of the newest checkpoint and of the weights to use, and each number that training counts.
+def state_of(run: Path) -> dict[str, str]:
+    """Return digests of all tensors of the newest checkpoint and the best weights, all counters and all metrics.
 
-    The files are read without the code that is on trial. Raises whatever a file raises that cannot be read.
+    Reads the files without the code under test. Raises whatever an unreadable file raises.
     """
     newest = sorted((run / "checkpoints").glob("step-*"))[-1]
     state = {
-        f"{place}/{path.name} {name}": _digest(tensor)
-        for place, paths in {
-            "newest": sorted(newest.glob("*.safetensors")),
-            "best": [run / "model.safetensors"],
-        }.items()
-        for path in paths
+        f"{path.relative_to(run)} {name}": _digest(tensor)
+        for path in (*sorted(newest.glob("*.safetensors")), run / "model.safetensors")
         for name, tensor in load_file(path).items()
     }
     progress = json.loads((newest / "progress.json").read_bytes())
     state |= {f"progress {name}": repr(value) for name, value in _flat(progress) if name in COUNTED}
-    if with_metrics:
-        state |= _metrics(run / "metrics.jsonl")
-    return state
-
-
-def differences(state: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
-    """The names of what is not the same in both."""
-    return sorted(name for name in state.keys() | expected.keys() if state.get(name) != expected.get(name))
-
-
-def _metrics(path: Path) -> dict[str, str]:
-    """Each line once and in order: a line lost, doubled or changed is another state."""
-    lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    return {
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_bytes().split(b"\n")[:-1]]
+    return state | {
         f"metrics line {number}": repr({name: line[name] for name in MEASURED if name in line})
         for number, line in enumerate(lines, start=1)
     }
+
+
+def differences(state: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
+    """Return the names of all entries that differ."""
+    return sorted(name for name in state.keys() | expected.keys() if state.get(name) != expected.get(name))
 
 
 def _digest(tensor: torch.Tensor) -> str:
@@ -57,7 +46,7 @@ def _digest(tensor: torch.Tensor) -> str:
 
 
 def _flat(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The names and values of a record and of the tables in it."""
+    """Yield the names and values of a record and of its tables."""
     for name, each in value.items():
         if isinstance(each, Mapping):
             yield from _flat(each)

@@ -17,8 +17,8 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "get_multi30k"
-REAL = Path(__file__).parents[2] / "shared" / "data" / "multi30k"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "get_multi30k"
+REAL = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
 
 
 def load_script() -> ModuleType:

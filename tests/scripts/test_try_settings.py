@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "try_settings"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "try_settings"
 
 
 CHANGE = "model.d_ff=32 model.dropout=0.3"

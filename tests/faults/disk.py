@@ -1,9 +1,4 @@
-"""A disk that fails: from the n-th call of a kind on, a call below one folder raises what a full or broken disk does.
-
-`failing` is for tests in one process. As a program it runs a whole command so:
-
-    python -m torturing.disk_faults FOLDER write 3 ENOSPC decode RUN --input FILE --output FILE
-"""
+"""A failing disk: from the n-th call of a kind on, calls below one folder raise what a full or broken disk raises."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import builtins
 import errno
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,28 +20,29 @@ WRITING_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @dataclass
 class Faults:
-    """Which call fails from when on, and how many such calls were made."""
+    """Which calls fail, and how many such calls have been made."""
 
-    folder: Path  # only what lies below it fails
+    folder: Path  # only calls below it fail
     call: Call
-    first: int  # the number, from 1, of the first call that fails; 0: none does
+    first: int  # number of the first call that fails, from 1; 0: none fails
     error: int = errno.ENOSPC
-    lasting: bool = True  # whether all later ones fail as well: a disk stays full, a bad block is one
+    lasting: bool = True  # whether all later calls fail too: a disk stays full, a bad block is a single failure
     num_calls: int = 0
 
     @property
     def has_failed(self) -> bool:
-        """Whether a call failed."""
+        """Whether any call has failed."""
         return 0 < self.first <= self.num_calls
 
     def meet(self, call: Call, path: object, *names: object) -> None:
-        """Count a call that is about to be made on `path`; raise OSError, with the file names given, where it fails."""
+        """Count a call that is about to be made on `path`; raise OSError with `names` if this call has to fail."""
         if call != self.call or not self._is_below(path):
             return
         self.num_calls += 1
         if self.first and (self.num_calls == self.first or (self.lasting and self.num_calls > self.first)):
-            told = [value for name in names for value in (str(name), None)]  # OSError takes a file, None, another file
-            raise OSError(self.error, os.strerror(self.error), *told[:3])
+            # OSError takes a file name, None and another file name.
+            arguments = [value for name in names for value in (str(name), None)]
+            raise OSError(self.error, os.strerror(self.error), *arguments[:3])
 
     def _is_below(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -57,10 +52,10 @@ class Faults:
 
 @contextmanager
 def failing(folder: Path, call: Call, first: int, error: int = errno.ENOSPC, lasting: bool = True) -> Iterator[Faults]:
-    """Within the block the `first` call of that kind below `folder`, and where `lasting` all later ones, fail.
+    """Make the `first` call of a kind below `folder` fail within the block, and all later ones if `lasting`.
 
-    open: of a file to write; write: of bytes to a file, also by the flush of a buffer; sync: fsync; rename: also by
-    replace; mkdir. As on a real disk, the errors of write and sync name no file. With `first` 0 calls are only counted.
+    open: a file for writing; write: bytes to a file, also by flushing a buffer; sync: fsync; rename: also replace;
+    mkdir. As on a real disk, errors of write and sync name no file. With `first` 0, calls are only counted.
     """
     faults = Faults(folder.resolve(), call, first, error, lasting)
     patches = [
@@ -77,7 +72,7 @@ def failing(folder: Path, call: Call, first: int, error: int = errno.ENOSPC, las
 
 
 class _File(io.FileIO):
-    """A file opened for writing, whose writes may fail."""
+    """A file opened for writing whose writes may fail."""
 
     def __init__(self, path: Any, mode: str, faults: Faults, opener: Any) -> None:
         super().__init__(path, mode, opener=opener)
@@ -89,7 +84,7 @@ class _File(io.FileIO):
 
 
 def _opening(faults: Faults) -> Callable[..., Any]:
-    """An `open` whose files fail."""
+    """Return an `open` whose files fail."""
     real = io.open
 
     def opened(
@@ -118,7 +113,7 @@ def _opening(faults: Faults) -> Callable[..., Any]:
 
 
 def _calls(faults: Faults) -> dict[str, Callable[..., Any]]:
-    """The functions of `os` that fail, by name."""
+    """Return failing versions of the functions of `os`, by name."""
     real = {name: getattr(os, name) for name in ("open", "write", "fsync", "replace", "rename", "mkdir")}
 
     def opened(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
@@ -160,17 +155,3 @@ def _path_of(descriptor: int) -> str | None:
         return str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except OSError:
         return None
-
-
-def main() -> None:
-    """Run a command of `translate` on a failing disk."""
-    from translate import cli
-
-    folder, call, first, error, *arguments = sys.argv[1:]
-    sys.argv[1:] = arguments
-    with failing(Path(folder), cast("Call", call), int(first), getattr(errno, error)):
-        cli.main()
-
-
-if __name__ == "__main__":
-    main()
