@@ -1,4 +1,4 @@
-"""The matrix products of a training step: how many operations they are, and how fast this machine does them alone.
+"""The matrix products of a training step: their number of operations, and how fast this machine does them alone.
 
     peak_share = (operations of the non-padding work in the timed updates / their seconds)
                  / (operations a second of the products alone)

@@ -1,4 +1,4 @@
-"""The run that is translated with where no other is given: trained once, kept for the next time."""
+"""The default run of `scripts/bench decode`: trained once and kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.work import ROOT, SRC, TGT, say, text_path
+from benchmarks.child import ROOT
+from benchmarks.work import SRC, TGT, say, text_path
 from translate.errors import UserError
 from translate.run import Run
 
@@ -30,9 +31,9 @@ SETTINGS = {
 
 
 def trained_run(path: Path, data: Path) -> Run:
-    """The run at `path`. If there is none, one is trained on Multi30k: about ten minutes on two CPU cores.
+    """Open the run at `path`, or train it on Multi30k first: about ten minutes on two CPU cores.
 
-    A training that was interrupted goes on from its last checkpoint. Raises UserError where it cannot be done.
+    An interrupted training is resumed. Raises UserError if the training fails.
     """
     if not path.exists():
         unfinished = path.with_name(f"{path.name}.unfinished")
@@ -47,6 +48,6 @@ def trained_run(path: Path, data: Path) -> Run:
             for name, value in SETTINGS.items():
                 command += ["--set", f"{name}={value}"]
         if subprocess.run(command, cwd=ROOT).returncode:
-            raise UserError(f"{unfinished}: the training did not end; try again to go on with it")
+            raise UserError(f"{unfinished}: the training failed; run the command again to resume it")
         unfinished.rename(path)
     return Run.open(path)

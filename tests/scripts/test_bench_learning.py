@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import learn_ours, learning
+from benchmarks import learning, ours
 from benchmarks.learning import BEST, LAST, Files, Learned, LearnJob, Lesson, Outcome, Plan, Row
 from benchmarks.work import lay_out, write_lines
 
@@ -44,8 +44,8 @@ def test_our_training_has_the_time_as_its_only_setting(
         shutil.copytree(tiny_run, command[command.index("--out") + 1])
         (Path(command[command.index("--out") + 1]) / "train.log").write_text("1 training on the CPU, float32\n")
 
-    monkeypatch.setattr("benchmarks.learn_ours.subprocess.run", trained)
-    learned = learn_ours.learn(job)
+    monkeypatch.setattr("benchmarks.ours.subprocess.run", trained)
+    learned = ours.learn(job)
     (command,) = commands
     assert command[1:4] == ["-m", "translate", "train"]
     assert [word for i, word in enumerate(command) if command[i - 1] == "--set"] == ["train.max_minutes=0.001"]
@@ -61,9 +61,9 @@ def test_our_training_has_the_time_as_its_only_setting(
 
 def test_the_loop_of_hugging_face_keeps_its_best_weights(job: LearnJob) -> None:
     pytest.importorskip("transformers")
-    from benchmarks import learn_huggingface
+    from benchmarks import huggingface
 
-    learned = learn_huggingface.learn(job)
+    learned = huggingface.learn(job)
     assert [outcome.weights for outcome in learned.outcomes] == [LAST, BEST]
     assert [len(outcome.translations) for outcome in learned.outcomes] == [NUM_LINES, NUM_LINES]
     assert learned.outcomes[0].update == learned.updates >= 1
@@ -72,7 +72,7 @@ def test_the_loop_of_hugging_face_keeps_its_best_weights(job: LearnJob) -> None:
 
 def test_batches_of_like_length_have_every_pair_once_and_keep_to_the_budget(job: LearnJob) -> None:
     pytest.importorskip("transformers")
-    from benchmarks.marian import encoded_pairs, marian, of_like_length, piece_loss
+    from benchmarks.huggingface import encoded_pairs, marian, of_like_length, piece_loss
 
     vocab = Vocab.load(Path(job.config.vocab.model))
     pairs = encoded_pairs(job.text("train"), vocab, 100)
@@ -97,13 +97,14 @@ def test_files_that_are_not_parallel_are_refused(tmp_path: Path, corpus: Path) -
         learning.measure(PLAN, tmp_path, Files(*pair, tmp_path / "empty", tmp_path / "empty", *pair))
 
 
-def test_a_row_of_learning_is_told_as_json_and_as_a_table() -> None:
+def test_a_row_of_learning_is_reported_as_json_and_as_a_table() -> None:
     lesson = Lesson([_row("ours", BEST, 20), _row("huggingface", LAST, 30)], 5000, 1014, 2)
-    told = learning.as_json(lesson.rows[1], lesson, PLAN)
+    report = learning.report(lesson, PLAN)
+    told = report.rows[1]
     assert (told["system"], told["weights"], told["weights_update"]) == ("huggingface", LAST, 30)
     assert (told["bleu"], told["bleu_signature"], told["train_pairs"]) == (20.5, "how", 5000)
     assert "outcomes" not in told
-    line = learning.table(lesson).splitlines()[-2]
+    line = report.table.splitlines()[-2]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         *("ours", "best, 20", "20.50", "45.00", "100.0%", "2.1 M", "float32", "10.00", "1,300", "14", "1.90")
     ]
@@ -117,9 +118,9 @@ def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> No
     assert "--set train.max_minutes=0.001`" in both
     assert both.count("as chosen.") == 2
     assert "`last`" in both
-    ours = learning.caption(Lesson([_row("ours", BEST, 20)], 5000, 1014, 2), PLAN)
-    assert "huggingface" not in ours
-    assert "peer" not in ours
+    alone = learning.caption(Lesson([_row("ours", BEST, 20)], 5000, 1014, 2), PLAN)
+    assert "huggingface" not in alone
+    assert "peer" not in alone
 
 
 def test_the_settings_of_the_peers_are_told_in_words() -> None:

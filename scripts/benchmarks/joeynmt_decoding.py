@@ -1,6 +1,6 @@
 """JoeyNMT's own prediction, `joeynmt.prediction.predict`, with our weights in its model.
 
-The model becomes a folder that its command can translate with: settings, vocabulary and checkpoint.
+The model becomes a folder for JoeyNMT's command: settings, vocabulary and checkpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NORM_EPSILON = nn.LayerNorm(1).eps  # ours; JoeyNMT's own is 1e-6
 
 
 def export(job: DecodeJob) -> None:
-    """Make the folder. The model in it gives the logits of ours: asserted."""
+    """Write the folder. Asserts that its model gives the logits of ours."""
     run = Run.open(job.run)
     config, vocabs = run.load_config(), run.load_vocabs()
     assert vocabs is not None
@@ -51,7 +51,7 @@ def export(job: DecodeJob) -> None:
     _check_logits(ours, theirs.to("cpu"), ids, [[*row, vocabs.src.eos_id] for row in rows], vocabs.src.bos_id)
 
 
-def measure(job: DecodeJob) -> Measured:
+def decode(job: DecodeJob) -> Measured:
     """Translate the text in batches of sentences of like length."""
     return measured(job, _load, ["joeynmt", "torch"])
 
@@ -62,7 +62,7 @@ def _load(job: DecodeJob) -> Translate:
 
 
 def translator(model: Model, dataset: Any, args: Any) -> Translate:
-    """JoeyNMT's prediction. dataset: one that takes lines; args: its settings for everything."""
+    """Return JoeyNMT's prediction. dataset: one that takes lines; args: all settings."""
 
     def translate(lines: Sequence[str]) -> list[str]:
         dataset.reset_cache()
@@ -83,7 +83,7 @@ def translator(model: Model, dataset: Any, args: Any) -> Translate:
 
 
 def _prepared(job: DecodeJob) -> tuple[Model, Any, Any]:
-    """The model, the data set that takes lines, and the settings, as JoeyNMT's `translate` makes them."""
+    """Return model, data set for lines, and settings, as JoeyNMT's `translate` makes them."""
     allow_new_sentencepiece()
     args = parse_global_args(load_config(job.model / "config.yaml"), rank=0, mode="translate")
     model, _, _, dataset = prepare(args, rank=0, mode="translate")
@@ -117,7 +117,7 @@ def _settings(job: DecodeJob, config: Config) -> dict[str, Any]:
 
 
 def _ids(vocab: Vocab) -> list[int | None]:
-    """Our id of each of JoeyNMT's pieces; None for padding, where we have none."""
+    """Return our id of each of JoeyNMT's pieces; None for padding, which we do not have."""
     pieces = vocab.pieces(range(vocab.size))
     by_piece = {piece: i for i, piece in enumerate(pieces)}
     assert {"<unk>", "<s>", "</s>"} <= by_piece.keys()
@@ -149,7 +149,7 @@ def _weights(ours: Transformer, ids: list[int | None]) -> dict[str, Tensor]:
 
 
 def _attention(name: str, attention: Attention) -> dict[str, Tensor]:
-    """JoeyNMT's projections have biases; ours are none."""
+    """Return the weights of an attention. JoeyNMT's projections have biases; ours do not, so they are zero."""
     layers = {
         "k_layer": attention.key,
         "v_layer": attention.value,
@@ -173,14 +173,14 @@ def _module(name: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _rows(matrix: Tensor, ids: list[int | None]) -> Tensor:
-    """(V, D) -> a row for each of JoeyNMT's pieces; zeros for padding, which it never looks at nor gives."""
+    """(V, D) -> one row for each of JoeyNMT's pieces; zeros for padding, which it neither reads nor produces."""
     nothing = torch.zeros(matrix.size(1))
     return torch.stack([nothing if i is None else matrix[i].detach() for i in ids])
 
 
 @torch.inference_mode()
 def _check_logits(ours: Transformer, theirs: Model, ids: list[int | None], rows: list[list[int]], bos_id: int) -> None:
-    """The same sentences through both, with themselves as translations."""
+    """Compare the logits of both models for sentences that are their own translations."""
     src, src_mask = pad(rows)
     places = {i: place for place, i in enumerate(ids) if i is not None}
     tgt_in = torch.cat([torch.full((len(rows), 1), bos_id), src[:, :-1]], dim=1)

@@ -1,8 +1,7 @@
-"""Beam search as plainly as it can be written: the oracle for ours, and slow.
+"""Beam search written as plainly as possible: a slow oracle for ours.
 
-One sentence at a time; no cache, so that the whole prefix goes through the decoder at each step; Python's numbers and
-lists. The rules are those of `translate.search`: a hypothesis scores log-probability / pieces ** length_penalty, `</s>`
-counted.
+One sentence at a time, no cache, Python numbers and lists. The rules are those of the beam search: a hypothesis scores
+log-probability / pieces ** length_penalty, counting `</s>`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
-#!/usr/bin/env python3
-"""How fast a page opens and turns from sentence to sentence in headless Chromium: scripts/bench_page [DIR|FILE].
+"""`scripts/bench page`: how fast a page opens and turns from sentence to sentence in headless Chromium.
 
-Without an argument: a page of 1,000 sentences of 25 pieces with random maps of 6 layers and 8 heads, most of them in
-files beside it. Times are from asking to drawn; opening is the median of 5 times, turning of 30.
+By default a page of 1,000 sentences of 25 pieces with random maps of 6 layers and 8 heads, most of them in separate
+files. Times are from the request to the drawn page: medians of 5 openings and 30 turns.
 """
 
 from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +15,12 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
+from benchmarks.report import Report, versions
 from translate.maps import AttentionMaps, Stack
 from translate.report.page import Choice, PageSentence, Variant, write_page
 
 NUM_SENTENCES, NUM_PIECES, NUM_LAYERS, NUM_HEADS = 1000, 25, 6, 8
-# Drawn means painted: two frames after the page says that it is done.
+# Painted: two frames after the page reports that it is done.
 TURN = """() => new Promise((done) => {
   const start = performance.now();
   new MutationObserver(() => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start))))
@@ -30,12 +29,14 @@ TURN = """() => new Promise((done) => {
 })"""
 
 
-def main() -> None:
+def measure(page: Path | None) -> Report:
+    """Measure a page, or the folder of one; by default a random one."""
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(sys.argv[1]) if len(sys.argv) > 1 else _random_page(Path(folder))
-        page = page / "index.html" if page.is_dir() else page
-        opening, turning = _times(page)
-    print(f"opens in {opening:.2f} s, turns in {statistics.median(turning):.0f} ms (slowest {max(turning):.0f} ms)")
+        page = page or _random_page(Path(folder))
+        opening, turning = _times(page / "index.html" if page.is_dir() else page)
+    row = {"opens_seconds": opening, "turns_ms": statistics.median(turning), "slowest_turn_ms": max(turning)}
+    text = f"opens in {opening:.2f} s, turns in {row['turns_ms']:.0f} ms (slowest {row['slowest_turn_ms']:.0f} ms)"
+    return Report("Opening and turning a page", text, [row], versions("playwright", "translate"), "")
 
 
 def _times(page: Path) -> tuple[float, list[float]]:
@@ -68,7 +69,3 @@ def _random_sentences() -> Iterator[PageSentence]:
         cross, encoder, decoder = (Stack(each.astype(np.float32), tuple(range(NUM_LAYERS))) for each in weights)
         maps = AttentionMaps(pieces, pieces, {"cross": cross, "encoder": encoder, "decoder": decoder})
         yield PageSentence(number, text, text, -1.0, (), (Variant("", maps),))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Hugging Face's `generate` with our model exported: lines of like length together, as a careful user writes it."""
+"""Hugging Face's `generate` with our model exported, and lines of similar length in a batch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BATCH_SENTENCES = 64  # faster than 16 or 32, and as fast as 128
 
 
 def export(job: DecodeJob) -> None:
-    """Write the model and its tokenizer as Hugging Face reads them."""
+    """Write model and tokenizer in Hugging Face's format."""
     export_huggingface(Run.open(job.run), job.model)
 
 
-def measure(job: DecodeJob) -> Measured:
+def decode(job: DecodeJob) -> Measured:
     """Translate the text."""
     return measured(job, _load, ["transformers", "torch"])
 
