@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from benchmarks.child import in_child
 from benchmarks.report import Columns, Report, all_versions, device_words, table
 from benchmarks.work import SRC, Work, lay_out, say, write_lines
-from translate.config import load_config
+from translate.config import load_config, parse_override
 from translate.errors import UserError
 from translate.scoring import Score, score
 from translate.settings import Config
@@ -24,23 +24,12 @@ PEER_VALIDATE_EVERY = 100  # updates
 LAST, BEST = "last", "best"  # the weights at the end, and those with the lowest loss on the validation text
 PARTS = ("train", "valid", "test")
 # Usual settings for a small text, as in JoeyNMT's `transformer_small`.
-PEER_SETTINGS = {
-    "vocab.size": 8000,
-    "model.d_model": 256,
-    "model.d_ff": 1024,
-    "model.num_heads": 4,
-    "model.num_encoder_layers": 3,
-    "model.num_decoder_layers": 3,
-    "model.dropout": 0.1,
-    "model.attention_dropout": 0.1,
-    "train.batch_tokens": 1024,
-    "train.learning_rate": 0.001,
-    "train.schedule": "inverse_sqrt",
-    "train.warmup_steps": 400,
-    "train.label_smoothing": 0.1,
-    "train.clip_norm": 1.0,
-    "train.precision": "float32",
-}
+PEER_SETTINGS = """
+    vocab.size=8000 model.d_model=256 model.d_ff=1024 model.num_heads=4 model.num_encoder_layers=3
+    model.num_decoder_layers=3 model.dropout=0.1 model.attention_dropout=0.1 train.batch_tokens=1024
+    train.learning_rate=0.001 train.schedule=inverse_sqrt train.warmup_steps=400 train.label_smoothing=0.1
+    train.clip_norm=1.0 train.precision=float32
+"""
 SYSTEMS = {
     "ours": "`translate train --src FILE --tgt FILE --valid-src FILE --valid-tgt FILE "
     "--set train.max_minutes={minutes:g}`, without a settings file, and its best weights",
@@ -152,16 +141,18 @@ def measure(plan: Plan, folder: Path, files: Files) -> Lesson:
     texts = {part: _pairs(*files[2 * i : 2 * i + 2]) for i, part in enumerate(PARTS)}
     sides = {part: ([pair.src for pair in pairs], [pair.tgt for pair in pairs]) for part, pairs in texts.items()}
     src, ref = sides.pop("test")
-    config = lay_out(folder, sides, load_config(None, PEER_SETTINGS))
+    config = lay_out(folder, sides, load_config(None, dict(map(parse_override, PEER_SETTINGS.split()))))
     job = LearnJob(folder=folder, config=config, device=plan.device, threads=plan.threads, minutes=plan.minutes)
     write_lines(job.test_src, src)
     rows = []
     for system in plan.systems:
         say(f"{system}: {plan.minutes:g} minutes of training")
         learned = TypeAdapter(Learned).validate_python(in_child(f"{system}.learn", job))
-        rows += [_row(system, learned, outcome, src, ref) for outcome in learned.outcomes]
-        for row in rows[-len(learned.outcomes) :]:
-            say(f"{system}, {row.outcome.weights} weights: BLEU {row.bleu.value:.2f}, chrF {row.chrf.value:.2f}")
+        for outcome in learned.outcomes:
+            bleu, chrf = (score(outcome.translations, [ref])[name] for name in ("bleu", "chrf"))
+            different = len(set(outcome.translations)) / len(set(src))
+            rows.append(Row(system, learned, outcome, bleu, chrf, different))
+            say(f"{system}, {outcome.weights} weights: BLEU {bleu.value:.2f}, chrF {chrf.value:.2f}")
     return Lesson(rows, *(len(texts[part]) for part in PARTS))
 
 
@@ -245,9 +236,3 @@ def _pairs(src: Path, tgt: Path) -> list[Pair]:
     if not pairs:
         raise UserError(f"{src}: no pair of lines with text on both sides; give another file")
     return pairs
-
-
-def _row(system: str, learned: Learned, outcome: Outcome, src: list[str], ref: list[str]) -> Row:
-    scores = score(outcome.translations, [ref])
-    different = len(set(outcome.translations)) / len(set(src))
-    return Row(system, learned, outcome, scores["bleu"], scores["chrf"], different)

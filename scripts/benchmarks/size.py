@@ -26,16 +26,10 @@ from translate.toy import generate
 
 CHUNK_PAIRS = 25_000  # drawn from one seed
 STEPS = 5  # of each training
-MODEL = {
-    "model.d_model": 64,
-    "model.d_ff": 128,
-    "model.num_heads": 2,
-    "model.num_encoder_layers": 1,
-    "model.num_decoder_layers": 1,
-    "train.batch_tokens": 1024,
-    "train.validate_sentences": 0,
-    "train.log_every": 1,
-}
+MODEL = """
+    model.d_model=64 model.d_ff=128 model.num_heads=2 model.num_encoder_layers=1 model.num_decoder_layers=1
+    train.batch_tokens=1024 train.validate_sentences=0 train.log_every=1
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def measure(folder: Path, sizes: Sequence[int], threads: int) -> Report:
 
 def _measure_one(run: Path, sides: Sequence[Path], num_pairs: int, threads: int) -> Figures:
     shutil.rmtree(run, ignore_errors=True)
-    settings = [f"--set={name}={value}" for name, value in {**MODEL, "train.max_steps": STEPS}.items()]
+    settings = [f"--set={setting}" for setting in (*MODEL.split(), f"train.max_steps={STEPS}")]
     peak_encoding, _, log = _train(run, threads, "--src", str(sides[0]), "--tgt", str(sides[1]), *settings)
     peak, seconds, _ = _train(run, threads, "--resume", f"--set=train.max_steps={2 * STEPS}")
     rate = re.search(r"train: encoded .* ([\d,]+) pairs/s", log)

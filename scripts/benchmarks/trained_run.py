@@ -11,23 +11,13 @@ from benchmarks.work import SRC, TGT, say, text_path
 from translate.errors import UserError
 from translate.run import Run
 
-SETTINGS = {
-    "vocab.size": 8000,
-    "model.d_model": 256,
-    "model.d_ff": 1024,
-    "model.num_heads": 4,
-    "model.num_encoder_layers": 3,
-    "model.num_decoder_layers": 3,
-    "model.dropout": 0.25,
-    "model.positions": "sinusoidal",  # Transformers has no other
-    "train.batch_tokens": 2048,
-    "train.max_steps": 2200,
-    "train.warmup_steps": 500,
-    "train.learning_rate": 0.002,
-    "train.schedule": "cosine",
-    "train.validate_every": 1100,
-    "train.validate_sentences": 100,
-}
+# Transformers has sinusoidal positions only.
+SETTINGS = """
+    vocab.size=8000 model.d_model=256 model.d_ff=1024 model.num_heads=4 model.num_encoder_layers=3
+    model.num_decoder_layers=3 model.dropout=0.25 model.positions=sinusoidal train.batch_tokens=2048
+    train.max_steps=2200 train.warmup_steps=500 train.learning_rate=0.002 train.schedule=cosine
+    train.validate_every=1100 train.validate_sentences=100
+"""
 
 
 def trained_run(path: Path, data: Path) -> Run:
@@ -45,8 +35,8 @@ def trained_run(path: Path, data: Path) -> Run:
             for part, name in ("", "train"), ("valid-", "val"):
                 for side, language in ("src", SRC), ("tgt", TGT):
                     command += [f"--{part}{side}", str(text_path(data, f"{name}.{language}").resolve())]
-            for name, value in SETTINGS.items():
-                command += ["--set", f"{name}={value}"]
+            for setting in SETTINGS.split():
+                command += ["--set", setting]
         if subprocess.run(command, cwd=ROOT).returncode:
             raise UserError(f"{unfinished}: the training failed; run the command again to resume it")
         unfinished.rename(path)

@@ -12,51 +12,19 @@ from crash_testing.run_state import differences, state_of
 
 TOY = ROOT / "data" / "toy"
 NUM_LINES = {"train": 90, "valid": 8, "test": 60}
-TINY: Mapping[str, object] = {
-    "vocab.size": 340,
-    "model.d_model": 16,
-    "model.d_ff": 32,
-    "model.num_heads": 2,
-    "model.num_encoder_layers": 1,
-    "model.num_decoder_layers": 1,
-    "model.dropout": 0.1,
-    "train.batch_tokens": 256,
-    "train.accumulate": 2,
-    "train.ema_decay": 0.8,
-    "train.learning_rate": 0.01,
-    "train.warmup_steps": 5,
-    "train.schedule": "inverse_sqrt",
-    "train.max_steps": 16,
-    "train.validate_every": 8,
-    "train.validate_sentences": 2,
-    "train.probe_sentences": 1,
-    "train.save_every": 2,
-    "train.keep_checkpoints": 3,
-    "train.log_every": 1,
-    "train.precision": "float32",
-    "decode.batch_tokens": 64,
-    "decode.beam_size": 2,
-    "decode.max_length_ratio": 1.0,
-    "decode.min_length": 6,
-    "decode.no_repeat_ngram": 1,
-}
-VARIANTS: Mapping[str, Mapping[str, object]] = {
-    "dropout": {"vocab.dropout": 0.1, "model.attention_dropout": 0.1},
-    "guided": {
-        "vocab.joint": "false",
-        "data.valid_pairs": 4,
-        "model.norm": "post",
-        "model.tie_embeddings": "false",
-        "train.save_every": 1,
-    },
-    "sparse": {
-        "vocab.algorithm": "unigram",
-        "model.num_decoder_layers": 2,
-        "train.best_by": "chrf",
-        "train.keep_checkpoints": 1,
-        "train.save_every": 3,
-        "train.schedule": "cosine",
-    },
+TINY = """
+    vocab.size=340 model.d_model=16 model.d_ff=32 model.num_heads=2 model.num_encoder_layers=1
+    model.num_decoder_layers=1 model.dropout=0.1 train.batch_tokens=256 train.accumulate=2 train.ema_decay=0.8
+    train.learning_rate=0.01 train.warmup_steps=5 train.schedule=inverse_sqrt train.max_steps=16
+    train.validate_every=8 train.validate_sentences=2 train.probe_sentences=1 train.save_every=2
+    train.keep_checkpoints=3 train.log_every=1 train.precision=float32 decode.batch_tokens=64 decode.beam_size=2
+    decode.max_length_ratio=1.0 decode.min_length=6 decode.no_repeat_ngram=1
+"""
+VARIANTS = {
+    "dropout": "vocab.dropout=0.1 model.attention_dropout=0.1",
+    "guided": "vocab.joint=false data.valid_pairs=4 model.norm=post model.tie_embeddings=false train.save_every=1",
+    "sparse": "vocab.algorithm=unigram model.num_decoder_layers=2 train.best_by=chrf train.keep_checkpoints=1 "
+    "train.save_every=3 train.schedule=cosine",
 }
 DECODINGS: tuple[tuple[str, ...], ...] = (("--json",), ("--n-best", "2"), ())
 
@@ -120,9 +88,8 @@ def make_baseline(folder: Path, num_variants: int) -> Baseline:
 def _train(folder: Path, name: str) -> Training:
     files = {"--src": "train.en", "--tgt": "train.fr"}
     files |= {"--align": "train.align"} if name == "guided" else {"--valid-src": "valid.en", "--valid-tgt": "valid.fr"}
-    settings = {**TINY, **VARIANTS[name]}
     options = [word for option, file in files.items() for word in (option, str(folder / file))]
-    options += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    options += [word for setting in (*TINY.split(), *VARIANTS[name].split()) for word in ("--set", setting)]
     path = folder / f"run-{name}"
     training = Training(name, tuple(options), path, 0.0, {})
     ended = _undisturbed(training.next_command(path), folder)

@@ -11,7 +11,7 @@ from benchmarks import learning, ours
 from benchmarks.learning import BEST, LAST, Files, Learned, LearnJob, Lesson, Outcome, Plan, Row
 from benchmarks.work import lay_out, write_lines
 
-from translate.config import changed_search, load_config
+from translate.config import changed_search, load_config, parse_override
 from translate.decode import Translator
 from translate.errors import UserError
 from translate.scoring import Score
@@ -124,7 +124,7 @@ def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> No
 
 
 def test_the_settings_of_the_peers_are_told_in_words() -> None:
-    words = learning.in_words(load_config(None, learning.PEER_SETTINGS))
+    words = learning.in_words(load_config(None, dict(map(parse_override, learning.PEER_SETTINGS.split()))))
     assert words.startswith("8,000 joint BPE pieces, 3+3 layers, width 256, feed-forward 1,024, 4 heads, dropout 0.1")
     assert "of BPE merges" not in words
 

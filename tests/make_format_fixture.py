@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write files of every format as this version writes them, for the tests of later versions: tests/data/VERSION/.
+"""Write files of every format of this version, for the tests of later versions: tests/data/VERSION/.
 
-scripts/make_format_fixture tests/data/0.1.0
+python tests/make_format_fixture.py tests/data/0.1.0
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     for language in "en", "fr":
         with (TOY / f"train.{language}").open(encoding="utf-8") as lines:
             (folder / f"train.{language}").write_text("".join(islice(lines, NUM_LINES)), encoding="utf-8")
-    os.chdir(folder)  # so that no path of this machine gets into a file
+    os.chdir(folder)  # no file may contain a path of this machine
     config = load_config(None, SETTINGS | {"data.train_src": "train.en", "data.train_tgt": "train.fr"})
     run = Run.create(Path("run"), config)
     train(run, config, torch.device("cpu"))
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def with_texts(config: Config, src: str, tgt: str) -> Config:
-    """The settings with other paths, which stay as they are."""
+    """Return the settings with these paths, unresolved."""
     return config.model_copy(update={"data": config.data.model_copy(update={"train_src": src, "train_tgt": tgt})})
 
 
