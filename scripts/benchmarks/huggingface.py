@@ -11,7 +11,6 @@ import itertools
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,9 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianMTModel
 
-from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, in_words
+from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Progress
 from benchmarks.products import PieceCounts
-from benchmarks.report import versions
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.translating import in_order_of_length
@@ -57,69 +55,46 @@ def learn(job: LearnJob) -> Learned:
     settings, vocab = job.config.train, job.vocab()
     torch.manual_seed(settings.seed)
     model = marian(job.config, vocab).to(job.device)
+    pairs = encoded_pairs(job.text("train"), vocab, job.config.data.max_pieces)
+    progress = Progress(60 * job.minutes, len(pairs))
     started, processor_started = time.perf_counter(), time.process_time()
-    training = _trained(model, job)
-    cores_used = (time.process_time() - processor_started) / (time.perf_counter() - started)
+    best_weights = _train(model, job, pairs, progress)
+    progress.cores_used = (time.process_time() - processor_started) / (time.perf_counter() - started)
+    progress.num_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     lines = list(read_lines(job.test_src))
-    outcomes = [Outcome(LAST, training.updates, _translations(model, vocab, lines))]
-    model.load_state_dict(training.best_weights)
-    outcomes.append(Outcome(BEST, training.best_update, _translations(model, vocab, lines)))
-    return Learned(
-        settings=in_words(job.config),
-        parameters=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        precision=settings.precision,
-        minutes=training.seconds / 60,
-        updates=training.updates,
-        epochs=training.num_pairs // training.num_pairs_per_epoch,
-        cores_used=cores_used,
-        outcomes=outcomes,
-        device_name=torch.cuda.get_device_name() if job.device == "cuda" else "",
-        versions=versions("torch", "transformers"),
-    )
+    translations = {LAST: _translations(model, vocab, lines)}
+    model.load_state_dict(best_weights)
+    translations[BEST] = _translations(model, vocab, lines)
+    device_name = torch.cuda.get_device_name() if job.device == "cuda" else ""
+    return progress.learned(job, device_name, "transformers", translations)
 
 
-@dataclass
-class _Training:
-    """The progress of a training."""
-
-    num_pairs_per_epoch: int
-    seconds: float = 0.0  # of updates
-    updates: int = 0
-    num_pairs: int = 0
-    best_loss: float = float("inf")
-    best_update: int = 0
-    best_weights: dict[str, Any] = field(default_factory=dict)
-
-
-def _trained(model: MarianMTModel, job: LearnJob) -> _Training:
-    settings, vocab, max_pieces = job.config.train, job.vocab(), job.config.data.max_pieces
-    pairs = encoded_pairs(job.text("train"), vocab, max_pieces)
-    valid = of_like_length(encoded_pairs(job.text("valid"), vocab, max_pieces), settings.batch_tokens)
-    updates, batches, training = Updates(model, settings), _batches(pairs, settings), _Training(len(pairs))
+def _train(model: MarianMTModel, job: LearnJob, pairs: list[EncodedPair], progress: Progress) -> dict[str, Any]:
+    """Train until the time is over. Returns the weights with the lowest validation loss."""
+    settings = job.config.train
+    valid = encoded_pairs(job.text("valid"), job.vocab(), job.config.data.max_pieces)
+    valid_batches = of_like_length(valid, settings.batch_tokens)
+    updates, batches = Updates(model, settings), _batches(pairs, settings)
+    best_loss, best_weights = float("inf"), dict[str, Any]()
     model.train()
-    while training.seconds < 60 * job.minutes:
+    while progress.seconds < progress.max_seconds:
         started = time.perf_counter()
         batch = next(batches)
         updates.make(piece_loss(model, batch, settings.label_smoothing, "mean"))
         if job.device == "cuda":
             torch.cuda.synchronize()
-        training.seconds += time.perf_counter() - started
-        training.updates += 1
-        training.num_pairs += len(batch)
-        if training.updates % PEER_VALIDATE_EVERY == 0 or training.seconds >= 60 * job.minutes:
-            _validate(model, valid, training)
-    return training
-
-
-def _validate(model: MarianMTModel, batches: list[list[EncodedPair]], training: _Training) -> None:
-    """Keep the weights if they are the best so far. Leaves the model in training mode."""
-    model.eval()
-    with torch.inference_mode():
-        loss = sum(float(piece_loss(model, batch, 0.0, "sum")) for batch in batches)
-    model.train()
-    if loss < training.best_loss:
-        training.best_loss, training.best_update = loss, training.updates
-        training.best_weights = copy.deepcopy(model.state_dict())
+        progress.seconds += time.perf_counter() - started
+        progress.updates += 1
+        progress.num_pairs += len(batch)
+        if progress.updates % PEER_VALIDATE_EVERY == 0 or progress.seconds >= progress.max_seconds:
+            model.eval()
+            with torch.inference_mode():
+                loss = sum(float(piece_loss(model, batch, 0.0, "sum")) for batch in valid_batches)
+            model.train()
+            if loss < best_loss:
+                best_loss, best_weights = loss, copy.deepcopy(model.state_dict())
+                progress.best_update = progress.updates
+    return best_weights
 
 
 @torch.inference_mode()

@@ -7,7 +7,6 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from torch.utils.data import Dataset
 
 from benchmarks.joeynmt_decoding import BATCH_SENTENCES, translator
 from benchmarks.joeynmt_settings import allow_new_sentencepiece, data_settings, model_settings, write_vocab
-from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, in_words
+from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Progress
 from benchmarks.products import PieceCounts
-from benchmarks.report import versions
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
@@ -48,73 +46,52 @@ def learn(job: LearnJob) -> Learned:
     tables = _settings(job)
     tables["training"] |= {"validation_freq": PEER_VALIDATE_EVERY, "keep_best_ckpts": 1}
     tables["testing"] |= {"eval_metrics": []}
-    training = _Training(60 * job.minutes)
-    training.watch()
+    progress = Progress(60 * job.minutes, sum(1 for _ in read_lines(job.text("train").src.path)))
+    _watch(progress)
     started, processor_started = time.perf_counter(), time.process_time()
     # JoeyNMT writes into its settings.
     joeynmt_training.train(rank=0, world_size=None, cfg=copy.deepcopy(tables), skip_test=True)
-    cores_used = (time.process_time() - processor_started) / (time.perf_counter() - started)
+    progress.cores_used = (time.process_time() - processor_started) / (time.perf_counter() - started)
     lines = list(read_lines(job.test_src))
-    updates = {LAST: training.updates, BEST: training.best_update}
-    return Learned(
-        settings=in_words(job.config),
-        parameters=training.num_parameters,
-        precision=job.config.train.precision,
-        minutes=training.seconds / 60,
-        updates=training.updates,
-        epochs=training.num_pairs // sum(1 for _ in read_lines(job.text("train").src.path)),
-        cores_used=cores_used,
-        outcomes=[Outcome(name, updates[name], _translations(tables, name, lines)) for name in updates],
-        device_name=torch.cuda.get_device_name() if job.device == "cuda" else "",
-        versions=versions("torch", "joeynmt"),
-    )
+    translations = {weights: _translations(tables, weights, lines) for weights in CHECKPOINTS}
+    device_name = torch.cuda.get_device_name() if job.device == "cuda" else ""
+    return progress.learned(job, device_name, "joeynmt", translations)
 
 
-@dataclass
-class _Training:
-    """The progress of JoeyNMT's training, which ends after `max_seconds`."""
+def _watch(progress: Progress) -> None:
+    """Count the updates of all later trainings of this process, and end them when the time is over."""
+    step, validate, whole = TrainManager._train_step, TrainManager._validate, TrainManager.train_and_validate
+    started = 0.0  # moved by the time of each validation
 
-    max_seconds: float
-    seconds: float = 0.0  # without validation
-    updates: int = 0
-    num_pairs: int = 0
-    best_update: int = 0
-    num_parameters: int = 0
+    def timed_step(manager: TrainManager, batch: Batch) -> Any:
+        nonlocal started
+        started = started or time.perf_counter()
+        result = step(manager, batch)
+        if manager.device.type == "cuda":
+            torch.cuda.synchronize()
+        progress.seconds = time.perf_counter() - started
+        progress.updates += 1
+        progress.num_pairs += batch.nseqs
+        if progress.seconds >= progress.max_seconds:
+            manager.stats.is_max_update = True  # ends after this update
+        return result
 
-    def watch(self) -> None:
-        """Watch all later trainings of this process."""
-        step, validate, whole = TrainManager._train_step, TrainManager._validate, TrainManager.train_and_validate
-        started = 0.0  # moved by the time of each validation
+    def untimed_validation(manager: TrainManager, valid: Dataset[Any]) -> None:
+        nonlocal started
+        validation_started = time.perf_counter()
+        validate(manager, valid)
+        started += time.perf_counter() - validation_started
 
-        def timed_step(manager: TrainManager, batch: Batch) -> Any:
-            nonlocal started
-            started = started or time.perf_counter()
-            result = step(manager, batch)
-            if manager.device.type == "cuda":
-                torch.cuda.synchronize()
-            self.seconds = time.perf_counter() - started
-            self.updates += 1
-            self.num_pairs += batch.nseqs
-            if self.seconds >= self.max_seconds:
-                manager.stats.is_max_update = True  # ends after this update
-            return result
+    def whole_training(manager: TrainManager, train_data: Dataset[Any], valid_data: Dataset[Any]) -> None:
+        whole(manager, train_data, valid_data)
+        if progress.updates % PEER_VALIDATE_EVERY:
+            validate(manager, valid_data)
+        progress.best_update = manager.stats.best_ckpt_iter
+        progress.num_parameters = sum(weight.numel() for weight in manager.model.parameters() if weight.requires_grad)
 
-        def untimed_validation(manager: TrainManager, valid: Dataset[Any]) -> None:
-            nonlocal started
-            validation_started = time.perf_counter()
-            validate(manager, valid)
-            started += time.perf_counter() - validation_started
-
-        def whole_training(manager: TrainManager, train_data: Dataset[Any], valid_data: Dataset[Any]) -> None:
-            whole(manager, train_data, valid_data)
-            if self.updates % PEER_VALIDATE_EVERY:
-                validate(manager, valid_data)
-            self.best_update = manager.stats.best_ckpt_iter
-            self.num_parameters = sum(weight.numel() for weight in manager.model.parameters() if weight.requires_grad)
-
-        TrainManager._train_step = timed_step
-        TrainManager._validate = untimed_validation
-        TrainManager.train_and_validate = whole_training
+    TrainManager._train_step = timed_step
+    TrainManager._validate = untimed_validation
+    TrainManager.train_and_validate = whole_training
 
 
 def _translations(tables: dict[str, Any], weights: str, lines: Sequence[str]) -> list[str]:

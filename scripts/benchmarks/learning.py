@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from benchmarks.child import in_child
-from benchmarks.report import Columns, Report, all_versions, device_words, table
+from benchmarks.report import Columns, Report, all_versions, device_words, table, versions
 from benchmarks.work import SRC, Work, lay_out, say, write_lines
 from translate.config import load_config, parse_override
 from translate.errors import UserError
@@ -94,6 +94,36 @@ class Learned:
     outcomes: list[Outcome]
     device_name: str
     versions: dict[str, str]
+
+
+@dataclass
+class Progress:
+    """The progress of a peer's training."""
+
+    max_seconds: float
+    num_pairs_per_epoch: int
+    seconds: float = 0.0  # of updates, without validation
+    updates: int = 0
+    num_pairs: int = 0
+    best_update: int = 0
+    num_parameters: int = 0
+    cores_used: float = 0.0
+
+    def learned(self, job: LearnJob, device_name: str, package: str, translations: dict[str, list[str]]) -> Learned:
+        """Return the result. translations: by LAST and BEST; package: whose version is reported with PyTorch's."""
+        updates = {LAST: self.updates, BEST: self.best_update}
+        return Learned(
+            settings=in_words(job.config),
+            parameters=self.num_parameters,
+            precision=job.config.train.precision,
+            minutes=self.seconds / 60,
+            updates=self.updates,
+            epochs=self.num_pairs // self.num_pairs_per_epoch,
+            cores_used=self.cores_used,
+            outcomes=[Outcome(name, updates[name], found) for name, found in translations.items()],
+            device_name=device_name,
+            versions=versions("torch", package),
+        )
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,6 @@ class Plan:
     seed: int
     minutes: float
     only_trial: int | None = None
-    keep: Path | None = None  # for the folders of trials with findings
 
     def command(self, number: int) -> str:
         """Return the command that repeats one trial."""
@@ -97,6 +96,4 @@ def _report(plan: Plan, tally: Tally, folder: Path, number: int, future: Future[
         text = str(error) if is_finding else "".join(traceback.format_exception(error))  # may be due to the code
         tally.num_findings += 1
         print(f"finding: {text}\n  repeat: {plan.command(number)}", flush=True)
-        if plan.keep:
-            shutil.copytree(folder / str(number), plan.keep / str(number), dirs_exist_ok=True)
     shutil.rmtree(folder / str(number), ignore_errors=True)
