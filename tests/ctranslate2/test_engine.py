@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import CPU, changed, train_into
+from faults.damage import damaged
 from safetensors.numpy import load_file, save_file
-from torturing.damage import damaged
 
 from tests.export.test_huggingface import untrained
 from translate.api import load_translator

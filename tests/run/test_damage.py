@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 from conftest import CPU, changed
-from torturing.damage import damaged
+from faults.damage import damaged
 
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote (scripts/make_format_fixture): they are still read, and newer ones are refused."""
+"""Files that version 0.1.0 wrote (tests/make_format_fixture.py): they are still read, and newer ones are refused."""
 
 from __future__ import annotations
 
