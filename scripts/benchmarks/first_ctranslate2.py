@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from translate.ctranslate2.package import import_ctranslate2
+from translate.ctranslate2 import import_ctranslate2
 
 
 def main() -> None:

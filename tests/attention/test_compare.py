@@ -13,7 +13,7 @@ from translate.attention.compare import compare
 from translate.attention.folder import About, AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import MapView, difference
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.report.colours import Colours
 from translate.report.terminal import draw_map
 
@@ -22,7 +22,7 @@ TEXT = [("a b </s>", "x y z </s>"), None, ("c </s>", "u </s>"), ("d e f </s>", "
 
 def maps(random: np.random.Generator, source: str, target: str, layers: tuple[int, ...]) -> AttentionMaps:
     src, tgt = tuple(source.split()), tuple(target.split())
-    shapes: dict[Kind, tuple[int, int]] = {
+    shapes: dict[KindName, tuple[int, int]] = {
         "cross": (len(tgt), len(src)),
         "encoder": (len(src), len(src)),
         "decoder": (len(tgt), len(tgt)),

@@ -16,7 +16,7 @@ from translate import cli
 from translate.attention.folder import About, write_about
 from translate.attention.head_roles import MEASURES, Place, Role, roles_of
 from translate.attention.maps import AttentionMaps, Stack
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, KindName
 
 RANDOM = np.random.default_rng(1)
 LENGTHS = [(5, 7), (2, 3), (9, 4), (1, 2), (6, 6)]  # pieces of source and target, `</s>` counted
@@ -26,13 +26,13 @@ def pieces(length: int) -> tuple[str, ...]:
     return (*(f"▁{number}" for number in range(length - 1)), "</s>")
 
 
-def shape(kind: Kind, maps: AttentionMaps) -> tuple[int, int]:
+def shape(kind: KindName, maps: AttentionMaps) -> tuple[int, int]:
     return len(maps.rows(kind)), len(maps.columns(kind))
 
 
 def sentence(source: int, target: int) -> AttentionMaps:
     """Random maps of 2 layers and 3 heads; of the decoder's, only layer 4 was kept."""
-    sides: dict[Kind, tuple[int, int]] = {
+    sides: dict[KindName, tuple[int, int]] = {
         "cross": (target, source),
         "encoder": (source, source),
         "decoder": (target, target),
@@ -46,7 +46,7 @@ def sentence(source: int, target: int) -> AttentionMaps:
     return AttentionMaps(pieces(source), pieces(target), stacks)
 
 
-def rows_of(maps: AttentionMaps, kind: Kind, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
+def rows_of(maps: AttentionMaps, kind: KindName, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
     """The rows that have a choice: each with its number and the weights of the keys that it could look at."""
     stack = maps.stacks[kind]
     weights = stack.weights[stack.layers.index(layer), head].tolist()
@@ -94,7 +94,7 @@ def test_figures_are_those_of_a_brute_force() -> None:
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross"])
-def test_following_is_the_weighted_correlation_of_places(kind: Kind) -> None:
+def test_following_is_the_weighted_correlation_of_places(kind: KindName) -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     here, there, weights = [], [], []
     for maps in sentences:
@@ -110,7 +110,7 @@ def test_following_is_the_weighted_correlation_of_places(kind: Kind) -> None:
     assert role.following == pytest.approx(expected, abs=1e-6)
 
 
-def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
+def constructed(kind: KindName, columns: list[int]) -> AttentionMaps:
     """One head of which row t looks at columns[t] alone."""
     num_columns = len(columns) if kind != "cross" else 8
     weights = np.eye(num_columns, dtype=np.float32)[columns][None, None]
@@ -136,13 +136,13 @@ def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
         ("encoder", [3, 7, 5, 6, 0, 1, 2, 4], None),
     ],
 )
-def test_a_head_that_does_one_thing_has_its_name(kind: Kind, columns: list[int], name: str | None) -> None:
+def test_a_head_that_does_one_thing_has_its_name(kind: KindName, columns: list[int], name: str | None) -> None:
     (role,) = roles_of([constructed(kind, columns)] * 3)
     assert role.name == name
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_head_that_looks_at_all_alike_is_broad(kind: Kind) -> None:
+def test_a_head_that_looks_at_all_alike_is_broad(kind: KindName) -> None:
     weights = np.ones((1, 1, 9, 9), dtype=np.float32)
     if kind == "decoder":
         weights = np.tril(weights)

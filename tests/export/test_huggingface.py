@@ -36,7 +36,7 @@ ODD_LINES = [
 
 @pytest.fixture(scope="module")
 def transformers() -> Any:
-    return pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[huggingface]'")
+    return pytest.importorskip("transformers", reason="needs transformers: pip install transformers")
 
 
 @pytest.fixture(scope="module")

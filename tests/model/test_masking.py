@@ -15,7 +15,8 @@ from translate.attention.extract import attention_maps, engine_of
 from translate.attention.head_ablation import effect_of, head_importances, loss_of
 from translate.data.parallel_text import Pair
 from translate.decoding.translator import Translator
-from translate.model.hooks import Head, attention_layers, heads_of, masked
+from translate.model.attention_kinds import Head
+from translate.model.hooks import heads_of, masked
 from translate.run.folder import Run
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
@@ -32,9 +33,8 @@ def pairs(corpus: Path) -> list[Pair]:
 def maimed(tiny_run: Path) -> Translator:
     """The same run, with zeros in the output projections where the heads of OFF come in."""
     translator = load_translator(tiny_run, "cpu")
-    places = attention_layers(engine_of(translator).model)
     for kind, layer, head in OFF:
-        attention = places[kind][layer]
+        attention = engine_of(translator).model.attention[kind][layer]
         with torch.no_grad():
             attention.output.weight.view(attention.output.out_features, attention.num_heads, -1)[:, head] = 0
     return translator

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from translate.config.settings import ModelSettings
 from translate.errors import UserError
 from translate.run.model import load_weights, save_weights
-from translate.run.weights import NO_RESULT, ModelIdentity
+from translate.run.weights import TRAINING_ONLY, ModelIdentity
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.optimizer import ExponentialMovingAverage
 
-BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=TRAINING_ONLY), sort_keys=True))
 PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
 
 
@@ -38,13 +38,13 @@ def train_step(state: TrainingState, step: int) -> None:
     state.optimizer.zero_grad()
     state.model(torch.randn(5, 3)).square().sum().backward()
     state.optimizer.step()
-    if state.average:
-        state.average.update(step)
+    if state.ema:
+        state.ema.update(step)
 
 
 def tensors_of(state: TrainingState) -> dict[str, Tensor]:
     tensors = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
-    averaged = state.average.weights if state.average else {}
+    averaged = state.ema.weights if state.ema else {}
     tensors |= {f"average.{name}": weight.clone() for name, weight in averaged.items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"{number}.{name}": value.clone() for name, value in moments.items()}
@@ -97,9 +97,9 @@ def test_an_average_begins_with_the_weights_where_none_was_saved(tmp_path: Path)
     save_checkpoint(tmp_path, trained(1, is_averaged=False), PROGRESS, 1)
     loaded = trained(2)
     load_checkpoint(tmp_path, loaded, refuse_warnings)
-    assert loaded.average
+    assert loaded.ema
     for name, weight in trained(1).model.named_parameters():
-        assert torch.equal(loaded.average.weights[name], weight)
+        assert torch.equal(loaded.ema.weights[name], weight)
 
 
 def test_an_average_that_is_no_longer_wanted_is_left_alone(tmp_path: Path) -> None:
@@ -196,12 +196,12 @@ def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_wi
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
     reasons = [
-        "step-00000006/progress.json: of step 4, which is not what the folder is called",
-        "step-00000005: of an earlier version, which cannot be gone on with; its weights still translate",
-        "step-00000003/progress.json: no such file; the checkpoint is of no use",
-        "step-00000002/progress.json: no such file; the checkpoint is of no use",
+        "step-00000006/progress.json: belongs to step 4, not to the step that the folder is named after",
+        "step-00000005: written by an older version and cannot be resumed; its weights can still be used to translate",
+        "step-00000003/progress.json: no such file; this checkpoint cannot be used",
+        "step-00000002/progress.json: no such file; this checkpoint cannot be used",
     ]
-    assert said == [f"warning: checkpoint left out: {tmp_path}/{reason}" for reason in reasons]
+    assert said == [f"warning: checkpoint skipped: {tmp_path}/{reason}" for reason in reasons]
     for path in tmp_path.glob("step-00000001/progress.json"):
         path.unlink()
     with pytest.raises(UserError) as raised:
@@ -218,8 +218,8 @@ def test_a_file_of_another_checkpoint_is_damage(tmp_path: Path) -> None:
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(3), said.append) == Progress(step=1)
     assert said == [
-        f"warning: checkpoint left out: {tmp_path}/step-00000002/model.safetensors: of another checkpoint than "
-        "progress.json beside it"
+        f"warning: checkpoint skipped: {tmp_path}/step-00000002/model.safetensors: belongs to another checkpoint than "
+        "progress.json next to it"
     ]
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
 from translate.attention.maps import AttentionMaps
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, KindName
 
 
 class Moved(NamedTuple):
     """How much of a head's weight one folder has where the other has none."""
 
-    kind: Kind
+    kind: KindName
     layer: int
     head: int
     share: float  # 0 to 1, of a row in the mean
@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
     num_alike: int  # of them with the same source and target pieces; only those are compared
     heads: list[Moved]  # of the layers and heads that both have
 
-    def mean(self, kind: Kind) -> float | None:
+    def mean(self, kind: KindName) -> float | None:
         """Over the heads of a kind; None where none was compared."""
         shares = [moved.share for moved in self.heads if moved.kind == kind]
         return sum(shares) / len(shares) if shares else None
@@ -41,8 +41,8 @@ class Comparison(NamedTuple):
 def compare(one: AttentionFolder, other: AttentionFolder) -> Comparison:
     """Of each head: half the sum of absolute differences of a row (total variation), the mean of all rows."""
     num_lines = num_alike = 0
-    sums: Counter[tuple[Kind, int, int]] = Counter()
-    num_rows: Counter[tuple[Kind, int, int]] = Counter()
+    sums: Counter[tuple[KindName, int, int]] = Counter()
+    num_rows: Counter[tuple[KindName, int, int]] = Counter()
     for lines in common_lines(one, other):
         num_lines += 1
         mine, theirs = one.maps(lines[0]), other.maps(lines[1])

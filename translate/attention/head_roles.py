@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import END
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, KindName
 
 Measure = Literal[
     "entropy",  # nats
@@ -74,7 +74,7 @@ class Part(NamedTuple):
         return np.where(there, taken, np.nan)
 
 
-def parts_of(maps: AttentionMaps, kind: Kind, weights: Floats) -> Iterator[Part]:
+def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[Part]:
     """One part, or several where the line was too long for the model; what lies between parts is no one's choice.
 
     weights: (L, H, R, C), those of that kind. In cross-attention the diagonal is the source piece that stands at the
@@ -121,7 +121,7 @@ PLACE_NAMES: dict[Measure, Name] = {"diagonal": "diagonal", "previous": "previou
 class Role:
     """What a head does."""
 
-    kind: Kind
+    kind: KindName
     layer: int
     head: int
     num_rows: int  # counted
@@ -144,7 +144,7 @@ class Place(NamedTuple):
 
 def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> list[Role]:
     """The role of each head, kind by kind, layer by layer. known: the head of which it is known that it aligns."""
-    tallies: dict[tuple[Kind, tuple[int, ...]], _Tally] = {}
+    tallies: dict[tuple[KindName, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
             tally = tallies.setdefault((kind, stack.layers), _Tally(stack.weights.shape[:2]))
@@ -152,13 +152,13 @@ def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> 
                 tally.add(part)
     return [
         tally.role(kind, layer, place, head, known)
-        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: KINDS.index(item[0][0]))
+        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: list(KINDS).index(item[0][0]))
         for place, layer in enumerate(layers)
         for head in range(tally.num_heads)
     ]
 
 
-def name_of(kind: Kind, figures: dict[Measure, float | None], following: float | None) -> Name | None:
+def name_of(kind: KindName, figures: dict[Measure, float | None], following: float | None) -> Name | None:
     """The plain name of what a head does; None where it is not clear.
 
     In self-attention the diagonal is the piece itself. In cross-attention it is the same place of the other sentence,
@@ -203,7 +203,7 @@ class _Tally:
         moments = [weight, weight * x, weight * y, weight * x * x, weight * y * y, weight * x * y]
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
-    def role(self, kind: Kind, layer: int, place: int, head: int, known: Place | None) -> Role:
+    def role(self, kind: KindName, layer: int, place: int, head: int, known: Place | None) -> Role:
         """Of the head at that place of the layers, which is `layer` of the model."""
         sums = self._sums[place, head].tolist()
         figures = {

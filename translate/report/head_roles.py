@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate.attention.head_roles import Measure, Role
-from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.system.files import atomic_write
 from translate.system.terminal_text import columns_of
 
@@ -41,7 +41,7 @@ def roles_table(roles: Sequence[Role]) -> str:
         ]
         rows.insert(0, ["head", *HEADINGS.values(), "role"])
         widths = [max(columns_of(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
-        lines += ["", f"{NAMES[kind]}, {of_kind[0].num_rows:,} rows", ""]
+        lines += ["", f"{KINDS[kind].label}, {of_kind[0].num_rows:,} rows", ""]
         for label, *cells, name in rows:
             numbers = (_space(cell, width) + cell for cell, width in zip(cells, widths[1:], strict=True))
             lines.append("  ".join([label + _space(label, widths[0]), *numbers, name]))
@@ -66,7 +66,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]
         for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, of_kind)
-            axes.set_title(NAMES[kind], fontsize=10, pad=10)
+            axes.set_title(KINDS[kind].label, fontsize=10, pad=10)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 
@@ -98,7 +98,7 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
         axes.axvline(column - 0.5, color="white", linewidth=1)
 
 
-def _kinds(roles: Sequence[Role]) -> list[Kind]:
+def _kinds(roles: Sequence[Role]) -> list[KindName]:
     return [kind for kind in KINDS if any(role.kind == kind for role in roles)]
 
 

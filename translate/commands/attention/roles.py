@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
     from translate.attention.head_roles import Place
     from translate.attention.maps import AttentionMaps
-    from translate.model.attention_kinds import Kind
+    from translate.model.attention_kinds import KindName
 
 
 def roles(
@@ -62,7 +62,7 @@ def roles(
         report_picture(place, ())
 
 
-def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]:
+def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionMaps]:
     for entry in folder.entries():
         if entry.file:
             maps = folder.maps(entry)
