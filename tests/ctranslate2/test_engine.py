@@ -280,16 +280,20 @@ def test_the_model_is_made_once_and_anew_when_the_weights_change(copied_run: Run
     save_file(weights, copied_run.weights_path)
     ready_model(copied_run, config, vocabs, "float32")
     assert (record.parent / "model.bin").stat().st_mtime_ns != made
-    assert [path.name for path in record.parent.parent.iterdir()] == ["float32"]
+    assert visible(record.parent.parent) == ["float32"]
 
 
-def test_several_may_make_it_at_once(copied_run: Run) -> None:
+def visible(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def test_several_processes_may_ask_for_the_model_at_once(copied_run: Run) -> None:
     config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
     for _ in range(2):  # where there is none, and where there is one of other weights
         with ThreadPoolExecutor(4) as pool:
             models = list(pool.map(lambda _: ready_model(copied_run, config, vocabs, "int8"), range(4)))
         assert {model.path for model in models} == {copied_run.path / "ctranslate2" / "int8"}
-        assert [path.name for path in (copied_run.path / "ctranslate2").iterdir()] == ["int8"]
+        assert visible(copied_run.path / "ctranslate2") == ["int8"]
         (models[0].path / RECORD).write_text("{}")
 
 
@@ -387,13 +391,10 @@ def test_a_damaged_model_is_made_anew(copied_run: Run) -> None:
     assert sorted(file.name for file in path.iterdir()) == names
 
 
-def test_what_a_killed_build_left_is_swept_away_when_it_is_old(copied_run: Run) -> None:
+def test_unfinished_models_of_killed_processes_are_removed(copied_run: Run) -> None:
     config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
-    folder = ready_model(copied_run, config, vocabs, "float32").path.parent
-    old, young = folder / ".int8.old.partial", folder / ".int8.young.partial"
-    for each in old, young:
-        each.mkdir()
-        (each / "model.bin").touch()
-    os.utime(old, (0, 0))
-    ready_model(copied_run, config, vocabs, "float32")
-    assert (old.exists(), young.exists()) == (False, True)
+    unfinished = copied_run.path / "ctranslate2" / ".int8.1234abcd.partial"
+    unfinished.mkdir(parents=True)
+    (unfinished / "model.bin").touch()
+    ready_model(copied_run, config, vocabs, "int8")
+    assert not unfinished.exists()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+from filelock import FileLock
 
 from translate.config.settings import Config
 from translate.ctranslate2.fingerprint import digest_of_files, read_origin, settings_digest, write_origin
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
-
-ABANDONED_SECONDS = 3600
 
 
 class ReadyModel(NamedTuple):
@@ -31,55 +29,42 @@ class ReadyModel(NamedTuple):
 def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> ReadyModel:
     """Return RUN/ctranslate2/PRECISION, converted if it is missing or has other weights or settings than the run.
 
-    If the run is read-only, the model is put into a temporary folder, for this process alone. Several processes may ask
-    at once: each converts, and all use the first model in place. Raises UserError as `export_ctranslate2` does.
+    If the run is read-only, the model is put into a temporary folder, for this process alone. If several processes ask
+    at once, one converts and the others wait. Raises UserError as `export_ctranslate2` does.
     """
     path = run.path / "ctranslate2" / precision
     settings = settings_digest(config, vocabs)
-    _sweep(path.parent)
     if _is_current(path, run, settings):
         return ReadyModel(path)
     from translate.ctranslate2.convert import export_ctranslate2  # here, because it imports numpy
 
+    lock = FileLock(path.parent / f".{precision}.lock")
     try:
         path.parent.mkdir(exist_ok=True)
-        workshop = TemporaryDirectory(dir=path.parent, prefix=f".{precision}.", suffix=".partial")
+        lock.acquire()
     except OSError as error:
         print(
             f"warning: {path.parent}: cannot be written ({error.strerror}); each start converts the model again",
             file=sys.stderr,
         )
-        elsewhere = TemporaryDirectory(prefix="translate-ctranslate2-")
-        export_ctranslate2(run, Path(elsewhere.name), precision)
-        return ReadyModel(Path(elsewhere.name), elsewhere)
-    with workshop:
-        made = Path(workshop.name) / precision
-        export_ctranslate2(run, made, precision)
-        while not _take_place(made, path):
-            if _is_current(path, run, settings):  # another process was faster
-                break
-            with suppress(FileNotFoundError):  # another process may remove it, too
-                path.rename(Path(workshop.name) / "old")
+        temporary = TemporaryDirectory(prefix="translate-ctranslate2-")
+        export_ctranslate2(run, Path(temporary.name), precision)
+        return ReadyModel(Path(temporary.name), temporary)
+    try:
+        if not _is_current(path, run, settings):  # another process may have converted it
+            for old in (path, *path.parent.glob(f".{precision}.*.partial")):  # the latter are of killed processes
+                _remove(old)
+            export_ctranslate2(run, path, precision)
+    finally:
+        lock.release()
     return ReadyModel(path)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove unfinished models of killed processes; another process may be working on a young one."""
-    for unfinished in folder.glob(".*.partial"):
-        with suppress(OSError):
-            if time.time() - unfinished.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(unfinished)
-
-
-def _take_place(made: Path, path: Path) -> bool:
-    """Move the folder to its place, unless there is one already. Returns whether it was moved."""
-    try:
-        made.rename(path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
-    return True
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_current(path: Path, run: Run, settings: str) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
@@ -68,10 +67,10 @@ class CTranslate2Engine:
     def load(
         cls, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> CTranslate2Engine:
-        """The run's model, made on first use. device: auto, cpu or cuda.
+        """Load the model of a run, which is converted on first use. device: auto, cpu or cuda.
 
-        precision: float32, float16 (on CUDA) or int8. Raises UserError where the package ctranslate2, the weights, the
-        device or its precision is missing.
+        precision: float32, float16 (on CUDA) or int8. Raises UserError if the package ctranslate2 or the weights are
+        missing, or the device or the precision is not available.
         """
         place = _pick_place(device, precision)
         return cls(ready_model(run, config, vocabs, precision), place, vocabs, num_positions(config))
@@ -93,7 +92,11 @@ class CTranslate2Engine:
         if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
             found = {i: [self._cut(limits[i], each) for each in found[i]] for i in everything}
         late = [i for i in everything if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
-        again = _batches_of_one_limit(late, sentences, limits, budget)
+        again = (
+            batch
+            for limit in sorted({limits[i] for i in late})
+            for batch in _batches([i for i in late if limits[i] == limit], sentences, limits, budget)
+        )
         found |= self._run(translator, sentences, again, options)
         within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in everything]
         return self._finish(sentences, within, settings, num_best)
@@ -145,13 +148,11 @@ class CTranslate2Engine:
         self, sentences: Sequence[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, num_best: int
     ) -> list[list[Hypothesis]]:
         """End hypotheses without `</s>`, and compute the scores where CTranslate2's differ from ours."""
+        is_ruled = settings.min_length or settings.no_repeat_ngram
         unsure = [
             i
             for i, (sentence, hypotheses) in enumerate(zip(sentences, found, strict=True))
-            if sentence.prefix
-            or settings.min_length
-            or settings.no_repeat_ngram
-            or not all(map(self._ends, hypotheses))
+            if is_ruled or sentence.prefix or not all(map(self._ends, hypotheses))
         ]
         ended = {i: [h.pieces if self._ends(h) else [*h.pieces, self._eos_id] for h in found[i]] for i in unsure}
         log_probs = iter(self.score([(sentences[i].src, pieces) for i in unsure for pieces in ended[i]]))
@@ -224,13 +225,6 @@ def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequenc
         batch = order[start : start + max(1, budget // width)]
         yield batch, max(limits[i] for i in batch) - 1
         start += len(batch)
-
-
-def _batches_of_one_limit(
-    rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int
-) -> Iterator[Batch]:
-    for _, group in groupby(sorted(rows, key=lambda i: limits[i]), key=lambda i: limits[i]):
-        yield from _batches(group, sentences, limits, budget)
 
 
 def _wait(result: Any) -> Any:

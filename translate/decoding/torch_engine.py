@@ -93,7 +93,7 @@ class TorchEngine:
         search_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        search = partial(self._halving_search, search_batch, size=_padded_source_size, advice=advice)
+        search = partial(self._halving_search, search_batch, size=_source_size, advice=advice)
         work = [[sentences[i] for i in batch] for batch in batches]
         found: dict[int, list[Hypothesis]] = {}
         with _workers(min(num_workers, len(batches)), stop) as run:
@@ -110,7 +110,7 @@ class TorchEngine:
         advice = "score fewer or shorter lines at a time"
         for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
             rows = order[part]
-            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _padded_target_size, advice)
+            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
             scored.update(zip(rows, found, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
@@ -227,14 +227,12 @@ class _Decoder:
         return logits.view(*features.shape[:2], len(weight))
 
 
-def _padded_source_size(sentences: Sequence[Sentence]) -> int:
-    """Pieces, padding included."""
-    return len(sentences) * max(len(sentence.src) for sentence in sentences)
+def _source_size(sentences: Sequence[Sentence]) -> int:
+    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # padding included
 
 
-def _padded_target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
-    """Pieces, padding included."""
-    return len(pairs) * max(len(tgt) for _, tgt in pairs)
+def _target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
+    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # padding included
 
 
 def _average(log_probs: Sequence[Tensor]) -> Tensor:

@@ -69,17 +69,14 @@ class SummedLoss(nn.Module):
         return Losses(translation, torch.stack([alignment_sum(each, batch.links) for each in passes]).mean())
 
     def _translation(self, batch: Batch, rdrop: float) -> Tensor:
-        if rdrop:
-            return self._translation_twice(batch, rdrop)
-        features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
-        features = features.index_select(0, batch.places)
-        return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
-
-    def _translation_twice(self, batch: Batch, rdrop: float) -> Tensor:
+        weight, arguments = self.model.output.weight, (batch.src, batch.src_mask, batch.tgt_in)
+        if not rdrop:
+            features = self.features(*arguments).flatten(0, 1).index_select(0, batch.places)
+            return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
         # Dropout draws for each row separately, so the two passes can be one with twice the rows.
-        features = self.features(*(each.repeat(2, 1) for each in (batch.src, batch.src_mask, batch.tgt_in)))
+        features = self.features(*(each.repeat(2, 1) for each in arguments))
         features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
-        return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, rdrop)
+        return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
 def alignment_sum(weights: Tensor, links: Links) -> Tensor:
@@ -168,7 +165,7 @@ def _smoothed_loss(
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss of one pass."""
     loss = _loss(log_probs, targets, label_smoothing)
-    return loss, _gradient(log_probs, targets, label_smoothing) if wants_gradient else None
+    return loss, _less_wanted(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
 
 
 def _r_drop(
@@ -204,11 +201,6 @@ def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """-Σ q log p over (N, V), where q is 1 - ε for the target plus ε spread over all; a scalar. targets: (N, 1)."""
     loss = (label_smoothing - 1) * log_probs.gather(1, targets).sum()
     return loss - label_smoothing / log_probs.size(1) * log_probs.sum() if label_smoothing else loss
-
-
-def _gradient(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """The gradient with respect to the logits: p - q, (N, V), in the memory of `log_probs`."""
-    return _less_wanted(log_probs.exp_(), targets, label_smoothing)
 
 
 def _less_wanted(probs: Tensor, targets: Tensor, label_smoothing: float, share: float = 1.0) -> Tensor:
