@@ -158,7 +158,7 @@ def test_what_is_already_there_is_left_alone(tmp_path: Path, tiny_run: Path) -> 
 
 def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", changed(tiny_config, "model", positions="rotary"), joint)
-    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export it to ctranslate2 or onnx'):
+    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export to ctranslate2 or onnx'):
         export_huggingface(run, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
 

@@ -132,9 +132,9 @@ def state_of(run: Run, trainer: Trainer, said: list[str]) -> tuple[int, State]:
 
 
 def tensors_of(trainer: Trainer) -> State:
-    assert trainer.average
+    assert trainer.ema
     tensors = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
-    tensors |= {f"average.{name}": weight.clone() for name, weight in trainer.average.weights.items()}
+    tensors |= {f"average.{name}": weight.clone() for name, weight in trainer.ema.weights.items()}
     for number, moments in trainer.optimizer.state_dict()["state"].items():
         tensors |= {f"{number}.{name}": value.clone() for name, value in moments.items()}
     return tensors

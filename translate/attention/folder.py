@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from translate.attention.maps import AttentionMaps
 from translate.attention.selection import StoredType
 from translate.errors import UserError
-from translate.model.attention_kinds import KindName
+from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
@@ -49,7 +49,7 @@ class About:
 
     def layers_of(self, kind: KindName) -> tuple[int, ...]:
         """The layers of a kind that were kept."""
-        there = range(self.num_encoder_layers if kind == "encoder" else self.num_decoder_layers)
+        there = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
         return tuple(number for number in there if self.layers is None or number in self.layers)
 
 

@@ -75,11 +75,11 @@ class AttentionMaps:
 
     def rows(self, kind: KindName) -> tuple[str, ...]:
         """The pieces that look."""
-        return self.source if kind == "encoder" else self.target
+        return self.source if KINDS[kind].rows == "source" else self.target
 
     def columns(self, kind: KindName) -> tuple[str, ...]:
         """The pieces that are looked at."""
-        return (START, *self.target[:-1]) if kind == "decoder" else self.source
+        return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
 
     def save(self, path: Path, dtype: StoredType = "float32") -> None:
         """Write the .npz file of the contract, all or nothing.
@@ -140,11 +140,11 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
         return "the two sides have not as many parts"
     if not any(kind in arrays for kind in KINDS):
         return "every kind of attention is missing"
-    for name, shape in ("encoder", (s, s)), ("decoder", (t, t)), ("cross", (t, s)):
+    for name, kind in KINDS.items():
         if name not in arrays:
             continue
         array, layers = arrays[name], arrays.get(f"{name}_layers")
-        if array.ndim != 4 or array.shape[2:] != shape or not array.size or array.dtype.kind != "f":
+        if array.ndim != 4 or array.shape[2:] != kind.sides(s, t) or not array.size or array.dtype.kind != "f":
             return f"{name} is malformed"
         if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN is not at least 0
             return f"{name} has weights that are not from 0 to 1"
