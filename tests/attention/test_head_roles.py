@@ -175,7 +175,7 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About("run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
+    about = About("run", "", 2, 2, 3, tuple(KINDS), None, "float32", "float32", {"layer": 0, "head": 1})
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):
             name = f"{number:06d}.npz" if lengths else None

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -130,39 +131,38 @@ class TorchEngine:
         with torch.inference_mode():
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
-            coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
+            coverage = None
+            if settings.coverage_penalty:
+                coverage = _Coverage(settings.coverage_penalty, (~src_mask).float()[:, None])
             step, state = _Decoder(self.models, self._outputs, stop).step, _State(decoders, coverage)
             if settings.sample:
                 return sample(step, state, rules, sentences, settings, num_best, self._ids)
             return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
 
 
-class _Coverage:
+class _Coverage(NamedTuple):
     """The attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
 
     It is averaged over all layers, heads and models.
     """
 
-    def __init__(self, weight: float, src_mask: Tensor, attended: Tensor | None = None) -> None:
-        self._weight = weight
-        self._src_mask = src_mask  # (B, S)
-        # (B, K, S). Padding has attention 1, which costs nothing.
-        self._attended = (~src_mask).float()[:, None] if attended is None else attended
+    weight: float  # of the penalty
+    received: Tensor  # (B, K, S); 1 for padding, which costs nothing
 
     def select(self, sentences: Tensor) -> _Coverage:
-        return _Coverage(self._weight, self._src_mask[sentences], self._attended[sentences])
+        return self._replace(received=self.received[sentences])
 
     def reorder(self, beams: Tensor) -> _Coverage:
-        places = beams[:, :, None].expand(-1, -1, self._attended.size(2))
-        return _Coverage(self._weight, self._src_mask, self._attended.gather(1, places))
+        places = beams[:, :, None].expand(-1, -1, self.received.size(2))
+        return self._replace(received=self.received.gather(1, places))
 
     def add(self, weights: Tensor) -> _Coverage:
         """Add the weights of one more step, (B, K, S)."""
-        return _Coverage(self._weight, self._src_mask, self._attended + weights)
+        return self._replace(received=self.received + weights)
 
     def penalty(self) -> Tensor:
         """(B, K)."""
-        return -self._weight * self._attended.clamp(max=1.0).log().sum(dim=2)
+        return -self.weight * self.received.clamp(max=1.0).log().sum(dim=2)
 
 
 @dataclass(frozen=True)

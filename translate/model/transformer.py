@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -210,19 +210,17 @@ class Transformer(Seq2Seq):
     def decode(self, tgt_in: Tensor, state: TransformerState) -> Tensor:
         """All pieces of each target at once, (B, T), from the state before the first -> (B, T, D) features."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
-        positions = self._positions(0, tgt_in.size(1))
-        x = self._embed(self.tgt_embedding, tgt_in, positions.added)
+        x, rotary = self._embed(self.tgt_embedding, tgt_in, 0, tgt_in.size(1))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
-            x = layer(x, tgt_mask, source, state.src_mask, rotary=positions.rotary)
+            x = layer(x, tgt_mask, source, state.src_mask, rotary=rotary)
         return self.decoder_norm(x)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> TransformerState:
         """See Seq2Seq."""
         src_mask = as_bias(src_mask)[:, None, None, :]
-        positions = self._positions(0, src.size(1))
-        x = self._embed(self.src_embedding, src, positions.added)
+        x, rotary = self._embed(self.src_embedding, src, 0, src.size(1))
         for layer in self.encoder_layers:
-            x = layer(x, src_mask, positions.rotary)
+            x = layer(x, src_mask, rotary)
         memory = self.encoder_norm(x)
         source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
         return TransformerState.start(src_mask, source)
@@ -235,21 +233,19 @@ class Transformer(Seq2Seq):
         assert isinstance(state, TransformerState)
         state = state.next()
         tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
-        positions = self._positions(state.num_pieces - 1, 1)
-        x = self._embed(self.tgt_embedding, pieces, positions.added)
+        x, rotary = self._embed(self.tgt_embedding, pieces, state.num_pieces - 1, 1)
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, state.cache(number), positions.rotary)
+            x = layer(x, tgt_mask, source, state.src_mask, state.cache(number), rotary)
         return self.decoder_norm(x), state
 
-    def _positions(self, start: int, length: int) -> _Positions:
-        device = self.output.weight.device
+    def _embed(
+        self, embedding: nn.Module, pieces: Tensor, start: int, num_positions: int
+    ) -> tuple[Tensor, RotaryEmbedding | None]:
+        """(B, T) pieces at T positions from `start`, or all at one -> (B, T, D), and their rotary embedding, if any."""
+        x = embedding(pieces) * math.sqrt(self.d_model)  # as large as sinusoidal positions
         if self.rotated_width:
-            return _Positions(rotary=rotary_embedding(start, length, self.rotated_width, device))
-        return _Positions(added=sinusoidal_positions(start, length, self.d_model, device))
-
-    def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor | None) -> Tensor:
-        x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), as large as the positions
-        return self.dropout(x if positions is None else x + positions)
+            return self.dropout(x), rotary_embedding(start, num_positions, self.rotated_width, x.device)
+        return self.dropout(x + sinusoidal_positions(start, num_positions, self.d_model, x.device)), None
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
@@ -279,13 +275,6 @@ def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_piece
         + settings.num_decoder_layers * decoder_layer
         + (2 * norm if settings.norm == "pre" else 0)
     )
-
-
-class _Positions(NamedTuple):
-    """Either a term of the embeddings, (T, D), or a rotary embedding of the queries and keys of self-attention."""
-
-    added: Tensor | None = None
-    rotary: RotaryEmbedding | None = None
 
 
 def _initialize(module: nn.Module) -> None:
