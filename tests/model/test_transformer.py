@@ -111,7 +111,7 @@ def test_with_rotary_positions_only_distances_count() -> None:
     assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
 
 
-def test_rotary_positions_turn_self_attention_alone() -> None:
+def test_rotary_positions_affect_self_attention_alone() -> None:
     """A source piece without any neighbour in sight is the same at any place; cross-attention knows no order then."""
     model = tiny_transformer(positions="rotary", num_encoder_layers=1)
     src, src_mask, tgt = some_batch()
@@ -178,7 +178,7 @@ def test_steps_recorded_in_one_block_are_the_rows_of_one_map() -> None:
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
+def test_hypotheses_that_continue_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
     """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
     torch.manual_seed(4)
     model = tiny_transformer(positions=positions)

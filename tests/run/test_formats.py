@@ -40,7 +40,7 @@ def test_a_run_still_translates(run: Run) -> None:
     assert_translates(run)
 
 
-def test_a_run_is_still_gone_on_with(run: Run) -> None:
+def test_a_run_can_still_be_resumed(run: Run) -> None:
     config = changed(run.load_config(), "train", max_steps=4)
     train(Run.resume(run.path, config), config, CPU)
     said = run.log_path.read_text(encoding="utf-8")

@@ -42,7 +42,7 @@ def test_the_estimate_is_the_number_of_parameters_of_the_model(
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_a_model_is_refused_exactly_where_its_state_is_more_than_the_memory(
+def test_a_model_is_refused_exactly_if_its_state_exceeds_the_memory(
     ema_decay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(load_config(None), "train", ema_decay=ema_decay)

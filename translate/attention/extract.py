@@ -22,12 +22,12 @@ from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.model.hooks import recording
 
-Pair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, `</s>` last on both
+PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, `</s>` last on both
 MAX_WEIGHTS = 2**16  # of each head in one pass, padding included
 
 
 def attention_maps(
-    translator: Translator, pairs: Sequence[Pair], selection: AttentionSelection = EVERYTHING
+    translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
 ) -> list[AttentionMaps]:
     """Return the maps of each pair of a source and its translation; those of the first model of an ensemble."""
     maps: list[AttentionMaps] = []
@@ -55,7 +55,7 @@ def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
     return AttentionMaps(source, target, stacks)
 
 
-def _groups(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
+def _groups(pairs: Sequence[PiecePair]) -> Iterator[Sequence[PiecePair]]:
     """Split the pairs, in order, into those that are computed together."""
     start, longest = 0, 0
     for end, (src, tgt) in enumerate(pairs):
@@ -68,7 +68,9 @@ def _groups(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
 
 
 @torch.inference_mode()
-def _maps_of_group(translator: Translator, pairs: Sequence[Pair], selection: AttentionSelection) -> list[AttentionMaps]:
+def _maps_of_group(
+    translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection
+) -> list[AttentionMaps]:
     engine, vocabs = engine_of(translator), translator.vocabs
     model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))

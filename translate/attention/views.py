@@ -28,12 +28,7 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
     words: pieces become words; a word gets the sum of the weights of its pieces as columns, and the mean as rows.
     Raises UserError for a kind, layer or head that is not there.
     """
-    stack = maps.stack(kind)
-    row_axis, column_axis = {
-        "cross": ("target, produced", "source"),
-        "encoder": ("source", "source"),
-        "decoder": ("target, produced", "target, read"),
-    }[kind]
+    stack, its_kind = maps.stack(kind), KINDS[kind]
     num_heads = stack.weights.shape[1]
     layers = [_place("layer", layer, stack.layers)] if layer is not None else list(range(len(stack.layers)))
     heads = [_place("head", head, range(num_heads))] if head is not None else list(range(num_heads))
@@ -44,7 +39,7 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
     chosen = f"{_describe('layer', layer, stack.layers)}, {_describe('head', head, range(num_heads))}"
-    return MapView(weights, rows, columns, f"{KINDS[kind].label}, {chosen}", row_axis, column_axis)
+    return MapView(weights, rows, columns, f"{its_kind.label}, {chosen}", its_kind.row_axis, its_kind.column_axis)
 
 
 def difference(one: MapView, other: MapView) -> MapView:

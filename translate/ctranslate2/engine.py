@@ -35,33 +35,33 @@ MAX_WORKERS = 4  # on a CPU: batches computed at a time; with more threads, seve
 Batch = tuple[Sequence[int], int]  # indices of sentences, and the maximum length of their translations without `</s>`
 
 
-class Place(NamedTuple):
+class Device(NamedTuple):
     """What the model computes on, and its precision."""
 
-    device: str
-    gpu: int  # its number
+    type: str  # cpu or cuda
+    number: int  # of the GPU
     num_threads: int
     precision: str
 
     def __str__(self) -> str:
-        where = "CUDA" if self.device == "cuda" else f"CPU ({self.num_threads} threads)"
+        where = "CUDA" if self.type == "cuda" else f"CPU ({self.num_threads} threads)"
         return f"CTranslate2 {self.precision} on {where}"
 
 
 class CTranslate2Engine:
     """A run's model in CTranslate2."""
 
-    def __init__(self, model: ReadyModel, place: Place, vocabs: VocabPair, longest: int) -> None:
+    def __init__(self, model: ReadyModel, device: Device, vocabs: VocabPair, longest: int) -> None:
         """longest: the maximum number of pieces, as the model has positions for no more."""
-        self.description = str(place)
+        self.description = str(device)
         self._model = model
-        self._place = place
+        self._device = device
         self._longest = longest
         self._eos_id = vocabs.tgt.eos_id
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._translator = _open(model, place)
+        self._translator = _open(model, device)
 
     @classmethod
     def load(
@@ -72,8 +72,8 @@ class CTranslate2Engine:
         precision: float32, float16 (on CUDA) or int8. Raises UserError if the package ctranslate2 or the weights are
         missing, or the device or the precision is not available.
         """
-        place = _pick_place(device, precision)
-        return cls(ready_model(run, config, vocabs, precision), place, vocabs, num_positions(config))
+        chosen = _pick_device(device, precision)
+        return cls(ready_model(run, config, vocabs, precision), chosen, vocabs, num_positions(config))
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -85,8 +85,8 @@ class CTranslate2Engine:
         if settings.sample:
             # A thread reads the seed when it first draws: equal draws need new threads, and always as many.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = _open(self._model, self._place._replace(num_threads=1))
-        budget = min(settings.batch_tokens, BATCH_TOKENS) if self._place.device == "cpu" else settings.batch_tokens
+            translator = _open(self._model, self._device._replace(num_threads=1))
+        budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
         everything = range(len(sentences))
         found = self._run(translator, sentences, _batches(everything, sentences, limits, budget), options)
         if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
@@ -238,7 +238,7 @@ def _wait(result: Any) -> Any:
         ) from None
 
 
-def _pick_place(device: str, precision: str) -> Place:
+def _pick_device(device: str, precision: str) -> Device:
     package = import_ctranslate2()
     num_gpus = package.get_cuda_device_count()
     if device == "auto":
@@ -254,7 +254,7 @@ def _pick_place(device: str, precision: str) -> Place:
             f"precision {precision}: not available with CTranslate2 on this {device.upper()}; choose "
             f"{' or '.join(each for each in ('float32', 'float16', 'int8') if each in known)}"
         )
-    return Place(device, gpu, _num_threads(), precision)
+    return Device(device, gpu, _num_threads(), precision)
 
 
 def _num_threads() -> int:
@@ -265,18 +265,18 @@ def _num_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(model: ReadyModel, place: Place) -> Any:
+def _open(model: ReadyModel, device: Device) -> Any:
     package = import_ctranslate2()
     # Two workers with a thread each took a tenth less time than one with two threads.
-    num_workers = min(place.num_threads, MAX_WORKERS) if place.device == "cpu" else 1
+    num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
         return package.Translator(
             str(model.path),
-            device=place.device,
-            device_index=place.gpu,
-            compute_type=place.precision,
+            device=device.type,
+            device_index=device.number,
+            compute_type=device.precision,
             inter_threads=num_workers,
-            intra_threads=place.num_threads // num_workers,
+            intra_threads=device.num_threads // num_workers,
             max_queued_batches=-1,
         )
     except RuntimeError as error:
