@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from translate.alignment.methods.stored import StoredAlignment
 from translate.attention.extract.extract import EVERYTHING
-from translate.config.toml.settings import Config
 from translate.run.folder.folder import Run
 
 from translate.api import load_translator
+from translate.config.settings import Config
 from translate.config.toml import load_config, to_toml
 from translate.report.attention_folder import write_attention
 from translate.training.loop import train

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Hypothesis, Sentence, length_limit
-from translate.model.transformer import Transformer
+from translate.model.seq2seq import Seq2Seq
 
 NextPiece = Callable[[Sequence[list[int]]], Tensor]  # K prefixes -> (K, V) log-probabilities of the piece after each
 
@@ -29,18 +29,18 @@ class Prefix(NamedTuple):
 
 @torch.inference_mode()
 def translate_one(
-    model: Transformer, sentence: Sentence, settings: DecodeSettings, bos_id: int, eos_id: int
+    model: Seq2Seq, sentence: Sentence, settings: DecodeSettings, bos_id: int, eos_id: int
 ) -> list[Hypothesis]:
     """Up to beam_size translations, the best first. Only beam_size, length_penalty and the limits are obeyed."""
 
     device = model.output.weight.device
     src = torch.tensor([list(sentence.src)], device=device)
-    start = model.encode(src, torch.ones_like(src, dtype=torch.bool))  # before the first piece
 
     def next_piece(prefixes: Sequence[list[int]]) -> Tensor:
         tgt_in = torch.tensor([[bos_id, *prefix] for prefix in prefixes], device=device)  # (K, L)
-        copies = start.select(torch.zeros(len(prefixes), dtype=torch.long, device=device))
-        return model.output(model.decode(tgt_in, copies)[:, -1]).double().log_softmax(dim=-1)
+        copies = src.expand(len(prefixes), -1)
+        features = model.features(copies, torch.ones_like(copies, dtype=torch.bool), tgt_in)  # (K, L, D)
+        return model.output(features[:, -1]).double().log_softmax(dim=-1)
 
     return search(next_piece, length_limit(sentence, settings), settings, eos_id)
 

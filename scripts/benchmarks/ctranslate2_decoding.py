@@ -12,8 +12,8 @@ import sentencepiece
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.translating import Translate, measured
+from translate.ctranslate2 import import_ctranslate2
 from translate.ctranslate2.convert import export_ctranslate2
-from translate.ctranslate2.package import import_ctranslate2
 from translate.decoding.engine import Sentence, length_limit
 from translate.run.folder import Run
 

@@ -39,6 +39,7 @@ def export(job: DecodeJob) -> None:
     assert vocabs is not None
     assert vocabs.joint, "JoeyNMT ties embeddings only where both sides have one vocabulary"
     ours = TorchEngine.load([run], vocabs, "cpu").model
+    assert isinstance(ours, Transformer)
     job.model.mkdir()
     (job.model / "vocab.model").write_bytes(vocabs.src.proto)
     write_vocab(job.model / "vocab.txt", vocabs.src)
@@ -133,14 +134,14 @@ def _weights(ours: Transformer, ids: list[int | None]) -> dict[str, Tensor]:
     for number, encoder in enumerate(ours.encoder_layers):
         name = f"encoder.layers.{number}"
         weights |= _attention(f"{name}.src_src_att", encoder.self_attn)
-        weights |= _module(f"{name}.layer_norm", encoder.around_self_attn.norm)
+        weights |= _module(f"{name}.layer_norm", encoder.self_attn_residual.norm)
         weights |= _feed_forward(f"{name}.feed_forward", encoder)
     for number, decoder in enumerate(ours.decoder_layers):
         name = f"decoder.layers.{number}"
         weights |= _attention(f"{name}.trg_trg_att", decoder.self_attn)
         weights |= _attention(f"{name}.src_trg_att", decoder.cross_attn)
-        weights |= _module(f"{name}.x_layer_norm", decoder.around_self_attn.norm)
-        weights |= _module(f"{name}.dec_layer_norm", decoder.around_cross_attn.norm)
+        weights |= _module(f"{name}.x_layer_norm", decoder.self_attn_residual.norm)
+        weights |= _module(f"{name}.dec_layer_norm", decoder.cross_attn_residual.norm)
         weights |= _feed_forward(f"{name}.feed_forward", decoder)
     weights |= _module("encoder.layer_norm", ours.encoder_norm)  # no weights in a post-norm model
     weights |= _module("decoder.layer_norm", ours.decoder_norm)
@@ -162,7 +163,7 @@ def _attention(name: str, attention: Attention) -> dict[str, Tensor]:
 
 def _feed_forward(name: str, layer: EncoderLayer | DecoderLayer) -> dict[str, Tensor]:
     return {
-        **_module(f"{name}.layer_norm", layer.around_feed_forward.norm),
+        **_module(f"{name}.layer_norm", layer.feed_forward_residual.norm),
         **_module(f"{name}.pwff_layer.0", layer.feed_forward.inner),
         **_module(f"{name}.pwff_layer.3", layer.feed_forward.outer),
     }

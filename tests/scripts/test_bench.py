@@ -16,10 +16,10 @@ from benchmarks.translating import in_order_of_length
 from reference_search import translate_one
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from translate.config.toml.settings import Config, ModelSettings
 from translate.model.transformer.transformer import Transformer
 from translate.run.folder.folder import Run
 
+from translate.config.settings import Config, ModelSettings
 from translate.config.toml import changed_search
 from translate.data.parallel_text import read_lines
 from translate.decoding.engine import Sentence

@@ -67,9 +67,9 @@ class RunLines:
         self.path = path
         self._translator = translator
         self._text = ParallelText(Side(src, 1), Side(tgt, 2))
-        model = engine_of(self._translator).model
-        self.layers = tuple(range(len(model.decoder_layers)))
-        self.num_heads = model.decoder_layers[0].cross_attn.num_heads
+        cross = engine_of(self._translator).model.attention["cross"]
+        self.layers = tuple(range(len(cross)))
+        self.num_heads = cross[0].num_heads
         self.weights = run.digest_of_weights()
         self.alignment = run.load_alignment()
 
@@ -99,11 +99,12 @@ def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[P
 
 def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[Line]:
     """Lines of like length are computed together, few enough for their maps to fit in memory."""
-    from translate.attention.extract import Keep, attention_maps, engine_of
+    from translate.attention.extract import attention_maps, engine_of
+    from translate.attention.selection import AttentionSelection
 
-    keep = Keep(("cross",), None if layer is None else (layer,))
+    keep = AttentionSelection(("cross",), None if layer is None else (layer,))
     model = engine_of(translator).model
-    num_maps = len(keep.layers_of("cross", model)) * model.decoder_layers[0].cross_attn.num_heads
+    num_maps = len(keep.layers_of("cross", model)) * model.attention["cross"][0].num_heads
     ids = _encoded(translator, pairs)
     start = 0
     while start < len(pairs):

@@ -13,15 +13,13 @@ import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
 from translate.attention.maps import AttentionMaps
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, Head, KindName
 
 
 class Moved(NamedTuple):
     """How much of a head's weight one folder has where the other has none."""
 
-    kind: Kind
-    layer: int
-    head: int
+    head: Head
     share: float  # 0 to 1, of a row in the mean
 
 
@@ -32,17 +30,17 @@ class Comparison(NamedTuple):
     num_alike: int  # of them with the same source and target pieces; only those are compared
     heads: list[Moved]  # of the layers and heads that both have
 
-    def mean(self, kind: Kind) -> float | None:
+    def mean(self, kind: KindName) -> float | None:
         """Over the heads of a kind; None where none was compared."""
-        shares = [moved.share for moved in self.heads if moved.kind == kind]
+        shares = [moved.share for moved in self.heads if moved.head.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
 def compare(one: AttentionFolder, other: AttentionFolder) -> Comparison:
     """Of each head: half the sum of absolute differences of a row (total variation), the mean of all rows."""
     num_lines = num_alike = 0
-    sums: Counter[tuple[Kind, int, int]] = Counter()
-    num_rows: Counter[tuple[Kind, int, int]] = Counter()
+    sums: Counter[Head] = Counter()
+    num_rows: Counter[Head] = Counter()
     for lines in common_lines(one, other):
         num_lines += 1
         mine, theirs = one.maps(lines[0]), other.maps(lines[1])
@@ -56,9 +54,9 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> Comparison:
                 first, second = ours[our_layers.index(layer), :num_heads], its[its_layers.index(layer), :num_heads]
                 moved = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
                 for head, total in enumerate(moved.tolist()):
-                    sums[kind, layer, head] += total
-                    num_rows[kind, layer, head] += ours.shape[2]
-    heads = [Moved(*place, sums[place] / num_rows[place]) for place in num_rows]
+                    sums[Head(kind, layer, head)] += total
+                    num_rows[Head(kind, layer, head)] += ours.shape[2]
+    heads = [Moved(head, sums[head] / num_rows[head]) for head in num_rows]
     return Comparison(num_lines, num_alike, heads)
 
 

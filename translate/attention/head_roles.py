@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import END
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
     "entropy",  # nats
@@ -74,20 +74,20 @@ class Part(NamedTuple):
         return np.where(there, taken, np.nan)
 
 
-def parts_of(maps: AttentionMaps, kind: Kind, weights: Floats) -> Iterator[Part]:
+def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[Part]:
     """One part, or several where the line was too long for the model; what lies between parts is no one's choice.
 
     weights: (L, H, R, C), those of that kind. In cross-attention the diagonal is the source piece that stands at the
     same share of its sentence.
     """
     source, target = _spans(maps.source), _spans(maps.target)
-    row_spans, column_spans = source if kind == "encoder" else target, target if kind == "decoder" else source
+    row_spans, column_spans = KINDS[kind].sides(source, target)
     for rows, columns in zip(row_spans, column_spans, strict=True):
         num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
         places = np.arange(num_rows)
-        num_keys = places + 1 if kind == "decoder" else np.full(num_rows, num_columns)
+        num_keys = places + 1 if KINDS[kind].is_causal else np.full(num_rows, num_columns)
         diagonal = (2 * places + 1) * num_columns // (2 * num_rows)
-        end = None if kind == "decoder" else num_columns - 1
+        end = None if KINDS[kind].is_causal else num_columns - 1
         yield Part(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
 
 
@@ -121,44 +121,30 @@ PLACE_NAMES: dict[Measure, Name] = {"diagonal": "diagonal", "previous": "previou
 class Role:
     """What a head does."""
 
-    kind: Kind
-    layer: int
-    head: int
+    head: Head
     num_rows: int  # counted
     figures: dict[Measure, float | None]  # means over rows; None: no row has such a place
     following: float | None  # correlation of a row's place in its sentence with that of what it looks at
     name: Name | None  # where it is clear
 
-    @property
-    def label(self) -> str:
-        """As `--mask` takes it."""
-        return f"{self.kind}.{self.layer}.{self.head}"
 
-
-class Place(NamedTuple):
-    """A head of the cross-attention."""
-
-    layer: int
-    head: int
-
-
-def roles_of(sentences: Iterable[AttentionMaps], known: Place | None = None) -> list[Role]:
+def roles_of(sentences: Iterable[AttentionMaps], known: Head | None = None) -> list[Role]:
     """The role of each head, kind by kind, layer by layer. known: the head of which it is known that it aligns."""
-    tallies: dict[tuple[Kind, tuple[int, ...]], _Tally] = {}
+    tallies: dict[tuple[KindName, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
             tally = tallies.setdefault((kind, stack.layers), _Tally(stack.weights.shape[:2]))
             for part in parts_of(maps, kind, stack.weights):
                 tally.add(part)
     return [
-        tally.role(kind, layer, place, head, known)
-        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: KINDS.index(item[0][0]))
+        tally.role(Head(kind, layer, head), place, known)
+        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: list(KINDS).index(item[0][0]))
         for place, layer in enumerate(layers)
         for head in range(tally.num_heads)
     ]
 
 
-def name_of(kind: Kind, figures: dict[Measure, float | None], following: float | None) -> Name | None:
+def name_of(kind: KindName, figures: dict[Measure, float | None], following: float | None) -> Name | None:
     """The plain name of what a head does; None where it is not clear.
 
     In self-attention the diagonal is the piece itself. In cross-attention it is the same place of the other sentence,
@@ -203,17 +189,16 @@ class _Tally:
         moments = [weight, weight * x, weight * y, weight * x * x, weight * y * y, weight * x * y]
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
-    def role(self, kind: Kind, layer: int, place: int, head: int, known: Place | None) -> Role:
-        """Of the head at that place of the layers, which is `layer` of the model."""
-        sums = self._sums[place, head].tolist()
+    def role(self, head: Head, place: int, known: Head | None) -> Role:
+        """The role of a head, whose layer is at that place among the layers that were kept."""
+        sums = self._sums[place, head.head].tolist()
         figures = {
             measure: total / count if count else None
             for measure, total, count in zip(MEASURES, sums, self._counts.tolist(), strict=True)
         }
-        following = self._correlation(place, head)
-        is_known = kind == "cross" and known == (layer, head)
-        name: Name | None = "alignment" if is_known else name_of(kind, figures, following)
-        return Role(kind, layer, head, self._num_rows, figures, following, name)
+        following = self._correlation(place, head.head)
+        name: Name | None = "alignment" if head == known else name_of(head.kind, figures, following)
+        return Role(head, self._num_rows, figures, following, name)
 
     def _correlation(self, place: int, head: int) -> float | None:
         """Pearson's, weighted; None where one side does not vary."""

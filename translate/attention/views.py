@@ -8,7 +8,7 @@ from typing import NamedTuple
 from translate.attention.maps import AttentionMaps, Floats, merge_words
 from translate.data.pieces import words_of
 from translate.errors import UserError
-from translate.model.attention_kinds import NAMES, Kind
+from translate.model.attention_kinds import KINDS, KindName
 
 
 class MapView(NamedTuple):
@@ -22,18 +22,13 @@ class MapView(NamedTuple):
     column_axis: str
 
 
-def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, words: bool) -> MapView:
+def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | None, words: bool) -> MapView:
     """One map of a file: of a layer and head (from 0), or the mean over those that are None.
 
     words: pieces become words; a word gets the sum of the weights of its pieces as columns, and the mean as rows.
     Raises UserError for a kind, layer or head that is not there.
     """
-    stack = maps.stack(kind)
-    row_axis, column_axis = {
-        "cross": ("target, produced", "source"),
-        "encoder": ("source", "source"),
-        "decoder": ("target, produced", "target, read"),
-    }[kind]
+    stack, its_kind = maps.stack(kind), KINDS[kind]
     num_heads = stack.weights.shape[1]
     layers = [_place("layer", layer, stack.layers)] if layer is not None else list(range(len(stack.layers)))
     heads = [_place("head", head, range(num_heads))] if head is not None else list(range(num_heads))
@@ -44,7 +39,7 @@ def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, w
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
     chosen = f"{_describe('layer', layer, stack.layers)}, {_describe('head', head, range(num_heads))}"
-    return MapView(weights, rows, columns, f"{NAMES[kind]}, {chosen}", row_axis, column_axis)
+    return MapView(weights, rows, columns, f"{its_kind.label}, {chosen}", its_kind.row_axis, its_kind.column_axis)
 
 
 def difference(one: MapView, other: MapView) -> MapView:

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention.maps import StoredType
+from translate.attention.selection import StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
-    from translate.attention.extract import Keep
+    from translate.attention.selection import AttentionSelection
     from translate.decoding.results import Translation
     from translate.decoding.translator import Translator
 
 LAYER = re.compile("[0-9]{1,9}")
 
 
-def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> Keep | None:
+def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
     """What the options ask to keep; None without a folder. Raises UserError where they cannot be read."""
-    from translate.attention.extract import Keep
+    from translate.attention.selection import AttentionSelection
 
     if not folder:
         if kinds or layers or precision != "float32":
@@ -36,7 +36,7 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
         raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2")
     numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
-    return Keep(ordered, tuple(numbers) or None, precision)
+    return AttentionSelection(ordered, tuple(numbers) or None, precision)
 
 
 def with_attention(
@@ -45,7 +45,7 @@ def with_attention(
     translator: Translator,
     device: str,
     found: Iterable[Translation],
-    keep: Keep,
+    keep: AttentionSelection,
     text: Iterable[str] | None,
 ) -> Iterator[Translation]:
     """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.

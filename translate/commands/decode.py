@@ -29,7 +29,7 @@ from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.attention.extract import Keep
+    from translate.attention.selection import AttentionSelection
     from translate.commands.decode_io import Job, Places
     from translate.decoding.results import Translation
     from translate.decoding.translator import Translator
@@ -153,10 +153,11 @@ def decode(
 
 def _without(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
     from translate.attention.extract import engine_of
-    from translate.model.hooks import Head, masked
+    from translate.model.attention_kinds import Head
+    from translate.model.hooks import heads_of, masked
 
     model = engine_of(translator).model
-    return masked(model, [Head.parse(text, model) for text in heads])
+    return masked(model, [Head.parse(text, heads_of(model)) for text in heads])
 
 
 def _converse(job: Job) -> None:
@@ -178,7 +179,7 @@ def _converse(job: Job) -> None:
 
 
 def _attended(
-    found: Iterator[Translation], job: Job, places: Places, keep: Keep | None, run: Path, device: str
+    found: Iterator[Translation], job: Job, places: Places, keep: AttentionSelection | None, run: Path, device: str
 ) -> Iterator[Translation]:
     """The translations, with their attention written where that is wished."""
     if not places.attention or not keep:

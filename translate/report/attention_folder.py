@@ -12,9 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple, cast
 
-from translate.attention.extract import Keep, attention_maps, engine_of, joined_maps
+from translate.attention.extract import attention_maps, engine_of, joined_maps
 from translate.attention.folder import INDEX, About, Precision, write_about
-from translate.attention.maps import MAX_PIECES, AttentionMaps, StoredType
+from translate.attention.maps import MAX_PIECES, AttentionMaps
+from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
 from translate.data.vocab import Vocab
 from translate.decoding.quality_warnings import over_translation, under_translation
@@ -36,7 +37,7 @@ def write_attention(
     run: Run,
     translator: Translator,
     translations: Iterable[Translation],
-    keep: Keep,
+    keep: AttentionSelection,
     expected: Expected | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Translation]:
@@ -106,14 +107,14 @@ def _is_ours(path: Path) -> bool:
     return FOLDER_FILE.fullmatch(path.name) is not None
 
 
-def _about(run: Run, translator: Translator, keep: Keep) -> About:
+def _about(run: Run, translator: Translator, keep: AttentionSelection) -> About:
     model = engine_of(translator).model
     return About(
         run=run.path.resolve().name,
         weights=run.digest_of_weights(),
-        num_encoder_layers=len(model.encoder_layers),
-        num_decoder_layers=len(model.decoder_layers),
-        num_heads=model.encoder_layers[0].self_attn.num_heads,
+        num_encoder_layers=len(model.attention["encoder"]),
+        num_decoder_layers=len(model.attention["cross"]),
+        num_heads=model.attention["cross"][0].num_heads,
         kinds=keep.kinds,
         layers=keep.layers,
         precision=cast("Precision", engine_of(translator).precision),
@@ -123,7 +124,7 @@ def _about(run: Run, translator: Translator, keep: Keep) -> About:
 
 
 def _maps_of_lines(
-    translator: Translator, translations: Sequence[Translation], keep: Keep
+    translator: Translator, translations: Sequence[Translation], keep: AttentionSelection
 ) -> list[AttentionMaps | None]:
     """Of each line; None for one that is empty or too long."""
     drawn = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]

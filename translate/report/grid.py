@@ -9,7 +9,7 @@ import numpy as np
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.attention.views import MapView, view
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KindName
 from translate.report.colours import Colours, painted, shade
 
 GAP = "  "
@@ -18,7 +18,7 @@ TENTHS = "·123456789"
 Grid = list[list[MapView]]  # a row for each layer, in it a map for each head
 
 
-def all_heads(maps: AttentionMaps, kind: Kind, layer: int | None, words: bool) -> Grid:
+def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: bool) -> Grid:
     """The maps of all heads: of all layers, or of one."""
     stack = maps.stack(kind)
     layers = stack.layers if layer is None else (layer,)

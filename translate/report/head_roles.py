@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate.attention.head_roles import Measure, Role
-from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.system.files import atomic_write
 from translate.system.terminal_text import columns_of
 
@@ -34,14 +34,14 @@ def roles_table(roles: Sequence[Role]) -> str:
     """Kind by kind a line for each head. Entropy is in nats, distance in pieces, all else in percent."""
     lines = []
     for kind in _kinds(roles):
-        of_kind = [role for role in roles if role.kind == kind]
+        of_kind = [role for role in roles if role.head.kind == kind]
         rows = [
-            [role.label, *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
+            [str(role.head), *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
             for role in of_kind
         ]
         rows.insert(0, ["head", *HEADINGS.values(), "role"])
         widths = [max(columns_of(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
-        lines += ["", f"{NAMES[kind]}, {of_kind[0].num_rows:,} rows", ""]
+        lines += ["", f"{KINDS[kind].label}, {of_kind[0].num_rows:,} rows", ""]
         for label, *cells, name in rows:
             numbers = (_space(cell, width) + cell for cell, width in zip(cells, widths[1:], strict=True))
             lines.append("  ".join([label + _space(label, widths[0]), *numbers, name]))
@@ -58,7 +58,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
     from matplotlib.figure import Figure
 
     kinds = _kinds(roles)
-    by_kind = {kind: [role for role in roles if role.kind == kind] for kind in kinds}
+    by_kind = {kind: [role for role in roles if role.head.kind == kind] for kind in kinds}
     num_rows = max(map(len, by_kind.values()))
     size = (len(kinds) * (COLUMN_INCHES * len(SHARES) + 2.2), ROW_INCHES * num_rows + 1.3)
     with rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
@@ -66,7 +66,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]
         for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, of_kind)
-            axes.set_title(NAMES[kind], fontsize=10, pad=10)
+            axes.set_title(KINDS[kind].label, fontsize=10, pad=10)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 
@@ -78,7 +78,7 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
     axes.set_facecolor("#eeeeee")
     labels = ["entropy,\nof most" if measure == "spread" else HEADINGS[measure] for measure in SHARES]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
-    axes.set_yticks(range(len(roles)), [f"{role.layer}.{role.head}" for role in roles], fontsize=8)
+    axes.set_yticks(range(len(roles)), [f"{role.head.layer}.{role.head.head}" for role in roles], fontsize=8)
     axes.set_ylabel("layer.head", fontsize=8)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.spines[:].set_visible(False)
@@ -92,14 +92,14 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
             ink = "white" if value is not None and value > DARK else "#333333"
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
     for row in range(1, len(roles)):
-        is_new_layer = roles[row].layer != roles[row - 1].layer
+        is_new_layer = roles[row].head.layer != roles[row - 1].head.layer
         axes.axhline(row - 0.5, color="white", linewidth=4 if is_new_layer else 1)
     for column in range(1, len(SHARES)):
         axes.axvline(column - 0.5, color="white", linewidth=1)
 
 
-def _kinds(roles: Sequence[Role]) -> list[Kind]:
-    return [kind for kind in KINDS if any(role.kind == kind for role in roles)]
+def _kinds(roles: Sequence[Role]) -> list[KindName]:
+    return [kind for kind in KINDS if any(role.head.kind == kind for role in roles)]
 
 
 def _cell(measure: Measure, value: float | None) -> str:

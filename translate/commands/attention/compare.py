@@ -74,5 +74,4 @@ def _told(comparison: Comparison) -> str:
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
     shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
     most = max(comparison.heads, key=lambda moved: moved.share)
-    name = f"{most.kind}.{most.layer}.{most.head}"
-    return f"{lines}; of their weight lies elsewhere: {shares}; most of {name}, {100 * most.share:.1f} %"
+    return f"{lines}; of their weight lies elsewhere: {shares}; most of {most.head}, {100 * most.share:.1f} %"

@@ -10,11 +10,11 @@ from translate.attention.compare import common_lines
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KindName
 from translate.report.page.writer import Choice, PageSentence, Variant, write_page
 
 
-def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int | None) -> None:
+def write_html(path: Path, html: Path, kind: KindName, layer: int | None, head: int | None) -> None:
     """Write the page of a folder, or of one file of maps.
 
     kind, layer, head: what is shown first; the default gives way to what the run knows to align best.

@@ -48,12 +48,14 @@ def mask(
     from translate.api import load_translator
     from translate.attention.extract import engine_of
     from translate.data.parallel_text import ParallelText, Side
-    from translate.model.hooks import Head
+    from translate.model.attention_kinds import Head
+    from translate.model.hooks import heads_of
 
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: takes each head by itself; leave out the other --mask")
     translator = load_translator(run, device)
-    chosen = [Head.parse(text, engine_of(translator).model) for text in heads if text != EVERY]
+    there = heads_of(engine_of(translator).model)
+    chosen = [Head.parse(text, there) for text in heads if text != EVERY]
     pairs = list(ParallelText(Side(src, 1), Side(ref, 2)))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")

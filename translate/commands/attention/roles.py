@@ -15,9 +15,8 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
-    from translate.attention.head_roles import Place
     from translate.attention.maps import AttentionMaps
-    from translate.model.attention_kinds import Kind
+    from translate.model.attention_kinds import Head, KindName
 
 
 def roles(
@@ -53,8 +52,8 @@ def roles(
     if as_json:
         for role in found:
             told = asdict(role)
-            figures = told.pop("figures")
-            print(json.dumps({"label": role.label, **told, **figures}))
+            head, figures = told.pop("head"), told.pop("figures")
+            print(json.dumps({"label": str(head), **head._asdict(), **told, **figures}))
     else:
         print(roles_table(found))
     for place in places:
@@ -62,16 +61,16 @@ def roles(
         report_picture(place, ())
 
 
-def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]:
+def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionMaps]:
     for entry in folder.entries():
         if entry.file:
             maps = folder.maps(entry)
             yield maps if kind is None else replace(maps, stacks={kind: maps.stack(kind)})
 
 
-def _known(about: About) -> Place | None:
+def _known(about: About) -> Head | None:
     """The head that aligns best, where the run was told."""
-    from translate.attention.head_roles import Place
+    from translate.model.attention_kinds import Head
 
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
-    return Place(layer, head) if isinstance(layer, int) and isinstance(head, int) else None
+    return Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None

@@ -28,7 +28,7 @@ def verify(
 
     from translate.attention.folder import AttentionFolder
     from translate.attention.verify import Difference, default_tolerance, differences
-    from translate.model.attention_kinds import KINDS, NAMES
+    from translate.model.attention_kinds import KINDS
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
@@ -43,7 +43,7 @@ def verify(
         raise UserError(f"{path}: there are no maps in it to verify")
     for kind in KINDS:
         if kind in worst:
-            print(f"{NAMES[kind]}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
+            print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda difference: difference.largest)
     if most.largest > allowed:
         raise UserError(

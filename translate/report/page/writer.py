@@ -24,7 +24,7 @@ import numpy as np
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KindName
 from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
@@ -76,7 +76,7 @@ class PageSentence:
 class Choice(NamedTuple):
     """What the page shows at first."""
 
-    kind: Kind = "cross"
+    kind: KindName = "cross"
     layer: int | None = None  # None: the mean of all
     head: int | None = None
     words: bool = True
