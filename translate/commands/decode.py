@@ -13,6 +13,7 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.commands.decode_io import Places
+from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
@@ -112,7 +113,7 @@ def _decode(
         from translate.config.toml import changed_search
 
         started = time.monotonic()
-        _check_text([request.prefix, *request.terms, *(places.sentences or [])])
+        _check_utf8([request.prefix, *request.terms, *(places.sentences or [])])
         keep = keep_of(attention, *maps)
         if mask and engine != "torch":
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
@@ -153,7 +154,6 @@ def _masking(heads: list[str], translator: Translator) -> AbstractContextManager
 def _run_interactive(job: Job) -> None:
     """Translate each sentence typed at the terminal, and show the translation as it grows."""
     from translate.commands.decode_io import formatted, warn
-    from translate.commands.interactive import LiveLine, run_interactive
 
     live = LiveLine()
 
@@ -181,7 +181,7 @@ def _attended(
     return with_attention(places.attention, run, job.translator, device, found, keep, text)
 
 
-def _check_text(arguments: Iterable[str]) -> None:
+def _check_utf8(arguments: Iterable[str]) -> None:
     for text in arguments:
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_utf8(text):
             raise UserError(f"decode: {text!r} is not UTF-8; set the terminal to UTF-8, or use --input FILE")
