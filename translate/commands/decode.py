@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from typer import Argument, Option
 
 from translate.commands import options
-from translate.commands.decode_io import Places
 from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
@@ -20,12 +19,14 @@ from translate.system.terminal_text import for_stream
 if TYPE_CHECKING:
     from translate.attention.extract import Keep
     from translate.attention.maps import StoredType
-    from translate.commands.decode_io import Job
+    from translate.commands.decode_io import Job, Places
     from translate.decoding.results import DecodeRequest, Translation
     from translate.decoding.translator import Translator
 
 
-EPILOG = """\b
+EPILOG = """Options of search and sampling default to the [decode] settings of the run.
+
+\b
 Examples:
   translate decode runs/toy "I love apples." "The cat sat on the mat."
   translate decode runs/toy --input test.en --output test.fr
@@ -56,7 +57,7 @@ def decode(
     ensemble: options.Ensemble = None,
     mask: options.Mask = None,
     as_json: options.JsonLines = False,
-    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode to --output.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode; it left FILE.partial.")] = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
@@ -67,9 +68,9 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line; with --n-best N above 1, N lines of line number, score and translation, separated
-    by tabs. Search options default to the run's [decode] settings. An interrupted --output is kept as FILE.partial.
+    Prints one line per input line; with --n-best above 1: line number, score and translation, separated by tabs.
     """
+    from translate.commands.decode_io import Places
     from translate.decoding.results import DecodeRequest
 
     search = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
@@ -95,11 +96,11 @@ class ModelOptions(NamedTuple):
 def _decode(
     model: ModelOptions,
     places: Places,
-    maps: tuple[str, str, StoredType],
+    maps: tuple[str, str, StoredType],  # kinds, layers and precision to keep
     request: DecodeRequest,
-    changes: Mapping[str, object],
+    changes: Mapping[str, object],  # of the decode settings; None: no change
 ) -> None:
-    """Translate, and report the speed. maps: what to keep of attention. changes: of decode settings; None: none."""
+    """Translate, and report the speed."""
     from translate.commands.decode_io import Job, write_anew, write_resumably
     from translate.system.distributed import joined
 
@@ -115,10 +116,7 @@ def _decode(
         started = time.monotonic()
         _check_utf8([request.prefix, *request.terms, *(places.sentences or [])])
         keep = keep_of(attention, *maps)
-        if mask and engine != "torch":
-            raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
-        if mask and attention:
-            raise UserError("--mask: attention files belong to the whole model; leave out --attention or --mask")
+        _check_mask(mask, engine, attention)
         translator = load_translator(run, device, engine, precision, ensemble)
         if mask:
             masking.enter_context(_masking(mask, translator))
@@ -141,6 +139,13 @@ def _decode(
     print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
+
+
+def _check_mask(mask: list[str], engine: str, attention: Path | None) -> None:
+    if mask and engine != "torch":
+        raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
+    if mask and attention:
+        raise UserError("--mask: attention files belong to the whole model; leave out --attention or --mask")
 
 
 def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:

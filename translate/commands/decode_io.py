@@ -8,17 +8,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from translate.config.settings import DecodeSettings
+from translate.data.parallel_text import digest_of_text, read_lines, split_lines
+from translate.decoding.results import DecodeRequest, Translation
+from translate.decoding.resumable_output import OutputFile
+from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
 from translate.errors import UserError
+from translate.report.progress import say, with_progress
+from translate.run.folder import Run
+from translate.system.distributed import World
+from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
-
-if TYPE_CHECKING:
-    from translate.config.settings import DecodeSettings
-    from translate.decoding.results import DecodeRequest, Translation
-    from translate.decoding.resumable_output import OutputFile
-    from translate.decoding.translator import Translator
-    from translate.system.distributed import World
 
 Pass = Callable[[Iterator["Translation"]], Iterator["Translation"]]
 
@@ -34,16 +36,12 @@ class Places(NamedTuple):
 
     def check(self, world: World) -> None:
         """Raise UserError if inputs and outputs contradict each other or are not available."""
+        is_missing = self.input is not None and not self.input.exists()  # reported when it is opened
         if self.sentences and self.input:
             raise UserError("decode: give sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
             raise UserError("decode: standard output is closed; give --output FILE")
-        if (
-            world.size > 1
-            and not self.sentences
-            and not self._has_whole_input
-            and (not self.input or self.input.exists())
-        ):
+        if world.size > 1 and not (self.sentences or self._has_whole_input or is_missing):
             raise UserError("decode: several processes cannot share standard input or a pipe; use --input with a file")
         if not self.sentences and not self.input and sys.stdin is None:
             raise UserError("decode: standard input is closed; give sentences, or --input FILE")
@@ -55,7 +53,7 @@ class Places(NamedTuple):
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
             raise UserError("--resume: an attention folder cannot be resumed; leave out --attention")
-        if self.is_resumed and not self.can_resume and (not self.input or self.input.exists()):
+        if self.is_resumed and not self.can_resume and not is_missing:
             raise UserError("--resume needs --input FILE and --output FILE")
 
     @property
@@ -83,13 +81,9 @@ class Places(NamedTuple):
 
     def lines(self) -> Iterable[str]:
         """Read the sentences, else the file, else standard input."""
-        from translate.data.parallel_text import read_lines, split_lines
-
         if self.sentences:
             return self.sentences
-        if self.input:
-            return read_lines(self.input)
-        return split_lines(sys.stdin.buffer, "standard input")
+        return read_lines(self.input) if self.input else split_lines(sys.stdin.buffer, "standard input")
 
 
 class Job(NamedTuple):
@@ -102,9 +96,6 @@ class Job(NamedTuple):
 
     def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
         """Everything that determines the translations except the text, as JSON values."""
-        from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES
-        from translate.run.folder import Run
-
         opened = [Run.open(run) for run in runs]
         return {
             "weights": [run.digest_of_weights() for run in opened],
@@ -139,8 +130,6 @@ def write_anew(job: Job, places: Places, passing: Pass) -> int:
         stream = stack.enter_context(_writing(places.output)) if places.output else sys.stdout
         found = passing(found)
         if places.input:
-            from translate.report.progress import with_progress
-
             found = with_progress(found, places.input, stream)
         for translation in found:
             num_lines = translation.id
@@ -151,8 +140,6 @@ def write_anew(job: Job, places: Places, passing: Pass) -> int:
 
 def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
     """Translate a file to a file, resumably; return the number of translated lines."""
-    from translate.report.progress import with_progress
-
     assert places.input
     if not job.world.is_first:
         (num_done, *_) = job.world.gather(0)
@@ -171,8 +158,6 @@ def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int
 
 def warn(translation: Translation) -> None:
     """Print the translation's warnings on standard error."""
-    from translate.report.progress import say
-
     for warning in translation.warnings:
         say(f"warning: line {translation.id}: {warning}")
 
@@ -189,10 +174,6 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
 
 def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
     """Open the output file, new or resumed."""
-    from translate.data.parallel_text import digest_of_text
-    from translate.decoding.resumable_output import OutputFile
-    from translate.report.progress import say
-
     assert places.input
     assert places.output
     made_by = {"input": digest_of_text(places.input), **made_by}
@@ -210,7 +191,5 @@ def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    from translate.system.files import atomic_write
-
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         yield stream
