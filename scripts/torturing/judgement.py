@@ -30,7 +30,7 @@ def check_end(ended: Ended, statuses: Collection[int] = DOCUMENTED, peak: int | 
     """
     if ended.is_late:
         raise found(ended, f"did not end in {ended.command.limit} s of computing")
-    if "Traceback (most recent call last)" in ended.stderr or "mistake in translate" in ended.stderr:
+    if "Traceback (most recent call last)" in ended.stderr or "bug in translate" in ended.stderr:
         raise found(ended, "a traceback")
     if ended.status not in statuses:
         raise found(ended, f"exit status {ended.status}")
