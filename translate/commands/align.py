@@ -39,42 +39,34 @@ Examples:
   translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
 """
 
-LinesArgument = Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder; or a run, with --src and --tgt.")]
-GoldOption = Annotated[
-    Path | None,
-    Option(metavar="FILE", help="Gold links (i-j sure, ipj possible): print alignment error rates instead."),
-]
-MethodOption = Annotated[
+Lines = Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder; or a run, with --src and --tgt.")]
+Gold = Annotated[Path | None, Option(metavar="FILE", help="Gold links to score by (i-j sure, ipj possible).")]
+Method = Annotated[
     Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
     | None,
     Option(help="Method, as listed below.  [default: grow-diag]"),
 ]
-ShiftOption = Annotated[
-    bool | None,
-    Option("--shift/--no-shift", help="Use the row that reads a target word, not the one that produces it."),
-]
-ReverseOption = Annotated[
-    Path | None, Option(metavar="DIR|RUN", help="The same pairs from a model of the reverse direction.")
-]
-DirectionsOption = Annotated[
+Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Use the row that reads a word (Shift-Att).")]
+Reverse = Annotated[Path | None, Option(metavar="DIR|RUN", help="The same pairs by a reverse model.")]
+Directions = Annotated[
     Literal["apart", "together"] | None,
     Option(help="With --reverse: combine alignments (apart) or maps (together).  [default: together]"),
 ]
 
 
 def align(
-    path: LinesArgument,
+    path: Lines,
     src: Annotated[Path | None, Option(metavar="FILE", help="With RUN: source text.")] = None,
     tgt: Annotated[Path | None, Option(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
-    gold: GoldOption = None,
+    gold: Gold = None,
     one_indexed: Annotated[bool, Option("--one-indexed", help="--gold counts words from 1.")] = False,
     layer: options.Layer = None,
     head: options.Head = None,
-    method: MethodOption = None,
+    method: Method = None,
     threshold: Annotated[float | None, Option(help="Minimum weight; implies --method threshold.")] = None,
-    shift: ShiftOption = None,
-    reverse: ReverseOption = None,
-    directions: DirectionsOption = None,
+    shift: Shift = None,
+    reverse: Reverse = None,
+    directions: Directions = None,
     store: Annotated[Path | None, Option(metavar="RUN", help="Store the best setting by --gold in RUN.")] = None,
     as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
     png: options.Png = None,

@@ -48,9 +48,9 @@ def with_attention(
     keep: Keep,
     text: Iterable[str] | None,
 ) -> Iterator[Translation]:
-    """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.
+    """Write the attention folder as translations pass. The torch engine computes the maps, whichever engine translates.
 
-    text: the whole input, where it can be read beforehand, to say how large the folder will be.
+    text: the whole input, if it can be read beforehand; the size of the folder is then estimated.
     """
     from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine

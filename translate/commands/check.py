@@ -30,21 +30,17 @@ def check(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    test_src: Annotated[
-        Path | None, Option(metavar="FILE", help="Test text, source side: report overlap with the others.")
-    ] = None,
-    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Test text, target side.")] = None,
-    vocab: Annotated[
-        Path | None, Option(metavar="FILE|RUN", help="Count pieces and unknown characters with this vocabulary.")
-    ] = None,
+    test_src: Annotated[Path | None, Option(metavar="FILE", help="Test text, source.")] = None,
+    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Test text, target.")] = None,
+    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary to count pieces with.")] = None,
     overrides: options.Set = None,
     examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Examples per finding.")] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Find problems in a parallel corpus.
 
-    The report names the lines of each finding, and what training does about it. The exit status is 0 whatever is
-    found, and 2 if a file cannot be read.
+    The report names the lines of each finding, and what training does about it. Validation and test texts are checked
+    for overlap with the training text. The exit status is 0 whatever is found, and 2 if a file cannot be read.
     """
     from tqdm import tqdm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -118,8 +118,7 @@ def _decode(
         keep = keep_of(attention, *maps)
         _check_mask(mask, engine, attention)
         translator = load_translator(run, device, engine, precision, ensemble)
-        if mask:
-            masking.enter_context(_masking(mask, translator))
+        masking.enter_context(_masking(mask, translator))
         if engine == "torch":
             from translate.system.device import keep_freed_memory
 
@@ -149,6 +148,8 @@ def _check_mask(mask: list[str], engine: str, attention: Path | None) -> None:
 
 
 def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+    if not heads:
+        return nullcontext()
     from translate.attention.extract import engine_of
     from translate.model.hooks import Head, masked
 
@@ -176,7 +177,7 @@ def _run_interactive(job: Job) -> None:
 def _attended(
     found: Iterator[Translation], job: Job, places: Places, keep: Keep | None, run: Path, device: str
 ) -> Iterator[Translation]:
-    """The translations, with their attention written where that is wished."""
+    """Pass translations on, and write their attention if requested."""
     if not places.attention or not keep:
         return found
     from translate.commands.attention_options import with_attention

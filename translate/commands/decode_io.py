@@ -120,7 +120,7 @@ class Job(NamedTuple):
 
 
 def write_anew(job: Job, places: Places, passing: Pass) -> int:
-    """Translate to standard output or to a file that appears whole; the number of lines. `passing` sees each."""
+    """Translate to standard output or to a file that appears whole; return the number of lines. `passing` sees each."""
     found = job.translations(places.lines())
     if not job.world.is_first:
         deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes

@@ -44,27 +44,21 @@ Examples:
 
 
 def evaluate(
-    translations: Annotated[
-        Path, Argument(metavar="RUN|FILE", help="Run that translates --src, or a file of translations.")
-    ],
+    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run, or a file of translations.")],
     src: options.Src,
     ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
-    against: Annotated[
-        Path | None, Option(metavar="RUN|FILE", help="Run or file of translations to compare with.")
-    ] = None,
+    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
     show: Annotated[
         int | None,
         Option(
-            metavar="N", min=0, help=f"With --against: lines to show, better and worse.  [default: {DEFAULT_SHOWN}]"
+            metavar="N", min=0, help=f"With --against: changed lines to show, each way.  [default: {DEFAULT_SHOWN}]"
         ),
     ] = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
     length_penalty: options.LengthPenalty = None,
     lowercase: Annotated[bool, Option("--lowercase", help="Case-insensitive BLEU; TER always is.")] = False,
-    tokenize: Annotated[
-        str | None, Option(metavar="NAME", help="sacreBLEU tokenizer for BLEU: 13a, intl, zh, char, none, …")
-    ] = None,
+    tokenize: Annotated[str | None, Option(metavar="NAME", help="sacreBLEU tokenizer, such as 13a or zh.")] = None,
     no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, bad lines.")] = False,
     as_json: options.Json = False,
     device: options.Device = "auto",

@@ -34,18 +34,14 @@ def train(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    align: Annotated[
-        str | None, Option(metavar="FILE", help="Word alignments of the training text, to guide attention.")
-    ] = None,
+    align: Annotated[str | None, Option(metavar="FILE", help="Word alignments that guide attention.")] = None,
     init_from: Annotated[
-        str | None, Option(metavar="RUN", help="Fine-tune this run: start with its weights and vocabulary.")
+        str | None, Option(metavar="RUN", help="Run to fine-tune: its weights and vocabulary.")
     ] = None,
     overrides: options.Set = None,
     out: Annotated[Path | None, Option(metavar="RUN", help="Run folder to write.  [default: runs/NAME]")] = None,
     resume: Annotated[bool, Option("--resume", help="Resume the run from its newest checkpoint.")] = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Run the first steps, report estimates, and keep nothing.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Run a few steps, and print estimates.")] = False,
     device: options.Device = "auto",
 ) -> None:
     """Train a model into a run folder.

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from translate.errors import UserError
 
@@ -17,20 +17,13 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120  # characters, where standard output is not a terminal
 
 
-class Screen(NamedTuple):
-    """Width and colours of the output."""
-
-    width: int  # in characters
-    colours: Colours
-
-
-def screen() -> Screen:
-    """Return those of standard output."""
+def screen() -> tuple[int, Colours]:
+    """Return the width of standard output, in characters, and its colours."""
     from translate.report.colours import colours_of
 
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH
-    return Screen(width, colours_of(is_terminal, os.environ))
+    return width, colours_of(is_terminal, os.environ)
 
 
 def pictures(png: Path | None, svg: Path | None) -> list[Path]:

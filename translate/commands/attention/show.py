@@ -22,17 +22,13 @@ Other commands, each with its own --help:
 
 
 def show(
-    path: Annotated[
-        Path, Argument(metavar="DIR|FILE.npz", help="Attention folder written by `translate decode --attention`.")
-    ],
+    path: Annotated[Path, Argument(metavar="DIR|FILE.npz", help="Attention folder, or one file of it.")],
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,
     sentence: Annotated[int | None, Option(min=1, help="Input line, from 1.  [default: 1]")] = None,
     words: options.Words = False,
-    heads: Annotated[
-        bool, Option("--all-heads", help="Show small maps of all heads, or of all heads of --layer.")
-    ] = False,
+    heads: Annotated[bool, Option("--all-heads", help="Show all heads, or those of --layer.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
     html: options.Html = None,
