@@ -12,9 +12,10 @@ from typing import IO, Any, NamedTuple
 
 from translate.config.settings import DecodeSettings
 from translate.data.parallel_text import digest_of_text, read_lines, split_lines
+from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
-from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
+from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import say, with_progress
 from translate.run.folder import Run
@@ -106,7 +107,7 @@ class Job(NamedTuple):
             "--mask": sorted(mask),
             "device": self.translator.engine.description,
             "number of processes": self.world.size,
-            "windows": [FIRST_WINDOW, WINDOW_LINES, WINDOW_CHARACTERS],
+            "windows": [windows.FIRST_WINDOW, windows.WINDOW_LINES, windows.WINDOW_CHARACTERS],
             **{f"decode.{name}": value for name, value in self.settings.model_dump().items()},
             "--n-best": self.request.num_best,
             "--json": self.request.details,
