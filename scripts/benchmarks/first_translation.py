@@ -49,7 +49,7 @@ def ctranslate2(folder: str, device: str, beam_size: int, sentence: str) -> None
     """Print a translation by CTranslate2, without torch, which it does not need."""
     import sentencepiece
 
-    from translate.ctranslate2.package import import_ctranslate2
+    from translate.ctranslate2 import import_ctranslate2
 
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "vocab.model"))
     translator = import_ctranslate2().Translator(folder, device=device)

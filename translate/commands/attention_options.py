@@ -1,4 +1,4 @@
-"""What `--attention` and its companions mean, for the commands that have them."""
+"""The options `--attention`, `--attention-kinds`, `--attention-layers` and `--attention-precision`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYER = re.compile("[0-9]{1,9}")
 
 
 def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
-    """What the options ask to keep; None without a folder. Raises UserError where they cannot be read."""
+    """Parse the options; None without a folder. Raises UserError for unknown kinds and malformed layers."""
     from translate.attention.selection import AttentionSelection
 
     if not folder:
@@ -30,10 +30,10 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
     chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
     for kind in chosen:
         if kind not in KINDS:
-            raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
+            raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
     parts = [part.strip() for part in layers.split(",")] if layers else []
     if not all(LAYER.fullmatch(part) for part in parts):
-        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2")
+        raise UserError(f"--attention-layers: {layers!r} is not a list of numbers from 0, such as 0,2")
     numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
     return AttentionSelection(ordered, tuple(numbers) or None, precision)
@@ -48,9 +48,9 @@ def with_attention(
     keep: AttentionSelection,
     text: Iterable[str] | None,
 ) -> Iterator[Translation]:
-    """Write the attention folder while translations pass. Maps are made by our own model, whichever engine translated.
+    """Write the attention folder as translations pass. The torch engine computes the maps, whichever engine translates.
 
-    text: the whole input, where it can be read beforehand, to say how large the folder will be.
+    text: the whole input, if it can be read beforehand; the size of the folder is then estimated.
     """
     from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine
