@@ -142,7 +142,7 @@ def _label_rows(axes: Axes, view: MapView, sizes: Sizes) -> None:
 def _label_columns(axes: Axes, view: MapView, sizes: Sizes) -> None:
     places = range(0, len(view.columns), sizes.stride)
     labels = [printable(view.columns[place]) for place in places]
-    axes.set_xticks(places, labels, rotary_embedding=60, ha="left", rotation_mode="anchor", fontsize=sizes.font)
+    axes.set_xticks(places, labels, rotation=60, ha="left", rotation_mode="anchor", fontsize=sizes.font)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
 
 
