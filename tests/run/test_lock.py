@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Path:
 def test_a_second_training_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
     with (
         training_alone(Run(tmp_path)),
-        pytest.raises(UserError, match="another training is going on in this folder"),
+        pytest.raises(UserError, match="another process is training in this folder"),
         training_alone(Run(tmp_path)),
     ):
         pass
@@ -64,7 +64,7 @@ def test_only_while_its_process_lives_a_training_keeps_others_out(
         finally:
             first.send_signal(signal.SIGKILL)
     said = capsys.readouterr().err
-    assert said == f"error: {run.path}: another training is going on in this folder; stop it, or give another --out\n"
+    assert said == f"error: {run.path}: another process is training in this folder; stop it, or give another --out\n"
     assert partial.exists()
     assert cli._run(command) == 0
     assert not partial.exists()
@@ -78,7 +78,7 @@ def test_where_there_are_no_locks_a_warning_is_given(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with training_alone(Run(tmp_path)):
-        assert "cannot be locked here; see to it that no other training uses it" in capsys.readouterr().err
+        assert "cannot be locked; make sure that no other process trains in it" in capsys.readouterr().err
 
 
 def test_a_folder_in_training_is_copied_and_translates(home: Path, tmp_path: Path) -> None:

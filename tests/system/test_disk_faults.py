@@ -85,7 +85,7 @@ def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Conf
     with failing(path / "probes", "mkdir", 1), failing(path / "curves.png", "open", 1):
         run = train_into(path, config)
     log = (path / "train.log").read_text()
-    assert log.count("warning: training goes on without the attention of this validation") == 1
+    assert log.count("warning: training continues without the attention of this validation") == 1
     assert "train.max_steps (3) reached" in log
     assert run.weights_path.exists()
 

@@ -70,8 +70,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
             f"{folder.path}: made with other weights than those in {run.weights_path}; give the run that made it, or "
             "write the folder again"
         )
-    vocabs = run.load_vocabs()
-    assert vocabs is not None  # the weights are there
+    vocabs = run.vocabs()
     model = Reference(run.weights_path, run.load_config().model, vocabs)
     for entry in folder.entries():
         if entry.file:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from translate.config.settings import Config
 from translate.config.toml import differences, given_setting, load_config, setting_names
-from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
 
@@ -45,13 +44,6 @@ def load_resumed_config(run: Run, path: Path | None, overrides: Mapping[str, obj
         return load_config(run.config_path, overrides)
     before = run.load_config()
     return _with_length(before, load_config(path, overrides, _kept(before) if before.train.init_from else None))
-
-
-def vocabs_to_keep(run: Run) -> VocabPair:
-    """The vocabularies of a run. Raises UserError where it has none yet, or damaged ones."""
-    if vocabs := run.load_vocabs():
-        return vocabs
-    raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
 
 
 def _kept(config: Config) -> dict[str, object]:

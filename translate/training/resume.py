@@ -15,7 +15,6 @@ from translate.run.folder import Run
 from translate.run.model import load_model, save_weights
 from translate.run.weights import ModelIdentity, read_checked_weights
 from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
-from translate.training.resolve_config import vocabs_to_keep
 from translate.training.step import Trainer
 
 
@@ -28,7 +27,7 @@ def init_from_run(run: Run, config: Config) -> None:
     if has_begun or not config.train.init_from:
         return
     other = Run.open(Path(config.train.init_from))
-    vocabs = vocabs_to_keep(other)
+    vocabs = other.vocabs()
     model = load_model(other, vocabs)
     run.write_vocabs(vocabs)
     # Without an average: where there is to be one, it begins with the weights.
