@@ -45,14 +45,12 @@ def check(
     from tqdm import tqdm
 
     from translate.check.check import check as check_texts
-    from translate.config.toml import load_config, parse_override
+    from translate.config.toml import load_config
     from translate.report.findings import as_json as to_json
     from translate.report.findings import as_text
 
-    given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
-    given |= {f"data.{name}": path for name, path in files.items() if path is not None}
-    settings = load_config(config, given)
+    settings = load_config(config, options.given_settings(overrides, **files))
     data = settings.data
     if not data.train_src:
         raise UserError("check: no text given; use --src and --tgt, or a settings file with data.train_src")

@@ -105,7 +105,6 @@ def _decode(
     from translate.system.distributed import joined
 
     run, ensemble, mask, engine, precision, device = model
-    attention = places.attention
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
 
@@ -115,8 +114,8 @@ def _decode(
 
         started = time.monotonic()
         _check_utf8([request.prefix, *request.terms, *(places.sentences or [])])
-        keep = keep_of(attention, *maps)
-        _check_mask(mask, engine, attention)
+        keep = keep_of(places.attention, *maps)
+        _check_mask(mask, engine, places.attention)
         translator = load_translator(run, device, engine, precision, ensemble)
         masking.enter_context(_masking(mask, translator))
         if engine == "torch":
@@ -137,8 +136,8 @@ def _decode(
     seconds = time.monotonic() - started
     lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
     print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
-    if attention:
-        print(f"attention files: {attention}", file=sys.stderr)
+    if places.attention:
+        print(f"attention files: {places.attention}", file=sys.stderr)
 
 
 def _check_mask(mask: list[str], engine: str, attention: Path | None) -> None:

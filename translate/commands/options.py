@@ -82,3 +82,11 @@ Html = Annotated[Path | None, Option(metavar="FILE", help="Write all maps to one
 # Output.
 JsonLines = Annotated[bool, Option("--json", help="Print a JSON object per line, with log-probabilities.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
+
+
+def given_settings(overrides: list[str] | None, **files: str | None) -> dict[str, object]:
+    """Return the settings given on the command line by name. files: those of the section data; None: not given."""
+    from translate.config.toml import parse_override
+
+    given = dict(parse_override(text) for text in overrides or [])
+    return given | {f"data.{name}": path for name, path in files.items() if path is not None}

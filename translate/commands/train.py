@@ -50,14 +50,12 @@ def train(
     run's config.toml lists every setting with its meaning. Paths in a settings file are relative to that file; paths
     on the command line to the working directory.
     """
-    from translate.config.toml import parse_override
     from translate.run.folder import Run
     from translate.system.distributed import joined
     from translate.training.resolve_config import load_new_config, load_resumed_config
 
-    given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
-    given |= {f"data.{name}": path for name, path in files.items() if path is not None}
+    given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
     with joined(f"what is saved is in {run.path}/checkpoints; to go on, give the same command with --resume") as world:
