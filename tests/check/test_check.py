@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import TINY, TOY, changed
 
-from tests.data.test_filters import toy_pairs, with_faults
+from tests.helpers.corpora import TOY, toy_pairs, with_faults
+from tests.helpers.runs import TINY, changed
 from translate import cli
 from translate.check import lenient_reader
 from translate.check.check import CheckReport, Texts, check

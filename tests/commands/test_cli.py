@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY
 
+from tests.helpers.runs import TINY
 from translate import cli
 
 SETTINGS = [argument for name, value in TINY.items() for argument in ("--set", f"{name}={value}")]

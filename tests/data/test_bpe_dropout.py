@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head
 from translate.config.settings import VocabSettings
 from translate.data.bpe_dropout import MergeDropout
 from translate.data.vocab import Vocab, train_vocab

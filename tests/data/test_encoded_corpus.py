@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TOY
 
+from tests.helpers.corpora import TOY
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import CorpusReport, EncodedCorpus, Origin, encode, open_corpus, origin_of

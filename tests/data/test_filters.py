@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
-from conftest import TOY, changed
 
-from translate.config.settings import Config, FilterName, VocabSettings
+from tests.helpers.corpora import toy_pairs, with_faults
+from tests.helpers.runs import changed
+from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import filters as filters_module
 from translate.data.encoded_corpus import Origin, encode, open_corpus
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, corpus_statistics, pair_filter, sample
 from translate.data.language_id import learn_languages
-from translate.data.parallel_text import Pair, ParallelText, Side, read_lines
+from translate.data.parallel_text import Pair, ParallelText, Side
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.prepare import prepare
 
 EVERY = Filters(FILTER_NAMES, 3.0)
-MOJIBAKE = "Le garçon a rêvé d'été".encode().decode("cp1252")
-
-
-def toy_pairs(count: int) -> list[Pair]:
-    sides = (islice(read_lines(TOY / f"train.{language}"), 2 * count) for language in ("en", "fr"))
-    return [Pair(*pair) for pair in dict.fromkeys(zip(*sides, strict=True))][:count]
-
-
-def with_faults(clean: list[Pair]) -> tuple[list[Pair], dict[FilterName, list[int]]]:
-    """The pairs with two faults of each kind planted at random, and where: rows, by kind."""
-    pairs, random = list(clean), Random(1)
-    rows = random.sample(range(100, len(pairs)), 2 * len(FILTER_NAMES))
-    planted = {name: sorted(rows[2 * i : 2 * i + 2]) for i, name in enumerate(FILTER_NAMES)}
-    spoiled = {
-        "identical": lambda pair: Pair(pair.src, pair.src),
-        "duplicates": lambda _: clean[50],
-        "length_ratio": lambda pair: Pair("Yes.", " ".join([pair.tgt] * 4)),
-        "language": lambda pair: Pair(f"{pair.tgt} {pair.tgt}", pair.tgt),
-        "script": lambda pair: Pair(pair.src, "Он читает книгу дома."),
-        "mojibake": lambda pair: Pair(pair.src, MOJIBAKE),
-        "damaged": lambda pair: Pair(pair.src, pair.tgt + " caf\ufffd"),
-        "control": lambda pair: Pair(pair.src + "\x1b[31m", pair.tgt),
-        "line_breaks": lambda pair: Pair(pair.src, pair.tgt + "\u2028"),
-        "invisible": lambda pair: Pair("\ufeff" + pair.src, pair.tgt),
-    }
-    for name, places in planted.items():
-        for row in places:
-            pairs[row] = spoiled[name](pairs[row])
-    return pairs, planted
 
 
 def written(folder: Path, pairs: list[Pair]) -> ParallelText:

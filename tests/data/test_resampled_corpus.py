@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CPU, TOY, changed, head, train_into
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import encoded_corpus as corpus_module

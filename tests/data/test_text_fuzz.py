@@ -15,8 +15,8 @@ import pytest
 import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pages import sentence
 
+from tests.helpers.pages import sentence
 from translate.attention.maps import AttentionMaps, Stack
 from translate.check.check import Texts, check
 from translate.commands.decode_io import formatted

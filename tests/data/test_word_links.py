@@ -7,8 +7,8 @@ import itertools
 from pathlib import Path
 
 import pytest
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head, links_of
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus
@@ -34,13 +34,6 @@ def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGI
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus
-
-
-def links_of(corpus: EncodedCorpus, row: int) -> list[tuple[int, int]]:
-    """(target piece, source piece) of each link."""
-    assert corpus.links is not None
-    numbers = iter(corpus.links[row].tolist())
-    return list(zip(numbers, numbers, strict=True))
 
 
 @pytest.fixture(scope="module")

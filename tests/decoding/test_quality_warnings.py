@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import TOY
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.corpora import TOY
 from translate.data.pieces import words_of
 from translate.decoding.quality_warnings import MIN_WORDS, over_translation, repetition, under_translation
 

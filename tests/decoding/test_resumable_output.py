@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head
 from translate import cli
 from translate.decoding.resumable_output import OutputFile
 from translate.errors import UserError

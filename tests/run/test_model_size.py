@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 import torch
-from conftest import changed
 
+from tests.helpers.runs import changed
 from translate.config.settings import VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab

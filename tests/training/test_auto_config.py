@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, TOY, changed, head, train_into
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config

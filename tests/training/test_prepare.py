@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import changed
 
+from tests.helpers.runs import changed
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data import parallel_text as text_module
