@@ -14,7 +14,7 @@ from benchmarks.first_translation import seconds_to_first_translation
 from benchmarks.table import markdown_table
 from benchmarks.work import Job, in_child, say, text_path
 from translate.config.settings import Config
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.errors import UserError
 from translate.evaluation.metrics import score
 from translate.run.folder import Run

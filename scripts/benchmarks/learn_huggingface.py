@@ -28,7 +28,7 @@ from benchmarks.marian import (
     piece_loss,
 )
 from benchmarks.translating import in_order_of_length
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.data.vocab import Vocab
 
 BATCH_SENTENCES = 64

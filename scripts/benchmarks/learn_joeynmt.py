@@ -24,7 +24,7 @@ from benchmarks.decode_joeynmt import BATCH_SENTENCES, translator
 from benchmarks.joeynmt_settings import allow_new_sentencepiece, write_vocab
 from benchmarks.learning import BEAM_SIZE, BEST, LAST, PEER_VALIDATE_EVERY, Learned, LearnJob, Outcome, format_minutes
 from benchmarks.train_joeynmt import settings
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 
 CHECKPOINTS = {LAST: "latest.ckpt", BEST: "best.ckpt"}
 

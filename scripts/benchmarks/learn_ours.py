@@ -17,7 +17,7 @@ from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, for
 from translate import __version__
 from translate.api import load_translator
 from translate.config.toml import changed_search
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.decoding.torch_engine import TorchEngine
 from translate.run.folder import Run
 

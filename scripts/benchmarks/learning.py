@@ -14,7 +14,8 @@ from benchmarks.table import markdown_table
 from benchmarks.work import SRC, Work, in_child, lay_out, say, write_lines
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import Pair, ParallelText, Side
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
 from translate.errors import UserError
 from translate.evaluation.metrics import Score, score
 

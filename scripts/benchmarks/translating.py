@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.decoding import DecodeJob, Measured
 from translate import __version__
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.run.folder import Run
 from translate.system.memory import peak_main_memory
 

@@ -19,7 +19,9 @@ from translate.check.check import CheckReport, Texts, check
 from translate.check.findings import HARMLESS, MEANINGS
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import MAX_LINE_BYTES, ParallelText, Side
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.lines import MAX_LINE_BYTES
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair
 from translate.report.findings import as_json, as_text, visible
 from translate.run.folder import Run
@@ -238,7 +240,7 @@ def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytes
 def test_what_cannot_be_checked_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lenient_reader, "MAX_PASSED_OVER", 3 * MAX_LINE_BYTES)
+    monkeypatch.setattr(lenient_reader, "MAX_SKIPPED_BYTES", 3 * MAX_LINE_BYTES)
     text = text_of(tmp_path, [b"a"], [b"b"])
     path = text.src.path
     endless = tmp_path / "endless"

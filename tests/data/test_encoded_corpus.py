@@ -15,8 +15,9 @@ from tests.helpers.corpora import TOY
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import CorpusReport, EncodedCorpus, Origin, encode, open_corpus, origin_of
-from translate.data.parallel_text import ParallelText, Side
+from translate.data.parallel_text import ParallelText
 from translate.data.ragged_arrays import PieceRows
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 
 ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=20)

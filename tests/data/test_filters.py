@@ -17,7 +17,8 @@ from translate.data import filters as filters_module
 from translate.data.encoded_corpus import Origin, encode, open_corpus
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, corpus_statistics, pair_filter, sample
 from translate.data.language_id import learn_languages
-from translate.data.parallel_text import Pair, ParallelText, Side
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -33,7 +34,7 @@ def written(folder: Path, pairs: list[Pair]) -> ParallelText:
 
 
 def doubts_of(pairs: list[Pair]) -> dict[str, list[int]]:
-    found = PairFilter(EVERY, corpus_statistics(sample(pairs))).doubts(pairs)
+    found = PairFilter(EVERY, corpus_statistics(sample(pairs))).faults(pairs)
     return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
 
 
@@ -41,7 +42,7 @@ def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
     """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
     doubtless = Pair("A line of some words.", "Une ligne de mots.")
     for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
-        doubts = PairFilter(EVERY, corpus_statistics(known)).doubts([doubtless])
+        doubts = PairFilter(EVERY, corpus_statistics(known)).faults([doubtless])
         assert [name for name, rows in doubts.items() if rows.any()] == []
 
 
@@ -148,7 +149,7 @@ def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Confi
 def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
     text = written(tmp_path, toy_pairs(1000))
     part = replace(text, hashes=range(2**62))
-    assert pair_filter(part, EVERY)._usual.length_ratio == pair_filter(text, EVERY)._usual.length_ratio
+    assert pair_filter(part, EVERY)._statistics.length_ratio == pair_filter(text, EVERY)._statistics.length_ratio
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_exchanged_sides_are_found_however_many(share: float) -> None:
     pairs = toy_pairs(2000)
     is_exchanged = np.array([random.random() < share for _ in pairs])
     mixed = [Pair(*pair[::-1]) if back else pair for pair, back in zip(pairs, is_exchanged.tolist(), strict=True)]
-    found = PairFilter(Filters(("language",), 3.0), corpus_statistics(mixed)).doubts(mixed)["language"]
+    found = PairFilter(Filters(("language",), 3.0), corpus_statistics(mixed)).faults(mixed)["language"]
     assert (found != is_exchanged).mean() < 0.005
 
 

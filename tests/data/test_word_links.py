@@ -12,10 +12,11 @@ from tests.helpers.corpora import TOY, head, links_of
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
 from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus
-from translate.data.parallel_text import Pair, ParallelText, Side, split
+from translate.data.parallel_text import Pair, ParallelText, split
 from translate.data.pieces import WORD_START
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, train_vocab
-from translate.data.word_links import Link, check_alignment, linked_pairs
+from translate.data.word_links import WordLink, check_alignment, linked_pairs
 from translate.errors import UserError
 
 ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=100, is_aligned=True)
@@ -88,7 +89,7 @@ def test_the_parts_of_a_text_and_its_blocks_keep_step_with_the_alignment(
     parts = split(text, 2**63)
     found = [linked for part in parts for linked in linked_pairs(part)]
     assert sorted(found, key=lambda each: lines.index(each.pair.src)) == [
-        (Pair(line, line), (Link(n % width, n // width % width),), n + 1) for n, line in enumerate(lines)
+        (Pair(line, line), (WordLink(n % width, n // width % width),), n + 1) for n, line in enumerate(lines)
     ]
     corpus = encoded(parts.train, vocab, tmp_path / "train")
     for row, (pair, (link,), _) in enumerate(linked_pairs(parts.train)):

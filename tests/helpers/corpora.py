@@ -9,7 +9,8 @@ from random import Random
 from translate.config.settings import FilterName
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.filters import FILTER_NAMES
-from translate.data.parallel_text import Pair, read_lines
+from translate.data.parallel_text import Pair
+from translate.data.readers.lines import read_lines
 
 TOY = Path(__file__).parents[2] / "data" / "toy"
 MOJIBAKE = "Le garçon a rêvé d'été".encode().decode("cp1252")

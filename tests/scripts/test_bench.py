@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from translate.config.settings import Config, ModelSettings
 from translate.config.toml import changed_search
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator

@@ -12,7 +12,8 @@ from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import ParallelText, Side
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.sides import Side
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text, settings_for

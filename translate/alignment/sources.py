@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import MAX_PIECES, AttentionMaps
-from translate.data.parallel_text import Pair, ParallelText, Side
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
 from translate.decoding.sentence_split import longest_whole
 from translate.errors import UserError
 from translate.run.folder import Run

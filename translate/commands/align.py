@@ -19,9 +19,9 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.alignment.aligner import Aligned, Pairing
-    from translate.alignment.error_rate import GoldLink
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
+    from translate.data.pharaoh import PharaohLink
 
 MethodName = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -173,7 +173,7 @@ def _link(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, p
         _draw(drawn, places)
 
 
-def _draw(lines: Sequence[tuple[Aligned, Sequence[GoldLink] | None]], places: Sequence[Path]) -> None:
+def _draw(lines: Sequence[tuple[Aligned, Sequence[PharaohLink] | None]], places: Sequence[Path]) -> None:
     """Those that have maps, with their gold links where there are some."""
     import numpy as np
 

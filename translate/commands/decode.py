@@ -184,7 +184,7 @@ def _attended(
     if not places.attention or not keep:
         return found
     from translate.commands.attention_options import with_attention
-    from translate.data.parallel_text import read_lines
+    from translate.data.readers.lines import read_lines
 
     text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
     return with_attention(places.attention, run, job.translator, device, found, keep, text)

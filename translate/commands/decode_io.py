@@ -79,7 +79,7 @@ class Places(NamedTuple):
 
     def lines(self) -> Iterable[str]:
         """What to translate: the sentences, else the file, else standard input."""
-        from translate.data.parallel_text import read_lines, split_lines
+        from translate.data.readers.lines import read_lines, split_lines
 
         if self.sentences:
             return self.sentences
@@ -185,7 +185,7 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
 
 def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
     """The file to write, begun or ready to be gone on with."""
-    from translate.data.parallel_text import digest_of_text
+    from translate.data.readers.lines import digest_of_text
     from translate.decoding.resumable_output import OutputFile
     from translate.report.progress import say
 

@@ -141,7 +141,7 @@ def _check_places(asked: EvaluateOptions, refs: Sequence[Path]) -> None:
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
     """Raises UserError where the files are not parallel, or there is nothing to score by."""
-    from translate.data.parallel_text import Side, read_side
+    from translate.data.readers.sides import Side, read_side
     from translate.evaluation.evaluate import ReferencedText
 
     sources = list(read_side(Side(src, 1)))
@@ -164,7 +164,7 @@ def _all_translations(asked: EvaluateOptions, sources: Sequence[str]) -> list[li
     """Those of each path, in order. What could be wrong with any is looked at before the first run translates."""
     from translate.api import load_translator
     from translate.config.toml import changed_search
-    from translate.data.parallel_text import read_lines
+    from translate.data.readers.lines import read_lines
 
     given = {path: list(read_lines(path)) for path in asked.paths if not path.is_dir()}
     for path, lines in given.items():

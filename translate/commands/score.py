@@ -54,7 +54,8 @@ def score(
     """
     from translate.api import load_translator
     from translate.commands.attention_options import keep_of, with_attention
-    from translate.data.parallel_text import ParallelText, Side
+    from translate.data.parallel_text import ParallelText
+    from translate.data.readers.sides import Side
     from translate.decoding.results import perplexity
 
     keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)

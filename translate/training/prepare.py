@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.check.sample_check import first_look
+from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
 from translate.data.filters import NO_FILTERS, Filters, kept_pairs
 from translate.data.parallel_text import (
     Pair,
     ParallelText,
-    Side,
     check_stays,
     count_pairs,
     fingerprint,
@@ -23,6 +22,7 @@ from translate.data.parallel_text import (
     split_hash,
     text_of,
 )
+from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import DrawnText
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
@@ -130,7 +130,7 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
-        for line in first_look(whole, data):
+        for line in check_sample(whole, data):
             run.log(line)
         write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))

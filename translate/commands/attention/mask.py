@@ -47,7 +47,8 @@ def mask(
     """
     from translate.api import load_translator
     from translate.attention.extract import engine_of
-    from translate.data.parallel_text import ParallelText, Side
+    from translate.data.parallel_text import ParallelText
+    from translate.data.readers.sides import Side
     from translate.model.hooks import Head
 
     if EVERY in heads and len(heads) > 1:
