@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.encoding import Encoded
 from benchmarks.work import Work, say
-from translate.data.encoded_corpus import Origin, encode, open_corpus
+from translate.data.encoded_corpus import CorpusOrigin, encode, open_corpus
 from translate.data.vocab import VocabPair
 from translate.system.device import peak_memory
 
@@ -19,7 +19,7 @@ def measure(work: Work) -> Encoded:
     """Encode the training text. Starting Python and loading the vocabulary are not timed."""
     vocab = work.vocab()
     vocabs, base = VocabPair(vocab, vocab), work.folder / "encoded" / "train"
-    origin = Origin("benchmark", "all", vocabs.fingerprint, work.config.data.max_pieces)
+    origin = CorpusOrigin("benchmark", "all", vocabs.fingerprint, work.config.data.max_pieces)
     started = time.perf_counter()
     encode(work.text("train"), vocabs, origin, base, say)
     seconds = time.perf_counter() - started

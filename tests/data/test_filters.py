@@ -14,7 +14,7 @@ from tests.helpers.runs import changed
 from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import filters as filters_module
-from translate.data.encoded_corpus import Origin, encode, open_corpus
+from translate.data.encoded_corpus import CorpusOrigin, encode, open_corpus
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, corpus_statistics, pair_filter, sample
 from translate.data.language_id import learn_languages
 from translate.data.parallel_text import Pair, ParallelText
@@ -33,24 +33,24 @@ def written(folder: Path, pairs: list[Pair]) -> ParallelText:
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2))
 
 
-def doubts_of(pairs: list[Pair]) -> dict[str, list[int]]:
+def faults_of(pairs: list[Pair]) -> dict[str, list[int]]:
     found = PairFilter(EVERY, corpus_statistics(sample(pairs))).faults(pairs)
     return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
 
 
 def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
     """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
-    doubtless = Pair("A line of some words.", "Une ligne de mots.")
+    faultless = Pair("A line of some words.", "Une ligne de mots.")
     for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
-        doubts = PairFilter(EVERY, corpus_statistics(known)).faults([doubtless])
-        assert [name for name, rows in doubts.items() if rows.any()] == []
+        faults = PairFilter(EVERY, corpus_statistics(known)).faults([faultless])
+        assert [name for name, rows in faults.items() if rows.any()] == []
 
 
 def test_planted_faults_are_found_and_no_others() -> None:
     clean = toy_pairs(2000)
-    assert not any(doubts_of(clean).values())
+    assert not any(faults_of(clean).values())
     pairs, planted = with_faults(clean)
-    found = doubts_of(pairs)
+    found = faults_of(pairs)
     assert found.pop("identical") == planted["identical"]
     # A line copied to the other side is of the wrong language, too.
     assert set(planted["language"]) <= set(found.pop("language")) <= {*planted["language"], *planted["identical"]}
@@ -58,14 +58,14 @@ def test_planted_faults_are_found_and_no_others() -> None:
 
 
 def test_empty_pairs_are_no_rules_business() -> None:
-    assert not any(doubts_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
+    assert not any(faults_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
 
 
 def test_what_typography_does_is_no_mojibake() -> None:
     lines = ["CAFÉ…", "été »", "perché…”", "BEAUTÉ»", "São “boas”", "Ä – ok", "naïve…”", "MANHÃ", "« À »", "Ã la"]
-    assert doubts_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
+    assert faults_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
     broken = [line.encode().decode("cp1252") for line in ("café", "l’été", "Straße", "Привет", "中文", "🙂")]
-    assert doubts_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
+    assert faults_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
 
 
 def test_hashes_seen_are_those_of_a_set() -> None:
@@ -101,7 +101,7 @@ def test_training_leaves_out_what_the_setting_names_and_counts_it(tmp_path: Path
     vocab = train_vocab(lambda: (pair.src + pair.tgt for pair in pairs), VocabSettings(size=400), 1, lambda _: None)
     vocabs = VocabPair(vocab, vocab)
     filters = Filters(("mojibake", "duplicates", "script"), 3.0)
-    origin = Origin("t", "h", "v", 1000, is_aligned=True, filters=str(filters))
+    origin = CorpusOrigin("t", "h", "v", 1000, is_aligned=True, filters=str(filters))
     encode(replace(text, alignment=alignment), vocabs, origin, tmp_path / "train", lambda _: None, filters)
     corpus = open_corpus(tmp_path / "train", vocabs)
     assert corpus is not None

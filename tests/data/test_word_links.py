@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.corpora import TOY, head, links_of
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
-from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus
+from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus
 from translate.data.parallel_text import Pair, ParallelText, split
 from translate.data.pieces import WORD_START
 from translate.data.readers.sides import Side
@@ -19,7 +19,7 @@ from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import WordLink, check_alignment, linked_pairs
 from translate.errors import UserError
 
-ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=100, is_aligned=True)
+ORIGIN = CorpusOrigin(text="t", hashes="h", vocabs="v", max_pieces=100, is_aligned=True)
 
 
 def text_of(folder: Path, src: str, tgt: str, alignment: str | bytes, name: str = "a.align") -> ParallelText:
@@ -29,7 +29,7 @@ def text_of(folder: Path, src: str, tgt: str, alignment: str | bytes, name: str 
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2), alignment=folder / name)
 
 
-def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
+def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
     encode(text, vocabs, origin, base, say=lambda _: None)
     corpus = open_corpus(base, vocabs)

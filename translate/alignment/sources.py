@@ -14,7 +14,7 @@ from translate.attention.folder import AttentionFolder
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.readers.sides import Side
-from translate.decoding.sentence_split import longest_whole
+from translate.decoding.sentence_split import max_countable
 from translate.errors import UserError
 from translate.run.folder import Run
 
@@ -121,7 +121,7 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
     """The piece ids of both sides, `</s>` last; none where a side is empty or too long."""
-    longest = longest_whole(MAX_PIECES)
+    longest = max_countable(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):
         sides = vocab.encode([text if len(text) <= longest else "" for text in texts])

@@ -78,7 +78,7 @@ def evaluate(
       better, worse  line, source, references, translation, other, chrf,
                      other_chrf
     """
-    from translate.evaluation.evaluate import compare, doubts_of, doubts_of_text
+    from translate.evaluation.evaluate import compare, text_warnings, translation_warnings
     from translate.evaluation.evaluate import evaluate as evaluate_translations
     from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
     from translate.report.progress import say
@@ -98,9 +98,9 @@ def evaluate(
     say(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, way)
     comparison = compare(ours, others[0], text, way) if others else None
-    warnings = list(doubts_of_text(text, comparison is not None))
+    warnings = list(text_warnings(text, comparison is not None))
     for path, lines in zip(paths, (ours, *others), strict=True):
-        warnings += [f"{path}: {doubt}" for doubt in doubts_of(lines, text, way)]
+        warnings += [f"{path}: {doubt}" for doubt in translation_warnings(lines, text, way)]
     for warning in warnings:
         say(f"warning: {warning}")
     names = Names(str(translations), str(src), tuple(map(str, ref)), str(against or ""))

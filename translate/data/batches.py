@@ -25,20 +25,20 @@ FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes
 FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
 
 
-class Links(NamedTuple):
+class PieceLinks(NamedTuple):
     """Which source pieces the target pieces of a batch are to look at: K links of a target piece to a source piece."""
 
     places: Tensor  # (K,) where in the (B * T) places of `tgt_in` the target piece is predicted
     sources: Tensor  # (K,) which of the S source pieces
     shares: Tensor  # (K,) 1 / the links of that target piece
 
-    def to(self, device: torch.device) -> Links:
+    def to(self, device: torch.device) -> PieceLinks:
         """On that device."""
-        return Links(*(_moved(each, device) for each in self))
+        return PieceLinks(*(_moved(each, device) for each in self))
 
-    def select(self, is_kept: Tensor, places: Tensor) -> Links:
+    def select(self, is_kept: Tensor, places: Tensor) -> PieceLinks:
         """Some of the links, with other places."""
-        return Links(places, self.sources[is_kept], self.shares[is_kept])
+        return PieceLinks(places, self.sources[is_kept], self.shares[is_kept])
 
 
 class Batch(NamedTuple):
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     tgt_in: Tensor  # (B, T)
     targets: Tensor  # (N,) the targets of all sentences with their `</s>`, end to end, without padding
     places: Tensor  # (N,) where in the (B * T) places of `tgt_in` each of them is predicted
-    links: Links | None  # None in a corpus that is not aligned
+    links: PieceLinks | None  # None in a corpus that is not aligned
 
     @property
     def num_tokens(self) -> int:
@@ -174,13 +174,13 @@ def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
     return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
 
 
-def _links(links: PieceRows, rows: IntArray, num_places: int) -> Links:
+def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
     """num_places: T, of each row."""
     numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
     row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
     places = row_of_link * num_places + numbers[:, 0]
     shares = 1 / np.bincount(places)[places].astype(np.float32)
-    return Links(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
+    return PieceLinks(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -36,7 +36,7 @@ MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
 
 
 @dataclass(frozen=True)
-class Origin:
+class CorpusOrigin:
     """What a corpus was encoded from. Where any of it changed, the corpus no longer counts."""
 
     text: str  # fingerprint of the text's files
@@ -100,7 +100,7 @@ class EncodedCorpus:
 def encode(
     text: ParallelText,
     vocabs: VocabPair,
-    origin: Origin,
+    origin: CorpusOrigin,
     base: Path,
     say: Callable[[str], None],
     filters: Filters = NO_FILTERS,
@@ -147,7 +147,7 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     return EncodedCorpus(src, tgt, manifest.report, NumberRows(base, "lines", LINE_DTYPE), links)
 
 
-def origin_of(base: Path) -> Origin | None:
+def origin_of(base: Path) -> CorpusOrigin | None:
     """What the corpus in the files `base`.* was encoded from; None where there is none."""
     manifest = _read_manifest(base)
     return manifest.origin if manifest else None
@@ -157,7 +157,7 @@ def origin_of(base: Path) -> Origin | None:
 class _Manifest:
     """What is known of a corpus as a whole, in `base`.json."""
 
-    origin: Origin
+    origin: CorpusOrigin
     report: CorpusReport
     rows: str  # SHA-256 of their files
 
@@ -165,7 +165,7 @@ class _Manifest:
 def _read_manifest(base: Path) -> _Manifest | None:
     try:
         found = read_record(_manifest_path(base), FORMAT, "")
-        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
+        return _Manifest(CorpusOrigin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
     except (OSError, UserError, TypeError, KeyError):
         return None
 
@@ -178,7 +178,7 @@ class _Block(NamedTuple):
 
 
 def _encoded_blocks(
-    text: ParallelText, vocabs: VocabPair, origin: Origin, sieve: PairFilter | None = None
+    text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, sieve: PairFilter | None = None
 ) -> Iterator[_Block]:
     """The whole text, block after block in its order.
 
@@ -200,7 +200,7 @@ def _encoded_blocks(
 
 
 def _encode_block(
-    block: list[LinkedPair], number: int, vocabs: VocabPair, origin: Origin, dropouts: list[MergeDropout]
+    block: list[LinkedPair], number: int, vocabs: VocabPair, origin: CorpusOrigin, dropouts: list[MergeDropout]
 ) -> _Block:
     """dropouts: of each side, if merges are to be left out."""
     full = [each for each in block if each.pair.is_full]
@@ -225,7 +225,9 @@ def _encode_block(
     return _Block(tuple(rows), CorpusReport(num_fit, len(block) - num_full, num_full - num_fit, num_unclear))
 
 
-def _drawn(ids: list[list[int]], dropout: MergeDropout, origin: Origin, place: tuple[int, int]) -> list[list[int]]:
+def _drawn(
+    ids: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, place: tuple[int, int]
+) -> list[list[int]]:
     """Pieces with some merges left out; those as they were of a text that would be too long.
 
     So the same pairs are used whatever is drawn. place: number of the block, and of the side.
@@ -240,7 +242,7 @@ def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
     return rows_of([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
 
 
-def _names_of_rows(origin: Origin) -> list[str]:
+def _names_of_rows(origin: CorpusOrigin) -> list[str]:
     """What there are rows of, in the order of a block's."""
     return ["src", "tgt", "lines", *(["links"] if origin.is_aligned else [])]
 
@@ -253,6 +255,6 @@ def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
     return np.min_scalar_type(vocab.size - 1)
 
 
-def _place_dtype(origin: Origin) -> np.dtype[Any]:
+def _place_dtype(origin: CorpusOrigin) -> np.dtype[Any]:
     """Of the places of pieces in their sides, from 0."""
     return np.min_scalar_type(origin.max_pieces - 1)

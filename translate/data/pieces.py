@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-Word = tuple[str, slice]  # a word and the pieces that it is made of
+WordSpan = tuple[str, slice]  # a word and the pieces that it is made of
 
 
-def words_of(pieces: Sequence[str]) -> list[Word]:
+def words_of(pieces: Sequence[str]) -> list[WordSpan]:
     """The words of a sentence in pieces, each with the pieces that it is made of. `<s>` and `</s>` are words."""
     starts = [
         i

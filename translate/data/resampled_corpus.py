@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import Filters
 from translate.data.parallel_text import ParallelText
 from translate.data.vocab import VocabPair
@@ -19,13 +19,13 @@ from translate.system.distributed import World
 
 
 @dataclass(frozen=True)
-class DrawnText:
+class ResampledCorpus:
     """A training text whose pieces differ by epoch. Its pairs and their order do not."""
 
     folder: Path  # of the encoded corpora
     log: Callable[[str], None]
     text: ParallelText
-    origin: Origin  # of any epoch
+    origin: CorpusOrigin  # of any epoch
     filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
@@ -45,7 +45,7 @@ class DrawnText:
             )
         return corpus
 
-    def _make(self, base: Path, origin: Origin, vocabs: VocabPair) -> None:
+    def _make(self, base: Path, origin: CorpusOrigin, vocabs: VocabPair) -> None:
         for old in base.parent.glob("epoch-*"):
             if old.name.partition(".")[0] != base.name:
                 old.unlink()

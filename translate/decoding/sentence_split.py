@@ -65,7 +65,7 @@ class Segment(NamedTuple):
     separator: str  # the white space between it and what follows in the line
 
 
-def longest_whole(max_pieces: int) -> int:
+def max_countable(max_pieces: int) -> int:
     """The characters of a line from which on nobody need count its pieces to know that it is too long."""
     return MAX_PIECE * max_pieces
 
@@ -74,10 +74,10 @@ def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
     """The segments of a line; their texts and separators, one after another, are the line.
 
     count: tells the pieces of each text. None is longer than max_pieces, unless a single character is. Time and memory
-    are proportional to the line's length, and no text of more than about `longest_whole` characters is counted.
+    are proportional to the line's length, and no text of more than about `max_countable` characters is counted.
     """
     indent = line[: len(line) - len(line.lstrip())]
-    longest = longest_whole(max_pieces)
+    longest = max_countable(max_pieces)
     sentences = _sentences(line[len(indent) :])
     countable = (part for sentence in sentences for part in _cut(sentence, 1 + len(sentence.text) // longest))
     segments: list[Segment] = []

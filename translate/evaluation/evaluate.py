@@ -68,7 +68,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedLine:
     """A line with two different translations, and chrF of both."""
 
     line: int  # from 1
@@ -86,20 +86,20 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SystemComparison:
     """How translations differ from others of the same text."""
 
     other: Evaluation
     significance: dict[MetricName, Significance]
-    changes: tuple[Change, ...]  # in the order of the lines
+    changes: tuple[ChangedLine, ...]  # in the order of the lines
 
     @property
-    def better(self) -> list[Change]:
+    def better(self) -> list[ChangedLine]:
         """What chrF finds better than the other, the largest gain first."""
         return sorted((change for change in self.changes if change.gain > 0), key=lambda change: -change.gain)
 
     @property
-    def worse(self) -> list[Change]:
+    def worse(self) -> list[ChangedLine]:
         """What chrF finds worse than the other, the largest loss first."""
         return sorted((change for change in self.changes if change.gain < 0), key=lambda change: change.gain)
 
@@ -116,16 +116,18 @@ def evaluate(translations: Sequence[str], text: ReferencedText, way: MetricConfi
     return Evaluation(scores, ratio, unit, buckets)
 
 
-def compare(translations: Sequence[str], other: Sequence[str], text: ReferencedText, way: MetricConfig) -> Comparison:
+def compare(
+    translations: Sequence[str], other: Sequence[str], text: ReferencedText, way: MetricConfig
+) -> SystemComparison:
     """What is different in translations beside others."""
     changes = []
     for place, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
         if ours != theirs:
             references = text.references_of(place)
             chrfs = sentence_chrf(ours, references), sentence_chrf(theirs, references)
-            changes.append(Change(place + 1, text.sources[place], tuple(references), ours, theirs, *chrfs))
+            changes.append(ChangedLine(place + 1, text.sources[place], tuple(references), ours, theirs, *chrfs))
     tested = significance_of(translations, other, text.streams(range(len(other))), way)
-    return Comparison(evaluate(other, text, way), tested, tuple(changes))
+    return SystemComparison(evaluate(other, text, way), tested, tuple(changes))
 
 
 def unit_of(sources: Sequence[str]) -> Unit:
@@ -134,7 +136,7 @@ def unit_of(sources: Sequence[str]) -> Unit:
     return "characters" if 2 * sum(len(line.split()) == 1 for line in full) > len(full) else "words"
 
 
-def doubts_of_text(text: ReferencedText, is_compared: bool) -> Iterator[str]:
+def text_warnings(text: ReferencedText, is_compared: bool) -> Iterator[str]:
     """What makes all figures doubtful, in words."""
     is_full = [bool(source.strip()) for source in text.sources]
     has_reference = [text.references_of(place) != [""] for place in range(len(is_full))]
@@ -147,7 +149,7 @@ def doubts_of_text(text: ReferencedText, is_compared: bool) -> Iterator[str]:
         yield f"significance: {len(is_full)} lines are few to draw samples from; have {FEW_LINES} or more"
 
 
-def doubts_of(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Iterator[str]:
+def translation_warnings(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Iterator[str]:
     """What makes the figures of these translations doubtful, in words."""
     asked = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
     if num_empty := sum(not line.strip() for line in asked):

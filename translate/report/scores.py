@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from translate.evaluation.evaluate import Bucket, Change, Comparison, Evaluation
+from translate.evaluation.evaluate import Bucket, ChangedLine, Evaluation, SystemComparison
 from translate.evaluation.metrics import MetricName
 from translate.report.findings import visible
 from translate.system.terminal_text import columns_of, isolated
@@ -36,7 +36,7 @@ class Report(NamedTuple):
 
     names: Names
     evaluation: Evaluation
-    comparison: Comparison | None
+    comparison: SystemComparison | None
     warnings: tuple[str, ...]
 
     @property
@@ -98,7 +98,7 @@ def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
     return [["", *_labels(evaluation), "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
 
 
-def _both_scores(names: Names, evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
+def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[list[str]]:
     tested = list(comparison.significance.values())
     ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
     gains = [one - other for one, other in zip(ours, theirs, strict=True)]
@@ -137,7 +137,7 @@ def _lengths(evaluation: Evaluation) -> list[list[str]]:
     return rows
 
 
-def _both_lengths(evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
+def _both_lengths(evaluation: Evaluation, comparison: SystemComparison) -> list[list[str]]:
     rows = [[f"source {evaluation.unit}", "lines", "BLEU", "+/-", "chrF", "+/-"]]
     for ours, theirs in zip(evaluation.buckets, comparison.other.buckets, strict=True):
         pairs = (ours.bleu, theirs.bleu), (ours.chrf, theirs.chrf)
@@ -146,7 +146,7 @@ def _both_lengths(evaluation: Evaluation, comparison: Comparison) -> list[list[s
     return rows
 
 
-def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator[str]:
+def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> Iterator[str]:
     names, num_lines, num_changed = report.names, report.num_lines, len(comparison.changes)
     if not num_changed:
         yield "All lines are translated alike."
@@ -164,7 +164,7 @@ def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator
             yield from _texts(names, change)
 
 
-def _texts(names: Names, change: Change) -> Iterator[str]:
+def _texts(names: Names, change: ChangedLine) -> Iterator[str]:
     rows = [
         ("source", change.source),
         *(("reference", text) for text in change.references),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from translate.data.batches import Batch, Links
+from translate.data.batches import Batch, PieceLinks
 from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.transformer import Transformer
@@ -87,7 +87,7 @@ class SummedLoss(nn.Module):
         return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, rdrop)
 
 
-def alignment_sum(weights: Tensor, links: Links) -> Tensor:
+def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
     """The cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
 
     For each target piece that has links, the wanted distribution is uniform over the source pieces that it is linked to
