@@ -126,7 +126,7 @@ def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -
     assert report.num_left_out == prepared.train.report.num_read - len(prepared.train)
     for finding in report.findings:
         if finding.name in names:
-            assert finding.training == "left out (data.filter has it)"
+            assert finding.training == "left out (by data.filter)"
         elif finding.name in planted:
             assert finding.training == f'kept; data.filter = ["{finding.name}"] leaves them out'
 

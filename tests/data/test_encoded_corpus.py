@@ -30,12 +30,12 @@ def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
 
 
 def vocab_of(lines: list[str], size: int) -> Vocab:
-    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, say=lambda _: None)
+    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, log=lambda _: None)
 
 
 def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, origin, base, say=lambda _: None)
+    encode(text, vocabs, origin, base, log=lambda _: None)
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus

@@ -48,7 +48,7 @@ TRAINING = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les p
 
 
 def vocab_of(**values: object) -> Vocab:
-    return train_vocab(lambda: TRAINING, VocabSettings(**{"size": 330, **values}), seed=1, say=lambda _: None)
+    return train_vocab(lambda: TRAINING, VocabSettings(**{"size": 330, **values}), seed=1, log=lambda _: None)
 
 
 IDENTITY, NORMALIZING = vocab_of(normalization="identity"), vocab_of()

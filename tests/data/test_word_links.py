@@ -31,7 +31,7 @@ def text_of(folder: Path, src: str, tgt: str, alignment: str | bytes, name: str 
 
 def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, origin, base, say=lambda _: None)
+    encode(text, vocabs, origin, base, log=lambda _: None)
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus
@@ -41,7 +41,7 @@ def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin =
 def vocab() -> Vocab:
     """Small, so that most words have several pieces."""
     lines = [line for language in ("en", "fr") for line in head(TOY / f"valid.{language}", 300).splitlines()]
-    return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, say=lambda _: None)
+    return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, log=lambda _: None)
 
 
 def word_of_each_piece(vocab: Vocab, ids: list[int]) -> list[int]:

@@ -16,7 +16,7 @@ from translate.run.model import BYTES_A_PARAMETER, build_model, check_fits, coun
 
 CPU = torch.device("cpu")
 SRC, TGT = (
-    train_vocab(lambda: ["The cat sat on the mat."] * 9, VocabSettings(size=size), seed=1, say=lambda _: None)
+    train_vocab(lambda: ["The cat sat on the mat."] * 9, VocabSettings(size=size), seed=1, log=lambda _: None)
     for size in (280, 285)
 )
 JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)
