@@ -5,51 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import settings
-from pages import SENTENCES
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.pages import SENTENCES
+from tests.helpers.runs import TINY, changed, train_into
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.decoding.translator import Translator
 from translate.report.page.writer import InitialView, write_page
-from translate.run.folder import Run
-from translate.training.loop import train
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-TOY = Path(__file__).parents[1] / "data" / "toy"
-CPU = torch.device("cpu")
-
-TINY = {
-    "vocab.size": 400,
-    "model.d_model": 32,
-    "model.d_ff": 64,
-    "model.num_heads": 2,
-    "model.num_encoder_layers": 2,
-    "model.num_decoder_layers": 2,
-    "train.batch_tokens": 256,
-    "train.learning_rate": 0.01,
-    "train.warmup_steps": 10,
-    "train.validate_sentences": 5,
-    "train.log_every": 2,
-    "train.precision": "float32",
-    "decode.max_length_ratio": 1.0,
-}
-
-
-def head(path: Path, count: int) -> str:
-    with path.open(encoding="utf-8") as lines:
-        return "".join(islice(lines, count))
 
 
 @pytest.fixture(scope="session")
@@ -71,20 +45,6 @@ def tiny_config(corpus: Path) -> Config:
         "data.valid_tgt": str(corpus / "valid.fr"),
     }
     return load_config(None, TINY | paths)
-
-
-def changed(config: Config, section: str, **values: object) -> Config:
-    """The settings with some of a section's values changed."""
-    table = config.model_dump()
-    table[section] |= values
-    return Config.model_validate(table)
-
-
-def train_into(path: Path, config: Config) -> Run:
-    """A run trained from the start."""
-    run = Run.create(path, config)
-    train(run, config, CPU)
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import TOY, head
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.corpora import TOY, head
 from translate import cli
 
 SIGNS = st.sampled_from(

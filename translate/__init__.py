@@ -20,11 +20,11 @@ __all__ = ["__version__", "load"]
 
 
 def load(run: str, device: str = "auto") -> Translator:
-    """The translator of a run folder, ready for `translate`.
+    """Load a trained model, ready to translate.
 
-    run: a folder written by `translate train`. device: auto, cpu, cuda or mps.
-    Raises translate.errors.UserError where the folder is no run or the device is not there.
+    run: a folder written by `translate train`. device: auto, cpu, cuda or mps; auto takes the fastest available one.
+    Raises translate.errors.UserError if the folder is not a run, or the device is not available.
     """
-    from translate.api import load_translator  # here, so that `import translate` does not wait for torch
+    from translate.api import load_translator  # in the function, because torch is slow to import
 
     return load_translator(run, device)

@@ -1,4 +1,4 @@
-"""From Python: a translator from a run folder. The engine is chosen here, so that decoding knows none of them."""
+"""Load a translator from a run folder. The engine is chosen here, so that decoding depends on none of them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def load_translator(
     precision: str = "float32",
     ensemble: Sequence[str | Path] = (),
 ) -> Translator:
-    """Return the translator of a run folder.
+    """Load the translator of a run folder.
 
-    device: auto, cpu, cuda or mps. engine: torch, which is ours, or ctranslate2, whose model is converted into the run
-    folder on first use. precision: of the matrix products: float32 or bfloat16; with CTranslate2 float32, float16 or
-    int8. ensemble: further runs with the same vocabulary, whose probabilities are averaged with those of the first.
+    device: auto, cpu, cuda or mps. engine: torch, or ctranslate2, whose model is converted into the run folder on first
+    use. precision: of matrix products: float32 or bfloat16; with CTranslate2 float32, float16 or int8. ensemble: more
+    runs with the same vocabulary, whose probabilities are averaged with those of the first.
     Raises UserError if a folder is not a run, or the device or the engine is not available.
     """
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]

@@ -14,7 +14,7 @@ from benchmarks.first_translation import seconds_to_first_translation
 from benchmarks.report import Columns, Report, all_versions, device_words, medians, table
 from benchmarks.work import Job, say, text_path, write_lines
 from translate.config.settings import Config
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.evaluation.metrics import score
 from translate.run.folder import Run
 

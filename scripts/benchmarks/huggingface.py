@@ -25,7 +25,8 @@ from benchmarks.training import Measured
 from benchmarks.translating import in_order_of_length
 from benchmarks.work import Work
 from translate.config.settings import Config, TrainSettings
-from translate.data.parallel_text import Pair, read_lines
+from translate.data.parallel_text import Pair
+from translate.data.readers.lines import read_lines
 from translate.data.vocab import Vocab
 from translate.training.optimizer import learning_rate
 

@@ -26,7 +26,7 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.work import Work
 from translate.config.settings import Config
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 
 NEVER = 10**9
 CHECKPOINTS = {LAST: "latest.ckpt", BEST: "best.ckpt"}

@@ -21,7 +21,7 @@ from benchmarks.joeynmt_settings import SPECIALS, allow_new_sentencepiece, data_
 from benchmarks.translating import Translate, in_order_of_length, measured
 from translate.config.settings import Config
 from translate.data.batches import pad
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.data.vocab import Vocab
 from translate.decoding.torch_engine import TorchEngine
 from translate.model.transformer import Attention, DecoderLayer, EncoderLayer, Transformer

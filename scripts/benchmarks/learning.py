@@ -15,7 +15,8 @@ from benchmarks.report import Columns, Report, all_versions, device_words, table
 from benchmarks.work import SRC, Work, lay_out, say, write_lines
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override
-from translate.data.parallel_text import Pair, ParallelText, Side
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
 from translate.errors import UserError
 from translate.evaluation.metrics import Score, score
 

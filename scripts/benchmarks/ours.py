@@ -29,7 +29,7 @@ from benchmarks.work import Work, say
 from translate.api import load_translator
 from translate.config.settings import LARGEST, Config
 from translate.config.toml import changed_search
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.run.folder import Run
 
 if TYPE_CHECKING:
@@ -132,13 +132,13 @@ def _trained(job: LearnJob) -> tuple[Run, float]:
 
 def encode_text(work: Work) -> Encoded:
     """Encode the training text as `translate train` does. Starting Python and loading the vocabulary are not timed."""
-    from translate.data.encoded_corpus import Origin, encode, open_corpus
+    from translate.data.encoded_corpus import CorpusOrigin, encode, open_corpus
     from translate.data.vocab import VocabPair
     from translate.system.memory import peak_main_memory
 
     vocab = work.vocab()
     vocabs, base = VocabPair(vocab, vocab), work.folder / "encoded" / "train"
-    origin = Origin("benchmark", "all", vocabs.fingerprint, work.config.data.max_pieces)
+    origin = CorpusOrigin("benchmark", "all", vocabs.fingerprint, work.config.data.max_pieces)
     started = time.perf_counter()
     encode(work.text("train"), vocabs, origin, base, say)
     seconds, peak = time.perf_counter() - started, peak_main_memory()

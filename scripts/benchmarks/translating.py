@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.report import versions
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.run.folder import Run
 from translate.system.memory import peak_main_memory
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from translate.config.settings import Config
-from translate.data.parallel_text import ParallelText, Side, read_lines
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.lines import read_lines
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, train_vocab
 from translate.errors import UserError
 

@@ -6,10 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alignments import SOURCE, TARGET, align_by_hand, alignments, largest, maps_between, points, random_maps, text_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.alignments import (
+    SOURCE,
+    TARGET,
+    align_by_hand,
+    alignments,
+    largest,
+    maps_between,
+    points,
+    random_maps,
+    text_of,
+)
 from translate.alignment.aligner import Pairing, try_all
 from translate.alignment.error_rate import Errors, Gold, GoldFile
 from translate.alignment.methods import (

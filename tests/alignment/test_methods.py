@@ -6,9 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alignments import SOURCE, TARGET, align_by_hand, alignments, largest, maps_between, points, random_maps
 from hypothesis import given, settings
 
+from tests.helpers.alignments import (
+    SOURCE,
+    TARGET,
+    align_by_hand,
+    alignments,
+    largest,
+    maps_between,
+    points,
+    random_maps,
+)
 from translate.alignment.methods import (
     METHODS,
     MapChoice,

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import changed, train_into
 
+from tests.helpers.runs import changed, train_into
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack

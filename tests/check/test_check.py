@@ -10,16 +10,18 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import TINY, TOY, changed
 
-from tests.data.test_filters import toy_pairs, with_faults
+from tests.helpers.corpora import TOY, toy_pairs, with_faults
+from tests.helpers.runs import TINY, changed
 from translate import cli
 from translate.check import lenient_reader
 from translate.check.check import CheckReport, Texts, check
 from translate.check.findings import HARMLESS, MEANINGS
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import MAX_LINE_BYTES, ParallelText, Side
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.lines import MAX_LINE_BYTES
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair
 from translate.report.findings import as_json, as_text
 from translate.report.text import visible
@@ -125,7 +127,7 @@ def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -
     assert report.num_left_out == prepared.train.report.num_read - len(prepared.train)
     for finding in report.findings:
         if finding.name in names:
-            assert finding.training == "left out (data.filter has it)"
+            assert finding.training == "left out (by data.filter)"
         elif finding.name in planted:
             assert finding.training == f'kept; data.filter = ["{finding.name}"] leaves them out'
 
@@ -239,7 +241,7 @@ def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytes
 def test_what_cannot_be_checked_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lenient_reader, "MAX_PASSED_OVER", 3 * MAX_LINE_BYTES)
+    monkeypatch.setattr(lenient_reader, "MAX_SKIPPED_BYTES", 3 * MAX_LINE_BYTES)
     text = text_of(tmp_path, [b"a"], [b"b"])
     path = text.src.path
     endless = tmp_path / "endless"

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from alignments import align_by_hand
 
+from tests.helpers.alignments import align_by_hand
 from translate import cli
 from translate.alignment.methods import MapChoice, word_maps
 from translate.alignment.stored import StoredAlignment

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import TINY
 
+from tests.helpers.runs import TINY
 from translate import __version__, cli
 from translate.commands import app
 

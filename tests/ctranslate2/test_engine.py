@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CPU, changed, train_into
-from faults.damage import damaged
 from safetensors.numpy import load_file, save_file
 
-from tests.export.test_huggingface import untrained
+from tests.faults.damage import damaged
+from tests.helpers.runs import CPU, changed, train_into, untrained
 from translate.api import load_translator
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from translate.data.batches import POOL_PAIRS, Batch, EpochOrder, Links, cut, epoch_order, make_batch, pad
+from translate.data.batches import POOL_PAIRS, Batch, EpochOrder, PieceLinks, cut, epoch_order, make_batch, pad
 from translate.decoding.translator import Translator
 from translate.run.folder import Run
 from translate.training.prepare import prepare
@@ -193,7 +193,7 @@ def test_a_batch_goes_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch: p
 
     monkeypatch.setattr(Tensor, "pin_memory", pin)
     monkeypatch.setattr(Tensor, "to", move)
-    links = Links(*torch.arange(3).unsqueeze(1))
+    links = PieceLinks(*torch.arange(3).unsqueeze(1))
     batch = Batch(*torch.arange(5).unsqueeze(1), links)
     found = batch.to(torch.device(kind))
     every = [id(tensor) for tensor in (*batch[:5], *links)]

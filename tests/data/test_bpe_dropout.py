@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head
 from translate.config.settings import VocabSettings
 from translate.data.bpe_dropout import MergeDropout
 from translate.data.vocab import Vocab, train_vocab
@@ -35,7 +35,7 @@ ODD = [
 
 
 def vocab_of(**settings: object) -> Vocab:
-    return train_vocab(lambda: LINES, VocabSettings(**{"size": 380, **settings}), seed=1, say=lambda _: None)
+    return train_vocab(lambda: LINES, VocabSettings(**{"size": 380, **settings}), seed=1, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_drawn_pieces_spell_the_text(vocab: Vocab) -> None:
 def test_the_share_of_the_merges_is_left_out() -> None:
     """A word with two merges: whole where neither was left out."""
     settings = VocabSettings(size=8, byte_fallback=False)  # three signs, ▁, a, b, and two merges
-    vocab = train_vocab(lambda: ["ab"] * 50, settings, seed=1, say=lambda _: None)
+    vocab = train_vocab(lambda: ["ab"] * 50, settings, seed=1, log=lambda _: None)
     [whole] = vocab.encode(["ab"])
     assert len(whole) == 1
     for dropout in 0.1, 0.5:

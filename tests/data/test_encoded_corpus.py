@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TOY
 
+from tests.helpers.corpora import TOY
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
-from translate.data.encoded_corpus import CorpusReport, EncodedCorpus, Origin, encode, open_corpus, origin_of
-from translate.data.parallel_text import ParallelText, Side
+from translate.data.encoded_corpus import CorpusOrigin, CorpusReport, EncodedCorpus, encode, open_corpus, origin_of
+from translate.data.parallel_text import ParallelText
 from translate.data.ragged_arrays import PieceRows
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 
-ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=20)
+ORIGIN = CorpusOrigin(text="t", hashes="h", vocabs="v", max_pieces=20)
 
 
 def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
@@ -29,12 +30,12 @@ def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
 
 
 def vocab_of(lines: list[str], size: int) -> Vocab:
-    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, say=lambda _: None)
+    return train_vocab(lambda: lines * 20, VocabSettings(size=size), seed=1, log=lambda _: None)
 
 
-def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
+def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, origin, base, say=lambda _: None)
+    encode(text, vocabs, origin, base, log=lambda _: None)
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus

@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
-from conftest import TOY, changed
 
-from translate.config.settings import Config, FilterName, VocabSettings
+from tests.helpers.corpora import toy_pairs, with_faults
+from tests.helpers.runs import changed
+from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import filters as filters_module
-from translate.data.encoded_corpus import Origin, encode, open_corpus
+from translate.data.encoded_corpus import CorpusOrigin, encode, open_corpus
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, corpus_statistics, pair_filter, sample
 from translate.data.language_id import learn_languages
-from translate.data.parallel_text import Pair, ParallelText, Side, read_lines
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.prepare import prepare
 
 EVERY = Filters(FILTER_NAMES, 3.0)
-MOJIBAKE = "Le garçon a rêvé d'été".encode().decode("cp1252")
-
-
-def toy_pairs(count: int) -> list[Pair]:
-    sides = (islice(read_lines(TOY / f"train.{language}"), 2 * count) for language in ("en", "fr"))
-    return [Pair(*pair) for pair in dict.fromkeys(zip(*sides, strict=True))][:count]
-
-
-def with_faults(clean: list[Pair]) -> tuple[list[Pair], dict[FilterName, list[int]]]:
-    """The pairs with two faults of each kind planted at random, and where: rows, by kind."""
-    pairs, random = list(clean), Random(1)
-    rows = random.sample(range(100, len(pairs)), 2 * len(FILTER_NAMES))
-    planted = {name: sorted(rows[2 * i : 2 * i + 2]) for i, name in enumerate(FILTER_NAMES)}
-    spoiled = {
-        "identical": lambda pair: Pair(pair.src, pair.src),
-        "duplicates": lambda _: clean[50],
-        "length_ratio": lambda pair: Pair("Yes.", " ".join([pair.tgt] * 4)),
-        "language": lambda pair: Pair(f"{pair.tgt} {pair.tgt}", pair.tgt),
-        "script": lambda pair: Pair(pair.src, "Он читает книгу дома."),
-        "mojibake": lambda pair: Pair(pair.src, MOJIBAKE),
-        "damaged": lambda pair: Pair(pair.src, pair.tgt + " caf\ufffd"),
-        "control": lambda pair: Pair(pair.src + "\x1b[31m", pair.tgt),
-        "line_breaks": lambda pair: Pair(pair.src, pair.tgt + "\u2028"),
-        "invisible": lambda pair: Pair("\ufeff" + pair.src, pair.tgt),
-    }
-    for name, places in planted.items():
-        for row in places:
-            pairs[row] = spoiled[name](pairs[row])
-    return pairs, planted
 
 
 def written(folder: Path, pairs: list[Pair]) -> ParallelText:
@@ -61,24 +33,24 @@ def written(folder: Path, pairs: list[Pair]) -> ParallelText:
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2))
 
 
-def doubts_of(pairs: list[Pair]) -> dict[str, list[int]]:
-    found = PairFilter(EVERY, corpus_statistics(sample(pairs))).doubts(pairs)
+def faults_of(pairs: list[Pair]) -> dict[str, list[int]]:
+    found = PairFilter(EVERY, corpus_statistics(sample(pairs))).faults(pairs)
     return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
 
 
 def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
     """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
-    doubtless = Pair("A line of some words.", "Une ligne de mots.")
+    faultless = Pair("A line of some words.", "Une ligne de mots.")
     for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
-        doubts = PairFilter(EVERY, corpus_statistics(known)).doubts([doubtless])
-        assert [name for name, rows in doubts.items() if rows.any()] == []
+        faults = PairFilter(EVERY, corpus_statistics(known)).faults([faultless])
+        assert [name for name, rows in faults.items() if rows.any()] == []
 
 
 def test_planted_faults_are_found_and_no_others() -> None:
     clean = toy_pairs(2000)
-    assert not any(doubts_of(clean).values())
+    assert not any(faults_of(clean).values())
     pairs, planted = with_faults(clean)
-    found = doubts_of(pairs)
+    found = faults_of(pairs)
     assert found.pop("identical") == planted["identical"]
     # A line copied to the other side is of the wrong language, too.
     assert set(planted["language"]) <= set(found.pop("language")) <= {*planted["language"], *planted["identical"]}
@@ -86,14 +58,14 @@ def test_planted_faults_are_found_and_no_others() -> None:
 
 
 def test_empty_pairs_are_no_rules_business() -> None:
-    assert not any(doubts_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
+    assert not any(faults_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
 
 
 def test_what_typography_does_is_no_mojibake() -> None:
     lines = ["CAFÉ…", "été »", "perché…”", "BEAUTÉ»", "São “boas”", "Ä – ok", "naïve…”", "MANHÃ", "« À »", "Ã la"]
-    assert doubts_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
+    assert faults_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
     broken = [line.encode().decode("cp1252") for line in ("café", "l’été", "Straße", "Привет", "中文", "🙂")]
-    assert doubts_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
+    assert faults_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
 
 
 def test_hashes_seen_are_those_of_a_set() -> None:
@@ -129,7 +101,7 @@ def test_training_leaves_out_what_the_setting_names_and_counts_it(tmp_path: Path
     vocab = train_vocab(lambda: (pair.src + pair.tgt for pair in pairs), VocabSettings(size=400), 1, lambda _: None)
     vocabs = VocabPair(vocab, vocab)
     filters = Filters(("mojibake", "duplicates", "script"), 3.0)
-    origin = Origin("t", "h", "v", 1000, is_aligned=True, filters=str(filters))
+    origin = CorpusOrigin("t", "h", "v", 1000, is_aligned=True, filters=str(filters))
     encode(replace(text, alignment=alignment), vocabs, origin, tmp_path / "train", lambda _: None, filters)
     corpus = open_corpus(tmp_path / "train", vocabs)
     assert corpus is not None
@@ -177,7 +149,7 @@ def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Confi
 def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
     text = written(tmp_path, toy_pairs(1000))
     part = replace(text, hashes=range(2**62))
-    assert pair_filter(part, EVERY)._usual.length_ratio == pair_filter(text, EVERY)._usual.length_ratio
+    assert pair_filter(part, EVERY)._statistics.length_ratio == pair_filter(text, EVERY)._statistics.length_ratio
 
 
 @pytest.mark.parametrize(
@@ -201,7 +173,7 @@ def test_exchanged_sides_are_found_however_many(share: float) -> None:
     pairs = toy_pairs(2000)
     is_exchanged = np.array([random.random() < share for _ in pairs])
     mixed = [Pair(*pair[::-1]) if back else pair for pair, back in zip(pairs, is_exchanged.tolist(), strict=True)]
-    found = PairFilter(Filters(("language",), 3.0), corpus_statistics(mixed)).doubts(mixed)["language"]
+    found = PairFilter(Filters(("language",), 3.0), corpus_statistics(mixed)).faults(mixed)["language"]
     assert (found != is_exchanged).mean() < 0.005
 
 

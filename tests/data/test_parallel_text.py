@@ -9,17 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from translate.data.parallel_text import (
-    MAX_LINE_BYTES,
-    ParallelText,
-    Side,
-    count_lines,
-    fingerprint,
-    read_lines,
-    split,
-    split_hash,
-    split_lines,
-)
+from translate.data.parallel_text import ParallelText, fingerprint, split, split_hash
+from translate.data.readers.lines import MAX_LINE_BYTES, count_lines, read_lines, split_lines
+from translate.data.readers.sides import Side
 from translate.errors import UserError
 
 

@@ -17,7 +17,9 @@ from translate.alignment.error_rate import GoldFile
 from translate.check.check import Texts, check
 from translate.commands.attention_options import keep_of
 from translate.config.settings import Config
-from translate.data.parallel_text import Pair, ParallelText, Side, count_lines, digest_of_text, read_lines
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.lines import count_lines, digest_of_text, read_lines
+from translate.data.readers.sides import Side
 from translate.data.word_links import LinkedPair, linked_pairs
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator

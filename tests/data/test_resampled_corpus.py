@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CPU, TOY, changed, head, train_into
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data import encoded_corpus as corpus_module
@@ -125,7 +126,7 @@ def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) 
         load_config(None, {"vocab.dropout": 0.1, "vocab.algorithm": "unigram"})
     model = tmp_path / "unigram.model"
     lines = head(TOY / "train.fr", 200).splitlines()
-    unigram = train_vocab(lambda: lines, VocabSettings(size=380, algorithm="unigram"), seed=1, say=lambda _: None)
+    unigram = train_vocab(lambda: lines, VocabSettings(size=380, algorithm="unigram"), seed=1, log=lambda _: None)
     model.write_bytes(unigram.proto)
     config = changed(config, "vocab", model=str(model))
     with pytest.raises(UserError, match=r"vocab\.dropout = 0\.2: leaves out merges, and .*unigram\.model has none"):

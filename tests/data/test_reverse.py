@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import TOY, changed, head, train_into
 
-from tests.training.test_loop import assert_equal_states
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import changed, train_into
+from tests.helpers.states import assert_equal_states
 from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override

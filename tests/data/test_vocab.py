@@ -20,7 +20,7 @@ LINES = ["The cat sat on the mat.", "I love apples.", "Les chats aiment les pomm
 
 def make(**settings: object) -> Vocab:
     size = {} if settings.get("algorithm") == "char" else {"size": 330}
-    return train_vocab(lambda: LINES, VocabSettings(**size | settings), seed=1, say=lambda _: None)
+    return train_vocab(lambda: LINES, VocabSettings(**size | settings), seed=1, log=lambda _: None)
 
 
 @pytest.mark.parametrize("algorithm", ["bpe", "unigram", "char"])
@@ -57,7 +57,7 @@ def test_a_size_is_refused_where_the_characters_are_the_pieces() -> None:
 
 def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:
     said: list[str] = []
-    vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, say=said.append)
+    vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, log=said.append)
     assert 256 < vocab.size < 8000
     assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}: the text has no more pieces than that"]
 
@@ -69,7 +69,7 @@ def test_a_size_below_the_characters_is_a_users_mistake() -> None:
 
 def test_a_text_without_lines_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match="no line that a vocabulary can be trained on"):
-        train_vocab(lambda: ["", ""], VocabSettings(), seed=1, say=lambda _: None)
+        train_vocab(lambda: ["", ""], VocabSettings(), seed=1, log=lambda _: None)
 
 
 def test_training_is_deterministic() -> None:

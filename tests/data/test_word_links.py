@@ -7,18 +7,19 @@ import itertools
 from pathlib import Path
 
 import pytest
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head, links_of
 from translate.config.settings import VocabSettings
 from translate.data import encoded_corpus as corpus_module
-from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus
-from translate.data.parallel_text import Pair, ParallelText, Side, split
+from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus
+from translate.data.parallel_text import Pair, ParallelText, split
 from translate.data.pieces import WORD_START
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, train_vocab
-from translate.data.word_links import Link, check_alignment, linked_pairs
+from translate.data.word_links import WordLink, check_alignment, linked_pairs
 from translate.errors import UserError
 
-ORIGIN = Origin(text="t", hashes="h", vocabs="v", max_pieces=100, is_aligned=True)
+ORIGIN = CorpusOrigin(text="t", hashes="h", vocabs="v", max_pieces=100, is_aligned=True)
 
 
 def text_of(folder: Path, src: str, tgt: str, alignment: str | bytes, name: str = "a.align") -> ParallelText:
@@ -28,26 +29,19 @@ def text_of(folder: Path, src: str, tgt: str, alignment: str | bytes, name: str 
     return ParallelText(Side(folder / "a.en", 1), Side(folder / "a.fr", 2), alignment=folder / name)
 
 
-def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: Origin = ORIGIN) -> EncodedCorpus:
+def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin = ORIGIN) -> EncodedCorpus:
     vocabs = VocabPair(vocab, vocab)
-    encode(text, vocabs, origin, base, say=lambda _: None)
+    encode(text, vocabs, origin, base, log=lambda _: None)
     corpus = open_corpus(base, vocabs)
     assert corpus is not None
     return corpus
-
-
-def links_of(corpus: EncodedCorpus, row: int) -> list[tuple[int, int]]:
-    """(target piece, source piece) of each link."""
-    assert corpus.links is not None
-    numbers = iter(corpus.links[row].tolist())
-    return list(zip(numbers, numbers, strict=True))
 
 
 @pytest.fixture(scope="module")
 def vocab() -> Vocab:
     """Small, so that most words have several pieces."""
     lines = [line for language in ("en", "fr") for line in head(TOY / f"valid.{language}", 300).splitlines()]
-    return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, say=lambda _: None)
+    return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, log=lambda _: None)
 
 
 def word_of_each_piece(vocab: Vocab, ids: list[int]) -> list[int]:
@@ -95,7 +89,7 @@ def test_the_parts_of_a_text_and_its_blocks_keep_step_with_the_alignment(
     parts = split(text, 2**63)
     found = [linked for part in parts for linked in linked_pairs(part)]
     assert sorted(found, key=lambda each: lines.index(each.pair.src)) == [
-        (Pair(line, line), (Link(n % width, n // width % width),), n + 1) for n, line in enumerate(lines)
+        (Pair(line, line), (WordLink(n % width, n // width % width),), n + 1) for n, line in enumerate(lines)
     ]
     corpus = encoded(parts.train, vocab, tmp_path / "train")
     for row, (pair, (link,), _) in enumerate(linked_pairs(parts.train)):

@@ -12,7 +12,7 @@ from torch import Tensor
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import GROUP, Ids, Logits, _best, _group_maxima, _log_sum_exp, beam_search
 from translate.decoding.engine import Hypothesis
-from translate.decoding.logit_rules import FREE, Rules
+from translate.decoding.logit_rules import FREE, LogitRules
 
 BOS, EOS = 0, 1
 IDS = Ids(BOS, EOS)
@@ -24,11 +24,13 @@ def rules_of(
     eos_id: int,
     forced: list[list[int]] | None = None,
     terms: list[list[list[int]]] | None = None,
-) -> Rules:
+) -> LogitRules:
     """Limits given outright, where sentences would have them from their length."""
     terms = terms or [[]] * len(limits)
     rows = torch.tensor(forced or [[]] * len(limits), dtype=torch.long)
-    return Rules(eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram, terms)
+    return LogitRules(
+        eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram, terms
+    )
 
 
 class Prefixes(NamedTuple):

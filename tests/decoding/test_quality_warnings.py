@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import TOY
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.corpora import TOY
 from translate.data.pieces import words_of
 from translate.decoding.quality_warnings import MIN_WORDS, over_translation, repetition, under_translation
 
@@ -29,9 +29,9 @@ from translate.decoding.quality_warnings import MIN_WORDS, over_translation, rep
         ("", None),
     ],
 )  # fmt: skip
-def test_what_goes_round_in_circles(translation: str, excerpt: str | None) -> None:
+def test_repetition_in_the_output_is_quoted(translation: str, excerpt: str | None) -> None:
     warning = repetition("A source.", translation)
-    assert warning == (excerpt and f'the output repeats itself ("{excerpt}")')
+    assert warning == (excerpt and f'repetition in the output: "{excerpt}"')
 
 
 def test_a_source_that_repeats_itself_may_be_translated_so() -> None:
@@ -63,14 +63,17 @@ def maps(*received: float) -> np.ndarray:
     return rows.astype(np.float32)
 
 
-def test_words_that_hardly_got_attention_are_named() -> None:
+def test_words_with_little_attention_are_listed() -> None:
     pieces = ["▁People", "▁see", "▁bro", "wn", "▁of", "▁dogs", ".", "</s>"]
     words = words_of(pieces)
     assert under_translation(maps(1, 1, 1, 1, 1, 1, 1), words) is None
-    assert under_translation(maps(1, 0.1, 0.1, 0, 1, 1, 1), words) == "hardly looked at, and perhaps left out: brown"
+    assert (
+        under_translation(maps(1, 0.1, 0.1, 0, 1, 1, 1), words)
+        == "possible under-translation (little attention): brown"
+    )
     assert under_translation(maps(0, 1, 1, 0, 1, 0, 0), words) is None  # short words, signs and the end are never named
     both = under_translation(maps(0, 0, 0, 0, 0, 0, 0), words)
-    assert both == "hardly looked at, and perhaps left out: brown, dogs"
+    assert both == "possible under-translation (little attention): brown, dogs"
 
 
 def looking_at(*columns: int) -> np.ndarray:
@@ -78,10 +81,10 @@ def looking_at(*columns: int) -> np.ndarray:
     return (0.9 * np.eye(6)[[*columns, 5]] + 0.1 / 6).astype(np.float32)
 
 
-def test_words_to_which_the_translation_comes_back_are_named() -> None:
+def test_words_that_the_translation_returns_to_are_listed() -> None:
     pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
     assert over_translation(looking_at(0, 1, 2, 3, 4), pieces) is None
-    warning = "looked at again and again, and perhaps translated twice: scarf"
+    warning = "possible over-translation (repeated attention): scarf"
     assert over_translation(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
     assert over_translation(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
     assert over_translation(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TOY, head
 
+from tests.helpers.corpora import TOY, head
 from translate import cli
 from translate.decoding.resumable_output import OutputFile
 from translate.errors import UserError
@@ -144,13 +144,13 @@ def test_what_was_interrupted_is_told_and_kept(
 ) -> None:
     out = interrupted(tiny_run, source)
     said = capsys.readouterr().err
-    assert f"{out}.partial has the first 7 lines; to go on, give the same command with --resume" in said
+    assert f"{out}.partial has the first 7 lines; to continue, run the same command with --resume" in said
     assert not out.exists()
     partial = Path(f"{out}.partial")
     before = partial.read_bytes()
     assert before.count(b"\n") == 7
     assert decode(tiny_run, source, out, *SHORT) == 2
-    assert "left by an interrupted decode, 7 lines; add --resume to go on" in capsys.readouterr().err
+    assert "left by an interrupted decode, 7 lines; add --resume to continue it" in capsys.readouterr().err
     assert partial.read_bytes() == before
     assert decode(tiny_run, source, out, *SHORT, "--resume") == 0
     assert "10 lines in" in capsys.readouterr().err
@@ -201,7 +201,7 @@ def test_what_cannot_be_gone_on_with_is_said(
     mine = tmp_path / "out.partial"
     mine.write_text("mine\n")
     for options in [], ["--resume"]:
-        assert "nothing tells what made it; move it away" in refusal("--input", source, "--output", out, *options)
+        assert "without a record of what made it; move it away" in refusal("--input", source, "--output", out, *options)
     assert mine.read_text() == "mine\n"
     mine.unlink()
     source.write_bytes(b"Good.\nBad: \xff\n")

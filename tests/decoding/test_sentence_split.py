@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from translate.config.settings import VocabSettings
 from translate.data.vocab import train_vocab
-from translate.decoding.sentence_split import Segment, join, longest_whole, split_line
+from translate.decoding.sentence_split import Segment, join, max_countable, split_line
 
 SENTENCES = {
     "en": [
@@ -125,7 +125,7 @@ def test_a_line_of_a_million_characters_takes_seconds(unit: str) -> None:
     def count(texts: Sequence[str]) -> list[int]:
         nonlocal counted
         counted += sum(map(len, texts))
-        assert max(map(len, texts)) <= 2 * longest_whole(256)
+        assert max(map(len, texts)) <= 2 * max_countable(256)
         return count_thirds(texts)
 
     line = "a" + unit * (1_000_000 // len(unit)) + "a"

@@ -326,7 +326,7 @@ def test_a_search_that_is_interrupted_ends_at_its_next_step(
 
 def test_what_is_forced_has_a_limit(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 100_000})
-    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than can be asked for"):
+    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than the maximum"):
         next(translator.translations(["x"], settings))
     with pytest.raises(UserError, match="the prefix"):
         next(translator.translations(["x"], request=DecodeRequest(prefix="la " * 2000)))

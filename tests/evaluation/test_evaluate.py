@@ -12,7 +12,14 @@ import sacrebleu
 
 from translate import cli
 from translate.api import load_translator
-from translate.evaluation.evaluate import ReferencedText, compare, doubts_of, doubts_of_text, evaluate, unit_of
+from translate.evaluation.evaluate import (
+    ReferencedText,
+    compare,
+    evaluate,
+    text_warnings,
+    translation_warnings,
+    unit_of,
+)
 from translate.evaluation.metrics import METRICS, MetricConfig
 from translate.system.terminal_text import columns_of
 
@@ -107,17 +114,17 @@ def test_changes_are_those_of_chrf_each_way_the_largest_first() -> None:
 
 def test_what_makes_figures_doubtful_is_said() -> None:
     text = ReferencedText(["a", "b", ""], [["x", "", "z"]])
-    one, two, few = doubts_of_text(text, is_compared=True)
+    one, two, few = text_warnings(text, is_compared=True)
     assert one.startswith("line 2: ")
     assert two.startswith("line 3: ")
     assert "3 lines are few" in few
-    (empty,) = doubts_of(["", "y", ""], text, WAY)
+    (empty,) = translation_warnings(["", "y", ""], text, WAY)
     assert "1 of 2 translations is empty" in empty
     many = ReferencedText(["a"] * 100, [["x ."] * 100])
-    assert not list(doubts_of_text(many, is_compared=True))
-    (tokenized,) = doubts_of(["x ."] * 100, many, WAY)
+    assert not list(text_warnings(many, is_compared=True))
+    (tokenized,) = translation_warnings(["x ."] * 100, many, WAY)
     assert "--tokenize none" in tokenized
-    assert not list(doubts_of(["x ."] * 100, many, MetricConfig(tokenize="none")))
+    assert not list(translation_warnings(["x ."] * 100, many, MetricConfig(tokenize="none")))
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

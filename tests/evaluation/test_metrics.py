@@ -35,7 +35,7 @@ def test_scores_and_signatures_are_those_of_sacrebleu(texts: tuple[list[str], li
 
 
 def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> None:
-    found = score(OURS, [REFERENCE], way=MetricConfig(lowercase=True, tokenize="zh"))
+    found = score(OURS, [REFERENCE], config=MetricConfig(lowercase=True, tokenize="zh"))
     assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE], lowercase=True, tokenize="zh").score
     assert "case:lc" in found["bleu"].signature
     assert "tok:zh" in found["bleu"].signature
@@ -44,10 +44,10 @@ def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> Non
 
 def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--tokenize 13: choose one of 13a, .*intl.*zh"):
-        score(OURS, [REFERENCE], way=MetricConfig(tokenize="13"))
+        score(OURS, [REFERENCE], config=MetricConfig(tokenize="13"))
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
     with pytest.raises(UserError, match=r"--tokenize ja-mecab: .*pip install sacrebleu\[ja\]"):
-        score(OURS, [REFERENCE], way=MetricConfig(tokenize="ja-mecab"))
+        score(OURS, [REFERENCE], config=MetricConfig(tokenize="ja-mecab"))
 
 
 def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import changed, train_into
 from torch import Tensor
 
+from tests.helpers.runs import changed, train_into, untrained
 from translate import cli
 from translate.api import load_translator
 from translate.config.settings import Config, VocabSettings
@@ -19,8 +19,6 @@ from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.export.huggingface import export_huggingface
 from translate.run.folder import Run
-from translate.run.model import build_model, save_weights
-from translate.run.weights import ModelIdentity
 
 ODD_LINES = [
     "The two red birds sing.",
@@ -63,18 +61,6 @@ def characters(corpus: Path) -> VocabPair:
     lines = (corpus / "train.en").read_text(encoding="utf-8").splitlines()
     vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
     return VocabPair(vocab, vocab)
-
-
-def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
-    """A run with random weights, none of them 0 or 1 as fresh biases and norms are."""
-    run = Run.create(path, config)
-    run.write_vocabs(vocabs)
-    model = build_model(config, vocabs)
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    save_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
-    return run
 
 
 def padded_batch(vocabs: VocabPair) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import HOSTILE, maps_of, sentence
 from typer.testing import CliRunner
 
+from tests.helpers.pages import HOSTILE, maps_of, sentence
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps, Stack, merge_words
 from translate.commands import app

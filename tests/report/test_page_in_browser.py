@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import CAT, EMOJI, HOSTILE, LATER, assert_shows, maps_of, sentence, visit, weight_at
 
+from tests.helpers.pages import CAT, EMOJI, HOSTILE, LATER, assert_shows, maps_of, sentence, visit, weight_at
 from translate.attention.views import view
 from translate.report.page import writer as page_module
 from translate.report.page.writer import InitialView, write_page

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import CAT, SENTENCES, assert_shows, listed, maps_of, sentence, visit
 
+from tests.helpers.pages import CAT, SENTENCES, assert_shows, listed, maps_of, sentence, visit
 from translate.attention.maps import AttentionMaps, Stack
 from translate.report.page import writer as page_module
 from translate.report.page.writer import InitialView, PageSentence, write_page

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
-from conftest import CPU, changed
-from faults.damage import damaged
 
+from tests.faults.damage import damaged
+from tests.helpers.runs import CPU, changed
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CPU, changed
 
+from tests.helpers.runs import CPU, changed
 from translate.alignment.stored import StoredAlignment
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder

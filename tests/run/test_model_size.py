@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 import torch
-from conftest import changed
 
+from tests.helpers.runs import changed
 from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
@@ -17,7 +17,7 @@ from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits
 
 CPU = torch.device("cpu")
 SRC, TGT = (
-    train_vocab(lambda: ["The cat sat on the mat."] * 9, VocabSettings(size=size), seed=1, say=lambda _: None)
+    train_vocab(lambda: ["The cat sat on the mat."] * 9, VocabSettings(size=size), seed=1, log=lambda _: None)
     for size in (280, 285)
 )
 JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)

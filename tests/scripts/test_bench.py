@@ -13,13 +13,13 @@ from benchmarks.decoding import Cell, Measured, Plan, Row
 from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
 from benchmarks.report import markdown_table, medians, replace_section
 from benchmarks.translating import in_order_of_length
-from reference_search import translate_one
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.reference_search import translate_one
 from translate.config.settings import Config, ModelSettings
 from translate.config.toml import changed_search
-from translate.data.parallel_text import read_lines
+from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator

@@ -13,7 +13,9 @@ from benchmarks.work import lay_out, write_lines
 
 from translate.config.settings import Config
 from translate.config.toml import changed_search, load_config, parse_override
-from translate.data.parallel_text import ParallelText, Side, read_lines
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.lines import read_lines
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab
 from translate.decoding.translator import Translator
 from translate.errors import UserError

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+
+from tests.helpers.runs import TINY
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "try_settings"
 

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CPU, changed, train_into
-from faults.disk import CALLS, Call, failing
 from safetensors.torch import load_file
 
-from tests.training.test_checkpoint import trained
+from tests.faults.disk import CALLS, Call, failing
+from tests.helpers.runs import CPU, changed, train_into, trained
 from translate import cli
 from translate.config.settings import Config
 from translate.errors import UserError

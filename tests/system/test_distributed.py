@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
-from conftest import CPU, TOY, changed, head, train_into
-from safetensors.torch import load_file
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.processes import ENVIRONMENT, of_one_process, settings_file, two_at_once
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
 from translate.commands.decode_io import Places
 from translate.config.settings import Config
-from translate.config.toml import to_toml
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import World
@@ -31,53 +30,11 @@ from translate.training.prepare import prepare
 from translate.training.step import Trainer
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def two_processes(*arguments: object, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     command = [*TORCHRUN, *options, "-m", "translate", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
-
-
-def two_at_once(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """As `two_processes`, in less time: the two are started here, with what torchrun would tell them."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "translate", *map(str, arguments)]
-    processes = [
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | group | {"RANK": rank, "LOCAL_RANK": rank}
-        )
-        for rank in ("0", "1")
-    ]
-    try:
-        said = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return subprocess.CompletedProcess(command, max(process.returncode for process in processes), "", "".join(said))
-
-
-def settings_file(path: Path, config: Config) -> Path:
-    path.write_text(to_toml(config), encoding="utf-8")
-    return path
-
-
-def of_one_process(config: Config) -> Config:
-    """The settings with which one process does what two do with `config`."""
-    train_settings = config.train
-    return changed(
-        config, "train", batch_tokens=2 * train_settings.batch_tokens, accumulate=2 * train_settings.accumulate
-    )
-
-
-def assert_close_weights(one: Run, other: Run) -> None:
-    newest = [sorted(run.checkpoints_path.glob("step-*"))[-1] for run in (one, other)]
-    assert newest[0].name == newest[1].name
-    left, right = (load_file(path / "model.safetensors") for path in newest)
-    for name, tensor in left.items():
-        assert torch.allclose(tensor, right[name], atol=1e-5), name
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
             write_text(partial / "file", "x")
             assert not (tmp_path / name / "file").exists()
         assert [each.name for each in (tmp_path / name).iterdir()] == ["file"]
-        with pytest.raises(UserError, match="already there"), atomic_folder(tmp_path / name):
+        with pytest.raises(UserError, match="already exists"), atomic_folder(tmp_path / name):
             pass
 
     def write_half() -> None:

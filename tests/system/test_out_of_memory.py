@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
-from tests.data.test_word_links import links_of
+from tests.helpers.corpora import links_of
+from tests.helpers.runs import CPU, changed, train_into
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.data.batches import Batch, make_batch

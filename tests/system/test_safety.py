@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import changed, head, train_into
 
+from tests.helpers.corpora import head
+from tests.helpers.runs import changed, train_into
 from translate.cli import _print_error
 from translate.config.settings import Config
 from translate.report.progress import say

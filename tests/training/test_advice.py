@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import CPU, changed, train_into
 
+from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.run.folder import Run

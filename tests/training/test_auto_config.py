@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, TOY, changed, head, train_into
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import ParallelText, Side
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.sides import Side
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text, settings_for
@@ -64,7 +66,7 @@ def test_a_writing_of_many_characters_gets_a_vocabulary_for_them(tmp_path: Path)
     lines = ["".join(characters[i : i + 10]) for i in range(0, 3000, 10)] * 3
     given = written(tmp_path, "\n".join(lines) + "\n", "\n".join(lines) + "\n")
     config, _ = choose_settings(load_config(None, given), given, CPU)
-    assert train_vocab(lambda: lines, config.vocab, seed=1, say=lambda _: None).size > 3000
+    assert train_vocab(lambda: lines, config.vocab, seed=1, log=lambda _: None).size > 3000
 
 
 def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:

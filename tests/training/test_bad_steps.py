@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, changed, train_into
 
-from tests.system.test_distributed import settings_file, two_at_once
-from tests.training.test_loop import assert_equal_states, final_state
+from tests.helpers.processes import settings_file, two_at_once
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_equal_states, final_state
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run

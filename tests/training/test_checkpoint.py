@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import astuple
 from pathlib import Path
@@ -11,35 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate.config.settings import ModelSettings
+from tests.helpers.runs import IDENTITY, train_step, trained
 from translate.errors import UserError
 from translate.run.model import load_weights, save_weights
-from translate.run.weights import TRAINING_ONLY, ModelIdentity
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
-from translate.training.optimizer import ExponentialMovingAverage
 
-BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=TRAINING_ONLY), sort_keys=True))
 PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
-
-
-def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingState:
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
-    state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, BELONGING)
-    for step in 1, 2:
-        train_step(state, step)
-    return state
-
-
-def train_step(state: TrainingState, step: int) -> None:
-    torch.manual_seed(step)
-    state.optimizer.zero_grad()
-    state.model(torch.randn(5, 3)).square().sum().backward()
-    state.optimizer.step()
-    if state.ema:
-        state.ema.update(step)
 
 
 def tensors_of(state: TrainingState) -> dict[str, Tensor]:
@@ -86,8 +63,8 @@ def test_loading_writes_into_the_weights_that_are_there(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, saved, PROGRESS, 1)
     load_checkpoint(tmp_path, loaded, refuse_warnings)
     assert [parameter.data_ptr() for parameter in loaded.model.parameters()] == places
-    save_weights(tmp_path / "weights", trained(3).model, BELONGING)
-    load_weights(tmp_path / "weights", loaded.model, BELONGING)
+    save_weights(tmp_path / "weights", trained(3).model, IDENTITY)
+    load_weights(tmp_path / "weights", loaded.model, IDENTITY)
     assert [parameter.data_ptr() for parameter in loaded.model.parameters()] == places
     weights = dict(trained(3).model.named_parameters())
     assert all(torch.equal(weights[name], weight) for name, weight in loaded.model.named_parameters())
@@ -241,7 +218,7 @@ def test_a_file_of_other_content_than_weights_is_refused(tmp_path: Path, content
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged or not a safetensors file"):
-        load_weights(path, trained(1).model, BELONGING)
+        load_weights(path, trained(1).model, IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -260,11 +237,11 @@ def test_progress_of_other_names_or_types_counts_as_damage(tmp_path: Path, progr
 
 def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    save_weights(path, trained(1, width=5).model, BELONGING)
+    save_weights(path, trained(1, width=5).model, IDENTITY)
     narrow = trained(1)
     before = tensors_of(narrow)
     with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: [01]\.(weight|bias)\)"):
-        load_weights(path, narrow.model, BELONGING)
+        load_weights(path, narrow.model, IDENTITY)
     with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: 0\.bias\)"):
-        load_weights(path, nn.Sequential(nn.Linear(3, 5, bias=False), nn.Linear(5, 2)), BELONGING)
+        load_weights(path, nn.Sequential(nn.Linear(3, 5, bias=False), nn.Linear(5, 2)), IDENTITY)
     assert_same(tensors_of(narrow), before)

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, TOY, head
+
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import TINY
 
 WORK = """
 import json, random, sys

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import CPU, changed, train_into
 
+from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config, TrainSettings
 from translate.config.toml import load_config, to_toml
 from translate.errors import UserError

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CPU, changed
 
+from tests.helpers.runs import CPU, changed
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.system.test_distributed import assert_close_weights, of_one_process, settings_file, two_at_once
-from tests.training.test_loop import assert_equal_states
+from tests.helpers.corpora import TOY, head
+from tests.helpers.processes import of_one_process, settings_file, two_at_once
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_close_weights, assert_equal_states
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override

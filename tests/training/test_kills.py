@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, TOY, head
 from safetensors.torch import load_file
 
-from tests.training.test_loop import assert_equal_states
-from tests.training.test_resume import timeless
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import TINY
+from tests.helpers.states import assert_equal_states, timeless
 from translate.config.toml import load_config, to_toml
 from translate.run.folder import Run
 
@@ -64,7 +64,7 @@ class Trainings:
         }
         self.said = folder / "said"
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "killing.py")],
+            [sys.executable, str(ROOT / "tests" / "helpers" / "killing.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said.open("w"),

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_equal_states
 from translate.api import load_translator
 from translate.config.settings import Config, TrainSettings
 from translate.config.toml import load_config, to_toml
@@ -31,22 +32,6 @@ from translate.training.optimizer import learning_rate, rdrop_weight
 from translate.training.prepare import prepare
 from translate.training.step import NUM_TIMED, Trainer
 from translate.training.validation import Validation
-
-
-def final_state(run: Run) -> dict[str, torch.Tensor]:
-    """Every tensor of the newest checkpoint: weights, their average if there is one, optimizer."""
-    newest = sorted(run.checkpoints_path.glob("step-*"))[-1]
-    tensors = load_file(newest / "model.safetensors")
-    if (newest / "average.safetensors").exists():
-        tensors |= {f"average.{name}": weight for name, weight in load_file(newest / "average.safetensors").items()}
-    return tensors | load_file(newest / "optimizer.safetensors")
-
-
-def assert_equal_states(one: Run, other: Run) -> None:
-    left, right = final_state(one), final_state(other)
-    assert left.keys() == right.keys()
-    for name, tensor in left.items():
-        assert torch.equal(tensor, right[name]), name
 
 
 def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_config: Config) -> None:

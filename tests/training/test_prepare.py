@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import changed
 
+from tests.helpers.runs import changed
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data import parallel_text as text_module
 from translate.data.parallel_text import check_stays
+from translate.data.readers import sides as text_module
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.prepare import Prepared, prepare

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, TOY, changed, head, train_into
 from safetensors.torch import load_file
 
-from tests.system.test_distributed import two_at_once
-from tests.training.test_loop import assert_equal_states
+from tests.helpers.corpora import TOY, head
+from tests.helpers.processes import two_at_once
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_equal_states
 from translate import cli
 from translate.api import load_translator
 from translate.config.settings import Config

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CPU, TINY, TOY, head
 from safetensors.torch import load_file
 
+from tests.helpers.corpora import TOY, head
+from tests.helpers.runs import CPU, TINY
+from tests.helpers.states import timeless
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.run.folder import Run
@@ -117,10 +119,6 @@ class Whole:
         for number, values in trainer.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
         return state
-
-
-def timeless(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: line[name] for name in line.keys() - {"minutes", "tokens_per_second"}} for line in metrics]
 
 
 @pytest.fixture(scope="module")

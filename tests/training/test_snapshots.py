@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import CPU, changed, train_into
 
+from tests.helpers.runs import CPU, changed, train_into
 from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config

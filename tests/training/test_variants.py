@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, changed, train_into
 from safetensors.torch import load_file
 
-from tests.training.test_loop import assert_equal_states
+from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_equal_states
 from translate import load
 from translate.config.settings import Config
 from translate.run.folder import Run

@@ -5,7 +5,6 @@ Shapes: N alignments of one sentence, S source words, T target words.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.alignment.methods import Links
-from translate.data.parallel_text import read_lines
+from translate.data.pharaoh import SURE_OR_POSSIBLE, PharaohLink, parse_links
+from translate.data.readers.lines import read_lines
 from translate.errors import UserError
-
-LINK = re.compile(r"(\d{1,9})([-p?])(\d{1,9})", re.ASCII)
-FORMAT_HELP = "a link is i-j (sure), ipj or i?j (possible): source word i, target word j"
-
-
-class GoldLink(NamedTuple):
-    """A link of a gold file, its words counted from 0."""
-
-    source: int
-    target: int
-    is_sure: bool
-    text: str  # as in the file
 
 
 @dataclass(frozen=True)
@@ -45,13 +33,14 @@ class GoldFile:
     path: Path
     is_one_indexed: bool = False
 
-    def __iter__(self) -> Iterator[list[GoldLink]]:
+    def __iter__(self) -> Iterator[list[PharaohLink]]:
         """The links of each line. Raises UserError with the line and the link that is malformed."""
         for number, line in enumerate(read_lines(self.path), start=1):
-            yield [self._link(text, number) for text in line.split()]
+            links = parse_links(line, f"{self.path}: line {number}", SURE_OR_POSSIBLE)
+            yield [self._from_zero(link, number) for link in links]
 
-    def gold(self, links: list[GoldLink], number: int, num_target: int, num_source: int) -> Gold:
-        """The links of line `number` as arrays of that size. Raises UserError if a word does not exist."""
+    def gold(self, links: list[PharaohLink], number: int, num_target: int, num_source: int) -> Gold:
+        """The links of line `number` between so many words. Raises UserError where a word is not there."""
         sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
         for link in links:
             for side, word, count in ("source", link.source, num_source), ("target", link.target, num_target):
@@ -61,16 +50,13 @@ class GoldFile:
             sure[link.target, link.source] |= link.is_sure
         return Gold(sure, possible)
 
-    def _link(self, text: str, number: int) -> GoldLink:
-        match = LINK.fullmatch(text)
-        if match is None:
-            raise UserError(f"{self.path}: line {number}: {text!r} is not a link; {FORMAT_HELP}")
-        source, target = (int(match[group]) - self.is_one_indexed for group in (1, 3))
+    def _from_zero(self, link: PharaohLink, number: int) -> PharaohLink:
+        source, target = link.source - self.is_one_indexed, link.target - self.is_one_indexed
         if min(source, target) < 0:
-            raise UserError(f"{self.path}: line {number}: {text} has a word 0; leave out --one-indexed")
-        return GoldLink(source, target, match[2] == "-", text)
+            raise UserError(f"{self.path}: line {number}: {link.text} has a word 0; leave out --one-indexed")
+        return link._replace(source=source, target=target)
 
-    def _beyond(self, link: GoldLink, number: int, side: str, count: int) -> str:
+    def _beyond(self, link: PharaohLink, number: int, side: str, count: int) -> str:
         first = int(self.is_one_indexed)
         there = f"words {first} to {count - 1 + first}" if count else "no words"
         hint = "" if self.is_one_indexed else "; if the file counts from 1, add --one-indexed"

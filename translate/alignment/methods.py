@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from translate.attention.maps import AttentionMaps, Floats, Stack, merge_words
-from translate.data.pieces import END, WORD_START, Word, words_of
+from translate.data.pieces import END, WORD_START, WordSpan, words_of
 
 Method = Literal[
     "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
@@ -68,7 +68,7 @@ def word_maps(
     return between
 
 
-def words_of_text(text: str, pieces: Sequence[str]) -> list[Word | None] | None:
+def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | None:
     """Each word of a text with its pieces, or None for a word without pieces; None if they cannot be matched.
 
     Normalization can split a word (at a zero-width space) or remove it (a character that no piece has). Letters decide
@@ -77,7 +77,7 @@ def words_of_text(text: str, pieces: Sequence[str]) -> list[Word | None] | None:
     words, spans = text.split(), words_of(pieces) if pieces else []
     if words == [spelled for spelled, _ in spans]:
         return [*spans]
-    found: list[Word | None] = []
+    found: list[WordSpan | None] = []
     place = 0
     for word in words:
         start, letters, read = place, _letters(word), ""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import MAX_PIECES, AttentionMaps
-from translate.data.parallel_text import Pair, ParallelText, Side
-from translate.decoding.sentence_split import longest_whole
+from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.sides import Side
+from translate.decoding.sentence_split import max_countable
 from translate.errors import UserError
 from translate.run.folder import Run
 
@@ -119,7 +120,7 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
     """The piece ids of both sides, `</s>` last; both empty if a side is empty or too long."""
-    max_length = longest_whole(MAX_PIECES)
+    max_length = max_countable(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):
         sides = vocab.encode([text if len(text) <= max_length else "" for text in texts])

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from translate.attention.selection import StoredType
-from translate.data.pieces import END, START, Word
+from translate.data.pieces import END, START, WordSpan
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
 from translate.system.files import write_bytes
@@ -111,7 +111,7 @@ class AttentionMaps:
         return cls(source, target, stacks)
 
 
-def merge_words(weights: Floats, row_words: Sequence[Word], column_words: Sequence[Word]) -> Floats:
+def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:
     """(..., rows, columns) of pieces -> of words: the sum over the columns of a word, the mean over its rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)

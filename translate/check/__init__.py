@@ -1,1 +1,1 @@
-"""What is wrong with a parallel corpus, with line numbers."""
+"""Checks of a parallel corpus, with line numbers."""

@@ -1,4 +1,4 @@
-"""How often each character comes in a text, where it came first, and which of them a vocabulary does not know."""
+"""Count the characters of a text, and find those that a vocabulary does not cover."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate.data.vocab import Vocab
 
 
 class CountedCharacter(NamedTuple):
-    """A character of a text."""
+    """A character, how often and where it first occurs."""
 
     character: str
     times: int
@@ -38,7 +38,7 @@ class CharacterCounts:
 
     @classmethod
     def total(cls, src: CharacterCounts, tgt: CharacterCounts) -> CharacterCounts:
-        """Of both sides of a text together."""
+        """Add the counts of both sides of a text."""
         both = cls()
         both.counts = src.counts + tgt.counts
         never = np.iinfo(np.int64).max
@@ -47,7 +47,7 @@ class CharacterCounts:
         return both
 
     def unknown_to(self, vocab: Vocab) -> list[CountedCharacter]:
-        """The characters that a vocabulary has no piece for, the most frequent first."""
+        """Return the characters without a piece in a vocabulary, the most frequent first."""
         codes = np.flatnonzero(self.counts)
         rows = vocab.encode([chr(code) for code in codes])
         is_unknown = [
@@ -58,7 +58,7 @@ class CharacterCounts:
         return self._counted(codes[np.array(is_unknown, bool)])
 
     def beyond(self, coverage: float) -> list[CountedCharacter]:
-        """The rare characters that a vocabulary which covers such a share of the text would have no piece for."""
+        """Return the rare characters that a vocabulary with this coverage of the text would leave out."""
         codes = np.flatnonzero(self.counts)
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]
         before = np.cumsum(self.counts[codes]) - self.counts[codes]

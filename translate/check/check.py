@@ -1,8 +1,7 @@
-"""What is wrong with a parallel text, told before anything is trained on it.
+"""Check a parallel text before anything is trained on it.
 
-One pass learns what is usual in the text, a second one looks at every pair. What the findings about pairs count is
-exactly what data.filter would leave out, because both ask the same rules. Memory is bounded: of each pair three
-hashes of 8 bytes are kept.
+A first pass learns what is normal in the text, a second one checks every pair. The findings about pairs count exactly
+what data.filter would leave out, because both use the same filters. Memory is bounded: three 8-byte hashes per pair.
 """
 
 from __future__ import annotations
@@ -17,30 +16,29 @@ import numpy as np
 
 from translate.check.character_counts import CharacterCounts, CountedCharacter
 from translate.check.findings import MAX_LISTED, MEANINGS, Example, Finding, Tally
-from translate.check.lenient_reader import RoughBlock, raw_pairs, rough_blocks, rough_lines
+from translate.check.lenient_reader import RoughBlock, rough_blocks
 from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
 from translate.data.filters import (
     FILTER_NAMES,
-    SHORT,
     CorpusStatistics,
     Filters,
     PairFilter,
     SeenLines,
+    blank_if_long,
     corpus_statistics,
-    if_short,
     sample,
 )
-from translate.data.parallel_text import Pair, ParallelText, Side, is_tsv
+from translate.data.parallel_text import Pair, ParallelText
 from translate.data.vocab import VocabPair
 
-NUM_LONGEST = 3  # lines of a side that are named
-BYTES_A_PIECE = 4  # in most languages, a piece is no longer: without a vocabulary, lengths are guessed by it
+NUM_LONGEST = 3  # lines of a side that are listed
+BYTES_PER_PIECE = 4  # to estimate lengths without a vocabulary; in most languages, pieces are no longer
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What is checked, and what it should not overlap with."""
+    """The text to check, and texts that it should not overlap with."""
 
     train: ParallelText
     valid: ParallelText | None = None
@@ -52,44 +50,44 @@ class LongLine(NamedTuple):
 
     characters: int
     line: int
-    pieces: int  # by the vocabulary, or guessed
+    pieces: int  # by the vocabulary, or estimated
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All that a check found."""
+    """The result of a check."""
 
     num_lines: tuple[int, int]  # of the source and of the target file
-    num_left_out: int  # pairs, by training under the settings
+    num_left_out: int  # pairs that training would leave out under the settings
     findings: tuple[Finding, ...]  # the most important first
     longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # of each side
-    length_ratio: float  # characters of the target for one of the source: the median
+    length_ratio: float  # median of target characters per source character
     vocab_size: int  # pieces of the target side
-    knows_languages: bool  # whether the languages of the two sides could be told apart
+    knows_languages: bool  # whether the languages of the two sides could be distinguished
 
     @property
     def num_pairs(self) -> int:
-        """Pairs of lines; what one file has more is none."""
+        """The lines that both files have."""
         return min(self.num_lines)
 
 
 def check(
-    texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int, tell: Callable[[int], object]
+    texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int, progress: Callable[[int], object]
 ) -> CheckReport:
-    """Look at every pair of a text. Raises UserError where a file is missing or no text at all.
+    """Check every pair of a text. Raises UserError where a file is missing or is not text at all.
 
-    vocabs: to count pieces and unknown characters; without, both are guessed. tell: given the number of pairs of each
-    block that was looked at.
+    vocabs: to count pieces and unknown characters; without them, both are estimated. progress: called after each block
+    with its number of pairs.
     """
-    return _Check(texts, config, vocabs, num_examples).run(tell)
+    return _Check(texts, config, vocabs, num_examples).run(progress)
 
 
 class _Check:
     def __init__(self, texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int) -> None:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
-        self._usual = _usual(texts.train)
-        self._sieve = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._usual)
+        self._statistics = _statistics(texts.train)
+        self._filter = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._statistics)
         self._sources = SeenLines()
         self._others = {
             f"overlap_{name}": _seen(text) for name, text in (("valid", texts.valid), ("test", texts.test)) if text
@@ -99,30 +97,29 @@ class _Check:
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
         self._num_left_out = 0
 
-    def run(self, tell: Callable[[int], object]) -> CheckReport:
+    def run(self, progress: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
         for block in rough_blocks(self._text.src, self._text.tgt):
             num_src, num_tgt = num_src + len(block.src.texts), num_tgt + len(block.tgt.texts)
-            self._look_at(block)
-            tell(len(block))
+            self._check_block(block)
+            progress(len(block))
         return CheckReport(
             (num_src, num_tgt),
             self._num_left_out,
             tuple(self._findings()),
             (self._long_lines(0), self._long_lines(1)),
-            self._usual.length_ratio,
+            self._statistics.length_ratio,
             self._vocab_size(),
-            self._usual.languages is not None,
+            self._statistics.languages is not None,
         )
 
-    def _look_at(self, block: RoughBlock) -> None:
-        """Count what there is in some pairs."""
+    def _check_block(self, block: RoughBlock) -> None:
         pairs, first = block.pairs, block.first
         usable = np.ones(len(pairs), bool)
         usable[block.unusable] = False
         self._count_troubles(block)
         has_src, has_tgt = (np.fromiter((bool(pair[i].strip()) for pair in pairs), bool, len(pairs)) for i in (0, 1))
-        found = self._sieve.doubts(pairs)
+        found = self._filter.faults(pairs)
         found["empty_source"] = usable & ~has_src & has_tgt
         found["empty_target"] = usable & has_src & ~has_tgt
         found["empty_both"] = usable & ~has_src & ~has_tgt
@@ -146,21 +143,21 @@ class _Check:
         for row in sorted({*block.src.troubles, *block.tgt.troubles}):
             for trouble in dict.fromkeys(block.src.troubles.get(row, ()) + block.tgt.troubles.get(row, ())):
                 self._tallies[trouble].add(shown(row))
-        for row in range(min(len(block.src.texts), len(block.tgt.texts)), len(block)):
+        for row in range(block.num_pairs, len(block)):
             self._tallies["line_counts"].add(shown(row))
 
     def _repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
-        """Sources that came before with another target, and those that are in another text."""
+        """Find sources that came before with another target, and those that are in another text."""
         sources = [pair.src.strip() for pair in pairs]
         found = {"same_source": self._sources.add(sources) & is_full & ~is_duplicate}
         for name, (other_sources, other_pairs) in self._others.items():
             found[name] = other_sources.holds(sources) & is_full
             rows = np.flatnonzero(found[name]).tolist()
-            self._num_same[name] += int(other_pairs.holds([pairs[row].essence for row in rows]).sum())
+            self._num_same[name] += int(other_pairs.holds([pairs[row].stripped for row in rows]).sum())
         return found
 
     def _measure(self, pairs: Sequence[Pair], first: int) -> Array:
-        """Count the characters; returns the pieces of each pair's longer side, where they may be too many."""
+        """Count the characters. Returns the pieces of each pair's longer side, 0 where they cannot be too many."""
         pieces = np.zeros(len(pairs), np.int64)
         for side in (0, 1):
             lines = [pair[side] for pair in pairs]
@@ -170,7 +167,7 @@ class _Check:
             self._longest[side] = heapq.nlargest(
                 NUM_LONGEST, [*self._longest[side], *((len(lines[row]), -(first + row), lines[row]) for row in top)]
             )
-            # No side has more pieces than bytes, and one for the start of a word.
+            # A side has at most as many pieces as bytes, and one for the start of its first word.
             rows = np.flatnonzero(4 * characters.lengths >= self._config.data.max_pieces).tolist()
             rows = [row for row in rows if len(lines[row].encode()) >= self._config.data.max_pieces]
             pieces[rows] = np.maximum(pieces[rows], self._num_pieces(side, [lines[row] for row in rows]))
@@ -181,7 +178,7 @@ class _Check:
             return [len(row) for row in self._vocabs[side].encode(lines)]
         if self._is_by_character:
             return [len(line) + 1 for line in lines]  # and the mark of its first word
-        return [len(line.encode()) // BYTES_A_PIECE for line in lines]
+        return [len(line.encode()) // BYTES_PER_PIECE for line in lines]
 
     def _vocab_size(self) -> int:
         if self._vocabs:
@@ -219,7 +216,7 @@ class _Check:
 
 
 class _Seen(NamedTuple):
-    """What another text holds."""
+    """The content of another text."""
 
     sources: SeenLines
     pairs: SeenLines
@@ -230,30 +227,15 @@ def _seen(text: ParallelText) -> _Seen:
     for block in rough_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
-        seen.pairs.add(pair.essence for pair in full)
+        seen.pairs.add(pair.stripped for pair in full)
     return seen
 
 
-def _usual(text: ParallelText) -> CorpusStatistics:
-    """What is usual in a text, by the pairs that can be read; the same sample from which training learns it."""
-    sides = text.src, text.tgt
-    chosen = sample(_if_short(raws, sides) for raws in raw_pairs(*sides))
-    raws_of_sides = ([raws[i] for raws in chosen] for i in (0, 1))
-    lines = [rough_lines(raws, side, True) for raws, side in zip(raws_of_sides, sides, strict=True)]
-    return corpus_statistics(RoughBlock(1, *lines).pairs)
-
-
-def _if_short(raws: tuple[bytes, bytes], sides: tuple[Side, Side]) -> tuple[bytes, bytes]:
-    """The lines of a pair if `if_short` keeps it, without columns that are not read; else empty ones."""
-    if max(map(len, raws)) <= SHORT:
-        return raws
-    lines = [rough_lines([raw], side, False) for raw, side in zip(raws, sides, strict=True)]
-    src, tgt = if_short(RoughBlock(1, *lines).pairs[0])
-    return _as_raw(src, sides[0]), _as_raw(tgt, sides[1])
-
-
-def _as_raw(line: str, side: Side) -> bytes:
-    return b"\t" * (side.column - 1 if is_tsv(side.path) else 0) + line.encode() + b"\n"
+def _statistics(text: ParallelText) -> CorpusStatistics:
+    """Learn what is normal from the pairs that can be read, by the same sample as training does."""
+    blocks = rough_blocks(text.src, text.tgt)
+    pairs = (pair for block in blocks for pair in block.pairs[: block.num_pairs])
+    return corpus_statistics(sample(map(blank_if_long, pairs)))
 
 
 def _listed(characters: Iterable[CountedCharacter]) -> str:

@@ -1,4 +1,4 @@
-"""What a check of a text found: how often, where, an example; what it means, and what training does about it."""
+"""The findings of a check: counts, line numbers, examples, and what training does about them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, get_args
 
 from translate.config.settings import DataSettings, FilterName
 
-MAX_LISTED = 1_000  # line numbers of a finding that are kept
+MAX_LISTED = 1_000  # line numbers kept per finding
 
 
 class Meaning(NamedTuple):
-    """What a kind of finding is called, and what training does with such pairs, or the user had best do."""
+    """A kind of finding: its title, what training does with such pairs, and advice for the user."""
 
     title: str
-    training: str  # "" where it depends on data.filter
+    training: str  # "" if it depends on data.filter
     advice: str = ""
 
 
@@ -27,21 +27,21 @@ MEANINGS: dict[str, Meaning] = {
         "unequal files", STOPS, "line n of one file has to be the translation of line n of the other"
     ),
     "not_utf8": Meaning("not UTF-8", STOPS, "convert the file, as by: iconv -f WINDOWS-1252 -t UTF-8 FILE"),
-    "endless": Meaning("endless lines", STOPS, "is this a text file with one sentence a line?"),
-    "columns": Meaning("too few columns", STOPS, "mend these lines, or set data.src_column and data.tgt_column"),
+    "endless": Meaning("endless lines", STOPS, "is this a text file with one sentence per line?"),
+    "columns": Meaning("too few columns", STOPS, "correct these lines, or set data.src_column and data.tgt_column"),
     "overlap_test": Meaning(
         "in the test text",
-        "kept; scores on that text will be better than the translator is",
-        "take them out of the training text",
+        "kept; scores on that text will be too high",
+        "remove them from the training text",
     ),
     "overlap_valid": Meaning(
         "in the validation text",
-        "kept; validation will look better than the translator is",
-        "take them out of the training text",
+        "kept; validation scores will be too high",
+        "remove them from the training text",
     ),
     "language": Meaning("language of the other side", ""),
     "identical": Meaning("identical sides", ""),
-    "length_ratio": Meaning("lengths that do not fit", ""),
+    "length_ratio": Meaning("implausible lengths", ""),
     "script": Meaning("another script", ""),
     "mojibake": Meaning("wrongly decoded characters", "", "best restored from the original files"),
     "damaged": Meaning("lost characters (U+FFFD)", "", "best restored from the original files"),
@@ -49,11 +49,13 @@ MEANINGS: dict[str, Meaning] = {
     "invisible": Meaning("invisible characters", ""),
     "line_breaks": Meaning("line breaks within a line", ""),
     "duplicates": Meaning("repeated pairs", ""),
-    "empty_source": Meaning("empty source, full target", LEFT_OUT, "many of them mean that lines have shifted"),
-    "empty_target": Meaning("full source, empty target", LEFT_OUT, "many of them mean that lines have shifted"),
+    "empty_source": Meaning("empty source, full target", LEFT_OUT, "if there are many, lines have shifted"),
+    "empty_target": Meaning("full source, empty target", LEFT_OUT, "if there are many, lines have shifted"),
     "empty_both": Meaning("empty on both sides", LEFT_OUT),
     "too_long": Meaning("over data.max_pieces", LEFT_OUT),
-    "maybe_too_long": Meaning("perhaps over data.max_pieces", "left out if so (always)", "give --vocab to know"),
+    "maybe_too_long": Meaning(
+        "perhaps over data.max_pieces", "left out if so (always)", "use --vocab for exact counts"
+    ),
     "unknown_characters": Meaning(
         "characters unknown to the vocabulary", "kept; spelled in bytes, or lost where the vocabulary has no bytes"
     ),
@@ -62,7 +64,7 @@ MEANINGS: dict[str, Meaning] = {
         "kept; beyond vocab.character_coverage, so spelled in bytes (vocab.byte_fallback)",
         "set vocab.character_coverage = 1.0 to give each a piece",
     ),
-    "same_source": Meaning("source translated otherwise before", "kept; some texts are so"),
+    "same_source": Meaning("source with another translation before", "kept; normal for some texts"),
     "crlf": Meaning("Windows line ends", DROPPED),
     "bom": Meaning("byte-order mark", DROPPED),
 }
@@ -71,7 +73,7 @@ FILTERS = get_args(FilterName)
 
 
 class Example(NamedTuple):
-    """A line in which something was found, both sides of it."""
+    """Both sides of a line with a finding."""
 
     line: int
     source: str
@@ -80,14 +82,14 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing that was found."""
+    """One kind of finding in a text."""
 
     name: str  # of MEANINGS
     count: int
     lines: tuple[int, ...]  # numbers of the first MAX_LISTED lines with it, from 1
     examples: tuple[Example, ...]
-    training: str  # what it does about them under the settings
-    note: str = ""  # what else is to be said
+    training: str  # what training does about them under the settings
+    note: str = ""  # further details
 
     @property
     def meaning(self) -> Meaning:
@@ -99,7 +101,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """One kind of thing while it is counted."""
+    """Counts one kind of finding."""
 
     num_examples: int
     count: int = 0
@@ -107,7 +109,7 @@ class Tally:
     examples: list[Example] = field(default_factory=list)
 
     def add(self, found: Example) -> None:
-        """Count it, and keep it if it is one of the first."""
+        """Count a line, and keep the first ones."""
         self.count += 1
         if len(self.lines) < MAX_LISTED:
             self.lines.append(found.line)
@@ -115,15 +117,15 @@ class Tally:
             self.examples.append(found)
 
     def finding(self, name: str, data: DataSettings, note: str = "") -> Finding:
-        """What was counted."""
+        """Return the result."""
         training = what_training_does(name, data)
         return Finding(name, self.count, tuple(self.lines), tuple(self.examples), training, note)
 
 
 def what_training_does(name: str, data: DataSettings) -> str:
-    """In words, under these settings."""
+    """Describe what training does with such pairs under the settings."""
     if name not in FILTERS:
         return MEANINGS[name].training
     if name in data.filter:
-        return "left out (data.filter has it)"
+        return "left out (by data.filter)"
     return f'kept; data.filter = ["{name}"] leaves them out'

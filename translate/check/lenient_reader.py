@@ -1,44 +1,54 @@
-"""Parallel text read whatever is wrong with it, for the check. `text` reads the same lines, and stops at the first
-mistake."""
+"""Read parallel text whatever is wrong with it, for the check: the same lines as `ParallelText`, with their faults."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from translate.data.parallel_text import BYTE_ORDER_MARK, MAX_LINE_BYTES, Pair, Side, is_tsv, open_unpacked, raw_lines
+from translate.data.parallel_text import Pair
+from translate.data.readers import plain
+from translate.data.readers.lines import (
+    BYTE_ORDER_MARK,
+    MAX_LINE_BYTES,
+    BadLineError,
+    LineTrouble,
+    decode_line,
+    open_unpacked,
+    raw_lines,
+)
+from translate.data.readers.sides import Side
 from translate.errors import UserError
 
-Trouble = Literal["not_utf8", "endless", "columns", "crlf", "bom"]
-STOPPING: tuple[Trouble, ...] = ("not_utf8", "endless", "columns")  # with which training cannot begin
-MAX_PASSED_OVER = 100_000_000  # bytes of one line, after which a file is no text
-SHOWN_BYTES = 1_000  # of a line that is not to be read
-BLOCK_PAIRS = 4_000  # looked at together, if they are no more than
+Trouble = LineTrouble | Literal["crlf", "bom"]
+STOPPING: tuple[LineTrouble, ...] = get_args(LineTrouble)  # troubles that stop training
+MAX_SKIPPED_BYTES = 100_000_000  # of one line; beyond that a file is not text
+SHOWN_BYTES = 1_000  # of a line that cannot be read
+BLOCK_PAIRS = 4_000  # read together, unless they exceed
 BLOCK_BYTES = 4_000_000
 
 RawPair = tuple[bytes | None, bytes | None]
 
 
 class RoughLines(NamedTuple):
-    """Some lines of a side, and what reading them met: troubles by row, of the few rows that have any."""
+    """Some lines of a side and their troubles by row, of the few rows that have any."""
 
     texts: list[str]  # where a trouble stops training, only for showing
     troubles: dict[int, tuple[Trouble, ...]]
 
     def text(self, row: int) -> str:
-        """The text of a row, "" where the file has ended before."""
+        """Return the text of a row, "" after the end of the file."""
         return self.texts[row] if row < len(self.texts) else ""
 
     def is_usable(self, row: int) -> bool:
-        """Whether training could go on beyond this row."""
+        """Whether training could read this row."""
         return not any(trouble in STOPPING for trouble in self.troubles.get(row, ()))
 
 
 @dataclass(frozen=True)
 class RoughBlock:
-    """Some lines of both sides; of one there may be fewer, where its file has ended."""
+    """Some lines of both sides; fewer of a side whose file has ended."""
 
     first: int  # number of the first line, from 1
     src: RoughLines
@@ -48,15 +58,20 @@ class RoughBlock:
         return max(len(self.src.texts), len(self.tgt.texts))
 
     @property
+    def num_pairs(self) -> int:
+        """The rows that both sides have."""
+        return min(len(self.src.texts), len(self.tgt.texts))
+
+    @property
     def unusable(self) -> list[int]:
-        """Rows that are no pair, or that training would stop at."""
+        """Rows that are no pair, or that would stop training."""
         rows = sorted({*self.src.troubles, *self.tgt.troubles})
         stopping = [row for row in rows if not (self.src.is_usable(row) and self.tgt.is_usable(row))]
-        return [*stopping, *range(min(len(self.src.texts), len(self.tgt.texts)), len(self))]
+        return [*stopping, *range(self.num_pairs, len(self))]
 
     @property
     def pairs(self) -> list[Pair]:
-        """What training would read; an empty pair where it could not."""
+        """The pairs that training would read; empty ones for unusable rows."""
         pairs = list(itertools.starmap(Pair, itertools.zip_longest(self.src.texts, self.tgt.texts, fillvalue="")))
         for row in self.unusable:
             pairs[row] = Pair("", "")
@@ -64,22 +79,17 @@ class RoughBlock:
 
 
 def rough_blocks(src: Side, tgt: Side) -> Iterator[RoughBlock]:
-    """All lines of two sides, to the end of the longer. Raises UserError where a file is not there, or no text."""
+    """Yield all lines of two sides, to the end of the longer. Raises UserError where a file is missing or not text."""
     first = 1
     for raws in _blocks(itertools.zip_longest(_raw_side(src), _raw_side(tgt))):
         sides = [[raw for raw in raws_of_side if raw is not None] for raws_of_side in zip(*raws, strict=True)]
-        lines = [rough_lines(raws, side, first == 1) for raws, side in zip(sides, (src, tgt), strict=True)]
+        lines = [_rough_lines(raws, side, first == 1) for raws, side in zip(sides, (src, tgt), strict=True)]
         yield RoughBlock(first, *lines)
         first += len(raws)
 
 
-def raw_pairs(src: Side, tgt: Side) -> Iterator[tuple[bytes, bytes]]:
-    """The lines of two sides as they stand in the files, to the end of the shorter."""
-    return zip(_raw_side(src), _raw_side(tgt), strict=False)
-
-
-def rough_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> RoughLines:
-    """What some lines of a side hold. is_start: whether the first is the first of the file."""
+def _rough_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> RoughLines:
+    """is_start: whether the first line is the first of the file."""
     try:
         if max(map(len, raws), default=0) > MAX_LINE_BYTES:
             raise ValueError
@@ -92,7 +102,7 @@ def rough_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> RoughLines
         found = [_rough_line(raw, is_start and row == 0) for row, raw in enumerate(raws)]
         troubles = {row: troubles for row, (_, troubles) in enumerate(found) if troubles}
         lines = RoughLines([text for text, _ in found], troubles)
-    return _column(lines, side.column) if is_tsv(side.path) else lines
+    return lines if side.format is plain.sentence else _sentences(lines, side)
 
 
 def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
@@ -107,48 +117,48 @@ def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
         yield block
 
 
-def _column(lines: RoughLines, number: int) -> RoughLines:
+def _sentences(lines: RoughLines, side: Side) -> RoughLines:
+    """Read the sentences of a side from its lines."""
     texts, troubles = list(lines.texts), dict(lines.troubles)
     for row, text in enumerate(texts):
-        columns = text.split("\t")
-        if len(columns) >= number:
-            texts[row] = columns[number - 1]
-        elif lines.is_usable(row):
-            troubles[row] = (*troubles.get(row, ()), "columns")
+        try:
+            texts[row] = side.format(text, side.column)
+        except BadLineError as error:
+            if lines.is_usable(row):
+                troubles[row] = (*troubles.get(row, ()), error.trouble)
     return RoughLines(texts, troubles)
 
 
 def _raw_side(side: Side) -> Iterator[bytes]:
-    """A line each, with its end, though an endless one is cut."""
+    """Yield the lines with their ends; endless ones are cut."""
     with open_unpacked(side.path) as stream:
         parts = raw_lines(stream)
         for raw in parts:
             yield raw
             if len(raw) > MAX_LINE_BYTES:
-                _pass_over(raw, parts, side)
+                _skip_line(raw, parts, side)
 
 
-def _pass_over(part: bytes, parts: Iterator[bytes], side: Side) -> None:
+def _skip_line(part: bytes, parts: Iterator[bytes], side: Side) -> None:
     """Read to the end of a line of which `part` is the first part."""
-    num_passed = len(part)
+    num_skipped = len(part)
     while len(part) > MAX_LINE_BYTES and not part.endswith(b"\n"):
         part = next(parts, b"")
-        num_passed += len(part)
-        if num_passed > MAX_PASSED_OVER:
+        num_skipped += len(part)
+        if num_skipped > MAX_SKIPPED_BYTES:
             raise UserError(
-                f"{side.path}: a line of more than {MAX_PASSED_OVER:,} bytes; this is no text file with one sentence "
-                "a line"
+                f"{side.path}: a line of more than {MAX_SKIPPED_BYTES:,} bytes; this is no text file with one sentence "
+                "per line"
             )
 
 
 def _rough_line(raw: bytes, is_first: bool) -> tuple[str, tuple[Trouble, ...]]:
-    if len(raw) > MAX_LINE_BYTES:
-        return raw[:SHOWN_BYTES].decode("utf-8", "replace"), ("endless",)
-    troubles: list[Trouble] = []
     try:
-        text = raw.decode("utf-8").removesuffix("\n")
-    except UnicodeDecodeError:
-        return raw[:SHOWN_BYTES].decode("utf-8", "backslashreplace").rstrip("\r\n"), ("not_utf8",)
+        text = decode_line(raw)
+    except BadLineError as error:
+        errors = "replace" if error.trouble == "endless" else "backslashreplace"
+        return raw[:SHOWN_BYTES].decode("utf-8", errors).rstrip("\r\n"), (error.trouble,)
+    troubles: list[Trouble] = []
     if is_first and text.startswith(BYTE_ORDER_MARK):
         text = text.removeprefix(BYTE_ORDER_MARK)
         troubles.append("bom")

@@ -19,7 +19,6 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.alignment.aligner import AlignedPair, Pairing
-    from translate.alignment.error_rate import GoldLink
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
     from translate.report.alignment_picture import Links
@@ -182,7 +181,7 @@ def _align(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, 
         _draw(drawn, files)
 
 
-def _draw(lines: Sequence[tuple[AlignedPair, Sequence[GoldLink] | None]], files: Sequence[Path]) -> None:
+def _draw(lines: Sequence[tuple[AlignedPair, Sequence[PharaohLink] | None]], files: Sequence[Path]) -> None:
     """Draw the lines that have maps, with their gold links if given."""
     import numpy as np
 
@@ -202,5 +201,5 @@ def _draw(lines: Sequence[tuple[AlignedPair, Sequence[GoldLink] | None]], files:
         report_picture(path, save_links(pairs, path))
 
 
-def _gold_links(gold: Sequence[GoldLink], is_sure: bool) -> Links:
+def _gold_links(gold: Sequence[PharaohLink], is_sure: bool) -> Links:
     return frozenset((link.source, link.target) for link in gold if link.is_sure == is_sure)

@@ -179,7 +179,7 @@ def _attention_writer(
     job: Job, places: Places, selection: AttentionSelection | None, run: Path, device: str
 ) -> AbstractContextManager[AttentionWriter | None]:
     from translate.commands.attention_options import attention_writer
-    from translate.data.parallel_text import read_lines
+    from translate.data.readers.lines import read_lines
 
     text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
     return attention_writer(places.attention, run, job.translator, device, selection, text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from translate.config.settings import DecodeSettings
-from translate.data.parallel_text import digest_of_text, read_lines, split_lines
+from translate.data.readers.lines import digest_of_text, read_lines, split_lines
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile

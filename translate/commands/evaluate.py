@@ -95,7 +95,7 @@ def _evaluate(
     request: EvaluateRequest, refs: Sequence[Path], no_ter: bool, lowercase: bool, tokenize: str | None
 ) -> Report:
     """Translate and score; print warnings."""
-    from translate.evaluation.evaluate import compare, doubts_of, doubts_of_text
+    from translate.evaluation.evaluate import compare, text_warnings, translation_warnings
     from translate.evaluation.evaluate import evaluate as evaluate_translations
     from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
     from translate.report.progress import say
@@ -109,9 +109,9 @@ def _evaluate(
     say(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
     comparison = compare(ours, others[0], text, metrics) if others else None
-    warnings = list(doubts_of_text(text, comparison is not None))
+    warnings = list(text_warnings(text, comparison is not None))
     for path, lines in zip(request.paths, (ours, *others), strict=True):
-        warnings += [f"{path}: {warning}" for warning in doubts_of(lines, text, metrics)]
+        warnings += [f"{path}: {warning}" for warning in translation_warnings(lines, text, metrics)]
     for warning in warnings:
         say(f"warning: {warning}")
     translations, *against = map(str, request.paths)
@@ -141,7 +141,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
     """Raises UserError where the files are not parallel or the references are empty."""
-    from translate.data.parallel_text import Side, read_side
+    from translate.data.readers.sides import Side, read_side
     from translate.evaluation.evaluate import ReferencedText
 
     sources = list(read_side(Side(src, 1)))
@@ -164,7 +164,7 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
     """The translations of each path, in order. All files and runs are checked before the first run translates."""
     from translate.api import load_translator
     from translate.config.toml import changed_search
-    from translate.data.parallel_text import read_lines
+    from translate.data.readers.lines import read_lines
 
     given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
     for path, lines in given.items():

@@ -45,7 +45,8 @@ def score(
     """
     from translate.api import load_translator
     from translate.commands.attention_options import attention_writer, keep_of
-    from translate.data.parallel_text import ParallelText, Side
+    from translate.data.parallel_text import ParallelText
+    from translate.data.readers.sides import Side
     from translate.decoding.results import perplexity
 
     keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)

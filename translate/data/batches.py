@@ -1,7 +1,7 @@
-"""Which pairs go together: a pure function of lengths, budget, seed and epoch. And the tensors of one batch.
+"""Batches: which pairs are together, a pure function of lengths, budget, seed and epoch, and their tensors.
 
-Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding. Masks: True = a
-piece, False = padding.
+Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding, K links. Masks:
+True = a piece, False = padding.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ from torch import Tensor
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray, PieceRows
 
-# Sorted by length together: enough for little padding (in 30 batches or more), few enough to mix anew every epoch.
+# Pairs that are sorted together: enough for little padding (30 batches or more), few enough for random batches.
 POOL_PAIRS = 16_384  # at least
-POOL_PAIRS_A_PIECE = 4  # of the budget
-FEW_BATCHES = 8  # each pool leaves one batch that is not full: so many it takes to be worth a second pool
-FILLER_ID = 0  # stands at padded places; masks keep it from ever being looked at
+POOL_PAIRS_PER_PIECE = 4  # of the budget
+MIN_BATCHES = 8  # for a second pool; each pool leaves one batch that is not full
+FILLER_ID = 0  # at padded positions, which are masked
 
 
-class Links(NamedTuple):
-    """Which source pieces the target pieces of a batch are to look at: K links of a target piece to a source piece."""
+class PieceLinks(NamedTuple):
+    """The links that guide the attention of a batch: K pairs of a target piece and a source piece."""
 
-    places: Tensor  # (K,) where in the (B * T) places of `tgt_in` the target piece is predicted
-    sources: Tensor  # (K,) which of the S source pieces
-    shares: Tensor  # (K,) 1 / the links of that target piece
+    places: Tensor  # (K,) index into the flattened (B * T) `tgt_in`, where the target piece is predicted
+    sources: Tensor  # (K,) index of the source piece
+    shares: Tensor  # (K,) 1 / number of links of that target piece
 
-    def to(self, device: torch.device) -> Links:
-        """On that device."""
-        return Links(*(_moved(each, device) for each in self))
+    def to(self, device: torch.device) -> PieceLinks:
+        """Copy to a device."""
+        return PieceLinks(*(_moved(each, device) for each in self))
 
-    def select(self, is_kept: Tensor, places: Tensor) -> Links:
-        """Some of the links, with other places."""
-        return Links(places, self.sources[is_kept], self.shares[is_kept])
+    def select(self, is_kept: Tensor, places: Tensor) -> PieceLinks:
+        """Return some of the links, with new places."""
+        return PieceLinks(places, self.sources[is_kept], self.shares[is_kept])
 
 
 class Batch(NamedTuple):
-    """Padded pairs: `tgt_in` is `<s>` and the target without its end, `targets` what comes after each of its pieces."""
+    """Padded pairs: `tgt_in` is `<s>` and the target without `</s>`, `targets` the piece after each of its pieces."""
 
     src: Tensor  # (B, S)
     src_mask: Tensor  # (B, S)
     tgt_in: Tensor  # (B, T)
-    targets: Tensor  # (N,) the targets of all sentences with their `</s>`, end to end, without padding
-    places: Tensor  # (N,) where in the (B * T) places of `tgt_in` each of them is predicted
-    links: Links | None  # None in a corpus that is not aligned
+    targets: Tensor  # (N,) targets of all sentences with `</s>`, without padding
+    places: Tensor  # (N,) index of each into the flattened (B * T) `tgt_in`
+    links: PieceLinks | None  # None for a corpus without alignment
 
     @property
     def num_tokens(self) -> int:
-        """N, the target pieces without padding."""
+        """N, the number of target pieces without padding."""
         return len(self.targets)
 
     @property
     def num_places(self) -> int:
-        """Pieces and padding, both sides."""
+        """Number of pieces and padding on both sides."""
         return self.src.numel() + self.tgt_in.numel()
 
     def select(self, pairs: slice) -> Batch:
-        """Some of the pairs, padded to the longest of them."""
+        """Return some of the pairs, padded to the longest of them."""
         width = self.tgt_in.size(1)
         bounds = pairs.start * width, pairs.stop * width
         src_mask = self.src_mask[pairs]
@@ -87,7 +87,7 @@ class Batch(NamedTuple):
         )
 
     def to(self, device: torch.device) -> Batch:
-        """On that device."""
+        """Copy to a device."""
         return Batch(
             src=_moved(self.src, device),
             src_mask=_moved(self.src_mask, device),
@@ -100,12 +100,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The rows of each batch of an epoch: `order[i]` are those of batch i, from 0.
+    """The batches of an epoch: `order[i]` are the rows of batch i, `rows[starts[i] : ends[i]]`."""
 
-    Three arrays instead of a list of millions: `rows` holds every row once, batch i is `rows[starts[i] : ends[i]]`.
-    """
-
-    rows: IntArray  # (N,) int32
+    rows: IntArray  # (N,) int32, every row once
     starts: IntArray  # (batches,)
     ends: IntArray  # (batches,)
 
@@ -120,11 +117,11 @@ class EpochOrder:
 
 
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
-    """The order of one epoch, every row in it once; a pure function of its arguments.
+    """Return the batches of one epoch; a pure function of its arguments.
 
-    All rows are shuffled and dealt into pools; each pool is sorted by length and cut where target pieces with padding
-    would pass `budget`; the batches of all pools are shuffled. So every row is as likely in any place of the epoch as
-    in any other, and which rows of its length it meets, and in which pool, is drawn anew every epoch.
+    All rows are shuffled and divided into pools; each pool is sorted by length and cut where target pieces with padding
+    would exceed `budget`; the batches of all pools are shuffled. So every row is equally likely at any position of the
+    epoch, and in each epoch it meets other rows of its length.
     """
     random = np.random.default_rng((seed, epoch))
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
@@ -141,9 +138,9 @@ def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed:
 
 
 def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
-    """Cut sorted rows into runs of at most `budget` pieces, padding included; a longer single row is a run of its own.
+    """Cut sorted rows into runs of at most `budget` pieces with padding; a longer row is a run of its own.
 
-    The other side is held to twice the budget, so that a few odd pairs do not fill the memory.
+    The other side is limited to twice the budget, so that unusual pairs do not exhaust the memory.
     """
     start = 0
     while start < len(lengths):
@@ -153,13 +150,13 @@ def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[sli
         longest_other = np.maximum.accumulate(other_lengths[window], dtype=np.int64)
         num_rows = np.arange(1, len(longest) + 1)
         fits = (num_rows * longest <= budget) & (num_rows * longest_other <= 2 * budget)
-        end = start + max(1, int(np.count_nonzero(fits)))  # what fits comes first: both products only grow
+        end = start + max(1, int(np.count_nonzero(fits)))  # both products grow, so what fits comes first
         yield slice(start, end)
         start = end
 
 
 def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
-    """The padded tensors of some rows of a corpus."""
+    """Make the padded tensors of some rows of a corpus."""
     src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
     tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
     start = torch.full((len(rows), 1), bos_id)
@@ -170,26 +167,26 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Rows of unequal length -> (B, L) ids and (B, L) mask."""
+    """Pad rows of unequal length: -> (B, L) ids and (B, L) mask."""
     return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
 
 
-def _links(links: PieceRows, rows: IntArray, num_places: int) -> Links:
-    """num_places: T, of each row."""
+def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
+    """num_places: T."""
     numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
     row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
     places = row_of_link * num_places + numbers[:, 0]
     shares = 1 / np.bincount(places)[places].astype(np.float32)
-    return Links(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
+    return PieceLinks(*map(torch.from_numpy, (places, np.ascontiguousarray(numbers[:, 1]), shares)))
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """On that device. From pinned memory a GPU copies on its own while Python goes on."""
+    """Copy to a device; from pinned memory, a GPU copies asynchronously."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
-    """Rows end to end, and the (B,) length of each -> (B, L) ids and (B, L) mask."""
+    """Concatenated rows and the (B,) length of each -> (B, L) ids and (B, L) mask."""
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, FILLER_ID, dtype=np.int64)
     ids[mask] = pieces
@@ -197,17 +194,17 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
 
 
 def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
-    """Two at least, if the text fills a few batches: in one pool the longest rows would be together every epoch."""
-    if tgt_lengths.sum() < FEW_BATCHES * budget:
+    """Return at least two, unless the text is tiny: in one pool, the longest rows would always be together."""
+    if tgt_lengths.sum() < MIN_BATCHES * budget:
         return 1
-    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_A_PIECE * budget)))
+    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
 
 
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
-    """The order that puts pairs of like lengths on both sides together.
+    """Return an order in which neighbours have similar lengths on both sides.
 
-    Sorted by the longer side; among equals by which side is longer and how much, up and down in turn: so one group ends
-    with such pairs as the next begins with.
+    Pairs are sorted by the longer side, then by the difference of the sides, alternately ascending and descending, so
+    that each group ends with pairs similar to those that begin the next.
     """
     longer = np.maximum(src_lengths, tgt_lengths)
     lead = src_lengths - tgt_lengths

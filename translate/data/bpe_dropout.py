@@ -1,7 +1,7 @@
-"""BPE-dropout (Provilkov et al. 2020): text in pieces, with some of the merges left out at random.
+"""BPE-dropout (Provilkov et al. 2020): segment text with some of the merges dropped at random.
 
-Our own, because sentencepiece draws other pieces in each process, whatever its seed. So this begins where sentencepiece
-ends: with the pieces of a text, which are cut into characters and merged again, word by word.
+This is our own implementation, because that of sentencepiece is not reproducible: it draws other pieces in each
+process, whatever its seed. It cuts the pieces from sentencepiece into characters and merges these, word by word.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import NamedTuple
 from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab
 
-CACHED_WORDS = 2**17  # ways to merge a word that are remembered; about 50 MB
-MAX_WORD = 12  # pieces; what is longer, as in a script without spaces, is merged in parts
+CACHED_WORDS = 2**17  # cached ways to merge a word; about 50 MB
+MAX_WORD = 12  # pieces; longer words, as in scripts without spaces, are merged in parts
 
 
 class Merged(NamedTuple):
-    """A word in pieces, by one choice of merges to leave out."""
+    """A word in pieces, for one choice of merges to drop."""
 
     ids: tuple[int, ...]
-    num_merges: int  # those made, and those left out
+    num_merges: int  # made or dropped
 
 
 class MergeDropout:
-    """Draws pieces of a vocabulary that merges (`Vocab.has_merges`)."""
+    """Samples segmentations with a BPE vocabulary (`Vocab.has_merges`)."""
 
     def __init__(self, vocab: Vocab, dropout: float) -> None:
-        """dropout: the share of the merges to leave out, 0 < dropout < 1."""
+        """dropout: the probability that a merge is dropped, 0 < dropout < 1."""
         self._pieces = vocab.pieces(range(vocab.size))
         self._starts_word = [piece.startswith(WORD_START) for piece in self._pieces]
         self._ids = {piece: id_ for id_, piece in enumerate(self._pieces)}
@@ -39,21 +39,21 @@ class MergeDropout:
         self._merged = lru_cache(CACHED_WORDS)(self._merge)
 
     def draw(self, rows: Sequence[list[int]], seed: int) -> list[list[int]]:
-        """Other pieces of the same texts; a pure function of its arguments, of the same ones everywhere.
+        """Return other pieces of the same texts; a pure function of its arguments.
 
-        rows: the pieces of each text as `Vocab.encode` gives them.
+        rows: the pieces of each text from `Vocab.encode`.
         """
         random = Random(seed)
-        to_go = self._num_kept(random)  # merges until the next that is left out
+        to_go = self._num_kept(random)  # merges until the next that is dropped
         drawn = []
         for row in rows:
             ids: list[int] = []
             for word in self._words(row):
-                left_out: tuple[int, ...] = ()
-                merged = self._merged(word, left_out)
+                dropped: tuple[int, ...] = ()
+                merged = self._merged(word, dropped)
                 while to_go < merged.num_merges:
-                    left_out = (*left_out, to_go)
-                    merged = self._merged(word, left_out)
+                    dropped = (*dropped, to_go)
+                    merged = self._merged(word, dropped)
                     to_go += 1 + self._num_kept(random)
                 to_go -= merged.num_merges
                 ids += merged.ids
@@ -61,7 +61,7 @@ class MergeDropout:
         return drawn
 
     def _num_kept(self, random: Random) -> int:
-        """Merges between two that are left out: as many as if each were left out by chance."""
+        """Draw the number of merges between two dropped ones: a geometric distribution."""
         return int(math.log1p(-random.random()) / self._log_kept)
 
     def _words(self, row: list[int]) -> Iterator[tuple[int, ...]]:
@@ -73,10 +73,10 @@ class MergeDropout:
         if row:
             yield tuple(row[start:])
 
-    def _merge(self, word: tuple[int, ...], left_out: tuple[int, ...]) -> Merged:
-        """left_out: the numbers of the merges that are not made, in the order in which they come up.
+    def _merge(self, word: tuple[int, ...], dropped: tuple[int, ...]) -> Merged:
+        """dropped: the indices of dropped merges, in the order in which they are considered.
 
-        The merge of the best rank comes first, of equal ones the leftmost. One that is left out comes up again only
+        The merge of the best rank comes first, the leftmost of equal ones. A dropped merge is considered again only
         when one of its two parts has changed, as in sentencepiece.
         """
         parts = [part for id_ in word for part in self._smallest(self._pieces[id_])]
@@ -84,7 +84,7 @@ class MergeDropout:
         number = 0
         while ranks and (best := min(ranks)) < math.inf:
             place = ranks.index(best)
-            if number in left_out:
+            if number in dropped:
                 ranks[place] = math.inf
             else:
                 parts[place : place + 2] = [parts[place] + parts[place + 1]]
@@ -98,5 +98,5 @@ class MergeDropout:
         return self._ranks.get(parts[place] + parts[place + 1], math.inf)
 
     def _smallest(self, piece: str) -> Sequence[str]:
-        """What a piece is merged from: characters, or itself if it is a byte, a sign, or has none in the vocabulary."""
+        """Return the characters that a piece is merged from, or itself: a byte, a sign, or unknown characters."""
         return piece if piece in self._ranks and all(character in self._ids for character in piece) else [piece]

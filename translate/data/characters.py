@@ -1,6 +1,6 @@
-"""Many lines as one array of characters, and what kind each character is: looked up for all of them at once.
+"""Many lines as one array of characters, and the properties of characters as tables to look them up in.
 
-Shapes: N characters, L lines.
+Shapes: N characters, L lines, U Unicode's code points.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 NUM_CHARACTERS = sys.maxunicode + 1
 LINE_FEED = 10
-NO_SCRIPT = 0  # of what is not a letter
-ONE_WRITING = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK"}  # scripts that are written together
-IGNORED = ("MODIFIER", "FEMININE", "MASCULINE", "FULLWIDTH", "HALFWIDTH", "MATHEMATICAL", "SUPERSCRIPT", "SUBSCRIPT")
+NO_SCRIPT = "Zyyy"  # Unicode's name of what scripts share; here also of everything that is not a letter
+SAME_SCRIPT = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani", "Zinh": NO_SCRIPT, "Zzzz": NO_SCRIPT}
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +30,7 @@ class Characters(NamedTuple):
     lengths: Array  # (L,) int64, without the line feed
 
     def sums(self, values: Array) -> Array:
-        """(N,) -> (L,): of each line; of no lines nothing."""
+        """(N,) -> (L,): the sum over each line."""
         return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
     def unions(self, bits: Array) -> Array:
@@ -40,7 +39,7 @@ class Characters(NamedTuple):
 
 
 def characters_of(lines: Sequence[str]) -> Characters:
-    """The characters of lines that hold no line feeds."""
+    """Return the characters of lines that contain no line feeds."""
     text = "".join(f"{line}\n" for line in lines)
     lengths = np.fromiter(map(len, lines), np.int64, len(lines))
     ends = np.cumsum(lengths + 1)
@@ -50,32 +49,21 @@ def characters_of(lines: Sequence[str]) -> Characters:
 
 @lru_cache
 def unassigned() -> Array:
-    """(NUM_CHARACTERS,) bool: which characters Unicode, as Python knows it, gives no meaning."""
-    return np.fromiter(
-        (unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool, NUM_CHARACTERS
-    )
-
-
-class Scripts(NamedTuple):
-    """The writing that each letter belongs to."""
-
-    names: tuple[str, ...]  # by number; NO_SCRIPT is none
-    numbers: Array  # (NUM_CHARACTERS,) uint8
+    """(U,) bool: the code points without a character in Python's version of Unicode."""
+    return np.fromiter((unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool)
 
 
 @lru_cache
-def scripts() -> Scripts:
-    """Scripts by the first word of the letters' names in Unicode, such as LATIN; Chinese and Japanese are one, CJK."""
-    names = [""]
-    numbers = np.zeros(NUM_CHARACTERS, np.uint8)
-    known: dict[str, int] = {}
-    for code in range(0x30000):  # beyond, there are no alphabets
-        character = chr(code)
-        if character.isalpha():
-            word = unicodedata.name(character, "").partition(" ")[0].partition("-")[0]
-            word = ONE_WRITING.get(word, word)
-            if word and word not in IGNORED and (word in known or len(names) < 256):
-                numbers[code] = known.setdefault(word, len(names))
-                if known[word] == len(names):
-                    names.append(word)
-    return Scripts(tuple(names), numbers)
+def scripts() -> Array:
+    """(U,) uint8: the number of each letter's script, 0 for what is not a letter or belongs to all scripts.
+
+    Chinese and Japanese characters are one script.
+    """
+    from fontTools.unicodedata import Scripts  # in the function, because only the filters need it
+
+    names = [SAME_SCRIPT.get(name, name) for name in Scripts.VALUES]
+    number = {name: i for i, name in enumerate(dict.fromkeys([NO_SCRIPT, *names]))}
+    sizes = np.diff([*Scripts.RANGES, NUM_CHARACTERS])
+    numbers = np.repeat(np.array([number[name] for name in names], np.uint8), sizes)
+    is_letter = np.fromiter((chr(code).isalpha() for code in range(NUM_CHARACTERS)), bool)
+    return numbers * is_letter

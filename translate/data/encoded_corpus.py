@@ -1,7 +1,7 @@
-"""Checked pairs in pieces: encoded once, by several threads, into files from which batches are read.
+"""Encoded corpora: pairs in pieces, written once by several threads to files from which batches are read.
 
-Nothing the size of the text is held in memory: the files are written block by block, and of an open corpus the lengths
-and places of the rows are in memory (12 bytes a row and side), but not the pieces.
+Memory never holds the text or its pieces: files are written block by block, and an open corpus keeps only the lengths
+and positions of its rows (12 bytes per row and side).
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ from translate.system.checked_json import read_record, write_record
 FORMAT = 1  # of the manifests
 BLOCK_PAIRS = 4_000  # encoded at a time by one thread
 LINE_DTYPE = np.dtype(np.uint32)
-MAX_THREADS = 8  # as many as one thread that reads the text keeps busy
+MAX_THREADS = 8  # more cannot be kept busy by the one thread that reads
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a corpus was encoded from. Where any of it changed, the corpus no longer counts."""
+class CorpusOrigin:
+    """What a corpus was encoded from. If any of it changes, the corpus is encoded again."""
 
-    text: str  # fingerprint of the text's files
-    hashes: str  # which part of the text
+    text: str  # fingerprint of the files
+    hashes: str  # the part of the text that is encoded
     vocabs: str  # fingerprint of the vocabularies
-    max_pieces: int  # of a side; longer pairs are left out
+    max_pieces: int  # per side; longer pairs are left out
     is_aligned: bool = False  # with links between the pieces of a pair
-    filters: str = ""  # by which pairs are left out
-    dropout: float = 0.0  # share of the merges left out at random; above 0 the pieces follow from seed and epoch
+    filters: str = ""  # in words
+    dropout: float = 0.0  # BPE-dropout; above 0 the pieces depend on seed and epoch
     seed: int = 0
     epoch: int = 0
 
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What became of a text's pairs."""
+    """Counts of the pairs of a text that were encoded or left out."""
 
     pairs: int = 0
     empty: int = 0
     too_long: int = 0
-    unclear: int = 0  # of `pairs`, those whose alignment is left out: pieces and words do not fit
-    filtered: dict[str, int] = field(default_factory=dict)  # left out, by each rule of data.filter
+    unclear: int = 0  # of `pairs`, those without their alignment, because pieces and words do not match
+    filtered: dict[str, int] = field(default_factory=dict)  # left out by each filter of data.filter
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
-        """Of two parts of a text; `filtered` is counted for the whole only."""
+        """Add the counts of two parts of a text, without `filtered`, which is counted for the whole text only."""
         return CorpusReport(
             self.pairs + other.pairs,
             self.empty + other.empty,
@@ -79,7 +79,7 @@ class CorpusReport:
 
     @property
     def num_read(self) -> int:
-        """All pairs, those left out too."""
+        """All pairs, including those left out."""
         return self.pairs + self.empty + self.too_long + sum(self.filtered.values())
 
 
@@ -90,8 +90,8 @@ class EncodedCorpus:
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
-    lines: NumberRows  # a row: the line of the text that it is from, from 1
-    links: PieceRows | None = None  # a row: target piece, source piece, target piece, … of each link
+    lines: NumberRows  # the line number of each row in the text, from 1
+    links: PieceRows | None = None  # rows of target piece, source piece, target piece, … of each link
 
     def __len__(self) -> int:
         return len(self.src)
@@ -100,42 +100,41 @@ class EncodedCorpus:
 def encode(
     text: ParallelText,
     vocabs: VocabPair,
-    origin: Origin,
+    origin: CorpusOrigin,
     base: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     filters: Filters = NO_FILTERS,
 ) -> None:
-    """Write the text in pieces to the files `base`.*, leaving out pairs that are empty or too long on a side.
+    """Write the text in pieces to the files `base`.*, leaving out pairs with an empty or too long side.
 
-    filters: by which more pairs are left out. say: told what became of the pairs, and how fast. A progress bar is on
-    standard error, if that is a terminal.
+    filters: leave out more pairs. log: reports time and speed. A progress bar is shown if standard error is a terminal.
     """
     base.parent.mkdir(parents=True, exist_ok=True)
-    # The manifest is removed first and written last: with it the rows are whole, without it they do not count.
+    # The manifest is removed first and written last: rows without it are incomplete.
     manifest = _manifest_path(base)
     manifest.unlink(missing_ok=True)
     report = CorpusReport()
     started = time.monotonic()
-    sieve = pair_filter(text, filters) if filters.names else None
+    fault_filter = pair_filter(text, filters) if filters.names else None
     with (
         ExitStack() as stack,
         tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
     ):
         writers = [stack.enter_context(closing(RowWriter(base, name))) for name in _names_of_rows(origin)]
-        for block in _encoded_blocks(text, vocabs, origin, sieve):
+        for block in _encoded_blocks(text, vocabs, origin, fault_filter):
             for writer, rows in zip(writers, block.rows, strict=True):
                 writer.add(rows)
             report += block.report
             bar.update(block.report.num_read)
-    report = replace(report, filtered={**sieve.counts} if sieve else {})
+    report = replace(report, filtered={**fault_filter.counts} if fault_filter else {})
     seconds = time.monotonic() - started
     written = _Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin)))
     write_record(manifest, asdict(written), FORMAT)
-    say(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
+    log(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
-    """The corpus that `encode` wrote to `base`.*, or None where there is none, or not just as it was written."""
+    """Open the corpus that `encode` wrote to `base`.*; None if it is missing or was changed since."""
     manifest = _read_manifest(base)
     try:
         if manifest is None or manifest.rows != digest_of_rows(base, _names_of_rows(manifest.origin)):
@@ -147,46 +146,46 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     return EncodedCorpus(src, tgt, manifest.report, NumberRows(base, "lines", LINE_DTYPE), links)
 
 
-def origin_of(base: Path) -> Origin | None:
-    """What the corpus in the files `base`.* was encoded from; None where there is none."""
+def origin_of(base: Path) -> CorpusOrigin | None:
+    """Return what the corpus `base`.* was encoded from; None if there is none."""
     manifest = _read_manifest(base)
     return manifest.origin if manifest else None
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What is known of a corpus as a whole, in `base`.json."""
+    """The content of `base`.json."""
 
-    origin: Origin
+    origin: CorpusOrigin
     report: CorpusReport
-    rows: str  # SHA-256 of their files
+    rows: str  # SHA-256 of the row files
 
 
 def _read_manifest(base: Path) -> _Manifest | None:
     try:
         found = read_record(_manifest_path(base), FORMAT, "")
-        return _Manifest(Origin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
+        return _Manifest(CorpusOrigin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
     except (OSError, UserError, TypeError, KeyError):
         return None
 
 
 class _Block(NamedTuple):
-    """Some pairs of the text in pieces."""
+    """Some encoded pairs."""
 
-    rows: tuple[Rows, ...]  # source, target, numbers of lines and, where the text is aligned, links
+    rows: tuple[Rows, ...]  # source, target, line numbers and, for an aligned text, links
     report: CorpusReport
 
 
 def _encoded_blocks(
-    text: ParallelText, vocabs: VocabPair, origin: Origin, sieve: PairFilter | None = None
+    text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, fault_filter: PairFilter | None = None
 ) -> Iterator[_Block]:
-    """The whole text, block after block in its order.
+    """Yield the whole text in blocks, in order.
 
-    Threads suffice, because sentencepiece lets go of Python's lock while it works; processes are slower by what it
-    takes to send them the text. Few blocks wait at a time, however long the text is.
+    Threads suffice, because sentencepiece releases Python's lock; processes would lose time by transferring the text.
+    Few blocks are in memory at a time.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    pairs = sieve.kept(linked_pairs(text)) if sieve else linked_pairs(text)
+    pairs = fault_filter.kept(linked_pairs(text)) if fault_filter else linked_pairs(text)
     dropouts = [MergeDropout(vocab, origin.dropout) for vocab in vocabs] if origin.dropout else []
     waiting: deque[Future[_Block]] = deque()
     with ThreadPoolExecutor(num_threads) as threads:
@@ -200,9 +199,9 @@ def _encoded_blocks(
 
 
 def _encode_block(
-    block: list[LinkedPair], number: int, vocabs: VocabPair, origin: Origin, dropouts: list[MergeDropout]
+    block: list[LinkedPair], number: int, vocabs: VocabPair, origin: CorpusOrigin, dropouts: list[MergeDropout]
 ) -> _Block:
-    """dropouts: of each side, if merges are to be left out."""
+    """dropouts: of each side, with BPE-dropout."""
     full = [each for each in block if each.pair.is_full]
     src_ids = vocabs.src.encode([each.pair.src for each in full])
     tgt_ids = vocabs.tgt.encode([each.pair.tgt for each in full])
@@ -225,10 +224,12 @@ def _encode_block(
     return _Block(tuple(rows), CorpusReport(num_fit, len(block) - num_full, num_full - num_fit, num_unclear))
 
 
-def _drawn(ids: list[list[int]], dropout: MergeDropout, origin: Origin, place: tuple[int, int]) -> list[list[int]]:
-    """Pieces with some merges left out; those as they were of a text that would be too long.
+def _drawn(
+    ids: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, place: tuple[int, int]
+) -> list[list[int]]:
+    """Apply BPE-dropout, except to sides that it would make too long, so that the set of pairs never changes.
 
-    So the same pairs are used whatever is drawn. place: number of the block, and of the side.
+    place: number of the block, and of the side.
     """
     seed = np.random.SeedSequence((origin.seed, origin.epoch, *place)).generate_state(1)[0]
     drawn = dropout.draw(ids, int(seed))
@@ -236,12 +237,12 @@ def _drawn(ids: list[list[int]], dropout: MergeDropout, origin: Origin, place: t
 
 
 def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
-    """Rows of ids, each ended by `</s>`."""
+    """End each row with `</s>`."""
     return rows_of([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
 
 
-def _names_of_rows(origin: Origin) -> list[str]:
-    """What there are rows of, in the order of a block's."""
+def _names_of_rows(origin: CorpusOrigin) -> list[str]:
+    """Return the names of the row files, in the order of `_Block.rows`."""
     return ["src", "tgt", "lines", *(["links"] if origin.is_aligned else [])]
 
 
@@ -253,6 +254,6 @@ def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
     return np.min_scalar_type(vocab.size - 1)
 
 
-def _place_dtype(origin: Origin) -> np.dtype[Any]:
-    """Of the places of pieces in their sides, from 0."""
+def _place_dtype(origin: CorpusOrigin) -> np.dtype[Any]:
+    """Return the type for positions of pieces in their sides, from 0."""
     return np.min_scalar_type(origin.max_pieces - 1)

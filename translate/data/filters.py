@@ -1,7 +1,8 @@
-"""Which pairs of a text are doubtful, and by what rule: for `data.filter`, which leaves them out, and for the check.
+"""Filters that find faulty pairs: `data.filter` leaves such pairs out, `translate check` reports them.
 
-What is usual in a text is learnt from the text itself, so that the rules know no language. Shapes: N characters, L
-lines, P pairs.
+What is normal in a text is learned from the text itself, so the filters need to know no language.
+
+Shapes: N characters, L lines, P pairs, U Unicode's code points.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from typing import TypeVar, get_args
 import numpy as np
 
 from translate.config.settings import DataSettings, FilterName
-from translate.data.characters import Array, Characters, Scripts, characters_of, scripts
+from translate.data.characters import Array, Characters, characters_of, scripts
 from translate.data.language_id import LanguageProfile, learn_languages
 from translate.data.line_faults import LINE_FAULTS, line_faults
 from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.word_links import LinkedPair
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
-BLOCK_PAIRS = 4_000  # looked at together
-SAMPLE_PAIRS = 2**15  # from which is learnt what is usual: at least so many, at most twice as many
-SAMPLE_CHARACTERS = 500  # of a line
-SHORT = 2_000  # characters of a side, above which a pair is not sampled, to bound memory
+BLOCK_PAIRS = 4_000  # filtered together
+SAMPLE_PAIRS = 2**15  # the sample of a text has at least as many pairs and less than twice as many
+SAMPLE_CHARACTERS = 500  # of each line of the sample
+MAX_SAMPLED_CHARACTERS = 2_000  # of a side; longer pairs are left out of the sample, to bound memory
 SPARE_CHARACTERS = 20  # by which one side may be longer, whatever the ratio
+MAIN_SCRIPT = 0.03  # minimum share of a side's letters that makes their script one of the side's
+MIN_FOREIGN = 3  # letters of another script before a line counts as written in it
 T = TypeVar("T")
-MAIN_SCRIPT = 0.03  # share of a side's letters from which on their script is one of the side
-MIN_FOREIGN = 3  # letters of another script in a line before it counts as written in it
 
 
 @dataclass(frozen=True)
 class Filters:
-    """The rules that a training leaves pairs out by, in the order in which they are asked."""
+    """The filters of a training, in the order in which they are applied."""
 
     names: tuple[FilterName, ...]
     max_length_ratio: float
@@ -43,7 +44,7 @@ class Filters:
         return cls(tuple(dict.fromkeys(data.filter)), data.max_length_ratio)
 
     def __str__(self) -> str:
-        """Names what is left out; "" where nothing is."""
+        """List the filters; "" where there are none."""
         ratio = f" {self.max_length_ratio:g}"
         return ", ".join(f"{name}{ratio if name == 'length_ratio' else ''}" for name in self.names)
 
@@ -53,76 +54,75 @@ NO_FILTERS = Filters((), 1.0)
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """What is usual in a text."""
+    """What is normal in a text."""
 
-    length_ratio: float  # characters of the target side for one of the source side: the median
-    is_foreign: tuple[Array, Array]  # of each side: which characters are letters of none of its scripts
+    length_ratio: float  # median of target characters per source character
+    is_foreign: tuple[Array, Array]  # of each side, (U,) bool: letters of none of the side's scripts
     languages: LanguageProfile | None
 
 
 class PairFilter:
-    """Tells doubtful pairs. Duplicates are those of pairs that this sieve has seen before."""
+    """Finds faulty pairs. It remembers the pairs that it has seen, and so finds duplicates."""
 
-    def __init__(self, filters: Filters, usual: CorpusStatistics) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(
-            filters.names, 0
-        )  # pairs left out by `kept`, each by the first rule that hits
+    def __init__(self, filters: Filters, statistics: CorpusStatistics) -> None:
+        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)  # pairs that `kept` left out, by first filter
         self._filters = filters
-        self._usual = usual
+        self._statistics = statistics
         self._seen = SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """The pairs to train on: without the doubtful ones, but with those empty on a side, which no rule judges."""
+        """Yield the pairs without faults, and those with an empty side, which no filter applies to."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
-            doubts = self.doubts([each.pair for each in block])
+            is_faulty = self.faults([each.pair for each in block])
             is_kept = np.ones(len(block), bool)
             for name in self._filters.names:
-                self.counts[name] += int((is_kept & doubts[name]).sum())
-                is_kept &= ~doubts[name]
+                self.counts[name] += int((is_kept & is_faulty[name]).sum())
+                is_kept &= ~is_faulty[name]
             yield from itertools.compress(block, is_kept.tolist())
 
-    def doubts(self, pairs: Sequence[Pair]) -> dict[str, Array]:
-        """Of each rule, which of the next pairs it hits: (P,) bool. A pair that is empty on a side is hit by none."""
+    def faults(self, pairs: Sequence[Pair]) -> dict[str, Array]:
+        """For each filter, which of the next pairs it finds: (P,) bool. Pairs with an empty side are never found."""
         names = set(self._filters.names)
         is_full = np.fromiter((pair.is_full for pair in pairs), bool, len(pairs))
         found: dict[str, Array] = {}
         if "identical" in names:
             found["identical"] = np.fromiter((src.strip() == tgt.strip() for src, tgt in pairs), bool, len(pairs))
         if "duplicates" in names:
-            found["duplicates"] = self._seen.add(pair.essence for pair in pairs)
+            found["duplicates"] = self._seen.add(pair.stripped for pair in pairs)
         if names - {"identical", "duplicates"}:
-            found |= self._doubts_by_characters(pairs)
+            found |= self._faults_by_characters(pairs)
         return {name: found[name] & is_full for name in self._filters.names}
 
-    def _doubts_by_characters(self, pairs: Sequence[Pair]) -> dict[str, Array]:
+    def _faults_by_characters(self, pairs: Sequence[Pair]) -> dict[str, Array]:
         sides = [[pair.src for pair in pairs], [pair.tgt for pair in pairs]]
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
         found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
         found["length_ratio"] = self._is_unequal(src.lengths, tgt.lengths)
-        found["script"] = _is_foreign(src, self._usual.is_foreign[0]) | _is_foreign(tgt, self._usual.is_foreign[1])
-        languages = self._usual.languages
+        src_foreign, tgt_foreign = self._statistics.is_foreign
+        found["script"] = _is_foreign(src, src_foreign) | _is_foreign(tgt, tgt_foreign)
+        languages = self._statistics.languages
         found["language"] = (
             languages.is_like_target(src) | languages.is_like_source(tgt) if languages else np.zeros(len(pairs), bool)
         )
         return found
 
     def _is_unequal(self, src_lengths: Array, tgt_lengths: Array) -> Array:
-        """Whether a side is too long for the other, both measured as if the text's usual ratio were 1."""
-        root = self._usual.length_ratio**0.5
+        """(P,) bool: whether a side is too long for the other, relative to the median ratio of the text."""
+        root = self._statistics.length_ratio**0.5
         lengths = np.stack([src_lengths * root, tgt_lengths / root])
         return lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
 
 
 class SeenLines:
-    """Which lines came before, in 8 bytes a line: their hashes, sorted, in arrays each larger than the next."""
+    """A set of lines in 8 bytes per line: their hashes, sorted, in arrays that grow in size."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
 
     def add(self, lines: Iterable[str]) -> Array:
-        """(L,) bool: which of the lines came before, or earlier among these."""
+        """Add lines. Returns which of them were known, or repeat an earlier one of these: (L,) bool."""
         new = np.fromiter(map(line_hash, lines), np.uint64)
         unique, first, places = np.unique(new, return_index=True, return_inverse=True)
         is_old = first[places] != np.arange(len(new))
@@ -136,7 +136,7 @@ class SeenLines:
         return is_old | is_known[places]
 
     def holds(self, lines: Iterable[str]) -> Array:
-        """(L,) bool: which of the lines came before; they are not remembered."""
+        """Return which of the lines are known: (L,) bool."""
         return self._hold(np.fromiter(map(line_hash, lines), np.uint64))
 
     def _hold(self, hashes: Array) -> Array:
@@ -147,18 +147,18 @@ class SeenLines:
 
 
 def pair_filter(text: ParallelText, filters: Filters) -> PairFilter:
-    """The sieve for a part of a text; what is usual is learnt from the whole, read once to its end."""
-    return PairFilter(filters, corpus_statistics(sample(map(if_short, ParallelText(text.src, text.tgt)))))
+    """Make the filter for a text or a part of it; what is normal is learned from the whole, which is read once."""
+    return PairFilter(filters, corpus_statistics(sample(map(blank_if_long, ParallelText(text.src, text.tgt)))))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
-    """The pairs of a text that are trained on, and those that are empty on a side."""
+    """Yield the pairs of a text that the filters keep, and those with an empty side."""
     linked = (LinkedPair(pair, (), number) for number, pair in text.numbered())
     return (each.pair for each in (pair_filter(text, filters).kept(linked) if filters.names else linked))
 
 
 def sample(items: Iterable[T]) -> list[T]:
-    """Items from all over a text, evenly spread: SAMPLE_PAIRS at least, less than twice as many, or all there are."""
+    """Return evenly spread items: at least SAMPLE_PAIRS and less than twice as many, or all there are."""
     chosen: list[T] = []
     step = 1
     for number, item in enumerate(items):
@@ -169,13 +169,13 @@ def sample(items: Iterable[T]) -> list[T]:
     return chosen
 
 
-def if_short(pair: Pair) -> Pair:
-    """The pair, or an empty one where a side has over SHORT characters."""
-    return pair if len(pair.src) <= SHORT and len(pair.tgt) <= SHORT else Pair("", "")
+def blank_if_long(pair: Pair) -> Pair:
+    """Return the pair, or an empty one where a side has more than MAX_SAMPLED_CHARACTERS characters."""
+    return pair if max(map(len, pair)) <= MAX_SAMPLED_CHARACTERS else Pair("", "")
 
 
 def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
-    """What is usual in a sample of pairs."""
+    """Learn what is normal from a sample of pairs."""
     full = [pair for pair in pairs if pair.is_full]
     sides = [[pair[side][:SAMPLE_CHARACTERS] for pair in full] for side in (0, 1)]
     src, tgt = (characters_of(lines) for lines in sides)
@@ -183,22 +183,16 @@ def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
     return CorpusStatistics(ratio, (_foreign_letters(src), _foreign_letters(tgt)), learn_languages(*sides))
 
 
-def main_scripts(characters: Characters, known: Scripts) -> list[int]:
-    """The numbers of the scripts that a side is written in."""
-    counts = np.bincount(known.numbers[characters.codes], minlength=len(known.names))
-    counts[0] = 0
-    return np.flatnonzero(counts > MAIN_SCRIPT * counts.sum()).tolist()
-
-
 def _foreign_letters(characters: Characters) -> Array:
-    """Which characters are letters of other scripts than these; none where these have no letters."""
-    known = scripts()
-    main = main_scripts(characters, known)
-    return ~np.isin(known.numbers, [0, *main] if main else known.numbers)
+    """(U,) bool: letters of other scripts than the main ones of these characters; none where these have no letters."""
+    counts = np.bincount(scripts()[characters.codes])
+    counts[:1] = 0
+    main = np.flatnonzero(counts > MAIN_SCRIPT * counts.sum())
+    return ~np.isin(scripts(), [0, *main]) if len(main) else np.zeros(len(scripts()), bool)
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
-    """(L,) bool: lines most of whose letters are of another script than the side is written in."""
+    """(L,) bool: lines with most of their letters in a script foreign to the side."""
     num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
-    num_letters = characters.sums((scripts().numbers[characters.codes] > 0).astype(np.int32))
+    num_letters = characters.sums((scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -1,7 +1,8 @@
-"""Which side of a text a line looks like: its three-character sequences, against those of the two sides.
+"""Identify the language of a line among the two of a parallel text, by character trigrams.
 
-No language has to be known: what the sides look like is learnt from the text itself (Cavnar and Trenkle 1994 tell
-languages by such sequences; here they are weighed by naive Bayes). Shapes: N characters, L lines.
+The two languages are learned from the text itself: trigrams as in Cavnar and Trenkle 1994, weighted by naive Bayes.
+
+Shapes: N characters, L lines.
 """
 
 from __future__ import annotations
@@ -13,40 +14,40 @@ import numpy as np
 
 from translate.data.characters import LINE_FEED, Array, Characters, characters_of
 
-NUM_BUCKETS = 2**16  # sequences are counted by their hash
+NUM_BUCKETS = 2**16  # trigrams are counted by their hash
 MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
-MIN_LINES = 500  # from which two languages can be learnt
-MAX_A_SEQUENCE = 4.0  # nats: a single one, however rare, proves no more
-CLEAR = 20.0  # nats, and
-CLEAR_A_CHARACTER = 0.5  # nats: from which on a line looks like the other side
-MIN_RIGHT = 0.95  # of the lines have to look like their own side
-MOSTLY_RIGHT = 0.55  # of the pairs, where the sides of many are exchanged
+MIN_LINES = 500  # to learn two languages
+MAX_EVIDENCE = 4.0  # nats of a single trigram, however rare
+CLEAR = 20.0  # minimum nats of a line that belongs to the other side, and
+CLEAR_PER_CHARACTER = 0.5  # minimum nats per character
+MIN_RIGHT = 0.95  # share of the lines that must look like their own side
+MOSTLY_RIGHT = 0.55  # share of the pairs, if the sides of many are exchanged
 ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class LanguageProfile:
-    """How much more each sequence of three characters is one of the source side than one of the target side."""
+    """The log-odds of each trigram for the source side against the target side."""
 
     evidence: Array  # (NUM_BUCKETS,) float32, nats
 
     def leaning(self, characters: Characters) -> Array:
-        """(L,) float: above 0 for lines like those of the source side, below for those like the target side; nats."""
+        """(L,) float, nats: positive for lines like the source side, negative for lines like the target side."""
         return characters.sums(np.where(_inside(characters), self.evidence[_sequences(characters)], 0))
 
     def is_like_source(self, characters: Characters) -> Array:
-        """(L,) bool: lines that are clearly of the source side's language."""
+        """(L,) bool: lines that are clearly in the source language."""
         return _is_clear(self.leaning(characters), characters)
 
     def is_like_target(self, characters: Characters) -> Array:
-        """(L,) bool: lines that are clearly of the target side's language."""
+        """(L,) bool: lines that are clearly in the target language."""
         return _is_clear(-self.leaning(characters), characters)
 
 
 def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """What two sides look like; None where they are too short, or too much alike, to be told apart.
+    """Learn the languages of two sides; None if they are too short or too similar to be distinguished.
 
-    The sides of many pairs may be exchanged, if of most they are not.
+    The sides of many pairs may be exchanged, as long as most are not.
     """
     if len(src) < MIN_LINES:
         return None
@@ -57,8 +58,11 @@ def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile |
 
 
 def _despite_exchanges(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """Learnt from every second pair, again and again, with the sides of those exchanged that look so. The other pairs
-    prove it: their two sides have to look like two, which those of one language do not, however they are exchanged."""
+    """Learn from every second pair, iteratively exchanging the sides of pairs that look exchanged.
+
+    The other pairs test the result: their sides must look like different languages, which two sides in one language
+    never do.
+    """
     pairs = list(zip(src, tgt, strict=True))
     learnt_from, proof = pairs[::2], pairs[1::2]
     for _ in range(ROUNDS):
@@ -79,15 +83,15 @@ def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
     sides = [characters_of(lines) for lines in (src, tgt)]
     counts = [np.bincount(_sequences(side)[_inside(side)], minlength=NUM_BUCKETS) + 0.5 for side in sides]
     src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)
-    return LanguageProfile((src_logs - tgt_logs).clip(-MAX_A_SEQUENCE, MAX_A_SEQUENCE).astype(np.float32))
+    return LanguageProfile((src_logs - tgt_logs).clip(-MAX_EVIDENCE, MAX_EVIDENCE).astype(np.float32))
 
 
 def _is_clear(leaning: Array, characters: Characters) -> Array:
-    return leaning > np.maximum(CLEAR, CLEAR_A_CHARACTER * characters.lengths)
+    return leaning > np.maximum(CLEAR, CLEAR_PER_CHARACTER * characters.lengths)
 
 
 def _sequences(characters: Characters) -> Array:
-    """(N,) the bucket of each character with its neighbours; the line feeds beside a line mark its start and end."""
+    """(N,): the bucket of each character's trigram; the line feeds around a line mark its start and end."""
     codes = characters.codes
     mixed = codes * MIXERS[1]
     mixed[1:] += codes[:-1] * MIXERS[0]
@@ -97,5 +101,5 @@ def _sequences(characters: Characters) -> Array:
 
 
 def _inside(characters: Characters) -> Array:
-    """(N,) bool: which characters are not line feeds, whose neighbours are of two lines."""
+    """(N,) bool: which characters are not line feeds; those have neighbours in two lines."""
     return characters.codes != LINE_FEED

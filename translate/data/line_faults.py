@@ -1,6 +1,6 @@
-"""What is wrong within single lines of text, by their characters alone.
+"""Faults of single lines that show in their characters.
 
-Shapes: N characters, L lines.
+Shapes: N characters, L lines, U Unicode's code points.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from translate.data.characters import NUM_CHARACTERS, Array, Characters, unassig
 LineFault = Literal["control", "line_breaks", "invisible", "damaged", "mojibake"]
 LINE_FAULTS: tuple[LineFault, ...] = ("control", "line_breaks", "invisible", "damaged", "mojibake")
 
-CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0xA0)]  # a tab is no fault
+CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0xA0)]  # tabs are allowed
 LINE_BREAKS = [0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]
-# Not the joiners, zero-width spaces and marks of direction, which some scripts need; and private and unassigned ones.
+# Private and unassigned ones, too; not the joiners, zero-width spaces and direction marks, which some scripts need.
 INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)]
 PRIVATE = [*range(0xE000, 0xF900), *range(0xF0000, NUM_CHARACTERS)]
 DAMAGED = [0xFFFD]
 
-# UTF-8 read as windows-1252, or as Latin-1: how the bytes 80 to BF come out. Signs that writers put behind a letter,
-# such as a dash or a quote, prove nothing.
+# The bytes 80 to BF of UTF-8 read as windows-1252 or Latin-1. Signs that may follow a letter, such as dashes and
+# quotes, prove nothing.
 TAILS = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0) for encoding in ("cp1252", "latin-1")}
 SIGNS = set("…‘’“”–—«»")
 TAIL = f"[{re.escape(''.join(sorted(TAILS)))}]"
@@ -37,7 +37,7 @@ LEAD, CLEAR_TAIL = 32, 64
 
 
 def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault, Array]:
-    """Of each fault, which lines have it: (L,) bool. characters: those of the lines."""
+    """Return which lines have each fault: (L,) bool. characters: those of the lines."""
     kinds = _kinds()[characters.codes]
     found = characters.unions(kinds)
     faults = {name: (found & bit) > 0 for name, bit in BITS.items()}
@@ -50,7 +50,7 @@ def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault,
 
 @lru_cache
 def _kinds() -> Array:
-    """(NUM_CHARACTERS,) uint8: the bits of each character."""
+    """(U,) uint8: the bits of each code point."""
     kinds = np.zeros(NUM_CHARACTERS, np.uint8)
     kinds[unassigned()] |= BITS["invisible"]
     for bit, places in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE + PRIVATE, DAMAGED), strict=True):

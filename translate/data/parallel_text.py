@@ -1,33 +1,22 @@
-"""Parallel text, read as a stream: lines, pairs, the part kept for validation, fingerprints.
-
-Text is UTF-8. A line ends at "\\n" and nowhere else: U+2028, U+0085 and their like belong to the line, so that line
-numbers here are those of `wc -l` and of every editor. A "\\r" before the end and a byte-order mark at the start are
-dropped.
-"""
+"""Parallel text, read as a stream of pairs: the part kept for validation, fingerprints."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import hashlib
 import heapq
 import itertools
-import zlib
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 from translate.config.settings import DataSettings
+from translate.data.readers.lines import open_file
+from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 
-BYTE_ORDER_MARK = "\ufeff"
 ALL_HASHES = range(2**64)
-BLOCK_BYTES = 2**20
-MAX_LINE_BYTES = 1_000_000  # its end included: what is longer is not text with a sentence a line
+MAX_VALID_SHARE = 20  # at most 1 / so much of the text is split off for validation
 
 
 class Pair(NamedTuple):
@@ -38,20 +27,13 @@ class Pair(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether there is text on both sides; a pair with an empty side is left out as a whole."""
+        """Whether both sides have text; pairs with an empty side are left out as a whole."""
         return bool(self.src.strip() and self.tgt.strip())
 
     @property
-    def essence(self) -> str:
-        """The same of two pairs that are alike but for white space at the ends of their lines."""
+    def stripped(self) -> str:
+        """Both sides in one string, equal for pairs that differ only in white space at the ends of their lines."""
         return f"{self.src.strip()}\n{self.tgt.strip()}"
-
-
-class Side(NamedTuple):
-    """One side of a parallel text: a file and, where it is a .tsv file, the column (from 1) to read."""
-
-    path: Path
-    column: int
 
 
 @dataclass(frozen=True)
@@ -61,15 +43,15 @@ class ParallelText:
     src: Side
     tgt: Side
     hashes: range = ALL_HASHES
-    alignment: Path | None = None  # a file with a line for each pair, which `links` reads
-    is_reversed: bool = False  # the alignment is of the sides the other way round
+    alignment: Path | None = None  # a file with word links for each pair, which `word_links` reads
+    is_reversed: bool = False  # the alignment was made with source and target exchanged
 
     def __iter__(self) -> Iterator[Pair]:
-        """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
+        """Yield every kept pair, empty ones too. Raises UserError when a file is bad or the line counts differ."""
         return (pair for _, pair in self.numbered())
 
     def numbered(self) -> Iterator[tuple[int, Pair]]:
-        """The same pairs with the numbers of their lines, from 1."""
+        """Yield the same pairs with their line numbers, from 1."""
         sides = itertools.zip_longest(read_side(self.src), read_side(self.tgt))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
@@ -83,128 +65,34 @@ class ParallelText:
                 yield number, Pair(src, tgt)
 
 
-class Parts(NamedTuple):
-    """One text in two, apart by source line: no source of one is in the other."""
+class TextSplit(NamedTuple):
+    """The two parts of a text. No source line is in both."""
 
     train: ParallelText
     valid: ParallelText
 
 
 def text_of(data: DataSettings, src: str, tgt: str, alignment: str = "") -> ParallelText:
-    """The text in the files as the settings have it read: which columns, and from which side to which."""
+    """Return the text in the files, with the columns and the direction of the settings."""
     sides = Side(Path(src), data.src_column), Side(Path(tgt), data.tgt_column)
     links = Path(alignment) if alignment else None
     return ParallelText(*(sides[::-1] if data.reverse else sides), alignment=links, is_reversed=data.reverse)
 
 
-def is_tsv(path: Path) -> bool:
-    """Whether a file is read by column."""
-    return path.name.removesuffix(".gz").endswith(".tsv")
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
-    with open_unpacked(path) as stream:
-        yield from split_lines(stream, str(path))
-
-
-def read_side(side: Side) -> Iterator[str]:
-    """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
-    lines = read_lines(side.path)
-    if not is_tsv(side.path):
-        yield from lines
-        return
-    for number, line in enumerate(lines, start=1):
-        columns = line.split("\t")
-        if len(columns) < side.column:
-            raise UserError(
-                f"{side.path}: line {number} has {len(columns)} columns, and column {side.column} was asked for; "
-                "columns are separated by tabs"
-            )
-        yield columns[side.column - 1]
-
-
-def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a byte stream. Raises UserError where one is not UTF-8, or over MAX_LINE_BYTES."""
-    for number, raw in enumerate(raw_lines(stream), start=1):
-        if len(raw) > MAX_LINE_BYTES:
-            raise UserError(_too_long(name, number))
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line); convert the file to UTF-8"
-            ) from None
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        yield line.removesuffix("\n").removesuffix("\r")
-
-
-def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The lines with their ends. One over MAX_LINE_BYTES comes in parts, each but the last longer than that.
-
-    So no more than a part is ever in memory, also of a file that has no line ends.
-    """
-    return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
-
-
-def count_lines(path: Path) -> int:
-    """The lines that `read_lines` gives, without making them. Raises UserError as it does, but for UTF-8."""
-    num_lines, last = 0, b"\n"
-    with open_unpacked(path) as stream:
-        while block := stream.read(BLOCK_BYTES):
-            if len(block) == BLOCK_BYTES and b"\n" not in block:
-                raise UserError(_too_long(str(path), num_lines + 1))
-            num_lines += block.count(b"\n")
-            last = block[-1:]
-    return num_lines + (last != b"\n")
-
-
-@contextmanager
-def open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
-    try:
-        with _open_text(path) as stream:
-            if path.suffix != ".gz":
-                yield stream
-                return
-            with gzip.open(stream) as unpacked:
-                yield cast("BinaryIO", unpacked)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def digest_of_text(path: Path) -> str:
-    """SHA-256 of what a text file holds, unpacked. Raises UserError as `read_lines` does for any of its lines."""
-    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
-    try:
-        with open_unpacked(path) as stream:
-            while block := stream.read(BLOCK_BYTES):
-                digest.update(block)
-                decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        deque(read_lines(path), maxlen=0)  # which names the line
-        raise
-    return digest.hexdigest()
-
-
 def check_stays(*paths: Path) -> None:
-    """Raises UserError for a pipe or a device: a text that is trained on is read several times."""
+    """Raise UserError for a pipe or a device: training reads its text several times."""
     for path in paths:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path}: a pipe or a device, and the text is read several times; write it to a file first")
 
 
 def count_pairs(text: ParallelText) -> int:
-    """The pairs with text on both sides. The text is read to its end, so what is wrong anywhere in it is said."""
-    return sum(1 for pair in text if pair.is_full)
+    """Count the pairs with text on both sides. Reads to the end, so it raises UserError for any bad line."""
+    return sum(pair.is_full for pair in text)
 
 
 def split_hash(text: ParallelText, valid_pairs: int) -> int:
-    """The hash at which `split` leaves about `valid_pairs` pairs for validation, a twentieth of the text at most."""
+    """Return the hash at which `split` leaves about `valid_pairs` pairs for validation, at most 5 % of the text."""
     num_pairs = 0
 
     def hashes() -> Iterator[int]:
@@ -215,45 +103,27 @@ def split_hash(text: ParallelText, valid_pairs: int) -> int:
                 yield line_hash(pair.src)
 
     smallest = heapq.nsmallest(valid_pairs, hashes())
-    size = max(1, min(valid_pairs, num_pairs // 20))
+    size = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
     return smallest[size - 1] + 1 if smallest else 0
 
 
 def line_hash(line: str) -> int:
-    """64 bits of it, the same everywhere."""
+    """Return 64 bits of a line's BLAKE2b hash."""
     return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
 
 
-def split(text: ParallelText, at: int) -> Parts:
-    """The parts for training and validation: pairs whose source line has its hash from `at` on, and below it.
+def split(text: ParallelText, at: int) -> TextSplit:
+    """Split by the hash of the source line: training from `at` on, validation below.
 
-    The choice by hash does not depend on the order of the lines, and one number stores it.
+    The choice does not depend on the order of the lines, and one number stores it.
     """
-    return Parts(
-        replace(text, hashes=range(at, ALL_HASHES.stop)),
-        replace(text, hashes=range(at)),
-    )
+    return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 
 def fingerprint(text: ParallelText) -> str:
-    """SHA-256 of what the text's files hold."""
+    """SHA-256 of the text's files, as they are on disk."""
     digest = hashlib.sha256()
     for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
-        with _open_text(path) as stream:
+        with open_file(path) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
-
-
-def _open_text(path: Path) -> BufferedReader:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give a text file") from None
-
-
-def _too_long(name: str, number: int) -> str:
-    return (
-        f"{name}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence a line?"
-    )

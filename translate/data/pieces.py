@@ -1,4 +1,4 @@
-"""What pieces spell: words, word starts, bytes. A piece is a subword token."""
+"""What pieces (subword tokens) spell: words, word starts, bytes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-Word = tuple[str, slice]  # a word and the pieces that it is made of
+WordSpan = tuple[str, slice]  # a word, and the span of its pieces
 
 
-def words_of(pieces: Sequence[str]) -> list[Word]:
-    """The words of a sentence in pieces, each with the pieces that it is made of. `<s>` and `</s>` are words."""
+def words_of(pieces: Sequence[str]) -> list[WordSpan]:
+    """Return the words of a sentence, each with the span of its pieces. `<s>` and `</s>` are words."""
     starts = [
         i
         for i, piece in enumerate(pieces)
@@ -22,7 +22,7 @@ def words_of(pieces: Sequence[str]) -> list[Word]:
 
 
 def _spell(pieces: Sequence[str]) -> str:
-    """Pieces as a word; those that are bytes (`<0xE2>`) become the characters that they spell."""
+    """Return the word that pieces spell; byte pieces (`<0xE2>`) become characters."""
     spelled = b"".join(
         bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
     )

@@ -1,7 +1,7 @@
-"""Rows of numbers in files: written end to end, read as they are asked for.
+"""Ragged arrays in files: rows of numbers of unequal length, read on demand.
 
-A kind of rows, such as the pieces of the source side, lies in two files beside each other: `base`.NAME.pieces has the
-numbers, `base`.NAME.lengths how many each row has (int32).
+Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces holds the numbers of all rows,
+`base`.NAME.lengths the length of each row (int32).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import numpy.typing as npt
 
 from translate.system.files import naming_disk_errors
 
-COUNTED_BYTES = 2**22  # at a time; a multiple of every number's size
+COUNTED_BYTES = 2**22  # read at a time; a multiple of the size of any number
 
 IntArray = npt.NDArray[np.integer[Any]]
 
 
 class PieceRows:
-    """Rows of piece ids, or of other numbers, of unequal length, end to end in a file.
+    """Rows of piece ids or other numbers in a file, read on demand.
 
-    Rows are read as they are asked for. Mapping the file to memory would be as simple, but each page that was touched
-    counts as memory of this process: after a few hundred batches in random order that is the whole file.
+    A memory map would be as simple, but every touched page counts as memory of this process: after a few hundred
+    batches in random order that is the whole file.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
-        self.lengths = lengths  # (N,) int32, of each row
+        self.lengths = lengths  # (N,) int32
         self._dtype = dtype
         self._ends = np.cumsum(lengths, dtype=np.int64)
         self._file = os.open(path, os.O_RDONLY)
@@ -43,7 +43,7 @@ class PieceRows:
         return len(self.lengths)
 
     def counts(self, size: int) -> IntArray:
-        """(size,): how often each number below `size` occurs in all rows. The file is read as a stream."""
+        """(size,): how often each number below `size` occurs. The file is read as a stream."""
         counts = np.zeros(size, dtype=np.int64)
         for place in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
             block = os.pread(self._file, COUNTED_BYTES, place)
@@ -54,7 +54,7 @@ class PieceRows:
         return self.pieces(np.array([row]))
 
     def pieces(self, rows: IntArray) -> IntArray:
-        """The pieces of some rows, end to end."""
+        """Return the pieces of some rows, concatenated."""
         ends, lengths = self._ends[rows], self.lengths[rows]
         places = ((ends - lengths) * self._dtype.itemsize).tolist()
         sizes = (lengths * self._dtype.itemsize).tolist()
@@ -64,14 +64,14 @@ class PieceRows:
 
 @dataclass(frozen=True)
 class NumberRows:
-    """Rows of one number each, read as they are asked for: nothing of them is in memory."""
+    """Rows of one number each, read on demand; nothing of them is kept in memory."""
 
     base: Path
     name: str
     dtype: np.dtype[Any]
 
     def numbers(self, rows: Iterable[int]) -> IntArray:
-        """The number of each of some rows."""
+        """Return the numbers of some rows."""
         size = self.dtype.itemsize
         with _pieces_path(self.base, self.name).open("rb") as file:
             read = [os.pread(file.fileno(), size, int(row) * size) for row in rows]
@@ -79,20 +79,20 @@ class NumberRows:
 
 
 class Rows(NamedTuple):
-    """Rows of pieces end to end, and the length of each."""
+    """Concatenated rows of pieces, and the length of each."""
 
     pieces: IntArray
     lengths: IntArray  # (N,) int32
 
 
 def rows_of(rows: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Rows:
-    """The rows put end to end."""
+    """Concatenate rows."""
     numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype)
     return Rows(numbers, np.array([len(row) for row in rows], dtype=np.int32))
 
 
 class RowWriter:
-    """Appends rows to the files of `base`.NAME."""
+    """Appends rows to the files of `base`.NAME. All methods raise UserError if the disk is full or broken."""
 
     def __init__(self, base: Path, name: str) -> None:
         self._base = base.with_name(f"{base.name}.{name}")
@@ -100,13 +100,13 @@ class RowWriter:
         self._lengths = _lengths_path(base, name).open("wb")
 
     def add(self, rows: Rows) -> None:
-        """Write them behind those before. Raises UserError where the disk is full or broken, as `close` does."""
+        """Append rows."""
         with naming_disk_errors(self._base):
             self._pieces.write(rows.pieces.tobytes())
             self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
-        """Returns when all is on the disk."""
+        """Close the files after everything is on the disk."""
         for file in self._pieces, self._lengths:
             with naming_disk_errors(self._base):
                 file.flush()
@@ -115,12 +115,12 @@ class RowWriter:
 
 
 def open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:
-    """What a RowWriter wrote to `base`.NAME."""
+    """Open what a RowWriter wrote to `base`.NAME."""
     return PieceRows(_pieces_path(base, name), dtype, np.fromfile(_lengths_path(base, name), np.int32))
 
 
 def digest_of_rows(base: Path, names: Sequence[str]) -> str:
-    """SHA-256 of all the files of the named rows. Raises FileNotFoundError where one is missing."""
+    """SHA-256 of all files of the named arrays. Raises FileNotFoundError if one is missing."""
     digest = hashlib.sha256()
     for name in names:
         for path in _pieces_path(base, name), _lengths_path(base, name):

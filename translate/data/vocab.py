@@ -1,4 +1,4 @@
-"""Text <-> pieces with sentencepiece: train a vocabulary, load one, encode and decode."""
+"""Vocabularies: train and load sentencepiece models, encode text to piece ids and decode them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import sentencepiece
 from translate.config.settings import VocabSettings
 from translate.errors import UserError
 
-MAX_TRAINING_LINES = 500_000  # drawn at random from a longer text; sentencepiece takes about 0.5 kB for each
+MAX_TRAINING_LINES = 500_000  # a random sample of a longer text; sentencepiece needs about 0.5 kB for each
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
 
 
 class Vocab:
-    """One sentencepiece model. Ids: `bos_id` starts a target, `eos_id` ends every row; padding has no id."""
+    """A sentencepiece model. `bos_id` starts a target, `eos_id` ends every row; padding has no id."""
 
     def __init__(self, proto: bytes, name: str) -> None:
-        """proto: the bytes of a model file. Raises UserError, with `name`, where they are not one."""
+        """proto: the bytes of a model file. Raises UserError naming `name` if they are not a model."""
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
             raise UserError(f"{name}: not a sentencepiece model") from None
-        if not proto:  # which sentencepiece takes for a model without pieces
+        if not proto:  # which sentencepiece accepts as a model without pieces
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
@@ -47,27 +47,28 @@ class Vocab:
 
     @classmethod
     def load(cls, path: Path) -> Vocab:
-        """Raises UserError where `path` is missing or not a sentencepiece model."""
+        """Read a model file. Raises UserError if `path` is missing or not a sentencepiece model."""
         try:
             return cls(path.read_bytes(), str(path))
         except (FileNotFoundError, IsADirectoryError):
             raise UserError(f"{path}: no such sentencepiece model") from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Piece ids of each text, without `<s>` and `</s>`; such a sign typed in the text is plain text."""
+        """Return the piece ids of each text, without `<s>` and `</s>`; in the text itself, these are ordinary text."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
     @property
     def has_merges(self) -> bool:
-        """Whether its pieces are made by merging: a BPE model. Its scores are ranks, those of others logarithms."""
+        """Whether this is a BPE model, whose scores are ranks of merges; those of other models are logarithms."""
         return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
 
     @property
     def merge_ranks(self) -> dict[str, float]:
-        """Of a model that merges: its pieces with their ranks, the smallest merged first. Signs and bytes have none.
+        """The pieces of a BPE model with the ranks of their merges, the lowest merged first.
 
-        Nor have symbols that the model's maker defined: they rank with the first merge, and stand before it.
+        Control signs, bytes and user-defined symbols have none; the latter share the score of the first merge, and
+        precede it.
         """
         processor = self._processor
         normal = [
@@ -79,16 +80,16 @@ class Vocab:
         return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of piece ids, on one line: a line break spelled in bytes becomes a space."""
+        """Return the text of piece ids on one line: line breaks spelled in bytes become spaces."""
         text: str = self._processor.decode([int(i) for i in ids])
         return text.translate(LINE_BREAKS)
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The pieces as they are written: `▁` marks the start of a word."""
+        """Return the pieces as strings; `▁` marks the start of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
-        """The inverse of `pieces`. Raises KeyError, with the piece, where it is none of this vocabulary."""
+        """Invert `pieces`. Raises KeyError with a piece that is not in the vocabulary."""
         ids = []
         for piece in pieces:
             ids.append(int(self._processor.piece_to_id(piece)))
@@ -98,7 +99,7 @@ class Vocab:
 
 
 class VocabPair(NamedTuple):
-    """The vocabularies of the two sides; one and the same object where they are joint."""
+    """The vocabularies of the two sides; the same object if they are joint."""
 
     src: Vocab
     tgt: Vocab
@@ -109,37 +110,37 @@ class VocabPair(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what the two are."""
+        """SHA-256 of both models."""
         return fingerprint(self.src.proto, self.tgt.proto)
 
 
 def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
-    """SHA-256 of what two model files hold."""
+    """SHA-256 of the contents of two model files."""
     return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
 
 
 def train_vocab(
-    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, say: Callable[[str], None]
+    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, log: Callable[[str], None]
 ) -> Vocab:
     """Train a vocabulary on text.
 
-    lines: gives the text anew at each call; of more than MAX_TRAINING_LINES so many are drawn at random, always the
-    same by one seed. say: told when that happens, and when the size is lowered because the text has too few different
-    pieces. Raises UserError where there is no text, or more characters than pieces.
+    lines: returns an iterator over the text at each call; more than MAX_TRAINING_LINES are sampled by the seed. log:
+    reports sampling, and a size that is lowered because the text has too few different pieces. Raises UserError if
+    there is no text, or it has more characters than `settings.size`.
     """
     num_lines = sum(1 for _ in lines())
     if num_lines > MAX_TRAINING_LINES:
-        say(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
+        log(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
     try:
         return _train(_sample(lines(), num_lines, seed), settings, settings.size)
     except RuntimeError as error:
         size = _possible_size(error, settings)
-    say(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
+    log(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
     return _train(_sample(lines(), num_lines, seed), settings, size)
 
 
 def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
-    """All lines, or MAX_TRAINING_LINES of them in their order, every choice as likely: Knuth's algorithm S."""
+    """Yield all lines, or a uniform sample of MAX_TRAINING_LINES in their order: Knuth's algorithm S."""
     random = Random(seed)
     wanted = min(num_lines, MAX_TRAINING_LINES)
     for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
@@ -149,7 +150,7 @@ def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
 
 
 def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
-    """The largest size that the text allows. Raises UserError where sentencepiece stopped for another reason."""
+    """Return the largest size that the text allows. Raises UserError if sentencepiece failed for another reason."""
     if match := TOO_LARGE.search(str(error)):
         return int(match[1])
     if match := TOO_SMALL.search(str(error)):

@@ -1,4 +1,4 @@
-"""Beam search. It knows a function that steps and a state that can be reordered, not the model behind them.
+"""Beam search over a step function and a state that can be reordered; independent of the model.
 
 Shapes: B sentences still searched, K hypotheses of each (fewer than the beam in the first step), C candidates, V
 vocabulary, L pieces so far with `<s>`.
@@ -15,26 +15,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate.decoding.engine import Hypothesis, Watch
-from translate.decoding.lexical_constraints import Candidates, keep_to_terms
-from translate.decoding.logit_rules import Rules
+from translate.decoding.lexical_constraints import Candidates, apply_constraints
+from translate.decoding.logit_rules import LogitRules
 
-LEAVE_AT = 1 / 8  # of a batch done: those sentences are taken out. Each time costs a copy of the others' state.
-ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are looked at together; a CPU has to keep them in its cache
-SAFE_EXPONENT = 60.0  # of which a sum of many exponentials is a float32
-GROUP = 64  # pieces whose best is found first
+REMOVE_AT = 1 / 8  # share of finished sentences at which they leave the batch, which copies the state of the others
+ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU they have to fit in its cache
+SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow float32
+GROUP = 64  # pieces per group in the search for the best
 
 
 class State(Protocol):
-    """What the step function carries from piece to piece, for K hypotheses of each of B sentences."""
+    """The state of the step function between pieces, for K hypotheses of each of B sentences."""
 
     def select(self, sentences: Tensor) -> Self:
-        """Those sentences, in that order."""
+        """Return the state of those sentences, in that order."""
 
     def reorder(self, beams: Tensor) -> Self:
-        """(B, K'): hypothesis k of sentence b goes on from what was hypothesis beams[b, k]."""
+        """(B, K'): hypothesis k of sentence b continues the former hypothesis beams[b, k]."""
 
     def penalty(self) -> Tensor | None:
-        """(B, K) what the score of each hypothesis loses if it ends with the next piece; None for nothing."""
+        """(B, K): subtracted from the score of a hypothesis that ends with the next piece; None for 0."""
 
 
 S = TypeVar("S", bound=State)
@@ -43,7 +43,7 @@ Step = Callable[[Tensor, S], tuple[Logits, S]]
 
 
 class Ids(NamedTuple):
-    """The two ids that search has to know."""
+    """The ids of `<s>` and `</s>`."""
 
     bos: int
     eos: int
@@ -51,12 +51,12 @@ class Ids(NamedTuple):
 
 @dataclass(frozen=True)
 class _Beams:
-    """The hypotheses of B sentences. Those that do not exist have a score of -inf."""
+    """The hypotheses of B sentences. Empty places have the score -inf."""
 
-    sentences: Tensor  # (B,) which sentence of the input this is
-    prefixes: Tensor  # (B, K, L) unfinished, the most wanted first
+    sentences: Tensor  # (B,) index of the sentence in the input
+    prefixes: Tensor  # (B, K, L) unfinished, best first
     log_probs: Tensor  # (B, K)
-    finished: Tensor  # (B, beam_size, L) the best first, filled up with </s>
+    finished: Tensor  # (B, beam_size, L) best first, padded with </s>
     scores: Tensor  # (B, beam_size)
     is_done: Tensor  # (B,)
 
@@ -67,18 +67,24 @@ class _Beams:
 
 @torch.no_grad()
 def beam_search(
-    step: Step[S], state: S, rules: Rules, beam_size: int, length_penalty: float, ids: Ids, watch: Watch | None = None
+    step: Step[S],
+    state: S,
+    rules: LogitRules,
+    beam_size: int,
+    length_penalty: float,
+    ids: Ids,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best translations of each sentence, at most beam_size of them, the best first. A beam of 1 is greedy search.
+    """Return the best translations of each sentence, at most beam_size, best first. A beam of 1 is greedy search.
 
-    step: (B, K) last pieces and the state of K hypotheses -> a function that gives the logits of the next, (B', K, V),
-    of any part of the sentences, and the next state. The logits are used, and may be written to, before the function
-    is called again. state: of one hypothesis a sentence. watch: told the best unfinished pieces of the first sentence
-    that is still searched, after each step.
+    step: (B, K) last pieces and the state of K hypotheses -> the next state, and a function that returns the logits of
+    the next pieces, (B', K, V), for a slice of the sentences. The logits are used, and may be overwritten, before the
+    function is called again. state: of one hypothesis per sentence. watch: called after each step with the best
+    unfinished pieces of the first sentence that is still searched.
 
-    The score of a hypothesis is log-probability / length ** length_penalty, less the state's penalty. A sentence is
+    The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. A sentence is
     done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat the worst of
-    them; or at its limit, where a hypothesis has to end.
+    them; or at its length limit, where every hypothesis has to end.
     """
     results: list[list[Hypothesis]] = [[] for _ in rules.limits]
     beams = _start(rules.limits, beam_size, ids)
@@ -91,7 +97,7 @@ def beam_search(
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
         num_done = int(beams.is_done.sum())
-        if num_done == len(beams.sentences) or num_done > LEAVE_AT * len(beams.sentences):
+        if num_done == len(beams.sentences) or num_done > REMOVE_AT * len(beams.sentences):
             for row in beams.is_done.nonzero().flatten().tolist():
                 results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
             left = (~beams.is_done).nonzero().flatten()
@@ -109,7 +115,7 @@ def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
     return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
 
 
-def _candidates(logits: Logits, beams: _Beams, rules: Rules) -> Candidates:
+def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
     """Twice the beam: even if every best candidate ends, a full beam survives."""
     num_sentences, num_hypotheses = beams.log_probs.shape
     size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
@@ -119,29 +125,31 @@ def _candidates(logits: Logits, beams: _Beams, rules: Rules) -> Candidates:
     return Candidates(*map(torch.cat, zip(*found, strict=True)))
 
 
-def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: Rules) -> Candidates:
+def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules) -> Candidates:
     maxima = _group_maxima(logits)
     log_probs = beams.log_probs[part] - _log_sum_exp(logits, maxima)
     if rules.forbid(logits, beams.prefixes[part]):
         maxima = _group_maxima(logits)
     best = _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
-    if not any(rules.terms):
+    if not any(rules.constraints):
         return best
     is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
     totals = logits + log_probs[:, :, None]
-    return keep_to_terms(best, totals, beams.prefixes[part], rules.terms, is_last_chance.tolist(), rules.eos_id)
+    return apply_constraints(
+        best, totals, beams.prefixes[part], rules.constraints, is_last_chance.tolist(), rules.eos_id
+    )
 
 
 def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
 ) -> tuple[_Beams, Tensor]:
-    """One piece more. Also gives which candidate each new hypothesis is, (B, K)."""
+    """Extend by one piece. Returns also the index of the candidate that each new hypothesis is, (B, K)."""
     beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # with <s>: the new hypotheses' pieces
     best, beam, piece = candidates
     pieces = torch.cat([_rows_of(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == eos_id
 
-    # An ending counts where it would have had a place in the beam; with a beam of 1 that is greedy search.
+    # An ending counts only within the first beam_size candidates, so that a beam of 1 is greedy search.
     rank = torch.arange(best.size(1), device=best.device)
     scores = best / length**length_penalty
     if penalty is not None:
@@ -151,7 +159,7 @@ def _advance(
     scores, place = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
     finished = _rows_of(all_finished, place)
 
-    # Those that go on, in the order of the candidates.
+    # The unfinished ones, in the order of the candidates.
     place = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
     log_probs = best.masked_fill(ends, -torch.inf).gather(1, place)
     return _Beams(beams.sentences, _rows_of(pieces, place), log_probs, finished, scores, beams.is_done), place
@@ -166,10 +174,10 @@ def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
 
 
 def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
-    """The best of logits (B, K, V) + offsets (B, K) in each sentence, `count` of them or as many as there are.
+    """Return the `count` best of logits (B, K, V) + offsets (B, K) in each sentence, or as many as there are.
 
-    To sort out the best of K * V numbers is slow, to find the maxima of groups of them (B, K, G) fast; and the best
-    `count` numbers lie in the `count` groups with the largest maxima.
+    Finding the best of K * V numbers is slow; finding the maxima of groups (B, K, G) is fast, and the best `count`
+    numbers lie in the `count` groups with the largest maxima.
     """
     num_groups, vocab_size = maxima.size(2), logits.size(2)
     count = min(count, logits.size(1) * vocab_size)
@@ -185,7 +193,7 @@ def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candid
 
 
 def _group_maxima(logits: Tensor) -> Tensor:
-    """(B, K, V) -> (B, K, G): of each GROUP pieces the largest logit; the last group may be smaller."""
+    """(B, K, V) -> (B, K, G): the largest logit of each GROUP pieces; the last group may be smaller."""
     num_full = logits.size(2) // GROUP
     full, rest = logits.split([num_full * GROUP, logits.size(2) - num_full * GROUP], dim=2)
     maxima = [full.unflatten(2, (num_full, GROUP)).amax(dim=3)] if num_full else []

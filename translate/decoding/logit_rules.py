@@ -1,6 +1,6 @@
-"""What a translation must be and must not be; most of it told to a search by forbidding pieces.
+"""Logit rules: what a translation must and must not contain, enforced by forbidding pieces.
 
-Shapes: B sentences, K hypotheses of each, L pieces so far with `<s>`, F places that are forced, V vocabulary.
+Shapes: B sentences, K hypotheses of each, L pieces so far with `<s>`, F forced positions, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from torch import Tensor
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Sentence, length_limit
-from translate.decoding.lexical_constraints import Terms
+from translate.decoding.lexical_constraints import Constraints
 
-FREE = -1  # a place where any piece may come
+FREE = -1  # a position without a forced piece
 
 
 @dataclass(frozen=True)
-class Rules:
-    """A forbidden piece gets the logit -inf; the log-probabilities of the others stay what the model says.
+class LogitRules:
+    """A forbidden piece gets the logit -inf; the log-probabilities of the others remain the model's.
 
-    Where rules leave nothing, a later one of these wins: no repetition and least length, longest length, what is
-    forced. Where repetition and least length alone leave nothing, the translation ends.
+    Where rules contradict, the later one wins: no repeated n-grams and minimum length, then maximum length, then forced
+    pieces. Where n-grams and minimum length alone forbid every piece, the translation ends.
     """
 
     eos_id: int
-    limits: Tensor  # (B,) the most pieces, `</s>` included
-    soonest_limit: int  # none of them is less; of part of the sentences it stays that of all
-    forced: Tensor  # (B, F) what has to come at each place, or FREE
-    min_length: int  # pieces, `</s>` not counted
-    no_repeat_ngram: int  # pieces of a run that may come once only; 0 for no such rule
-    terms: Sequence[Terms]  # what each translation has to hold
+    limits: Tensor  # (B,) maximum length in pieces, `</s>` included
+    min_limit: int  # a lower bound of the limits; `select` leaves it as it is
+    forced: Tensor  # (B, F) the piece that has to come at each position, or FREE
+    min_length: int  # pieces, without `</s>`
+    no_repeat_ngram: int  # length of the n-grams that may occur only once; 0 allows repetition
+    constraints: Sequence[Constraints]  # the terms that each translation has to contain
 
     @classmethod
-    def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Rules:
-        """The rules that the settings and each sentence ask for."""
+    def of(
+        cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device
+    ) -> LogitRules:
+        """Return the rules that follow from the settings and the sentences."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         num_forced = max(len(sentence.prefix) for sentence in sentences)
         forced = [[*sentence.prefix, *[FREE] * (num_forced - len(sentence.prefix))] for sentence in sentences]
@@ -50,16 +52,16 @@ class Rules:
             [sentence.required for sentence in sentences],
         )
 
-    def select(self, sentences: Tensor | slice) -> Rules:
-        """The rules of those sentences."""
+    def select(self, sentences: Tensor | slice) -> LogitRules:
+        """Return the rules of some of the sentences."""
         rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
-        terms = [self.terms[row] for row in rows]
-        return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], terms=terms)
+        constraints = [self.constraints[row] for row in rows]
+        return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], constraints=constraints)
 
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
-        """Change the logits (B, K, V) of the pieces that come behind the prefixes (B, K, L); tell whether any did."""
-        length = prefixes.size(2)  # `<s>` counted: so many pieces the hypotheses have with the next one
-        must_go_on, has_to_end = length <= self.min_length, length >= self.soonest_limit
+        """Change logits (B, K, V) of the pieces after prefixes (B, K, L), in place. Returns whether any changed."""
+        length = prefixes.size(2)  # with `<s>`: the number of pieces after this step
+        must_go_on, has_to_end = length <= self.min_length, length >= self.min_limit
         if not (self.no_repeat_ngram or must_go_on or has_to_end or length <= self.forced.size(1)):
             return False
         end = logits[:, :, self.eos_id].clone()
@@ -80,7 +82,7 @@ class Rules:
         return True
 
     def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
-        """Forbid each piece that, behind the last n - 1, would make a run of n pieces that was there before."""
+        """Forbid each piece that would complete an n-gram that the hypothesis already has."""
         n = self.no_repeat_ngram
         if pieces.size(2) < n:
             return
@@ -92,12 +94,12 @@ class Rules:
 
 
 def _leave_one(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor) -> None:
-    """In the sentences `where` (B,) forbid all but `piece` (B,), which gets `value` (B, K)."""
+    """In the sentences `where` (B,), forbid all pieces but `piece` (B,), which gets the logits `value` (B, K)."""
     places = _everywhere(piece, logits)
     values = torch.where(where[:, None, None], value[:, :, None], logits.gather(2, places))
     logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, places, values)
 
 
 def _everywhere(piece: Tensor, logits: Tensor) -> Tensor:
-    """(B,) pieces as places in logits (B, K, V): the same for all hypotheses of a sentence, (B, K, 1)."""
+    """(B,) pieces -> (B, K, 1) indices into logits (B, K, V), the same for all hypotheses of a sentence."""
     return piece[:, None, None].expand(-1, logits.size(1), 1)

@@ -1,8 +1,8 @@
-"""The file that translations grow in, whatever interrupts it, until it is whole.
+"""An output file that survives interruptions: decoding resumes after the lines that are already there.
 
-FILE.partial holds the lines that are translated so far, FILE.partial.json what they were made by. Both outlive the
-process; the whole FILE.partial becomes FILE. Lines are translated in windows, and which lines are together may change
-the last digits of a sum: who goes on has to ask for the same windows (`Translator.translations`).
+FILE.partial holds the lines translated so far, FILE.partial.json what produced them. Both survive the process; when it
+is complete, FILE.partial becomes FILE. Lines are translated in windows, and the lines of a window may influence the
+last digits of each other's scores, so resuming needs the same windows (`Translator.translations`).
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from translate.data.parallel_text import BLOCK_BYTES
+from translate.data.readers.lines import BLOCK_BYTES
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
 
 FORMAT = 1
-ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # on some file systems of networks
-DIGESTS = ("input", "weights", "vocabulary")  # what cannot be told in words
+ZEROS = bytes(16)  # in text they come from a disk block that was not written before a power failure
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # on some network file systems
+DIGESTS = ("input", "weights", "vocabulary")  # whose values mean nothing to users
 
 
 class OutputFile:
-    """A file of translations that is being written: one process at a time."""
+    """A file of translations while it is written, by one process at a time."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
-        """made_by: all that the translations follow from, as JSON values. rows_are_numbered: whether a line may have
-        several rows, each of which begins with its number. Raises UserError where no file can be written there, or
-        another process is writing it."""
+        """made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may
+        have several rows, each with the line's number first. Raises UserError if the file cannot be written, or another
+        process is writing it."""
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
         self._record = self._path.with_name(f"{self.partial.name}.json")
@@ -45,15 +45,15 @@ class OutputFile:
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
         self._num_bytes = self.partial.stat().st_size
-        self._has_news = False
+        self._is_unsynced = False
 
     def begin(self) -> None:
-        """Get ready to write from the first line. Raises UserError where that would lose what is there."""
+        """Prepare to write from the first line. Raises UserError if that would lose existing lines."""
         if self._num_bytes:
             self._check_is_ours()
             self._refuse(
-                f"left by an interrupted decode, {self._count()}; add --resume to go on with it, or remove it to begin "
-                "anew"
+                f"left by an interrupted decode, {self._count()}; add --resume to continue it, or remove it to start "
+                "again"
             )
         try:
             write_record(self._record, self._made_by, FORMAT)
@@ -62,23 +62,23 @@ class OutputFile:
             raise
 
     def resume(self) -> None:
-        """Get ready to go on after `num_lines` lines; a last one that is cut off is removed.
+        """Prepare to continue after `num_lines` lines; an incomplete last line is removed.
 
-        Where there is nothing to go on with, this is `begin`. Raises UserError where something else made those lines.
+        Without any lines, this is `begin`. Raises UserError if the lines were made with other settings.
         """
         if not self._num_bytes:
             self.begin()
             return
         self._check_is_ours()
-        anew = f"remove {self.partial} to begin anew"
-        if changes := list(_changes(read_record(self._record, FORMAT, anew), self._made_by)):
-            self._refuse(f"to go on would mix two translations: {'; '.join(changes)}; change that back, or {anew}")
+        advice = f"remove {self.partial} to start again"
+        if changes := list(_changes(read_record(self._record, FORMAT, advice), self._made_by)):
+            self._refuse(f"resuming would mix two translations: {'; '.join(changes)}; undo that, or {advice}")
         with naming_disk_errors(self.partial):
             self._stream.truncate(self._num_bytes_whole)
 
     @contextmanager
     def writing(self) -> Iterator[OutputFile]:
-        """When the block ends well the file is whole and takes its place; else what is written stays for `resume`."""
+        """Complete the file if the block succeeds; else keep the written lines for `resume`."""
         try:
             yield self
             self._sync()
@@ -96,32 +96,32 @@ class OutputFile:
             self._stream.close()
 
     def write(self, text: str) -> None:
-        """Add the row or rows of a line. They are safe from the end of this process at once."""
+        """Add the row or rows of a line. They survive the end of this process."""
         content = memoryview(f"{text}\n".encode())
-        self._has_news = True
+        self._is_unsynced = True
         with naming_disk_errors(self.partial):
             while content:
                 content = content[self._stream.write(content) :]
         self.num_lines += 1
 
     def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Pass on lines to translate. One window is read when that before is written, which is then put on the disk."""
+        """Pass on lines to translate. Each window is read after the last one was written, which is then synced."""
         for line in lines:
             self._sync()
             yield line
 
     def _sync(self) -> None:
-        if self._has_news:
+        if self._is_unsynced:
             with naming_disk_errors(self.partial):
                 os.fsync(self._stream)
-                self.partial.stat()  # or a folder that was removed would be noticed at the very end
-        self._has_news = False
+                self.partial.stat()  # notices a removed folder early
+        self._is_unsynced = False
 
     def _lock(self) -> None:
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._refuse("another decode is writing it; wait for its end, or give another --output")
+            self._refuse("another decode is writing it; wait until it ends, or give another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
@@ -129,17 +129,17 @@ class OutputFile:
             self._refuse("another decode has just finished it")
 
     def _leave(self) -> list[str]:
-        """Advice on how to go on, if there is something to go on with; nothing stays of a file without lines."""
+        """Return advice on how to resume, if there are lines; else remove the file."""
         if not self.num_lines:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
         if not self.partial.exists():
             return []
-        return [f"{self.partial} has the first {self._count()}; to go on, give the same command with --resume"]
+        return [f"{self.partial} has the first {self._count()}; to continue, run the same command with --resume"]
 
     def _check_is_ours(self) -> None:
         if not self._record.exists():
-            self._refuse("already there, and nothing tells what made it; move it away, or give another --output")
+            self._refuse("already exists, without a record of what made it; move it away, or give another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
         self._stream.close()
@@ -150,7 +150,7 @@ class OutputFile:
 
 
 def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """How many lines at the start of a file are surely whole, and of how many bytes they are."""
+    """Return how many lines at the start of a file are complete, and their bytes."""
     num_rows = num_bytes = place = 0
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -165,7 +165,7 @@ def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
 
 
 def _whole_groups(path: Path, size: int) -> tuple[int, int]:
-    """The same of numbered rows, in `size` bytes: those of the last line may not all be there."""
+    """Return the same for numbered rows in `size` bytes; rows of the last line may be missing."""
     number = num_bytes = place = 0
     with path.open("rb") as rows:
         while place < size and (row := rows.readline()):
@@ -178,7 +178,7 @@ def _whole_groups(path: Path, size: int) -> tuple[int, int]:
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """In words, what the two do not agree about."""
+    """Describe the differences."""
     for name in sorted(before.keys() | now.keys()):
         then, here = before.get(name), now.get(name)
         if then != here:

@@ -1,6 +1,6 @@
-"""Translations drawn at random, piece by piece, from what the model holds for likely.
+"""Sampling: translations drawn piece by piece from the model's distribution.
 
-Shapes: B sentences still drawn for, K samples of each (1 in the first step), V vocabulary, L pieces so far with `<s>`.
+Shapes: B sentences, K samples of each (1 in the first step), V vocabulary, L pieces so far with `<s>`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import Ids, State, Step
 from translate.decoding.engine import Hypothesis, Sentence
-from translate.decoding.logit_rules import Rules
+from translate.decoding.logit_rules import LogitRules
 
 S = TypeVar("S", bound=State)
 
@@ -24,17 +24,17 @@ S = TypeVar("S", bound=State)
 def sample(
     step: Step[S],
     state: S,
-    rules: Rules,
+    rules: LogitRules,
     sentences: Sequence[Sentence],
     settings: DecodeSettings,
     num_samples: int,
     ids: Ids,
 ) -> list[list[Hypothesis]]:
-    """num_samples translations of each sentence, those with the best scores first.
+    """Draw num_samples translations of each sentence; returned by score, best first.
 
-    A piece is drawn from softmax(logits / temperature), cut to the top_k likeliest pieces and to the fewest that have
-    top_p of the probability together (Holtzman et al. 2020). Scores are those of beam search, by the model's own
-    probabilities. What is drawn depends on the seed and the line's number, not on the other sentences of the batch.
+    Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
+    smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are those of beam search, by the
+    model's own probabilities. The result depends on the seed and the line's number, not on the rest of the batch.
     """
     device = rules.limits.device
     numbers = _random_numbers(sentences, settings.seed, num_samples, int(rules.limits.max())).to(device)  # (B, K, most)
@@ -68,16 +68,16 @@ def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:
     count = min(settings.top_k or logits.size(2), logits.size(2))
     best, piece = logits.topk(count)
     probabilities = best.softmax(dim=2)
-    before = probabilities.cumsum(dim=2) - probabilities  # of all likelier pieces
+    before = probabilities.cumsum(dim=2) - probabilities  # of all more probable pieces
     kept = probabilities.masked_fill(before >= settings.top_p, 0.0)
     reached = kept.cumsum(dim=2)
     place = (reached < numbers[:, :, None] * reached[:, :, -1:]).sum(dim=2)
-    last = (kept > 0).sum(dim=2) - 1  # rounding must not lead beyond
+    last = (kept > 0).sum(dim=2) - 1  # in case of rounding errors
     return piece.gather(2, torch.minimum(place, last)[:, :, None]).squeeze(2)
 
 
 def _random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, length: int) -> Tensor:
-    """(B, K, length) from 0 to 1, of each line its own."""
+    """(B, K, length) from 0 to 1, seeded by the line's number."""
     rows = [np.random.default_rng((seed, sentence.number)).random((length, num_samples)).T for sentence in sentences]
     return torch.tensor(np.stack(rows), dtype=torch.float32)
 

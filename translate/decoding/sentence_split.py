@@ -1,14 +1,13 @@
-"""A line that is longer than what the model was trained on -> segments that are not; their translations -> one line.
+"""Split a line that is too long for the model into segments, and join their translations.
 
-Each sentence is a segment of its own, however short: models are trained on single sentences, and several at once is
-what they have not seen. A sentence that is too long by itself is cut into about equal parts: at clause signs where any
-are near, else at spaces, else between characters.
+Each sentence is a segment, however short, because models are trained on single sentences. A sentence that is too long
+by itself is cut into parts of about equal length: near clause punctuation, else at spaces, else between characters.
 
-Where a sentence ends is told by signs alone, whatever the language: `.!?…؟` before a space, `。！？।` and their like
-anywhere; closing quotes and brackets go with the sentence. It does not end before a lower-case letter, and a single
-full stop does not end it before a digit or behind what looks like an abbreviation: one letter ("J. Smith"), letters
-with full stops ("U.S."), a number of two digits or a Roman one ("am 3. Mai"), a word without vowels ("Mrs.", "Nr."), a
-few titles. In doubt two sentences stay together, which does less harm than a torn one.
+Sentence ends are found by punctuation alone, in any language: `.!?…؟` before a space, `。！？।` and similar signs
+anywhere; closing quotes and brackets belong to the sentence. It does not end before a lower-case letter, and a single
+full stop does not end it before a digit or after a likely abbreviation: one letter ("J. Smith"), letters with full
+stops ("U.S."), a number of two digits or a Roman one ("am 3. Mai"), a word without vowels ("Mrs.", "Nr."), some titles.
+In doubt two sentences stay together, which does less harm than splitting one.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-MAX_PIECE = 16  # characters; sentencepiece's own limit
-FILLED = 0.75  # of max_pieces by the parts of a sentence on average, so that hardly one has to be cut again
-BLOCK = 256  # texts whose pieces are counted in one call
-NEAR = 16  # characters either way in which a cut looks for a place that is not within a character
+MAX_PIECE = 16  # characters; the limit of sentencepiece
+FILLED = 0.75  # average share of max_pieces in the parts of a sentence, so that few have to be cut again
+BLOCK = 256  # texts per call of the counting function
+NEAR = 16  # characters around a cut to search for one that does not divide a visible character
 
 STOPS = ".!?…؟"
-FULL_STOPS = "。！？｡।॥۔።။។։"  # which end a sentence without a space behind them
+FULL_STOPS = "。！？｡।॥۔።။។։"  # which end a sentence without a following space
 CLOSING = r"""["'”’“‘»›«)\]}」』]"""
 CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # without the quotes that open in Chinese
-# The first sign of a run only, and possessive (++): else a long run of signs would take quadratic time.
+# Only the first sign of a run, and possessive (++), or a long run of signs would take quadratic time.
 SENTENCE_END = re.compile(
     rf"""(?: (?<![{STOPS}]) (?P<stop>[{STOPS}]++) {CLOSING}*+ (?:[ \u00a0\u202f]»(?!\S))?+ (?!\S)
            | [{FULL_STOPS}]++ {CLOSING_UNSPACED}*+ )
@@ -46,7 +45,7 @@ ABBREVIATION = re.compile(
 )
 CLAUSE_END = re.compile(r"""[;:,—–…،؛]["'”’»›)\]]*+(?=\s) | [、；：，—،؛]""", re.VERBOSE)
 SPACE = re.compile(r"\s+")
-EDGE = 2  # characters that tell the script of a text's end: a closing quote is of none
+EDGE = 2  # characters that show the script at the end of a text; a closing quote has none
 NOT_SPACE = re.compile(r"\S")
 HAN_AND_KANA = (
     "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
@@ -59,25 +58,26 @@ CountPieces = Callable[[Sequence[str]], Sequence[int]]
 
 
 class Segment(NamedTuple):
-    """A part of a line."""
+    """A part of a line that is translated by itself."""
 
     text: str
-    separator: str  # the white space between it and what follows in the line
+    separator: str  # the white space after it
 
 
-def longest_whole(max_pieces: int) -> int:
-    """The characters of a line from which on nobody need count its pieces to know that it is too long."""
+def max_countable(max_pieces: int) -> int:
+    """Return the maximum characters of a line whose pieces are worth counting; longer lines are always too long."""
     return MAX_PIECE * max_pieces
 
 
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
-    """The segments of a line; their texts and separators, one after another, are the line.
+    """Split a line; the texts and separators of the segments, concatenated, are the line.
 
-    count: tells the pieces of each text. None is longer than max_pieces, unless a single character is. Time and memory
-    are proportional to the line's length, and no text of more than about `longest_whole` characters is counted.
+    count: returns the number of pieces of each text. No segment exceeds max_pieces, unless a single character does.
+    Time and memory are linear in the length of the line; texts of more than about `max_countable` characters are never
+    counted.
     """
     indent = line[: len(line) - len(line.lstrip())]
-    longest = longest_whole(max_pieces)
+    longest = max_countable(max_pieces)
     sentences = _sentences(line[len(indent) :])
     countable = (part for sentence in sentences for part in _cut(sentence, 1 + len(sentence.text) // longest))
     segments: list[Segment] = []
@@ -89,13 +89,13 @@ def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
 
 
 def join(segments: Sequence[Segment], translations: Sequence[str]) -> str:
-    """The translations of a line's segments as one line.
+    """Join the translations of a line's segments.
 
-    Between two of them is a space, unless the translation touches the joint with a character of a script that joins
-    its sentences without one, or the line was cut within a word. An empty translation leaves nothing.
+    A space separates two of them, unless the script of the translation joins sentences without spaces, or the line was
+    cut within a word. An empty translation adds nothing.
     """
     joined: list[str] = []
-    joint = ""  # what the source has where the last translation ends
+    joint = ""  # the source text around the end of the last translation
     for segment, translation in zip(segments, translations, strict=True):
         if translation:
             dense = joined and JOINED_DENSELY.search(joined[-1][-EDGE:] + translation[:EDGE])
@@ -106,7 +106,7 @@ def join(segments: Sequence[Segment], translations: Sequence[str]) -> str:
 
 
 def _sentences(line: str) -> Iterator[Segment]:
-    """The sentences of a line that begins with a word."""
+    """Yield the sentences of a line that begins with a word."""
     start = 0
     for match in SENTENCE_END.finditer(line):
         if match.start() > start and _is_end(line, match):  # a sign alone is no sentence
@@ -130,7 +130,7 @@ def _is_end(line: str, match: re.Match[str]) -> bool:
 
 
 def _fitting(segments: Sequence[Segment], max_pieces: int, count: CountPieces) -> list[Segment]:
-    """The segments in order, those with too many pieces cut until they have not."""
+    """Return the segments in order, cut further until none has too many pieces."""
     fitting: list[Segment] = []
     sizes = count([segment.text for segment in segments])
     for segment, size in zip(segments, sizes, strict=True):
@@ -140,14 +140,14 @@ def _fitting(segments: Sequence[Segment], max_pieces: int, count: CountPieces) -
 
 
 def _cut(segment: Segment, num_parts: int) -> list[Segment]:
-    """About so many parts of about the same length, cut at the best place near. Fewer where there are no places."""
+    """Cut into about `num_parts` parts of similar length; fewer where no cut is possible."""
     text = segment.text
     length = len(text) // num_parts
     parts = []
     start = 0
     for number in range(1, num_parts):
         ideal = number * len(text) // num_parts
-        if ideal <= start:  # in a long run of white space at which the text is cut already
+        if ideal <= start:  # the last cut skipped a long run of white space
             continue
         at = _best_place(text, start, ideal, length)
         left = text[start:at].rstrip()
@@ -159,7 +159,7 @@ def _cut(segment: Segment, num_parts: int) -> list[Segment]:
 
 
 def _best_place(text: str, start: int, ideal: int, length: int) -> int:
-    """Where to cut, behind `start` and near `ideal`; a clause's end may be half as far as a space (half a part)."""
+    """Return a cut after `start` near `ideal`: a clause end within a quarter of `length`, else a space within half."""
     for places, reach in (CLAUSE_END, length // 4), (SPACE, length // 2):
         low, high = max(start + 1, ideal - reach), min(len(text) - 1, ideal + reach)
         if found := [match.end() for match in places.finditer(text, low, high)]:
@@ -170,7 +170,7 @@ def _best_place(text: str, start: int, ideal: int, length: int) -> int:
 
 
 def _is_within_character(text: str, at: int) -> bool:
-    """Whether a reader sees one character where the text would be cut: accents, vowel signs, joined emoji, flags."""
+    """Whether a cut would divide a visible character: accents, vowel signs, joined emoji, flags."""
     before, after = text[at - 1], text[at]
     return (
         unicodedata.category(after).startswith("M")

@@ -23,7 +23,7 @@ from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Ids, Logits, beam_search
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
-from translate.decoding.logit_rules import Rules
+from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import sample
 from translate.model.hooks import recording
 from translate.model.layers import Linear, multiplied
@@ -129,7 +129,7 @@ class TorchEngine:
     ) -> list[list[Hypothesis]]:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         with torch.inference_mode():
-            rules = Rules.of(sentences, settings, self._ids.eos, self.device)
+            rules = LogitRules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
             coverage = None
             if settings.coverage_penalty:

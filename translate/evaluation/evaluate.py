@@ -1,4 +1,4 @@
-"""How good the translations of a text are: all of it, by length of the source, and beside others of the same text."""
+"""Evaluate translations of a text: as a whole, by source length, and compared with other translations."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from translate.evaluation.metrics import (
 from translate.evaluation.metrics import significance as significance_of
 
 Unit = Literal["words", "characters"]
-# Where each bucket begins. Empty lines, where there are any, have one of their own.
+# The first length of each bucket. Empty lines have a bucket of their own.
 STARTS: dict[Unit, tuple[int, ...]] = {"words": (0, 1, 6, 11, 16, 21, 31), "characters": (0, 1, 11, 21, 31, 41, 61)}
-FEW_LINES = 100  # fewer are little to draw samples from
-MANY_TOKENIZED = 100  # lines that end in " .", from which on sacreBLEU warns
+MIN_LINES = 100  # for the significance test
+MIN_TOKENIZED = 100  # lines that end in " ." before we warn, as sacreBLEU does
 
 
 @dataclass(frozen=True)
 class ReferencedText:
-    """What is translated, and one or several right translations of it: texts with a line for each line."""
+    """A source text and one or more reference translations, line by line."""
 
     sources: Sequence[str]
     references: Sequence[Sequence[str]]
 
     def references_of(self, place: int) -> list[str]:
-        """Those of one line (from 0) that have text; an empty one where none has."""
+        """Return the references of a line (from 0) that have text, or one empty reference."""
         return [line for line in (text[place] for text in self.references) if line.strip()] or [""]
 
     def streams(self, places: Sequence[int]) -> References:
-        """The references of some lines as sacreBLEU takes them: an empty line beside a full one is none at all."""
+        """Return the references of some lines as sacreBLEU takes them; None stands for a missing reference."""
         of_lines = [self.references_of(place) for place in places]
         return [
             [lines[number] if number < len(lines) else None for lines in of_lines]
@@ -48,7 +48,7 @@ class ReferencedText:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The lines whose source has from `first` to `last` words or characters; `last` None: or more."""
+    """The lines with `first` to `last` source words or characters; `last` is None for the longest lines."""
 
     first: int
     last: int | None
@@ -59,17 +59,17 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good translations are."""
+    """The scores of one set of translations."""
 
     scores: dict[MetricName, Score]
-    length_ratio: float | None  # characters for each of the references; None where these have no text
-    unit: Unit  # in which the lengths of the buckets are counted
-    buckets: tuple[Bucket, ...]  # those that have lines
+    length_ratio: float | None  # characters per character of the references; None if these are empty
+    unit: Unit  # of the buckets' lengths
+    buckets: tuple[Bucket, ...]  # without empty buckets
 
 
 @dataclass(frozen=True)
-class Change:
-    """A line with two different translations, and chrF of both."""
+class ChangedLine:
+    """A line whose two translations differ, with the chrF of both."""
 
     line: int  # from 1
     source: str
@@ -81,87 +81,89 @@ class Change:
 
     @property
     def gain(self) -> float:
-        """Above 0 where the translation is better than the other."""
+        """Positive if the translation is better than the other."""
         return self.chrf - self.other_chrf
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How translations differ from others of the same text."""
+class SystemComparison:
+    """Translations compared with other translations of the same text."""
 
     other: Evaluation
     significance: dict[MetricName, Significance]
-    changes: tuple[Change, ...]  # in the order of the lines
+    changes: tuple[ChangedLine, ...]  # in the order of the lines
 
     @property
-    def better(self) -> list[Change]:
-        """What chrF finds better than the other, the largest gain first."""
+    def better(self) -> list[ChangedLine]:
+        """The lines with a higher chrF than the other translation, largest gain first."""
         return sorted((change for change in self.changes if change.gain > 0), key=lambda change: -change.gain)
 
     @property
-    def worse(self) -> list[Change]:
-        """What chrF finds worse than the other, the largest loss first."""
+    def worse(self) -> list[ChangedLine]:
+        """The lines with a lower chrF than the other translation, largest loss first."""
         return sorted((change for change in self.changes if change.gain < 0), key=lambda change: change.gain)
 
 
-def evaluate(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Evaluation:
-    """Score translations, one for each line of the text. Empty lines count, as in sacreBLEU."""
+def evaluate(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Evaluation:
+    """Score translations, one per line of the text. Empty lines count, as in sacreBLEU."""
     places = range(len(translations))
-    scores = score(translations, text.streams(places), way)
+    scores = score(translations, text.streams(places), config)
     unit = unit_of(text.sources)
-    buckets = tuple(_buckets(translations, text, way, unit))
+    buckets = tuple(_buckets(translations, text, config, unit))
     lengths = [[len(line) for line in text.references_of(place)] for place in places]
     expected = sum(sum(each) / len(each) for each in lengths)
     ratio = sum(map(len, translations)) / expected if expected else None
     return Evaluation(scores, ratio, unit, buckets)
 
 
-def compare(translations: Sequence[str], other: Sequence[str], text: ReferencedText, way: MetricConfig) -> Comparison:
-    """What is different in translations beside others."""
+def compare(
+    translations: Sequence[str], other: Sequence[str], text: ReferencedText, config: MetricConfig
+) -> SystemComparison:
+    """Compare translations with others of the same text, with significance tests."""
     changes = []
     for place, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
         if ours != theirs:
             references = text.references_of(place)
             chrfs = sentence_chrf(ours, references), sentence_chrf(theirs, references)
-            changes.append(Change(place + 1, text.sources[place], tuple(references), ours, theirs, *chrfs))
-    tested = significance_of(translations, other, text.streams(range(len(other))), way)
-    return Comparison(evaluate(other, text, way), tested, tuple(changes))
+            changes.append(ChangedLine(place + 1, text.sources[place], tuple(references), ours, theirs, *chrfs))
+    tested = significance_of(translations, other, text.streams(range(len(other))), config)
+    return SystemComparison(evaluate(other, text, config), tested, tuple(changes))
 
 
 def unit_of(sources: Sequence[str]) -> Unit:
-    """Characters where most lines have no white space between any, as in Chinese or in a list of names; else words."""
+    """Return "characters" if most lines contain no white space, as in Chinese, else "words"."""
     full = [line for line in sources if line.strip()]
     return "characters" if 2 * sum(len(line.split()) == 1 for line in full) > len(full) else "words"
 
 
-def doubts_of_text(text: ReferencedText, is_compared: bool) -> Iterator[str]:
-    """What makes all figures doubtful, in words."""
+def text_warnings(text: ReferencedText, is_compared: bool) -> Iterator[str]:
+    """Warn of properties of the text that distort all scores."""
     is_full = [bool(source.strip()) for source in text.sources]
     has_reference = [text.references_of(place) != [""] for place in range(len(is_full))]
     sides = list(enumerate(zip(is_full, has_reference, strict=True), start=1))
     if lines := [line for line, given in sides if given == (True, False)]:
-        yield f"{_lines(lines)}: the source has text and no reference has; a translation there only lowers the scores"
+        yield f"{_lines(lines)}: the source has text but no reference has; any translation lowers the scores"
     if lines := [line for line, given in sides if given == (False, True)]:
-        yield f"{_lines(lines)}: the source is empty and a reference is not; its words count as missing"
-    if is_compared and len(is_full) < FEW_LINES:
-        yield f"significance: {len(is_full)} lines are few to draw samples from; have {FEW_LINES} or more"
+        yield f"{_lines(lines)}: the source is empty but a reference is not; its words count as missing"
+    if is_compared and len(is_full) < MIN_LINES:
+        yield f"significance: {len(is_full)} lines are few to draw samples from; use at least {MIN_LINES}"
 
 
-def doubts_of(translations: Sequence[str], text: ReferencedText, way: MetricConfig) -> Iterator[str]:
-    """What makes the figures of these translations doubtful, in words."""
+def translation_warnings(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Iterator[str]:
+    """Warn of properties of the translations that distort their scores."""
     asked = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
     if num_empty := sum(not line.strip() for line in asked):
         yield f"{num_empty:,} of {len(asked):,} translations {'are' if num_empty > 1 else 'is'} empty"
     num_tokenized = sum(line.endswith(" .") for line in translations)
-    if num_tokenized >= MANY_TOKENIZED and way.tokenize is None:
+    if num_tokenized >= MIN_TOKENIZED and config.tokenize is None:
         yield (
             f'{num_tokenized:,} translations end in " ."; scores of tokenized text are not comparable with others: '
-            "undo the tokenizing, or give --tokenize none"
+            "detokenize them, or give --tokenize none"
         )
 
 
-def _buckets(translations: Sequence[str], text: ReferencedText, way: MetricConfig, unit: Unit) -> Iterator[Bucket]:
-    starts, quick = STARTS[unit], replace(way, metrics=QUICK_METRICS)
+def _buckets(translations: Sequence[str], text: ReferencedText, config: MetricConfig, unit: Unit) -> Iterator[Bucket]:
+    starts, quick = STARTS[unit], replace(config, metrics=QUICK_METRICS)
     places: list[list[int]] = [[] for _ in starts]
     for place, source in enumerate(text.sources):
         words = source.split()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
-from translate.data.parallel_text import count_lines
+from translate.data.readers.lines import count_lines
 from translate.system.terminal_text import without_controls
 
 T = TypeVar("T")

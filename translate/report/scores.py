@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from translate.evaluation.evaluate import Bucket, Change, Comparison, Evaluation
+from translate.evaluation.evaluate import Bucket, ChangedLine, Evaluation, SystemComparison
 from translate.evaluation.metrics import MetricName
 from translate.report.text import counted, table, visible
 from translate.system.terminal_text import columns_of, isolated
@@ -36,7 +36,7 @@ class Report(NamedTuple):
 
     names: Names
     evaluation: Evaluation
-    comparison: Comparison | None
+    comparison: SystemComparison | None
     warnings: tuple[str, ...]
 
     @property
@@ -99,7 +99,7 @@ def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
     return [["", *_labels(evaluation), "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
 
 
-def _both_scores(names: Names, evaluation: Evaluation, comparison: Comparison) -> list[list[str]]:
+def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[list[str]]:
     tested = list(comparison.significance.values())
     ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
     our_cells = _with_margins(ours, [each.margin for each in tested])
@@ -144,7 +144,7 @@ def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]
     return rows
 
 
-def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator[str]:
+def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> Iterator[str]:
     names, num_changed = report.names, len(comparison.changes)
     if not num_changed:
         yield "All translations are the same."
@@ -162,7 +162,7 @@ def _changes(report: Report, comparison: Comparison, num_shown: int) -> Iterator
             yield from _texts(names, change)
 
 
-def _texts(names: Names, change: Change) -> Iterator[str]:
+def _texts(names: Names, change: ChangedLine) -> Iterator[str]:
     rows = [
         ("source", change.source),
         *(("reference", text) for text in change.references),

@@ -1,7 +1,4 @@
-"""Small facts in JSON files that tell whether they are as they were written.
-
-Each carries the number of its format and the SHA-256 of its values: a flipped bit never comes out as another fact.
-"""
+"""JSON files with a format number and a SHA-256 checksum, so that damage is detected when they are read."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ FORMAT, DIGEST = "format", "sha256"
 
 
 def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
-    """Put JSON values at `path`, all or nothing; `format` and `sha256` are added to them."""
+    """Write JSON values atomically, with `format` and `sha256` added."""
     assert not {FORMAT, DIGEST} & values.keys()
     whole = {FORMAT: version, **values}
     write_text(path, json.dumps({**whole, DIGEST: _digest(whole)}, indent=1) + "\n")
 
 
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
-    """The values that `write_record` put there.
+    """Read the values that `write_record` wrote.
 
-    Raises FileNotFoundError, and UserError with `advice` on what to do where the file is damaged or of another format.
+    Raises FileNotFoundError, and UserError with `advice` if the file is damaged or has another format.
     """
     content = path.read_bytes()
     try:
@@ -45,5 +42,5 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Of what the values say, however they are laid out."""
+    """Hash the values, independently of the layout of the file."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

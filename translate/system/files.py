@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, synced, renamed."""
+"""Atomic writes: files and folders are written next to their place, synced and renamed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which takes the place of `path` when the block ends well.
+    """Yield a temporary path, which replaces `path` if the block succeeds.
 
-    Until then, and if the block raises, whatever stood at `path` is untouched. A link stays a link; a device or a named
-    pipe is written to as it is. Raises UserError where there is no folder to write to or no room on the disk.
+    Until then, and if the block raises, `path` is unchanged. Links stay links; devices and named pipes are written
+    directly. Raises UserError if the folder is missing or the disk is full.
     """
     path = path.resolve()
     if path.is_dir():
@@ -49,23 +49,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        raise UserError(f"{path}: cannot be written: {error.strerror}; what was there before is unharmed") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}; the former file is unchanged") from None
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
-    """An empty folder to write to, which takes the place of `folder` when the block ends well.
+    """Yield an empty folder, which replaces `folder` if the block succeeds.
 
-    mark: the name of a file by which an earlier writing is known; only a folder with such a file, or an empty one, is
-    replaced. Raises UserError where something else stands there, or nothing can be written.
+    mark: the name of a file that identifies earlier output; only a folder with such a file, or an empty one, is
+    replaced. Raises UserError if `folder` is something else, or cannot be written.
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: this is a file; give the name of a folder to write")
     if folder.exists() and any(folder.iterdir()) and not (mark and (folder / mark).is_file()):
-        raise UserError(f"{folder}: already there with other things in it; give another folder, or empty this one")
+        raise UserError(f"{folder}: already exists with other content; give another folder, or empty this one")
     partial, old = (folder.parent / f".{folder.name}.{uuid4().hex[:8]}.{state}" for state in ("partial", "old.partial"))
     try:
         partial.mkdir(parents=True)
@@ -88,21 +88,21 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Put `content` at `path`, all or nothing."""
+    """Write a file atomically."""
     with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Put `content` at `path` in UTF-8 with its line ends as they are, all or nothing."""
+    """Write a UTF-8 file atomically, with the line ends of `content`."""
     write_bytes(path, content.encode("utf-8"))
 
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Within the block, which writes to `path`, what the disk refuses is a UserError that names it.
+    """Turn OSErrors of the block, which writes to `path`, into UserErrors that name it.
 
-    The errors of a disk that is full or broken name no file.
+    The operating system's errors about full or broken disks do not name the file.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def naming_disk_errors(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's or a folder's content is on the disk."""
+    """Flush a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

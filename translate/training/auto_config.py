@@ -16,7 +16,7 @@ import torch
 
 from translate.config.settings import Config, TrainSettings
 from translate.data.characters import characters_of
-from translate.data.filters import if_short, sample
+from translate.data.filters import blank_if_long, sample
 from translate.data.parallel_text import Pair, ParallelText, text_of
 from translate.errors import UserError
 from translate.training.resolve_config import load_new_config
@@ -75,7 +75,7 @@ def measure_text(text: ParallelText) -> TextMeasures:
         nonlocal num_pairs
         for pair in text:
             num_pairs += pair.is_full
-            yield if_short(pair)
+            yield blank_if_long(pair)
 
     pairs = [pair for pair in sample(counted()) if pair.is_full]
     if not pairs:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from translate.data.batches import Batch, Links
+from translate.data.batches import Batch, PieceLinks
 from translate.model.attention_kinds import Head
 from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
@@ -79,7 +79,7 @@ class SummedLoss(nn.Module):
         return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
-def alignment_sum(weights: Tensor, links: Links) -> Tensor:
+def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
     """Return the cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
 
     The wanted distribution of a linked target piece is uniform over the source pieces that it is linked to (Garg et al.

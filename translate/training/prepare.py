@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.check.sample_check import first_look
+from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
-from translate.data.encoded_corpus import EncodedCorpus, Origin, encode, open_corpus, origin_of
+from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import NO_FILTERS, Filters, kept_pairs
 from translate.data.parallel_text import (
     Pair,
     ParallelText,
-    Side,
     check_stays,
     count_pairs,
     fingerprint,
@@ -23,7 +22,8 @@ from translate.data.parallel_text import (
     split_hash,
     text_of,
 )
-from translate.data.resampled_corpus import DrawnText
+from translate.data.readers.sides import Side
+from translate.data.resampled_corpus import ResampledCorpus
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
@@ -44,7 +44,7 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # the first of them, as text, to translate and compare
-    drawn: DrawnText | None = None  # with vocab.dropout: the training text as each epoch reads it
+    drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text as each epoch reads it
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
         """The training text as an epoch reads it. All processes have to call this alike."""
@@ -68,12 +68,12 @@ def prepare(run: Run, config: Config) -> Prepared:
         )
     max_pieces = config.data.max_pieces
     is_aligned = texts.train.alignment is not None
-    origin = Origin(
+    origin = CorpusOrigin(
         texts.record.train, str(texts.train.hashes), vocabs.fingerprint, max_pieces, is_aligned, str(filters)
     )
     train = _encoded(run, "train", texts.train, vocabs, origin, filters)
     drawn = _drawn(run, config, texts.train, origin, vocabs)
-    origin = Origin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
+    origin = CorpusOrigin(texts.record.valid, str(texts.valid.hashes), vocabs.fingerprint, max_pieces)
     valid = _encoded(run, "valid", texts.valid, vocabs, origin)
     valid_pairs = itertools.islice((pair for pair in texts.valid if pair.is_full), config.train.validate_sentences)
     return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
@@ -100,7 +100,7 @@ class _Told(NamedTuple):
     """What the first process tells the others."""
 
     valid_pairs: list[Pair]
-    drawn: DrawnText | None
+    drawn: ResampledCorpus | None
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _texts(run: Run, data: DataSettings) -> _Texts:
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
         split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
-        for line in first_look(whole, data):
+        for line in check_sample(whole, data):
             run.log(line)
         write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))
@@ -208,7 +208,9 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
         return VocabPair(*sides)
 
 
-def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs: VocabPair) -> DrawnText | None:
+def _drawn(
+    run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, vocabs: VocabPair
+) -> ResampledCorpus | None:
     dropout = config.vocab.dropout
     if not dropout:
         return None
@@ -219,11 +221,11 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: Origin, vocabs:
         )
     run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
     origin = replace(origin, dropout=dropout, seed=config.train.seed)
-    return DrawnText(run.corpus_path, run.log, text, origin, Filters.of(config.data))
+    return ResampledCorpus(run.corpus_path, run.log, text, origin, Filters.of(config.data))
 
 
 def _encoded(
-    run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: Origin, filters: Filters = NO_FILTERS
+    run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, filters: Filters = NO_FILTERS
 ) -> EncodedCorpus:
     base = run.corpus_path / name
     corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None

@@ -48,7 +48,8 @@ def mask(
     from translate.api import load_translator
     from translate.attention.extract import engine_of
     from translate.attention.head_ablation import effect_of
-    from translate.data.parallel_text import ParallelText, Side
+    from translate.data.parallel_text import ParallelText
+    from translate.data.readers.sides import Side
     from translate.model.attention_kinds import Head
     from translate.model.hooks import heads_of
 

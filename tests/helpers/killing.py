@@ -1,4 +1,4 @@
-"""A process that trains in children of its own, and can have them die at a chosen call. For test_kills.
+"""A process that trains in children of its own, and can have them die at a chosen call. Started by test_kills.
 
 It reads a job a line, JSON, and answers each with a line. It imports all that training needs and computes nothing
 itself, so that its children may be forked: they start in milliseconds and have no threads of another.
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from faults.kills import count_calls, kill_at
 
+from tests.faults.kills import count_calls, kill_at
 from translate.config.toml import load_config
 from translate.run.folder import Run
 from translate.system.files import write_bytes

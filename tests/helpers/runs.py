@@ -1,0 +1,81 @@
+"""Settings and runs: trained, untrained, and the state of a training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from translate.config.settings import Config, ModelSettings
+from translate.data.vocab import VocabPair
+from translate.run.folder import Run
+from translate.run.model import build_model, save_weights
+from translate.run.weights import NO_RESULT, ModelIdentity
+from translate.training.checkpoint import TrainingState
+from translate.training.loop import train
+from translate.training.optimizer import ExponentialMovingAverage
+
+CPU = torch.device("cpu")
+TINY = {
+    "vocab.size": 400,
+    "model.d_model": 32,
+    "model.d_ff": 64,
+    "model.num_heads": 2,
+    "model.num_encoder_layers": 2,
+    "model.num_decoder_layers": 2,
+    "train.batch_tokens": 256,
+    "train.learning_rate": 0.01,
+    "train.warmup_steps": 10,
+    "train.validate_sentences": 5,
+    "train.log_every": 2,
+    "train.precision": "float32",
+    "decode.max_length_ratio": 1.0,
+}
+IDENTITY = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+
+
+def changed(config: Config, section: str, **values: object) -> Config:
+    """The settings with some of a section's values changed."""
+    table = config.model_dump()
+    table[section] |= values
+    return Config.model_validate(table)
+
+
+def train_into(path: Path, config: Config) -> Run:
+    """A run trained from the start."""
+    run = Run.create(path, config)
+    train(run, config, CPU)
+    return run
+
+
+def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
+    """A run with random weights, none of them 0 or 1 as fresh biases and norms are."""
+    run = Run.create(path, config)
+    run.write_vocabs(vocabs)
+    model = build_model(config, vocabs)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
+    save_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
+    return run
+
+
+def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingState:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
+    state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, IDENTITY)
+    for step in 1, 2:
+        train_step(state, step)
+    return state
+
+
+def train_step(state: TrainingState, step: int) -> None:
+    torch.manual_seed(step)
+    state.optimizer.zero_grad()
+    state.model(torch.randn(5, 3)).square().sum().backward()
+    state.optimizer.step()
+    if state.average:
+        state.average.update(step)

@@ -1,0 +1,132 @@
+"""Lines of text files, plain or gzipped, as all formats need them.
+
+Text is UTF-8. Lines end at "\\n" only: U+2028, U+0085 and similar characters belong to the line, so that line numbers
+agree with `wc -l` and editors. A "\\r" before the end and a byte-order mark at the start are dropped.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from translate.errors import UserError
+
+BYTE_ORDER_MARK = "\ufeff"
+BLOCK_BYTES = 2**20
+MAX_LINE_BYTES = 1_000_000  # with the line feed; longer lines are not text with one sentence per line
+
+LineTrouble = Literal["not_utf8", "endless", "columns"]  # reasons why a line cannot be read
+
+
+class BadLineError(ValueError):
+    """A line that cannot be read: `trouble` names the kind, `reason` explains it."""
+
+    def __init__(self, trouble: LineTrouble, reason: str) -> None:
+        super().__init__(reason)
+        self.trouble = trouble
+        self.reason = reason
+
+    def message(self, name: str, number: int) -> str:
+        """Name the file and the line, from 1."""
+        return f"{name}: line {number} {self.reason}"
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file. Raises UserError naming the file, and the line that cannot be read."""
+    with open_unpacked(path) as stream:
+        yield from split_lines(stream, str(path))
+
+
+def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    """Yield the lines of a byte stream. Raises UserError where one is not UTF-8 or exceeds MAX_LINE_BYTES."""
+    for number, raw in enumerate(raw_lines(stream), start=1):
+        try:
+            line = decode_line(raw)
+        except BadLineError as error:
+            raise UserError(error.message(name, number)) from None
+        yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).removesuffix("\r")
+
+
+def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines with their ends. One over MAX_LINE_BYTES comes in parts, all but the last longer than that.
+
+    So memory holds at most one part, even of a file without line ends.
+    """
+    return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
+
+
+def decode_line(raw: bytes) -> str:
+    """Return the text of a line without its line feed. Raises BadLineError."""
+    if len(raw) > MAX_LINE_BYTES:
+        raise _too_long()
+    try:
+        return raw.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        reason = f"is not UTF-8 (byte {error.start + 1} of the line); convert the file to UTF-8"
+        raise BadLineError("not_utf8", reason) from None
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines that `read_lines` yields, without decoding them. Raises UserError as it does, but for UTF-8."""
+    num_lines, last = 0, b"\n"
+    with open_unpacked(path) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            if len(block) == BLOCK_BYTES and b"\n" not in block:
+                raise UserError(_too_long().message(str(path), num_lines + 1))
+            num_lines += block.count(b"\n")
+            last = block[-1:]
+    return num_lines + (last != b"\n")
+
+
+def digest_of_text(path: Path) -> str:
+    """SHA-256 of the unpacked content. Raises UserError as `read_lines` does for any of its lines."""
+    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
+    try:
+        with open_unpacked(path) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                digest.update(block)
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        deque(read_lines(path), maxlen=0)  # which names the line
+        raise
+    return digest.hexdigest()
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain or .gz file. Raises UserError where it is missing, or turns out to be damaged within the block."""
+    try:
+        with open_file(path) as stream:
+            if path.suffix != ".gz":
+                yield stream
+                return
+            with gzip.open(stream) as unpacked:
+                yield cast("BinaryIO", unpacked)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file as it is on disk. Raises UserError where it is missing or a folder."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give a text file") from None
+
+
+def _too_long() -> BadLineError:
+    reason = f"is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence per line?"
+    return BadLineError("endless", reason)

@@ -1,0 +1,37 @@
+"""One side of a parallel text: a file, read in the format that its name shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from translate.data.readers import plain, tsv
+from translate.data.readers.lines import BadLineError, read_lines
+from translate.errors import UserError
+
+Format = Callable[[str, int], str]  # a line of the file, the column -> the sentence
+FORMATS: dict[str, Format] = {".tsv": tsv.sentence}  # by suffix, with or without .gz; all other files are plain text
+
+
+class Side(NamedTuple):
+    """A file and the column to read (from 1), which only formats with columns use."""
+
+    path: Path
+    column: int
+
+    @property
+    def format(self) -> Format:
+        """The format of the file."""
+        name = self.path.name.removesuffix(".gz")
+        return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), plain.sentence)
+
+
+def read_side(side: Side) -> Iterator[str]:
+    """Yield the sentences of one side. Raises UserError naming the file and the line that cannot be read."""
+    sentence = side.format
+    for number, line in enumerate(read_lines(side.path), start=1):
+        try:
+            yield sentence(line, side.column)
+        except BadLineError as error:
+            raise UserError(error.message(str(side.path), number)) from None
