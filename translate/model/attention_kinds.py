@@ -56,7 +56,7 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, heads: Collection[Head]) -> Head:
-        """Return the one of `heads` that `--mask` names. Raises UserError where it names none of them."""
+        """Return the one of `heads` that `--mask` names. Raises UserError if it names none of them."""
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head

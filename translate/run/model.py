@@ -34,7 +34,7 @@ def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
 
 
 def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
-    """Load the model of a run. Raises UserError where its weights are missing, damaged or of another model."""
+    """Load the model of a run. Raises UserError if its weights are missing, damaged or of another model."""
     config = run.load_config()
     model = build_model(config, vocabs)
     load_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
@@ -42,7 +42,7 @@ def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError where the training state alone exceeds the machine's main memory.
+    """Raise UserError if the training state alone exceeds the machine's main memory.
 
     A GPU itself reports at once what it cannot hold.
     """
@@ -64,7 +64,7 @@ def save_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
 
 
 def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
-    """Read into a model what `save_weights` wrote. Raises UserError where the two do not fit."""
+    """Read into a model what `save_weights` wrote. Raises UserError if the two do not fit."""
     parameters = parameters_of(model)
     copy_tensors(read_tensors(path, read_checked_weights(path, identity), parameters), parameters)
 

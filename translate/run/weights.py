@@ -69,7 +69,7 @@ def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -
 def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") -> CheckedWeights:
     """Read a file of weights, and check it if it has a checksum.
 
-    Raises UserError, which ends with `advice`, where it is missing, damaged, of a newer format or of another model.
+    Raises UserError, which ends with `advice`, if it is missing, damaged, of a newer format or of another model.
     """
     advice = advice and f"; {advice}"
     try:
@@ -119,7 +119,7 @@ def vocabs_of(path: Path) -> str | None:
 
 
 def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
-    """The weights as numpy arrays. Raises UserError where the content is not that of a file of weights."""
+    """The weights as numpy arrays. Raises UserError if the content is not that of a file of weights."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
