@@ -12,7 +12,7 @@ from translate.config.settings import Config, ModelSettings
 from translate.data.vocab import VocabPair
 from translate.run.folder import Run
 from translate.run.model import build_model, save_weights
-from translate.run.weights import NO_RESULT, ModelIdentity
+from translate.run.weights import TRAINING_ONLY, ModelIdentity
 from translate.training.checkpoint import TrainingState
 from translate.training.loop import train
 from translate.training.optimizer import ExponentialMovingAverage
@@ -33,7 +33,7 @@ TINY = {
     "train.precision": "float32",
     "decode.max_length_ratio": 1.0,
 }
-IDENTITY = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+IDENTITY = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=TRAINING_ONLY), sort_keys=True))
 
 
 def changed(config: Config, section: str, **values: object) -> Config:
@@ -77,5 +77,5 @@ def train_step(state: TrainingState, step: int) -> None:
     state.optimizer.zero_grad()
     state.model(torch.randn(5, 3)).square().sum().backward()
     state.optimizer.step()
-    if state.average:
-        state.average.update(step)
+    if state.ema:
+        state.ema.update(step)

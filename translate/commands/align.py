@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from translate.alignment.aligner import AlignedPair, Pairing
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
+    from translate.data.pharaoh import PharaohLink
     from translate.report.alignment_picture import Links
 
 MAX_DRAWN = 20  # lines
