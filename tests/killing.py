@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torturing.faults import count_calls, kill_at
+from faults.kills import count_calls, kill_at
 
 from translate.config.toml import load_config
 from translate.run.folder import Run

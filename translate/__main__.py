@@ -1,11 +1,11 @@
-"""`python -m translate` is the command `translate`."""
+"""Entry point of `translate` and `python -m translate`."""
 
 import signal
 
 
 def main() -> None:
-    """The console script. A signal that comes while the commands are imported ends the process without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and is not ignored, as in a background job
+    """Run the command line. Ctrl-C while modules are imported ends the process without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job may ignore it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from translate import cli
 

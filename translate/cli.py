@@ -1,4 +1,4 @@
-"""From the command line to an exit status. The only place that prints errors."""
+"""Run a command line and return its exit status. The only place that prints errors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from translate.errors import UserError
 from translate.system.signals import raise_signals
 from translate.system.terminal_text import spelled_out
 
-STANDARD_OUTPUT = "standard output"  # its name in errors
+COMPLETION = "_TRANSLATE_COMPLETE"  # set by the shell to ask for completions
+STANDARD_OUTPUT = "standard output"  # as named in errors
 
-# What typer raises for a bad command line, whichever copy of click it builds on.
+# The base of the errors that typer raises for a bad command line, whether it vendors click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def main() -> None:
-    """Run the command, turn what went wrong into a line and an exit status."""
+    """Run the command line of this process, and exit with its status."""
+    if COMPLETION in os.environ:
+        app(prog_name="translate")  # answers the shell, and exits
     if isinstance(sys.stdout, TextIOWrapper):
         before = sys.stdout
         sys.stdout = StandardOutput(
@@ -33,14 +36,14 @@ def main() -> None:
         )
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
-            # One encoding everywhere; what standard output cannot say (a lone surrogate) is no reason to stop.
+            # UTF-8 on every system. Characters that cannot be encoded (lone surrogates) are escaped.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     raise_signals()
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 
 class StandardOutput(TextIOWrapper):
-    """Names itself where it cannot be written, which the system's errors do not."""
+    """Standard output whose errors name it; those of the system do not."""
 
     def write(self, text: str, /) -> int:
         with _named():
@@ -65,16 +68,16 @@ def _run(arguments: list[str]) -> int:
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
         if sys.stdout:
-            sys.stdout.flush()  # while a full disk can still be told
+            sys.stdout.flush()  # here, where a full disk can still be reported
         return 0
     except typer.Exit as end:
         return end.exit_code
     except UserError as error:
-        return _complain(str(error), arguments)
+        return _print_error(str(error), arguments)
     except USAGE_ERROR as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            return 2  # the first of torchrun's processes says it
-        return _complain(f"{error.format_message()} (translate --help)", arguments)
+            return 2  # the first of torchrun's processes reports it
+        return _print_error(f"{error.format_message()} (translate --help)", arguments)
     except BrokenPipeError:  # `translate decode … | head`
         _drop_output()
         return 128 + signal.SIGPIPE
@@ -82,30 +85,31 @@ def _run(arguments: list[str]) -> int:
         if error.filename == STANDARD_OUTPUT:
             _drop_output()
         text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
-        return _complain(text, arguments)
+        return _print_error(text, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception:
         traceback.print_exc()
         print(
-            "error: this is a mistake in translate, not yours; please report it with the lines above", file=sys.stderr
+            "error: this is a bug in translate, not your mistake; please report it with the lines above",
+            file=sys.stderr,
         )
         return 1
 
 
 def _drop_output() -> None:
-    """Send what standard output still holds to nowhere, or Python complains when it flushes at the end."""
+    """Discard buffered output, which Python would otherwise fail to flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _shown(text: str, arguments: list[str]) -> str:
-    """A message with control characters spelled out, line breaks in what was given on the command line included."""
+def _printable(text: str, arguments: list[str]) -> str:
+    """Spell out control characters, and line breaks that come from the command line."""
     for given in (argument for argument in arguments if "\n" in argument):
         text = text.replace(given, spelled_out(given, "\n"))
     return spelled_out(text)
 
 
-def _complain(text: str, arguments: list[str]) -> int:
-    for line in _shown(text, arguments).split("\n"):
+def _print_error(text: str, arguments: list[str]) -> int:
+    for line in _printable(text, arguments).split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

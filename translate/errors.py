@@ -1,9 +1,8 @@
-"""The one exception for what the user can mend."""
+"""The exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """A mistake in a file, a setting or a command that the user can mend.
+    """An error in a file, a setting or a command line that the user can fix.
 
-    Its text names the file, the line or the setting, and the way out. The command line prints it as one line and exits
-    with status 2; a program that uses the library catches it.
+    The message names the file, line or setting, and the remedy. The command line prints it and exits with status 2.
     """

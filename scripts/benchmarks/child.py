@@ -1,20 +1,57 @@
-"""The process in which one thing is measured: `python -m benchmarks.child MODULE.FUNCTION JOB.json RESULT.json`.
+"""Measurements in a process of their own, so that its peak memory is that of what is measured and of nothing else.
 
-It imports no more than MODULE does, so that the memory which it reports is that of what is measured.
+The parent calls `in_child`; the child is `python -m benchmarks.child MODULE.FUNCTION JOB.json RESULT.json`. It imports
+no more than MODULE does.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+if TYPE_CHECKING:
+    from benchmarks.work import Job
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_LOG_LINES = 15
+
+
+def in_child(task: str, job: Job) -> Any:
+    """Return what `benchmarks.TASK(job)` returns in another process, as JSON has it. task: `module.function`."""
+    from translate.errors import UserError
+
+    job_path, result_path, log_path = (job.folder / name for name in ("job.json", "result.json", "child.log"))
+    job_path.write_text(job.model_dump_json(), encoding="utf-8")
+    result_path.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "benchmarks.child", task, str(job_path), str(result_path)]
+    with log_path.open("wb") as log:
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment(job.threads))
+    if not result_path.exists():
+        lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-NUM_LOG_LINES:]
+        raise UserError("\n".join([f"{task} failed (exit status {ended.returncode}); its last lines:", *lines]))
+    return json.loads(result_path.read_text(encoding="utf-8"))
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a child: the path to our modules, and the number of threads for every library."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
 
 
 def main() -> None:
-    """Write what `benchmarks.MODULE.FUNCTION` returns to RESULT.json; its one argument says what a job is."""
+    """Run a function on a job, whose type is that of the function's only argument, and write the result."""
     task, job_path, result_path = sys.argv[1:]
     module, _, name = task.partition(".")
     function = getattr(importlib.import_module(f"benchmarks.{module}"), name)

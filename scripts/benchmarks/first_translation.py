@@ -1,22 +1,34 @@
-"""From the start of a command to its first translation: what a user waits who translates one sentence."""
+"""From the start of a command to its first translation: the wait of a user who translates one sentence.
+
+Ours is the command that users have, and so is JoeyNMT's. The other peers have none, so theirs is a short script:
+`python -m benchmarks.first_translation SYSTEM MODEL-FOLDER DEVICE BEAM-SIZE SENTENCE`, which imports what it needs.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.work import environment
-from translate.errors import UserError
+from benchmarks.child import environment
 
 if TYPE_CHECKING:
     from benchmarks.decoding import DecodeJob
 
 
-def seconds_to_first_translation(system: str, job: DecodeJob, sentence: str) -> float:
-    """Until the first line stands on standard output. Raises UserError where none comes."""
-    command = [sys.executable, "-m", *_command(system, job), sentence]
+def seconds_to_first_translation(job: DecodeJob, sentence: str) -> float:
+    """Return the seconds until the first line is on standard output. Raises UserError if none comes."""
+    from translate.errors import UserError
+
+    module, beam_size = "benchmarks.first_translation", str(job.beam_size)
+    arguments = [job.system.removesuffix("-workers"), str(job.model), job.device, beam_size]
+    if job.system.startswith("ours"):
+        engine = "ctranslate2" if job.system == "ours-ctranslate2" else "torch"
+        options = {"--beam-size": beam_size, "--device": job.device, "--engine": engine, "--precision": job.precision}
+        module, arguments = "translate", ["decode", str(job.run), *(word for each in options.items() for word in each)]
+    command = [sys.executable, "-m", module, *arguments, sentence]
     log_path = job.folder / "first.log"
     started = time.perf_counter()
     with (
@@ -33,11 +45,48 @@ def seconds_to_first_translation(system: str, job: DecodeJob, sentence: str) -> 
     return seconds
 
 
-def _command(system: str, job: DecodeJob) -> list[str]:
-    """Ours is the command that users have, and so is JoeyNMT's; the others have none, so theirs is a short script."""
-    beam_size = str(job.beam_size)
-    if system.startswith("ours"):
-        engine = "ctranslate2" if system == "ours-ctranslate2" else "torch"
-        options = {"--beam-size": beam_size, "--device": job.device, "--engine": engine, "--precision": job.precision}
-        return ["translate", "decode", str(job.run), *(word for option in options.items() for word in option)]
-    return [f"benchmarks.first_{system.removesuffix('-workers')}", str(job.model), job.device, beam_size]
+def ctranslate2(folder: str, device: str, beam_size: int, sentence: str) -> None:
+    """Print a translation by CTranslate2, without torch, which it does not need."""
+    import sentencepiece
+
+    from translate.ctranslate2 import import_ctranslate2
+
+    vocab = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "vocab.model"))
+    translator = import_ctranslate2().Translator(folder, device=device)
+    pieces = [*vocab.encode(sentence, out_type=str), "</s>"]
+    print(vocab.decode(translator.translate_batch([pieces], beam_size=beam_size)[0].hypotheses[0]))
+
+
+def huggingface(folder: str, device: str, beam_size: int, sentence: str) -> None:
+    """Print a translation by Hugging Face's `generate`."""
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).to(device).eval()
+    with torch.inference_mode():
+        found = model.generate(**tokenizer([sentence], return_tensors="pt").to(device), num_beams=beam_size)
+    print(tokenizer.batch_decode(found, skip_special_tokens=True)[0])
+
+
+def joeynmt(folder: str, device: str, beam_size: int, sentence: str) -> None:
+    """Print a translation by JoeyNMT's command `joeynmt translate`."""
+    import io
+
+    from joeynmt.config import load_config
+    from joeynmt.prediction import translate
+
+    from benchmarks.joeynmt_settings import allow_new_sentencepiece
+
+    allow_new_sentencepiece()
+    settings = load_config(Path(folder) / "config.yaml")
+    settings["use_cuda"] = device == "cuda"
+    settings["testing"]["beam_size"] = beam_size
+    sys.stdin = io.StringIO(sentence + "\n")
+    translate(settings)
+
+
+SYSTEMS = {"ctranslate2": ctranslate2, "huggingface": huggingface, "joeynmt": joeynmt}
+
+if __name__ == "__main__":
+    SYSTEMS[sys.argv[1]](sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])

@@ -1,4 +1,4 @@
-"""What JoeyNMT has to be told for the pieces and sizes that are ours, and where it has to be helped."""
+"""JoeyNMT's settings for our pieces and sizes, and a patch for newer libraries."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")  # JoeyNMT looks pieces up by name,
 
 
 def allow_new_sentencepiece() -> None:
-    """Give sentencepiece back a function that JoeyNMT calls and that newer ones do not have."""
+    """Restore a function of sentencepiece that JoeyNMT calls and newer versions lack."""
     if not hasattr(sentencepiece.SentencePieceProcessor, "SetVocabulary"):
-        # It would only forbid pieces that the vocabulary lacks, and it lacks none.
+        # It restricts the pieces to a vocabulary, and ours has all of them.
         processor: Any = sentencepiece.SentencePieceProcessor
         processor.SetVocabulary = lambda *_: None
 
 
 def write_vocab(path: Path, vocab: Vocab) -> None:
-    """All pieces, a line each, those first that JoeyNMT needs."""
+    """Write all pieces, one per line, beginning with those that JoeyNMT requires."""
     pieces = [piece for piece in vocab.pieces(range(vocab.size)) if piece not in SPECIALS]
     path.write_text("\n".join([*SPECIALS, *pieces]) + "\n", encoding="utf-8")
 
 
 def data_settings(vocab_path: Path, model_path: Path, max_pieces: int) -> dict[str, Any]:
-    """The `data` section but for the text. vocab_path: from `write_vocab`; model_path: sentencepiece's model."""
+    """Return the `data` section without the text. vocab_path: from `write_vocab`; model_path: sentencepiece's model."""
     side = {
         "max_length": max_pieces,
         "level": "bpe",
@@ -53,7 +53,7 @@ def data_settings(vocab_path: Path, model_path: Path, max_pieces: int) -> dict[s
 
 
 def model_settings(sizes: ModelSettings) -> dict[str, Any]:
-    """The `model` section."""
+    """Return the `model` section."""
 
     def stack(num_layers: int) -> dict[str, Any]:
         return {

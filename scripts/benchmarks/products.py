@@ -1,7 +1,7 @@
-"""The matrix products of a training step: how many operations they are, and how fast this machine does them alone.
+"""The matrix products of a training step: their number of operations, and how fast this machine does them alone.
 
     peak_share = (operations of the non-padding work in the timed updates / their seconds)
-                 / (operations a second of the products alone)
+                 / (operations per second of the products alone)
 
 An operation is a multiplication or an addition: an (n, k) by (k, m) product has 2·n·k·m. A step has each product of the
 forward pass, and for each of them two in the backward pass: three times the forward operations. Non-padding work: only
@@ -35,7 +35,7 @@ NUM_LOOPS = 5
 
 @dataclass(frozen=True)
 class PieceCounts:
-    """How much work some batches are. Sums over sentences; pieces with their `</s>`."""
+    """The work of some batches: sums over sentences, counting `</s>`."""
 
     src: int = 0  # pieces
     tgt: int = 0
@@ -47,7 +47,7 @@ class PieceCounts:
 
     @classmethod
     def of_batch(cls, src_lengths: Sequence[int], tgt_lengths: Sequence[int]) -> PieceCounts:
-        """A batch that is padded to its longest row on each side."""
+        """Count a batch that is padded to its longest row on each side."""
         num_rows = len(src_lengths)
         return cls(
             src=sum(src_lengths),
@@ -64,12 +64,12 @@ class PieceCounts:
 
     @property
     def padding(self) -> float:
-        """The share of slots, source and target together, that hold no piece."""
+        """The share of padding in all source and target slots."""
         return 1 - (self.src + self.tgt) / (self.src_slots + self.tgt_slots)
 
 
 class Product(NamedTuple):
-    """(n, k) times (k, m), so many times in a forward pass."""
+    """(n, k) times (k, m), `times` times in a forward pass."""
 
     n: int
     k: int
@@ -78,10 +78,7 @@ class Product(NamedTuple):
 
 
 def weight_products(model: ModelSettings, num_pieces: int, num_src: int, num_tgt: int) -> list[Product]:
-    """The forward products with a weight matrix, for so many source and target positions.
-
-    num_pieces: the vocabulary's size.
-    """
+    """Return the forward products with a weight matrix. num_pieces: of the vocabulary; num_src, num_tgt: positions."""
     width, inner = model.d_model, model.d_ff
     encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
     return [
@@ -98,7 +95,7 @@ def weight_products(model: ModelSettings, num_pieces: int, num_src: int, num_tgt
 
 
 def training_operations(model: ModelSettings, num_pieces: int, pieces: PieceCounts) -> int:
-    """Of all matrix products, forward and backward, of the non-padding work."""
+    """Return the operations of all matrix products of the non-padding work, forward and backward."""
     weights = _operations(weight_products(model, num_pieces, pieces.src, pieces.tgt))
     encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
     # Two products for each pair of pieces, over all heads together as wide as the model.
@@ -107,39 +104,28 @@ def training_operations(model: ModelSettings, num_pieces: int, pieces: PieceCoun
 
 
 def products_alone(products: Sequence[Product], device: str, precision: str) -> float:
-    """Operations a second of these products, forward and backward, and nothing else, in the fastest of some loops."""
+    """Return the operations per second of these products alone, forward and backward, in the fastest loop."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    operands = [_Operands(product, torch.device(device), dtype) for product in products]
+    operands = [each for product in products for each in [_operands(product, device, dtype)] * product.times]
     repeats = max(1, round(LOOP_SECONDS / _seconds(operands, 1, device)))
     repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(operands, repeats, device)))  # now warm
     seconds = min(_seconds(operands, repeats, device) for _ in range(NUM_LOOPS))
     return 3 * _operations(products) * repeats / seconds
 
 
-class _Operands:
-    """Matrices of one product and room for its results, so that nothing is allocated while it is timed."""
-
-    def __init__(self, product: Product, device: torch.device, dtype: torch.dtype) -> None:
-        def matrix(rows: int, columns: int) -> Tensor:
-            return torch.randn(rows, columns, device=device).to(dtype)
-
-        self.times = product.times
-        self.x, self.x_gradient = matrix(product.n, product.k), matrix(product.n, product.k)
-        self.weight, self.weight_gradient = matrix(product.m, product.k), matrix(product.m, product.k)
-        self.y, self.y_gradient = matrix(product.n, product.m), matrix(product.n, product.m)
-
-    def multiply(self) -> None:
-        for _ in range(self.times):
-            torch.mm(self.x, self.weight.t(), out=self.y)
-            torch.mm(self.y_gradient, self.weight, out=self.x_gradient)
-            torch.mm(self.y_gradient.t(), self.x, out=self.weight_gradient)
+def _operands(product: Product, device: str, dtype: torch.dtype) -> list[Tensor]:
+    """Return x, weight and y of a product, and their gradients, so that nothing is allocated while it is timed."""
+    shapes = ((product.n, product.k), (product.m, product.k), (product.n, product.m)) * 2
+    return [torch.randn(shape, device=device).to(dtype) for shape in shapes]
 
 
-def _seconds(operands: Sequence[_Operands], repeats: int, device: str) -> float:
+def _seconds(operands: Sequence[list[Tensor]], repeats: int, device: str) -> float:
     started = time.perf_counter()
     for _ in range(repeats):
-        for product in operands:
-            product.multiply()
+        for x, weight, y, x_gradient, weight_gradient, y_gradient in operands:
+            torch.mm(x, weight.t(), out=y)
+            torch.mm(y_gradient, weight, out=x_gradient)
+            torch.mm(y_gradient.t(), x, out=weight_gradient)
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -1,10 +1,8 @@
-"""One clock for all systems: it counts the updates of whatever optimizer PyTorch runs, and ends the training itself."""
+"""One clock for all trainings: it counts the steps of any PyTorch optimizer, and ends the training itself."""
 
 from __future__ import annotations
 
-import platform
 import time
-from importlib.metadata import version
 from types import TracebackType
 from typing import Any
 
@@ -13,34 +11,35 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks.products import PieceCounts, products_alone, training_operations, weight_products
+from benchmarks.report import versions
 from benchmarks.training import Measured
 from benchmarks.work import Work
 from translate.system.device import peak_memory
 
 
 class Stopwatch:
-    """Times a training from the end of update `warm_up` to the end of update `warm_up + steps`, then stops it.
+    """Time a training from the end of update `warm_up` to the end of update `warm_up + steps`, then stop it.
 
-    `with Stopwatch(...) as watch:` around any training: the block is left after the last update, so that neither a
-    validation nor a checkpoint of that system is in the time or in the memory.
+    Wrap any training in `with Stopwatch(...) as watch:`. The block ends after the last update, so neither time nor
+    memory includes a validation or a checkpoint.
     """
 
     def __init__(self, warm_up: int, steps: int, device: str) -> None:
-        self.pieces = PieceCounts()  # of the timed updates, as far as `add` was told
+        self.pieces = PieceCounts()  # of the timed updates, as far as `add` counted them
         self._warm_up = warm_up
         self._steps = steps
         self._device = device
         self._updates = 0
 
     def add(self, pieces: PieceCounts) -> None:
-        """Count the batch of the update that comes next, if that is one of those that are timed."""
+        """Count the batch of the next update if that is timed."""
         if self._warm_up <= self._updates < self._warm_up + self._steps:
             self.pieces += pieces
 
     def measured(self, work: Work, pieces: PieceCounts, package: str) -> Measured:
-        """The figures, once the training has ended. Times the products alone.
+        """Return the figures of the finished training. Times the products alone.
 
-        pieces: of the timed updates. package: the distribution whose version is told beside PyTorch's.
+        pieces: of the timed updates. package: the distribution whose version is reported with PyTorch's.
         """
         config = work.config
         shape = (pieces.src_slots // work.steps, pieces.tgt_slots // work.steps)
@@ -57,7 +56,7 @@ class Stopwatch:
             peak_memory_bytes=self._peak_memory_bytes,
             parameters=self._num_parameters,
             device_name=torch.cuda.get_device_name() if work.device == "cuda" else "",
-            versions={"python": platform.python_version(), "torch": torch.__version__, package: version(package)},
+            versions=versions("torch", package),
         )
 
     def __enter__(self) -> Stopwatch:
@@ -89,4 +88,4 @@ class Stopwatch:
 
 
 class _AllTimedError(Exception):
-    """No mistake: leaves the training when there is nothing more to time."""
+    """Ends the training after the last timed update; not an error."""

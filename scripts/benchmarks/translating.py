@@ -1,31 +1,26 @@
-"""One clock for all systems that translate: from lines to translations, both in memory, pieces and back included."""
+"""One clock for all systems that translate: from lines to translations in memory, including splitting into pieces."""
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.decoding import DecodeJob, Measured
-from translate import __version__
+from benchmarks.report import versions
 from translate.data.parallel_text import read_lines
 from translate.run.folder import Run
 from translate.system.memory import peak_main_memory
 
 NUM_WARM_UP_LINES = 16
-GPU_INTERVAL = 0.02  # seconds between two looks at its memory
+GPU_INTERVAL = 0.02  # seconds between two polls
 
 Translate = Callable[[Sequence[str]], list[str]]  # lines -> their translations, in order
 
 
 def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: Sequence[str]) -> Measured:
-    """The figures of one system.
-
-    load: makes the model ready. packages: the distributions whose versions are told beside ours.
-    """
+    """Time one system. load: loads the model. packages: the distributions whose versions are reported with ours."""
     lines = list(read_lines(job.source))
     with _Memory(job.device) as memory:
         started = time.perf_counter()
@@ -44,21 +39,21 @@ def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: S
         num_pieces=_num_pieces(job.run, translations),
         translations=translations,
         device_name=memory.device_name,
-        versions={"python": platform.python_version(), "translate": __version__} | _versions(packages),
+        versions=versions("translate", *packages),
     )
 
 
 def in_order_of_length(lines: Sequence[str], translate: Translate) -> list[str]:
-    """Translations in the order of the lines, by a system that makes its batches of neighbours: the longest first."""
+    """Translate the longest lines first, for a system that batches neighbours; return the order of the lines."""
     order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
     found = dict(zip(order, translate([lines[i] for i in order]), strict=True))
     return [found[i] for i in range(len(lines))]
 
 
 class _Memory:
-    """Within the block, the most memory that is held: in main memory or, where `device` is not the CPU, on the GPU.
+    """The peak memory within the block: main memory, or the GPU's if `device` is one.
 
-    A GPU is asked every few milliseconds how much of it is in use, by whomever: not all systems tell it to PyTorch.
+    The GPU is polled for all memory in use, because not all systems allocate through PyTorch.
     """
 
     def __init__(self, device: str) -> None:
@@ -73,7 +68,7 @@ class _Memory:
 
     def __enter__(self) -> _Memory:
         if self._device != "cpu":
-            import torch  # in the function: some systems do not need it, and its memory is not theirs
+            import torch  # here, because some systems run without it
 
             self.device_name = torch.cuda.get_device_name()
             self._thread = threading.Thread(target=self._watch, args=(torch.cuda.mem_get_info,))
@@ -91,12 +86,8 @@ class _Memory:
             self._peak_bytes = max(self._peak_bytes, all_bytes - free)
 
 
-def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {package: version(package) for package in packages}
-
-
 def _num_pieces(run: Path, translations: Sequence[str]) -> int:
-    """With their `</s>`."""
+    """Count the pieces, with `</s>`."""
     vocabs = Run(run).load_vocabs()
     assert vocabs is not None
     return sum(len(row) + 1 for row in vocabs.tgt.encode(translations))

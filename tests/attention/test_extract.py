@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from translate.attention.extract import EVERYTHING, Keep, attention_maps, joined_maps
+from translate.attention.extract import attention_maps, joined_maps
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.attention.views import view
 from translate.data.parallel_text import Pair
 from translate.data.pieces import words_of
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.model.hooks import recording
 from translate.report.attention_folder import LINES_TOGETHER, AttentionWriter, TextSample
 from translate.run.folder import Run
@@ -35,7 +36,7 @@ def write_folder(
     run: Path,
     translator: Translator,
     translations: Iterable[Translation],
-    keep: Keep = EVERYTHING,
+    keep: AttentionSelection = EVERYTHING,
     **options: Any,
 ) -> list[Translation]:
     """Write an attention folder; return the translations with their attention warnings."""
@@ -53,20 +54,22 @@ def translated(translator: Translator, beam_size: int, num_best: int = 1) -> lis
 
 @pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])
 def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_size: int, num_best: int) -> None:
-    """Each step's own weights, as the cached decoder computes them on its way, one row a step."""
+    """The weights that the cached decoder computes, one row per step."""
     for translation in translated(translator, beam_size, num_best):
         maps = maps_of(translator, translation)
         src = torch.tensor([translation.parts[0][0]])
         with torch.no_grad(), recording(translator.engine.model) as encoded:
             state = translator.engine.model.encode(src, torch.ones_like(src, dtype=torch.bool))
-        assert np.allclose(torch.cat(encoded.encoder).numpy(), maps.encoder, atol=1e-6)
+        assert np.allclose(torch.cat([*encoded["encoder"].values()]).numpy(), maps.encoder, atol=1e-6)
         pieces = [translator.vocabs.tgt.bos_id, *translation.parts[0][1]]
         for t, piece in enumerate(pieces[:-1]):
             with torch.no_grad(), recording(translator.engine.model) as step:
                 features, state = translator.engine.model.step(torch.tensor([[piece]]), state)
                 logits = translator.engine.model.output(features)
-            assert np.allclose(torch.cat(step.cross)[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
-            assert np.allclose(torch.cat(step.decoder)[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5)
+            assert np.allclose(torch.cat([*step["cross"].values()])[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
+            assert np.allclose(
+                torch.cat([*step["decoder"].values()])[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5
+            )
             if beam_size == 1 and t < len(pieces) - 2:
                 assert int(logits[0, -1].argmax()) == pieces[t + 1]
 
@@ -92,7 +95,7 @@ def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
     with recording(translator.engine.model) as maps:
         pass
     translator.translate(["The cat."])
-    assert maps == ([], [], [])
+    assert maps == {"cross": {}, "encoder": {}, "decoder": {}}
     assert not any(module._forward_hooks for module in translator.engine.model.modules())
 
 
@@ -136,7 +139,7 @@ def some_maps() -> AttentionMaps:
         return random.dirichlet(np.ones(columns), size=(2, 3, rows)).astype(np.float32)
 
     source, target = ("▁I", "▁love", "▁app", "les", ".", "</s>"), ("▁J", "'", "aime", "▁les", "</s>")
-    shapes: dict[Kind, tuple[int, int]] = {"encoder": (6, 6), "decoder": (5, 5), "cross": (5, 6)}
+    shapes: dict[KindName, tuple[int, int]] = {"encoder": (6, 6), "decoder": (5, 5), "cross": (5, 6)}
     return AttentionMaps(source, target, {kind: Stack(weights(*shape), (0, 1)) for kind, shape in shapes.items()})
 
 
@@ -201,7 +204,7 @@ def test_maps_do_not_depend_on_which_lines_are_computed_together(
     pairs = [part for translation in translated(translator, 4) for part in translation.parts]
     longest = max(len(side) for pair in pairs for side in pair)
     alone = [attention_maps(translator, [pair])[0] for pair in pairs]
-    monkeypatch.setattr("translate.attention.extract.WEIGHTS_TOGETHER", together * longest**2)
+    monkeypatch.setattr("translate.attention.extract.MAX_WEIGHTS", together * longest**2)
     for found, expected in zip(attention_maps(translator, pairs), alone, strict=True):
         assert (found.source, found.target) == (expected.source, expected.target)
         for kind in KINDS:
@@ -211,7 +214,7 @@ def test_maps_do_not_depend_on_which_lines_are_computed_together(
 def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     translator: Translator, tiny_run: Path, tmp_path: Path
 ) -> None:
-    keep = Keep(("cross", "encoder"), (1, 7), "float16")
+    keep = AttentionSelection(("cross", "encoder"), (1, 7), "float16")
     write_folder(tmp_path / "maps", tiny_run, translator, translator.translations(LINES), keep)
     folder = AttentionFolder.open(tmp_path / "maps")
     assert (folder.about.kinds, folder.about.layers) == (("cross", "encoder"), (1, 7))
@@ -226,12 +229,12 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     (same,) = attention_maps(translator, next(translator.translations(LINES)).parts)
     assert np.allclose(shown.weights, same.cross[1, 0], atol=1e-3)
     with pytest.raises(UserError, match="--attention-layers: none of these for the encoder-decoder attention"):
-        write_folder(tmp_path / "no", tiny_run, translator, [], Keep(layers=(2,)))
+        write_folder(tmp_path / "no", tiny_run, translator, [], AttentionSelection(layers=(2,)))
 
 
-@pytest.mark.parametrize("keep", [EVERYTHING, Keep(("cross",), (0,), "float16")])
+@pytest.mark.parametrize("keep", [EVERYTHING, AttentionSelection(("cross",), (0,), "float16")])
 def test_the_size_that_is_said_is_about_that_of_the_folder(
-    translator: Translator, tiny_run: Path, tmp_path: Path, keep: Keep
+    translator: Translator, tiny_run: Path, tmp_path: Path, keep: AttentionSelection
 ) -> None:
     lines = [*LINES, "", *(f"{line} {line}" for line in LINES)] * 8
     said: list[str] = []

@@ -172,17 +172,17 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; is verify meant?"),
-        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz is of one line; give the folder"),
-        (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page that has all of it"),
+        (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; did you mean verify?"),
+        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz holds one line; give the folder"),
+        (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page with all maps"),
         (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--words"], "--html writes a page"),
-        (["align", "MAPS", "--json"], "--json goes with a gold file; add --gold FILE"),
-        (["align", "MAPS", "--one-indexed"], "--one-indexed goes with a gold file; add --gold FILE"),
+        (["align", "MAPS", "--json"], "--json: needs gold links; add --gold FILE"),
+        (["align", "MAPS", "--one-indexed"], "--one-indexed: needs gold links; add --gold FILE"),
         (
             ["decode", "x", "a", "--attention-layers", "0"],
             "--attention-layers and --attention-precision need --attention",
         ),
-        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "give numbers from 0"),
+        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of numbers from 0"),
         (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
     ],
 )

@@ -14,9 +14,9 @@ import pytest
 
 from translate import cli
 from translate.attention.folder import About, write_about
-from translate.attention.head_roles import MEASURES, CrossHead, Role, roles_of
+from translate.attention.head_roles import MEASURES, Role, roles_of
 from translate.attention.maps import AttentionMaps, Stack
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, Head, KindName
 
 RANDOM = np.random.default_rng(1)
 LENGTHS = [(5, 7), (2, 3), (9, 4), (1, 2), (6, 6)]  # pieces of source and target, `</s>` counted
@@ -26,13 +26,13 @@ def pieces(length: int) -> tuple[str, ...]:
     return (*(f"▁{number}" for number in range(length - 1)), "</s>")
 
 
-def shape(kind: Kind, maps: AttentionMaps) -> tuple[int, int]:
+def shape(kind: KindName, maps: AttentionMaps) -> tuple[int, int]:
     return len(maps.rows(kind)), len(maps.columns(kind))
 
 
 def sentence(source: int, target: int) -> AttentionMaps:
     """Random maps of 2 layers and 3 heads; of the decoder's, only layer 4 was kept."""
-    sides: dict[Kind, tuple[int, int]] = {
+    sides: dict[KindName, tuple[int, int]] = {
         "cross": (target, source),
         "encoder": (source, source),
         "decoder": (target, target),
@@ -46,7 +46,7 @@ def sentence(source: int, target: int) -> AttentionMaps:
     return AttentionMaps(pieces(source), pieces(target), stacks)
 
 
-def rows_of(maps: AttentionMaps, kind: Kind, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
+def rows_of(maps: AttentionMaps, kind: KindName, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
     """The rows that have a choice: each with its number and the weights of the keys that it could look at."""
     stack = maps.stacks[kind]
     weights = stack.weights[stack.layers.index(layer), head].tolist()
@@ -60,14 +60,14 @@ def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None
     """The figures as their definitions say, one number after the other."""
     values: dict[str, list[float]] = {measure: [] for measure in MEASURES}
     for maps in sentences:
-        num_rows, num_columns = shape(role.kind, maps)
-        for t, keys in rows_of(maps, role.kind, role.layer, role.head):
+        num_rows, num_columns = shape(role.head.kind, maps)
+        for t, keys in rows_of(maps, *role.head):
             diagonal = math.floor((t + 0.5) / num_rows * num_columns)
             entropy = -sum(weight * math.log(weight) for weight in keys if weight)
             values["entropy"].append(entropy)
             values["normalized_entropy"].append(entropy / math.log(len(keys)))
             values["first"].append(keys[0])
-            if role.kind != "decoder":
+            if role.head.kind != "decoder":
                 values["end"].append(keys[-1])
             for measure, column in ("previous", diagonal - 1), ("diagonal", diagonal), ("next", diagonal + 1):
                 if 0 <= column < len(keys):
@@ -79,7 +79,7 @@ def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None
 def test_figures_are_those_of_a_brute_force() -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     roles = roles_of(iter(sentences))
-    assert [(role.kind, role.layer, role.head) for role in roles] == [
+    assert [tuple(role.head) for role in roles] == [
         (kind, layer, head)
         for kind in KINDS
         for layer in ([4] if kind == "decoder" else [0, 1])
@@ -89,12 +89,12 @@ def test_figures_are_those_of_a_brute_force() -> None:
         expected = slowly(sentences, role)
         assert role.figures.keys() == expected.keys()
         for measure, value in role.figures.items():
-            assert value == (expected[measure] and pytest.approx(expected[measure], rel=1e-5)), (role.label, measure)
-        assert role.num_rows == sum(len(list(rows_of(maps, role.kind, role.layer, 0))) for maps in sentences)
+            assert value == (expected[measure] and pytest.approx(expected[measure], rel=1e-5)), (role.head, measure)
+        assert role.num_rows == sum(len(list(rows_of(maps, role.head.kind, role.head.layer, 0))) for maps in sentences)
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross"])
-def test_monotonicity_is_the_weighted_correlation_of_positions(kind: Kind) -> None:
+def test_monotonicity_is_the_weighted_correlation_of_positions(kind: KindName) -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     here, there, weights = [], [], []
     for maps in sentences:
@@ -106,11 +106,11 @@ def test_monotonicity_is_the_weighted_correlation_of_positions(kind: Kind) -> No
                 weights.append(words)
     covariance = np.cov(here, there, aweights=weights, ddof=0)
     expected = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])
-    (role,) = (role for role in roles_of(sentences) if (role.kind, role.layer, role.head) == (kind, 1, 2))
+    (role,) = (role for role in roles_of(sentences) if role.head == (kind, 1, 2))
     assert role.monotonicity == pytest.approx(expected, abs=1e-6)
 
 
-def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
+def constructed(kind: KindName, columns: list[int]) -> AttentionMaps:
     """One head of which row t looks at columns[t] alone."""
     num_columns = len(columns) if kind != "cross" else 8
     weights = np.eye(num_columns, dtype=np.float32)[columns][None, None]
@@ -136,13 +136,13 @@ def constructed(kind: Kind, columns: list[int]) -> AttentionMaps:
         ("encoder", [3, 7, 5, 6, 0, 1, 2, 4], None),
     ],
 )
-def test_a_head_that_does_one_thing_has_its_name(kind: Kind, columns: list[int], name: str | None) -> None:
+def test_a_head_that_does_one_thing_has_its_name(kind: KindName, columns: list[int], name: str | None) -> None:
     (role,) = roles_of([constructed(kind, columns)] * 3)
     assert role.name == name
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_head_that_looks_at_all_alike_is_broad(kind: Kind) -> None:
+def test_a_head_that_looks_at_all_alike_is_broad(kind: KindName) -> None:
     weights = np.ones((1, 1, 9, 9), dtype=np.float32)
     if kind == "decoder":
         weights = np.tril(weights)
@@ -154,7 +154,8 @@ def test_a_head_that_looks_at_all_alike_is_broad(kind: Kind) -> None:
 
 def test_a_head_that_is_known_to_align_is_called_so() -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
-    assert [role.label for role in roles_of(sentences, CrossHead(1, 2)) if role.name == "alignment"] == ["cross.1.2"]
+    aligned_head = Head("cross", 1, 2)
+    assert [role.head for role in roles_of(sentences, aligned_head) if role.name == "alignment"] == [aligned_head]
 
 
 def test_a_line_in_parts_counts_as_its_parts() -> None:
@@ -174,7 +175,7 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About("run", "", 2, 2, 3, KINDS, None, "float32", "float32", {"layer": 0, "head": 1})
+    about = About("run", "", 2, 2, 3, tuple(KINDS), None, "float32", "float32", {"layer": 0, "head": 1})
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):
             name = f"{number:06d}.npz" if lengths else None

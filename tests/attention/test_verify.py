@@ -10,9 +10,9 @@ import pytest
 from conftest import changed, train_into
 
 from translate.api import load_translator
-from translate.attention.extract import EVERYTHING, Keep
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
+from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.attention.verify import default_tolerance, differences
 from translate.config.settings import Config
 from translate.decoding.results import DecodeRequest
@@ -32,7 +32,12 @@ LINES = [
 
 
 def written(
-    folder: Path, run: Path, beam_size: int = 1, num_best: int = 1, keep: Keep = EVERYTHING, batch_tokens: int = 4096
+    folder: Path,
+    run: Path,
+    beam_size: int = 1,
+    num_best: int = 1,
+    keep: AttentionSelection = EVERYTHING,
+    batch_tokens: int = 4096,
 ) -> AttentionFolder:
     translator = load_translator(run, "cpu")
     translator.max_pieces = 20
@@ -67,10 +72,10 @@ def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, t
 
 
 def test_what_was_kept_in_part_is_compared_in_part(tiny_run: Path, tmp_path: Path) -> None:
-    folder = written(tmp_path / "maps", tiny_run, keep=Keep(("cross", "encoder"), (1,), "float16"))
+    folder = written(tmp_path / "maps", tiny_run, keep=AttentionSelection(("cross", "encoder"), (1,), "float16"))
     found = list(differences(folder, Run(tiny_run)))
     assert {each.kind for each in found} == {"cross", "encoder"}
-    assert {each.layer for each in found} == {1}
+    assert {each.head.layer for each in found} == {1}
     assert 1e-5 < max(each.largest for each in found) <= default_tolerance(folder) == 1e-3
 
 
@@ -87,7 +92,7 @@ def test_a_wrong_weight_is_found_where_it_is(tiny_run: Path, tmp_path: Path) -> 
     spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
     worst = max(differences(folder, Run(tiny_run)), key=lambda each: each.largest)
     assert (worst.entry.id, worst.kind) == (3, "cross")
-    assert (worst.layer, worst.head, worst.row, worst.column) == place
+    assert (worst.head.layer, worst.head.head, worst.row, worst.column) == place
     assert worst.largest > 1e-3
 
 

@@ -245,12 +245,12 @@ def test_what_cannot_be_checked_is_named(
     endless = tmp_path / "endless"
     endless.write_bytes(b"x" * 5 * MAX_LINE_BYTES)
     for arguments, said in (
-        ([], "check: nothing to check; give --src and --tgt"),
+        ([], "check: no text given; use --src and --tgt"),
         (["--src", path], "[data] train_src is set but train_tgt is not"),
         (["--src", path, "--tgt", tmp_path / "none"], "none: no such file"),
         (["--src", path, "--tgt", tmp_path], "this is a folder"),
         (["--src", path, "--tgt", endless], "endless: a line of more than 3,000,000 bytes"),
-        (["--src", path, "--tgt", path, "--test-src", path], "--test-src and --test-tgt belong together"),
+        (["--src", path, "--tgt", path, "--test-src", path], "--test-src needs --test-tgt"),
         (["--src", path, "--tgt", path, "--vocab", path], "not a sentencepiece model"),
         (["--src", path, "--tgt", path, "--vocab", tmp_path], "not a run folder"),
     ):

@@ -1,4 +1,4 @@
-"""`translate align`: folders and runs, what is stored, what cannot be."""
+"""`translate align`: attention folders, runs, stored settings and contradicting options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import pytest
 from alignments import align_by_hand
 
 from translate import cli
-from translate.alignment.methods import (
-    MapChoice,
-    word_maps,
-)
+from translate.alignment.methods import MapChoice, word_maps
 from translate.alignment.stored import StoredAlignment
 from translate.attention.folder import AttentionFolder
 from translate.errors import UserError
@@ -59,7 +56,7 @@ def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path,
         assert lines[n - 1] == " ".join(f"{s}-{t}" for s, t in found)
 
 
-def test_what_is_drawn_is_what_is_printed_and_the_gold_links(
+def test_pictures_show_the_printed_links_and_the_gold_links(
     capsys, tiny_run: Path, tmp_path: Path, texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maps, gold, drawn = tmp_path / "maps", tmp_path / "gold", []
@@ -92,7 +89,7 @@ def test_what_is_drawn_is_what_is_printed_and_the_gold_links(
     ]
 
 
-def test_there_is_nothing_to_draw_of_empty_lines(capsys, tiny_run: Path, tmp_path: Path) -> None:
+def test_empty_lines_cannot_be_drawn(capsys, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n\n")
     both = ["--src", tmp_path / "empty", "--tgt", tmp_path / "empty", "--device", "cpu"]
     status, _, err = run(capsys, "align", tiny_run, *both, "--svg", tmp_path / "a.svg")
@@ -146,12 +143,12 @@ def test_the_best_setting_is_stored_and_then_used(
         (["--threshold", 0], "--threshold 0: give a weight above 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold is for --method threshold, not for union"),
         (["--directions", "apart"], "--directions is for two models"),
-        (["--store", "x"], "--store keeps the setting that scores best; add --gold"),
+        (["--store", "x"], "--store: needs gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
         (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),
     ],
 )
-def test_a_command_that_cannot_be_is_answered_in_a_line(capsys, tiny_run, texts, options, message) -> None:
+def test_contradicting_options_are_refused_in_one_line(capsys, tiny_run, texts, options, message) -> None:
     status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert re.search(message, err)

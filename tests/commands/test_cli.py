@@ -1,4 +1,4 @@
-"""The commands as a user meets them: results on standard output, one line for a mistake, exit status as promised."""
+"""The command line: results on standard output, one line per error, the exit statuses of the contract."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from conftest import TINY
 
-from translate import cli
+from translate import __version__, cli
+from translate.commands import app
 
 SETTINGS = [argument for name, value in TINY.items() for argument in ("--set", f"{name}={value}")]
 
@@ -73,7 +75,7 @@ def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path:
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
 
 
-def test_a_dry_run_tells_what_the_training_would_be_and_keeps_nothing(
+def test_a_dry_run_reports_estimates_and_keeps_nothing(
     run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -173,7 +175,7 @@ def bad_texts(folder: Path) -> dict[str, Path]:
     ],
 )
 @pytest.mark.parametrize("part", ["train", "valid"])
-def test_bad_text_is_one_line_and_leaves_no_run_behind(
+def test_a_bad_text_is_reported_in_one_line_and_leaves_no_run(
     run, corpus: Path, tmp_path: Path, src: str, tgt: str, parts: list[str], part: str
 ) -> None:
     paths = bad_texts(tmp_path)
@@ -185,7 +187,7 @@ def test_bad_text_is_one_line_and_leaves_no_run_behind(
     assert not (tmp_path / "run").exists()
 
 
-def test_other_mistakes_are_one_line_each(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_one_line_each(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("train").assert_one_line_about("nothing to train on")
     run("train", tmp_path / "no.toml").assert_one_line_about("no.toml: no such settings file")
     run("train", "--set", "train.max_stps=3").assert_one_line_about("train.max_stps: unknown", "train.max_steps")
@@ -209,7 +211,7 @@ def test_other_mistakes_are_one_line_each(run, tiny_run: Path, tmp_path: Path, m
     run("decode", tiny_run).assert_one_line_about("standard input: line 2 is not UTF-8")
 
 
-def test_an_attention_folder_never_takes_the_input_with_it(run, tiny_run: Path, tmp_path: Path) -> None:
+def test_an_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "maps"
     run("decode", tiny_run, "She sings.", "--attention", folder)
     mine = folder / "index.jsonl"
@@ -240,12 +242,12 @@ def test_a_device_that_is_not_there_is_one_line(
     run("decode", tiny_run, "x", "--device", name).assert_one_line_about(f"--device {name}")
 
 
-def test_a_mistake_of_ours_is_told_apart(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_ours_is_reported_as_such(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.api.load_translator", lambda *_: 1 / 0)
     outcome = run("decode", tiny_run, "x")
     assert outcome.status == 1
     assert "ZeroDivisionError" in outcome.errors
-    assert "this is a mistake in translate, not yours" in outcome.errors
+    assert "this is a bug in translate, not your mistake" in outcome.errors
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])
@@ -260,7 +262,29 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
     assert done.stdout.startswith("Usage: translate")
 
 
-def test_a_closed_pipe_is_no_error(tiny_run: Path) -> None:
+def test_version_is_that_of_the_package(run) -> None:
+    assert run("--version").output == f"translate {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_gets_completions(shell: str) -> None:
+    words = {"COMP_WORDS": "translate ev", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "translate ev"}
+    environment = os.environ | words | {"_TRANSLATE_COMPLETE": f"complete_{shell}"}
+    if shell == "fish":
+        environment["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    done = subprocess.run([sys.executable, "-m", "translate"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "evaluate" in done.stdout
+    assert "train" not in done.stdout
+
+
+def test_help_lists_each_command_in_one_line(run) -> None:
+    listing = run("--help").output.partition("Commands:\n")[2].splitlines()
+    assert len(listing) == len(typer.main.get_command(app).commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listing)
+
+
+def test_a_closed_pipe_ends_the_command_quietly(tiny_run: Path) -> None:
     command = (
         f"yes 'The cat sat.' | head -3000 | {sys.executable} -m translate decode {tiny_run} --beam-size 1 | head -1"
     )
@@ -272,7 +296,7 @@ def test_a_closed_pipe_is_no_error(tiny_run: Path) -> None:
     assert "rror" not in done.stderr
 
 
-def test_score_prints_a_line_a_pair_and_the_whole(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
+def test_score_prints_one_line_per_pair_and_the_totals(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
     files = "--src", corpus / "valid.en", "--tgt", corpus / "valid.fr"
     plain, told = run("score", tiny_run, *files), run("score", tiny_run, *files, "--json")
     objects = [json.loads(line) for line in told.output.splitlines()]

@@ -23,13 +23,13 @@ termios = pytest.importorskip("termios")
 TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
 CONVERSE = """
 import time
-from translate.commands.interactive import converse
+from translate.commands.interactive import run_interactive
 def answer(sentence):
     if sentence == "slow":
         print("started", flush=True)
         time.sleep(60)
     print("got", ascii(sentence), flush=True)
-converse(answer)
+run_interactive(answer)
 """
 
 

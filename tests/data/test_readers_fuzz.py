@@ -22,8 +22,8 @@ from translate.data.word_links import LinkedPair, linked_pairs
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS
-from translate.model.hooks import Head, heads_of
+from translate.model.attention_kinds import KINDS, Head
+from translate.model.hooks import heads_of
 
 T = TypeVar("T")
 LINES = ["The cat sat on the mat.", "", "I love apples.", "日本語 👩\u200d👧", "a\tb\tc"] * 30
@@ -144,7 +144,7 @@ def test_a_head_to_mask_is_one_of_the_model_or_refused(translator: Translator, t
     model = translator.engine.model
     said, head = "", None
     try:
-        head = Head.parse(text, model)
+        head = Head.parse(text, heads_of(model))
     except UserError as error:
         said = str(error)
     if head is None:

@@ -192,9 +192,9 @@ def test_what_cannot_be_gone_on_with_is_said(
         return capsys.readouterr().err
 
     out = tmp_path / "out"
-    assert "give --input FILE and --output FILE" in refusal("--resume", "--input", source)
-    assert "give --input FILE and --output FILE" in refusal("--resume", "--output", out)
-    assert "give --input FILE and --output FILE" in refusal("--resume", "x", "--output", out)
+    assert "--resume needs --input FILE and --output FILE" in refusal("--resume", "--input", source)
+    assert "--resume needs --input FILE and --output FILE" in refusal("--resume", "--output", out)
+    assert "--resume needs --input FILE and --output FILE" in refusal("--resume", "x", "--output", out)
     maps = "--attention", tmp_path / "maps"
     assert "leave out --attention" in refusal("--resume", "--input", source, "--output", out, *maps)
     assert "leave out .gz" in refusal("--input", source, "--output", tmp_path / "out.gz")

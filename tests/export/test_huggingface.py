@@ -36,7 +36,7 @@ ODD_LINES = [
 
 @pytest.fixture(scope="module")
 def transformers() -> Any:
-    return pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[huggingface]'")
+    return pytest.importorskip("transformers", reason="needs transformers: pip install transformers")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def padded_batch(vocabs: VocabPair) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize("sides", ["joint", "separate"])
-def test_logits_are_ours_and_filler_pieces_have_no_probability(
+def test_logits_are_ours_and_padding_has_no_probability(
     transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, norm: str, is_tied: bool, sides: str
 ) -> None:
     vocabs = request.getfixturevalue(sides)
@@ -148,7 +148,7 @@ def test_long_lines_are_cut_as_ours(transformers: Any, tmp_path: Path, tiny_conf
     assert tokenizer(line, truncation=True).input_ids == [*joint.src.encode([line])[0][:5], joint.src.eos_id]
 
 
-def test_what_is_already_there_is_left_alone(tmp_path: Path, tiny_run: Path) -> None:
+def test_existing_files_are_left_alone(tmp_path: Path, tiny_run: Path) -> None:
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine").touch()
     with pytest.raises(UserError, match="already there"):
@@ -158,7 +158,7 @@ def test_what_is_already_there_is_left_alone(tmp_path: Path, tiny_run: Path) -> 
 
 def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", changed(tiny_config, "model", positions="rotary"), joint)
-    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export it to ctranslate2 or onnx'):
+    with pytest.raises(UserError, match=r'model\.positions = "rotary".*export to ctranslate2 or onnx'):
         export_huggingface(run, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
 
@@ -171,12 +171,12 @@ def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, j
     assert not (tmp_path / "exported").exists()
 
 
-def test_the_command_writes_the_format_that_is_asked_for(
+def test_the_command_writes_the_requested_format(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
 ) -> None:
     for arguments, status, said in (
         (["--format", "huggingface"], 0, f"huggingface model: {tmp_path / 'model'}\n"),
-        (["--format", "onnx", "--precision", "int8"], 2, "--precision int8: only --format ctranslate2 has it"),
+        (["--format", "onnx", "--precision", "int8"], 2, "--precision int8: only --format ctranslate2 supports it"),
     ):
         assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status
         assert said in capsys.readouterr().err

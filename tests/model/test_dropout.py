@@ -23,7 +23,7 @@ def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float, dtype: torch.dtyp
     assert dropout.eval()(x) is x
 
 
-def test_what_is_dropped_is_independent_from_place_to_place() -> None:
+def test_dropped_elements_are_independent_of_each_other() -> None:
     torch.manual_seed(1)
     is_dropped = (Dropout(0.25)(torch.ones(64, 4096)) == 0).float()
     for shift in 1, 2, 3, 4, 8, 16, 1024, 2048:

@@ -33,7 +33,7 @@ def test_in_float32_it_is_torchs() -> None:
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
 
 
-def test_a_factor_in_bfloat16_is_filled_up_with_zeros() -> None:
+def test_a_factor_in_bfloat16_is_padded_with_zeros() -> None:
     x = torch.randn(ROWS + 2, 3)
     factor = as_factor(x, torch.bfloat16)
     assert factor.shape == (2 * ROWS, 3)

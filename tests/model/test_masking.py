@@ -15,7 +15,8 @@ from translate.attention.extract import attention_maps, engine_of
 from translate.attention.head_ablation import effect_of, head_importances, loss_of
 from translate.data.parallel_text import Pair
 from translate.decoding.translator import Translator
-from translate.model.hooks import Head, attention_layers, heads_of, masked
+from translate.model.attention_kinds import Head
+from translate.model.hooks import heads_of, masked
 from translate.run.folder import Run
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
@@ -29,12 +30,11 @@ def pairs(corpus: Path) -> list[Pair]:
 
 
 @pytest.fixture
-def maimed(tiny_run: Path) -> Translator:
+def zeroed(tiny_run: Path) -> Translator:
     """The same run, with zeros in the output projections where the heads of OFF come in."""
     translator = load_translator(tiny_run, "cpu")
-    places = attention_layers(engine_of(translator).model)
     for kind, layer, head in OFF:
-        attention = places[kind][layer]
+        attention = engine_of(translator).model.attention[kind][layer]
         with torch.no_grad():
             attention.output.weight.view(attention.output.out_features, attention.num_heads, -1)[:, head] = 0
     return translator
@@ -42,21 +42,21 @@ def maimed(tiny_run: Path) -> Translator:
 
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_a_masked_model_is_one_whose_output_weights_are_zero_there(
-    translator: Translator, maimed: Translator, pairs: list[Pair], beam_size: int
+    translator: Translator, zeroed: Translator, pairs: list[Pair], beam_size: int
 ) -> None:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
-    expected = list(maimed.translations(LINES, settings))
+    expected = list(zeroed.translations(LINES, settings))
     with masked(engine_of(translator).model, OFF):
         found = list(translator.translations(LINES, settings))
         scored = list(translator.score(pairs))
         maps = attention_maps(translator, expected[0].parts)
     assert [each.text for each in found] == [each.text for each in expected]
-    for one, other in zip(scored, maimed.score(pairs), strict=True):
+    for one, other in zip(scored, zeroed.score(pairs), strict=True):
         assert np.allclose(one.log_probs, other.log_probs, atol=1e-5)
-    assert np.allclose(maps[0].cross, attention_maps(maimed, expected[0].parts)[0].cross, atol=1e-5)
+    assert np.allclose(maps[0].cross, attention_maps(zeroed, expected[0].parts)[0].cross, atol=1e-5)
 
 
-def test_masking_changes_something_and_nothing_of_it_remains(translator: Translator, pairs: list[Pair]) -> None:
+def test_masking_changes_the_loss_only_inside_the_block(translator: Translator, pairs: list[Pair]) -> None:
     before = loss_of(translator, pairs)
     with masked(engine_of(translator).model, OFF):
         assert loss_of(translator, pairs) != pytest.approx(before, abs=1e-4)
@@ -66,7 +66,9 @@ def test_masking_changes_something_and_nothing_of_it_remains(translator: Transla
     assert not any(module._forward_pre_hooks for module in engine_of(translator).model.modules())
 
 
-def test_greedy_search_without_heads_takes_the_likeliest_piece_of_the_forced_pass(translator: Translator) -> None:
+def test_greedy_search_with_masked_heads_takes_the_most_probable_piece_of_the_forced_pass(
+    translator: Translator,
+) -> None:
     greedy = translator.settings.model_copy(update={"beam_size": 1})
     model, bos = engine_of(translator).model, translator.vocabs.tgt.bos_id
     with masked(model, OFF), torch.inference_mode():
@@ -77,16 +79,16 @@ def test_greedy_search_without_heads_takes_the_likeliest_piece_of_the_forced_pas
             assert tuple(logits[0, : len(tgt) - 1].argmax(dim=1).tolist()) == tuple(tgt[:-1])
 
 
-def test_the_effect_is_that_of_two_models(translator: Translator, maimed: Translator, pairs: list[Pair]) -> None:
+def test_the_effect_is_that_of_two_models(translator: Translator, zeroed: Translator, pairs: list[Pair]) -> None:
     sacrebleu = pytest.importorskip("sacrebleu")
     text = [*pairs, Pair("", "vide")]  # which does not count
     effect = effect_of(translator, OFF, text)
     sources, references = [pair.src for pair in pairs], [pair.tgt for pair in pairs]
-    old, new = translator.translate(sources), maimed.translate(sources)
+    old, new = translator.translate(sources), zeroed.translate(sources)
     assert effect.whole.bleu == sacrebleu.corpus_bleu(old, [references]).score
     assert effect.without.bleu == sacrebleu.corpus_bleu(new, [references]).score
     assert effect.without.chrf == sacrebleu.corpus_chrf(new, [references]).score
-    assert effect.without.loss == pytest.approx(loss_of(maimed, pairs), abs=1e-5)
+    assert effect.without.loss == pytest.approx(loss_of(zeroed, pairs), abs=1e-5)
     assert effect.num_lines == len(pairs)
     assert {change.line for change in effect.changes} == {
         number for number, (one, other) in enumerate(zip(old, new, strict=True), start=1) if one != other
@@ -94,9 +96,9 @@ def test_the_effect_is_that_of_two_models(translator: Translator, maimed: Transl
     assert [change.likeness for change in effect.changes] == sorted(change.likeness for change in effect.changes)
 
 
-def test_the_worth_of_every_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
+def test_the_importance_of_a_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
     importances = list(head_importances(translator, pairs))
-    assert [worth.head for worth in importances] == heads_of(engine_of(translator).model)
+    assert [each.head for each in importances] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
         assert dict(importances)[Head("encoder", 1, 0)] == loss_of(translator, pairs)
 
@@ -110,7 +112,7 @@ def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("name", ["cross", "cross.1", "nonsense.0.0", "cross.2.0", "encoder.0.2", "cross.-1.0", "1.0"])
-def test_a_head_that_is_not_there_is_one_line_that_says_what_is(
+def test_an_unknown_head_is_reported_with_the_heads_that_exist(
     tiny_run: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = errors(capsys, "decode", tiny_run, "x", "--mask", name)
@@ -118,7 +120,7 @@ def test_a_head_that_is_not_there_is_one_line_that_says_what_is(
     assert "cross.0.0 to cross.1.1; encoder.0.0 to encoder.1.1; decoder.0.0 to decoder.1.1" in said
 
 
-def test_other_mistakes_are_one_line_each(
+def test_other_mistakes_are_reported_in_one_line_each(
     tiny_run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = ("--src", corpus / "valid.en", "--ref", corpus / "valid.fr")
@@ -132,7 +134,7 @@ def test_other_mistakes_are_one_line_each(
     assert "leave out" in errors(capsys, "attention", tiny_run, "--mask", "every", "--mask", "cross.0.0", *texts)
 
 
-def test_the_command_tells_what_changes(tiny_run: Path, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_what_changes(tiny_run: Path, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = ["--src", str(corpus / "valid.en"), "--ref", str(corpus / "valid.fr")]
     command = ["attention", str(Run(tiny_run).path), "--mask", "cross.1.0", "--mask=cross.1.1", *texts]
     assert cli._run(command) == 0

@@ -11,17 +11,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
-from translate.model.decoder_state import ROOM_STEPS
 from translate.model.hooks import recording
-from translate.model.layers import RotaryEmbedding, rotary_embedding
+from translate.model.layers import RotaryEmbedding, rotary_embedding, sinusoidal_positions
 from translate.model.transformer import (
     Attention,
     DecoderLayer,
     EncoderLayer,
     Transformer,
     causal_mask,
-    sinusoidal_positions,
 )
+from translate.model.transformer_state import SPARE_STEPS
 
 VOCAB = 50
 
@@ -39,7 +38,7 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return src, src_mask, torch.randint(VOCAB, (3, 6))
 
 
-@pytest.mark.parametrize("turn", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
+@pytest.mark.parametrize("rotary", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
 def test_weights_times_values_is_what_forward_computes(num_queries: int, rotary: RotaryEmbedding | None) -> None:
     torch.manual_seed(1)
@@ -112,7 +111,7 @@ def test_with_rotary_positions_only_distances_count() -> None:
     assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
 
 
-def test_rotary_positions_turn_self_attention_alone() -> None:
+def test_rotary_positions_affect_self_attention_alone() -> None:
     """A source piece without any neighbour in sight is the same at any place; cross-attention knows no order then."""
     model = tiny_transformer(positions="rotary", num_encoder_layers=1)
     src, src_mask, tgt = some_batch()
@@ -122,13 +121,13 @@ def test_rotary_positions_turn_self_attention_alone() -> None:
     assert torch.allclose(model(src, places, tgt), model(src.roll(3, dims=1), moved, tgt), atol=1e-5)
     with recording(model) as maps:
         model(src, src_mask, tgt)
-    assert not torch.allclose(maps.encoder[0], uniformly_placed(model, src, src_mask), atol=1e-3)
+    assert not torch.allclose(maps["encoder"][0], uniformly_placed(model, src, src_mask), atol=1e-3)
 
 
 def uniformly_placed(model: Transformer, src: torch.Tensor, src_mask: torch.Tensor) -> torch.Tensor:
     """The map of the first encoder layer if its attention knew no positions."""
     layer = model.encoder_layers[0]
-    h = layer.around_self_attn.enter(model.src_embedding(src) * math.sqrt(model.d_model))
+    h = layer.self_attn_residual.norm(model.src_embedding(src) * math.sqrt(model.d_model))
     return layer.self_attn.weights(h, layer.self_attn.project(h), src_mask[:, None, None, :])
 
 
@@ -154,7 +153,7 @@ def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> N
     """Over more steps than there is room for at first."""
     model = tiny_transformer(**shape)
     src, src_mask, _ = some_batch()
-    tgt = torch.randint(VOCAB, (len(src), 2 * ROOM_STEPS + 5))
+    tgt = torch.randint(VOCAB, (len(src), 2 * SPARE_STEPS + 5))
     state = model.encode(src, src_mask)
     stepped = []
     for pieces in tgt.unbind(dim=1):
@@ -164,8 +163,22 @@ def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> N
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
+def test_steps_recorded_in_one_block_are_the_rows_of_one_map() -> None:
+    model = tiny_transformer()
+    src, src_mask, tgt = some_batch()
+    with recording(model) as whole:
+        model(src, src_mask, tgt)
+    state = model.encode(src, src_mask)
+    with recording(model, ["cross"], [1]) as stepped:
+        for pieces in tgt.unbind(dim=1):
+            _, state = model.step(pieces[:, None], state)
+    assert stepped.keys() == {"cross"}
+    assert stepped["cross"].keys() == {1}
+    assert torch.allclose(stepped["cross"][1], whole["cross"][1], atol=1e-5)
+
+
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
+def test_hypotheses_that_continue_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
     """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
     torch.manual_seed(4)
     model = tiny_transformer(positions=positions)
@@ -173,7 +186,7 @@ def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_piec
     state = model.encode(src, src_mask)
     sentences = torch.arange(len(src))
     prefixes = torch.zeros(len(src), 1, 0, dtype=torch.long)
-    for step in range(3 * ROOM_STEPS):
+    for step in range(3 * SPARE_STEPS):
         prefixes = torch.cat([prefixes, torch.randint(VOCAB, (*prefixes.shape[:2], 1))], dim=2)
         features, state = model.step(prefixes[:, :, -1], state)
         for hypothesis in range(prefixes.size(1)) if step % 6 == 0 else ():
@@ -185,7 +198,7 @@ def test_hypotheses_that_go_on_from_any_others_have_the_logits_of_their_own_piec
         if step in (5, 20):
             left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])
             state, sentences, prefixes = state.select(left), sentences[left], prefixes[left]
-    assert state.seen.size(2) < 4 * 3 * ROOM_STEPS  # entries that no hypothesis goes back to were given up
+    assert state.visible.size(2) < 4 * 3 * SPARE_STEPS  # slots that no hypothesis sees are given up
 
 
 def test_padding_and_batch_mates_do_not_change_logits() -> None:

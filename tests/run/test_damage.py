@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 from conftest import CPU, changed
-from torturing.damage import damaged
+from faults.damage import damaged
 
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder
@@ -132,9 +132,9 @@ def state_of(run: Run, trainer: Trainer, said: list[str]) -> tuple[int, State]:
 
 
 def tensors_of(trainer: Trainer) -> State:
-    assert trainer.average
+    assert trainer.ema
     tensors = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
-    tensors |= {f"average.{name}": weight.clone() for name, weight in trainer.average.weights.items()}
+    tensors |= {f"average.{name}": weight.clone() for name, weight in trainer.ema.weights.items()}
     for number, moments in trainer.optimizer.state_dict()["state"].items():
         tensors |= {f"{number}.{name}": value.clone() for name, value in moments.items()}
     return tensors
@@ -157,7 +157,7 @@ FILES = ["model.safetensors", "average.safetensors", "optimizer.safetensors", "p
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_of_two_checkpoints_the_newest_intact_one_is_gone_on_from(resumed: tuple[Run, Trainer], name: str) -> None:
+def test_training_resumes_from_the_newest_intact_checkpoint(resumed: tuple[Run, Trainer], name: str) -> None:
     run, trainer = resumed
     step, newest = state_of(run, trainer, said := [])
     assert (step, said) == (4, [])
@@ -178,14 +178,14 @@ def test_of_two_checkpoints_the_newest_intact_one_is_gone_on_from(resumed: tuple
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_another_checkpoint_is_damage(resumed: tuple[Run, Trainer], name: str) -> None:
+def test_a_file_of_another_checkpoint_counts_as_damage(resumed: tuple[Run, Trainer], name: str) -> None:
     run, trainer = resumed
     shutil.copy(run.checkpoints_path / "step-00000002" / name, run.checkpoints_path / "step-00000004" / name)
     assert state_of(run, trainer, said := [])[0] == 2
     assert len(said) == 1
 
 
-def test_a_state_before_any_weight_changed_is_one_too(resumed: tuple[Run, Trainer]) -> None:
+def test_a_state_before_any_update_can_be_resumed(resumed: tuple[Run, Trainer]) -> None:
     """When all steps so far were left out."""
     run, trainer = resumed
     before = tensors_of(trainer)
@@ -196,7 +196,7 @@ def test_a_state_before_any_weight_changed_is_one_too(resumed: tuple[Run, Traine
     assert said == []
 
 
-def test_without_an_intact_checkpoint_nothing_is_begun_anew(resumed: tuple[Run, Trainer]) -> None:
+def test_training_does_not_start_over_without_an_intact_checkpoint(resumed: tuple[Run, Trainer]) -> None:
     run, trainer = resumed
     before = tensors_of(trainer)
     for step in 2, 4:
@@ -206,7 +206,7 @@ def test_without_an_intact_checkpoint_nothing_is_begun_anew(resumed: tuple[Run, 
     assert are_equal(tensors_of(trainer), before)
 
 
-def test_a_run_without_its_checkpoints_does_not_begin_anew(resumed: tuple[Run, Trainer]) -> None:
+def test_a_run_without_its_checkpoints_does_not_start_over(resumed: tuple[Run, Trainer]) -> None:
     run, _ = resumed
     shutil.rmtree(run.checkpoints_path)
     config = changed(run.load_config(), "train", save_every=3, max_steps=5)
@@ -221,7 +221,7 @@ def test_a_run_without_its_checkpoints_does_not_begin_anew(resumed: tuple[Run, T
 
 
 @pytest.mark.parametrize("keep", [1, 2])
-def test_steps_made_again_replace_damaged_checkpoints(resumed: tuple[Run, Trainer], keep: int) -> None:
+def test_repeated_steps_replace_damaged_checkpoints(resumed: tuple[Run, Trainer], keep: int) -> None:
     run, trainer = resumed
     (run.checkpoints_path / "step-00000004" / "model.safetensors").write_bytes(b"")
     config = changed(run.load_config(), "train", max_steps=3, keep_checkpoints=keep)
@@ -234,7 +234,7 @@ def test_steps_made_again_replace_damaged_checkpoints(resumed: tuple[Run, Traine
     assert said == []
 
 
-def test_what_only_looks_like_a_checkpoint_is_none(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
+def test_other_files_with_the_name_of_a_checkpoint_are_ignored(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
     run, trainer = resumed
     outside = tmp_path / "outside"
     shutil.copytree(run.checkpoints_path / "step-00000004", outside)
@@ -306,7 +306,7 @@ def header_of(*offsets: int, shape: tuple[int, ...] = (4,)) -> bytes:
         ),
     ],
 )
-def test_a_hostile_header_is_refused_without_ado(resumed: tuple[Run, Trainer], content: bytes) -> None:
+def test_a_hostile_header_is_refused(resumed: tuple[Run, Trainer], content: bytes) -> None:
     run, _ = resumed
     run.weights_path.write_bytes(content)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote (scripts/make_format_fixture): they are still read, and newer ones are refused."""
+"""Files that version 0.1.0 wrote (tests/make_format_fixture.py): they are still read, and newer ones are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from translate.attention.folder import AttentionFolder
 from translate.config.toml import load_config, setting_names
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.weights import SEAL, _seal
+from translate.run.weights import CHECKSUM, _checksum
 from translate.system.checked_json import read_record, write_record
 from translate.training.loop import train
 
@@ -40,7 +40,7 @@ def test_a_run_still_translates(run: Run) -> None:
     assert_translates(run)
 
 
-def test_a_run_is_still_gone_on_with(run: Run) -> None:
+def test_a_run_can_still_be_resumed(run: Run) -> None:
     config = changed(run.load_config(), "train", max_steps=4)
     train(Run.resume(run.path, config), config, CPU)
     said = run.log_path.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def newer(path: Path) -> None:
         write_record(path, read_record(path, version, ""), 99)
         return
     content = bytearray(path.read_bytes().replace(b'"format":"1"', b'"format":"9"'))
-    content[SEAL] = _seal(content).encode()
+    content[CHECKSUM] = _checksum(content).encode()
     path.write_bytes(content)
 
 
@@ -130,4 +130,4 @@ def test_a_checkpoint_with_a_pickle_is_left_alone(run: Run, capsys: pytest.Captu
     (checkpoint / "optimizer.safetensors").rename(checkpoint / "optimizer.pt")
     with pytest.raises(UserError, match="none of the checkpoints can be used"):
         train(run, run.load_config(), CPU)
-    assert "step-00000002: of an earlier version, which cannot be gone on with" in capsys.readouterr().err
+    assert "step-00000002: written by an older version and cannot be resumed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The size of a model foretold, against the model."""
+"""The estimated size of a model, against the model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 import torch
 from conftest import changed
 
-from translate.config.settings import VocabSettings
+from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
-from translate.run.model import BYTES_A_PARAMETER, build_model, check_fits, count_parameters
+from translate.model.transformer import count_parameters
+from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits
 
 CPU = torch.device("cpu")
 SRC, TGT = (
@@ -22,10 +23,14 @@ SRC, TGT = (
 JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)
 
 
+def counted(config: Config, vocabs: VocabPair) -> int:
+    return count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+
+
 @pytest.mark.parametrize("vocabs", [JOINT, APART], ids=["joint", "apart"])
 @pytest.mark.parametrize(("norm", "tie_embeddings"), list(itertools.product(["pre", "post"], [True, False])))
 @pytest.mark.parametrize("sizes", [(2, 1, 1, 1, 1), (16, 24, 2, 1, 3), (24, 7, 3, 4, 2)])
-def test_the_parameters_foretold_are_those_of_the_model(
+def test_the_estimate_is_the_number_of_parameters_of_the_model(
     vocabs: VocabPair, norm: str, tie_embeddings: bool, sizes: tuple[int, ...]
 ) -> None:
     assert SRC.size != TGT.size
@@ -33,19 +38,19 @@ def test_the_parameters_foretold_are_those_of_the_model(
     values = dict(zip(names, sizes, strict=True))
     config = changed(load_config(None), "model", norm=norm, tie_embeddings=tie_embeddings, **values)
     parameters = build_model(config, vocabs).parameters()
-    assert count_parameters(config, vocabs) == sum(parameter.numel() for parameter in parameters)
+    assert counted(config, vocabs) == sum(parameter.numel() for parameter in parameters)
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_a_model_is_refused_exactly_where_its_state_is_more_than_the_memory(
+def test_a_model_is_refused_exactly_if_its_state_exceeds_the_memory(
     ema_decay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(load_config(None), "train", ema_decay=ema_decay)
-    needed = count_parameters(config, JOINT) * (BYTES_A_PARAMETER + (4 if ema_decay else 0))
+    needed = counted(config, JOINT) * (BYTES_PER_PARAMETER + (4 if ema_decay else 0))
     for memory in needed, None:
-        monkeypatch.setattr("translate.run.model_size.main_memory", lambda memory=memory: memory)
+        monkeypatch.setattr("translate.run.model.main_memory", lambda memory=memory: memory)
         check_fits(config, JOINT, CPU)
-    monkeypatch.setattr("translate.run.model_size.main_memory", lambda: needed - 1)
+    monkeypatch.setattr("translate.run.model.main_memory", lambda: needed - 1)
     check_fits(config, JOINT, torch.device("cuda"))
     with pytest.raises(UserError, match=r"^a model of [\d,]+ parameters takes .*lower model\.d_model"):
         check_fits(config, JOINT, CPU)

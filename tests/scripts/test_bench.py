@@ -1,18 +1,19 @@
-"""The benchmark's arithmetic, its reference search and its report; no peer is needed."""
+"""The benchmark's arithmetic and its report, and the reference search; no peer is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import decoding
-from benchmarks.decoding import Measured, Plan, Row
+from benchmarks import decoding, size
+from benchmarks.decoding import Cell, Measured, Plan, Row
 from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
-from benchmarks.reference_search import translate_one
-from benchmarks.table import markdown_table, replace_section
+from benchmarks.report import markdown_table, medians, replace_section
 from benchmarks.translating import in_order_of_length
+from reference_search import translate_one
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -118,13 +119,13 @@ def test_a_benchmark_of_decoding_measures_a_process_of_its_own(
     settings = changed_search(translator.settings, {"beam_size": 2})
     lines = list(read_lines(corpus / "valid.en"))[:4]
     assert row.measured.translations == [found.text for found in translator.translations(lines, settings)]
-    assert (row.system, row.precision, row.beam_size, row.num_same_as_ours) == ("ours", "float32", 2, 4)
-    assert row.first_translation_seconds is not None
+    assert (*row.cell, row.num_same_as_ours) == ("ours", "float32", 2, 4)
     assert row.first_translation_seconds > row.measured.load_seconds > 0
 
 
-def test_a_row_of_decoding_is_told_as_json_and_as_a_table() -> None:
-    told = decoding.as_json(_row("ours", bleu=40.0), PLAN, Config())
+def test_a_row_of_decoding_is_reported_as_json_and_as_a_table() -> None:
+    report = decoding.report(PLAN, [_row("ours", bleu=40.0)], Config())
+    (told,) = report.rows
     assert told["system"] == "ours"
     assert told["precision"] == "float32"
     assert told["device"] == "cpu"
@@ -134,17 +135,28 @@ def test_a_row_of_decoding_is_told_as_json_and_as_a_table() -> None:
     assert told["peak_memory_bytes"] == 300_000_000
     assert told["num_sentences"] == 2
     assert "translations" not in told
-    line = decoding.table([_row("ours", bleu=40.0)]).splitlines()[-1]
+    assert report.title == "Decoding on the CPU: 3+3 layers, width 256"
+    line = report.table.splitlines()[-1]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         *("ours", "float32", "2", "100.0", "40.00", "50.0%", "1.00", "0.30 GB", "1.50 s")
     ]
 
 
-def test_a_bleu_other_than_that_of_the_reference_search_is_told() -> None:
-    assert not decoding.disagreements([_row("ours", bleu=40.0), _row("ctranslate2", bleu=30.0)])
-    assert not decoding.disagreements([_row("ours", bleu=40.0), _row("reference", bleu=40.09)])
-    (told,) = decoding.disagreements([_row("ours", bleu=40.0), _row("reference", bleu=40.2)])
-    assert "beam 2" in told
+def test_medians_are_those_of_all_figures() -> None:
+    rounds = [replace(_row("ours", bleu=40.0).measured, sentences_per_second=speed) for speed in (3.0, 1.0, 8.0)]
+    assert medians(rounds) == rounds[0]
+    assert medians(rounds[1:]).sentences_per_second == 4.5
+    assert medians(rounds[1:]).peak_memory_bytes == 300_000_000
+
+
+def test_the_size_of_a_corpus_is_measured_by_two_trainings(tmp_path: Path) -> None:
+    report = size.measure(tmp_path, [1500], threads=1)
+    (row,) = report.rows
+    assert row["pairs"] == 1500
+    assert row["encoded_pairs_per_second"] > 100
+    assert row["peak_mb"] > 50
+    assert row["seconds_to_first_step"] > 0
+    assert len((tmp_path / "toy-1500.fr").read_text().splitlines()) == 1500
 
 
 def _row(system: str, bleu: float) -> Row:
@@ -158,4 +170,4 @@ def _row(system: str, bleu: float) -> Row:
         device_name="",
         versions={},
     )
-    return Row(system, "float32", 2, measured, 1.5, [100.0], bleu, num_same_as_ours=1)
+    return Row(Cell(system, "float32", 2), measured, 1.5, [100.0], bleu, num_same_as_ours=1)

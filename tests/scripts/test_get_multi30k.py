@@ -82,7 +82,7 @@ def test_a_damaged_download_is_not_kept(
     path = folder / "val.de.gz"
     path.write_bytes(damage(path.read_bytes()))
     assert call(script, monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
-    assert "val.de.gz: not the file that is expected" in capsys.readouterr().err
+    assert "val.de.gz: not the expected file" in capsys.readouterr().err
     assert not (tmp_path / "data" / "val.de.gz").exists()
 
 

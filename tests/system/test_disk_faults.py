@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CPU, changed, train_into
+from faults.disk import CALLS, Call, failing
 from safetensors.torch import load_file
-from torturing.disk_faults import CALLS, Call, failing
 
 from tests.training.test_checkpoint import trained
 from translate import cli

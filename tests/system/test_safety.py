@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import changed, head, train_into
 
-from translate.cli import _complain
+from translate.cli import _print_error
 from translate.config.settings import Config
 from translate.report.progress import say
 from translate.run.folder import Run
@@ -142,7 +142,7 @@ def test_no_message_controls_the_terminal(tmp_path: Path, capsys: pytest.Capture
     run = Run(tmp_path)
     run.log(f"    {ESCAPES}")
     say(f"warning: {ESCAPES}")
-    _complain(f"{tmp_path}/{ESCAPES}: no such file", [])
+    _print_error(f"{tmp_path}/{ESCAPES}: no such file", [])
     said = capsys.readouterr().err
     log = (tmp_path / "train.log").read_text(encoding="utf-8")
     for text in said, log:

@@ -70,8 +70,8 @@ def test_a_step_that_is_not_finite_changes_nothing(
     spoil(monkeypatch, 4, value=value)  # the second part of the second step
 
     def state() -> list[torch.Tensor]:
-        assert trainer.average
-        weights = [*trainer.model.parameters(), *trainer.average.weights.values()]
+        assert trainer.ema
+        weights = [*trainer.model.parameters(), *trainer.ema.weights.values()]
         moments = [value for each in trainer.optimizer.state.values() for value in each.values()]
         return [tensor.detach().clone() for tensor in [*weights, *moments]]
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from translate.config.settings import ModelSettings
 from translate.errors import UserError
 from translate.run.model import load_weights, save_weights
-from translate.run.weights import NO_RESULT, ModelIdentity
+from translate.run.weights import TRAINING_ONLY, ModelIdentity
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.optimizer import ExponentialMovingAverage
 
-BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=NO_RESULT), sort_keys=True))
+BELONGING = ModelIdentity("v", json.dumps(ModelSettings().model_dump(exclude=TRAINING_ONLY), sort_keys=True))
 PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
 
 
@@ -38,13 +38,13 @@ def train_step(state: TrainingState, step: int) -> None:
     state.optimizer.zero_grad()
     state.model(torch.randn(5, 3)).square().sum().backward()
     state.optimizer.step()
-    if state.average:
-        state.average.update(step)
+    if state.ema:
+        state.ema.update(step)
 
 
 def tensors_of(state: TrainingState) -> dict[str, Tensor]:
     tensors = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
-    averaged = state.average.weights if state.average else {}
+    averaged = state.ema.weights if state.ema else {}
     tensors |= {f"average.{name}": weight.clone() for name, weight in averaged.items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"{number}.{name}": value.clone() for name, value in moments.items()}
@@ -66,7 +66,7 @@ def refuse_warnings(text: str) -> None:
 
 
 @pytest.mark.parametrize("is_averaged", [True, False])
-def test_what_is_loaded_is_what_was_saved_and_goes_on_alike(tmp_path: Path, is_averaged: bool) -> None:
+def test_a_loaded_state_is_the_saved_one_and_trains_on_alike(tmp_path: Path, is_averaged: bool) -> None:
     saved, loaded = trained(1, is_averaged), trained(2, is_averaged)
     folder = tmp_path / "a" / "b"
     assert save_checkpoint(folder, saved, PROGRESS, 1) == folder / "step-00000007"
@@ -93,16 +93,16 @@ def test_loading_writes_into_the_weights_that_are_there(tmp_path: Path) -> None:
     assert all(torch.equal(weights[name], weight) for name, weight in loaded.model.named_parameters())
 
 
-def test_an_average_begins_with_the_weights_where_none_was_saved(tmp_path: Path) -> None:
+def test_a_moving_average_begins_with_the_weights_if_none_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1, is_averaged=False), PROGRESS, 1)
     loaded = trained(2)
     load_checkpoint(tmp_path, loaded, refuse_warnings)
-    assert loaded.average
+    assert loaded.ema
     for name, weight in trained(1).model.named_parameters():
-        assert torch.equal(loaded.average.weights[name], weight)
+        assert torch.equal(loaded.ema.weights[name], weight)
 
 
-def test_an_average_that_is_no_longer_wanted_is_left_alone(tmp_path: Path) -> None:
+def test_a_moving_average_that_is_no_longer_wanted_is_ignored(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
     loaded = trained(2, is_averaged=False)
     assert load_checkpoint(tmp_path, loaded, refuse_warnings) == PROGRESS
@@ -129,7 +129,7 @@ def test_the_newest_are_kept_by_number_and_later_ones_until_their_step_comes(tmp
     assert names_in(tmp_path) == ["step-00000011", "step-100000000", "step-99999999"]
 
 
-def test_a_step_that_is_made_again_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_repeated_step_replaces_its_checkpoint(tmp_path: Path) -> None:
     for seed in 1, 2:
         save_checkpoint(tmp_path, trained(seed), PROGRESS, 2)
         assert names_in(tmp_path) == ["step-00000007"]
@@ -147,7 +147,7 @@ def test_a_step_that_is_made_again_replaces_what_was_there(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("failing", ["write_record", "sync"])
-def test_what_is_interrupted_leaves_the_checkpoint_before_and_nothing_else(
+def test_an_interrupted_save_leaves_the_previous_checkpoint_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     def die(*_: object) -> None:
@@ -185,7 +185,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_the_name_after(
     assert synced == [(".step-00000007.partial", False), (tmp_path.name, True)]
 
 
-def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_with_a_reason(tmp_path: Path) -> None:
+def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_a_reason(tmp_path: Path) -> None:
     for step in 1, 2, 3, 4, 5:
         save_checkpoint(tmp_path, trained(step), Progress(step=step), 9)
     (tmp_path / "step-00000005" / "optimizer.pt").touch()
@@ -196,12 +196,12 @@ def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_wi
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
     reasons = [
-        "step-00000006/progress.json: of step 4, which is not what the folder is called",
-        "step-00000005: of an earlier version, which cannot be gone on with; its weights still translate",
-        "step-00000003/progress.json: no such file; the checkpoint is of no use",
-        "step-00000002/progress.json: no such file; the checkpoint is of no use",
+        "step-00000006/progress.json: belongs to step 4, not to the step that the folder is named after",
+        "step-00000005: written by an older version and cannot be resumed; its weights can still be used to translate",
+        "step-00000003/progress.json: no such file; this checkpoint cannot be used",
+        "step-00000002/progress.json: no such file; this checkpoint cannot be used",
     ]
-    assert said == [f"warning: checkpoint left out: {tmp_path}/{reason}" for reason in reasons]
+    assert said == [f"warning: checkpoint skipped: {tmp_path}/{reason}" for reason in reasons]
     for path in tmp_path.glob("step-00000001/progress.json"):
         path.unlink()
     with pytest.raises(UserError) as raised:
@@ -210,7 +210,7 @@ def test_a_checkpoint_of_an_earlier_version_or_under_another_name_is_left_out_wi
     assert str(raised.value).startswith(f"{tmp_path}: none of the checkpoints can be used ({newest_first}; ")
 
 
-def test_a_file_of_another_checkpoint_is_damage(tmp_path: Path) -> None:
+def test_a_file_of_another_checkpoint_counts_as_damage(tmp_path: Path) -> None:
     """Though each file is whole by itself."""
     for seed in 1, 2:
         save_checkpoint(tmp_path, trained(seed), Progress(step=seed), 9)
@@ -218,12 +218,12 @@ def test_a_file_of_another_checkpoint_is_damage(tmp_path: Path) -> None:
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(3), said.append) == Progress(step=1)
     assert said == [
-        f"warning: checkpoint left out: {tmp_path}/step-00000002/model.safetensors: of another checkpoint than "
-        "progress.json beside it"
+        f"warning: checkpoint skipped: {tmp_path}/step-00000002/model.safetensors: belongs to another checkpoint than "
+        "progress.json next to it"
     ]
 
 
-def test_what_only_looks_like_a_checkpoint_is_none(tmp_path: Path) -> None:
+def test_other_files_with_the_name_of_a_checkpoint_are_ignored(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1), Progress(step=1), 9)
     (tmp_path / "step-00000003").write_text("a file")
     (tmp_path / "step-00000004").symlink_to(tmp_path / "step-00000001")
@@ -232,12 +232,12 @@ def test_what_only_looks_like_a_checkpoint_is_none(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path, trained(2), refuse_warnings) == Progress(step=1)
 
 
-def test_a_training_begins_with_nothing_done() -> None:
+def test_progress_starts_at_zero() -> None:
     assert astuple(Progress()) == (0, 0, 0, 0.0, None, 0, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", (2).to_bytes(8, "little") + b"{]"])
-def test_a_file_that_is_none_of_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_other_content_than_weights_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged or not a safetensors file"):
@@ -247,7 +247,7 @@ def test_a_file_that_is_none_of_weights_is_refused(tmp_path: Path, content: byte
 @pytest.mark.parametrize(
     "progress", [{}, {"step": "7"}, {"step": 7.5}, {"step": 7, "best": "low"}, {"step": 7, "colour": 1}, 7]
 )
-def test_progress_of_other_names_or_types_is_damage(tmp_path: Path, progress: object) -> None:
+def test_progress_of_other_names_or_types_counts_as_damage(tmp_path: Path, progress: object) -> None:
     path = save_checkpoint(tmp_path, trained(1), PROGRESS, 1) / "progress.json"
     values = read_record(path, FORMAT, "")
     write_record(path, values | {"progress": progress}, FORMAT)

@@ -23,7 +23,7 @@ from translate.decoding.translator import Translator
 from translate.run.folder import Run
 from translate.config.settings import DecodeSettings
 from translate.training.loop import train
-from translate.decoding.results import Wishes
+from translate.decoding.results import DecodeRequest
 
 settings, folder, other_work = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
 journal.save_curves = lambda *_: None
@@ -43,7 +43,7 @@ lines = Path(settings["data.valid_src"]).read_text(encoding="utf-8").splitlines(
 told = []
 for search in {}, {"sample": True, "top_k": 50}:
     search = DecodeSettings.model_validate(translator.settings.model_dump() | search)
-    told += [asdict(each) for each in translator.translations(lines, search, Wishes(details=True))]
+    told += [asdict(each) for each in translator.translations(lines, search, DecodeRequest(details=True))]
 (folder / "told.json").write_text(json.dumps(told))
 """
 # Whatever draws at random, or may add up in another order.

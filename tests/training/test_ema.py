@@ -23,7 +23,7 @@ def test_the_average_is_the_weighted_mean_of_the_steps(decay: float) -> None:
     assert torch.allclose(average.weights["weight"], expected, atol=1e-6)
 
 
-def test_while_few_steps_are_made_all_weigh_alike() -> None:
+def test_the_first_steps_have_equal_weights() -> None:
     model = nn.Linear(1, 1)
     average = ExponentialMovingAverage(model, 0.999)
     for step in 1, 2, 3:
@@ -32,7 +32,7 @@ def test_while_few_steps_are_made_all_weigh_alike() -> None:
     assert average.weights["bias"].item() == pytest.approx(2.0)
 
 
-def test_in_place_the_model_has_the_average_and_then_its_own_weights_again() -> None:
+def test_in_place_swaps_the_average_in_and_out() -> None:
     model = nn.Linear(1, 1)
     average = ExponentialMovingAverage(model, 0.5)
     for step, weight in (1, 4.0), (2, 8.0):

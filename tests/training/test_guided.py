@@ -23,12 +23,13 @@ from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override
 from translate.data.batches import Batch, make_batch
 from translate.errors import UserError
+from translate.model.attention_kinds import Head
 from translate.model.hooks import recording, recording_head
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training.checkpoint import Progress
 from translate.training.feed import feed
-from translate.training.loss import GuidedHead, SummedLoss, alignment_sum
+from translate.training.loss import SummedLoss, alignment_sum
 from translate.training.prepare import Prepared, prepare
 from translate.training.step import Trainer, _is_compiled, guided_head
 from translate.training.validation import validate
@@ -80,10 +81,10 @@ def maps_of(run: Path, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
     with recording(model) as maps:
         model.features(batch.src, batch.src_mask, batch.tgt_in)
     projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
-    return maps.cross, [projection.weight.requires_grad_() for projection in projections]
+    return maps["cross"], [projection.weight.requires_grad_() for projection in projections]
 
 
-def losses_of(run: Path, batch: Batch, guided: GuidedHead) -> tuple[Tensor, list[Tensor]]:
+def losses_of(run: Path, batch: Batch, guided: Head) -> tuple[Tensor, list[Tensor]]:
     model = load_translator(run, "cpu").engine.model.requires_grad_()
     projections = [p for layer in model.decoder_layers for p in (layer.cross_attn.query, layer.cross_attn.key)]
     loss = SummedLoss(model, 0.1, guided)(batch).alignment
@@ -91,9 +92,9 @@ def losses_of(run: Path, batch: Batch, guided: GuidedHead) -> tuple[Tensor, list
     return loss, [projection.weight for projection in projections]
 
 
-@pytest.mark.parametrize("place", [GuidedHead(0, 0), GuidedHead(1, 1)])
+@pytest.mark.parametrize("place", [Head("cross", 0, 0), Head("cross", 1, 1)])
 def test_the_loss_is_what_its_definition_counts_up(
-    prepared: Prepared, alignment: Path, tiny_run: Path, place: GuidedHead
+    prepared: Prepared, alignment: Path, tiny_run: Path, place: Head
 ) -> None:
     """By loops over words and pieces, from the maps of all heads as they are recorded elsewhere."""
     batch = batch_of(prepared)
@@ -124,7 +125,7 @@ def test_gradients_reach_the_queries_and_keys_of_the_guided_head_and_are_those_o
 ) -> None:
     batch = batch_of(prepared)
     assert batch.links
-    loss, projections = losses_of(tiny_run, batch, GuidedHead(layer=1, head=0))
+    loss, projections = losses_of(tiny_run, batch, Head("cross", 1, 0))
     found = torch.autograd.grad(loss, projections)
     model = load_translator(tiny_run, "cpu").engine.model.requires_grad_()
     attention = model.decoder_layers[1].cross_attn
@@ -149,10 +150,10 @@ def test_one_head_recorded_is_that_of_all_and_in_float32_also_within_bfloat16(
     batch = batch_of(prepared)
     model = load_translator(tiny_run, "cpu").engine.model
     for layer, head_number in (0, 1), (1, 0):
-        with recording(model) as maps, recording_head(model, layer, head_number) as found:
+        with recording(model) as maps, recording_head(model, Head("cross", layer, head_number)) as found:
             model.features(batch.src, batch.src_mask, batch.tgt_in)
-        assert torch.equal(found[0], maps.cross[layer][:, head_number])
-        with torch.autocast("cpu", torch.bfloat16), recording_head(model, layer, head_number) as rounded:
+        assert torch.equal(found[0], maps["cross"][layer][:, head_number])
+        with torch.autocast("cpu", torch.bfloat16), recording_head(model, Head("cross", layer, head_number)) as rounded:
             model.features(batch.src, batch.src_mask, batch.tgt_in)
         assert rounded[0].dtype == torch.float32
         assert torch.allclose(rounded[0].sum(-1), torch.ones(()), atol=1e-6)  # as bfloat16 would not
@@ -298,7 +299,7 @@ def test_the_command_takes_an_alignment_and_names_what_is_wrong_in_it(tmp_path: 
 def test_by_default_the_last_but_one_layer_is_guided_but_never_the_first_of_several(
     config: Config, num_layers: int, expected: int
 ) -> None:
-    assert guided_head(changed(config, "model", num_decoder_layers=num_layers)) == GuidedHead(expected, 1)
+    assert guided_head(changed(config, "model", num_decoder_layers=num_layers)) == Head("cross", expected, 1)
 
 
 def test_a_guided_training_is_not_compiled(config: Config) -> None:
@@ -336,7 +337,7 @@ def test_impossible_settings_are_refused_in_one_line(settings: list[str], expect
 
 def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Prepared, tiny_run: Path) -> None:
     """Without dropout, so that the passes are equal."""
-    batch, head = batch_of(prepared), GuidedHead(1, 1)
+    batch, head = batch_of(prepared), Head("cross", 1, 1)
     model = load_translator(tiny_run, "cpu").engine.model
     with torch.no_grad():
         once, twice = (SummedLoss(model, 0.1, head)(batch, rdrop) for rdrop in (0.0, 5.0))

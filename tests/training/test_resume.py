@@ -112,8 +112,8 @@ class Whole:
         assert progress
         state: dict[str, Any] = {"progress": replace(progress, seconds=0.0)}
         state |= {f"model.{name}": weight for name, weight in trainer.model.named_parameters()}
-        assert trainer.average
-        state |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
+        assert trainer.ema
+        state |= {f"average.{name}": weight for name, weight in trainer.ema.weights.items()}
         for number, values in trainer.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
         return state

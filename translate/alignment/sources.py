@@ -63,12 +63,12 @@ class RunLines:
         from translate.attention.extract import engine_of
 
         run = Run.open(path)
-        model = engine_of(translator).model
         self.path = path
         self._translator = translator
         self._text = ParallelText(Side(src, 1), Side(tgt, 2))
-        self.layers = tuple(range(len(model.decoder_layers)))
-        self.num_heads = model.decoder_layers[0].cross_attn.num_heads
+        cross = engine_of(translator).model.attention["cross"]
+        self.layers = tuple(range(len(cross)))
+        self.num_heads = cross[0].num_heads
         self.weights = run.digest_of_weights()
         self.alignment = run.load_alignment()
 
@@ -98,11 +98,12 @@ def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[P
 
 def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
     """Compute the maps of lines of similar length together, as many as fit in memory."""
-    from translate.attention.extract import Keep, attention_maps, engine_of
+    from translate.attention.extract import attention_maps, engine_of
+    from translate.attention.selection import AttentionSelection
 
-    keep = Keep(("cross",), None if layer is None else (layer,))
+    selection = AttentionSelection(("cross",), None if layer is None else (layer,))
     model = engine_of(translator).model
-    num_maps = len(keep.layers_of("cross", model)) * model.decoder_layers[0].cross_attn.num_heads
+    num_maps = len(selection.layers_of("cross", model)) * model.attention["cross"][0].num_heads
     ids = _encoded(translator, pairs)
     start = 0
     while start < len(pairs):
@@ -111,7 +112,7 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
             num_weights += num_maps * len(ids[end][0]) * len(ids[end][1])
             end += 1
         full = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
-        maps = dict(zip(full, attention_maps(translator, [ids[n] for n in full], keep), strict=True))
+        maps = dict(zip(full, attention_maps(translator, [ids[n] for n in full], selection), strict=True))
         yield from (MappedPair(pairs[n].src, pairs[n].tgt, maps.get(n)) for n in range(start, end))
         start = end
 

@@ -12,15 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, Head, KindName
 
 
 class HeadDifference(NamedTuple):
     """The mean share of a row's weight, from 0 to 1, that a head puts on other columns in the other folder."""
 
-    kind: Kind
-    layer: int
-    head: int
+    head: Head
     share: float
 
 
@@ -31,17 +29,17 @@ class MapComparison(NamedTuple):
     num_compared: int  # those with the same source and target pieces
     heads: list[HeadDifference]  # of the layers and heads in both folders
 
-    def mean(self, kind: Kind) -> float | None:
+    def mean(self, kind: KindName) -> float | None:
         """The mean share over the heads of a kind; None if none was compared."""
-        shares = [each.share for each in self.heads if each.kind == kind]
+        shares = [each.share for each in self.heads if each.head.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
 def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
     """The total variation distance of each head: half the sum of absolute differences of a row, averaged over rows."""
     num_lines = num_compared = 0
-    sums: Counter[tuple[Kind, int, int]] = Counter()
-    num_rows: Counter[tuple[Kind, int, int]] = Counter()
+    sums: Counter[Head] = Counter()
+    num_rows: Counter[Head] = Counter()
     for entry, other_entry in common_lines(one, other):
         num_lines += 1
         mine, theirs = one.maps(entry), other.maps(other_entry)
@@ -55,9 +53,9 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
                 first, second = ours[our_layers.index(layer), :num_heads], its[its_layers.index(layer), :num_heads]
                 distances = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
                 for head, distance in enumerate(distances.tolist()):
-                    sums[kind, layer, head] += distance
-                    num_rows[kind, layer, head] += ours.shape[2]
-    heads = [HeadDifference(*head, sums[head] / num_rows[head]) for head in num_rows]
+                    sums[Head(kind, layer, head)] += distance
+                    num_rows[Head(kind, layer, head)] += ours.shape[2]
+    heads = [HeadDifference(head, sums[head] / num_rows[head]) for head in num_rows]
     return MapComparison(num_lines, num_compared, heads)
 
 

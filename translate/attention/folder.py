@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from translate.attention.maps import AttentionMaps, StoredType
+from translate.attention.maps import AttentionMaps
+from translate.attention.selection import StoredType
 from translate.errors import UserError
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
@@ -39,16 +40,16 @@ class About:
     num_encoder_layers: Count
     num_decoder_layers: Count
     num_heads: Count
-    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
+    kinds: Annotated[tuple[KindName, ...], Field(min_length=1)]
     layers: Annotated[tuple[LayerNumber, ...], Field(min_length=1)] | None  # from 0; None: all
     precision: Precision  # of the computation
     dtype: StoredType  # of the files
     alignment: dict[str, Any] | None  # the best alignment setting of the run (`translate align --store`)
     index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
-    def layers_of(self, kind: Kind) -> tuple[int, ...]:
+    def layers_of(self, kind: KindName) -> tuple[int, ...]:
         """The layers of a kind that are in the folder."""
-        there = range(self.num_encoder_layers if kind == "encoder" else self.num_decoder_layers)
+        there = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
         return tuple(number for number in there if self.layers is None or number in self.layers)
 
 

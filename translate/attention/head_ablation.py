@@ -15,7 +15,8 @@ from translate.attention.extract import engine_of
 from translate.data.parallel_text import Pair
 from translate.decoding.translator import Translator
 from translate.evaluation.metrics import score, sentence_chrf
-from translate.model.hooks import Head, heads_of, masked
+from translate.model.attention_kinds import Head
+from translate.model.hooks import heads_of, masked
 
 
 class TextScores(NamedTuple):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import END
-from translate.model.attention_kinds import KINDS, Kind
+from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
     "entropy",  # nats
@@ -57,38 +57,24 @@ SELF_ATTENTION_ROLES: dict[Measure, RoleName] = {
 class Role:
     """What a head does."""
 
-    kind: Kind
-    layer: int
-    head: int
+    head: Head
     num_rows: int  # with more than one visible key
     figures: dict[Measure, float | None]  # means over rows; None: no row has such a position
     monotonicity: float | None  # correlation of a row's position in its sentence with the position it attends to
     name: RoleName | None  # None: not clear
 
-    @property
-    def label(self) -> str:
-        """The name of the head, as `--mask` takes it."""
-        return f"{self.kind}.{self.layer}.{self.head}"
 
-
-class CrossHead(NamedTuple):
-    """A head of the encoder-decoder attention."""
-
-    layer: int
-    head: int
-
-
-def roles_of(sentences: Iterable[AttentionMaps], aligned_head: CrossHead | None = None) -> list[Role]:
+def roles_of(sentences: Iterable[AttentionMaps], aligned_head: Head | None = None) -> list[Role]:
     """The role of each head by kind, layer and head. aligned_head: the one that is known to align."""
-    tallies: dict[tuple[Kind, tuple[int, ...]], _Tally] = {}
+    tallies: dict[tuple[KindName, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
             tally = tallies.setdefault((kind, stack.layers), _Tally(stack.weights.shape[:2]))
             for part in parts_of(maps, kind, stack.weights):
                 tally.add(part)
     return [
-        tally.role(kind, layer, index, head, aligned_head)
-        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: KINDS.index(item[0][0]))
+        tally.role(Head(kind, layer, head), index, aligned_head)
+        for (kind, layers), tally in sorted(tallies.items(), key=lambda item: list(KINDS).index(item[0][0]))
         for index, layer in enumerate(layers)
         for head in range(tally.num_heads)
     ]
@@ -138,23 +124,23 @@ class PartMaps(NamedTuple):
         return np.where(is_visible, taken, np.nan)
 
 
-def parts_of(maps: AttentionMaps, kind: Kind, weights: Floats) -> Iterator[PartMaps]:
+def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
     """The parts of a line. weights: (L, H, R, C), those of the kind.
 
     In cross-attention the diagonal is the source piece at the same relative position.
     """
     source, target = _spans(maps.source), _spans(maps.target)
-    row_spans, column_spans = source if kind == "encoder" else target, target if kind == "decoder" else source
+    row_spans, column_spans = KINDS[kind].sides(source, target)
     for rows, columns in zip(row_spans, column_spans, strict=True):
         num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
         positions = np.arange(num_rows)
-        num_keys = positions + 1 if kind == "decoder" else np.full(num_rows, num_columns)
+        num_keys = positions + 1 if KINDS[kind].is_causal else np.full(num_rows, num_columns)
         diagonal = (2 * positions + 1) * num_columns // (2 * num_rows)
-        end = None if kind == "decoder" else num_columns - 1
+        end = None if KINDS[kind].is_causal else num_columns - 1
         yield PartMaps(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
 
 
-def name_of(kind: Kind, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:
+def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:
     """The name of a head's role; None if it is not clear.
 
     In cross-attention the diagonal is a relative position, and its neighbours have no name.
@@ -199,14 +185,13 @@ class _Tally:
         moments = [weight, weight * x, weight * y, weight * x * x, weight * y * y, weight * x * y]
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
-    def role(self, kind: Kind, layer: int, index: int, head: int, aligned_head: CrossHead | None) -> Role:
-        """The role of a head. index: of the layer among those that were kept."""
-        sums = zip(MEASURES, self._sums[index, head].tolist(), self._counts.tolist(), strict=True)
+    def role(self, head: Head, index: int, aligned_head: Head | None) -> Role:
+        """The role of a head. index: of its layer among those that were kept."""
+        sums = zip(MEASURES, self._sums[index, head.head].tolist(), self._counts.tolist(), strict=True)
         figures = {measure: total / count if count else None for measure, total, count in sums}
-        monotonicity = self._correlation(index, head)
-        is_aligned = kind == "cross" and aligned_head == (layer, head)
-        name: RoleName | None = "alignment" if is_aligned else name_of(kind, figures, monotonicity)
-        return Role(kind, layer, head, self._num_rows, figures, monotonicity, name)
+        monotonicity = self._correlation(index, head.head)
+        name: RoleName | None = "alignment" if head == aligned_head else name_of(head.kind, figures, monotonicity)
+        return Role(head, self._num_rows, figures, monotonicity, name)
 
     def _correlation(self, index: int, head: int) -> float | None:
         """Pearson's, weighted; None if one side does not vary."""

@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from translate.attention.selection import StoredType
 from translate.data.pieces import END, START, Word
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
-StoredType = Literal["float32", "float16"]
 MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
 MAX_PIECES = 1000  # per side; longer lines get no maps, which grow with the square, to 4 MB per head
 MAX_PACKED = 100  # compression ratio; compressed maps stay far below, a zip bomb does not
@@ -49,13 +49,13 @@ class AttentionMaps:
 
     source: tuple[str, ...]
     target: tuple[str, ...]
-    stacks: Mapping[Kind, Stack]  # of the kinds that were kept
+    stacks: Mapping[KindName, Stack]  # of the kinds that were kept
 
-    def stack(self, kind: Kind) -> Stack:
+    def stack(self, kind: KindName) -> Stack:
         """Raises UserError if that kind was not kept."""
         if kind not in self.stacks:
             kept = ", ".join(self.stacks)
-            raise UserError(f"there is no {NAMES[kind]} in these files; --attention-kinds kept only: {kept}")
+            raise UserError(f"there is no {KINDS[kind].label} in these files; --attention-kinds kept only: {kept}")
         return self.stacks[kind]
 
     @property
@@ -73,13 +73,13 @@ class AttentionMaps:
         """(L, H, T, S)."""
         return self.stack("cross").weights
 
-    def rows(self, kind: Kind) -> tuple[str, ...]:
+    def rows(self, kind: KindName) -> tuple[str, ...]:
         """The pieces that attend (queries)."""
-        return self.source if kind == "encoder" else self.target
+        return self.source if KINDS[kind].rows == "source" else self.target
 
-    def columns(self, kind: Kind) -> tuple[str, ...]:
+    def columns(self, kind: KindName) -> tuple[str, ...]:
         """The pieces that are attended to (keys)."""
-        return (START, *self.target[:-1]) if kind == "decoder" else self.source
+        return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
 
     def save(self, path: Path, dtype: StoredType = "float32") -> None:
         """Write an .npz file atomically. If only some layers were kept, `cross_layers` etc. hold their numbers."""
@@ -137,11 +137,11 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
         return "the two sides have different numbers of parts"
     if not any(kind in arrays for kind in KINDS):
         return "every kind of attention is missing"
-    for name, shape in ("encoder", (s, s)), ("decoder", (t, t)), ("cross", (t, s)):
+    for name, kind in KINDS.items():
         if name not in arrays:
             continue
         array, layers = arrays[name], arrays.get(f"{name}_layers")
-        if array.ndim != 4 or array.shape[2:] != shape or not array.size or array.dtype.kind != "f":
+        if array.ndim != 4 or array.shape[2:] != kind.sides(s, t) or not array.size or array.dtype.kind != "f":
             return f"{name} is malformed"
         if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN is not at least 0
             return f"{name} has weights that are not from 0 to 1"
@@ -152,6 +152,6 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
     return None
 
 
-def _stack(arrays: Mapping[str, npt.NDArray[Any]], kind: Kind) -> Stack:
+def _stack(arrays: Mapping[str, npt.NDArray[Any]], kind: KindName) -> Stack:
     layers = arrays.get(f"{kind}_layers", np.arange(len(arrays[kind])))
     return Stack(arrays[kind].astype(np.float32), tuple(layers.tolist()))

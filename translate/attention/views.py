@@ -8,13 +8,7 @@ from typing import NamedTuple
 from translate.attention.maps import AttentionMaps, Floats, merge_words
 from translate.data.pieces import words_of
 from translate.errors import UserError
-from translate.model.attention_kinds import NAMES, Kind
-
-AXES: dict[Kind, tuple[str, str]] = {
-    "cross": ("target, produced", "source"),
-    "encoder": ("source", "source"),
-    "decoder": ("target, produced", "target, read"),
-}
+from translate.model.attention_kinds import KINDS, KindName
 
 
 class MapView(NamedTuple):
@@ -41,7 +35,7 @@ class MapView(NamedTuple):
 Grid = list[list[MapView]]  # a row per layer, with a map per head
 
 
-def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, words: bool) -> MapView:
+def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | None, words: bool) -> MapView:
     """The map of a layer and head (from 0), or the mean over those that are None.
 
     words: merge pieces into words (see `merge_words`). Raises UserError if there is no such kind, layer or head.
@@ -55,8 +49,8 @@ def view(maps: AttentionMaps, kind: Kind, layer: int | None, head: int | None, w
         row_words, column_words = words_of(rows), words_of(columns)
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
-    title = f"{NAMES[kind]}, {_describe('layer', layer, stack.layers)}, {_describe('head', head, heads)}"
-    return MapView(weights, rows, columns, title, *AXES[kind])
+    title = f"{KINDS[kind].label}, {_describe('layer', layer, stack.layers)}, {_describe('head', head, heads)}"
+    return MapView(weights, rows, columns, title, KINDS[kind].row_axis, KINDS[kind].column_axis)
 
 
 def difference(one: MapView, other: MapView) -> MapView:
@@ -65,7 +59,7 @@ def difference(one: MapView, other: MapView) -> MapView:
     return one._replace(weights=one.weights - other.weights)
 
 
-def all_heads(maps: AttentionMaps, kind: Kind, layer: int | None, words: bool) -> Grid:
+def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: bool) -> Grid:
     """The maps of all heads, in all layers or in one."""
     stack = maps.stack(kind)
     layers = stack.layers if layer is None else (layer,)

@@ -1,18 +1,45 @@
-"""The commands: what each is given, and what it prints."""
+"""The commands: their options, and what they print."""
 
-from translate.commands.align import align
-from translate.commands.app import app
-from translate.commands.attention import attention
-from translate.commands.check import check
-from translate.commands.decode import decode
-from translate.commands.evaluate import evaluate
-from translate.commands.export import export
-from translate.commands.score import score
-from translate.commands.train import train
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from translate import __version__
+from translate.commands import align, attention, check, decode, evaluate, export, score, train
+
+app = typer.Typer(
+    help="Train a Transformer on two text files, translate with it, and look inside its attention.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        print(f"translate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
 
 # In the order in which --help lists them; groups come last.
-for command in (check, train, decode, evaluate, score, align, export):
-    app.command()(command)
-app.add_typer(attention, name="attention")
+app.command(epilog=check.EPILOG)(check.check)
+app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=decode.EPILOG)(decode.decode)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=score.EPILOG)(score.score)
+app.command(epilog=align.EPILOG)(align.align)
+app.command(epilog=export.EPILOG)(export.export)
+app.add_typer(attention.group, name="attention")
 
 __all__ = ["app"]

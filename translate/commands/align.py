@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-import typer
+from typer import Argument, Option
 
-from translate.commands.app import DeviceOption
-from translate.commands.attention.display import SvgOption, pictures, report_picture
+from translate.commands import options
+from translate.commands.attention.display import pictures, report_picture
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,62 +22,62 @@ if TYPE_CHECKING:
     from translate.alignment.error_rate import GoldLink
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
+    from translate.report.alignment_picture import Links
 
-MethodName = Literal[
-    "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
-]  # fmt: skip
-DirectionsName = Literal["apart", "together"]
 MAX_DRAWN = 20  # lines
+EPILOG = """\b
+Methods:
+  argmax        each target word with the source word of most weight
+  threshold     every link of at least --threshold
+  intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
+                argmax in both directions, symmetrized; the reverse links come from the same map,
+                or from the other model with --reverse and --directions apart
+
+\b
+Examples:
+  translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
+  translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
+"""
+
+Lines = Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder; or a run, with --src and --tgt.")]
+Gold = Annotated[Path | None, Option(metavar="FILE", help="Gold links to score by (i-j sure, ipj possible).")]
+Method = Annotated[
+    Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
+    | None,
+    Option(help="Method, as listed below.  [default: grow-diag]"),
+]
+Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Use the row that reads a word (Shift-Att).")]
+Reverse = Annotated[Path | None, Option(metavar="DIR|RUN", help="The same pairs by a reverse model.")]
+Directions = Annotated[
+    Literal["apart", "together"] | None,
+    Option(help="With --reverse: combine alignments (apart) or maps (together).  [default: together]"),
+]
 
 
 def align(
-    path: Annotated[
-        Path, typer.Argument(metavar="DIR|RUN", help="A folder of attention; or a run, with --src and --tgt.")
-    ],
-    src: Annotated[Path | None, typer.Option(metavar="FILE", help="Source text to align by RUN.")] = None,
-    tgt: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line for line.")] = None,
-    gold: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="True links: print error rates instead (i-j sure, ipj possible)."),
-    ] = None,
-    one_indexed: Annotated[bool, typer.Option("--one-indexed", help="Words in --gold are counted from 1.")] = False,
-    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
-    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
-    method: Annotated[MethodName | None, typer.Option(help="See above.  [default: grow-diag]")] = None,
-    threshold: Annotated[float | None, typer.Option(help="The least weight; means --method threshold.")] = None,
-    shift: Annotated[
-        bool | None, typer.Option("--shift/--no-shift", help="Take the row that reads a word, not that which makes it.")
-    ] = None,
-    reverse: Annotated[
-        Path | None, typer.Option(metavar="DIR|RUN", help="The same pairs by a model of the other direction.")
-    ] = None,
-    directions: Annotated[
-        DirectionsName | None, typer.Option(help="Of two models: combine alignments, or maps.  [default: together]")
-    ] = None,
-    store: Annotated[Path | None, typer.Option(metavar="RUN", help="Keep in RUN what is best by --gold.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --gold: a JSON object for each map.")] = False,
-    png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Draw the links of the first {MAX_DRAWN} lines as well.")
-    ] = None,
-    svg: SvgOption = None,
-    device: DeviceOption = "auto",
+    path: Lines,
+    src: Annotated[Path | None, Option(metavar="FILE", help="With RUN: source text.")] = None,
+    tgt: Annotated[Path | None, Option(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
+    gold: Gold = None,
+    one_indexed: Annotated[bool, Option("--one-indexed", help="--gold counts words from 1.")] = False,
+    layer: options.Layer = None,
+    head: options.Head = None,
+    method: Method = None,
+    threshold: Annotated[float | None, Option(help="Minimum weight; implies --method threshold.")] = None,
+    shift: Shift = None,
+    reverse: Reverse = None,
+    directions: Directions = None,
+    store: Annotated[Path | None, Option(metavar="RUN", help="Store the best setting by --gold in RUN.")] = None,
+    as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
+    png: options.Png = None,
+    svg: options.Svg = None,
+    device: options.Device = "auto",
 ) -> None:
-    """Link the words of each line with those of its translation, as the attention does.
+    """Align words by attention, and score alignments.
 
-    Each line of output has links i-j from source word i to target word j; words are what white space separates,
-    counted from 0. With --gold, every layer and head is scored by every method that the options leave open. Without
-    options, the setting that --store kept in the run is used.
-
-    \b
-    argmax        each target word with the source word that it looks at most
-    threshold     all links of at least a weight
-    intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
-                  the same combined with: each source word with the target word that looks at it most; where --reverse
-                  is given and --directions apart, with what the other model's words look at most
-
-    \b
-    translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
-    translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
+    Output lines hold links i-j from source word i to target word j; words are separated by white space and counted
+    from 0. --gold scores every layer, head and method that the options leave open. Without options, the setting stored
+    in the run by --store is used. Pictures show the first 20 lines.
     """
     from translate.alignment.aligner import Pairing
     from translate.alignment.methods import MapChoice
@@ -85,10 +85,7 @@ def align(
     from translate.alignment.sources import open_lines
     from translate.api import load_translator
 
-    if store and not gold:
-        raise UserError("--store keeps the setting that scores best; add --gold FILE")
-    if (one_indexed or as_json) and not gold:
-        raise UserError(f"{'--one-indexed' if one_indexed else '--json'} goes with a gold file; add --gold FILE")
+    scoring = _scoring(gold, one_indexed, store, as_json)
     asked = AlignmentOptions(method, shift, threshold, directions)
     asked.check(has_reverse=reverse is not None)
     load = partial(load_translator, device=device)
@@ -96,24 +93,35 @@ def align(
     choice = MapChoice(layer, head) if layer is not None or head is not None else None
     if choice:
         pairing.check(choice)
-    places = pictures(png, svg)
-    if gold:
-        _score(pairing, choice, asked, Scoring(gold, one_indexed, store, as_json, places))
+    files = pictures(png, svg)
+    if scoring:
+        _score(pairing, choice, asked, scoring, files)
     else:
-        _link(pairing, choice, asked, places)
+        _align(pairing, choice, asked, files)
 
 
 class Scoring(NamedTuple):
-    """What to score against, and what becomes of it."""
+    """The gold links, and what to do with the scores."""
 
     gold: Path
     is_one_indexed: bool
     store: Path | None
     as_json: bool
-    pictures: Sequence[Path]  # of the best alignment
 
 
-def _score(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, scoring: Scoring) -> None:
+def _scoring(gold: Path | None, is_one_indexed: bool, store: Path | None, as_json: bool) -> Scoring | None:
+    if gold:
+        return Scoring(gold, is_one_indexed, store, as_json)
+    for option, is_given in ("--store", store), ("--one-indexed", is_one_indexed), ("--json", as_json):
+        if is_given:
+            raise UserError(f"{option}: needs gold links; add --gold FILE")
+    return None
+
+
+def _score(
+    pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, scoring: Scoring, files: Sequence[Path]
+) -> None:
+    """Print the error rates; store the best setting and draw its alignments if requested."""
     from translate.alignment.aligner import aligned, try_all
     from translate.alignment.error_rate import GoldFile
     from translate.alignment.stored import check_storable, store_alignment
@@ -132,70 +140,67 @@ def _score(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, 
     else:
         print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  by")
         for result in trial.best_of_maps():
-            layer, head = ("mean" if place is None else place for place in result.choice)
+            layer, head = ("mean" if index is None else index for index in result.choice)
             rate, precision, recall = result.score
             print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
         print(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
     if run:
         store_alignment(run, trial, scoring.gold)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
-    if scoring.pictures:
+    if files:
         lines = islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN)
-        _draw(list(zip(lines, gold, strict=False)), scoring.pictures)
+        _draw(list(zip(lines, gold, strict=False)), files)
 
 
-def _link(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, places: Sequence[Path]) -> None:
+def _align(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, files: Sequence[Path]) -> None:
+    """Print the links of each line, and draw those of the first lines if requested."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
     from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
-    config, reason = asked.config(pairing.reverse is not None), ""
+    config, origin = asked.config(pairing.reverse is not None), ""
     if choice is None and asked == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, config = stored.choice, stored.config
         pairing.check(choice)
-        doubt = "" if stored.weights == pairing.forward.weights else ", of other weights than these"
-        reason = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{doubt})"
+        difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
+        origin = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{difference})"
     choice = choice or MapChoice()
-    print(f"aligned by: {choice}, {config}{reason}", file=sys.stderr)
+    print(f"aligned by: {choice}, {config}{origin}", file=sys.stderr)
     start, num_lines, num_without = time.monotonic(), 0, 0
     drawn: list[tuple[AlignedPair, None]] = []
     for num_lines, line in enumerate(aligned(pairing, choice, config), start=1):
         print("" if line.links is None else pharaoh(line.links))
         num_without += line.links is None
-        if places and num_lines <= MAX_DRAWN:
+        if files and num_lines <= MAX_DRAWN:
             drawn.append((line, None))
     seconds = max(time.monotonic() - start, 1e-3)
-    without = (
-        f"; {num_without:,} of them empty, too long or with unclear words, and so without links" if num_without else ""
-    )
+    without = f"; {num_without:,} without links (empty, too long or with unclear words)" if num_without else ""
     print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
     if drawn:
-        _draw(drawn, places)
+        _draw(drawn, files)
 
 
-def _draw(lines: Sequence[tuple[AlignedPair, Sequence[GoldLink] | None]], places: Sequence[Path]) -> None:
-    """Those that have maps, with their gold links where there are some."""
+def _draw(lines: Sequence[tuple[AlignedPair, Sequence[GoldLink] | None]], files: Sequence[Path]) -> None:
+    """Draw the lines that have maps, with their gold links if given."""
     import numpy as np
 
     from translate.report.alignment_picture import LinkedPair, save_links
 
     pairs = []
-    for line, gold in lines:
-        if line.links is None:
-            continue
-        links = frozenset((source, target) for target, source in np.argwhere(line.links).tolist())
-        sure, possible = (
-            frozenset((each.source, each.target) for each in gold or () if each.is_sure == is_sure)
-            for is_sure in (True, False)
-        )
-        pairs.append(
-            LinkedPair(
-                line.pair.source.split(), line.pair.target.split(), links, None if gold is None else sure, possible
+    for (pair, links), gold in lines:
+        if links is not None:
+            found = frozenset((source, target) for target, source in np.argwhere(links).tolist())
+            sure = None if gold is None else _gold_links(gold, is_sure=True)
+            pairs.append(
+                LinkedPair(pair.source.split(), pair.target.split(), found, sure, _gold_links(gold or (), False))
             )
-        )
     if not pairs:
-        raise UserError("there is nothing to draw: none of the first lines has a map")
-    for place in places:
-        report_picture(place, save_links(pairs, place))
+        raise UserError("none of the first lines has a map; there is nothing to draw")
+    for path in files:
+        report_picture(path, save_links(pairs, path))
+
+
+def _gold_links(gold: Sequence[GoldLink], is_sure: bool) -> Links:
+    return frozenset((link.source, link.target) for link in gold if link.is_sure == is_sure)

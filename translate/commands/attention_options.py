@@ -1,4 +1,4 @@
-"""What `--attention` and its companions mean, for the commands that have them."""
+"""The options `--attention`, `--attention-kinds`, `--attention-layers` and `--attention-precision`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention.maps import StoredType
+from translate.attention.selection import StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
-    from translate.attention.extract import Keep
+    from translate.attention.selection import AttentionSelection
     from translate.decoding.translator import Translator
     from translate.report.attention_folder import AttentionWriter
 
 LAYER = re.compile("[0-9]{1,9}")
 
 
-def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> Keep | None:
-    """What the options ask to keep; None without a folder. Raises UserError where they cannot be read."""
-    from translate.attention.extract import Keep
+def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
+    """Parse the options; None without a folder. Raises UserError for unknown kinds and malformed layers."""
+    from translate.attention.selection import AttentionSelection
 
     if not folder:
         if kinds or layers or precision != "float32":
@@ -31,23 +31,28 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
     chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
     for kind in chosen:
         if kind not in KINDS:
-            raise UserError(f"--attention-kinds: {kind!r} is none of {', '.join(KINDS)}")
+            raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
     parts = [part.strip() for part in layers.split(",")] if layers else []
     if not all(LAYER.fullmatch(part) for part in parts):
-        raise UserError(f"--attention-layers: {layers!r}; give numbers from 0, such as 0,2")
+        raise UserError(f"--attention-layers: {layers!r} is not a list of numbers from 0, such as 0,2")
     numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
-    return Keep(ordered, tuple(numbers) or None, precision)
+    return AttentionSelection(ordered, tuple(numbers) or None, precision)
 
 
 def attention_writer(
-    folder: Path | None, run: Path, translator: Translator, device: str, keep: Keep | None, text: Iterable[str] | None
+    folder: Path | None,
+    run: Path,
+    translator: Translator,
+    device: str,
+    selection: AttentionSelection | None,
+    text: Iterable[str] | None,
 ) -> AbstractContextManager[AttentionWriter | None]:
-    """The writer of the attention folder, if one is asked for. The torch engine computes the maps in any case.
+    """Return the writer of the attention folder, if requested. The torch engine computes the maps in any case.
 
     text: the whole input, if it can be read beforehand; the writer then estimates the size of the folder.
     """
-    if not folder or not keep:
+    if not folder or not selection:
         return nullcontext()
     from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine
@@ -57,4 +62,4 @@ def attention_writer(
 
     sample = TextSample.of(text) if text is not None else None
     reader = translator if isinstance(translator.engine, TorchEngine) else load_translator(run, device)
-    return AttentionWriter(folder, Run.open(run), reader, keep, sample, say)
+    return AttentionWriter(folder, Run.open(run), reader, selection, sample, say)

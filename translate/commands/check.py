@@ -5,50 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
+from translate.commands import options
 from translate.errors import UserError
 
 if TYPE_CHECKING:
+    from translate.check.check import Texts
     from translate.config.settings import Config, DataSettings
     from translate.data.parallel_text import ParallelText
     from translate.data.vocab import VocabPair
 
+EPILOG = """\b
+Examples:
+  translate check --src train.en --tgt train.fr
+  translate check configs/toy.toml --test-src data/toy/test.en --test-tgt data/toy/test.fr
+  translate check --src train.en --tgt train.fr --set data.filter='["identical"]' --json
+"""
+
 
 def check(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings, as `translate train` takes them.")
-    ] = None,
-    src: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Training text, source side (plain, .gz or .tsv).")
-    ] = None,
-    tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Training text, target side, line for line.")] = None,
-    valid_src: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text: is it apart?")] = None,
-    valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text, target side.")] = None,
-    test_src: Annotated[Path | None, typer.Option(metavar="FILE", help="Test text: is it apart?")] = None,
-    test_tgt: Annotated[Path | None, typer.Option(metavar="FILE", help="Test text, target side.")] = None,
-    vocab: Annotated[
-        Path | None, typer.Option(metavar="FILE|RUN", help="Count pieces and unknown characters by this vocabulary.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
-    ] = None,
-    examples: Annotated[int, typer.Option(metavar="N", min=0, max=100, help="Examples of each finding.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: options.Config = None,
+    src: options.TrainSrc = None,
+    tgt: options.TrainTgt = None,
+    valid_src: options.ValidSrc = None,
+    valid_tgt: options.ValidTgt = None,
+    test_src: Annotated[Path | None, Option(metavar="FILE", help="Test text, source.")] = None,
+    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Test text, target.")] = None,
+    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary to count pieces with.")] = None,
+    overrides: options.Set = None,
+    examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Examples per finding.")] = 1,
+    as_json: options.Json = False,
 ) -> None:
-    """Say what is wrong with a parallel text, where, and what training does about it.
+    """Find problems in a parallel corpus.
 
-    What is found is no error: the exit status is 0 whatever a text is like, and 2 where it cannot be read.
-
-    \b
-    translate check --src train.en --tgt train.fr
-    translate check configs/toy.toml --test-src data/toy/test.en --test-tgt data/toy/test.fr
-    translate check --src train.en --tgt train.fr --set data.filter='["identical"]' --json
+    The report names the lines of each finding, and what training does about it. Validation and test texts are checked
+    for overlap with the training text. The exit status is 0 whatever is found, and 2 if a file cannot be read.
     """
     from tqdm import tqdm
 
-    from translate.check.check import Texts
-    from translate.check.check import check as look_through
+    from translate.check.check import check as check_texts
     from translate.config.toml import load_config, parse_override
     from translate.report.findings import as_json as to_json
     from translate.report.findings import as_text
@@ -59,21 +55,25 @@ def check(
     settings = load_config(config, given)
     data = settings.data
     if not data.train_src:
-        raise UserError("check: nothing to check; give --src and --tgt, or a settings file that names data.train_src")
+        raise UserError("check: no text given; use --src and --tgt, or a settings file with data.train_src")
+    names = (src or data.train_src, tgt or data.train_tgt)
+    texts, vocabs = _texts(data, test_src, test_tgt), _vocabs(vocab, settings)
+    with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
+        report = check_texts(texts, settings, vocabs, examples, bar.update)
+    names = names[::-1] if data.reverse else names
+    print(to_json(report, names) if as_json else as_text(report, names, settings))
+
+
+def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> Texts:
+    from translate.check.check import Texts
+
     if bool(test_src) != bool(test_tgt):
-        raise UserError("check: --test-src and --test-tgt belong together; give both")
-    texts = Texts(
+        raise UserError("check: --test-src needs --test-tgt, and the other way round")
+    return Texts(
         _text(data.train_src, data.train_tgt, data),
         _text(data.valid_src, data.valid_tgt, data) if data.valid_src else None,
         _text(str(test_src), str(test_tgt), data) if test_src else None,
     )
-    names = (src or data.train_src, tgt or data.train_tgt)
-    if data.reverse:
-        names = names[::-1]
-    vocabs = _vocabs(vocab, settings)
-    with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
-        report = look_through(texts, settings, vocabs, examples, bar.update)
-    print(to_json(report, names) if as_json else as_text(report, names, settings))
 
 
 def _text(src: str, tgt: str, data: DataSettings) -> ParallelText:
@@ -95,4 +95,4 @@ def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:
         return VocabPair(vocab, vocab)
     if vocabs := Run.open(path).load_vocabs():
         return vocabs
-    raise UserError(f"{path}: this run has no vocabulary yet; give another, or leave --vocab out")
+    raise UserError(f"{path}: this run has no vocabulary yet; choose another run, or leave out --vocab")

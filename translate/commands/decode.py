@@ -4,142 +4,131 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
+from typer import Argument, Option
 
-from translate.commands.app import (
-    AttentionKindsOption,
-    AttentionLayersOption,
-    AttentionOption,
-    AttentionPrecisionOption,
-    BeamSizeOption,
-    DeviceOption,
-    EngineOption,
-    EnsembleOption,
-    JsonOption,
-    LengthPenaltyOption,
-    MaskOption,
-    PrecisionOption,
-)
+from translate.commands import options
+from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.attention.extract import Keep
+    from translate.attention.selection import AttentionSelection, StoredType
     from translate.commands.decode_io import Job, Places
+    from translate.decoding.results import DecodeRequest
     from translate.decoding.translator import Translator
     from translate.report.attention_folder import AttentionWriter
 
 
+EPILOG = """Options of search and sampling default to the [decode] settings of the run.
+
+\b
+Examples:
+  translate decode runs/toy "I love apples." "The cat sat on the mat."
+  translate decode runs/toy --input test.en --output test.fr
+  translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
+  translate decode runs/toy "I love apples." --attention maps && translate attention maps
+"""
+
+
 def decode(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
-    sentences: Annotated[list[str] | None, typer.Argument(metavar="SENTENCE", help="What to translate.")] = None,
-    input: Annotated[Path | None, typer.Option(metavar="FILE", help="Translate each line of FILE (or .gz).")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to FILE, not to standard output.")] = None,
-    beam_size: BeamSizeOption = None,
-    n_best: Annotated[int, typer.Option(min=1, help="Translations a line, the best first.")] = 1,
-    length_penalty: LengthPenaltyOption = None,
-    coverage_penalty: Annotated[
-        float | None, typer.Option(min=0, max=10, help="Above 0 disfavours leaving source pieces unattended.")
-    ] = None,
-    no_repeat_ngram: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="No run of N pieces comes twice; 0 for no such rule.")
-    ] = None,
-    min_length: Annotated[int | None, typer.Option(min=0, help="Fewest pieces of a translation.")] = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=0, help="Most pieces.  [default: by the source, decode.max_length_ratio]")
-    ] = None,
-    sample: Annotated[
-        bool | None, typer.Option("--sample", help="Draw at random instead of searching; --n-best N draws N.")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0.01, max=100, help="When sampling: below 1 favours likely pieces.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(min=0, help="When sampling: from the K likeliest pieces.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(min=0.0001, max=1, help="When sampling: from the likeliest with P in all.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of sampling.")] = None,
-    prefix: Annotated[str, typer.Option(metavar="TEXT", help="How each translation begins.")] = "",
-    require: Annotated[
-        list[str] | None, typer.Option(metavar="TERM", help="What each translation has to hold; may be repeated.")
-    ] = None,
-    ensemble: EnsembleOption = None,
-    mask: MaskOption = None,
-    as_json: JsonOption = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted decode to --output stopped.")
-    ] = False,
-    attention: AttentionOption = None,
-    attention_kinds: AttentionKindsOption = "",
-    attention_layers: AttentionLayersOption = "",
-    attention_precision: AttentionPrecisionOption = "float32",
-    engine: EngineOption = "torch",
-    precision: PrecisionOption = "float32",
-    device: DeviceOption = "auto",
+    run: options.Run,
+    sentences: Annotated[list[str] | None, Argument(metavar="SENTENCE", help="Text to translate.")] = None,
+    input: Annotated[Path | None, Option(metavar="FILE", help="Translate the lines of FILE (or .gz).")] = None,
+    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE, not standard output.")] = None,
+    beam_size: options.BeamSize = None,
+    n_best: options.NBest = 1,
+    length_penalty: options.LengthPenalty = None,
+    coverage_penalty: options.CoveragePenalty = None,
+    no_repeat_ngram: options.NoRepeatNgram = None,
+    min_length: options.MinLength = None,
+    max_length: options.MaxLength = None,
+    sample: options.Sample = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    prefix: options.Prefix = "",
+    require: options.Require = None,
+    ensemble: options.Ensemble = None,
+    mask: options.Mask = None,
+    as_json: options.JsonLines = False,
+    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode; it left FILE.partial.")] = False,
+    attention: options.Attention = None,
+    attention_kinds: options.AttentionKinds = "",
+    attention_layers: options.AttentionLayers = "",
+    attention_precision: options.AttentionPrecision = "float32",
+    engine: options.Engine = "torch",
+    precision: options.Precision = "float32",
+    device: options.Device = "auto",
 ) -> None:
-    """Translate sentences, a file, or standard input: one line out for one line in. At a terminal it asks for lines.
+    """Translate sentences, a file or standard input.
 
-    With --n-best N above 1 each line of output is: line number, score, translation, separated by tabs. What is not
-    given here is as the [decode] section of the run's config.toml has it. From --input to --output FILE, what is
-    translated is in FILE.partial until all is; after an interruption --resume goes on with it.
-
-    \b
-    translate decode runs/toy "I love apples." "The cat sat on the mat."
-    translate decode runs/toy --input test.en --output test.fr
-    translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
-    translate decode runs/toy "I love apples." --attention maps && translate attention maps
+    Prints one line per input line; with --n-best above 1: line number, score and translation, separated by tabs.
     """
-    from translate.commands.decode_io import Job, Places, write_resumably, write_whole
+    from translate.commands.decode_io import Places
+    from translate.decoding.results import DecodeRequest
+
+    search = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+    limits = {"no_repeat_ngram": no_repeat_ngram, "min_length": min_length, "max_length": max_length}
+    sampling = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    model = ModelOptions(run, ensemble or [], mask or [], engine, precision, device)
+    maps = attention_kinds, attention_layers, attention_precision
+    request = DecodeRequest(n_best, as_json, prefix, tuple(require or ()))
+    _decode(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)
+
+
+class ModelOptions(NamedTuple):
+    """What translates."""
+
+    run: Path
+    ensemble: list[Path]
+    mask: list[str]
+    engine: str
+    precision: str
+    device: str
+
+
+def _decode(
+    model: ModelOptions,
+    places: Places,
+    maps: tuple[str, str, StoredType],  # kinds, layers and precision to keep
+    request: DecodeRequest,
+    changes: Mapping[str, object],  # of the decode settings; None: no change
+) -> None:
+    """Translate, and report the speed."""
+    from translate.commands.decode_io import Job, write_resumably, write_whole
     from translate.system.distributed import joined
 
-    changes = {
-        "beam_size": beam_size,
-        "length_penalty": length_penalty,
-        "coverage_penalty": coverage_penalty,
-        "no_repeat_ngram": no_repeat_ngram,
-        "min_length": min_length,
-        "max_length": max_length,
-        "sample": sample,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-    }
-    places = Places(sentences, input, output, attention, resume)
-    with joined(places.advice) as world, ExitStack() as switched_off:
+    run, ensemble, mask, engine, precision, device = model
+    attention = places.attention
+    with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
 
         from translate.api import load_translator
         from translate.commands.attention_options import keep_of
         from translate.config.toml import changed_search
-        from translate.decoding.results import DecodeRequest
 
         started = time.monotonic()
-        _check_text([prefix, *(require or []), *(sentences or [])])
-        keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
-        if mask and engine != "torch":
-            raise UserError("--mask: CTranslate2 cannot switch heads off; use --engine torch")
-        if mask and attention:
-            raise UserError("--mask: attention files are of the whole model; leave out --attention or --mask")
-        translator = load_translator(run, device, engine, precision, ensemble or ())
-        if mask:
-            switched_off.enter_context(_without(mask, translator))
+        _check_utf8([request.prefix, *request.terms, *(places.sentences or [])])
+        keep = keep_of(attention, *maps)
+        _check_mask(mask, engine, attention)
+        translator = load_translator(run, device, engine, precision, ensemble)
+        masking.enter_context(_masking(mask, translator))
         if engine == "torch":
             from translate.system.device import keep_freed_memory
 
             keep_freed_memory()
-        request = DecodeRequest(n_best, as_json, prefix, tuple(require or ()))
         job = Job(translator, changed_search(translator.settings, changes), request, world)
-        if not sentences and not input and sys.stdin.isatty() and not attention and not output:
-            _converse(job)
+        if places.is_interactive:
+            _run_interactive(job)
             return
         if places.can_resume:
-            num_lines = write_resumably(job, places, job.made_by([run, *(ensemble or ())], engine, mask or ()))
+            num_lines = write_resumably(job, places, job.made_by([run, *ensemble], engine, mask))
         else:
             with _attention_writer(job, places, keep if world.is_first else None, run, device) as writer:
                 num_lines = write_whole(job, places, writer)
@@ -152,18 +141,27 @@ def decode(
         print(f"attention files: {attention}", file=sys.stderr)
 
 
-def _without(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+def _check_mask(mask: list[str], engine: str, attention: Path | None) -> None:
+    if mask and engine != "torch":
+        raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
+    if mask and attention:
+        raise UserError("--mask: attention files belong to the whole model; leave out --attention or --mask")
+
+
+def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+    if not heads:
+        return nullcontext()
     from translate.attention.extract import engine_of
-    from translate.model.hooks import Head, masked
+    from translate.model.attention_kinds import Head
+    from translate.model.hooks import heads_of, masked
 
     model = engine_of(translator).model
-    return masked(model, [Head.parse(text, model) for text in heads])
+    return masked(model, [Head.parse(text, heads_of(model)) for text in heads])
 
 
-def _converse(job: Job) -> None:
-    """Answer each sentence that is typed, and show its translation while it is written."""
+def _run_interactive(job: Job) -> None:
+    """Translate each sentence typed at the terminal, and show the translation as it grows."""
     from translate.commands.decode_io import formatted, warn
-    from translate.commands.interactive import LiveLine, run_interactive
 
     live = LiveLine()
 
@@ -179,16 +177,16 @@ def _converse(job: Job) -> None:
 
 
 def _attention_writer(
-    job: Job, places: Places, keep: Keep | None, run: Path, device: str
+    job: Job, places: Places, selection: AttentionSelection | None, run: Path, device: str
 ) -> AbstractContextManager[AttentionWriter | None]:
     from translate.commands.attention_options import attention_writer
     from translate.data.parallel_text import read_lines
 
     text = places.sentences or (read_lines(places.input) if places.input and places.input.is_file() else None)
-    return attention_writer(places.attention, run, job.translator, device, keep, text)
+    return attention_writer(places.attention, run, job.translator, device, selection, text)
 
 
-def _check_text(arguments: Iterable[str]) -> None:
+def _check_utf8(arguments: Iterable[str]) -> None:
     for text in arguments:
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise UserError(f"decode: {text!r} is not UTF-8; set the terminal to UTF-8, or give a file")
+        if not is_utf8(text):
+            raise UserError(f"decode: {text!r} is not UTF-8; set the terminal to UTF-8, or use --input FILE")

@@ -1,4 +1,4 @@
-"""What `translate decode` reads and where it writes: the ways from lines to translations."""
+"""Input and output of `translate decode`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from translate.config.settings import DecodeSettings
+from translate.data.parallel_text import digest_of_text, read_lines, split_lines
+from translate.decoding import translator as windows
+from translate.decoding.results import DecodeRequest, Translation
+from translate.decoding.resumable_output import OutputFile
+from translate.decoding.translator import Translator
 from translate.errors import UserError
+from translate.report.progress import say, with_progress
+from translate.run.folder import Run
+from translate.system.distributed import World
+from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.config.settings import DecodeSettings
-    from translate.decoding.results import DecodeRequest, Translation
-    from translate.decoding.resumable_output import OutputFile
-    from translate.decoding.translator import Translator
     from translate.report.attention_folder import AttentionWriter
-    from translate.system.distributed import World
 
 
 class Places(NamedTuple):
-    """What is read and what is written."""
+    """The input and the outputs."""
 
     sentences: Sequence[str] | None
     input: Path | None
@@ -32,59 +37,55 @@ class Places(NamedTuple):
     is_resumed: bool
 
     def check(self, world: World) -> None:
-        """Raise UserError where `decode` was told to read or write what it cannot."""
+        """Raise UserError if inputs and outputs contradict each other or are not available."""
+        is_missing = self.input is not None and not self.input.exists()  # reported when it is opened
         if self.sentences and self.input:
-            raise UserError("decode: give sentences or --input, not both")
+            raise UserError("decode: give sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
             raise UserError("decode: standard output is closed; give --output FILE")
-        if (
-            world.size > 1
-            and not self.sentences
-            and not self._has_whole_input
-            and (not self.input or self.input.exists())
-        ):
-            raise UserError("decode: several processes cannot share standard input or a pipe; give --input with a file")
+        if world.size > 1 and not (self.sentences or self._has_whole_input or is_missing):
+            raise UserError("decode: several processes cannot share standard input or a pipe; use --input with a file")
         if not self.sentences and not self.input and sys.stdin is None:
             raise UserError("decode: standard input is closed; give sentences, or --input FILE")
         if (maps := self.attention) and any(
             file and file.resolve().parent == maps.resolve() for file in (self.input, self.output)
         ):
-            raise UserError(f"decode: {maps} is emptied for the attention files; keep --input and --output elsewhere")
+            raise UserError(f"decode: {maps} is cleared for the attention files; keep --input and --output elsewhere")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
-            raise UserError("--resume: the attention of all lines is written in one go; leave out --attention")
-        if self.is_resumed and not self.can_resume and (not self.input or self.input.exists()):
-            raise UserError(
-                "--resume: only a file can be gone on with, from a file; give --input FILE and --output FILE"
-            )
+            raise UserError("--resume: an attention folder cannot be resumed; leave out --attention")
+        if self.is_resumed and not self.can_resume and not is_missing:
+            raise UserError("--resume needs --input FILE and --output FILE")
 
     @property
     def can_resume(self) -> bool:
-        """Whether what is interrupted can be gone on with: from a file to a file."""
+        """Whether an interrupted decode can be resumed: only from a file to a file."""
         is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
         return is_file and self._has_whole_input and not self.attention
 
     @property
     def advice(self) -> str:
-        """How to go on after another of several processes was lost."""
+        """What to do after one of several processes has died."""
         if self.can_resume:
-            return f"what is translated is in {self.output}.partial; to go on, give the same command with --resume"
+            return f"finished lines are in {self.output}.partial; to continue, repeat the command with --resume"
         return "nothing was written; start again"
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether sentences are typed at a terminal."""
+        is_given = self.sentences or self.input or self.output or self.attention
+        return not is_given and sys.stdin is not None and sys.stdin.isatty()
 
     @property
     def _has_whole_input(self) -> bool:
         return self.input is not None and self.input.is_file()
 
     def lines(self) -> Iterable[str]:
-        """What to translate: the sentences, else the file, else standard input."""
-        from translate.data.parallel_text import read_lines, split_lines
-
+        """Read the sentences, else the file, else standard input."""
         if self.sentences:
             return self.sentences
-        if self.input:
-            return read_lines(self.input)
-        return split_lines(sys.stdin.buffer, "standard input")
+        return read_lines(self.input) if self.input else split_lines(sys.stdin.buffer, "standard input")
 
 
 class Job(NamedTuple):
@@ -96,10 +97,7 @@ class Job(NamedTuple):
     world: World
 
     def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
-        """All that translations follow from besides the text, as JSON values."""
-        from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES
-        from translate.run.folder import Run
-
+        """Everything that determines the translations except the text, as JSON values."""
         opened = [Run.open(run) for run in runs]
         return {
             "weights": [run.digest_of_weights() for run in opened],
@@ -110,7 +108,7 @@ class Job(NamedTuple):
             "--mask": sorted(mask),
             "device": self.translator.engine.description,
             "number of processes": self.world.size,
-            "windows": [FIRST_WINDOW, WINDOW_LINES, WINDOW_CHARACTERS],
+            "windows": [windows.FIRST_WINDOW, windows.WINDOW_LINES, windows.WINDOW_CHARACTERS],
             **{f"decode.{name}": value for name, value in self.settings.model_dump().items()},
             "--n-best": self.request.num_best,
             "--json": self.request.details,
@@ -119,7 +117,7 @@ class Job(NamedTuple):
         }
 
     def translations(self, lines: Iterable[str], num_done: int = 0) -> Iterator[Translation]:
-        """Those of the lines after `num_done`."""
+        """Translate the lines after the first `num_done`."""
         return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
@@ -134,8 +132,6 @@ def write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> 
         stream = stack.enter_context(_writing(places.output)) if places.output else sys.stdout
         found = attention.add_all(found) if attention else found
         if places.input:
-            from translate.report.progress import with_progress
-
             found = with_progress(found, places.input, stream)
         for translation in found:
             num_lines = translation.id
@@ -145,9 +141,7 @@ def write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> 
 
 
 def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
-    """Translate a file to one that can be gone on with if this is interrupted; how many lines were translated."""
-    from translate.report.progress import with_progress
-
+    """Translate a file to a file, resumably; return the number of translated lines."""
     assert places.input
     if not job.world.is_first:
         (num_done, *_) = job.world.gather(0)
@@ -165,15 +159,13 @@ def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int
 
 
 def warn(translation: Translation) -> None:
-    """Say what is doubtful about it on standard error."""
-    from translate.report.progress import say
-
+    """Print the translation's warnings on standard error."""
     for warning in translation.warnings:
         say(f"warning: line {translation.id}: {warning}")
 
 
 def formatted(translation: Translation, request: DecodeRequest) -> str:
-    """The row or rows of a line, without the last line break."""
+    """Format a line's translations as output rows, without the last line break."""
     if request.details:
         return json.dumps(translation.as_dict(), ensure_ascii=False)
     if request.num_best > 1:
@@ -183,11 +175,7 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
 
 
 def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
-    """The file to write, begun or ready to be gone on with."""
-    from translate.data.parallel_text import digest_of_text
-    from translate.decoding.resumable_output import OutputFile
-    from translate.report.progress import say
-
+    """Open the output file, new or resumed."""
     assert places.input
     assert places.output
     made_by = {"input": digest_of_text(places.input), **made_by}
@@ -197,15 +185,13 @@ def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
         return file
     file.resume()
     if file.num_lines:
-        say(f"going on after line {file.num_lines:,}, the last in {file.partial}")
+        say(f"resuming after line {file.num_lines:,}, the last in {file.partial}")
     else:
-        say(f"no translated line in {file.partial}: beginning with line 1")
+        say(f"{file.partial} holds no translated line; starting with line 1")
     return file
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    from translate.system.files import atomic_write
-
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         yield stream

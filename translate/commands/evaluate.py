@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
+from typer import Argument, Option
 
-from translate.commands.app import BeamSizeOption, DeviceOption, LengthPenaltyOption
+from translate.commands import options
 from translate.errors import UserError
 from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
@@ -20,127 +20,127 @@ if TYPE_CHECKING:
     from translate.config.settings import DecodeSettings
     from translate.decoding.translator import Translator
     from translate.evaluation.evaluate import ReferencedText
+    from translate.report.scores import Report
 
-SHOWN = 5  # changed lines, each way
+DEFAULT_SHOWN = 5  # changed lines, in each direction
+EPILOG = """\b
+Fields of --json:
+  source, references, lines, translations    the input
+  scores           bleu, chrf, ter: value, signature
+  length_ratio     ratio of characters to each reference
+  unit, buckets    words or characters; first, last, num_lines, bleu, chrf
+  warnings         reasons to doubt the scores (also on standard error)
+  against          translations, scores and length_ratio of the other, and
+    significance   bleu, chrf, ter: p_value, margin, other_margin, signature
+    num_changed, num_better, num_worse    numbers of lines
+    better, worse  line, source, references, translation, other, chrf, other_chrf
+
+\b
+Examples:
+  translate evaluate runs/toy --src test.en --ref test.fr --output test.out
+  translate evaluate test.out --src test.en --ref test.fr --against runs/other
+  translate evaluate runs/toy --src test.en --ref test.fr --beam-size 1 --json
+"""
 
 
 def evaluate(
-    translations: Annotated[
-        Path, typer.Argument(metavar="RUN|FILE", help="A run, which translates --src; or a text of translations.")
-    ],
-    src: Annotated[Path, typer.Option(metavar="FILE", help="Source text (plain, .gz or .tsv).")],
-    ref: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="A right translation, line for line; may be repeated.")
-    ],
-    against: Annotated[
-        Path | None, typer.Option(metavar="RUN|FILE", help="Compare with another run or text of translations.")
-    ] = None,
+    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run, or a file of translations.")],
+    src: options.Src,
+    ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
+    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
     show: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help=f"With --against: lines to show each way.  [default: {SHOWN}]"),
+        Option(
+            metavar="N", min=0, help=f"With --against: changed lines to show, each way.  [default: {DEFAULT_SHOWN}]"
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's translations in FILE.")] = None,
-    beam_size: BeamSizeOption = None,
-    length_penalty: LengthPenaltyOption = None,
-    lowercase: Annotated[
-        bool, typer.Option("--lowercase", help="BLEU without regard to case, as TER always is.")
-    ] = False,
-    tokenize: Annotated[
-        str | None, typer.Option(metavar="NAME", help="sacreBLEU's tokenizer for BLEU: 13a, intl, zh, char, none, ….")
-    ] = None,
-    no_ter: Annotated[
-        bool, typer.Option("--no-ter", help="Without TER, which takes long for long lines with many errors.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    device: DeviceOption = "auto",
+    output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
+    beam_size: options.BeamSize = None,
+    length_penalty: options.LengthPenalty = None,
+    lowercase: Annotated[bool, Option("--lowercase", help="Case-insensitive BLEU; TER always is.")] = False,
+    tokenize: Annotated[str | None, Option(metavar="NAME", help="sacreBLEU tokenizer, such as 13a or zh.")] = None,
+    no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, bad lines.")] = False,
+    as_json: options.Json = False,
+    device: options.Device = "auto",
 ) -> None:
-    """Say how good translations are: BLEU, chrF and TER by sacreBLEU, of all lines and by length of the source.
+    """Score translations with BLEU, chrF and TER.
 
-    A run translates as its [decode] section says. With --against, whether the difference is more than chance (paired
-    bootstrap), and the lines that changed most, by chrF. All lines count, empty ones too; a line that is empty in one
-    reference only has one reference less.
-
-    \b
-    translate evaluate runs/toy --src test.en --ref test.fr --output test.out
-    translate evaluate test.out --src test.en --ref test.fr --against runs/other
-    translate evaluate runs/toy --src test.en --ref test.fr --beam-size 1 --json
-
-    \b
-    --json prints one object:
-    source, references, lines, translations    what was given
-    scores           bleu, chrf, ter: value, signature
-    length_ratio     characters for each of the references
-    unit, buckets    words or characters; first, last, num_lines, bleu, chrf
-    warnings         what makes the figures doubtful (also on standard error)
-    against          the same of the other, and
-      significance   bleu, chrf, ter: p_value, margin, other_margin, signature
-      num_changed, num_better, num_worse    lines
-      better, worse  line, source, references, translation, other, chrf,
-                     other_chrf
+    Scores are sacreBLEU's, over all lines and by source length; empty lines count. A run translates with its [decode]
+    settings. --against adds significance tests (paired bootstrap) and the lines that changed most, by chrF. A line
+    that is empty in only some references is scored against the others.
     """
+    if show is not None and not against:
+        raise UserError(f"--show {show}: shows lines that changed; add --against, or leave out --show")
+    changes = {"beam_size": beam_size, "length_penalty": length_penalty}
+    request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
+    report = _evaluate(request, ref, no_ter, lowercase, tokenize)
+    from translate.report.scores import as_json as to_json
+    from translate.report.scores import as_text
+
+    num_shown = DEFAULT_SHOWN if show is None else show
+    print(for_stream((to_json if as_json else as_text)(report, num_shown), sys.stdout))
+
+
+class EvaluateRequest(NamedTuple):
+    """Where translations come from."""
+
+    paths: Sequence[Path]  # runs, or files of translations
+    src: Path
+    changes: Mapping[str, object]  # of decode settings; None: keep the run's
+    device: str
+    output: Path | None  # for translations by the first run
+
+
+def _evaluate(
+    request: EvaluateRequest, refs: Sequence[Path], no_ter: bool, lowercase: bool, tokenize: str | None
+) -> Report:
+    """Translate and score; print warnings."""
     from translate.evaluation.evaluate import compare, doubts_of, doubts_of_text
     from translate.evaluation.evaluate import evaluate as evaluate_translations
     from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
     from translate.report.progress import say
-    from translate.report.scores import Names, Report, as_text
-    from translate.report.scores import as_json as to_json
+    from translate.report.scores import Names, Report
 
-    if show is not None and not against:
-        raise UserError(f"--show {show}: shows lines that changed; give --against, or leave out --show")
-    changes = {"beam_size": beam_size, "length_penalty": length_penalty}
-    paths = [translations, *([against] if against else [])]
-    asked = EvaluateOptions(paths, src, changes, device, output)
-    _check_places(asked, ref)
-    way = MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
-    check(way)
-    text = _read_text(src, ref)
-    ours, *others = _all_translations(asked, text.sources)
+    _check_files(request, refs)
+    metrics = MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
+    check(metrics)
+    text = _read_text(request.src, refs)
+    ours, *others = _all_translations(request, text.sources)
     say(f"scoring {len(text.sources):,} lines")
-    evaluation = evaluate_translations(ours, text, way)
-    comparison = compare(ours, others[0], text, way) if others else None
+    evaluation = evaluate_translations(ours, text, metrics)
+    comparison = compare(ours, others[0], text, metrics) if others else None
     warnings = list(doubts_of_text(text, comparison is not None))
-    for path, lines in zip(paths, (ours, *others), strict=True):
-        warnings += [f"{path}: {doubt}" for doubt in doubts_of(lines, text, way)]
+    for path, lines in zip(request.paths, (ours, *others), strict=True):
+        warnings += [f"{path}: {warning}" for warning in doubts_of(lines, text, metrics)]
     for warning in warnings:
         say(f"warning: {warning}")
-    names = Names(str(translations), str(src), tuple(map(str, ref)), str(against or ""))
-    report = Report(names, evaluation, comparison, tuple(warnings))
-    num_shown = SHOWN if show is None else show
-    print(for_stream((to_json if as_json else as_text)(report, num_shown), sys.stdout))
+    translations, *against = map(str, request.paths)
+    names = Names(translations, str(request.src), tuple(map(str, refs)), "".join(against))
+    return Report(names, evaluation, comparison, tuple(warnings))
 
 
-class EvaluateOptions(NamedTuple):
-    """Where translations come from."""
-
-    paths: Sequence[Path]  # runs, or texts of translations
-    src: Path
-    changes: Mapping[str, object]  # of the runs' decode settings; None where there is none
-    device: str
-    output: Path | None  # for those of the first run
-
-
-def _check_places(asked: EvaluateOptions, refs: Sequence[Path]) -> None:
-    """Raise UserError for what is not there, and for options that would do nothing or harm."""
-    paths, output = asked.paths, asked.output
+def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
+    """Raise UserError for missing files, and for options that would have no effect or do damage."""
+    paths, output = request.paths, request.output
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path}: no such file or folder; give a run, or a text of translations")
-    options = [f"--{name.replace('_', '-')}" for name, value in asked.changes.items() if value is not None]
-    options += ["--device"] if asked.device != "auto" else []
-    if options and not any(path.is_dir() for path in paths):
-        raise UserError(f"{options[0]}: {paths[0]} is a text of translations, and no run translates; leave it out")
+            raise UserError(f"{path}: no such file or folder; give a run, or a file of translations")
+    given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
+    given += ["--device"] if request.device != "auto" else []
+    if given and not any(path.is_dir() for path in paths):
+        raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave it out")
     if not output:
         return
     if not paths[0].is_dir():
-        raise UserError(f"--output {output}: {paths[0]} is a text of translations already; leave out --output")
+        raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
     if output.suffix == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
-    if output.resolve() in [path.resolve() for path in (asked.src, *refs, *paths)]:
-        raise UserError(f"--output {output}: that is a text that is read; give another file")
+    if output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
+        raise UserError(f"--output {output}: would overwrite an input file; choose another file")
 
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
-    """Raises UserError where the files are not parallel, or there is nothing to score by."""
+    """Raises UserError where the files are not parallel or the references are empty."""
     from translate.data.parallel_text import Side, read_side
     from translate.evaluation.evaluate import ReferencedText
 
@@ -149,41 +149,41 @@ def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
     for ref, lines in zip(refs, references, strict=True):
         _check_parallel(src, sources, ref, lines)
     if not any(line.strip() for lines in references for line in lines):
-        raise UserError(f"{', '.join(map(str, refs))}: no line has text; there is nothing to score by")
+        raise UserError(f"{', '.join(map(str, refs))}: all lines are empty; there is nothing to score against")
     return ReferencedText(sources, references)
 
 
 def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequence[str]) -> None:
     if len(lines) != len(sources):
         raise UserError(
-            f"{src} has {len(sources)} lines but {path} has {len(lines)}; parallel files have one line for each other"
+            f"{src} has {len(sources)} lines but {path} has {len(lines)}; parallel files have the same number of lines"
         )
 
 
-def _all_translations(asked: EvaluateOptions, sources: Sequence[str]) -> list[list[str]]:
-    """Those of each path, in order. What could be wrong with any is looked at before the first run translates."""
+def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
+    """The translations of each path, in order. All files and runs are checked before the first run translates."""
     from translate.api import load_translator
     from translate.config.toml import changed_search
     from translate.data.parallel_text import read_lines
 
-    given = {path: list(read_lines(path)) for path in asked.paths if not path.is_dir()}
+    given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
     for path, lines in given.items():
-        _check_parallel(asked.src, sources, path, lines)
-    translators = [None if path in given else load_translator(path, asked.device) for path in asked.paths]
+        _check_parallel(request.src, sources, path, lines)
+    translators = [None if path in given else load_translator(path, request.device) for path in request.paths]
     if any(translators):
         from translate.system.device import keep_freed_memory
 
         keep_freed_memory()
     found = []
     with ExitStack() as stack:
-        # Before the work, because a folder that cannot be written to is better known then.
-        partial = stack.enter_context(atomic_write(asked.output)) if asked.output else None
-        for path, translator in zip(asked.paths, translators, strict=True):
+        # Opened first, so that a folder that is not writable is reported before the work.
+        partial = stack.enter_context(atomic_write(request.output)) if request.output else None
+        for path, translator in zip(request.paths, translators, strict=True):
             if translator is None:
                 found.append(given[path])
                 continue
-            settings = changed_search(translator.settings, asked.changes)
-            found.append(_translated(translator, settings, path, asked.src, sources))
+            settings = changed_search(translator.settings, request.changes)
+            found.append(_translated(translator, settings, path, request.src, sources))
         if partial:
             partial.write_text("".join(f"{line}\n" for line in found[0]), encoding="utf-8", newline="\n")
     return found

@@ -6,29 +6,29 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
-from translate.commands.app import PrecisionOption
+from translate.commands import options
 from translate.errors import UserError
+
+EPILOG = """\b
+Example:
+  translate export runs/toy --format ctranslate2 toy-int8 --precision int8
+"""
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder to write.")],
-    format: Annotated[
-        Literal["ctranslate2", "huggingface", "onnx"], typer.Option(help="For which program; see above.")
-    ],
-    precision: PrecisionOption = "float32",
+    run: options.Run,
+    folder: Annotated[Path, Argument(metavar="DIR", help="Folder to write; must be new or empty.")],
+    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Format, as listed above.")],
+    precision: options.Precision = "float32",
 ) -> None:
-    """Write the run as a model of another program.
+    """Export a run for use in other programs.
 
     \b
-    ctranslate2  a complete CTranslate2 model, with the sentencepiece model beside it
-    huggingface  a folder for AutoModelForSeq2SeqLM and AutoTokenizer of Transformers; equal logits, equal pieces
-    onnx         encoder.onnx and decoder.onnx (all pieces at once, no search), with the sentencepiece model
-
-    \b
-    translate export runs/toy --format ctranslate2 toy-int8 --precision int8
+    ctranslate2  CTranslate2 model and its sentencepiece model
+    huggingface  folder for AutoModelForSeq2SeqLM and AutoTokenizer of Transformers; same pieces and logits
+    onnx         encoder.onnx, decoder.onnx (all positions at once; no search) and the sentencepiece model
     """
     from translate.run.folder import Run
 
@@ -38,7 +38,7 @@ def export(
 
         export_ctranslate2(opened, folder, precision)
     elif precision != "float32":
-        raise UserError(f"--precision {precision}: only --format ctranslate2 has it; the others are float32")
+        raise UserError(f"--precision {precision}: only --format ctranslate2 supports it; leave out --precision")
     elif format == "huggingface":
         from translate.export.huggingface import export_huggingface
 

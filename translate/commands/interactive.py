@@ -1,7 +1,7 @@
-"""Sentences typed at a terminal, with line editing and history, and a line that shows a translation as it is written.
+"""Translation of sentences typed at a terminal: line editing, history, and a live line that shows the search.
 
-Standard output is for results alone: what is here goes to standard error, or, where both are the terminal, through
-readline, which writes to standard output.
+Results alone go to standard output. Everything else goes to standard error, except for readline's prompt, which is
+used only where standard output is the terminal, too.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from translate.system.terminal_text import character_width, printable
 
 PROMPT = "> "
 HISTORY_LINES = 1000
-HISTORY_BYTES = 2**20  # of a longer file only the end is read
-DEFAULT_COLUMNS = 80  # where the terminal does not tell
-ERASE = "\r\x1b[K"  # to the line's start, and empty to its end
+HISTORY_BYTES = 2**20  # read from the end of the file
+DEFAULT_COLUMNS = 80  # if the terminal does not report its width
+ERASE = "\r\x1b[K"  # go to the start of the line, and clear it
 
 
 def run_interactive(answer: Callable[[str], None]) -> None:
-    """Give each sentence that is typed to `answer`, until Ctrl-D. Ctrl-C ends the answer it meets and nothing else."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # each time anew
+    """Pass each typed sentence to `answer`, until Ctrl-D. Ctrl-C interrupts the current answer only."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for sentence in read_sentences():
         try:
             answer(sentence)
@@ -35,14 +35,13 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """The lines typed at a terminal that is standard input, until Ctrl-D. Ctrl-C drops the line that is being typed.
+    """Yield the lines typed at standard input, until Ctrl-D. Ctrl-C drops the current line.
 
-    Lines can be edited and called back where readline is there and standard output is the terminal as well: readline
-    writes there, and results only may go into a file. A line that is not UTF-8 is warned about and left out.
+    Lines that are not UTF-8 are skipped with a warning.
     """
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    print("Type a sentence a line; end with Ctrl-D.", file=sys.stderr)
+    print("Type one sentence per line; end with Ctrl-D.", file=sys.stderr)
     history = History(history_path()) if sys.stdout and sys.stdout.isatty() else None
     while True:
         try:
@@ -53,33 +52,36 @@ def read_sentences() -> Iterator[str]:
         except KeyboardInterrupt:
             print(file=sys.stderr)
             continue
-        for line in typed.split("\n"):  # more than one where lines were pasted
-            if not _is_text(line):
-                print("warning: this line is not UTF-8 and is left out; set the terminal to UTF-8", file=sys.stderr)
+        for line in typed.split("\n"):  # several if lines were pasted
+            if not is_utf8(line):
+                print("warning: this line is not UTF-8 and is skipped; set the terminal to UTF-8", file=sys.stderr)
                 continue
             if history:
                 history.add(line)
             yield line
 
 
+def is_utf8(text: str) -> bool:
+    """Whether `text`, decoded with surrogateescape, was UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def history_path() -> Path | None:
-    """Where typed sentences are kept: in the user's state folder, as the XDG specification has it. None without one."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    with suppress(RuntimeError):  # no home
-        return (
-            (Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state") / "translate" / "history"
-        )
+    """Return the history file, in the XDG state folder; None without a home."""
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    with suppress(RuntimeError):
+        return (state if state.is_absolute() else Path.home() / ".local" / "state") / "translate" / "history"
     return None
 
 
 class History:
-    """Lines that readline can call back, and the file that keeps them for the next time: only its user may read it.
+    """Typed lines, for readline and in a file that only the user may read.
 
-    A file that cannot be read or written is no reason to stop. Lines are appended, so that several prompts share it.
+    Errors of the file are ignored. Lines are appended, so several prompts can share the file.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Take up the file's newest lines; where it has many more than HISTORY_LINES, the others go."""
+        """Load the newest lines of the file, and shorten it to HISTORY_LINES."""
         self.path = path
         lines = self._load()
         self.last = lines[-1] if lines else ""
@@ -93,22 +95,18 @@ class History:
             self._write(lines[-HISTORY_LINES:], os.O_TRUNC)
 
     def add(self, line: str) -> None:
-        """Keep a line in the file, unless it is blank or the last one again."""
+        """Append a line to the file, unless it is blank or repeats the last one."""
         if line.strip() and line != self.last:
             self.last = line
             self._write([line], os.O_APPEND)
 
     def _load(self) -> list[str]:
-        if self.path is None:
-            return []
-        try:
-            if not self.path.is_file():
-                return []
-            with self.path.open("rb") as stream:
-                stream.seek(max(0, self.path.stat().st_size - HISTORY_BYTES))
-                content = stream.read(HISTORY_BYTES).decode(errors="replace")
-        except OSError:
-            return []
+        content = ""
+        with suppress(OSError):
+            if self.path and self.path.is_file():
+                with self.path.open("rb") as stream:
+                    stream.seek(max(0, self.path.stat().st_size - HISTORY_BYTES))
+                    content = stream.read(HISTORY_BYTES).decode(errors="replace")
         return [line for line in content.split("\n") if line.strip() and line.isprintable()]
 
     def _write(self, lines: list[str], mode: int) -> None:
@@ -123,22 +121,22 @@ class History:
 
 
 class LiveLine:
-    """The line of a terminal that the cursor is in, written over and over. Nothing where `stream` is no terminal."""
+    """The terminal's current line, rewritten in place. Does nothing if `stream` is not a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """stream: standard error when not given."""
+        """stream: by default standard error."""
         self._stream = stream or sys.stderr
         self._is_live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._is_empty = True
 
     def show(self, text: str) -> None:
-        """Put `text` in the line; of one that is wider than the terminal, its end."""
+        """Show `text`, or its end if it is wider than the terminal."""
         if self._is_live:
             self._is_empty = False
             self._write(ERASE + _end_of(text, self._columns() - 1))
 
     def clear(self) -> None:
-        """Empty the line, for what is to be printed in its place."""
+        """Clear the line."""
         if not self._is_empty:
             self._is_empty = True
             self._write(ERASE)
@@ -155,25 +153,14 @@ class LiveLine:
 
 def _read_plainly() -> str:
     print(PROMPT, end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
-    if not line:
+    if not (line := sys.stdin.readline()):
         raise EOFError
     return line.removesuffix("\n")
 
 
-def _is_text(line: str) -> bool:
-    """Whether it holds no byte that was not UTF-8."""
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _end_of(text: str, room: int) -> str:
-    """The text where it fits into so many columns, else an ellipsis and its end."""
-    used = 0
-    start = len(text)  # of the longest end that leaves room for the ellipsis
+    """Return `text` if it fits into `room` columns, else an ellipsis and its end."""
+    used, start = 0, len(text)  # start of the longest end that leaves room for the ellipsis
     for i in reversed(range(len(text))):
         used += character_width(text[i])
         if used > room:

@@ -6,22 +6,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from translate.commands.app import (
-    AttentionKindsOption,
-    AttentionLayersOption,
-    AttentionOption,
-    AttentionPrecisionOption,
-    DeviceOption,
-    EngineOption,
-    EnsembleOption,
-    JsonOption,
-    PrecisionOption,
-)
+from translate.commands import options
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
@@ -30,28 +17,31 @@ if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
 
 
+EPILOG = """\b
+Examples:
+  translate score runs/toy --src test.en --tgt test.fr
+  translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
+"""
+
+
 def score(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
-    src: Annotated[Path, typer.Option(metavar="FILE", help="Source text (plain, .gz or .tsv).")],
-    tgt: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line for line.")],
-    ensemble: EnsembleOption = None,
-    as_json: JsonOption = False,
-    attention: AttentionOption = None,
-    attention_kinds: AttentionKindsOption = "",
-    attention_layers: AttentionLayersOption = "",
-    attention_precision: AttentionPrecisionOption = "float32",
-    engine: EngineOption = "torch",
-    precision: PrecisionOption = "float32",
-    device: DeviceOption = "auto",
+    run: options.Run,
+    src: options.Src,
+    tgt: options.Tgt,
+    ensemble: options.Ensemble = None,
+    as_json: options.JsonLines = False,
+    attention: options.Attention = None,
+    attention_kinds: options.AttentionKinds = "",
+    attention_layers: options.AttentionLayers = "",
+    attention_precision: options.AttentionPrecision = "float32",
+    engine: options.Engine = "torch",
+    precision: options.Precision = "float32",
+    device: options.Device = "auto",
 ) -> None:
-    """Score given translations: how likely the model holds them for.
+    """Compute log-probability and perplexity of given translations.
 
-    Each line of output is: log-probability of the sentence (natural logarithm, `</s>` included), perplexity of its
-    pieces, the translation, separated by tabs. The perplexity of the whole text goes to standard error.
-
-    \b
-    translate score runs/toy --src test.en --tgt test.fr
-    translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
+    Output columns, separated by tabs: log-probability of the target sentence (natural logarithm, `</s>` included),
+    perplexity per piece, target sentence. The totals go to standard error.
     """
     from translate.api import load_translator
     from translate.commands.attention_options import attention_writer, keep_of
@@ -62,25 +52,30 @@ def score(
     translator = load_translator(run, device, engine, precision, ensemble or ())
     text = ParallelText(Side(src, 1), Side(tgt, 2))
     sources = (pair.src for pair in text) if src.is_file() else None
-    total, num_pieces, num_lines = 0.0, 0, 0
     with attention_writer(attention, run, translator, device, keep, sources) as writer:
         every = translator.score(text)
-        for number, scored in enumerate(_with_attention(every, writer) if writer else every, start=1):
-            if as_json:
-                line = json.dumps({"id": number, **scored.as_dict()}, ensure_ascii=False)
-            else:
-                target = scored.target.replace("\t", " ")
-                line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
-            print(for_stream(line, sys.stdout))
-            num_lines = number
-            num_pieces += len(scored.log_probs)
-            total += scored.log_prob
+        log_prob, num_pieces, num_lines = _print_scores(_with_attention(every, writer) if writer else every, as_json)
     if not num_lines:
         raise UserError(f"{src}, {tgt}: both are empty; there is nothing to score")
-    whole = f"log-probability {total:.2f}, perplexity {perplexity(total, num_pieces):.3f}"
-    print(f"{num_lines:,} lines, {num_pieces:,} pieces: {whole}", file=sys.stderr)
+    totals = f"log-probability {log_prob:.2f}, perplexity {perplexity(log_prob, num_pieces):.3f}"
+    print(f"{num_lines:,} lines, {num_pieces:,} pieces: {totals}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
+
+
+def _print_scores(every: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:
+    """Print each line; return the sum of the log-probabilities, the number of pieces and the number of lines."""
+    total, num_pieces, num_lines = 0.0, 0, 0
+    for num_lines, scored in enumerate(every, start=1):
+        if as_json:
+            line = json.dumps({"id": num_lines, **scored.as_dict()}, ensure_ascii=False)
+        else:
+            target = scored.target.replace("\t", " ")
+            line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
+        print(for_stream(line, sys.stdout))
+        num_pieces += len(scored.log_probs)
+        total += scored.log_prob
+    return total, num_pieces, num_lines
 
 
 def _with_attention(every: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from translate.commands.app import DeviceOption
+from translate.commands import options
 from translate.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,50 +18,37 @@ if TYPE_CHECKING:
     from translate.system.distributed import World
 
 
+EPILOG = """\b
+Examples:
+  translate train configs/toy.toml --out runs/toy
+  translate train --src train.en --tgt train.fr --set train.max_minutes=30
+  translate train --src train.en --tgt train.fr --dry-run
+  translate train --init-from runs/toy --src new.en --tgt new.fr --out runs/tuned
+  translate train --resume --out runs/toy --set train.max_steps=4000
+"""
+
+
 def train(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings that differ from the defaults.")
-    ] = None,
-    src: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Training text, source side (plain, .gz or .tsv).")
-    ] = None,
-    tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Training text, target side, line for line.")] = None,
-    valid_src: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Validation text; split off when not given.")
-    ] = None,
-    valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text, target side.")] = None,
-    align: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Word alignments of the training text, to guide attention by.")
-    ] = None,
+    config: options.Config = None,
+    src: options.TrainSrc = None,
+    tgt: options.TrainTgt = None,
+    valid_src: options.ValidSrc = None,
+    valid_tgt: options.ValidTgt = None,
+    align: Annotated[str | None, Option(metavar="FILE", help="Word alignments that guide attention.")] = None,
     init_from: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Begin with this run's weights, and keep its vocabulary and shape."),
+        str | None, Option(metavar="RUN", help="Run to fine-tune: its weights and vocabulary.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.  [default: runs/NAME]")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run folder from its newest checkpoint.")
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Make only the first steps; say what the training would be. Keeps nothing."),
-    ] = False,
-    device: DeviceOption = "auto",
+    overrides: options.Set = None,
+    out: Annotated[Path | None, Option(metavar="RUN", help="Run folder to write.  [default: runs/NAME]")] = None,
+    resume: Annotated[bool, Option("--resume", help="Resume the run from its newest checkpoint.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Run a few steps, and print estimates.")] = False,
+    device: options.Device = "auto",
 ) -> None:
-    """Train a translator into a run folder.
+    """Train a model into a run folder.
 
-    Give a settings file, or two text files, or both. Without a settings file the settings are chosen by the text. All
-    of them with their meaning are in the config.toml that the run folder gets. Paths in a settings file are relative to
-    that file, paths given here to where you are.
-
-    \b
-    translate train configs/toy.toml --out runs/toy
-    translate train --src train.en --tgt train.fr --set train.max_minutes=30
-    translate train --src train.en --tgt train.fr --dry-run
-    translate train --init-from runs/toy --src new.en --tgt new.fr --out runs/tuned
-    translate train --resume --out runs/toy --set train.max_steps=4000
+    Give a settings file, two text files, or both. Without a settings file, settings are chosen to suit the text. The
+    run's config.toml lists every setting with its meaning. Paths in a settings file are relative to that file; paths
+    on the command line to the working directory.
     """
     from translate.config.toml import parse_override
     from translate.run.folder import Run

@@ -1,1 +1,16 @@
-"""CTranslate2 as an engine: conversion of a run, the cached model, search and scoring."""
+"""CTranslate2: a run converted to its format, and an engine that translates with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.errors import UserError
+
+
+def import_ctranslate2() -> Any:
+    """Return the package, which is optional. Raises UserError if it is missing."""
+    try:
+        import ctranslate2
+    except ImportError as error:
+        raise UserError(f"CTranslate2 is missing ({error}): pip install ctranslate2") from None
+    return ctranslate2

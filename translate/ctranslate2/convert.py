@@ -1,6 +1,6 @@
-"""A run as a model of CTranslate2, an engine in C++ for translating fast on CPUs and on NVIDIA's GPUs.
+"""Conversion of a run to CTranslate2, an engine in C++ that translates fast on CPUs and on NVIDIA's GPUs.
 
-Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here as there.
+Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here and there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translate.config.settings import Config
+from translate.ctranslate2 import import_ctranslate2
 from translate.ctranslate2.fingerprint import (
     RECORD,
     Origin,
@@ -23,7 +24,6 @@ from translate.ctranslate2.fingerprint import (
     settings_digest,
     write_origin,
 )
-from translate.ctranslate2.package import import_specifications
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -40,8 +40,8 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies, and the sentencepiece models.
 
     The folder appears whole or not at all, and replaces only an earlier export. precision: of the weights; float32,
-    float16 or int8. CTranslate2 wants pieces with `</s>` behind the source. Raises UserError where the run has no
-    weights yet, something else stands at `folder`, or the package ctranslate2 is missing.
+    float16 or int8. CTranslate2 expects `</s>` at the end of the source. Raises UserError if the run has no weights
+    yet, something else is at `folder`, or the package ctranslate2 is missing.
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
@@ -63,14 +63,14 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
 
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
-    """The model in CTranslate2's own description, with the weights in their places."""
-    specs = import_specifications()
+    """The model as CTranslate2 describes models, with its weights."""
+    specs = import_ctranslate2().specs
     model = config.model
     is_rotary = model.positions == "rotary"
     shape = {
         "num_heads": model.num_heads,
         "pre_norm": model.norm == "pre",
-        # All dimensions of a head are turned, the first half with the second.
+        # All dimensions of a head are rotated, the first half with the second.
         "rotary_dim": model.d_model // model.num_heads if is_rotary else None,
         "rotary_interleave": False,
     }
@@ -102,7 +102,7 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
 
 
 def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
-    """Give each part of the model its weights; the names are those of translate/model/transformer.py."""
+    """Fill in the weights; their names are those of translate/model/transformer.py."""
     embedding = weights["tgt_embedding.weight"]
     spec.decoder.embeddings.weight = embedding
     spec.encoder.embeddings[0].weight = embedding if is_tied and is_joint else weights["src_embedding.weight"]
@@ -113,7 +113,7 @@ def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
             _fill_self_attention(layer.self_attention, weights, prefix)
             if name == "decoder":
                 _fill_cross_attention(layer.attention, weights, prefix)
-            _fill_norm(layer.ffn.layer_norm, weights, prefix + "around_feed_forward.norm")
+            _fill_norm(layer.ffn.layer_norm, weights, prefix + "feed_forward_residual.norm")
             for place, linear in (layer.ffn.linear_0, "inner"), (layer.ffn.linear_1, "outer"):
                 place.weight = weights[f"{prefix}feed_forward.{linear}.weight"]
                 place.bias = weights[f"{prefix}feed_forward.{linear}.bias"]
@@ -122,19 +122,19 @@ def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
 
 
 def _fill_self_attention(place: Any, weights: Weights, prefix: str) -> None:
-    """One product makes queries, keys and values; another the output."""
+    """One matrix projects queries, keys and values; another the output."""
     parts = [weights[f"{prefix}self_attn.{part}.weight"] for part in ("query", "key", "value")]
     place.linear[0].weight = np.concatenate(parts)
     place.linear[1].weight = weights[f"{prefix}self_attn.output.weight"]
-    _fill_norm(place.layer_norm, weights, f"{prefix}around_self_attn.norm")
+    _fill_norm(place.layer_norm, weights, f"{prefix}self_attn_residual.norm")
 
 
 def _fill_cross_attention(place: Any, weights: Weights, prefix: str) -> None:
-    """Queries come from the target; one product makes keys and values of the source."""
+    """One matrix projects the target to queries, one the source to keys and values, one the output."""
     place.linear[0].weight = weights[f"{prefix}cross_attn.query.weight"]
     place.linear[1].weight = np.concatenate([weights[f"{prefix}cross_attn.{part}.weight"] for part in ("key", "value")])
     place.linear[2].weight = weights[f"{prefix}cross_attn.output.weight"]
-    _fill_norm(place.layer_norm, weights, f"{prefix}around_cross_attn.norm")
+    _fill_norm(place.layer_norm, weights, f"{prefix}cross_attn_residual.norm")
 
 
 def _fill_norm(place: Any, weights: Weights, name: str) -> None:
@@ -142,7 +142,7 @@ def _fill_norm(place: Any, weights: Weights, name: str) -> None:
 
 
 def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
-    """(N, D): equal to `translate.model.transformer.sinusoidal_positions`, computed without torch."""
+    """(N, D): `translate.model.layers.sinusoidal_positions` in numpy."""
     rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
     angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)

@@ -1,79 +1,79 @@
-"""The engine CTranslate2: search in C++, on a CPU faster than ours, and without waiting for torch.
+"""The ctranslate2 engine: search in C++, on a CPU faster than the torch engine, and without the import of torch.
 
-A hypothesis is scored as ours is: the log-probabilities of its pieces, `</s>` included, over their number to the power
-of the length penalty. What CTranslate2 does in another way is made up for here:
+Scores are those of the torch engine: the log-probability of the pieces, `</s>` included, divided by their number to the
+power of the length penalty. Differences between the two are evened out here:
 
-- It stops a sentence at a number of finished hypotheses (PATIENCE), where ours asks what may still be found.
-- It has one limit of pieces for all sentences of a call, and leaves a hypothesis at the limit unended. Ours has a limit
-  for each sentence, and ends what gets there. A sentence that went past its own is searched again.
-- Where pieces are forced or forbidden, its scores leave them out of account. The right ones are computed afterwards.
+- CTranslate2 ends a sentence's search after a number of finished hypotheses (PATIENCE), the torch engine when no better
+  one can be found.
+- CTranslate2 has one length limit for all sentences of a call, and leaves a hypothesis there without `</s>`. The torch
+  engine has a limit for each sentence, and ends hypotheses there. A sentence beyond its own limit is searched again.
+- CTranslate2's scores ignore pieces that are forced or forbidden. The right scores are computed afterwards.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
+from translate.ctranslate2 import import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
 from translate.ctranslate2.fingerprint import num_positions
-from translate.ctranslate2.package import import_ctranslate2
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # times the beam: so many finished hypotheses end a search. 1.5 finds 3 in 100 better ones, 15 % slower
-IMPOSSIBLE = -1e9  # the log-probability of what only fills up CTranslate2's beam is below this
+PATIENCE = 1.0  # times the beam: finished hypotheses that end a search. 1.5 improves 3 lines in 100 and is 15 % slower
+IMPOSSIBLE = -1e9  # hypotheses that only fill up CTranslate2's beam have a log-probability below this
 BATCH_TOKENS = 512  # on a CPU: larger batches are slower there, in int8 by a quarter
-COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
-SCORED_TOGETHER = 2048  # pieces
-MAX_WORKERS = 4  # on a CPU: batches computed at a time; beyond that, several threads work at each
+MIN_COUNTED = 16  # pieces of a line: however short, its hypotheses take memory
+SCORED_TOKENS = 2048  # pieces of a batch of given translations
+MAX_WORKERS = 4  # on a CPU: batches computed at a time; with more threads, several work on each
 
-Batch = tuple[Sequence[int], int]  # the numbers of sentences, and the most pieces of their translations without `</s>`
+Batch = tuple[Sequence[int], int]  # indices of sentences, and the maximum length of their translations without `</s>`
 
 
-class Place(NamedTuple):
-    """What the model computes on, and in which precision."""
+class Device(NamedTuple):
+    """What the model computes on, and its precision."""
 
-    device: str
-    gpu: int  # its number
+    type: str  # cpu or cuda
+    number: int  # of the GPU
     num_threads: int
     precision: str
 
     def __str__(self) -> str:
-        where = "CUDA" if self.device == "cuda" else f"CPU ({self.num_threads} threads)"
+        where = "CUDA" if self.type == "cuda" else f"CPU ({self.num_threads} threads)"
         return f"CTranslate2 {self.precision} on {where}"
 
 
 class CTranslate2Engine:
     """A run's model in CTranslate2."""
 
-    def __init__(self, model: ReadyModel, place: Place, vocabs: VocabPair, longest: int) -> None:
-        """longest: the most pieces of a sentence that the model has positions for."""
-        self.description = str(place)
+    def __init__(self, model: ReadyModel, device: Device, vocabs: VocabPair, longest: int) -> None:
+        """longest: the maximum number of pieces, as the model has positions for no more."""
+        self.description = str(device)
         self._model = model
-        self._place = place
+        self._device = device
         self._longest = longest
         self._eos_id = vocabs.tgt.eos_id
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._translator = _open(model, place)
+        self._translator = _open(model, device)
 
     @classmethod
     def load(
         cls, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> CTranslate2Engine:
-        """The run's model, made on first use. device: auto, cpu or cuda.
+        """Load the model of a run, which is converted on first use. device: auto, cpu or cuda.
 
-        precision: float32, float16 (on CUDA) or int8. Raises UserError where the package ctranslate2, the weights, the
-        device or its precision is missing.
+        precision: float32, float16 (on CUDA) or int8. Raises UserError if the package ctranslate2 or the weights are
+        missing, or the device or the precision is not available.
         """
-        place = _pick_place(device, precision)
-        return cls(ready_model(run, config, vocabs, precision), place, vocabs, num_positions(config))
+        chosen = _pick_device(device, precision)
+        return cls(ready_model(run, config, vocabs, precision), chosen, vocabs, num_positions(config))
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -83,16 +83,20 @@ class CTranslate2Engine:
         self._refuse(sentences, settings, max(limits, default=0))
         translator, options = self._translator, _options(settings, num_best)
         if settings.sample:
-            # A thread takes the seed when it first draws: the same draws need new threads, and always the same number.
+            # A thread reads the seed when it first draws: equal draws need new threads, and always as many.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = _open(self._model, self._place._replace(num_threads=1))
-        budget = min(settings.batch_tokens, BATCH_TOKENS) if self._place.device == "cpu" else settings.batch_tokens
+            translator = _open(self._model, self._device._replace(num_threads=1))
+        budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
         everything = range(len(sentences))
         found = self._run(translator, sentences, _batches(everything, sentences, limits, budget), options)
-        if options["beam_size"] == 1:  # what stands before the limit is the same without it
+        if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
             found = {i: [self._cut(limits[i], each) for each in found[i]] for i in everything}
         late = [i for i in everything if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
-        again = _batches_of_one_limit(late, sentences, limits, budget)
+        again = (
+            batch
+            for limit in sorted({limits[i] for i in late})
+            for batch in _batches([i for i in late if limits[i] == limit], sentences, limits, budget)
+        )
         found |= self._run(translator, sentences, again, options)
         within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in everything]
         return self._finish(sentences, within, settings, num_best)
@@ -103,7 +107,7 @@ class CTranslate2Engine:
         scored = self._translator.score_batch(
             [[self._src_pieces[i] for i in src] for src, _ in pairs],
             [[self._tgt_pieces[i] for i in tgt[:-1]] for _, tgt in pairs],  # it appends `</s>` itself
-            max_batch_size=SCORED_TOGETHER,
+            max_batch_size=SCORED_TOKENS,
             batch_type="tokens",
             max_input_length=0,
         )
@@ -112,11 +116,11 @@ class CTranslate2Engine:
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]
     ) -> dict[int, list[Hypothesis]]:
-        """What CTranslate2 finds for each sentence; a hypothesis that reached the limit of its batch has no `</s>`."""
+        """Search with CTranslate2. A hypothesis that reaches the limit of its batch has no `</s>`."""
         found: dict[int, list[Hypothesis]] = {}
         waiting: dict[int, Any] = {}
         for rows, most_pieces in batches:
-            if not most_pieces:  # which CTranslate2 refuses
+            if not most_pieces:  # CTranslate2 would refuse
                 found.update({i: [Hypothesis([], 0.0)] for i in rows})
                 continue
             batch = [sentences[i] for i in rows]
@@ -143,14 +147,12 @@ class CTranslate2Engine:
     def _finish(
         self, sentences: Sequence[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, num_best: int
     ) -> list[list[Hypothesis]]:
-        """End what is unended, and give all of which CTranslate2's score is not ours the right one."""
+        """End hypotheses without `</s>`, and compute the scores where CTranslate2's differ from ours."""
+        is_ruled = settings.min_length or settings.no_repeat_ngram
         unsure = [
             i
             for i, (sentence, hypotheses) in enumerate(zip(sentences, found, strict=True))
-            if sentence.prefix
-            or settings.min_length
-            or settings.no_repeat_ngram
-            or not all(map(self._ends, hypotheses))
+            if is_ruled or sentence.prefix or not all(map(self._ends, hypotheses))
         ]
         ended = {i: [h.pieces if self._ends(h) else [*h.pieces, self._eos_id] for h in found[i]] for i in unsure}
         log_probs = iter(self.score([(sentences[i].src, pieces) for i in unsure for pieces in ended[i]]))
@@ -165,7 +167,7 @@ class CTranslate2Engine:
         return hypothesis.pieces[-1:] == [self._eos_id]
 
     def _cut(self, limit: int, hypothesis: Hypothesis) -> Hypothesis:
-        """The hypothesis, or its beginning that can be ended at the limit."""
+        """Return the hypothesis, cut where it is too long to end within the limit."""
         is_within = self._is_within(limit, hypothesis)
         return hypothesis if is_within else Hypothesis(hypothesis.pieces[: limit - 1], hypothesis.score)
 
@@ -174,9 +176,9 @@ class CTranslate2Engine:
 
     def _refuse(self, sentences: Sequence[Sentence], settings: DecodeSettings, limit: int) -> None:
         if settings.coverage_penalty:
-            raise UserError("decode.coverage_penalty: CTranslate2 has none as ours is; use --engine torch")
+            raise UserError("decode.coverage_penalty: not available with CTranslate2; use --engine torch")
         if any(sentence.required for sentence in sentences):
-            raise UserError("required terms: CTranslate2 cannot hold a translation to them; use --engine torch")
+            raise UserError("required terms: not available with CTranslate2; use --engine torch")
         longest = max([limit, *(len(sentence.src) for sentence in sentences)])
         self._check_length(longest, "lower decode.max_length or decode.max_length_ratio")
 
@@ -189,14 +191,14 @@ class CTranslate2Engine:
 
 
 def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
-    """The settings in CTranslate2's words."""
+    """The settings under CTranslate2's names."""
     options = {
         "length_penalty": settings.length_penalty,
         "min_decoding_length": settings.min_length,
         "no_repeat_ngram_size": settings.no_repeat_ngram,
         "max_input_length": 0,
         "return_scores": True,
-        "return_end_token": True,  # else it would not be counted in the length, either
+        "return_end_token": True,  # it then counts in the length, too
     }
     if settings.sample:
         return options | {
@@ -208,28 +210,21 @@ def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
         }
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
-    # All that it finishes: the first beam_size of them may be others when their scores are put right.
+    # All that it finishes: with the right scores the order may be another.
     num_finished = int(settings.beam_size * PATIENCE + 0.5)
     return options | {"beam_size": settings.beam_size, "num_hypotheses": num_finished, "patience": PATIENCE}
 
 
 def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int) -> Iterator[Batch]:
-    """Sentences of like lengths, so many that their source pieces with padding stay within the budget."""
-    # Longest first: if memory does not suffice, it shows at once.
+    """Group sentences of similar length; the source pieces of a batch, with padding, stay within the budget."""
+    # Longest first: too little memory shows at once.
     order = sorted(rows, key=lambda i: (-len(sentences[i].src), -limits[i]))
     start = 0
     while start < len(order):
-        width = max(len(sentences[order[start]].src), COUNTED_AT_LEAST)
+        width = max(len(sentences[order[start]].src), MIN_COUNTED)
         batch = order[start : start + max(1, budget // width)]
         yield batch, max(limits[i] for i in batch) - 1
         start += len(batch)
-
-
-def _batches_of_one_limit(
-    rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int
-) -> Iterator[Batch]:
-    for _, group in groupby(sorted(rows, key=lambda i: limits[i]), key=lambda i: limits[i]):
-        yield from _batches(group, sentences, limits, budget)
 
 
 def _wait(result: Any) -> Any:
@@ -243,48 +238,48 @@ def _wait(result: Any) -> Any:
         ) from None
 
 
-def _pick_place(device: str, precision: str) -> Place:
+def _pick_device(device: str, precision: str) -> Device:
     package = import_ctranslate2()
     num_gpus = package.get_cuda_device_count()
     if device == "auto":
         device = "cuda" if num_gpus else "cpu"
     if device not in ("cpu", "cuda"):
-        raise UserError(f"--device {device}: CTranslate2 has none; choose auto, cpu or cuda, or --engine torch")
+        raise UserError(f"--device {device}: unknown to CTranslate2; choose auto, cpu or cuda, or --engine torch")
     gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # of the processes torchrun starts
     if device == "cuda" and gpu >= num_gpus:
         raise UserError(f"--device cuda: CTranslate2 finds {num_gpus} GPUs here; choose cpu")
     known = package.get_supported_compute_types(device)
     if precision not in known:
         raise UserError(
-            f"precision {precision}: CTranslate2 cannot compute in it on this {device.upper()}; choose "
+            f"precision {precision}: not available with CTranslate2 on this {device.upper()}; choose "
             f"{' or '.join(each for each in ('float32', 'float16', 'int8') if each in known)}"
         )
-    return Place(device, gpu, _num_threads(), precision)
+    return Device(device, gpu, _num_threads(), precision)
 
 
 def _num_threads() -> int:
-    """Those that OMP_NUM_THREADS allows, else one a core that this process may use."""
+    """The number in OMP_NUM_THREADS, or else the number of cores that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdigit() and int(wanted):
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(model: ReadyModel, place: Place) -> Any:
+def _open(model: ReadyModel, device: Device) -> Any:
     package = import_ctranslate2()
-    # Two workers of a thread each took a tenth less time than one of two threads.
-    num_workers = min(place.num_threads, MAX_WORKERS) if place.device == "cpu" else 1
+    # Two workers with a thread each took a tenth less time than one with two threads.
+    num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
         return package.Translator(
             str(model.path),
-            device=place.device,
-            device_index=place.gpu,
-            compute_type=place.precision,
+            device=device.type,
+            device_index=device.number,
+            compute_type=device.precision,
             inter_threads=num_workers,
-            intra_threads=place.num_threads // num_workers,
+            intra_threads=device.num_threads // num_workers,
             max_queued_batches=-1,
         )
     except RuntimeError as error:
         raise UserError(
-            f"{model.path}: CTranslate2 cannot load this model ({error}); remove it, to be made anew"
+            f"{model.path}: CTranslate2 cannot load this model ({error}); remove it, and it is converted again"
         ) from None

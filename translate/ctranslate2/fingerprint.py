@@ -1,6 +1,6 @@
-"""What a CTranslate2 model was made from, by which an engine knows whether it is up to date.
+"""What a CTranslate2 model was converted from, which shows whether it is up to date.
 
-Nothing here needs numpy, which an engine with its model ready need not wait for.
+Nothing here needs numpy, so an engine whose model is ready starts without it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 
 RECORD = "translate.json"
-FORMAT = 2  # of the models written; with another number engines make theirs anew
-MAX_POSITIONS = 4096  # of a sentence; CTranslate2 stops with an error where its table of positions ends
+FORMAT = 2  # of the models written; engines convert again what has another number
+MIN_POSITIONS = 4096  # CTranslate2 stops with an error where its table of positions ends
 
 
 class Origin(NamedTuple):
-    """What a model was made from, as it stands in RECORD."""
+    """What a model was converted from (the content of RECORD)."""
 
     settings: str  # SHA-256 of the model's shape and vocabularies
     weights: str  # SHA-256 of the file of weights
     num_bytes: int  # size of that file
-    time_ns: int  # when it was last changed
+    time_ns: int  # of its last change
     files: str  # digest_of_files of the model
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What the model in the folder was made from; None where there is none, or it is damaged."""
+    """What the model in the folder was converted from; None if there is no record, or a damaged one."""
     try:
         return Origin(**read_record(folder / RECORD, FORMAT, ""))
     except (OSError, UserError, TypeError):
@@ -38,7 +38,7 @@ def read_origin(folder: Path) -> Origin | None:
 
 
 def write_origin(folder: Path, origin: Origin) -> None:
-    """Put it beside the model, which then counts."""
+    """Write it next to the model, which is valid from then on."""
     write_record(folder / RECORD, origin._asdict(), FORMAT)
 
 
@@ -54,14 +54,14 @@ def digest_of_files(folder: Path) -> str:
 
 
 def settings_digest(config: Config, vocabs: VocabPair) -> str:
-    """SHA-256 of all that the model depends on but its weights."""
+    """SHA-256 of all that the model depends on, apart from the weights."""
     parts = (config.model.model_dump_json(), str(num_positions(config)), vocabs.fingerprint)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def num_positions(config: Config) -> int:
-    """N, the most pieces that a source or a translation may have, `</s>` included.
+    """N, the maximum number of pieces of a source or a translation, `</s>` included.
 
-    Our own model has no such limit. This is far above what the usual limits of lengths ask for.
+    The torch engine has no such limit. This one is far above the usual limits of length.
     """
-    return max(MAX_POSITIONS, 4 * (config.data.max_pieces + 1))
+    return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

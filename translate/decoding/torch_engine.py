@@ -1,4 +1,4 @@
-"""Our own engine: search over one PyTorch model, or over several that vote.
+"""The torch engine: search with one PyTorch model, or with an ensemble of several.
 
 Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D width, V vocabulary.
 """
@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,21 +25,19 @@ from translate.decoding.beam_search import Ids, Logits, beam_search
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.decoding.logit_rules import Rules
 from translate.decoding.sampling import sample
-from translate.model.decoder_state import DecoderState
 from translate.model.hooks import recording
 from translate.model.layers import Linear, multiplied
-from translate.model.transformer import Transformer
+from translate.model.seq2seq import DecoderState, Seq2Seq
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
-COUNTED_AT_LEAST = 16  # pieces of a line: however short, its hypotheses take memory
-MAX_WORKERS = 4  # batches that a CPU translates at once; beyond it Python is what they wait for
-BATCHES_A_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
+MIN_COUNTED = 16  # pieces of a line: however short, its hypotheses take memory
+MAX_WORKERS = 4  # batches that a CPU translates at once; more of them wait for Python
+BATCHES_PER_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
 SMALL_BATCH = 512  # source pieces; smaller batches are not made to keep workers busy
 SCORED_TOKENS = 4096  # pieces of a batch of given translations
-
 
 Batch = list[Sentence]
 Found = list[list[Hypothesis]]
@@ -46,12 +45,12 @@ Search = Callable[[Batch], Found]
 
 
 class TorchEngine:
-    """Trained models with one vocabulary, on their device. Several of them make an ensemble: probabilities' mean."""
+    """Trained models with one vocabulary, on their device. Several make an ensemble, which averages probabilities."""
 
     def __init__(
-        self, models: Sequence[Transformer], vocabs: VocabPair, device: torch.device, precision: str = "float32"
+        self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
     ) -> None:
-        """precision: of the products. For bfloat16 the linear layers' weights are converted, in place."""
+        """precision: of the matrix products. For bfloat16 the weights of linear layers are converted, in place."""
         self.models = models
         self.device = device
         self.precision = precision
@@ -68,34 +67,34 @@ class TorchEngine:
     def load(
         cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> TorchEngine:
-        """Raises UserError where weights are missing or damaged, or the device is not there."""
+        """Load the models of runs. Raises UserError if weights are missing or damaged, or there is no such device."""
         place = pick_device(device)
         models = [load_model(run, vocabs).to(place).eval() for run in runs]
         return cls(models, vocabs, place, precision)
 
     @property
-    def model(self) -> Transformer:
-        """The one model, or the first of several."""
+    def model(self) -> Seq2Seq:
+        """The model, or the first of the ensemble."""
         return self.models[0]
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
         """See Engine."""
-        # Longest first: if memory does not suffice, it shows at once.
+        # Longest first: too little memory shows at once.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
-        lengths = np.array([max(len(sentences[i].src), COUNTED_AT_LEAST) for i in order], dtype=np.int32)
-        # Coverage is recorded from the model, which all workers share.
+        lengths = np.array([max(len(sentences[i].src), MIN_COUNTED) for i in order], dtype=np.int32)
+        # Coverage is recorded by hooks on the model, which all workers share.
         is_shared = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_shared else 1
-        evenly = int(lengths.sum()) // (num_workers * BATCHES_A_WORKER)
+        evenly = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
         stop = Event()
-        of_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        search_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        search = partial(self._halving_search, of_batch, size=_num_source_places, advice=advice)
+        search = partial(self._halving_search, search_batch, size=_source_size, advice=advice)
         work = [[sentences[i] for i in batch] for batch in batches]
         found: dict[int, list[Hypothesis]] = {}
         with _workers(min(num_workers, len(batches)), stop) as run:
@@ -112,7 +111,7 @@ class TorchEngine:
         advice = "score fewer or shorter lines at a time"
         for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
             rows = order[part]
-            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _num_target_places, advice)
+            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
             scored.update(zip(rows, found, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
@@ -121,7 +120,7 @@ class TorchEngine:
         tgt_out, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
         start = torch.full_like(tgt_out[:, :1], self._ids.bos)
         tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
-        log_probs = _vote([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
+        log_probs = _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
         chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
         return [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
 
@@ -132,43 +131,43 @@ class TorchEngine:
         with torch.inference_mode():
             rules = Rules.of(sentences, settings, self._ids.eos, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
-            coverage = _Coverage(settings.coverage_penalty, src_mask) if settings.coverage_penalty else None
-            step, state = _Stepping(self.models, self._outputs, stop).step, _State(decoders, coverage)
+            coverage = None
+            if settings.coverage_penalty:
+                coverage = _Coverage(settings.coverage_penalty, (~src_mask).float()[:, None])
+            step, state = _Decoder(self.models, self._outputs, stop).step, _State(decoders, coverage)
             if settings.sample:
                 return sample(step, state, rules, sentences, settings, num_best, self._ids)
             return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
 
 
-class _Coverage:
-    """How much attention each source piece has had: the coverage penalty of Wu et al. 2016 (equation 14).
+class _Coverage(NamedTuple):
+    """The attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
 
-    The attention is the mean of all layers, heads and models.
+    It is averaged over all layers, heads and models.
     """
 
-    def __init__(self, weight: float, src_mask: Tensor, attended: Tensor | None = None) -> None:
-        self._weight = weight
-        self._src_mask = src_mask  # (B, S)
-        self._attended = (~src_mask).float()[:, None] if attended is None else attended  # (B, K, S); padding has enough
+    weight: float  # of the penalty
+    received: Tensor  # (B, K, S); 1 for padding, which costs nothing
 
     def select(self, sentences: Tensor) -> _Coverage:
-        return _Coverage(self._weight, self._src_mask[sentences], self._attended[sentences])
+        return self._replace(received=self.received[sentences])
 
     def reorder(self, beams: Tensor) -> _Coverage:
-        places = beams[:, :, None].expand(-1, -1, self._attended.size(2))
-        return _Coverage(self._weight, self._src_mask, self._attended.gather(1, places))
+        places = beams[:, :, None].expand(-1, -1, self.received.size(2))
+        return self._replace(received=self.received.gather(1, places))
 
     def add(self, weights: Tensor) -> _Coverage:
-        """(B, K, S) of one step more."""
-        return _Coverage(self._weight, self._src_mask, self._attended + weights)
+        """Add the weights of one more step, (B, K, S)."""
+        return self._replace(received=self.received + weights)
 
     def penalty(self) -> Tensor:
         """(B, K)."""
-        return -self._weight * self._attended.clamp(max=1.0).log().sum(dim=2)
+        return -self.weight * self.received.clamp(max=1.0).log().sum(dim=2)
 
 
 @dataclass(frozen=True)
 class _State:
-    """What search carries: the decoder's state of each model, and the coverage where it counts."""
+    """The state of a search: the decoder state of each model, and the coverage if there is a penalty for it."""
 
     decoders: tuple[DecoderState, ...]
     coverage: _Coverage | None
@@ -185,40 +184,40 @@ class _State:
         return self.coverage.penalty() if self.coverage else None
 
 
-class _Stepping:
-    """Steps of one batch's search."""
+class _Decoder:
+    """Makes the steps of the search in one batch."""
 
-    def __init__(self, models: Sequence[Transformer], outputs: Sequence[Tensor], stop: Event) -> None:
-        """outputs: the weights of each model's output layer, (V, D). stop: once it is set, no step is made."""
+    def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
+        """outputs: the weights of each model's output layer, (V, D). stop: no step is made after it is set."""
         self._stop = stop
         self._models = models
         self._outputs = outputs
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
-        """(B, K) last pieces -> logits of the next, and the next state."""
+        """(B, K) last pieces -> logits of the next ones, and the next state."""
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
-            watched = self._models if state.coverage else ()
-            maps = [recordings.enter_context(recording(model, ["cross"])) for model in watched]
+            recorded = self._models if state.coverage else ()
+            maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
-        features = [each for each, _ in stepped]  # (B, K, D) a model
+        features = [each for each, _ in stepped]  # of each model: (B, K, D)
         after = replace(state, decoders=tuple(decoder for _, decoder in stepped))
         if after.coverage:
-            layers = [weights.mean(dim=1) for each in maps for weights in each.cross]  # (B, K, S) a layer
+            layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # each: (B, K, S)
             after = replace(after, coverage=after.coverage.add(torch.stack(layers).mean(dim=0)))
         return partial(self._logits, features), after
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
-        """(B, K, D) a model -> (B', K, V)."""
+        """(B, K, D) features of each model -> (B', K, V)."""
         if len(features) == 1:
             return self._product(features[0][part], self._outputs[0])
         pairs = zip(features, self._outputs, strict=True)
-        return _vote([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
+        return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """The output layer in memory that is used again: fetching so much anew takes as long as the product."""
+        """The output layer, in memory that is reused: to allocate that much takes as long as the product itself."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -228,18 +227,16 @@ class _Stepping:
         return logits.view(*features.shape[:2], len(weight))
 
 
-def _num_source_places(sentences: Sequence[Sentence]) -> int:
-    """Pieces and padding."""
-    return len(sentences) * max(len(sentence.src) for sentence in sentences)
+def _source_size(sentences: Sequence[Sentence]) -> int:
+    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # padding included
 
 
-def _num_target_places(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
-    """Pieces and padding."""
-    return len(pairs) * max(len(tgt) for _, tgt in pairs)
+def _target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
+    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # padding included
 
 
-def _vote(log_probs: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the mean of probabilities."""
+def _average(log_probs: Sequence[Tensor]) -> Tensor:
+    """The logarithm of the average probability."""
     if len(log_probs) == 1:
         return log_probs[0]
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
@@ -247,10 +244,10 @@ def _vote(log_probs: Sequence[Tensor]) -> Tensor:
 
 @contextmanager
 def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Found]]]:
-    """A `map` that works at so many batches side by side, in threads that divide PyTorch's own between them.
+    """Yield a `map` that handles `count` batches at a time, in threads that share PyTorch's own among them.
 
-    Two threads with a batch each are faster than two at one batch, whose many small operations they would wait for
-    each other to end. When the block is left by an exception, such as Ctrl-C, `stop` is set.
+    Two threads with a batch each are faster than two on one batch, which has many small operations to wait for. If an
+    exception such as Ctrl-C ends the block, `stop` is set.
     """
     if count <= 1:
         yield map

@@ -1,1 +1,1 @@
-"""A trained run as a model of other programs."""
+"""Exports of a trained run to the formats of other programs."""

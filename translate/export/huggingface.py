@@ -1,16 +1,16 @@
-"""A trained run as a folder that Hugging Face Transformers, version 5 or later, loads without this program:
+"""Export to Hugging Face Transformers, version 5 or later, which loads the folder without this program:
 
     tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
 
-A pre-norm model becomes a Pegasus, a post-norm model (the paper's) a Marian: of the architectures there, those with
-the same layers and positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
+A pre-norm Transformer becomes a Pegasus, a post-norm one (the paper's) a Marian: these architectures have the same
+layers and positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
 
-What differs from a run:
-- Rows of a batch have to be of one length, so there is one piece more, `<pad>`; no translation ever has it.
-- Lines longer than `data.max_pieces` are cut only when the tokenizer is asked to (`truncation=True`); an empty line is
-  translated like any other; and the longest translation is the same for all lines, not so many pieces a source piece.
-- A line that begins with a language code such as `>>fr<<` has that replaced by the unknown piece, as Marian does.
-- Decoded text has no white space at its ends, and skip_special_tokens leaves out the unknown piece, too.
+Differences from a run:
+- The rows of a batch are padded to one length with an additional piece, `<pad>`, which no translation contains.
+- Lines longer than `data.max_pieces` are cut only on request (`truncation=True`). An empty line is translated like any
+  other. The maximum length of a translation does not depend on that of its source.
+- A language code such as `>>fr<<` at the start of a line becomes the unknown piece, as in Marian.
+- Decoded text is stripped of white space, and skip_special_tokens also removes the unknown piece.
 - There is no coverage penalty.
 """
 
@@ -28,23 +28,24 @@ from translate.config.settings import Config
 from translate.data.vocab import Vocab, VocabPair
 from translate.decoding.engine import Sentence, length_limit
 from translate.errors import UserError
-from translate.model.transformer import Transformer, sinusoidal_positions
+from translate.model.layers import sinusoidal_positions
+from translate.model.transformer import Transformer
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
-NEVER = -1e4  # a logit that leaves no probability, and that half precision holds
-MIN_POSITIONS = 1024  # positions come from a table there, and no line may pass its end
+NEVER = -1e4  # a logit that leaves no probability and fits into half precision
+MIN_POSITIONS = 1024  # of the table of positions there, which limits the length of a line
 
-# Our names of parameters become theirs, part by part.
+# How parts of our parameter names are spelled there.
 RENAMED = {
     "encoder_norm": "model.encoder.layer_norm",
     "decoder_norm": "model.decoder.layer_norm",
     "encoder_layers": "model.encoder.layers",
     "decoder_layers": "model.decoder.layers",
-    "around_self_attn.norm": "self_attn_layer_norm",
-    "around_cross_attn.norm": "encoder_attn_layer_norm",
-    "around_feed_forward.norm": "final_layer_norm",
+    "self_attn_residual.norm": "self_attn_layer_norm",
+    "cross_attn_residual.norm": "encoder_attn_layer_norm",
+    "feed_forward_residual.norm": "final_layer_norm",
     "feed_forward.inner": "fc1",
     "feed_forward.outer": "fc2",
     "cross_attn": "encoder_attn",
@@ -58,17 +59,18 @@ RENAMED = {
 def export_huggingface(run: Run, folder: Path) -> None:
     """Write the run's weights, vocabularies and decode settings to `folder`, which appears whole or not at all.
 
-    Raises UserError where the run has no weights yet, or something is already in `folder`.
+    Raises UserError if the run has no weights yet, Transformers has no such model, or `folder` is not empty.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     if config.model.positions == "rotary":
         raise UserError(
-            f'{run.path}: has model.positions = "rotary", which no such model of Transformers knows; '
-            'export it to ctranslate2 or onnx, or train one with model.positions = "sinusoidal"'
+            f'{run.path}: its model.positions = "rotary" is unknown to these models of Transformers; export to '
+            'ctranslate2 or onnx, or train with model.positions = "sinusoidal"'
         )
     model = load_model(run, vocabs)
+    assert isinstance(model, Transformer)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
     with atomic_folder(folder) as partial:
         write_bytes(partial / "model.safetensors", save(tensors, metadata={"format": "pt"}))
@@ -78,24 +80,24 @@ def export_huggingface(run: Run, folder: Path) -> None:
 
 
 def _layers(model: Transformer) -> dict[str, Tensor]:
-    """The weights of the layers and of the norms behind them."""
+    """The weights of the layers and of the norms after them."""
     tensors = {}
     for name, parameter in model.named_parameters():
         if name.startswith(("encoder_", "decoder_")):
             tensors[_rename(name)] = _reorder(name, parameter.detach())
-            if "attn." in name and "norm" not in name:  # they have biases there
+            if "attn." in name and "norm" not in name:  # projections have biases there
                 tensors[_rename(name).replace("weight", "bias")] = torch.zeros(model.d_model)
     return tensors
 
 
 def _positions(config: Config) -> dict[str, Tensor]:
-    """What would also be computed there; with our numbers the logits are ours but for the last digits."""
+    """The positions, which Transformers would compute in slightly different numbers."""
     positions = sinusoidal_positions(0, _num_positions(config), config.model.d_model, torch.device("cpu"))
     return {f"model.{side}.embed_positions.weight": _halves(positions, dim=1) for side in ("encoder", "decoder")}
 
 
 def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, Tensor]:
-    """Embeddings and output layer, with rows for padding, and a bias that forbids the pieces of these rows."""
+    """Embeddings and output layer, with rows for padding, and a bias that forbids to produce it."""
     num_rows = _pad_id(vocabs) + 1
 
     def table(weight: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
         "model.decoder.embed_tokens.weight": table(model.tgt_embedding.weight),
         "lm_head.weight": table(model.output.weight),
     }
-    if config.model.norm == "pre":  # Pegasus has this also where it does not use it.
+    if config.model.norm == "pre":  # Pegasus expects it even if it is not used.
         tables["model.shared.weight"] = table(model.src_embedding.weight)
     return tables
 
@@ -139,27 +141,18 @@ def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
         "scale_embedding": True,
         "dropout": shape.dropout,
         "attention_dropout": shape.attention_dropout,
-        "forced_eos_token_id": None,  # else it is piece 1 or 0
+        "forced_eos_token_id": None,  # the default is piece 1 or 0
         **_special_ids(vocabs),
     }
 
 
 def _generation_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
-    """The run's decode settings in their words. Score and end of their beam search are the same as ours."""
+    """The run's decode settings. Their beam search scores and ends like ours."""
     decode = config.decode
-    search: dict[str, Any] = {
-        "num_beams": decode.beam_size,
-        "length_penalty": decode.length_penalty,
-        "early_stopping": False,
-    }
-    sampling = {
-        "do_sample": True,
-        "temperature": decode.temperature,
-        "top_k": decode.top_k,
-        "top_p": decode.top_p,
-    }
+    search: dict[str, Any] = {"num_beams": decode.beam_size, "length_penalty": decode.length_penalty}
+    sampling = {"do_sample": True, "temperature": decode.temperature, "top_k": decode.top_k, "top_p": decode.top_p}
     return {
-        **(sampling if decode.sample else search),
+        **(sampling if decode.sample else search | {"early_stopping": False}),
         "no_repeat_ngram_size": decode.no_repeat_ngram,
         "min_new_tokens": decode.min_length,
         "max_new_tokens": _longest_translation(config),
@@ -179,7 +172,7 @@ def _special_ids(vocabs: VocabPair) -> dict[str, int]:
 def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
     unk, eos = vocabs.src.pieces([vocabs.src.unk_id, vocabs.src.eos_id])
     pad = "<pad>"
-    while any(pad in _piece_ids(vocab) for vocab in vocabs):  # that is a piece of a given vocabulary, not a filler
+    while any(pad in _piece_ids(vocab) for vocab in vocabs):  # a piece of a given vocabulary may have this name
         pad = f"<{pad}>"
     write_bytes(folder / "source.spm", vocabs.src.proto)
     write_bytes(folder / "target.spm", vocabs.tgt.proto)
@@ -194,7 +187,7 @@ def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
         "pad_token": pad,
         "model_max_length": config.data.max_pieces + 1,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # a sign such as </s> typed in the text is plain text
+        "split_special_tokens": True,  # </s> typed in the text is plain text
     }
     _write_json(folder / "tokenizer_config.json", settings)
 
@@ -208,17 +201,17 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _is_shared(config: Config, vocabs: VocabPair) -> bool:
-    """Whether one table serves both sides and the output."""
+    """Whether one table serves both sides and the output layer."""
     return vocabs.joint and config.model.tie_embeddings
 
 
 def _pad_id(vocabs: VocabPair) -> int:
-    """The id behind all pieces of both sides, because both have to be padded with the same."""
+    """The first id after the pieces of both sides, which have to be padded with the same one."""
     return max(vocabs.src.size, vocabs.tgt.size)
 
 
 def _longest_translation(config: Config) -> int:
-    """Pieces that the translation of the longest line may have."""
+    """The maximum length of the longest line's translation, in pieces."""
     return length_limit(Sentence(range(config.data.max_pieces + 1)), config.decode)
 
 
@@ -233,7 +226,7 @@ def _rename(name: str) -> str:
 
 
 def _reorder(name: str, weight: Tensor) -> Tensor:
-    """A weight of the layers with its axis of the residual stream, if it has one, in the order there."""
+    """Reorder the axis of the residual stream, if the weight has one, as it is ordered there."""
     if name.endswith("inner.bias"):
         return weight
     is_written = "norm." in name or "attn.output." in name or ".outer." in name
@@ -241,6 +234,6 @@ def _reorder(name: str, weight: Tensor) -> Tensor:
 
 
 def _halves(tensor: Tensor, dim: int) -> Tensor:
-    """Positions are sine, cosine, sine, ... along D here, all sines and then all cosines there."""
+    """Along D our positions are sine, cosine, sine, ...; there all sines come before all cosines."""
     order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
     return tensor.index_select(dim, order)

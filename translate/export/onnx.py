@@ -1,11 +1,11 @@
-"""A trained run as two graphs that ONNX Runtime computes, for programs in any language; the search is theirs to do.
+"""Export to two ONNX graphs, for programs in any language, which have to bring their own search.
 
 Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary.
 
 - `encoder.onnx`: `src` (B, S) piece ids, `</s>` last, and `src_mask` (B, S), False on padding
-  -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder, projected once.
+  -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder.
 - `decoder.onnx`: `pieces` (B, T), the first piece and those decoded so far; `source` and `src_mask`
-  -> `logits` (B, T, V) of the piece after each. Nothing is kept from one call to the next.
+  -> `logits` (B, T, V) of the piece after each. It keeps no state between calls.
 - `vocab.src.model` and `vocab.tgt.model`, for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
   translation, `eos_id` ends both sides.
 """
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import UserError
-from translate.model.decoder_state import DecoderState, KeyValue
 from translate.model.transformer import Transformer, as_bias
+from translate.model.transformer_state import KeyValue, TransformerState
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
@@ -31,7 +31,7 @@ from translate.system.files import atomic_folder, write_bytes, write_text
 def export_onnx(run: Run, folder: Path) -> None:
     """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears whole or not at all.
 
-    Raises UserError where the run has no weights yet, something is already in `folder`, or packages are missing.
+    Raises UserError if the run has no weights yet, `folder` is not empty, or packages are missing.
     """
     if not find_spec("onnxscript"):
         raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
@@ -39,6 +39,7 @@ def export_onnx(run: Run, folder: Path) -> None:
     if vocabs is None:
         raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     model = load_model(run, vocabs).eval()
+    assert isinstance(model, Transformer)
     with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():
             write_bytes(partial / f"{name}.onnx", graph)
@@ -49,7 +50,7 @@ def export_onnx(run: Run, folder: Path) -> None:
 
 
 def _graphs(model: Transformer) -> dict[str, bytes]:
-    """The two files' bytes. The examples from which torch follows the computation have all sizes different."""
+    """The bytes of the two files. In the examples that torch traces, all sizes differ."""
     encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
     src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
     b, s, t = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
@@ -64,10 +65,10 @@ def _graphs(model: Transformer) -> dict[str, bytes]:
 def _graph(
     module: nn.Module, inputs: dict[str, Tensor], sizes: dict[str, dict[int, torch.export.Dim]], output: str
 ) -> bytes:
-    """An ONNX file, weights included. sizes: the axes of inputs that are of any size, and how these are called."""
+    """Return an ONNX file, weights included. sizes: the names of the axes of each input whose size is free."""
     dynamic = {name: sizes[name] for name in inputs}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that axes of one size have one name, which is meant
+        warnings.simplefilter("ignore")  # several axes share a name on purpose
         program = torch.onnx.export(
             module, kwargs=inputs, dynamic_shapes=dynamic, output_names=[output], dynamo=True, verbose=False
         )
@@ -76,7 +77,7 @@ def _graph(
 
 
 class _Encoder(nn.Module):
-    """`Transformer.encode` with tensors for arguments and result."""
+    """`Transformer.encode`, with tensors as arguments and result."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """`Transformer.decode` and the output layer, with tensors for arguments and result."""
+    """`Transformer.decode` and the output layer, with tensors as arguments and result."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
@@ -98,5 +99,5 @@ class _Decoder(nn.Module):
         """(B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
         each = source.unbind(1)
         kvs = tuple(KeyValue(keys, values) for keys, values in zip(each[::2], each[1::2], strict=True))
-        state = DecoderState.start(as_bias(src_mask)[:, None, None, :], kvs)
+        state = TransformerState.start(as_bias(src_mask)[:, None, None, :], kvs)
         return self.model.output(self.model.decode(pieces, state))

@@ -1,1 +1,1 @@
-"""The Transformer, its layers, its decoder state, and hooks on its attention."""
+"""Models: what one is to the rest of the program (`seq2seq`), the Transformer, and hooks on attention."""

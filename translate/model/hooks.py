@@ -1,44 +1,45 @@
-"""Hooks on attention: record its maps, switch heads off. The model itself knows of neither."""
+"""Hooks on attention: record its maps, mask heads. The models themselves know of neither."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, Kind
-from translate.model.decoder_state import KeyValue
-from translate.model.transformer import Attention, Transformer
+from translate.model.attention_kinds import KINDS, Head, KindName
+from translate.model.seq2seq import AttentionModule, Seq2Seq
+
+Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows, columns)
+ForwardHook = Callable[[nn.Module, tuple[Any, ...], Tensor], None]
 
 
-class Recording(NamedTuple):
-    """The maps of each layer in order, (B, H, queries, keys), of every pass that the model makes while recording."""
-
-    encoder: list[Tensor]
-    decoder: list[Tensor]
-    cross: list[Tensor]
+def heads_of(model: Seq2Seq) -> list[Head]:
+    """All heads of the model, kind by kind."""
+    return [
+        Head(kind, layer, head)
+        for kind, modules in model.attention.items()
+        for layer, module in enumerate(modules)
+        for head in range(module.num_heads)
+    ]
 
 
 @contextmanager
 def recording(
-    model: Transformer, kinds: Collection[Kind] = KINDS, layers: Collection[int] | None = None
+    model: Seq2Seq, kinds: Collection[KindName] = tuple(KINDS), layers: Collection[int] | None = None
 ) -> Iterator[Recording]:
-    """Within the block, each pass of the model also computes its attention maps. Training and search do without.
+    """Record the attention maps of the pass that the model makes in the block.
 
-    kinds, layers: of which attention, in which layers (from 0; None: all).
+    A layer that is called several times, a few rows at a time, yields one map of all rows. layers: from 0; None: all.
     """
-    maps = Recording([], [], [])
-    places = attention_layers(model)
+    maps: Recording = {kind: {} for kind in kinds}
     handles = [
-        attention.register_forward_hook(_keep_weights(getattr(maps, kind)))
+        module.register_forward_hook(_record(maps[kind], layer))
         for kind in kinds
-        for number, attention in enumerate(places[kind])
-        if layers is None or number in layers
+        for layer, module in enumerate(model.attention[kind])
+        if layers is None or layer in layers
     ]
     try:
         yield maps
@@ -48,92 +49,34 @@ def recording(
 
 
 @contextmanager
-def recording_head(model: Transformer, layer: int, head: int) -> Iterator[list[Tensor]]:
-    """Within the block, each pass adds the map of that head of encoder-decoder attention, (B, T, S), with gradients."""
+def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
+    """Record the maps of one head in the block, with gradients: (B, rows, columns) for each call of its layer."""
     maps: list[Tensor] = []
 
-    def hook(attention: nn.Module, arguments: tuple[Tensor, KeyValue, Tensor], _output: Tensor) -> None:
-        assert isinstance(attention, Attention)
-        x, kv, mask = arguments
-        with torch.autocast(x.device.type, enabled=False):  # which would multiply in bfloat16
-            maps.append(attention.weights(x.float(), kv, mask)[:, head])
+    def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
+        assert isinstance(module, AttentionModule)
+        x, *others = arguments
+        with torch.autocast(x.device.type, enabled=False):  # it would multiply in bfloat16
+            maps.append(module.weights(x.float(), *others)[:, head.head])
 
-    handle = model.decoder_layers[layer].cross_attn.register_forward_hook(hook)
+    handle = model.attention[head.kind][head.layer].register_forward_hook(hook)
     try:
         yield maps
     finally:
         handle.remove()
 
 
-def attention_layers(model: Transformer) -> dict[Kind, list[Attention]]:
-    """Where the model attends: of each kind, layer by layer."""
-    return {
-        "cross": [layer.cross_attn for layer in model.decoder_layers],
-        "encoder": [layer.self_attn for layer in model.encoder_layers],
-        "decoder": [layer.self_attn for layer in model.decoder_layers],
-    }
-
-
-def _keep_weights(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-    def hook(attention: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
-        assert isinstance(attention, Attention)
-        kept.append(attention.weights(*arguments))
-
-    return hook
-
-
-HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
-
-
-class Head(NamedTuple):
-    """A head of a model; written `cross.2.3`. Layers and heads count from 0."""
-
-    kind: Kind
-    layer: int
-    head: int
-
-    @classmethod
-    def parse(cls, text: str, model: Transformer) -> Head:
-        """Raises UserError where that is no head of the model."""
-        places = attention_layers(model)
-        there = "; ".join(
-            f"{kind}.0.0 to {kind}.{len(layers) - 1}.{layers[0].num_heads - 1}" for kind, layers in places.items()
-        )
-        match = HEAD.fullmatch(text)
-        if match is None:
-            raise UserError(f"--mask {text}: a head is written kind.layer.head; there are {there}")
-        head = cls(cast("Kind", match[1]), int(match[2]), int(match[3]))
-        layers = places[head.kind]
-        if head.layer >= len(layers) or head.head >= layers[head.layer].num_heads:
-            raise UserError(f"--mask {text}: no such head; there are {there}")
-        return head
-
-    def __str__(self) -> str:
-        return ".".join(map(str, self))
-
-
-def heads_of(model: Transformer) -> list[Head]:
-    """All of them, kind by kind."""
-    return [
-        Head(kind, layer, head)
-        for kind, layers in attention_layers(model).items()
-        for layer, attention in enumerate(layers)
-        for head in range(attention.num_heads)
-    ]
-
-
 @contextmanager
-def masked(model: Transformer, heads: Sequence[Head]) -> Iterator[None]:
-    """Within the block the heads give nothing to the model, whether it reads a target as a whole or step by step.
+def masked(model: Seq2Seq, heads: Sequence[Head]) -> Iterator[None]:
+    """Mask heads in the block, in training passes as well as in decoding steps.
 
-    What a head has found is replaced by zeros on its way to the output projection (Michel et al. 2019, "Are Sixteen
-    Heads Really Better than One?", equation 2). Its weights can be recorded all the same.
+    The output of a masked head is replaced by zeros before the output projection (Michel et al. 2019, "Are Sixteen
+    Heads Really Better than One?", equation 2). Its map can still be recorded.
     """
-    places = attention_layers(model)
-    handles = [
-        places[kind][layer].output.register_forward_pre_hook(_without(places[kind][layer], head))
-        for kind, layer, head in heads
-    ]
+    handles = []
+    for kind, layer, head in heads:
+        module = model.attention[kind][layer]
+        handles.append(module.output.register_forward_pre_hook(_zero_head(module, head)))
     try:
         yield
     finally:
@@ -141,13 +84,22 @@ def masked(model: Transformer, heads: Sequence[Head]) -> Iterator[None]:
             handle.remove()
 
 
-def _without(attention: Attention, head: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Tensor]]:
-    weight = attention.output.weight
-    kept = torch.ones(attention.num_heads, weight.size(1) // attention.num_heads, device=weight.device)
-    kept[head] = 0
+def _record(maps: dict[int, Tensor], layer: int) -> ForwardHook:
+    def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
+        assert isinstance(module, AttentionModule)
+        rows = module.weights(*arguments)
+        maps[layer] = torch.cat([maps[layer], rows], dim=2) if layer in maps else rows
+
+    return hook
+
+
+def _zero_head(module: AttentionModule, head: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Tensor]]:
+    weight = module.output.weight
+    factors = torch.ones(module.num_heads, weight.size(1) // module.num_heads, device=weight.device)
+    factors[head] = 0
 
     def hook(_output: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        (found,) = arguments  # (B, T, D), head beside head
-        return (found * kept.flatten().to(found.dtype),)
+        (outputs,) = arguments  # (B, T, D), head after head
+        return (outputs * factors.flatten().to(outputs.dtype),)
 
     return hook

@@ -1,4 +1,4 @@
-"""The layers that the models share: linear layers, rotary positions, dropout."""
+"""The layers that the models share: linear layers, positions, dropout."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# For each new shape of a bfloat16 product a CPU's library makes a kernel, in milliseconds and a megabyte of memory. So
-# rows are filled up to a multiple of this: over all batches few shapes remain.
+# A CPU's library compiles a kernel for each new shape of a bfloat16 product: milliseconds, and a megabyte of memory. So
+# rows are padded to a multiple of this, and few shapes occur.
 ROWS = 64
 
 
 class Linear(nn.Linear):
-    """x Wᵀ + b: torch's layer, but for bfloat16.
+    """x Wᵀ + b: torch's layer, except in bfloat16.
 
-    On a CPU its product has few shapes and converts once. Where the weights themselves are bfloat16, as in fast
-    decoding, what comes in and goes out is float32 all the same.
+    On a CPU the product then has few shapes and converts its factors once. Where the weights themselves are bfloat16,
+    as in fast decoding, input and output remain float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, I) in `dtype`, to be multiplied; for bfloat16 on a CPU filled up with rows of zeros."""
+    """(N, I) in `dtype`, ready to be multiplied; for bfloat16 on a CPU padded with rows of zeros."""
     if dtype != torch.bfloat16 or x.device.type != "cpu":
         return x.to(dtype)
     num_rows = x.size(0)
@@ -52,7 +52,7 @@ def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """In bfloat16; gradients of the weights are float32, as the weights are."""
+    """The product in bfloat16. The gradients of the weights are float32, like the weights."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -73,28 +73,36 @@ class _Product(torch.autograd.Function):
 
 
 class RotaryEmbedding(NamedTuple):
-    """Of the pieces of a sequence: cosines and sines of their angles, each (T, 1, D/2H)."""
+    """The cosines and sines of the angles of a sequence's positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
 
     cosines: Tensor
     sines: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, T, H, D/H) -> the same, turned (equation 34), computed in float32.
+        """(B, T, H, D/H) -> the same, rotated (equation 34), computed in float32.
 
-        A plane is spanned by dimensions i and i + D/2H, not 2 i and 2 i + 1: contiguous halves are faster, and the
-        order of dimensions is learnt.
+        Dimensions i and i + D/2H span a plane, not 2 i and 2 i + 1: contiguous halves are faster, and the order of
+        dimensions is learned.
         """
         first, second = x.float().chunk(2, dim=-1)
-        turned = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
-        return torch.cat(turned, dim=-1).to(x.dtype)
+        rotated = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
+        return torch.cat(rotated, dim=-1).to(x.dtype)
 
 
 def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
-    """Of positions from `start` on, for heads of that width (D/H): plane i turns by 10000^(-2 i H / D) a position."""
+    """For heads of width D/H and positions from `start`: plane i rotates by 10000^(-2 i H / D) per position."""
     positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
     rates = torch.exp(torch.arange(0, head_width, 2, device=device) * (-math.log(10_000.0) / head_width))
     angles = positions[:, None, None] * rates  # (T, 1, D/2H)
     return RotaryEmbedding(angles.cos(), angles.sin())
+
+
+def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
+    """(length, D): sines and cosines of geometrically growing wavelength (Vaswani et al. 2017, section 3.5)."""
+    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
+    rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
+    angles = positions[:, None] * rates  # (length, D/2)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
@@ -103,8 +111,8 @@ INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 class Dropout(nn.Module):
     """Zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
 
-    On the CPU, PyTorch's draws one number an element from one generator: a third of a small model's step. Here a byte
-    decides on an element, so p is a multiple of 1/256 there.
+    On the CPU, PyTorch's dropout draws one number per element from one generator: a third of a small model's step. Here
+    one byte decides on an element, so there p is a multiple of 1/256.
     """
 
     def __init__(self, p: float) -> None:
@@ -121,15 +129,15 @@ class Dropout(nn.Module):
 
 
 def dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
-    """(size,): 0 with probability threshold / 256, else what keeps the mean: 1 / (1 - threshold / 256).
+    """(size,): 0 with probability threshold / 256, else 1 / (1 - threshold / 256), which keeps the mean.
 
-    The arithmetic is on integers as wide as `dtype`, which the processor does on 16 elements or more at once. PyTorch's
+    The arithmetic is on integers as wide as `dtype`: the processor handles 16 or more of them at once. PyTorch's
     comparisons and selections by bytes or booleans are several times slower.
     """
     integer = INTEGER_AS_WIDE_AS[dtype]
     num_bytes = dtype.itemsize
     draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
-    # The bytes of each draw, one after the other, as numbers from -128 to 127: moved to the top, and down again.
+    # The bytes of each draw, one after the other, as numbers from -128 to 127: shifted to the top, and down again.
     shifts = torch.arange(0, 8 * num_bytes, 8, dtype=integer)[:, None]
     numbers = draws.bitwise_left_shift(shifts).bitwise_right_shift_(8 * (num_bytes - 1))
     # The sign, spread over all bits, is a mask: all ones where the number is below the threshold.

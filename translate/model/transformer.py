@@ -1,30 +1,33 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
 
-Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M pieces of all of them so far, D
-width (`d_model`), H heads, V vocabulary. Masks: True = may attend, False = may not, or 0 and -inf
-for the same; they broadcast to (B, H, queries, keys).
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M slots of all of them so far, D
+width (`d_model`), H heads, V vocabulary. Masks broadcast to (B, H, queries, keys): True = may attend, False = may not;
+or, added to the scores, 0 and -inf.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
-from translate.model.decoder_state import DecoderState, KeyValue, LayerCache
-from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding
+from translate.model.attention_kinds import KindName
+from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding, sinusoidal_positions
+from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
+from translate.model.transformer_state import KeyValue, LayerCache, TransformerState
 
 
-class Attention(nn.Module):
+class Attention(AttentionModule):
     """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, each head in its own D/H dimensions.
 
     Self-attention and cross-attention are both this class. Queries come from `x`; keys and values come from what was
     given to `project`: the same sequence for self-attention, the encoder's output for cross-attention. The projections
-    are matrices alone, without a bias, as in the paper (section 3.2.2).
+    have no bias, as in the paper (section 3.2.2).
     """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
@@ -37,20 +40,20 @@ class Attention(nn.Module):
         self.output = Linear(d_model, d_model, bias=False)
 
     def project(self, memory: Tensor, rotary: RotaryEmbedding | None = None) -> KeyValue:
-        """(B, S, D) -> keys and values, each (B, H, S, D/H). turn: by their positions, if these are rotary."""
+        """(B, S, D) -> keys and values, each (B, H, S, D/H). rotary: of the pieces' positions, if these are rotary."""
         return KeyValue(self._split_heads(self.key(memory), rotary), self._split_heads(self.value(memory)))
 
     def forward(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
     ) -> Tensor:
-        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel. turn: the queries, by their positions."""
+        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel. rotary: of the queries' positions."""
         query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys, values = kv
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # Backwards, the CPU's kernel is ten times slower in bfloat16 than in float32.
+            # The CPU kernel's backward pass is ten times slower in bfloat16 than in float32.
             query, keys, values = query.float(), keys.float(), values.float()
-            with torch.autocast("cpu", enabled=False):  # which would convert them back
+            with torch.autocast("cpu", enabled=False):  # it would convert them back
                 heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
@@ -59,9 +62,9 @@ class Attention(nn.Module):
     def weights(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
     ) -> Tensor:
-        """The attention map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
+        """Return the map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
 
-        This is the formula as the paper writes it (equation 1), in float32 whatever the model computes in.
+        This is the paper's formula (equation 1), in float32 whatever the model computes in.
         """
         query = self._split_heads(self.query(x), rotary).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
@@ -78,7 +81,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """max(0, x W₁ + b₁) W₂ + b₂, for every position alike (equation 2)."""
+    """max(0, x W₁ + b₁) W₂ + b₂, at each position (equation 2)."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -91,7 +94,7 @@ class FeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """The way around a sub-layer f: x + f(norm(x)) (pre-norm) or norm(x + f(x)) (post-norm, the paper's)."""
+    """Residual connection around a sub-layer f: x + f(norm(x)) (pre-norm) or norm(x + f(x)) (post-norm, the paper)."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -99,14 +102,11 @@ class Residual(nn.Module):
         self.dropout = Dropout(settings.dropout)
         self.is_pre_norm = settings.norm == "pre"
 
-    def enter(self, x: Tensor) -> Tensor:
-        """What the sub-layer reads of the residual stream: (B, T, D) -> (B, T, D)."""
-        return self.norm(x) if self.is_pre_norm else x
-
-    def leave(self, x: Tensor, y: Tensor) -> Tensor:
-        """The stream with the sub-layer's output y in it: (B, T, D), (B, T, D) -> (B, T, D)."""
-        x = x + self.dropout(y)
-        return x if self.is_pre_norm else self.norm(x)
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, T, D) -> (B, T, D), as the sub-layer does."""
+        if self.is_pre_norm:
+            return x + self.dropout(sublayer(self.norm(x)))
+        return self.norm(x + self.dropout(sublayer(x)))
 
 
 class EncoderLayer(nn.Module):
@@ -116,15 +116,17 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.self_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
         self.feed_forward = FeedForward(settings)
-        self.around_self_attn = Residual(settings)
-        self.around_feed_forward = Residual(settings)
+        self.self_attn_residual = Residual(settings)
+        self.feed_forward_residual = Residual(settings)
 
     def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D). turn: by the positions, if they are rotary."""
-        h = self.around_self_attn.enter(x)
-        x = self.around_self_attn.leave(x, self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary))
-        h = self.around_feed_forward.enter(x)
-        return self.around_feed_forward.leave(x, self.feed_forward(h))
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: of the pieces' positions, if these are rotary."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary)
+
+        x = self.self_attn_residual(x, attend)
+        return self.feed_forward_residual(x, self.feed_forward)
 
 
 class DecoderLayer(nn.Module):
@@ -135,9 +137,9 @@ class DecoderLayer(nn.Module):
         self.self_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
         self.cross_attn = Attention(settings.d_model, settings.num_heads, settings.attention_dropout)
         self.feed_forward = FeedForward(settings)
-        self.around_self_attn = Residual(settings)
-        self.around_cross_attn = Residual(settings)
-        self.around_feed_forward = Residual(settings)
+        self.self_attn_residual = Residual(settings)
+        self.cross_attn_residual = Residual(settings)
+        self.feed_forward_residual = Residual(settings)
 
     def forward(
         self,
@@ -145,30 +147,29 @@ class DecoderLayer(nn.Module):
         tgt_mask: Tensor,
         source: KeyValue,
         src_mask: Tensor,
-        past: LayerCache | None = None,
+        cache: LayerCache | None = None,
         rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
         """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
-        past: where the T pieces are not all, the others, M - T before them; the mask is then (B, 1, T, M).
-        turn: by the positions of the T pieces, if positions are rotary.
+        cache: the M - T earlier pieces, if there are any; the mask is then (B, 1, T, M).
+        rotary: of the positions of the T pieces, if these are rotary.
         """
-        h = self.around_self_attn.enter(x)
-        target = self.self_attn.project(h, rotary)
-        if past:
-            target = past.append(target)
-        x = self.around_self_attn.leave(x, self.self_attn(h, target, tgt_mask, rotary))
-        h = self.around_cross_attn.enter(x)
-        x = self.around_cross_attn.leave(x, self.cross_attn(h, source, src_mask))
-        h = self.around_feed_forward.enter(x)
-        return self.around_feed_forward.leave(x, self.feed_forward(h))
+
+        def attend(h: Tensor) -> Tensor:
+            target = self.self_attn.project(h, rotary)
+            return self.self_attn(h, cache.append(target) if cache else target, tgt_mask, rotary)
+
+        x = self.self_attn_residual(x, attend)
+        x = self.cross_attn_residual(x, lambda h: self.cross_attn(h, source, src_mask))
+        return self.feed_forward_residual(x, self.feed_forward)
 
 
-class Transformer(nn.Module):
-    """Training: source and target -> `forward` -> logits. Decoding: source -> `encode` -> state -> `step` by `step`."""
+class Transformer(Seq2Seq):
+    """The encoder-decoder model: the embeddings of both sides, a stack of layers for each, and the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """is_joint: both sides have one vocabulary, so that tied embeddings are one matrix for all three uses."""
+        """is_joint: both sides share a vocabulary, so tied embeddings are one matrix for all three uses."""
         super().__init__()
         self.d_model = settings.d_model
         self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
@@ -181,95 +182,99 @@ class Transformer(nn.Module):
         decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.num_decoder_layers))
         self.encoder_layers = cast("list[EncoderLayer]", encoder_layers)
         self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)
-        # In pre-norm the residual stream leaves the last layer without a norm.
+        # With pre-norm nothing has normalized the residual stream that leaves the last layer.
         is_pre_norm = settings.norm == "pre"
         self.encoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
         self.apply(_initialize)
         if isinstance(self.decoder_norm, nn.LayerNorm):
-            # The stream carries the embedding of the piece read, so with tied embeddings the first logits would all
-            # be for that piece, the more the wider the model.
+            # The stream carries the embedding of the piece just read. With tied embeddings the first logits would all
+            # favour that piece, the more the wider the model.
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
         if settings.tie_embeddings:
             self.output.weight = self.tgt_embedding.weight
 
-    def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> logits (B, T, V) of the piece after each target piece: a training step's view."""
-        return self.output(self.features(src, src_mask, tgt_in))
+    @property
+    def attention(self) -> Mapping[KindName, Sequence[Attention]]:
+        """See Seq2Seq."""
+        return {
+            "cross": [layer.cross_attn for layer in self.decoder_layers],
+            "encoder": [layer.self_attn for layer in self.encoder_layers],
+            "decoder": [layer.self_attn for layer in self.decoder_layers],
+        }
 
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
-        """What `forward` gives to the output layer: (B, T, D)."""
+        """See Seq2Seq."""
         return self.decode(tgt_in, self.encode(src, src_mask))
 
-    def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
-        """All pieces of each target at once, (B, T), to a state without any -> (B, T, D) for the output layer."""
+    def decode(self, tgt_in: Tensor, state: TransformerState) -> Tensor:
+        """All pieces of each target at once, (B, T), from the state before the first -> (B, T, D) features."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
-        positions = self._positions(0, tgt_in.size(1))
-        x = self._embed(self.tgt_embedding, tgt_in, positions.added)
+        x, rotary = self._embed(self.tgt_embedding, tgt_in, 0, tgt_in.size(1))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
-            x = layer(x, tgt_mask, source, state.src_mask, rotary=positions.rotary)
+            x = layer(x, tgt_mask, source, state.src_mask, rotary=rotary)
         return self.decoder_norm(x)
 
-    def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
-        """(B, S) pieces, (B, S) mask -> the state from which decoding starts, with one hypothesis a sentence."""
+    def encode(self, src: Tensor, src_mask: Tensor) -> TransformerState:
+        """See Seq2Seq."""
         src_mask = as_bias(src_mask)[:, None, None, :]
-        positions = self._positions(0, src.size(1))
-        x = self._embed(self.src_embedding, src, positions.added)
+        x, rotary = self._embed(self.src_embedding, src, 0, src.size(1))
         for layer in self.encoder_layers:
-            x = layer(x, src_mask, positions.rotary)
+            x = layer(x, src_mask, rotary)
         memory = self.encoder_norm(x)
-        return DecoderState.start(src_mask, tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers))
+        source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
+        return TransformerState.start(src_mask, source)
 
-    def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, K) the last piece of each hypothesis -> (B, K, D) for the output layer, and the state behind it.
+    def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
+        """See Seq2Seq. To the layers the K hypotheses of a sentence are K queries with the same position and source.
 
-        To the layers the K hypotheses of a sentence are K queries, at one position and with one source; the mask
-        keeps them apart. A state may be stepped from once: its successor writes into the same memory.
+        The mask keeps them apart.
         """
+        assert isinstance(state, TransformerState)
         state = state.next()
         tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
-        positions = self._positions(state.num_pieces - 1, 1)
-        x = self._embed(self.tgt_embedding, pieces, positions.added)
+        x, rotary = self._embed(self.tgt_embedding, pieces, state.num_pieces - 1, 1)
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, state.past(number), positions.rotary)
+            x = layer(x, tgt_mask, source, state.src_mask, state.cache(number), rotary)
         return self.decoder_norm(x), state
 
-    def _positions(self, start: int, length: int) -> _Positions:
-        device = self.output.weight.device
+    def _embed(
+        self, embedding: nn.Module, pieces: Tensor, start: int, num_positions: int
+    ) -> tuple[Tensor, RotaryEmbedding | None]:
+        """(B, T) pieces at T positions from `start`, or all at one -> (B, T, D), and their rotary embedding, if any."""
+        x = embedding(pieces) * math.sqrt(self.d_model)  # as large as sinusoidal positions
         if self.rotated_width:
-            return _Positions(rotary=rotary_embedding(start, length, self.rotated_width, device))
-        return _Positions(added=sinusoidal_positions(start, length, self.d_model, device))
-
-    def _embed(self, embedding: nn.Module, pieces: Tensor, positions: Tensor | None) -> Tensor:
-        x = embedding(pieces) * math.sqrt(self.d_model)  # (B, T, D), of the positions' size
-        return self.dropout(x if positions is None else x + positions)
+            return self.dropout(x), rotary_embedding(start, num_positions, self.rotated_width, x.device)
+        return self.dropout(x + sinusoidal_positions(start, num_positions, self.d_model, x.device)), None
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
-    """(T, T): each piece may attend to itself and to those before it."""
+    """(T, T): a piece may attend to itself and to the pieces before it."""
     return torch.ones(num_pieces, num_pieces, dtype=torch.bool, device=device).tril()
 
 
 def as_bias(mask: Tensor) -> Tensor:
-    """The mask as what to add to attention's scores: 0 for True, -inf for False; one that is so already stays so."""
+    """Return the mask as a term of the scores, 0 for True and -inf for False, unless it is one already."""
+    if mask.is_floating_point():
+        return mask
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
+
+
+def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> int:
+    """The parameters of a Transformer, without building it: a thousand layers would take seconds."""
+    attention = 4 * settings.d_model**2
+    feed_forward = 2 * settings.d_model * settings.d_ff + settings.d_ff + settings.d_model
+    norm = 2 * settings.d_model
+    encoder_layer = attention + feed_forward + 2 * norm
+    decoder_layer = 2 * attention + feed_forward + 3 * norm
+    num_tables = 1 if settings.tie_embeddings else 2  # of target pieces: embedding, output layer
+    num_rows = num_tables * num_tgt_pieces + (0 if is_joint and settings.tie_embeddings else num_src_pieces)
     return (
-        mask if mask.is_floating_point() else torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
+        num_rows * settings.d_model
+        + settings.num_encoder_layers * encoder_layer
+        + settings.num_decoder_layers * decoder_layer
+        + (2 * norm if settings.norm == "pre" else 0)
     )
-
-
-def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
-    """(length, D): sines and cosines of geometrically growing wavelength (section 3.5), from position `start` on."""
-    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
-    rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
-    angles = positions[:, None] * rates  # (length, D/2)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
-
-
-class _Positions(NamedTuple):
-    """Either what is added to the embeddings, (T, D), or by what the queries and keys of self-attention are turned."""
-
-    added: Tensor | None = None
-    rotary: RotaryEmbedding | None = None
 
 
 def _initialize(module: nn.Module) -> None:

@@ -14,9 +14,10 @@ from random import Random
 from types import TracebackType
 from typing import NamedTuple, cast
 
-from translate.attention.extract import Keep, attention_maps, engine_of, joined_maps
+from translate.attention.extract import attention_maps, engine_of, joined_maps
 from translate.attention.folder import INDEX, About, Precision, write_about
-from translate.attention.maps import MAX_PIECES, AttentionMaps, StoredType
+from translate.attention.maps import MAX_PIECES, AttentionMaps
+from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
 from translate.data.vocab import Vocab
 from translate.decoding.quality_warnings import over_translation, under_translation
@@ -52,16 +53,16 @@ class AttentionWriter:
         folder: Path,
         run: Run,
         translator: Translator,
-        keep: Keep,
+        selection: AttentionSelection,
         sample: TextSample | None = None,
         log: Callable[[str], None] = lambda text: None,
     ) -> None:
         """sample: of the whole text, if it is known. log: receives the estimated size of the folder before any map is
-        written. Raises UserError if `keep` selects nothing."""
-        keep.check(engine_of(translator).model)
-        self._folder, self._translator, self._keep = folder, translator, keep
+        written. Raises UserError if `selection` selects nothing."""
+        selection.check(engine_of(translator).model)
+        self._folder, self._translator, self._selection = folder, translator, selection
         self._sample, self._log = sample, log
-        self._about = _about(run, translator, keep)
+        self._about = _about(run, translator, selection)
         self._is_empty = True
 
     def __enter__(self) -> AttentionWriter:
@@ -94,7 +95,7 @@ class AttentionWriter:
         """Write the files of a few translations, whose maps are computed together; return them with their warnings."""
         all_maps = self._maps(translations)
         if self._is_empty:
-            size = estimated_size(all_maps, self._translator.vocabs.src, self._keep.dtype, self._sample)
+            size = estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
             options = "--attention-kinds, --attention-layers and --attention-precision float16"
             self._log(f"attention: {size}; {options} reduce it")
         self._is_empty = False
@@ -105,7 +106,7 @@ class AttentionWriter:
             translation = translation.with_warning(warning)
         name = f"{translation.id:06d}.npz" if maps else None
         if maps and name:
-            maps.save(self._folder / name, self._keep.dtype)
+            maps.save(self._folder / name, self._selection.dtype)
         score = translation.translations[0].score
         entry = {
             "id": translation.id,
@@ -125,7 +126,7 @@ class AttentionWriter:
         """The maps of each line; None for a line that is empty or too long."""
         parts_of_lines = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
         pairs = [pair for parts in parts_of_lines for pair in parts]
-        maps = iter(attention_maps(self._translator, pairs, self._keep))
+        maps = iter(attention_maps(self._translator, pairs, self._selection))
         return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in parts_of_lines]
 
 
@@ -167,18 +168,19 @@ def estimated_size(
     return f"about {_bytes(total)} for {text.num_lines:,} line{'' if text.num_lines == 1 else 's'}"
 
 
-def _about(run: Run, translator: Translator, keep: Keep) -> About:
+def _about(run: Run, translator: Translator, selection: AttentionSelection) -> About:
     engine = engine_of(translator)
+    attention = engine.model.attention
     return About(
         run=run.path.resolve().name,
         weights=run.digest_of_weights(),
-        num_encoder_layers=len(engine.model.encoder_layers),
-        num_decoder_layers=len(engine.model.decoder_layers),
-        num_heads=engine.model.encoder_layers[0].self_attn.num_heads,
-        kinds=keep.kinds,
-        layers=keep.layers,
+        num_encoder_layers=len(attention["encoder"]),
+        num_decoder_layers=len(attention["cross"]),
+        num_heads=attention["cross"][0].num_heads,
+        kinds=selection.kinds,
+        layers=selection.layers,
         precision=cast("Precision", engine.precision),
-        dtype=keep.dtype,
+        dtype=selection.dtype,
         alignment=run.load_alignment(),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate.attention.head_roles import Measure, Role
-from translate.model.attention_kinds import KINDS, NAMES, Kind
+from translate.model.attention_kinds import KINDS, KindName
 from translate.report.text import table
 from translate.system.files import atomic_write
 
@@ -35,12 +35,12 @@ def roles_table(roles: Sequence[Role]) -> str:
     lines = []
     for kind, of_kind in _by_kind(roles).items():
         rows = [
-            [role.label, *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
+            [str(role.head), *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
             for role in of_kind
         ]
         rows.insert(0, ["head", *HEADINGS.values(), "role"])
         numbers = table([row[:-1] for row in rows])
-        lines += ["", f"{NAMES[kind]}, {of_kind[0].num_rows:,} rows", ""]
+        lines += ["", f"{KINDS[kind].label}, {of_kind[0].num_rows:,} rows", ""]
         lines += [f"{line}  {row[-1]}" for line, row in zip(numbers, rows, strict=True)]
     return "\n".join(lines[1:])
 
@@ -62,7 +62,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
         panels = figure.subplots(1, len(by_kind), squeeze=False)[0]
         for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, of_kind)
-            axes.set_title(NAMES[kind], fontsize=10, pad=10)
+            axes.set_title(KINDS[kind].label, fontsize=10, pad=10)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 
@@ -74,7 +74,7 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
     axes.set_facecolor("#eeeeee")
     labels = ["normalized\nentropy", *(HEADINGS[measure] for measure in SHARES[1:])]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
-    axes.set_yticks(range(len(roles)), [f"{role.layer}.{role.head}" for role in roles], fontsize=8)
+    axes.set_yticks(range(len(roles)), [f"{role.head.layer}.{role.head.head}" for role in roles], fontsize=8)
     axes.set_ylabel("layer.head", fontsize=8)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.spines[:].set_visible(False)
@@ -88,14 +88,14 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
             ink = "white" if value is not None and value > DARK else "#333333"
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
     for row in range(1, len(roles)):
-        is_new_layer = roles[row].layer != roles[row - 1].layer
+        is_new_layer = roles[row].head.layer != roles[row - 1].head.layer
         axes.axhline(row - 0.5, color="white", linewidth=4 if is_new_layer else 1)
     for column in range(1, len(SHARES)):
         axes.axvline(column - 0.5, color="white", linewidth=1)
 
 
-def _by_kind(roles: Sequence[Role]) -> dict[Kind, list[Role]]:
-    of_kinds = {kind: [role for role in roles if role.kind == kind] for kind in KINDS}
+def _by_kind(roles: Sequence[Role]) -> dict[KindName, list[Role]]:
+    of_kinds = {kind: [role for role in roles if role.head.kind == kind] for kind in KINDS}
     return {kind: of_kind for kind, of_kind in of_kinds.items() if of_kind}
 
 

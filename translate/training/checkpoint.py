@@ -1,7 +1,7 @@
-"""Weights and training states to disk and back, all or nothing.
+"""Checkpoints: the training state, saved and loaded, all or nothing.
 
-A checkpoint is a folder of up to four files: the weights, their average if there is one, the optimizer's state and the
-progress, which has the checksums of the others. It counts only as a whole.
+A checkpoint is a folder of up to four files: the weights, their moving average if there is one, the optimizer's state,
+and the progress, which holds the checksums of the others. It is valid only as a whole.
 """
 
 from __future__ import annotations
@@ -28,44 +28,41 @@ from translate.training.optimizer import ExponentialMovingAverage
 
 FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
-MODEL, AVERAGE, OPTIMIZER, PROGRESS = (
-    "model.safetensors",
-    "average.safetensors",
-    "optimizer.safetensors",
-    "progress.json",
-)
-OPTIMIZER_BEFORE = "optimizer.pt"  # a pickle, which earlier versions wrote and none reads any more
+MODEL, EMA, OPTIMIZER = (f"{name}.safetensors" for name in ("model", "average", "optimizer"))
+PROGRESS = "progress.json"
+PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions; none reads it any more
+UNUSABLE = "this checkpoint cannot be used"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training has come. Batch order, learning rate and dropout follow from it, so it is all that is saved."""
+    """How far training has come. Batch order, learning rate and dropout are functions of it and need no saving."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     step: int = 0  # updates made
-    epoch: int = 0  # the pass over the text that is going on, from 0
-    batches: int = 0  # batches of that pass already used, by all processes
-    seconds: float = 0.0  # of training, validation apart
+    epoch: int = 0  # from 0
+    batches: int = 0  # batches of this epoch used so far, by all processes
+    seconds: float = 0.0  # of training, without validation
     best: float | None = None  # best validation score so far (lower is better)
-    stale_validations: int = 0  # validations since then
-    precision: str | None = None  # of the matrix products, which train.precision may leave to a measurement
+    stale_validations: int = 0  # validations since the best one
+    precision: str | None = None  # of the matrix products; train.precision = "auto" may have it measured
 
 
 class TrainingState(NamedTuple):
-    """What a checkpoint holds besides the progress."""
+    """What a checkpoint holds, apart from the progress."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer  # Adam
-    average: ExponentialMovingAverage | None
+    optimizer: torch.optim.Optimizer  # AdamW
+    ema: ExponentialMovingAverage | None
     identity: ModelIdentity
 
 
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
-    """Write `folder`/step-NNNNNNNN, and remove all older ones but the newest, `keep` in all.
+    """Write `folder`/step-NNNNNNNN, and keep only the newest `keep` checkpoints up to this step.
 
-    The folder appears whole or not at all. One of a later step is damaged, or the training would have gone on from it;
-    it stays until its step is made again.
+    The checkpoint appears whole or not at all. One of a later step is damaged, or training would have resumed from it;
+    it stays until training reaches its step again.
     """
     final = folder / f"step-{progress.step:08d}"
     partial = folder / f".{final.name}.partial"
@@ -74,12 +71,12 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
         partial.mkdir(parents=True)
         try:
             tensors = {MODEL: parameters_of(state.model)}
-            if state.average:
-                tensors[AVERAGE] = state.average.weights
+            if state.ema:
+                tensors[EMA] = state.ema.weights
             if state.optimizer.state:  # none while no step has changed a weight
                 tensors[OPTIMIZER] = _optimizer_state(state)
-            seals = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
-            write_record(partial / PROGRESS, {"progress": asdict(progress), "files": seals}, FORMAT)
+            checksums = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
+            write_record(partial / PROGRESS, {"progress": asdict(progress), "files": checksums}, FORMAT)
             sync(partial)
             _discard(final)
             partial.rename(final)
@@ -93,23 +90,23 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
 
 
 def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], None]) -> Progress | None:
-    """Read the newest intact checkpoint into the state; None where there is none at all.
+    """Read the newest intact checkpoint into the state. Returns None if there is no checkpoint at all.
 
-    warn: told of newer ones that are damaged. Raises UserError where all are.
+    warn: called for each newer one that is damaged. Raises UserError if all are.
     """
-    troubles = []
+    damaged = []
     for _, checkpoint in sorted(_checkpoints(folder).items(), reverse=True):
         try:
             found = _read(checkpoint, state)
         except UserError as error:
-            warn(f"warning: checkpoint left out: {error}")
-            troubles.append(checkpoint.name)
+            warn(f"warning: checkpoint skipped: {error}")
+            damaged.append(checkpoint.name)
             continue
         _apply(found, state)
         return found.progress
-    if troubles:
+    if damaged:
         raise UserError(
-            f"{folder}: none of the checkpoints can be used ({', '.join(troubles)}; the reasons stand above); restore "
+            f"{folder}: none of the checkpoints can be used ({', '.join(damaged)}; see the warnings above); restore "
             "one, or start a new run"
         )
     return None
@@ -119,53 +116,53 @@ class _Found(NamedTuple):
     """A checkpoint, read and checked."""
 
     progress: Progress
-    tensors: Mapping[str, Mapping[str, Tensor]]  # of each file
+    tensors: Mapping[str, Mapping[str, Tensor]]  # by file and name
 
 
 def _read(checkpoint: Path, state: TrainingState) -> _Found:
-    """All of a checkpoint, into memory. Raises UserError where any of it is damaged or does not fit."""
-    if (checkpoint / OPTIMIZER_BEFORE).exists():
+    """Read a checkpoint into memory. Raises UserError if any part of it is damaged or does not fit."""
+    if (checkpoint / PICKLED_OPTIMIZER).exists():
         raise UserError(
-            f"{checkpoint}: of an earlier version, which cannot be gone on with; its weights still translate"
+            f"{checkpoint}: written by an older version and cannot be resumed; its weights can still be used to "
+            "translate"
         )
     path = checkpoint / PROGRESS
     try:
-        record = read_record(path, FORMAT, "the checkpoint is of no use")
+        record = read_record(path, FORMAT, UNUSABLE)
         progress = TypeAdapter(Progress).validate_json(json.dumps(record["progress"]))
-        seals: dict[str, str] = dict(record["files"])
+        checksums: dict[str, str] = dict(record["files"])
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: no such file; the checkpoint is of no use") from None
+        raise UserError(f"{path}: no such file; {UNUSABLE}") from None
     except (ValidationError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: damaged; the checkpoint is of no use") from None
+        raise UserError(f"{path}: damaged; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
-        raise UserError(f"{path}: of step {progress.step}, which is not what the folder is called")
+        raise UserError(f"{path}: belongs to step {progress.step}, not to the step that the folder is named after")
     wanted: dict[str, Mapping[str, Tensor]] = {MODEL: parameters_of(state.model)}
-    if state.average and AVERAGE in seals:
-        wanted[AVERAGE] = state.average.weights
-    if OPTIMIZER in seals:
-        wanted[OPTIMIZER] = _optimizer_places(state)
-    return _Found(progress, {name: _part(checkpoint / name, seals, state, into) for name, into in wanted.items()})
-
-
-def _part(path: Path, seals: Mapping[str, str], state: TrainingState, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    sealed = read_checked_weights(path, state.identity, "the checkpoint is of no use")
-    if sealed.seal != seals.get(path.name):
-        raise UserError(f"{path}: of another checkpoint than {PROGRESS} beside it")
-    return read_tensors(path, sealed, like)
+    if state.ema and EMA in checksums:
+        wanted[EMA] = state.ema.weights
+    if OPTIMIZER in checksums:
+        wanted[OPTIMIZER] = _optimizer_shapes(state)
+    tensors = {}
+    for name, like in wanted.items():
+        weights = read_checked_weights(checkpoint / name, state.identity, UNUSABLE)
+        if weights.checksum != checksums.get(name):
+            raise UserError(f"{checkpoint / name}: belongs to another checkpoint than {PROGRESS} next to it")
+        tensors[name] = read_tensors(checkpoint / name, weights, like)
+    return _Found(progress, tensors)
 
 
 def _apply(found: _Found, state: TrainingState) -> None:
     copy_tensors(found.tensors[MODEL], parameters_of(state.model))
-    if state.average:
-        # Without one the training has not averaged so far: from here on, then.
-        copy_tensors(found.tensors.get(AVERAGE, found.tensors[MODEL]), state.average.weights)
+    if state.ema:
+        # Training that has not averaged so far begins to do so here.
+        copy_tensors(found.tensors.get(EMA, found.tensors[MODEL]), state.ema.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
     numbers = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
     for name, tensor in found.tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
         moments.setdefault(numbers[parameter], {})[moment] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]  # as they are: settings, and what suits this device
+    groups = state.optimizer.state_dict()["param_groups"]  # unchanged: settings, and what suits this device
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
@@ -178,22 +175,22 @@ def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
     }
 
 
-def _optimizer_places(state: TrainingState) -> dict[str, Tensor]:
-    """Tensors of the shapes that Adam's numbers have."""
-    places: dict[str, Tensor] = {}
+def _optimizer_shapes(state: TrainingState) -> dict[str, Tensor]:
+    """Tensors of the same names and shapes as those of `_optimizer_state`."""
+    shapes: dict[str, Tensor] = {}
     for name, parameter in parameters_of(state.model).items():
-        places |= {f"exp_avg.{name}": parameter, f"exp_avg_sq.{name}": parameter, f"step.{name}": torch.zeros(())}
-    return places
+        shapes |= {f"exp_avg.{name}": parameter, f"exp_avg_sq.{name}": parameter, f"step.{name}": torch.zeros(())}
+    return shapes
 
 
 def _checkpoints(folder: Path) -> dict[int, Path]:
-    """The folders of checkpoints by their steps; what only looks like one does not count."""
+    """The checkpoint folders by step; links do not count."""
     found = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
     return {int(match[1]): path for match, path in found if match and path.is_dir() and not path.is_symlink()}
 
 
 def _discard(path: Path) -> None:
-    """Remove what is there, if anything; never half of it under its name."""
+    """Remove a checkpoint, if there is one; what an interruption leaves does not have its name."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():

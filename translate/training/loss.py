@@ -1,7 +1,7 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-Where a head is guided by given word alignments, there is a second one: of its attention (Garg et al. 2019). With R-Drop
-(Liang et al. 2021) each batch goes twice through the model, which is to say the same under other dropout.
+A head that is guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al.
+2021) each batch passes twice through the model, which has to predict the same under different dropout.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
 """
@@ -16,44 +16,39 @@ import torch
 from torch import Tensor, nn
 
 from translate.data.batches import Batch, Links
+from translate.model.attention_kinds import Head
 from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
-from translate.model.transformer import Transformer
+from translate.model.seq2seq import Seq2Seq
 
 # Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay
-# in its cache; a GPU needs large products to be busy.
+# in the cache; a GPU needs large products to be busy.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
-# (P * N, V) log-probabilities in P passes, (N, 1) targets, whether the gradient is wanted -> the loss, a scalar, and
-# the gradient by the logits, (P * N, V). It may write over what it is given.
+# (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is wanted -> the loss, a scalar, and
+# the gradient with respect to the logits, (P * N, V). It may overwrite the log-probabilities.
 RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
 class Losses(NamedTuple):
     """Scalars in nats, sums over target pieces; padding does not count."""
 
-    translation: Tensor  # with R-Drop, what its passes differ by included
-    alignment: Tensor | None = None  # where attention is guided
+    translation: Tensor  # with R-Drop, the divergence of its passes included
+    alignment: Tensor | None = None  # None where no head is guided
 
 
 def total(losses: Sequence[Losses]) -> Losses:
-    """Of several batches, with a loss of alignment in all of them or in none."""
+    """Add up the losses of several batches, all of them with an alignment loss or none."""
     alignments = [each.alignment for each in losses if each.alignment is not None]
     translation = torch.stack([each.translation for each in losses]).sum()
     return Losses(translation, torch.stack(alignments).sum() if alignments else None)
 
 
-class GuidedHead(NamedTuple):
-    """The head of encoder-decoder attention that learns from given alignments."""
-
-    layer: int
-    head: int
-
-
 class SummedLoss(nn.Module):
     """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
 
-    def __init__(self, model: Transformer, label_smoothing: float, guided: GuidedHead | None = None) -> None:
+    def __init__(self, model: Seq2Seq, label_smoothing: float, guided: Head | None = None) -> None:
+        """guided: the head of encoder-decoder attention that learns from given alignments, if any."""
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
@@ -61,37 +56,34 @@ class SummedLoss(nn.Module):
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
 
     def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
-        """The losses of the batch; that of alignment if there is a guided head, in the mean of the passes.
+        """Return the losses of the batch; with a guided head also its alignment loss, averaged over the passes.
 
         rdrop: the weight of R-Drop; 0 for a single pass.
         """
         if not self.guided:
             return Losses(self._translation(batch, rdrop))
         assert batch.links
-        with recording_head(self.model, *self.guided) as maps:
+        with recording_head(self.model, self.guided) as maps:
             translation = self._translation(batch, rdrop)
-        passes = maps[0].chunk(2 if rdrop else 1)
+        passes = torch.cat(maps, dim=1).chunk(2 if rdrop else 1)
         return Losses(translation, torch.stack([alignment_sum(each, batch.links) for each in passes]).mean())
 
     def _translation(self, batch: Batch, rdrop: float) -> Tensor:
-        if rdrop:
-            return self._translation_twice(batch, rdrop)
-        features = self.features(batch.src, batch.src_mask, batch.tgt_in).flatten(0, 1)
-        features = features.index_select(0, batch.places)
-        return cross_entropy_sum(features, self.model.output.weight, batch.targets, self.label_smoothing)
-
-    def _translation_twice(self, batch: Batch, rdrop: float) -> Tensor:
-        # Dropout draws for each row by itself, so the two passes are one of twice as many rows.
-        features = self.features(*(each.repeat(2, 1) for each in (batch.src, batch.src_mask, batch.tgt_in)))
+        weight, arguments = self.model.output.weight, (batch.src, batch.src_mask, batch.tgt_in)
+        if not rdrop:
+            features = self.features(*arguments).flatten(0, 1).index_select(0, batch.places)
+            return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
+        # Dropout draws for each row separately, so the two passes can be one with twice the rows.
+        features = self.features(*(each.repeat(2, 1) for each in arguments))
         features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
-        return r_drop_sum(features, self.model.output.weight, batch.targets, self.label_smoothing, rdrop)
+        return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
 def alignment_sum(weights: Tensor, links: Links) -> Tensor:
-    """The cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
+    """Return the cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
 
-    For each target piece that has links, the wanted distribution is uniform over the source pieces that it is linked to
-    (Garg et al. 2019). The others, `</s>` among them, are free.
+    The wanted distribution of a linked target piece is uniform over the source pieces that it is linked to (Garg et al.
+    2019). Target pieces without links, such as `</s>`, do not count.
     """
     linked = weights.flatten(0, 1)[links.places, links.sources]
     log_weights = linked.clamp(min=torch.finfo(linked.dtype).tiny).log()  # a weight may be rounded to 0
@@ -99,7 +91,7 @@ def alignment_sum(weights: Tensor, links: Links) -> Tensor:
 
 
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """The cross-entropy of softmax(features weightᵀ) against the targets, summed; a scalar in nats.
+    """Return the cross-entropy of softmax(features weightᵀ) against the targets, summed; a scalar in nats.
 
     features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the wanted distribution q is 1 - ε for the
     target and ε spread over all V (Szegedy et al. 2016, section 7).
@@ -109,11 +101,11 @@ def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_s
 
 
 def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, rdrop: float) -> Tensor:
-    """The loss of R-Drop (Liang et al. 2021, equations 2 to 4), halved, summed; a scalar in nats.
+    """Return half the loss of R-Drop (Liang et al. 2021, equations 2 to 4), summed; a scalar in nats.
 
     features: (2, N, D), of two passes with different dropout; weight: (V, D); targets: (N,). With cross-entropies C₁
-    and C₂ and distributions P₁ and P₂ it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target piece, α being
-    `rdrop`: as large as the loss of one pass, so that the same learning rates suit.
+    and C₂, distributions P₁ and P₂ and α = `rdrop` it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target
+    piece. Halved, it is as large as the loss of one pass, so the same learning rates suit.
     """
     return _linear_loss(features, weight, targets, partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop))
 
@@ -127,9 +119,9 @@ def _linear_loss(features: Tensor, weight: Tensor, targets: Tensor, rows_loss: R
 class _LinearLoss(torch.autograd.Function):
     """Output layer and loss in one, a few rows at a time.
 
-    The gradient of the loss by the logits (for cross-entropy p - q, softmax less what is wanted) is at hand in the
-    forward pass: there it is multiplied through to `features` and `weight`, so no (N, V) tensor outlives its rows.
-    PyTorch's own functions make five.
+    The forward pass already computes the gradient with respect to the logits (for cross-entropy p - q, the softmax
+    minus the wanted distribution) and multiplies it through to `features` and `weight`. So no (N, V) tensor outlives
+    its rows; PyTorch's own functions make five.
     """
 
     @staticmethod
@@ -173,14 +165,17 @@ def _smoothed_loss(
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss of one pass."""
     loss = _loss(log_probs, targets, label_smoothing)
-    return loss, _gradient(log_probs, targets, label_smoothing) if wants_gradient else None
+    return loss, _less_wanted(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
 
 
 def _r_drop(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of two passes, P and Q. By the first one's logits KL(P‖Q) has the gradient P (log P/Q - KL(P‖Q)), and
-    KL(Q‖P) has P - Q; by the second one's the other way round."""
+    """RowsLoss of two passes, P and Q.
+
+    With respect to the logits of P the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q; with
+    respect to those of Q the other way round.
+    """
     alpha = rdrop / 4
     both = targets.repeat(2, 1)
     loss = _loss(log_probs, both, label_smoothing) / 2
@@ -195,7 +190,7 @@ def _r_drop(
     gradient = torch.empty_like(log_probs)
     by_p, by_q = gradient.chunk(2)
     scaled = log_ratio.mul_(alpha)
-    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: of the cross-entropy, which is halved too
+    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: of the halved cross-entropy
     torch.sub(0.5 + alpha * (1 - q_to_p), scaled, out=by_q)
     by_p.mul_(p).sub_(q, alpha=alpha)
     by_q.mul_(q).sub_(p, alpha=alpha)
@@ -203,17 +198,12 @@ def _r_drop(
 
 
 def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """-Σ q log p over (N, V), where q is 1 - ε for the target and ε spread over all; a scalar. targets: (N, 1)."""
+    """-Σ q log p over (N, V), where q is 1 - ε for the target plus ε spread over all; a scalar. targets: (N, 1)."""
     loss = (label_smoothing - 1) * log_probs.gather(1, targets).sum()
     return loss - label_smoothing / log_probs.size(1) * log_probs.sum() if label_smoothing else loss
 
 
-def _gradient(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """By the logits: p - q, (N, V), in the memory of `log_probs`."""
-    return _less_wanted(log_probs.exp_(), targets, label_smoothing)
-
-
 def _less_wanted(probs: Tensor, targets: Tensor, label_smoothing: float, share: float = 1.0) -> Tensor:
-    """`probs` less `share` of the wanted distribution, (N, V), in the memory of `probs`."""
+    """`probs` minus `share` of the wanted distribution, (N, V), in the memory of `probs`."""
     probs.sub_(share * label_smoothing / probs.size(1))
     return probs.scatter_add_(1, targets, probs.new_full(targets.shape, share * (label_smoothing - 1)))

@@ -1,4 +1,4 @@
-"""The optimizer: learning-rate schedule, AdamW, and the exponential moving average of the weights."""
+"""The optimizer: learning-rate schedule, AdamW, and the exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -10,50 +10,14 @@ import torch
 from torch import nn
 
 from translate.config.settings import TrainSettings
-from translate.model.transformer import Transformer
-
-
-class ExponentialMovingAverage:
-    """The mean of a model's parameters over the last steps, each step weighing `decay` times as much as the next.
-
-    About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; as an exponential mean, Szegedy et al. 2016).
-    """
-
-    def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
-        """num_before: 1 where the weights of now are trained ones, and count as those of a step; 0 where random."""
-        self.decay = decay
-        self._num_before = num_before
-        self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        self._parameters = [parameter.detach() for parameter in model.parameters()]  # the same memory
-
-    def update(self, step: int) -> None:
-        """Take in the weights after update `step`, counted from 1."""
-        # At first the mean of all steps: the first weights, mostly random, would be felt for long.
-        num_steps = step + self._num_before
-        decay = min(self.decay, (num_steps - 1) / num_steps)
-        torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Within the block the model has the average for its weights."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for parameter, weight in zip(self._parameters, self.weights.values(), strict=True):
-            trained = parameter.clone()
-            parameter.copy_(weight)
-            weight.copy_(trained)
+from translate.model.seq2seq import Seq2Seq
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Of an update, counted from 1: linear warm-up to the highest rate, then the schedule's shape.
+    """The learning rate of an update, counted from 1: linear warm-up, then the schedule.
 
-    inverse_sqrt is that of Vaswani et al. 2017, section 5.3, with the highest rate given instead of following from the
-    width; cosine is that of Loshchilov & Hutter 2017, without restarts.
+    inverse_sqrt is that of Vaswani et al. 2017 (section 5.3), except that the highest rate is a setting instead of
+    following from the width. cosine is that of Loshchilov & Hutter 2017, without restarts.
     """
     warmup = settings.warmup_steps
     if step <= warmup:
@@ -68,19 +32,55 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """Of R-Drop in an update, counted from 1. 0: a single pass."""
+    """The weight of R-Drop in an update, counted from 1; 0 for a single pass."""
     return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
-def adam(model: Transformer, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
-    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' matrices.
+def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' weight matrices.
 
-    An update takes the learning rate times `weight_decay` of them away. Biases, norms and embeddings are not decayed:
-    the embedding of a rare piece would lose between its few updates what it learns in them.
+    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would lose between
+    its few updates what it learns in them.
     """
-    layers = (*model.encoder_layers, *model.decoder_layers)
-    decayed = [parameter for layer in layers for parameter in layer.parameters() if parameter.dim() > 1]
-    those = set(map(id, decayed))
-    others = [parameter for parameter in model.parameters() if id(parameter) not in those]
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    tables.add(id(model.output.weight))
+    decayed = [each for each in model.parameters() if each.dim() > 1 and id(each) not in tables]
+    others = [each for each in model.parameters() if each.dim() <= 1 or id(each) in tables]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
+
+
+class ExponentialMovingAverage:
+    """The average of a model's parameters over the steps, each weighted `decay` times as much as the next.
+
+    About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
+    """
+
+    def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
+        """num_before: 1 if the present weights are trained and count as those of a step, 0 if they are random."""
+        self.decay = decay
+        self._num_before = num_before
+        self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self._parameters = [parameter.detach() for parameter in model.parameters()]  # the same memory
+
+    def update(self, step: int) -> None:
+        """Include the weights after update `step`, counted from 1."""
+        # At first the plain average of all steps: otherwise the random initial weights would matter for long.
+        num_steps = step + self._num_before
+        decay = min(self.decay, (num_steps - 1) / num_steps)
+        torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Give the model the averaged weights in the block."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for parameter, weight in zip(self._parameters, self.weights.values(), strict=True):
+            trained = parameter.clone()
+            parameter.copy_(weight)
+            weight.copy_(trained)

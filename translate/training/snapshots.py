@@ -21,7 +21,7 @@ from translate.data.parallel_text import Pair
 from translate.decoding.engine import Pieces
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
-from translate.model.transformer import Transformer
+from translate.model.seq2seq import Seq2Seq
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 from translate.run.folder import Run
 from translate.training.prepare import Prepared
@@ -30,7 +30,7 @@ STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
 
 def record_snapshots(
-    run: Run, model: Transformer, prepared: Prepared, config: Config, device: torch.device, step: int
+    run: Run, model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, step: int
 ) -> None:
     """Write the maps that the model has of the probe pairs at a step, and the page over all steps so far.
 

@@ -14,7 +14,7 @@ from translate.data.batches import cut, make_batch
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.evaluation.metrics import QUICK_METRICS, score
-from translate.model.transformer import Transformer
+from translate.model.seq2seq import Seq2Seq
 from translate.system.distributed import World
 from translate.system.out_of_memory import Halving
 from translate.training.loss import SummedLoss
@@ -49,7 +49,7 @@ class Validation:
         return math.exp(min(self.loss, 700.0))
 
 
-def validate(model: Transformer, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
+def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
     """Score the model, each process on its share of the text. All get the same result.
 
     It computes in float32, as when it translates, whatever precision it trains in. The model is left in training mode,
@@ -77,7 +77,7 @@ def validate(model: Transformer, prepared: Prepared, config: Config, device: tor
 
 @torch.inference_mode()
 def _loss_of_share(
-    model: Transformer, prepared: Prepared, settings: TrainSettings, device: torch.device, world: World
+    model: Seq2Seq, prepared: Prepared, settings: TrainSettings, device: torch.device, world: World
 ) -> float:
     corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")

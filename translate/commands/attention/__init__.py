@@ -1,4 +1,4 @@
-"""translate attention: the maps shown, and what is done with them."""
+"""translate attention: show attention maps, and analyse them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from translate.commands.attention.compare import compare
-from translate.commands.attention.mask import mask
-from translate.commands.attention.roles import roles
-from translate.commands.attention.show import show
-from translate.commands.attention.verify import verify
+from translate.commands.attention import compare, mask, roles, show, verify
 from translate.errors import UserError
 
 
@@ -24,18 +20,21 @@ class ShowByDefault(TyperGroup):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """See click's Group."""
+        """Insert the command's name if it is missing. Overrides click's Group."""
         names = self.list_commands(ctx)
         if args and args[0] in names:
             return super().parse_args(ctx, args)
         near = get_close_matches(args[0], names, n=1, cutoff=0.8) if args else []
         if near and not Path(args[0]).exists():
-            raise UserError(f"translate attention {args[0]}: no such folder or command; is {near[0]} meant?")
+            raise UserError(f"translate attention {args[0]}: no such folder or command; did you mean {near[0]}?")
         options = [argument.partition("=")[0] for argument in args]
         meant = next((name for name in ("mask", "compare") if f"--{name}" in options), "show")
         return super().parse_args(ctx, [meant, *args])
 
 
-attention = typer.Typer(cls=ShowByDefault, help="Show attention maps, or what they tell.", rich_markup_mode=None)
-for command in (show, roles, mask, compare, verify):
-    attention.command()(command)
+group = typer.Typer(cls=ShowByDefault, help="Show attention maps, and analyse them.", rich_markup_mode=None)
+group.command(epilog=show.EPILOG)(show.show)
+group.command()(roles.roles)
+group.command(epilog=mask.EPILOG)(mask.mask)
+group.command()(compare.compare)
+group.command()(verify.verify)

@@ -1,71 +1,79 @@
-"""translate attention DIR --compare DIR2: what two runs or checkpoints look at, side by side."""
+"""translate attention DIR --compare DIR2: compare the attention of two runs or checkpoints."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, report_picture, screen
+from translate.commands import options
+from translate.commands.attention.display import pictures, report_picture, screen
 from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.attention.compare import MapComparison
+    from translate.attention.views import MapView
 
 
 def compare(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="What `translate decode --attention` wrote.")],
-    other: Annotated[Path, typer.Option("--compare", metavar="DIR2", help="The same text by another run.")],
-    kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
-    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
-    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
-    sentence: Annotated[int, typer.Option(min=1, help="Which line of the input.")] = 1,
-    words: Annotated[bool, typer.Option("--words", help="Compare whole words, not pieces.")] = False,
-    png: PngOption = None,
-    svg: SvgOption = None,
-    html: HtmlOption = None,
+    path: options.MapsFolder,
+    other: Annotated[Path, Option("--compare", metavar="DIR2", help="Attention folder of another run.")],
+    kind: options.Kind = "cross",
+    layer: options.Layer = None,
+    head: options.Head = None,
+    sentence: Annotated[int, Option(min=1, help="Input line, from 1.")] = 1,
+    words: options.Words = False,
+    png: options.Png = None,
+    svg: options.Svg = None,
+    html: options.Html = None,
 ) -> None:
-    """Show what DIR looks at more (+) or less (-) than DIR2, in percent points. `attention DIR --compare` is this.
+    """Show where two attention folders differ.
 
-    Where the two have not the same pieces, their maps come one after the other. Under them: how much weight lies
-    elsewhere over all lines that have the same pieces, 0 % for equal maps, 100 % for maps with nothing in common.
-
-    Two runs translate differently; to compare them, let both read the same translations: `translate score --attention`.
+    Weights of DIR minus weights of DIR2, in percentage points; where the pieces differ, the two maps one after the
+    other. Below: the share of the weight that moved, over all lines with the same pieces (0 %: equal maps, 100 %:
+    disjoint maps). Runs translate differently: compare them on the same translations, by `translate score --attention`.
     """
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
-    from translate.attention.views import difference, view
-    from translate.report.picture import save_picture
-    from translate.report.terminal import draw_map
+    from translate.attention.views import view
 
-    places = pictures(png, svg)
+    files = pictures(png, svg)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
-        if places or words:
-            raise UserError("--html writes a page that has all of it; leave out --png, --svg and --words")
+        if files or words:
+            raise UserError("--html writes a page with all maps; leave out --png, --svg and --words")
         from translate.commands.attention.html_page import write_comparison
         from translate.report.page.writer import InitialView
 
         write_comparison(folders, html, InitialView(kind, layer, head))
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
-    one, two = (each._replace(title=f"{each.title}: {name}") for each, name in zip(views, (path, other), strict=True))
+    _print(views, [str(path), str(other)], files)
+    print("\n" + _summary(compare_folders(*folders)))
+
+
+def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) -> None:
+    """Print and draw the difference of two views if they have the same pieces, else both."""
+    from translate.attention.views import difference
+    from translate.report.picture import save_picture
+    from translate.report.terminal import draw_map
+
+    views = [each._replace(title=f"{each.title}: {name}") for each, name in zip(views, names, strict=True)]
+    one, two = views
     if (one.rows, one.columns) == (two.rows, two.columns):
-        shown = [difference(one, two)._replace(title=f"{one.title} minus {other}")]
+        views = [difference(one, two)._replace(title=f"{one.title} minus {names[1]}")]
     else:
-        shown = [one, two]
-        print("the two do not have the same pieces here: no difference, but one map after the other\n")
-    print("\n\n".join(draw_map(each, *screen()) for each in shown))
-    print("\n" + _told(compare_folders(*folders)))
-    for place in places:
-        for number, each in enumerate(shown, start=1):
-            file = place if len(shown) == 1 else place.with_stem(f"{place.stem}-{number}")
-            report_picture(file, save_picture(each, file))
+        print("the two lines have different pieces; both maps instead of their difference\n")
+    print("\n\n".join(draw_map(each, *screen()) for each in views))
+    for number, each in enumerate(views, start=1):
+        for file in files:
+            place = file if len(views) == 1 else file.with_stem(f"{file.stem}-{number}")
+            report_picture(place, save_picture(each, place))
 
 
-def _told(comparison: MapComparison) -> str:
-    """In a line."""
+def _summary(comparison: MapComparison) -> str:
     from translate.model.attention_kinds import KINDS
 
     lines = f"{comparison.num_compared:,} of {comparison.num_lines:,} common lines have the same pieces"
@@ -73,6 +81,5 @@ def _told(comparison: MapComparison) -> str:
         return lines
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
     shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
-    most = max(comparison.heads, key=lambda head: head.share)
-    name = f"{most.kind}.{most.layer}.{most.head}"
-    return f"{lines}; of their weight lies elsewhere: {shares}; most of {name}, {100 * most.share:.1f} %"
+    most = max(comparison.heads, key=lambda each: each.share)
+    return f"{lines}; weight that moved: {shares}; most in {most.head}, {100 * most.share:.1f} %"

@@ -1,4 +1,4 @@
-"""translate attention DIR --html FILE: all the maps in one file, to look at or to send."""
+"""translate attention DIR --html FILE: write all maps to one page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from translate.attention.compare import common_lines
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KindName
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 
 
-def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int | None) -> None:
-    """Write the page of a folder, or of one file of maps.
+def write_html(path: Path, html: Path, kind: KindName, layer: int | None, head: int | None) -> None:
+    """Write the page of an attention folder, or of one file of maps.
 
-    kind, layer, head: what is shown first; the default gives way to what the run knows to align best.
+    kind, layer, head: the map shown first; if they are the defaults, the run's best alignment head, where known.
     """
     asked = InitialView(kind, layer, head)
     if not path.is_dir():
@@ -30,7 +30,7 @@ def write_html(path: Path, html: Path, kind: Kind, layer: int | None, head: int 
 
 
 def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: InitialView) -> None:
-    """Write the page of the lines that two folders have in common, with both their maps and the difference."""
+    """Write the page of the lines that two folders share, with the maps of both and their difference."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
     write_page(html, f"Attention of {names[0]} and {names[1]}", _of_both(one, other, names), first, None)
@@ -39,7 +39,7 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Init
 
 def _of_both(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
-        # The last is shown first, as what the text and the score belong to; so the difference is one minus other.
+        # The page shows the last version first, and subtracts the one before it: `one` minus `other`.
         versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 
@@ -51,7 +51,7 @@ def _of_folder(folder: AttentionFolder) -> Iterator[PageSentence]:
 
 
 def _of_file(path: Path) -> PageSentence:
-    """A file does not say which line it is of, and has the text only as pieces."""
+    """Rebuild the text from the pieces; a file of maps knows neither its text nor its line number."""
     maps = AttentionMaps.load(path)
     source, translation = (" ".join(word for word, _ in words_of(side[:-1])) for side in (maps.source, maps.target))
     return PageSentence(1, source, translation, None, (), (MapVersion("", maps),))

@@ -1,4 +1,4 @@
-"""translate attention RUN --mask: what a run does without some of its heads."""
+"""translate attention RUN --mask: head ablation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from translate.commands.app import DeviceOption
+from translate.commands import options
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
@@ -21,73 +21,75 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
 EVERY = "every"
+EPILOG = """\b
+Examples:
+  translate attention runs/toy --mask cross.1.0 --mask cross.1.2 --src test.en --ref test.fr
+  translate attention runs/toy --mask every --src test.en --ref test.fr
+"""
 
 
 def mask(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `translate train` wrote.")],
+    run: options.Run,
     heads: Annotated[
         list[str],
-        typer.Option(
-            "--mask", metavar="HEAD", help="Switch off, such as cross.2.3; may be repeated. every: one by one."
-        ),
+        Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3; repeatable. every: each head in turn."),
     ],
-    src: Annotated[Path, typer.Option(metavar="FILE", help="Source text (plain, .gz or .tsv).")],
-    ref: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line for line.")],
-    examples: Annotated[int, typer.Option(min=0, help="How many of the most changed translations to show.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object; for every head one.")] = False,
-    device: DeviceOption = "auto",
+    src: options.Src,
+    ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
+    examples: Annotated[int, Option(min=0, help="Most changed translations to show.")] = 5,
+    as_json: Annotated[bool, Option("--json", help="Print a JSON object; with every, one per head.")] = False,
+    device: options.Device = "auto",
 ) -> None:
-    """Switch heads off, and tell what that changes in loss, BLEU, chrF and text. `attention RUN --mask` is this.
+    """Mask attention heads, and report the effect on loss, BLEU, chrF and translations.
 
-    A head is kind.layer.head, from 0. With --mask every, the loss without each head, the head that matters most first.
-
-    \b
-    translate attention runs/toy --mask cross.1.0 --mask cross.1.2 --src test.en --ref test.fr
-    translate attention runs/toy --mask every --src test.en --ref test.fr
+    A head is named kind.layer.head, counted from 0. `--mask every` prints the loss without each head, most important
+    head first.
     """
     from translate.api import load_translator
     from translate.attention.extract import engine_of
+    from translate.attention.head_ablation import effect_of
     from translate.data.parallel_text import ParallelText, Side
-    from translate.model.hooks import Head
+    from translate.model.attention_kinds import Head
+    from translate.model.hooks import heads_of
 
     if EVERY in heads and len(heads) > 1:
-        raise UserError(f"--mask {EVERY}: takes each head by itself; leave out the other --mask")
+        raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask")
     translator = load_translator(run, device)
-    chosen = [Head.parse(text, engine_of(translator).model) for text in heads if text != EVERY]
+    there = heads_of(engine_of(translator).model)
+    chosen = [Head.parse(text, there) for text in heads if text != EVERY]
     pairs = list(ParallelText(Side(src, 1), Side(ref, 2)))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")
     if not chosen:
-        _tell_every(translator, pairs, as_json)
+        _print_importances(translator, pairs, as_json)
         return
-    from translate.attention.head_ablation import effect_of
-
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
-    if as_json:
-        shown = {**asdict(effect), "changes": [asdict(change) for change in effect.changes[:examples]]}
-        scores = {"whole": effect.whole._asdict(), "without": effect.without._asdict()}
-        numbers = {**scores, "num_changed": len(effect.changes)}
-        told = json.dumps({"heads": names, **shown, **numbers}, ensure_ascii=False)
-    else:
-        told = "\n".join(_told(effect, names, examples))
-    print(for_stream(told, sys.stdout))
+    text = _as_json(effect, names, examples) if as_json else "\n".join(_lines(effect, names, examples))
+    print(for_stream(text, sys.stdout))
 
 
-def _told(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
+def _as_json(effect: AblationEffect, names: Sequence[str], examples: int) -> str:
+    changes = [asdict(change) for change in effect.changes[:examples]]
+    scores = {"whole": effect.whole._asdict(), "without": effect.without._asdict()}
+    fields = {"heads": names, **asdict(effect), "changes": changes, **scores, "num_changed": len(effect.changes)}
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
     lines = [
         f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference",
         "",
         "                     all heads  without  difference",
     ]
     for label, digits, old, new in (
-        ("loss (nats a piece)", 4, effect.whole.loss, effect.without.loss),
+        ("loss (nats per piece)", 4, effect.whole.loss, effect.without.loss),
         ("BLEU", 2, effect.whole.bleu, effect.without.bleu),
         ("chrF", 2, effect.whole.chrf, effect.without.chrf),
     ):
-        lines.append(f"{label:<19}  {old:9.{digits}f}  {new:7.{digits}f}  {new - old:+10.{digits}f}")
+        lines.append(f"{label:<21}{old:9.{digits}f}  {new:7.{digits}f}  {new - old:+10.{digits}f}")
     share = 100 * len(effect.changes) / effect.num_lines
-    lines += ["", f"other translations: {len(effect.changes):,} of {effect.num_lines:,} ({share:.1f} %)"]
+    lines += ["", f"changed translations: {len(effect.changes):,} of {effect.num_lines:,} ({share:.1f} %)"]
     for change in effect.changes[:examples]:
         lines += [
             "",
@@ -101,9 +103,7 @@ def _told(effect: AblationEffect, names: Sequence[str], examples: int) -> list[s
     return [*lines, "", f"BLEU {bleu}", f"chrF {chrf}"]
 
 
-def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) -> None:
-    import sys
-
+def _print_importances(translator: Translator, pairs: Sequence[Pair], as_json: bool) -> None:
     from tqdm import tqdm
 
     from translate.attention.extract import engine_of
@@ -121,7 +121,7 @@ def _tell_every(translator: Translator, pairs: Sequence[Pair], as_json: bool) ->
             print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))
         return
     width = max(len(str(head)) for head, _ in importances)
-    print(f"loss with all heads: {whole:.4f} nats a piece of the reference\n")
+    print(f"loss with all heads: {whole:.4f} nats per piece of the reference\n")
     print(f"{'without':<{width}}  {'loss':>7}  difference")
     for head, loss in importances:
         print(f"{head!s:<{width}}  {loss:7.4f}  {loss - whole:+10.4f}")

@@ -1,77 +1,74 @@
-"""translate attention roles."""
+"""translate attention roles: statistics and roles of attention heads."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from translate.commands.attention.display import PngOption, SvgOption, pictures, report_picture
+from translate.commands import options
+from translate.commands.attention.display import pictures, report_picture
 from translate.errors import UserError
 
 if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
-    from translate.attention.head_roles import CrossHead
     from translate.attention.maps import AttentionMaps
-    from translate.model.attention_kinds import Kind
+    from translate.model.attention_kinds import Head, KindName
 
 
 def roles(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="What `translate decode --attention` wrote.")],
-    kind: Annotated[
-        Literal["cross", "encoder", "decoder"] | None, typer.Option(help="Which attention.  [default: all]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a head.")] = False,
-    png: PngOption = None,
-    svg: SvgOption = None,
+    path: options.MapsFolder,
+    kind: Annotated[options.KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object per head.")] = False,
+    png: options.Png = None,
+    svg: options.Svg = None,
 ) -> None:
-    """What each head does over a whole text: a line for each, and a name where it is clear.
+    """Summarize each head over a whole text, and name its role where it is clear.
 
     \b
-    entropy   of a row's weights, in nats; normalized: divided by the log of the number of visible keys
+    entropy   mean entropy of the rows, in nats; normalized: 1 for uniform attention
     </s>      share of the weight on the end of the sentence
-    first     on the first key, which for the decoder is <s>
-    diagonal  on the piece itself; decoder: on the piece just read; cross: on the same place of the source sentence
-    previous  on the piece before that; next: on the one behind
-    distance  pieces between the diagonal and what is looked at
-    role      diagonal, previous-token, next-token, attention sink (</s> or first), broad, alignment; - if not clear.
-              The thresholds and their sources are in translate/attention/head_roles.py
+    first     share on the first key, which is <s> in the decoder
+    diagonal  share on the same piece; decoder: on the piece just read; cross: on the same relative position
+    previous  share on the piece before the diagonal; next: on the piece after it
+    distance  mean distance from the diagonal, in pieces
+    role      diagonal, previous-token, next-token, attention sink (</s> or first), broad, alignment, or - if unclear;
+              translate/attention/head_roles.py has the thresholds and their sources
     """
     from translate.attention.folder import AttentionFolder
     from translate.attention.head_roles import roles_of
     from translate.report.head_roles import roles_table, save_roles_picture
 
-    places = pictures(png, svg)
+    files = pictures(png, svg)
     folder = AttentionFolder.open(path)
     found = roles_of(_maps(folder, kind), _known(folder.about))
     if not found:
-        raise UserError(f"{path}: holds no maps; all its lines are empty")
+        raise UserError(f"{path}: contains no maps; all its lines are empty")
     if as_json:
         for role in found:
-            told = asdict(role)
-            figures = told.pop("figures")
-            print(json.dumps({"label": role.label, **told, **figures}))
+            fields = asdict(role)
+            head, figures = fields.pop("head"), fields.pop("figures")
+            print(json.dumps({"label": str(head), **head._asdict(), **fields, **figures}))
     else:
         print(roles_table(found))
-    for place in places:
-        save_roles_picture(found, place)
-        report_picture(place, ())
+    for file in files:
+        save_roles_picture(found, file)
+        report_picture(file, ())
 
 
-def _maps(folder: AttentionFolder, kind: Kind | None) -> Iterator[AttentionMaps]:
+def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionMaps]:
     for entry in folder.entries():
         if entry.file:
             maps = folder.maps(entry)
             yield maps if kind is None else replace(maps, stacks={kind: maps.stack(kind)})
 
 
-def _known(about: About) -> CrossHead | None:
-    """The head that aligns best, where the run was told."""
-    from translate.attention.head_roles import CrossHead
+def _known(about: About) -> Head | None:
+    """Return the head that aligns best, where the run has stored it."""
+    from translate.model.attention_kinds import Head
 
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
-    return CrossHead(layer, head) if isinstance(layer, int) and isinstance(head, int) else None
+    return Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None

@@ -1,68 +1,82 @@
-"""translate attention DIR: a map to look at."""
+"""translate attention DIR: show an attention map."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from translate.commands.attention.display import HtmlOption, PngOption, SvgOption, pictures, report_picture, screen
+from translate.commands import options
+from translate.commands.attention.display import pictures, report_picture, screen
 from translate.errors import UserError
+
+EPILOG = """\b
+Other commands, each with its own --help:
+  translate attention roles DIR
+  translate attention mask RUN         or: translate attention RUN --mask HEAD
+  translate attention compare DIR      or: translate attention DIR --compare DIR2
+  translate attention verify DIR RUN
+"""
 
 
 def show(
-    path: Annotated[Path, typer.Argument(metavar="DIR|FILE.npz", help="What `translate decode --attention` wrote.")],
-    kind: Annotated[Literal["cross", "encoder", "decoder"], typer.Option(help="Which attention.")] = "cross",
-    layer: Annotated[int | None, typer.Option(help="Layer, from 0.  [default: the mean of all]")] = None,
-    head: Annotated[int | None, typer.Option(help="Head, from 0.  [default: the mean of all]")] = None,
-    sentence: Annotated[
-        int | None, typer.Option(min=1, help="Which line of the input, of a folder.  [default: 1]")
-    ] = None,
-    words: Annotated[bool, typer.Option("--words", help="Show whole words, not pieces.")] = False,
-    heads: Annotated[
-        bool, typer.Option("--all-heads", help="Show the maps of all heads, or of all of --layer.")
-    ] = False,
-    png: PngOption = None,
-    svg: SvgOption = None,
-    html: HtmlOption = None,
+    path: Annotated[Path, Argument(metavar="DIR|FILE.npz", help="Attention folder, or one file of it.")],
+    kind: options.Kind = "cross",
+    layer: options.Layer = None,
+    head: options.Head = None,
+    sentence: Annotated[int | None, Option(min=1, help="Input line, from 1.  [default: 1]")] = None,
+    words: options.Words = False,
+    heads: Annotated[bool, Option("--all-heads", help="Show all heads, or those of --layer.")] = False,
+    png: options.Png = None,
+    svg: options.Svg = None,
+    html: options.Html = None,
 ) -> None:
-    """Show an attention map: what each row's piece looked at, in percent; with --all-heads small maps of all heads.
+    """Show an attention map: the weights of each row, in percent.
 
     \b
-    cross    rows: target pieces as they are produced; columns: source pieces
+    cross    rows: target pieces, as they are produced; columns: source pieces
     encoder  rows and columns: source pieces
-    decoder  rows: target pieces as they are produced; columns: target pieces read so far
-
-    Further: translate attention verify, roles, mask (or RUN --mask HEAD), compare (or DIR --compare DIR2). Each has a
-    --help of its own.
+    decoder  rows: target pieces, as they are produced; columns: target pieces read so far
     """
+    files = pictures(png, svg)
+    if heads and head is not None:
+        raise UserError(f"--all-heads shows every head; leave out --head {head}")
+    if sentence is not None and path.is_file():
+        raise UserError(f"--sentence {sentence}: {path} holds one line; give the folder, or leave out --sentence")
+    if not html:
+        _print(path, sentence or 1, (kind, layer, head), words, heads, files)
+        return
+    if files or heads or words:
+        raise UserError("--html writes a page with all maps; leave out --png, --svg, --all-heads and --words")
+    from translate.commands.attention.html_page import write_html
+
+    write_html(path, html, kind, layer, head)
+
+
+def _print(
+    path: Path,
+    line: int,
+    choice: tuple[options.KindName, int | None, int | None],
+    words: bool,
+    heads: bool,
+    files: Sequence[Path],
+) -> None:
     from translate.attention.folder import AttentionFolder
     from translate.attention.maps import AttentionMaps
     from translate.attention.views import all_heads, view
     from translate.report.picture import save_grid, save_picture
     from translate.report.terminal import draw_grid, draw_map
 
-    places = pictures(png, svg)
-    if heads and head is not None:
-        raise UserError(f"--all-heads shows every head; leave out --head {head}")
-    if sentence is not None and path.is_file():
-        raise UserError(f"--sentence {sentence}: {path} is of one line; give the folder, or leave out --sentence")
-    if html:
-        if places or heads or words:
-            raise UserError("--html writes a page that has all of it; leave out --png, --svg, --all-heads and --words")
-        from translate.commands.attention.html_page import write_html
-
-        write_html(path, html, kind, layer, head)
-        return
-    maps = AttentionFolder.open(path).maps_of_line(sentence or 1) if path.is_dir() else AttentionMaps.load(path)
+    maps = AttentionFolder.open(path).maps_of_line(line) if path.is_dir() else AttentionMaps.load(path)
     if heads:
-        grid = all_heads(maps, kind, layer, words)
+        grid = all_heads(maps, *choice[:2], words)
         print(draw_grid(grid, *screen()))
-        for place in places:
-            report_picture(place, save_grid(grid, place))
+        for file in files:
+            report_picture(file, save_grid(grid, file))
     else:
-        shown = view(maps, kind, layer, head, words)
+        shown = view(maps, *choice, words)
         print(draw_map(shown, *screen()))
-        for place in places:
-            report_picture(place, save_picture(shown, place))
+        for file in files:
+            report_picture(file, save_picture(shown, file))

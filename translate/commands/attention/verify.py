@@ -1,4 +1,4 @@
-"""translate attention verify: whether maps are what the model computes."""
+"""translate attention verify: compare attention maps with an independent computation."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
+from translate.commands import options
 from translate.errors import UserError
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="What --attention wrote.")],
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that it is from.")],
+    path: options.MapsFolder,
+    run: Annotated[Path, Argument(metavar="RUN", help="Run that wrote the folder.")],
     tolerance: Annotated[
-        float | None,
-        typer.Option(min=0, help="Largest difference allowed.  [default: 1e-5; float16 1e-3, bfloat16 2e-2]"),
+        float | None, Option(min=0, help="Tolerated absolute difference.  [default: 1e-5; float16 1e-3, bfloat16 2e-2]")
     ] = None,
 ) -> None:
-    """Recompute all maps of a folder in another way, and tell the largest difference.
+    """Recompute all maps of a folder independently, and report the largest difference.
 
-    The other way is in float64, the decoder one piece at a time, with a second implementation of the model that shares
-    no code with the first. Where a difference is larger than rounding explains, the exit status is 2.
+    A second implementation of the model, which shares no code with the first, computes in float64 and decodes piece by
+    piece. The exit status is 2 if a difference exceeds the tolerance.
     """
     from tqdm import tqdm
 
     from translate.attention.folder import AttentionFolder
     from translate.attention.verify import Difference, default_tolerance, differences
-    from translate.model.attention_kinds import KINDS, NAMES
+    from translate.model.attention_kinds import KINDS
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
@@ -40,15 +40,15 @@ def verify(
         if found.kind not in worst or found.largest > worst[found.kind].largest:
             worst[found.kind] = found
     if not files:
-        raise UserError(f"{path}: there are no maps in it to verify")
+        raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
         if kind in worst:
-            print(f"{NAMES[kind]}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
+            print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda difference: difference.largest)
     if most.largest > allowed:
         raise UserError(
-            f"{path / str(most.entry.file)}: differs by {most.largest:.1e} from what {run} computes ({most.place}); "
-            f"{allowed:g} is allowed: write the folder again"
+            f"{path / str(most.entry.file)}: differs from the weights of {run} by {most.largest:.1e} ({most.place}), "
+            f"more than {allowed:g}; write the folder again"
         )
     lines = "1 line" if len(files) == 1 else f"{len(files):,} lines"
-    print(f"{lines}: all maps are the model's, within {allowed:g}", file=sys.stderr)
+    print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)

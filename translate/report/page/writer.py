@@ -24,7 +24,7 @@ import numpy as np
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import Kind
+from translate.model.attention_kinds import KindName
 from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
@@ -65,7 +65,7 @@ class PageSentence:
 class InitialView(NamedTuple):
     """The map that the page opens with."""
 
-    kind: Kind = "cross"
+    kind: KindName = "cross"
     layer: int | None = None  # None: the mean of all, also of heads
     head: int | None = None
     words: bool = True

@@ -1,0 +1,199 @@
+"""JoeyNMT's own prediction, `joeynmt.prediction.predict`, with our weights in its model.
+
+The model becomes a folder for JoeyNMT's command: settings, vocabulary and checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from joeynmt.config import load_config, parse_global_args
+from joeynmt.model import Model
+from joeynmt.prediction import predict, prepare
+from joeynmt.transformer_layers import PositionalEncoding
+from torch import Tensor, nn
+
+from benchmarks.decoding import DecodeJob, Measured
+from benchmarks.joeynmt_settings import SPECIALS, allow_new_sentencepiece, data_settings, model_settings, write_vocab
+from benchmarks.translating import Translate, in_order_of_length, measured
+from translate.config.settings import Config
+from translate.data.batches import pad
+from translate.data.parallel_text import read_lines
+from translate.data.vocab import Vocab
+from translate.decoding.torch_engine import TorchEngine
+from translate.model.transformer import Attention, DecoderLayer, EncoderLayer, Transformer
+from translate.run.folder import Run
+
+BATCH_SENTENCES = 32  # as fast with a beam as 16, 64 or 128, and faster than these without
+NUM_COMPARED_LINES = 8
+NORM_EPSILON = nn.LayerNorm(1).eps  # ours; JoeyNMT's own is 1e-6
+
+
+def export(job: DecodeJob) -> None:
+    """Write the folder. Asserts that its model gives the logits of ours."""
+    run = Run.open(job.run)
+    config, vocabs = run.load_config(), run.load_vocabs()
+    assert vocabs is not None
+    assert vocabs.joint, "JoeyNMT ties embeddings only where both sides have one vocabulary"
+    ours = TorchEngine.load([run], vocabs, "cpu").model
+    assert isinstance(ours, Transformer)
+    job.model.mkdir()
+    (job.model / "vocab.model").write_bytes(vocabs.src.proto)
+    write_vocab(job.model / "vocab.txt", vocabs.src)
+    # JSON is YAML.
+    (job.model / "config.yaml").write_text(json.dumps(_settings(job, config)), encoding="utf-8")
+    ids = _ids(vocabs.src)
+    torch.save({"model_state": _weights(ours, ids)}, job.model / "best.ckpt")
+    theirs, _, _ = _prepared(job)
+    rows = vocabs.src.encode(list(read_lines(job.source))[:NUM_COMPARED_LINES])
+    _check_logits(ours, theirs.to("cpu"), ids, [[*row, vocabs.src.eos_id] for row in rows], vocabs.src.bos_id)
+
+
+def decode(job: DecodeJob) -> Measured:
+    """Translate the text in batches of sentences of like length."""
+    return measured(job, _load, ["joeynmt", "torch"])
+
+
+def _load(job: DecodeJob) -> Translate:
+    model, dataset, args = _prepared(job)
+    return translator(model, dataset, args._replace(test=args.test._replace(beam_size=job.beam_size)))
+
+
+def translator(model: Model, dataset: Any, args: Any) -> Translate:
+    """Return JoeyNMT's prediction. dataset: one that takes lines; args: all settings."""
+
+    def translate(lines: Sequence[str]) -> list[str]:
+        dataset.reset_cache()
+        for line in lines:
+            dataset.set_item(line)
+        _, _, translations, *_ = predict(
+            model=model,
+            data=dataset,
+            device=args.device,
+            n_gpu=args.n_gpu,
+            normalization="none",
+            args=args.test,
+            autocast=args.autocast,
+        )
+        return list(translations)
+
+    return lambda lines: in_order_of_length(lines, translate)
+
+
+def _prepared(job: DecodeJob) -> tuple[Model, Any, Any]:
+    """Return model, data set for lines, and settings, as JoeyNMT's `translate` makes them."""
+    allow_new_sentencepiece()
+    args = parse_global_args(load_config(job.model / "config.yaml"), rank=0, mode="translate")
+    model, _, _, dataset = prepare(args, rank=0, mode="translate")
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = NORM_EPSILON
+    return model.eval(), dataset, args
+
+
+def _settings(job: DecodeJob, config: Config) -> dict[str, Any]:
+    folder = job.model.resolve()
+    return {
+        "name": "bench",
+        "model_dir": str(folder),
+        "use_cuda": job.device == "cuda",
+        "fp16": False,
+        "data": {
+            "train": "",
+            **data_settings(folder / "vocab.txt", folder / "vocab.model", config.data.max_pieces),
+        },
+        "testing": {
+            "beam_size": job.beam_size,
+            "beam_alpha": config.decode.length_penalty,
+            "batch_size": BATCH_SENTENCES,
+            "batch_type": "sentence",
+            "max_output_length": -1,  # JoeyNMT's default: one and a half times the longest source of the batch
+        },
+        "training": {"batch_size": BATCH_SENTENCES},
+        "model": model_settings(config.model),
+    }
+
+
+def _ids(vocab: Vocab) -> list[int | None]:
+    """Return our id of each of JoeyNMT's pieces; None for padding, which we do not have."""
+    pieces = vocab.pieces(range(vocab.size))
+    by_piece = {piece: i for i, piece in enumerate(pieces)}
+    assert {"<unk>", "<s>", "</s>"} <= by_piece.keys()
+    return [by_piece.get(piece) for piece in (*SPECIALS, *(piece for piece in pieces if piece not in SPECIALS))]
+
+
+def _weights(ours: Transformer, ids: list[int | None]) -> dict[str, Tensor]:
+    weights = {
+        "src_embed.lut.weight": _rows(ours.src_embedding.weight, ids),
+        "trg_embed.lut.weight": _rows(ours.tgt_embedding.weight, ids),
+        "decoder.output_layer.weight": _rows(ours.output.weight, ids),
+    }
+    for number, encoder in enumerate(ours.encoder_layers):
+        name = f"encoder.layers.{number}"
+        weights |= _attention(f"{name}.src_src_att", encoder.self_attn)
+        weights |= _module(f"{name}.layer_norm", encoder.self_attn_residual.norm)
+        weights |= _feed_forward(f"{name}.feed_forward", encoder)
+    for number, decoder in enumerate(ours.decoder_layers):
+        name = f"decoder.layers.{number}"
+        weights |= _attention(f"{name}.trg_trg_att", decoder.self_attn)
+        weights |= _attention(f"{name}.src_trg_att", decoder.cross_attn)
+        weights |= _module(f"{name}.x_layer_norm", decoder.self_attn_residual.norm)
+        weights |= _module(f"{name}.dec_layer_norm", decoder.cross_attn_residual.norm)
+        weights |= _feed_forward(f"{name}.feed_forward", decoder)
+    weights |= _module("encoder.layer_norm", ours.encoder_norm)  # no weights in a post-norm model
+    weights |= _module("decoder.layer_norm", ours.decoder_norm)
+    positions = PositionalEncoding(ours.d_model).pe
+    return weights | {"encoder.pe.pe": positions, "decoder.pe.pe": positions}
+
+
+def _attention(name: str, attention: Attention) -> dict[str, Tensor]:
+    """Return the weights of an attention. JoeyNMT's projections have biases; ours do not, so they are zero."""
+    layers = {
+        "k_layer": attention.key,
+        "v_layer": attention.value,
+        "q_layer": attention.query,
+        "output_layer": attention.output,
+    }
+    biases = {f"{name}.{key}.bias": torch.zeros(layer.weight.size(0)) for key, layer in layers.items()}
+    return biases | {f"{name}.{key}.weight": layer.weight.detach() for key, layer in layers.items()}
+
+
+def _feed_forward(name: str, layer: EncoderLayer | DecoderLayer) -> dict[str, Tensor]:
+    return {
+        **_module(f"{name}.layer_norm", layer.feed_forward_residual.norm),
+        **_module(f"{name}.pwff_layer.0", layer.feed_forward.inner),
+        **_module(f"{name}.pwff_layer.3", layer.feed_forward.outer),
+    }
+
+
+def _module(name: str, module: nn.Module) -> dict[str, Tensor]:
+    return {f"{name}.{key}": weight for key, weight in module.state_dict().items()}
+
+
+def _rows(matrix: Tensor, ids: list[int | None]) -> Tensor:
+    """(V, D) -> one row for each of JoeyNMT's pieces; zeros for padding, which it neither reads nor produces."""
+    nothing = torch.zeros(matrix.size(1))
+    return torch.stack([nothing if i is None else matrix[i].detach() for i in ids])
+
+
+@torch.inference_mode()
+def _check_logits(ours: Transformer, theirs: Model, ids: list[int | None], rows: list[list[int]], bos_id: int) -> None:
+    """Compare the logits of both models for sentences that are their own translations."""
+    src, src_mask = pad(rows)
+    places = {i: place for place, i in enumerate(ids) if i is not None}
+    tgt_in = torch.cat([torch.full((len(rows), 1), bos_id), src[:, :-1]], dim=1)
+    expected = ours(src, src_mask, tgt_in)  # (B, T, V)
+    their_src, their_tgt_in = (side.clone().apply_(places.__getitem__) for side in (src, tgt_in))
+    found, *_ = theirs._encode_decode(
+        src=their_src,
+        trg_input=their_tgt_in,
+        src_mask=src_mask[:, None, :],
+        src_length=src_mask.sum(dim=1),
+        trg_mask=torch.ones(1, 1, 1, dtype=torch.bool),
+    )
+    found = found[:, :, [places[i] for i in range(expected.size(2))]]
+    difference = float((found - expected).abs().max())
+    assert difference < 1e-4, f"JoeyNMT's logits are up to {difference:.2g} from ours"

@@ -1,0 +1,71 @@
+"""`scripts/bench page`: how fast a page opens and turns from sentence to sentence in headless Chromium.
+
+By default a page of 1,000 sentences of 25 pieces with random maps of 6 layers and 8 heads, most of them in separate
+files. Times are from the request to the drawn page: medians of 5 openings and 30 turns.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+from benchmarks.report import Report, versions
+from translate.attention.maps import AttentionMaps, Stack
+from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+
+NUM_SENTENCES, NUM_PIECES, NUM_LAYERS, NUM_HEADS = 1000, 25, 6, 8
+# Painted: two frames after the page reports that it is done.
+TURN = """() => new Promise((done) => {
+  const start = performance.now();
+  new MutationObserver(() => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start))))
+    .observe(document.body, { attributeFilter: ["data-shown"] });
+  document.getElementById("next").click();
+})"""
+
+
+def measure(page: Path | None) -> Report:
+    """Measure a page, or the folder of one; by default a random one."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = page or _random_page(Path(folder))
+        opening, turning = _times(page / "index.html" if page.is_dir() else page)
+    row = {"opens_seconds": opening, "turns_ms": statistics.median(turning), "slowest_turn_ms": max(turning)}
+    text = f"opens in {opening:.2f} s, turns in {row['turns_ms']:.0f} ms (slowest {row['slowest_turn_ms']:.0f} ms)"
+    return Report("Opening and turning a page", text, [row], versions("playwright", "translate"), "")
+
+
+def _times(page: Path) -> tuple[float, list[float]]:
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        window = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        opening = []
+        for _ in range(5):
+            window.goto("about:blank")
+            window.goto(page.resolve().as_uri())
+            window.wait_for_selector("body[data-shown]")
+            opening.append(window.evaluate("performance.now() / 1000"))
+        turning = [window.evaluate(TURN) for _ in range(30)]
+        chromium.close()
+    return statistics.median(opening), turning
+
+
+def _random_page(folder: Path) -> Path:
+    write_page(folder / "index.html", "Random", _random_sentences(), InitialView(), folder / "page")
+    return folder
+
+
+def _random_sentences() -> Iterator[PageSentence]:
+    random = np.random.default_rng(1)
+    pieces = (*(f"▁word{i}" for i in range(NUM_PIECES - 1)), "</s>")
+    text = " ".join(piece[1:] for piece in pieces[:-1])
+    for number in range(1, NUM_SENTENCES + 1):
+        weights = np.exp(2 * random.normal(size=(3, NUM_LAYERS, NUM_HEADS, NUM_PIECES, NUM_PIECES)))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        cross, encoder, decoder = (Stack(each.astype(np.float32), tuple(range(NUM_LAYERS))) for each in weights)
+        maps = AttentionMaps(pieces, pieces, {"cross": cross, "encoder": encoder, "decoder": decoder})
+        yield PageSentence(number, text, text, -1.0, (), (MapVersion("", maps),))

@@ -1,1 +1,0 @@
-"""Mutation testing: small faults put into a module, and whether its tests notice."""

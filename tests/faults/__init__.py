@@ -1,0 +1,1 @@
+"""Fault injection for the tests: damaged files, failing disks, and kills at a chosen call."""

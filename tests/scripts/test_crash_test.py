@@ -1,0 +1,91 @@
+"""scripts/crash_test: a few trials find nothing, and its checks can fail."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from crash_testing.commands import Blow, Ended, FindingError, check_end, check_reported, run
+from crash_testing.kills import check_saved
+from crash_testing.run_state import differences, state_of
+from crash_testing.trials import KINDS, Plan, Tally
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "crash_test"
+
+
+def ended(status: int = 0, stderr: str = "") -> Ended:
+    return Ended(("decode", "RUN"), status, stderr, seconds=0.1)
+
+
+def test_one_trial_of_each_kind_finds_nothing() -> None:
+    command = [sys.executable, SCRIPT, "--minutes", "0", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    (verdict,) = done.stdout.splitlines()
+    assert verdict.endswith("seed 7: no findings")
+    assert all(kind.things in verdict for kind in KINDS)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_signal_ends_a_command(tmp_path: Path) -> None:
+    killed = run(("--help",), tmp_path, (Blow(signal.SIGKILL, 0.0),))
+    assert (killed.status, killed.died_of_signal) == (128 + signal.SIGKILL, True)
+    assert run(("--version-of-nothing",), tmp_path).status == 2
+
+
+def test_a_traceback_and_another_exit_status_are_findings() -> None:
+    check_end(ended(), (0,))
+    with pytest.raises(FindingError, match="traceback"):
+        check_end(ended(0, "Traceback (most recent call last):\n"), (0,))
+    with pytest.raises(FindingError, match="exit status 139"):
+        check_end(ended(128 + signal.SIGSEGV), (0, 2))
+
+
+def test_a_failing_command_has_to_print_one_line_that_names_the_path() -> None:
+    path = Path("RUN")
+    check_reported(ended(), path)
+    check_reported(ended(2, "error: RUN/model.safetensors: No space left on device\n"), path)
+    with pytest.raises(FindingError, match="does not name RUN"):
+        check_reported(ended(2, "error: no space\n"), path)
+    for stderr, count in ("", 0), ("error: RUN: full\nerror: RUN: full\n", 2):
+        with pytest.raises(FindingError, match=f"{count} error lines"):
+            check_reported(ended(2, stderr), path)
+
+
+def test_one_bit_of_a_weight_or_one_line_of_metrics_changes_the_state(tiny_run: Path, tmp_path: Path) -> None:
+    expected = state_of(tiny_run)
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    assert differences(state_of(copy), expected) == []
+    for name in "model.safetensors", next(copy.glob("checkpoints/*/model.safetensors")).relative_to(copy):
+        sound = (copy / name).read_bytes()
+        (copy / name).write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+        assert len(differences(state_of(copy), expected)) == 1
+        (copy / name).write_bytes(sound)
+    metrics = copy / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + metrics.read_text().splitlines(keepends=True)[-1])
+    assert len(differences(state_of(copy), expected)) == 1
+
+
+def test_a_step_after_which_a_training_stops_has_to_be_saved_unless_it_died(tmp_path: Path) -> None:
+    stopped = ended(130, "step 3, epoch 0: loss 5\nSIGINT: stopping after this step; a second one stops at once\n")
+    (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
+    with pytest.raises(FindingError, match="stopped after step 3, saved 2"):
+        check_saved(stopped, tmp_path)
+    check_saved(replace(stopped, died_of_signal=True), tmp_path)
+    (tmp_path / "checkpoints" / "step-00000003").mkdir()
+    check_saved(stopped, tmp_path)
+
+
+def test_the_verdict_counts_and_a_command_repeats_a_trial() -> None:
+    plan, tally = Plan(seed=3, minutes=20), Tally()
+    tally.counts.update({"kills of trainings": 212, "disk faults": 1003})
+    expected = "212 kills of trainings, 0 kills of decodings, 1,003 disk faults in 19.6 minutes, seed 3: no findings"
+    assert tally.verdict(plan, 1176.0) == f"crash test: {expected}"
+    tally.num_findings = 1
+    assert tally.verdict(plan, 1176.0).endswith("seed 3: 1 finding")
+    assert plan.command(12) == "scripts/crash_test --minutes 20 --seed 3 --trial 12"
