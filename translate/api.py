@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from translate.data.vocab import VocabPair
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -26,9 +25,9 @@ def load_translator(
     Raises UserError if a folder is not a run, or the device or the engine is not available.
     """
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
-    config, vocabs = folders[0].load_config(), _vocabs_of(folders[0])
+    config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
-        if _vocabs_of(other).fingerprint != vocabs.fingerprint:
+        if other.load_vocabs().fingerprint != vocabs.fingerprint:
             raise UserError(
                 f"{other.path}: its vocabulary differs from that of {run}; the runs of an ensemble need one vocabulary "
                 "(train the others with vocab.model)"
@@ -44,10 +43,3 @@ def load_translator(
     from translate.decoding.torch_engine import TorchEngine  # in the function, because torch takes a second to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
-
-
-def _vocabs_of(run: Run) -> VocabPair:
-    vocabs = run.load_vocabs()
-    if vocabs is None:
-        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
-    return vocabs

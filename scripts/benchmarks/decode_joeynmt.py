@@ -36,7 +36,6 @@ def export(job: DecodeJob) -> None:
     """Make the folder. The model in it gives the logits of ours: asserted."""
     run = Run.open(job.run)
     config, vocabs = run.load_config(), run.load_vocabs()
-    assert vocabs is not None
     assert vocabs.joint, "JoeyNMT ties embeddings only where both sides have one vocabulary"
     ours = TorchEngine.load([run], vocabs, "cpu").model
     job.model.mkdir()

@@ -21,7 +21,6 @@ def measure(job: DecodeJob) -> Measured:
 def _load(job: DecodeJob) -> Translate:
     run = Run.open(job.run)
     config, vocabs = run.load_config(), run.load_vocabs()
-    assert vocabs is not None
     model = TorchEngine.load([run], vocabs, job.device).model
     settings = changed_search(config.decode, {"beam_size": job.beam_size})
 

@@ -98,5 +98,4 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 def _num_pieces(run: Path, translations: Sequence[str]) -> int:
     """With their `</s>`."""
     vocabs = Run(run).load_vocabs()
-    assert vocabs is not None
     return sum(len(row) + 1 for row in vocabs.tgt.encode(translations))

@@ -19,7 +19,7 @@ QUICK: Mapping[str, object] = {
     "train.max_steps": 2,
     "train.accumulate": 1,
     "train.validate_sentences": 1,
-    "train.probe_sentences": 0,
+    "train.snapshot_sentences": 0,
     "data.max_pieces": 64,
 }
 
@@ -74,7 +74,7 @@ def _configure(stage: Stage, folder: Path, rng: random.Random) -> Result:
     else:
         settings = tuple(itertools.chain.from_iterable(("--set", each) for each in odd_overrides(rng)))
     dry = rng.choice((("--dry-run",), ("--out", str(folder / "run"))))
-    quick = settings_arguments({name: QUICK[name] for name in ("train.max_steps", "train.probe_sentences")})
+    quick = settings_arguments({name: QUICK[name] for name in ("train.max_steps", "train.snapshot_sentences")})
     ended = run(Command(("train", *settings, *text, *quick, *dry, "--device", "cpu")), folder)
     _check_training(ended, folder)
     return Result(1)

@@ -38,7 +38,7 @@ TINY: Mapping[str, object] = {
     "train.max_steps": 16,
     "train.validate_every": 8,
     "train.validate_sentences": 2,
-    "train.probe_sentences": 1,
+    "train.snapshot_sentences": 1,
     "train.save_every": 2,
     "train.keep_checkpoints": 3,
     "train.log_every": 1,
@@ -156,7 +156,7 @@ def prepare_stage(folder: Path, num_variants: int) -> Stage:
 
 def copy_run(run: Path, copy: Path) -> None:
     """What training and decoding read of a run; without pictures and pages."""
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("probes", "*.png"))
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("snapshots", "*.png"))
 
 
 def settings_arguments(settings: Mapping[str, object]) -> tuple[str, ...]:

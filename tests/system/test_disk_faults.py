@@ -82,7 +82,7 @@ def test_a_checkpoint_names_its_place_whichever_call_fails(tmp_path: Path, call:
 def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=3, validate_every=1, validate_sentences=1)
     path = tmp_path / "run"
-    with failing(path / "probes", "mkdir", 1), failing(path / "curves.png", "open", 1):
+    with failing(path / "snapshots", "mkdir", 1), failing(path / "curves.png", "open", 1):
         run = train_into(path, config)
     log = (path / "train.log").read_text()
     assert log.count("warning: training goes on without the attention of this validation") == 1

@@ -34,7 +34,7 @@ SETTINGS = {
     "train.ema_decay": 0.5,
     "train.validate_every": 2,
     "train.validate_sentences": 1,
-    "train.probe_sentences": 1,
+    "train.snapshot_sentences": 1,
     "train.log_every": 1,
     "train.save_every": 2,
     "train.keep_checkpoints": 1,

@@ -67,7 +67,6 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
             "the folder again"
         )
     vocabs = run.load_vocabs()
-    assert vocabs is not None  # the weights are there
     model = Reference(run.weights_path, run.load_config().model, vocabs)
     for entry in folder.entries():
         if entry.file:

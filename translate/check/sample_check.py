@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from translate.check.findings import MEANINGS, what_training_does
 from translate.config.settings import DataSettings
 from translate.data.characters import Array
-from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics, if_short, sample
-from translate.data.parallel_text import ParallelText
+from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics
+from translate.data.parallel_text import Pair
 
 MAX_PAIRS = 10_000  # looked at
 MIN_SHARE = 0.002  # of them, from which on a finding is told
@@ -16,12 +18,11 @@ MIN_PAIRS = 3  # and at least so many
 MAX_LINES = 4
 
 
-def first_look(text: ParallelText, data: DataSettings) -> list[str]:
+def first_look(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
     """What is doubtful in many pairs of a text and not left out; a line each, the most frequent first. Mostly nothing.
 
-    The text is read once. Duplicates are not looked for, because a sample has few.
+    chosen: the text's sample (`TextScan.sample`). Duplicates are not looked for, because a sample has few.
     """
-    chosen = sample(map(if_short, text))
     pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
     doubts: dict[str, Array] = PairFilter(filters, corpus_statistics(pairs)).doubts(pairs)

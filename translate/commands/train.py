@@ -11,11 +11,9 @@ from translate.commands.app import DeviceOption
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
-    from translate.config.settings import Config
     from translate.run.folder import Run
     from translate.system.distributed import World
+    from translate.training.resolve_config import ResolvedConfig
 
 
 def train(
@@ -31,30 +29,28 @@ def train(
     ] = None,
     valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Validation text, target side.")] = None,
     align: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Word alignments of the training text, to guide attention by.")
+        str | None, typer.Option(metavar="FILE", help="Word alignments of the training text, to guide attention.")
     ] = None,
     init_from: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Begin with this run's weights, and keep its vocabulary and shape."),
+        typer.Option(metavar="RUN", help="Start from this run's weights; keep its vocabulary and shape."),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting; may be repeated.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run folder.  [default: runs/NAME]")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run folder from its newest checkpoint.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run folder from its newest checkpoint.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Make only the first steps; say what the training would be. Keeps nothing."),
+        typer.Option("--dry-run", help="Make only the first steps and report size, memory and time. Keeps nothing."),
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Train a translator into a run folder.
 
-    Give a settings file, or two text files, or both. Without a settings file the settings are chosen by the text. All
-    of them with their meaning are in the config.toml that the run folder gets. Paths in a settings file are relative to
-    that file, paths given here to where you are.
+    Give a settings file, or two text files, or both. Without a settings file the settings are chosen to suit the text.
+    The run folder's config.toml lists all of them with their meaning. Paths in a settings file are relative to that
+    file, paths given here to the working folder.
 
     \b
     translate train configs/toy.toml --out runs/toy
@@ -66,68 +62,61 @@ def train(
     from translate.config.toml import parse_override
     from translate.run.folder import Run
     from translate.system.distributed import joined
-    from translate.training.resolve_config import load_new_config, load_resumed_config
+    from translate.training.resolve_config import resolve_new, resolve_resumed
 
     given = dict(parse_override(text) for text in overrides or [])
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given |= {f"data.{name}": path for name, path in files.items() if path is not None}
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
-    with joined(f"what is saved is in {run.path}/checkpoints; to go on, give the same command with --resume") as world:
-        settings = load_resumed_config(Run.open(run.path), config, given) if resume else load_new_config(config, given)
-        if not settings.data.train_src:
-            named = f"{run.config_path}: " if resume and not config else ""
-            raise UserError(
-                f"{named}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
-            )
+    with joined(f"everything saved is in {run.path}/checkpoints; resume with the same command and --resume") as world:
         if dry_run and (resume or world.size > 1):
             raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-        if world.is_first and not (resume or dry_run):
-            run.refuse_used()  # before the text is read
-
-        from translate.system.device import pick_device
-        from translate.training.auto_config import choose_settings
-
-        place = pick_device(device)
-        reasons: list[str] = []
-        if not config and not resume:
-            settings, reasons = choose_settings(settings, given, place)
-        if dry_run:
-            _rehearse(settings, place, reasons)
+        if resume:
+            resolved = resolve_resumed(Run.open(run.path), config, given)
         else:
-            _train(run, settings, place, world, reasons, resume)
+            if world.is_first and not dry_run:
+                run.refuse_used()  # before the text is read
+            resolved = resolve_new(config, given, device)
+        if dry_run:
+            _dry_run(resolved, device)
+        else:
+            _train(run, resolved, device, world, resume)
 
 
-def _train(run: Run, settings: Config, device: torch.device, world: World, reasons: list[str], resume: bool) -> None:
-    """Begin or go on with a run. reasons: what to say first of its settings."""
+def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
+    """Train in a new run folder, or in the one to resume."""
     from translate.run.folder import Run, training_alone
+    from translate.system.device import pick_device
     from translate.training.loop import train
 
+    place = pick_device(device)
     if not world.is_first:
-        train(run, settings, device, world)
-        return
-    if resume:
-        with training_alone(Run.open(run.path)):
-            train(Run.resume(run.path, settings), settings, device, world)
-        return
-    run = Run.create(run.path, settings)
-    with training_alone(run):
-        try:
-            train(run, settings, device, world, reasons)
-        except UserError:
-            run.discard_if_unused()
-            raise
+        train(run, resolved.config, place, world)
+    elif resume:
+        with training_alone(run):
+            train(Run.resume(run.path, resolved.config), resolved.config, place, world)
+    else:
+        run = Run.create(run.path, resolved.config)
+        with training_alone(run):
+            try:
+                train(run, resolved.config, place, world, resolved.reasons, resolved.scan)
+            except UserError:
+                run.discard_if_unused()
+                raise
 
 
-def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> None:
-    """Print `reasons` and what the first steps tell of the training."""
+def _dry_run(resolved: ResolvedConfig, device: str) -> None:
+    """Print the reasons for the settings and the report of the first steps."""
     import tempfile
 
     from translate.run.folder import Run
+    from translate.system.device import pick_device
     from translate.training.estimate import dry_run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        for line in reasons + dry_run(Run.create(Path(folder), settings), settings, device):
+        run = Run.create(Path(folder), resolved.config)
+        for line in (*resolved.reasons, *dry_run(run, resolved.config, pick_device(device), resolved.scan)):
             print(line)
 
 

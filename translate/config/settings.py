@@ -176,8 +176,8 @@ class TrainSettings(Section):
     alignment_head: Limit = Field(0, description="head, from 0, of encoder-decoder attention that is guided")
     validate_every: Count = Field(500, description="steps between validations")
     validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
-    probe_sentences: Limit = Field(
-        3, description="the first so many of them have their attention recorded at each validation (RUN/probes)"
+    snapshot_sentences: Limit = Field(
+        3, description="validation sentences whose attention is recorded at each validation (RUN/snapshots)"
     )
     best_by: Literal["valid_loss", "bleu", "chrf"] = Field(
         "valid_loss", description="what the best weights are best by"

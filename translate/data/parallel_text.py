@@ -10,20 +10,20 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
-import heapq
 import itertools
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from translate.config.settings import DataSettings
 from translate.errors import UserError
 
+Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
 ALL_HASHES = range(2**64)
 BLOCK_BYTES = 2**20
@@ -68,9 +68,9 @@ class ParallelText:
         """Every pair that is kept, empty ones too. Raises UserError when a file is bad or the line counts differ."""
         return (pair for _, pair in self.numbered())
 
-    def numbered(self) -> Iterator[tuple[int, Pair]]:
-        """The same pairs with the numbers of their lines, from 1."""
-        sides = itertools.zip_longest(read_side(self.src), read_side(self.tgt))
+    def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
+        """The same pairs with the numbers of their lines, from 1. The digests are fed the bytes of the two files."""
+        sides = itertools.zip_longest(read_side(self.src, src_digest), read_side(self.tgt, tgt_digest))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
                 num_both, num_all = number - 1, number + sum(1 for _ in sides)
@@ -102,15 +102,15 @@ def is_tsv(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith(".tsv")
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
     """The lines of a text file, plain or .gz. Raises UserError naming the file, and the line that is not UTF-8."""
-    with open_unpacked(path) as stream:
+    with open_unpacked(path, digest) as stream:
         yield from split_lines(stream, str(path))
 
 
-def read_side(side: Side) -> Iterator[str]:
+def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
     """The lines of one side. A file is read by column when it ends in .tsv or .tsv.gz, else by line."""
-    lines = read_lines(side.path)
+    lines = read_lines(side.path, digest)
     if not is_tsv(side.path):
         yield from lines
         return
@@ -161,10 +161,13 @@ def count_lines(path: Path) -> int:
 
 
 @contextmanager
-def open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole."""
+def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
+    """What a plain or .gz file holds. Raises UserError where the file is not there, or within the block not whole.
+
+    digest: is fed the bytes of the file as they are read, still packed.
+    """
     try:
-        with _open_text(path) as stream:
+        with _open_text(path, digest) as stream:
             if path.suffix != ".gz":
                 yield stream
                 return
@@ -198,27 +201,6 @@ def check_stays(*paths: Path) -> None:
             raise UserError(f"{path}: a pipe or a device, and the text is read several times; write it to a file first")
 
 
-def count_pairs(text: ParallelText) -> int:
-    """The pairs with text on both sides. The text is read to its end, so what is wrong anywhere in it is said."""
-    return sum(1 for pair in text if pair.is_full)
-
-
-def split_hash(text: ParallelText, valid_pairs: int) -> int:
-    """The hash at which `split` leaves about `valid_pairs` pairs for validation, a twentieth of the text at most."""
-    num_pairs = 0
-
-    def hashes() -> Iterator[int]:
-        nonlocal num_pairs
-        for pair in text:
-            if pair.is_full:
-                num_pairs += 1
-                yield line_hash(pair.src)
-
-    smallest = heapq.nsmallest(valid_pairs, hashes())
-    size = max(1, min(valid_pairs, num_pairs // 20))
-    return smallest[size - 1] + 1 if smallest else 0
-
-
 def line_hash(line: str) -> int:
     """64 bits of it, the same everywhere."""
     return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
@@ -239,14 +221,32 @@ def fingerprint(text: ParallelText) -> str:
     """SHA-256 of what the text's files hold."""
     digest = hashlib.sha256()
     for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
-        with _open_text(path) as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(digest_of_file(path))
     return digest.hexdigest()
 
 
-def _open_text(path: Path) -> BufferedReader:
+def digest_of_file(path: Path) -> bytes:
+    """SHA-256 of a file as it lies on the disk."""
+    with _open_text(path) as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+class _HashedFile(FileIO):
+    """A file that feeds a digest as it is read."""
+
+    def __init__(self, path: Path, digest: hashlib._Hash) -> None:
+        super().__init__(path)
+        self._digest = digest
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self._digest.update(memoryview(buffer)[:count])
+        return count
+
+
+def _open_text(path: Path, digest: Digest = None) -> BufferedReader:
     try:
-        return path.open("rb")
+        return path.open("rb") if digest is None else BufferedReader(_HashedFile(path, digest))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:

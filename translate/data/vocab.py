@@ -119,15 +119,21 @@ def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
 
 
 def train_vocab(
-    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, say: Callable[[str], None]
+    lines: Callable[[], Iterable[str]],
+    settings: VocabSettings,
+    seed: int,
+    say: Callable[[str], None],
+    num_lines: int | None = None,
 ) -> Vocab:
     """Train a vocabulary on text.
 
     lines: gives the text anew at each call; of more than MAX_TRAINING_LINES so many are drawn at random, always the
     same by one seed. say: told when that happens, and when the size is lowered because the text has too few different
-    pieces. Raises UserError where there is no text, or more characters than pieces.
+    pieces. num_lines: of `lines`, if the caller has counted them; else they are read once more. Raises UserError where
+    there is no text, or more characters than pieces.
     """
-    num_lines = sum(1 for _ in lines())
+    if num_lines is None:
+        num_lines = sum(1 for _ in lines())
     if num_lines > MAX_TRAINING_LINES:
         say(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
     try:

@@ -8,7 +8,6 @@ the last digits of a sum: who goes on has to ask for the same windows (`Translat
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from filelock import BaseFileLock, Timeout
+
 from translate.data.parallel_text import BLOCK_BYTES
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
+from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
 ZEROS = bytes(16)  # in a row are not text, but a block of the disk that was never written when the power was cut
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # on some file systems of networks
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # on some file systems of networks
 DIGESTS = ("input", "weights", "vocabulary")  # what cannot be told in words
 
 
@@ -42,6 +44,7 @@ class OutputFile:
             raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
         with naming_disk_errors(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
+        self._held: BaseFileLock | None = None
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
         self._num_bytes = self.partial.stat().st_size
@@ -59,6 +62,7 @@ class OutputFile:
             write_record(self._record, self._made_by, FORMAT)
         except UserError:
             self.partial.unlink(missing_ok=True)
+            self._close()
             raise
 
     def resume(self) -> None:
@@ -93,7 +97,7 @@ class OutputFile:
                 print(advice, file=sys.stderr)
             raise
         finally:
-            self._stream.close()
+            self._close()
 
     def write(self, text: str) -> None:
         """Add the row or rows of a line. They are safe from the end of this process at once."""
@@ -119,8 +123,8 @@ class OutputFile:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._held = take_lock(self.partial.with_name(f".{self.partial.name}.lock"))
+        except Timeout:
             self._refuse("another decode is writing it; wait for its end, or give another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -142,8 +146,13 @@ class OutputFile:
             self._refuse("already there, and nothing tells what made it; move it away, or give another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
-        self._stream.close()
+        self._close()
         raise UserError(f"{self.partial}: {reason}")
+
+    def _close(self) -> None:
+        self._stream.close()
+        if self._held:
+            release_lock(self._held)
 
     def _count(self) -> str:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"

@@ -61,8 +61,6 @@ def export_huggingface(run: Run, folder: Path) -> None:
     Raises UserError where the run has no weights yet, or something is already in `folder`.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
-    if vocabs is None:
-        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     if config.model.positions == "rotary":
         raise UserError(
             f'{run.path}: has model.positions = "rotary", which no such model of Transformers knows; '

@@ -36,8 +36,6 @@ def export_onnx(run: Run, folder: Path) -> None:
     if not find_spec("onnxscript"):
         raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
     vocabs = run.load_vocabs()
-    if vocabs is None:
-        raise UserError(f"{run.path}: this run has no vocabulary yet; go on with it by `translate train --resume`")
     model = load_model(run, vocabs).eval()
     with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():

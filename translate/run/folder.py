@@ -1,4 +1,4 @@
-"""The run folder: where each file of a training lies, and what is written to it during training."""
+"""The run folder: where the files of a training are, and how they are read and written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from filelock import Timeout
 from tqdm import tqdm
 
 from translate.config.settings import Config
@@ -22,6 +23,7 @@ from translate.errors import UserError
 from translate.run.weights import vocabs_of
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, write_bytes, write_text
+from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import without_controls
 
 ALIGNMENT_FORMAT = 2  # of alignment.json
@@ -29,7 +31,7 @@ PARTIAL = ".*.partial"  # what a process was writing when it was killed
 
 
 class Run:
-    """A folder that `translate train` made. It holds all that decoding needs: copy it elsewhere and decode."""
+    """A folder that `translate train` made. It holds everything that decoding needs, and can be copied elsewhere."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,12 +43,12 @@ class Run:
         self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
-        self.probes_path = path / "probes"
-        self._spared: set[str] = set()
+        self.snapshots_path = path / "snapshots"
+        self._reported: set[str] = set()
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
-        """Make the folder and write the settings to it. Raises UserError where something is already there."""
+        """Make the folder and write the settings to it. Raises UserError if something is already there."""
         run = cls(path)
         run.refuse_used()
         path.mkdir(parents=True, exist_ok=True)
@@ -56,30 +58,30 @@ class Run:
 
     @classmethod
     def resume(cls, path: Path, config: Config) -> Run:
-        """Open the folder to go on with it under `config`. Raises UserError where a setting changed that must not."""
+        """Open the folder to resume it with `config`. Raises UserError if a setting changed that a run has to keep."""
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
             raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
         run._sweep()
         for change in changed.values():
-            run.log(f"from here on, other than before: {change}")
+            run.log(f"changed setting: {change}")
         return run
 
     def refuse_used(self) -> None:
-        """Raises UserError where something is already at the folder's place, but for files half written."""
+        """Raise UserError if something other than half-written files is already there."""
         path = self.path
         if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
-            raise UserError(f"{path}: already there; add --resume to go on with it, or give another --out")
+            raise UserError(f"{path}: already there; add --resume to resume it, or give another --out")
 
     def discard_if_unused(self) -> None:
-        """Remove the folder where training never got to its first step, so that a mended command can use it."""
+        """Remove the folder if training never reached its first step, so that a corrected command can use it."""
         if not self.metrics_path.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Raises UserError where `path` is not a run folder."""
+        """Raises UserError if `path` is not a run folder."""
         run = cls(path)
         if not run.config_path.is_file():
             reason = "no such folder" if not path.exists() else "not a run folder (it has no config.toml)"
@@ -87,14 +89,19 @@ class Run:
         return run
 
     def load_config(self) -> Config:
-        """All settings of the run."""
+        """Read all settings of the run."""
         return load_config(self.config_path)
+
+    def update_config(self, config: Config) -> None:
+        """Write the settings, if they differ from those in the folder."""
+        if config != self.load_config():
+            self.write_config(config)
 
     def write_config(self, config: Config) -> None:
         write_text(self.config_path, "# All settings of this run.\n\n" + to_toml(config))
 
     def digest_of_weights(self) -> str:
-        """SHA-256 of the weights to use. Raises UserError where there are none yet."""
+        """SHA-256 of the weights to use. Raises UserError if there are none yet."""
         try:
             with self.weights_path.open("rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
@@ -102,38 +109,45 @@ class Run:
             raise UserError(f"{self.weights_path}: no such weights; has the training written any yet?") from None
 
     def load_alignment(self) -> dict[str, Any] | None:
-        """What the model is known to align best by (`translate align --store`), if that was stored."""
+        """Read how the model aligns best, if `translate align --store` stored that."""
         try:
             return read_record(
-                self.alignment_path, ALIGNMENT_FORMAT, "store it again by `translate align --store`, or remove it"
+                self.alignment_path, ALIGNMENT_FORMAT, "store it again with `translate align --store`, or remove it"
             )
         except FileNotFoundError:
             return None
 
     def write_alignment(self, values: dict[str, Any]) -> None:
-        """Keep what `load_alignment` then returns."""
+        """Store what `load_alignment` returns."""
         write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
 
-    def load_vocabs(self) -> VocabPair | None:
-        """The vocabularies, or None where the run has none yet. Raises UserError where they are not the weights'."""
-        joint, src, tgt = (self.path / name for name in ("vocab.model", "vocab.src.model", "vocab.tgt.model"))
-        if joint.is_file():
-            src = tgt = joint
-        if not (src.is_file() and tgt.is_file()):
-            return None
+    @property
+    def has_vocabs(self) -> bool:
+        """Whether the vocabularies have been written; this reads none of them."""
+        return all(path.is_file() for path in self._vocab_paths())
+
+    def load_vocabs(self) -> VocabPair:
+        """Read the vocabularies. Raises UserError if there are none yet, or the weights belong to others."""
+        if not self.has_vocabs:
+            raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
+        src, tgt = self._vocab_paths()
         protos = src.read_bytes(), tgt.read_bytes()
-        # Before sentencepiece looks at a file that may be damaged.
+        # Before sentencepiece reads a file that may be damaged.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
             names = f"{src}" if src == tgt else f"{src} or {tgt}"
             raise UserError(
-                f"{names}: not the vocabulary of {self.weights_path.name} beside it; one of the files is damaged or of "
-                "another run: restore it"
+                f"{names}: not the vocabulary of {self.weights_path.name} next to it; one of the files is damaged or "
+                "belongs to another run: restore it"
             )
         vocab = Vocab(protos[0], str(src))
         return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
+    def _vocab_paths(self) -> tuple[Path, Path]:
+        joint = self.path / "vocab.model"
+        return (joint, joint) if joint.is_file() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
+
     def write_vocabs(self, vocabs: VocabPair) -> None:
-        """One file for a joint vocabulary, else one a side."""
+        """Write one file for a joint vocabulary, else one per side."""
         if vocabs.joint:
             write_bytes(self.path / "vocab.model", vocabs.src.proto)
             return
@@ -141,9 +155,9 @@ class Run:
         write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
 
     def log(self, text: str) -> None:
-        """Say it on standard error, beside the progress bar, and in train.log with the time.
+        """Log a line to standard error, above the progress bar, and with the time to train.log.
 
-        Neither gets control characters: samples of the text are told here, and a log is read in a terminal.
+        Control characters are removed: samples of the text are logged, and a log is read in a terminal.
         """
         text = without_controls(text)
         tqdm.write(text, file=sys.stderr)
@@ -152,28 +166,28 @@ class Run:
 
     @contextmanager
     def tolerating_disk_errors(self, what: str) -> Iterator[None]:
-        """Within the block, which writes something extra, what the disk refuses is logged, once, and ends nothing."""
+        """Within the block, which writes something optional, log disk errors, once each, instead of raising them."""
         try:
             yield
         except (OSError, UserError) as error:
-            if what not in self._spared:
-                self._spared.add(what)
-                self.log(f"warning: training goes on without {what}: {error}")
+            if what not in self._reported:
+                self._reported.add(what)
+                self.log(f"warning: training continues without {what}: {error}")
 
     def append_metrics(self, **values: object) -> None:
-        """One more line of metrics.jsonl."""
+        """Append a line to metrics.jsonl."""
         with naming_disk_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, a dictionary each, but for a last line that was cut off when a process died."""
+        """Read the lines of metrics.jsonl, without a last line that a killed process left incomplete."""
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
         return [self._metrics_line(number, line) for number, line in enumerate(lines, start=1)]
 
     def forget_metrics_after(self, step: int) -> None:
-        """Take back the lines of steps that a resumed training does again."""
+        """Remove the lines of steps that a resumed training repeats."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
 
@@ -187,13 +201,13 @@ class Run:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass
         raise UserError(
-            f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to go on without"
+            f"{self.metrics_path}: line {number} is damaged; remove that line, or the file, to continue without it"
         )
 
     def _sweep(self) -> None:
-        """Remove what a killed training was writing. Folders that others may be writing to are let be."""
+        """Remove what a killed training left half written, but not from folders that others may be writing to."""
         own = (self.path, self.checkpoints_path, self.corpus_path)
-        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.probes_path.rglob(PARTIAL)]:
+        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.snapshots_path.rglob(PARTIAL)]:
             if stale.is_dir():
                 shutil.rmtree(stale)
             else:
@@ -202,21 +216,21 @@ class Run:
 
 @contextmanager
 def training_alone(run: Run) -> Iterator[None]:
-    """Within the block no other process trains in the folder. Raises UserError at once where one does.
+    """Within the block no other process trains in the folder. Raises UserError at once if one does.
 
-    It is train.log that is locked, so that there is no file for this alone. The system lets go of it however the
-    process ends. Where a file system knows no locks, there is a warning instead.
+    The system releases the lock however the process ends. On a file system without locks there is a warning instead.
     """
-    with run.log_path.open("a") as log:
-        try:
-            import fcntl
-
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{run.path}: another training is going on in this folder; stop it, or give another --out"
-            ) from None
-        except (OSError, ImportError):  # no locks in this file system, or on Windows
-            warning = f"warning: {run.path}: cannot be locked here; see to it that no other training uses it"
-            print(warning, file=sys.stderr)
+    lock = None
+    try:
+        lock = take_lock(run.path / ".lock")
+    except Timeout:
+        raise UserError(
+            f"{run.path}: another training is running in this folder; stop it, or give another --out"
+        ) from None
+    except OSError:
+        print(f"warning: {run.path}: cannot be locked; make sure that no other training uses it", file=sys.stderr)
+    try:
         yield
+    finally:
+        if lock:
+            release_lock(lock)

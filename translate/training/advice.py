@@ -32,7 +32,7 @@ Line = Mapping[str, Any]
 Rule = Callable[[Sequence[Line], Config, int], str | None]
 
 
-def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
+def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
     """What the text and the vocabulary tell before the first step."""
     found = []
     train, vocabs = prepared.train, prepared.vocabs
