@@ -113,7 +113,7 @@ def test_late_r_drop_needs_a_number_of_steps() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 says when R-Drop begins, but rdrop, its weight, is 0"),
+        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 is the start of R-Drop, but rdrop, its weight, is 0"),
         ({"train.rdrop": 3.0, "model.dropout": 0.0}, "train.rdrop = 3: without dropout its two passes do not differ"),
     ],
 )

@@ -128,7 +128,7 @@ class OutputFile:
             self._refuse("another decode is writing it; wait for its end, or give another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
-                raise
+                self._refuse(f"cannot be written: {error.strerror}")
         if not self.partial.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.partial.stat()):
             self._refuse("another decode has just finished it")
 

@@ -21,7 +21,7 @@ from translate.run.folder import Run
 from translate.system.device import describe, explaining_oom, keep_freed_memory, peak_memory
 from translate.system.distributed import ALONE, World
 from translate.training.checkpoint import Progress
-from translate.training.feed import Part, StepData, feed
+from translate.training.feed import Part, StepData, feed, first_step
 from translate.training.prepare import Prepared, prepare
 from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
@@ -83,6 +83,19 @@ def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettin
     return settings.rdrop_from * before + (1 - settings.rdrop_from) * after
 
 
+def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
+    """Return which limit of the settings ends training now, if one does."""
+    if settings.max_steps and progress.step >= settings.max_steps:
+        return f"train.max_steps ({settings.max_steps:,}) reached"
+    if settings.max_epochs and progress.epoch >= settings.max_epochs:
+        return f"train.max_epochs ({settings.max_epochs}) reached"
+    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
+        return f"train.max_minutes ({settings.max_minutes:g}) reached"
+    if settings.patience and progress.stale_validations >= settings.patience:
+        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
+    return None
+
+
 def format_minutes(minutes: float) -> str:
     """Format a time in minutes or hours."""
     return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
@@ -111,8 +124,7 @@ def _time_steps(config: Config, prepared: Prepared, device: torch.device, world:
     # The learning rate does not matter here, but there has to be one.
     train = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": train}), prepared, device, world)
-    with closing(feed(prepared, train, Progress(), device, world)) as steps:
-        first = next(steps)
+    first = first_step(prepared, train, Progress(), device, world)
     trainer.settle_precision(None, lambda: first)
     return trainer.precision, world.largest(seconds_per_step(trainer, prepared, train))[0]
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 import torch
 from tqdm import tqdm
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -29,8 +29,8 @@ from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
 from translate.training.advice import advise_at_start
 from translate.training.checkpoint import Progress, save_checkpoint
-from translate.training.estimate import plan_steps
-from translate.training.feed import StepData, feed
+from translate.training.estimate import plan_steps, reached_limit
+from translate.training.feed import StepData, feed, first_step
 from translate.training.log import (
     MAX_BAD_STEPS,
     Meter,
@@ -39,6 +39,7 @@ from translate.training.log import (
     log_start,
     log_steps,
     log_validation,
+    why_diverged,
     why_given_up,
     why_unused,
 )
@@ -72,19 +73,14 @@ def train(
         run.log(reason)
     keep_freed_memory()
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
-    precision = None
-    if config.train.is_open:
-        with explaining_oom(advice):
-            plan = plan_steps(config, prepared, device, world)
-        config, precision = plan.config, plan.precision
-        if world.is_first:
-            run.log(f"training takes {plan}")
+    with explaining_oom(advice):
+        config, precision = _planned(run, config, prepared, device, world)
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = restore_checkpoint(run, trainer)
     with explaining_oom(advice):
-        first_step = partial(_first_step, prepared, config, progress, trainer)
-        trainer.settle_precision(progress.precision or precision, first_step)
+        first = partial(first_step, prepared, config.train, progress, device, world)
+        trainer.settle_precision(progress.precision or precision, first)
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.update_config(config)
@@ -101,9 +97,16 @@ def train(
         raise SystemExit(128 + end.signal)
 
 
-def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
-    with closing(feed(prepared, config.train, progress, trainer.device, trainer.world)) as steps:
-        return next(steps)
+def _planned(
+    run: Run, config: Config, prepared: Prepared, device: torch.device, world: World
+) -> tuple[Config, str | None]:
+    """Return the settings with the number of steps and, if that had to be planned, the precision of the plan."""
+    if not config.train.is_open:
+        return config, None
+    plan = plan_steps(config, prepared, device, world)
+    if world.is_first:
+        run.log(f"training takes {plan}")
+    return plan.config, plan.precision
 
 
 class _End(NamedTuple):
@@ -121,7 +124,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     meter = Meter(progress)
     kept = progress  # that of the trainer's state: steps that are not used do not change it
     saved = progress if progress.step else None  # that of the newest checkpoint
-    reason, signal_seen = _reason_to_end(progress, settings), 0
+    reason, signal_seen = reached_limit(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
         closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
@@ -138,13 +141,13 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
                 _log_unused(run, config, prepared, data, progress, world)
                 if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
-            reason = _reason_to_end(progress, settings)
+            reason = reached_limit(progress, settings)
             if reason or progress.step % settings.log_every == 0:
                 bar.set_postfix_str(_log(run, trainer, progress, meter))
                 meter = Meter(progress)
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
-                reason = reason or _reason_to_end(progress, settings)
+                reason = reason or reached_limit(progress, settings)
             if stepped.is_used:
                 kept = progress
             if reason or signal_seen or progress.step % settings.save_every == 0:
@@ -177,18 +180,6 @@ def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop:
         seconds=progress.seconds + seconds,
     )
     return _Step(data, stepped, progress, int(asked))
-
-
-def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
-    if settings.max_steps and progress.step >= settings.max_steps:
-        return f"train.max_steps ({settings.max_steps:,}) reached"
-    if settings.max_epochs and progress.epoch >= settings.max_epochs:
-        return f"train.max_epochs ({settings.max_epochs}) reached"
-    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
-        return f"train.max_minutes ({settings.max_minutes:g}) reached"
-    if settings.patience and progress.stale_validations >= settings.patience:
-        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
-    return None
 
 
 def _log_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
@@ -255,7 +246,4 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
 def _check_weights(trainer: Trainer, step: int) -> None:
     """Raise UserError before weights that are not finite are validated or saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
-        raise UserError(
-            f"training diverged: a weight at step {step} is not a finite number; lower train.learning_rate or raise "
-            "train.warmup_steps, and start a new run, or --resume from the last checkpoint"
-        )
+        raise UserError(why_diverged(step))
