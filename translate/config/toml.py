@@ -128,10 +128,7 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
     sources: dict[str, str] = {}
     if path:
         _make_absolute(tables, path.parent)
-        _rename(tables, path)
-    for given_name, value in overrides.items():
-        if (name := RENAMED.get(given_name, given_name)) != given_name:
-            _note_renamed("command line", given_name)
+    for name, value in overrides.items():
         section, dot, key = name.partition(".")
         if not (section and dot and key):
             raise UserError(f"{name}: a setting is named SECTION.KEY, such as train.max_steps")
@@ -141,21 +138,20 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
             raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
         tables[section].update(table[section])
         sources |= {name: "command line", section: "command line"}
-    return tables, sources
-
-
-def _rename(tables: dict[str, Any], path: Path) -> None:
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")
         table, new_key = tables.get(section), new.partition(".")[2]
-        if isinstance(table, dict) and key in table and new_key not in table:
-            table[new_key] = table.pop(key)
-            _note_renamed(str(path), old)
+        if isinstance(table, dict) and key in table and (new_key not in table or {old, new} & overrides.keys()):
+            table[new_key] = table[new_key] if new in overrides else table[key]
+            del table[key]
+            sources |= {new: sources[old]} if old in sources else {}
+            _note_once(f"note: {sources.get(old, path)}: {old} is now called {new}")
+    return tables, sources
 
 
 @cache
-def _note_renamed(where: str, old: str) -> None:
-    print(f"note: {where}: {old} is now called {RENAMED[old]}", file=sys.stderr)
+def _note_once(notice: str) -> None:
+    print(notice, file=sys.stderr)
 
 
 S = TypeVar("S", bound=BaseModel)

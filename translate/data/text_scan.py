@@ -12,7 +12,7 @@ from typing import IO
 from translate.data.filters import if_short, sample
 from translate.data.parallel_text import Pair, ParallelText, digest_of_file, line_hash
 
-MAX_VALID_SHARE = 20  # at most one in so many pairs is split off
+MAX_VALID_SHARE = 20  # at most one in 20 pairs is split off
 MAX_BYTES_IN_MEMORY = 2**24  # of the pairs that may be split off; more of them lie on the disk
 
 
