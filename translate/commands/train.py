@@ -70,13 +70,13 @@ def train(
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
     with joined(f"everything saved is in {run.path}/checkpoints; resume with the same command and --resume") as world:
-        if dry_run and (resume or world.size > 1):
-            raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
-        else:
-            if world.is_first and not dry_run:
-                run.refuse_used()  # before the text is read
+        elif world.is_first and not dry_run:
+            run.refuse_used()  # before the text is read
+        if dry_run and (resume or world.size > 1):
+            raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
+        if not resume:
             resolved = resolve_new(config, given, device)
         if dry_run:
             _dry_run(resolved, device)

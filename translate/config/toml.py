@@ -140,10 +140,10 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
         sources |= {name: "command line", section: "command line"}
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")
-        table, new_key = tables.get(section), new.partition(".")[2]
-        if isinstance(table, dict) and key in table and (new_key not in table or {old, new} & overrides.keys()):
-            table[new_key] = table[new_key] if new in overrides else table[key]
-            del table[key]
+        found, new_key = tables.get(section), new.partition(".")[2]
+        if isinstance(found, dict) and key in found and (new_key not in found or {old, new} & overrides.keys()):
+            value = found.pop(key)
+            found[new_key] = found[new_key] if new in overrides else value
             sources |= {new: sources[old]} if old in sources else {}
             _note_once(f"note: {sources.get(old, path)}: {old} is now called {new}")
     return tables, sources
