@@ -153,17 +153,15 @@ def _texts(run: Run, data: DataSettings, scan: TextScan | None) -> _Texts:
         began = "without" if record.split_at else "with"
         raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
     if num_train_lines is None:
-        _check_unchanged(run, whole, record.train)
+        _check_unchanged(run, whole, record.train, ", or the alignment in data.train_align,")
         _check_unchanged(run, valid, record.valid)
     return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record, num_train_lines)
 
 
-def _check_unchanged(run: Run, text: ParallelText, before: str) -> None:
+def _check_unchanged(run: Run, text: ParallelText, before: str, more: str = "") -> None:
     if fingerprint(text) != before:
-        alignment = ", or the alignment in data.train_align," if text.alignment else ""
         raise UserError(
-            f"{text.src.path} or {text.tgt.path}{alignment} changed since {run.path} began; "
-            "restore them, or start a new run"
+            f"{text.src.path} or {text.tgt.path}{more} changed since {run.path} began; restore them, or start a new run"
         )
 
 
