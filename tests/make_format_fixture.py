@@ -43,7 +43,7 @@ SETTINGS = {
     "train.warmup_steps": 1,
     "train.ema_decay": 0.5,
     "train.validate_sentences": 1,
-    "train.probe_sentences": 0,
+    "train.snapshot_sentences": 0,
     "train.log_every": 1,
     "train.precision": "float32",
     "decode.beam_size": 2,

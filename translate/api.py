@@ -25,9 +25,9 @@ def load_translator(
     Raises UserError if a folder is not a run, or the device or the engine is not available.
     """
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
-    config, vocabs = folders[0].load_config(), folders[0].vocabs()
+    config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
-        if other.vocabs().fingerprint != vocabs.fingerprint:
+        if other.load_vocabs().fingerprint != vocabs.fingerprint:
             raise UserError(
                 f"{other.path}: its vocabulary differs from that of {run}; the runs of an ensemble need one vocabulary "
                 "(train the others with vocab.model)"

@@ -36,7 +36,6 @@ def export(job: DecodeJob) -> None:
     """Write the folder. Asserts that its model gives the logits of ours."""
     run = Run.open(job.run)
     config, vocabs = run.load_config(), run.load_vocabs()
-    assert vocabs is not None
     assert vocabs.joint, "JoeyNMT ties embeddings only where both sides have one vocabulary"
     ours = TorchEngine.load([run], vocabs, "cpu").model
     assert isinstance(ours, Transformer)

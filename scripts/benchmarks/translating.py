@@ -89,5 +89,4 @@ class _Memory:
 def _num_pieces(run: Path, translations: Sequence[str]) -> int:
     """Count the pieces, with `</s>`."""
     vocabs = Run(run).load_vocabs()
-    assert vocabs is not None
     return sum(len(row) + 1 for row in vocabs.tgt.encode(translations))

@@ -16,7 +16,7 @@ TINY = """
     vocab.size=340 model.d_model=16 model.d_ff=32 model.num_heads=2 model.num_encoder_layers=1
     model.num_decoder_layers=1 model.dropout=0.1 train.batch_tokens=256 train.accumulate=2 train.ema_decay=0.8
     train.learning_rate=0.01 train.warmup_steps=5 train.schedule=inverse_sqrt train.max_steps=16
-    train.validate_every=8 train.validate_sentences=2 train.probe_sentences=1 train.save_every=2
+    train.validate_every=8 train.validate_sentences=2 train.snapshot_sentences=1 train.save_every=2
     train.keep_checkpoints=3 train.log_every=1 train.precision=float32 decode.batch_tokens=64 decode.beam_size=2
     decode.max_length_ratio=1.0 decode.min_length=6 decode.no_repeat_ngram=1
 """

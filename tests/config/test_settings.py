@@ -119,3 +119,18 @@ def test_what_a_resumed_run_may_not_change_is_named() -> None:
     assert [name for name in changed if is_frozen(name)] == ["model.d_model", "train.seed"]
     assert is_frozen("data.max_pieces")
     assert not is_frozen("data.train_src")
+
+
+def test_a_renamed_setting_is_read_under_its_old_name_with_a_notice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "[train]\nprobe_sentences = 7\n")
+    for _ in range(2):
+        assert load_config(path).train.snapshot_sentences == 7
+    assert load_config(path, {"train.snapshot_sentences": 8}).train.snapshot_sentences == 8
+    notice = f"note: {path}: train.probe_sentences is now called train.snapshot_sentences\n"
+    assert capsys.readouterr().err == notice
+    assert load_config(None, {"train.probe_sentences": 9}).train.snapshot_sentences == 9
+    assert "train.probe_sentences: unknown setting" in complaint(
+        written(tmp_path, "[train]\nprobe_sentences = 7\nsnapshot_sentences = 8\n")
+    )

@@ -34,15 +34,9 @@ GREEDY = DecodeSettings(beam_size=1)
 BEAM = DecodeSettings(beam_size=5)
 
 
-def load_vocabs(run: Run) -> VocabPair:
-    vocabs = run.load_vocabs()
-    assert vocabs
-    return vocabs
-
-
 def both(path: Path) -> tuple[CTranslate2Engine, TorchEngine]:
     run = Run(path)
-    config, vocabs = run.load_config(), load_vocabs(run)
+    config, vocabs = run.load_config(), run.load_vocabs()
     return CTranslate2Engine.load(run, config, vocabs, "cpu"), TorchEngine.load([run], vocabs, "cpu")
 
 
@@ -59,7 +53,7 @@ def engines(tiny_run: Path) -> tuple[CTranslate2Engine, TorchEngine]:
 @pytest.fixture(scope="module")
 def sentences(corpus: Path, tiny_run: Path) -> list[Sentence]:
     """Of many lengths, in no order."""
-    return read_sentences(corpus / "train.en", load_vocabs(Run(tiny_run)))
+    return read_sentences(corpus / "train.en", Run(tiny_run).load_vocabs())
 
 
 @pytest.fixture
@@ -98,7 +92,7 @@ def test_models_of_other_shapes_are_the_same_too(
     config = changed(changed(tiny_config, "train", max_steps=15), "model", **section)
     run = train_into(tmp_path / "run", config)
     engine, ours = both(run.path)
-    some = read_sentences(corpus / "valid.en", load_vocabs(run))
+    some = read_sentences(corpus / "valid.en", run.load_vocabs())
     assert pieces(engine.search(some, GREEDY, 1)) == pieces(ours.search(some, GREEDY, 1))
 
 
@@ -106,7 +100,7 @@ def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, c
     config = changed(changed(tiny_config, "train", max_steps=15), "vocab", joint=False)
     run = train_into(tmp_path / "run", config)
     engine, ours = both(run.path)
-    some = read_sentences(corpus / "valid.en", load_vocabs(run))
+    some = read_sentences(corpus / "valid.en", run.load_vocabs())
     assert pieces(engine.search(some, GREEDY, 1)) == pieces(ours.search(some, GREEDY, 1))
     assert {path.name for path in (run.path / "ctranslate2" / "float32").iterdir()} == {
         *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", RECORD),
@@ -119,7 +113,7 @@ def test_pieces_may_be_characters(tiny_config: Config, tmp_path: Path, corpus: P
     vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
     run = untrained(tmp_path / "run", tiny_config, VocabPair(vocab, vocab))
     engine, ours = both(run.path)
-    some = read_sentences(corpus / "valid.en", load_vocabs(run))[:5]
+    some = read_sentences(corpus / "valid.en", run.load_vocabs())[:5]
     settings = DecodeSettings(beam_size=1, max_length=20)
     assert pieces(engine.search(some, settings, 1)) == pieces(ours.search(some, settings, 1))
 
@@ -248,15 +242,15 @@ def test_what_the_engine_does_not_have_is_refused(
         engine.search(sentences[:1], DecodeSettings(max_length=5000), 1)
     run = Run(tiny_run)
     with pytest.raises(UserError, match="precision float16"):
-        CTranslate2Engine.load(run, run.load_config(), load_vocabs(run), "cpu", "float16")
+        CTranslate2Engine.load(run, run.load_config(), run.load_vocabs(), "cpu", "float16")
     with pytest.raises(UserError, match="--device mps"):
-        CTranslate2Engine.load(run, run.load_config(), load_vocabs(run), "mps")
+        CTranslate2Engine.load(run, run.load_config(), run.load_vocabs(), "mps")
 
 
 def test_special_pieces_typed_in_the_text_are_plain_text(
     engines: tuple[CTranslate2Engine, TorchEngine], tiny_run: Path
 ) -> None:
-    vocabs = load_vocabs(Run(tiny_run))
+    vocabs = Run(tiny_run).load_vocabs()
     sentence = Sentence((*vocabs.src.encode(["I love </s> and <unk> and <s> apples."])[0], vocabs.src.eos_id))
     assert sentence.src.count(vocabs.src.eos_id) == 1
     found, expected = (engine.search([sentence], GREEDY, 1) for engine in engines)
@@ -264,7 +258,7 @@ def test_special_pieces_typed_in_the_text_are_plain_text(
 
 
 def test_the_model_is_converted_once_and_again_when_the_weights_change(copied_run: Run) -> None:
-    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
     record = ready_model(copied_run, config, vocabs, "float32").path / RECORD
     first = record.stat().st_mtime_ns
     ready_model(copied_run, config, vocabs, "float32")
@@ -289,7 +283,7 @@ def visible(folder: Path) -> list[str]:
 
 
 def test_several_processes_may_ask_for_the_model_at_once(copied_run: Run) -> None:
-    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
     for _ in range(2):  # where there is none, and where there is one of other weights
         with ThreadPoolExecutor(4) as pool:
             models = list(pool.map(lambda _: ready_model(copied_run, config, vocabs, "int8"), range(4)))
@@ -302,7 +296,7 @@ def test_a_read_only_run_has_its_model_in_a_temporary_folder(
     copied_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (copied_run.path / "ctranslate2").write_text("a file, so that no folder can be made; root may write anywhere")
-    model = ready_model(copied_run, copied_run.load_config(), load_vocabs(copied_run), "float32")
+    model = ready_model(copied_run, copied_run.load_config(), copied_run.load_vocabs(), "float32")
     assert "cannot be written" in capsys.readouterr().err
     assert (model.path / "model.bin").exists()
     path = model.path
@@ -315,7 +309,7 @@ def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run:
     export_ctranslate2(copied_run, tmp_path / "out", precision)
     export_ctranslate2(copied_run, tmp_path / "out", precision)  # an earlier one is replaced
     assert [path.name for path in tmp_path.glob(".*")] == []
-    vocabs = load_vocabs(copied_run)
+    vocabs = copied_run.load_vocabs()
     source = vocabs.src.pieces([*vocabs.src.encode(["I love apples."])[0], vocabs.src.eos_id])
     result = ctranslate2.Translator(str(tmp_path / "out")).translate_batch([source])
     assert result[0].hypotheses[0]
@@ -323,7 +317,7 @@ def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run:
 
 def test_an_export_leaves_a_folder_of_other_files_alone(copied_run: Run, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("...")
-    with pytest.raises(UserError, match="other things in it"):
+    with pytest.raises(UserError, match="already exists with other content"):
         export_ctranslate2(copied_run, tmp_path)
     with pytest.raises(UserError, match="choose one of"):
         export_ctranslate2(copied_run, tmp_path / "out", "int3")
@@ -349,7 +343,7 @@ def test_positions_are_those_of_the_model() -> None:
 
 
 def test_an_engine_with_its_model_ready_starts_without_torch(tiny_run: Path, copied_run: Run) -> None:
-    ready_model(copied_run, copied_run.load_config(), load_vocabs(copied_run), "float32")
+    ready_model(copied_run, copied_run.load_config(), copied_run.load_vocabs(), "float32")
     program = """
 import sys
 from pathlib import Path
@@ -375,11 +369,11 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     with pytest.raises(UserError, match=r": pip install ctranslate2$"):
-        CTranslate2Engine.load(copied_run, copied_run.load_config(), load_vocabs(copied_run))
+        CTranslate2Engine.load(copied_run, copied_run.load_config(), copied_run.load_vocabs())
 
 
 def test_a_damaged_model_is_converted_again(copied_run: Run) -> None:
-    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
     path = ready_model(copied_run, config, vocabs, "float32").path
     sound = (path / "model.bin").read_bytes()
     names = sorted(file.name for file in path.iterdir())
@@ -395,7 +389,7 @@ def test_a_damaged_model_is_converted_again(copied_run: Run) -> None:
 
 
 def test_unfinished_models_of_killed_processes_are_removed(copied_run: Run) -> None:
-    config, vocabs = copied_run.load_config(), load_vocabs(copied_run)
+    config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
     unfinished = copied_run.path / "ctranslate2" / ".int8.1234abcd.partial"
     unfinished.mkdir(parents=True)
     (unfinished / "model.bin").touch()

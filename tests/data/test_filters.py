@@ -155,8 +155,8 @@ def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (["identicle"], 'data.filter: "identicle" is no filter; did you mean identical?'),
-        (["identical", 3], "data.filter: 3 is no filter; there are identical, duplicates,"),
+        (["identicle"], 'data.filter: "identicle" is not a filter; did you mean identical?'),
+        (["identical", 3], "data.filter: 3 is not a filter; the filters are identical, duplicates,"),
         ("identical", 'data.filter = "identical": should be a list of names, such as ["identical"]'),
     ],
 )

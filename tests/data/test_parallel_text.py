@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from translate.data.parallel_text import ParallelText, fingerprint, split, split_hash
+from translate.data.parallel_text import ParallelText, fingerprint
 from translate.data.readers.lines import MAX_LINE_BYTES, count_lines, read_lines, split_lines
 from translate.data.readers.sides import Side
 from translate.errors import UserError
@@ -102,28 +102,6 @@ def test_tsv_columns_are_sides(tmp_path: Path) -> None:
     path.write_text("Go.\tVa !\nHi.\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"pairs\.tsv: line 2 has 1 columns, and column 2 was asked for"):
         list(ParallelText(Side(path, 1), Side(path, 2)))
-
-
-def test_validation_part_shares_no_source_with_training(tmp_path: Path) -> None:
-    sources = [f"sentence {i % 300}" for i in range(1000)]
-    lines = "".join(f"{line}\n" for line in sources).encode()
-    text = text_of(tmp_path, lines, lines)
-    train, valid = split(text, split_hash(text, valid_pairs=30))
-    assert not {pair.src for pair in train} & {pair.src for pair in valid}
-    assert len(list(train)) + len(list(valid)) == 1000
-    assert 30 <= len(list(valid)) < 40
-    assert sorted([*train, *valid]) == sorted(text)
-
-
-def test_a_twentieth_of_a_small_text_is_split_off_at_most(tmp_path: Path) -> None:
-    lines = "".join(f"sentence {i}\n" for i in range(200)).encode()
-    text = text_of(tmp_path, lines, lines)
-    assert len(list(split(text, split_hash(text, valid_pairs=100)).valid)) == 10
-
-
-def test_nothing_can_be_split_off_an_empty_text(tmp_path: Path) -> None:
-    text = text_of(tmp_path, b"\n\n", b"\n\n")
-    assert list(split(text, split_hash(text, valid_pairs=5)).valid) == []
 
 
 def test_fingerprint_changes_with_the_text(tmp_path: Path) -> None:

@@ -129,14 +129,14 @@ def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) 
     unigram = train_vocab(lambda: lines, VocabSettings(size=380, algorithm="unigram"), seed=1, log=lambda _: None)
     model.write_bytes(unigram.proto)
     config = changed(config, "vocab", model=str(model))
-    with pytest.raises(UserError, match=r"vocab\.dropout = 0\.2: leaves out merges, and .*unigram\.model has none"):
+    with pytest.raises(UserError, match=r"vocab\.dropout = 0\.2: leaves out merges, but .*unigram\.model has none"):
         train_into(tmp_path / "run", config)
 
 
-def test_a_rehearsal_tells_of_it(tmp_path: Path, config: Config) -> None:
+def test_a_dry_run_reports_it(tmp_path: Path, config: Config) -> None:
     told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     [line] = [line for line in told if line.startswith("dropout ")]
-    assert "0.2 of the merges, anew each epoch: +" in line
+    assert "0.2 of the merges, redrawn each epoch: +" in line
 
 
 def test_training_reads_other_pieces_in_each_epoch(

@@ -39,7 +39,7 @@ def one_way(corpus: Path, tiny_config: Config) -> Config:
     lines = head(TOY / "train.align", 200).splitlines()
     (corpus / "there.align").write_text("".join(f"{line}\n" for line in lines))
     (corpus / "back.align").write_text("".join(f"{exchanged_links(line)}\n" for line in lines))
-    config = changed(tiny_config, "train", max_steps=3, validate_sentences=2, probe_sentences=0)
+    config = changed(tiny_config, "train", max_steps=3, validate_sentences=2, snapshot_sentences=0)
     return changed(config, "data", train_align=str(corpus / "there.align"), filter=FILTERS)
 
 

@@ -107,7 +107,7 @@ def test_a_decode_that_was_killed_and_resumed_wrote_what_an_undisturbed_one_writ
     killed.mkdir()
     command = [sys.executable, "-c", KILLED, repr(LAYOUTS), str(tiny_run), str(source), str(killed)]
     said = subprocess.run(command, capture_output=True, text=True)
-    assert {path.name for path in killed.iterdir()} == {
+    assert {path.name for path in killed.iterdir() if not path.name.endswith(".lock")} == {
         f"{name}.partial{end}" for name in LAYOUTS for end in ("", ".json")
     }, said.stderr
     for name, options in LAYOUTS.items():

@@ -39,9 +39,7 @@ def transformers() -> Any:
 
 @pytest.fixture(scope="module")
 def joint(tiny_run: Path) -> VocabPair:
-    vocabs = Run.open(tiny_run).load_vocabs()
-    assert vocabs
-    return vocabs
+    return Run.open(tiny_run).load_vocabs()
 
 
 @pytest.fixture(scope="module")

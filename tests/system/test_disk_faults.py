@@ -23,7 +23,7 @@ from translate.training.loop import train
 SHORT = ["--max-length", "5", "--beam-size", "1", "--device", "cpu"]
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", [call for call in CALLS if call != "mkdir"])  # a decode makes no folder
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_a_decode_on_a_failing_disk_says_where_and_goes_on_later(
     tmp_path: Path, tiny_run: Path, call: Call, error: int, capsys: pytest.CaptureFixture[str]
@@ -81,10 +81,10 @@ def test_a_checkpoint_names_its_place_whichever_call_fails(tmp_path: Path, call:
 def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=3, validate_every=1, validate_sentences=1)
     path = tmp_path / "run"
-    with failing(path / "probes", "mkdir", 1), failing(path / "curves.png", "open", 1):
+    with failing(path / "snapshots", "mkdir", 1), failing(path / "curves.png", "open", 1):
         run = train_into(path, config)
     log = (path / "train.log").read_text()
-    assert log.count("warning: training continues without the attention of this validation") == 1
+    assert log.count("warning: training continues without attention snapshots") == 1
     assert "train.max_steps (3) reached" in log
     assert run.weights_path.exists()
 

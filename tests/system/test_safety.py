@@ -156,7 +156,9 @@ def test_samples_of_a_hostile_corpus_are_harmless_in_log_and_terminal(
     for side in "en", "fr":
         (tmp_path / f"valid.{side}").write_text(f"{ESCAPES} cat\n", encoding="utf-8", newline="\n")
     config = changed(tiny_config, "data", valid_src=str(tmp_path / "valid.en"), valid_tgt=str(tmp_path / "valid.fr"))
-    run = train_into(tmp_path / "run", changed(config, "train", max_steps=1, validate_sentences=1, probe_sentences=1))
+    run = train_into(
+        tmp_path / "run", changed(config, "train", max_steps=1, validate_sentences=1, snapshot_sentences=1)
+    )
     log = (run.path / "train.log").read_text(encoding="utf-8")
     assert "[2J" in log
     assert log.replace("\n", "").isprintable()

@@ -14,12 +14,13 @@ from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
 from translate.data.readers.sides import Side
+from translate.data.text_scan import scan_text
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
-from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text, settings_for
-from translate.training.resolve_config import load_new_config
+from translate.training.auto_config import LATE, SIZES, TextMeasures, measure_text, settings_for
+from translate.training.resolve_config import resolve_new
 
-OF_EACH_SIZE = [TextMeasures(int(min(size.most_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
+OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
 
 
 def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
@@ -32,7 +33,7 @@ def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
 def test_figures_are_of_the_pairs_with_text_on_both_sides(tmp_path: Path) -> None:
     written(tmp_path, "abc\n\nabcde\nx\n", "a\nb\nabc\n \n")
     text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert measure_text(text) == TextMeasures(
+    assert measure_text(scan_text(text)) == TextMeasures(
         num_pairs=2, src_length=4.0, tgt_length=2.0, num_characters=6
     )  # a line end, too
 
@@ -40,13 +41,13 @@ def test_figures_are_of_the_pairs_with_text_on_both_sides(tmp_path: Path) -> Non
 def test_rare_characters_need_no_piece(tmp_path: Path) -> None:
     written(tmp_path, "aaaaaaaaab\n" * 1000 + "c\n", "ab\n" * 1001)
     text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert measure_text(text).num_characters == 3  # but c, which is one of 14,000
+    assert measure_text(scan_text(text)).num_characters == 3  # but c, which is one of 14,000
 
 
 def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
-    config = load_config(None, written(tmp_path, "a\n\n", "\nb\n"))
+    given = written(tmp_path, "a\n\n", "\nb\n")
     with pytest.raises(UserError, match=r"a\.src: no pair of lines with text on both sides"):
-        choose_settings(config, {}, CPU)
+        resolve_new(None, given, "cpu")
 
 
 def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
@@ -65,16 +66,17 @@ def test_a_writing_of_many_characters_gets_a_vocabulary_for_them(tmp_path: Path)
     characters = [chr(0x4E00 + i) for i in range(3000)]
     lines = ["".join(characters[i : i + 10]) for i in range(0, 3000, 10)] * 3
     given = written(tmp_path, "\n".join(lines) + "\n", "\n".join(lines) + "\n")
-    config, _ = choose_settings(load_config(None, given), given, CPU)
+    config = resolve_new(None, given, "cpu").config
     assert train_vocab(lambda: lines, config.vocab, seed=1, log=lambda _: None).size > 3000
 
 
 def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
     given = written(tmp_path, "a b\n" * 30, "b c\n" * 30) | {"model.dropout": 0.05, "train.max_steps": 700}
-    config, told = choose_settings(load_config(None, given), given, CPU)
+    resolved = resolve_new(None, given, "cpu")
+    config, told = resolved.config, resolved.reasons
     assert (config.model.dropout, config.train.max_steps, config.model.d_model) == (0.05, 700, SIZES[0].d_model)
     assert len(told) == 5
-    assert told[0].endswith(", beside model.dropout, train.max_steps as given:")
+    assert told[0].endswith(", with model.dropout, train.max_steps as given:")
     assert "dropout 0.05" in told[3]
     assert "700 steps" in told[4]
 
@@ -100,16 +102,17 @@ def test_late_r_drop_and_a_late_fall_are_chosen_where_they_are_possible(
     tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float, decay_from: float
 ) -> None:
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | given
-    config, told = choose_settings(load_config(None, given), given, CPU)
+    resolved = resolve_new(None, given, "cpu")
+    config, told = resolved.config, resolved.reasons
     assert (config.train.rdrop, config.train.rdrop_from, config.train.decay_from) == (rdrop, rdrop_from, decay_from)
     assert ("R-Drop" in told[3]) == bool(rdrop)
     assert ("falling after" in told[4]) == bool(decay_from)
 
 
-def test_a_run_without_dropout_is_gone_on_with_without_r_drop(tmp_path: Path, tiny_config: Config) -> None:
+def test_fine_tuning_a_run_without_dropout_uses_no_r_drop(tmp_path: Path, tiny_config: Config) -> None:
     old = train_into(tmp_path / "old", changed(changed(tiny_config, "model", dropout=0.0), "train", max_steps=1))
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | {"train.init_from": str(old.path)}
-    config, _ = choose_settings(load_new_config(None, given), given, CPU)
+    config = resolve_new(None, given, "cpu").config
     assert (config.model.dropout, config.train.rdrop) == (0.0, 0.0)
 
 
@@ -127,4 +130,4 @@ def test_two_texts_are_enough_to_train(
     assert config.train.max_steps >= 2
     said = capfd.readouterr().err
     assert "settings for 200 pairs of " in said
-    assert f"validation apart: {config.train.max_steps} steps of " in said
+    assert f"plus validation: {config.train.max_steps} steps of " in said

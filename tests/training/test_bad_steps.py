@@ -102,7 +102,7 @@ def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes
     spoil(monkeypatch, 3, 4, 7, 9, 10)
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
-    told = re.findall(r"step (\d+) is not used: .* is not a finite number; it is of lines ([\d, ]*)(.*) of (.*)", log)
+    told = re.findall(r"step (\d+) is not used: .* is not a finite number; it read lines ([\d, ]*)(.*) of (.*)", log)
     assert [int(step) for step, *_ in told] == [3, 4, 7, 9, 10]
     assert all(files == f"{config.data.train_src} and {config.data.train_tgt}" for *_, files in told)
     with feed_of(prepare(run, config), config) as steps:
@@ -125,7 +125,7 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
         often = changed(config, "train", save_every=1, validate_every=7)
         advice = (
             r"3 steps in a row, after step 5, .* lower train\.learning_rate \(0\.01\), "
-            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and go on with --resume from step 5"
+            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and --resume from step 5"
         )
         with pytest.raises(UserError, match=advice):
             train_into(tmp_path / "run", often)
@@ -156,11 +156,11 @@ def test_the_only_checkpoint_is_not_taken_away_to_be_written_again(
     monkeypatch.setattr(checkpoint, "_discard", discard_and_note)
     with monkeypatch.context() as patch:
         spoil(patch, 4, 5, 6)
-        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+        with pytest.raises(UserError, match=r"training diverged: .* after step 3"):
             train_into(run.path, config)
     with monkeypatch.context() as patch:
         spoil(patch, 1, 2, 3)
-        with pytest.raises(UserError, match=r"training went astray: .* after step 3"):
+        with pytest.raises(UserError, match=r"training diverged: .* after step 3"):
             train(Run.resume(run.path, config), config, CPU)
     assert [] not in left[1:]
 
@@ -195,5 +195,5 @@ def test_two_processes_leave_the_same_step_out_and_end_together(tmp_path: Path, 
     done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
     assert done.returncode
     assert re.findall(r"step (\d+) is not used", done.stderr) == ["2", "3", "4"]
-    assert "error: training went astray: the loss or gradient of 3 steps in a row, after step 1" in done.stderr
+    assert "error: training diverged: the loss or gradient of 3 steps in a row, after step 1" in done.stderr
     assert checkpoint_steps(Run(tmp_path / "run")) == [1]

@@ -68,16 +68,16 @@ def test_minutes_become_the_steps_for_which_they_suffice(
     monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 0.5)
     config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
     run = Run.create(tmp_path / "run", config)
-    length = plan_steps(config, prepare(run, config), CPU, ALONE)
-    assert length.config.train.max_steps == int(0.95 * 60 / 0.5)
-    assert length.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
-    assert str(length) == "about 0.9 minutes, validation apart: 114 steps of 0.500 s"
+    plan = plan_steps(config, prepare(run, config), CPU, ALONE)
+    assert plan.config.train.max_steps == int(0.95 * 60 / 0.5)
+    assert plan.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
+    assert str(plan) == "about 0.9 minutes plus validation: 114 steps of 0.500 s"
     told = dry_run(run, config, CPU)
     assert "setting      train.max_steps = 114" in told
 
 
 def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
-    assert f", validation apart: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
+    assert f" plus validation: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
     assert load_config(whole.config_path).train.max_steps > 0
 
 
@@ -89,9 +89,9 @@ def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
     limits = {"schedule": "cosine", "max_steps": 0, "max_minutes": 1.0, "rdrop": 3.0, "rdrop_from": 0.25}
     config = changed(tiny_config, "train", **limits)
     run = Run.create(tmp_path / "run", config)
-    length = plan_steps(config, prepare(run, config), CPU, ALONE)
-    assert length.seconds == 2.5
-    assert length.config.train.max_steps == int(0.95 * 60 / 2.5)
+    plan = plan_steps(config, prepare(run, config), CPU, ALONE)
+    assert plan.seconds == 2.5
+    assert plan.config.train.max_steps == int(0.95 * 60 / 2.5)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(10, 50.0), (20, 40.0), (30, 20.0), (40, 0.0)])
@@ -113,7 +113,7 @@ def test_late_r_drop_needs_a_number_of_steps() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 says when R-Drop begins, but rdrop, its weight, is 0"),
+        ({"train.rdrop_from": 0.5}, "rdrop_from 0.5 is the start of R-Drop, but rdrop, its weight, is 0"),
         ({"train.rdrop": 3.0, "model.dropout": 0.0}, "train.rdrop = 3: without dropout its two passes do not differ"),
     ],
 )

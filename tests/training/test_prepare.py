@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.runs import changed
+from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import check_stays
@@ -34,7 +37,7 @@ def test_the_part_for_validation_is_found_again_without_reading_the_text(
     assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
     read_lines = text_module.read_lines
 
-    def read_short_files_only(path: Path) -> object:
+    def read_short_files_only(path: Path, *_: Any) -> object:
         assert path.parent == run.corpus_path, f"{path} is read line by line again"
         return read_lines(path)
 
@@ -42,6 +45,34 @@ def test_the_part_for_validation_is_found_again_without_reading_the_text(
     again = prepare(run, without_valid)
     assert again.valid_pairs == first.valid_pairs
     assert pieces_of(again) == pieces_of(first)
+
+
+def test_a_new_run_without_settings_reads_its_text_three_times(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To scan it, for the vocabulary, and to encode it."""
+    opened: Counter[str] = Counter()
+    open_text = text_module._open_text
+
+    def counting(path: Path, *digest: Any) -> object:
+        opened[path.name] += 1
+        return open_text(path, *digest)
+
+    monkeypatch.setattr(text_module, "_open_text", counting)
+    small = {
+        "vocab.size": 400,
+        "model.d_model": 32,
+        "model.d_ff": 64,
+        "train.max_steps": 1,
+        "train.precision": "float32",
+    }
+    sets = [part for name, value in small.items() for part in ("--set", f"{name}={value}")]
+    sides = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
+    assert cli._run(["train", *sides, *sets, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
+    assert {name: count for name, count in opened.items() if name.startswith("train.")} == {
+        "train.en": 3,
+        "train.fr": 3,
+    }
 
 
 def test_another_vocabulary_or_limit_has_the_text_encoded_anew(tmp_path: Path, tiny_config: Config) -> None:

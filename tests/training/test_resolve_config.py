@@ -59,7 +59,7 @@ def given(tiny_run: Path, new_text: dict[str, object]) -> dict[str, object]:
         "train.log_every": 1,
         "train.validate_every": 3,
         "train.validate_sentences": 2,
-        "train.probe_sentences": 1,
+        "train.snapshot_sentences": 1,
         "train.save_every": 3,
         "train.keep_checkpoints": 9,
         "train.ema_decay": 0.5,
@@ -86,7 +86,7 @@ def test_it_begins_with_the_weights_bit_for_bit(tuned: Run, tiny_run: Path) -> N
     assert first.keys() == old.keys()
     assert all(torch.equal(first[name], weight) for name, weight in old.items())
     assert (tuned.path / "vocab.model").read_bytes() == (tiny_run / "vocab.model").read_bytes()
-    assert f"begins with the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
+    assert f"starts from the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
     assert tuned.load_config().train.init_from == str(tiny_run)
 
 
@@ -234,7 +234,7 @@ def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) ->
 
 
 def test_two_processes_begin_with_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
-    few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.probe_sentences": 0}
+    few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.snapshot_sentences": 0}
     config = load_new_config(None, given | few | {"train.batch_tokens": 256})
     (tmp_path / "c.toml").write_text(to_toml(config), encoding="utf-8")
     done = two_at_once("train", tmp_path / "c.toml", "--out", tmp_path / "run")

@@ -45,7 +45,7 @@ EVERYTHING = {
     "train.best_by": "chrf",
     "train.validate_every": 4,
     "train.validate_sentences": 2,
-    "train.probe_sentences": 0,
+    "train.snapshot_sentences": 0,
     "train.patience": 0,
     "train.log_every": 1,
     "train.save_every": 1,

@@ -20,11 +20,11 @@ from translate.run.weights import ModelIdentity
 from translate.training.loop import train
 
 
-def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_path: Path) -> None:
-    settings = {"max_steps": 6, "validate_every": 2, "save_every": 2, "keep_checkpoints": 9, "probe_sentences": 2}
+def test_snapshots_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_path: Path) -> None:
+    settings = {"max_steps": 6, "validate_every": 2, "save_every": 2, "keep_checkpoints": 9, "snapshot_sentences": 2}
     config = changed(tiny_config, "train", **settings)
     run = train_into(tmp_path / "run", config)
-    steps = sorted(run.probes_path.glob("step-*"))
+    steps = sorted(run.snapshots_path.glob("step-*"))
     assert [path.name for path in steps] == ["step-00000002", "step-00000004", "step-00000006"]
     vocabs = run.load_vocabs()
     assert vocabs
@@ -43,19 +43,19 @@ def test_probes_are_the_maps_of_each_validated_model(tiny_config: Config, tmp_pa
             assert found.target == maps.target
             for kind in KINDS:
                 assert np.array_equal(found.stack(kind).weights, maps.stack(kind).weights)
-    page = (run.probes_path / "index.html").read_text(encoding="utf-8")
+    page = (run.snapshots_path / "index.html").read_text(encoding="utf-8")
     assert all(f"step {step}" in page for step in (2, 4, 6))
     assert page.count('class="sentence"') == 2
 
 
-def test_training_is_the_same_with_probes_and_without(tiny_config: Config, tmp_path: Path) -> None:
+def test_training_is_the_same_with_snapshots_and_without(tiny_config: Config, tmp_path: Path) -> None:
     weights = []
-    for probe_sentences in 0, 3:
-        config = changed(tiny_config, "train", max_steps=4, validate_every=2, probe_sentences=probe_sentences)
+    for snapshot_sentences in 0, 3:
+        config = changed(tiny_config, "train", max_steps=4, validate_every=2, snapshot_sentences=snapshot_sentences)
         config = changed(config, "model", dropout=0.2)
-        run = train_into(tmp_path / str(probe_sentences), config)
+        run = train_into(tmp_path / str(snapshot_sentences), config)
         weights.append(run.weights_path.read_bytes())
-        assert run.probes_path.exists() == bool(probe_sentences)
+        assert run.snapshots_path.exists() == bool(snapshot_sentences)
     assert weights[0] == weights[1]
 
 
@@ -64,6 +64,6 @@ def test_a_resumed_training_goes_on_with_its_page(tiny_config: Config, tmp_path:
     run = train_into(tmp_path / "run", config)
     longer = changed(config, "train", max_steps=4)
     train(Run.resume(run.path, longer), longer, torch.device("cpu"))
-    page = (run.probes_path / "index.html").read_text(encoding="utf-8")
+    page = (run.snapshots_path / "index.html").read_text(encoding="utf-8")
     assert "step 2" in page
     assert "step 4" in page

@@ -70,7 +70,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
             f"{folder.path}: made with other weights than those in {run.weights_path}; give the run that made it, or "
             "write the folder again"
         )
-    vocabs = run.vocabs()
+    vocabs = run.load_vocabs()
     model = Reference(run.weights_path, run.load_config().model, vocabs)
     for entry in folder.entries():
         if entry.file:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from translate.check.findings import MEANINGS, what_training_does
 from translate.config.settings import DataSettings
-from translate.data.filters import FILTER_NAMES, Filters, PairFilter, blank_if_long, corpus_statistics, sample
-from translate.data.parallel_text import ParallelText
+from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics
+from translate.data.parallel_text import Pair
 
 MAX_PAIRS = 10_000  # checked
 MIN_SHARE = 0.002  # of them, and
@@ -15,12 +17,11 @@ MIN_PAIRS = 3  # with a fault before it is reported
 MAX_LINES = 4
 
 
-def check_sample(text: ParallelText, data: DataSettings) -> list[str]:
+def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
     """Report frequent faults that `data.filter` does not leave out, one line each, the most frequent first.
 
-    The text is read once. Duplicates are not searched for, because a sample has few.
+    chosen: the text's sample (`TextScan.sample`). Duplicates are not searched for, because a sample has few.
     """
-    chosen = sample(map(blank_if_long, text))
     pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
     is_faulty = PairFilter(filters, corpus_statistics(pairs)).faults(pairs)

@@ -91,6 +91,4 @@ def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:
     if not path.is_dir():
         vocab = Vocab.load(path)
         return VocabPair(vocab, vocab)
-    if vocabs := Run.open(path).load_vocabs():
-        return vocabs
-    raise UserError(f"{path}: this run has no vocabulary yet; choose another run, or leave out --vocab")
+    return Run.open(path).load_vocabs()

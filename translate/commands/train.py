@@ -11,11 +11,9 @@ from translate.commands import options
 from translate.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
-    from translate.config.settings import Config
     from translate.run.folder import Run
     from translate.system.distributed import World
+    from translate.training.resolve_config import ResolvedConfig
 
 
 EPILOG = """\b
@@ -52,67 +50,60 @@ def train(
     """
     from translate.run.folder import Run
     from translate.system.distributed import joined
-    from translate.training.resolve_config import load_new_config, load_resumed_config
+    from translate.training.resolve_config import resolve_new, resolve_resumed
 
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
-    with joined(f"what is saved is in {run.path}/checkpoints; to go on, give the same command with --resume") as world:
-        settings = load_resumed_config(Run.open(run.path), config, given) if resume else load_new_config(config, given)
-        if not settings.data.train_src:
-            named = f"{run.config_path}: " if resume and not config else ""
-            raise UserError(
-                f"{named}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
-            )
+    with joined(f"everything saved is in {run.path}/checkpoints; resume with the same command and --resume") as world:
+        if resume:
+            resolved = resolve_resumed(Run.open(run.path), config, given)
+        elif world.is_first and not dry_run:
+            run.refuse_used()  # before the text is read
         if dry_run and (resume or world.size > 1):
             raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
-        if world.is_first and not (resume or dry_run):
-            run.refuse_used()  # before the text is read
-
-        from translate.system.device import pick_device
-        from translate.training.auto_config import choose_settings
-
-        place = pick_device(device)
-        reasons: list[str] = []
-        if not config and not resume:
-            settings, reasons = choose_settings(settings, given, place)
+        if not resume:
+            resolved = resolve_new(config, given, device)
         if dry_run:
-            _rehearse(settings, place, reasons)
+            _dry_run(resolved, device)
         else:
-            _train(run, settings, place, world, reasons, resume)
+            _train(run, resolved, device, world, resume)
 
 
-def _train(run: Run, settings: Config, device: torch.device, world: World, reasons: list[str], resume: bool) -> None:
-    """Begin or go on with a run. reasons: what to say first of its settings."""
+def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
+    """Train in a new run folder, or in the one to resume."""
     from translate.run.folder import Run, training_alone
+    from translate.system.device import pick_device
     from translate.training.loop import train
 
+    place = pick_device(device)
     if not world.is_first:
-        train(run, settings, device, world)
-        return
-    if resume:
-        with training_alone(Run.open(run.path)):
-            train(Run.resume(run.path, settings), settings, device, world)
-        return
-    run = Run.create(run.path, settings)
-    with training_alone(run):
-        try:
-            train(run, settings, device, world, reasons)
-        except UserError:
-            run.discard_if_unused()
-            raise
+        train(run, resolved.config, place, world)
+    elif resume:
+        with training_alone(run):
+            train(Run.resume(run.path, resolved.config), resolved.config, place, world)
+    else:
+        run = Run.create(run.path, resolved.config)
+        with training_alone(run):
+            try:
+                train(run, resolved.config, place, world, resolved.reasons, resolved.scan)
+            except UserError:
+                run.discard_if_unused()
+                raise
 
 
-def _rehearse(settings: Config, device: torch.device, reasons: list[str]) -> None:
-    """Print `reasons` and what the first steps tell of the training."""
+def _dry_run(resolved: ResolvedConfig, device: str) -> None:
+    """Print the reasons for the settings and the report of the first steps."""
     import tempfile
 
     from translate.run.folder import Run
+    from translate.system.device import pick_device
     from translate.training.estimate import dry_run
 
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
-        for line in reasons + dry_run(Run.create(Path(folder), settings), settings, device):
+        run = Run.create(Path(folder), resolved.config)
+        for line in (*resolved.reasons, *dry_run(run, resolved.config, pick_device(device), resolved.scan)):
             print(line)
 
 

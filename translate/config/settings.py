@@ -1,4 +1,4 @@
-"""The settings: typed, frozen, checked. Each default stands here and nowhere else."""
+"""The settings: typed, frozen, checked. This file is the only place for defaults."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Width = Annotated[int, Field(gt=0, le=2**20)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Penalty = Annotated[float, Field(ge=0, le=10)]
+Ratio = Annotated[float, Field(gt=0, le=100)]
+Layers = Annotated[int, Field(gt=0, le=1000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 FilterName = Literal[
     "identical",
     "duplicates",
@@ -32,25 +37,23 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """Where the text is and which pairs of it are used."""
+    """Where the text is, and which of its pairs are used."""
 
     train_src: str = Field("", description="training text, source side: plain, .gz or .tsv")
     train_tgt: str = Field("", description="training text, target side")
     valid_src: str = Field("", description="validation text, source side; split off the training text when not given")
     valid_tgt: str = Field("", description="validation text, target side")
-    train_align: str = Field(
-        "", description="word alignments of the training text, plain or .gz, to guide attention: 0-0 1-2 a line"
-    )
-    reverse: bool = Field(False, description="exchange the sides of both texts: translate from target to source")
+    train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2; plain or .gz)")
+    reverse: bool = Field(False, description="swap the sides of both texts: translate from target to source")
     src_column: Count = Field(1, description="column of the source side in a .tsv file, from 1")
     tgt_column: Count = Field(2, description="column of the target side in a .tsv file, from 1")
     valid_pairs: Count = Field(1000, description="pairs to split off for validation (a twentieth of the text at most)")
-    max_pieces: Count = Field(256, description="longest side of a training pair; longer inputs are cut when decoding")
+    max_pieces: Count = Field(256, description="longest side of a training pair; decoding splits longer inputs")
     filter: tuple[FilterName, ...] = Field(
-        (), strict=False, description="doubtful pairs that training leaves out; `translate check` tells which there are"
+        (), strict=False, description="doubtful pairs to leave out: see translate check"
     )
     max_length_ratio: Annotated[float, Field(ge=1)] = Field(
-        3.0, description="with length_ratio in data.filter: how many times as long as usual a side may be, by the other"
+        3.0, description="for length_ratio in data.filter: largest ratio of the sides' lengths, relative to the median"
     )
 
     @model_validator(mode="after")
@@ -66,39 +69,29 @@ class DataSettings(Section):
 class VocabSettings(Section):
     """How text is cut into pieces (sentencepiece)."""
 
-    size: Annotated[int, Field(ge=8, le=2**24)] = Field(
-        8000, description="pieces; lowered where the text has too few; not used by algorithm char"
-    )
+    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="pieces; lowered if the text has too few")
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="one vocabulary for both languages")
-    algorithm: Literal["bpe", "unigram", "char"] = Field(
-        "bpe", description="bpe, unigram, or char: a piece for each of the text's characters"
-    )
+    algorithm: Literal["bpe", "unigram", "char"] = Field("bpe", description="char: one piece per character of the text")
     character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
-        0.9995, description="share of the text's characters that get a piece; the others are spelled in bytes"
+        0.9995, description="share of the text's characters that get a piece; the others are spelled as bytes"
     )
-    byte_fallback: bool = Field(True, description="spell unknown characters in bytes, so that no input is unknown")
+    byte_fallback: bool = Field(True, description="spell unknown characters as bytes, so that no input is unknown")
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
-        "nmt_nfkc", description="sentencepiece's rule for equivalent characters; _cf folds case"
+        "nmt_nfkc", description="sentencepiece's normalization rule; _cf folds case"
     )
-    dropout: Share = Field(
-        0.0, description="share of the merges left out at random in the training text, anew each epoch (bpe only)"
-    )
+    dropout: Share = Field(0.0, description="BPE-dropout: share of merges left out, redrawn each epoch (bpe only)")
 
     @model_validator(mode="after")
-    def _dropout_has_merges(self) -> VocabSettings:
+    def _algorithm_allows(self) -> VocabSettings:
         if self.dropout and self.algorithm != "bpe" and not self.model:
             raise ValueError(
                 f'dropout = {self.dropout}: leaves out merges, and algorithm "{self.algorithm}" has none; '
                 'set dropout to 0.0 or algorithm to "bpe"'
             )
-        return self
-
-    @model_validator(mode="after")
-    def _characters_are_as_many_as_there_are(self) -> VocabSettings:
         if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
             raise ValueError(
-                f'size = {self.size}: not with algorithm "char", which has a piece for each of the text\'s characters; '
+                f'size = {self.size}: not with algorithm "char", which has one piece per character of the text; '
                 "leave size out, or lower character_coverage"
             )
         return self
@@ -107,18 +100,19 @@ class VocabSettings(Section):
 class ModelSettings(Section):
     """The shape of the Transformer."""
 
-    d_model: Width = Field(256, description="width")
+    d_model: Width = Field(256, description="model width")
     d_ff: Width = Field(1024, description="inner width of the feed-forward layers")
-    num_heads: Width = Field(4, description="attention heads a layer")
-    num_encoder_layers: Annotated[int, Field(gt=0, le=1000)] = Field(3, description="layers")
-    num_decoder_layers: Annotated[int, Field(gt=0, le=1000)] = Field(3, description="layers")
+    num_heads: Width = Field(4, description="attention heads per layer")
+    num_encoder_layers: Layers = Field(3, description="encoder layers")
+    num_decoder_layers: Layers = Field(3, description="decoder layers")
     dropout: Share = Field(0.1, description="on embeddings and sub-layer outputs")
-    attention_dropout: Share = Field(0.0, description="on attention weights; above 0 the CPU's fused kernel is lost")
-    norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sub-layer, or after (the paper)")
+    attention_dropout: Share = Field(0.0, description="on attention weights; above 0 without the CPU's fused kernel")
+    norm: Literal["pre", "post"] = Field("pre", description="layer norm before or (Vaswani et al.) after a sub-layer")
     positions: Literal["sinusoidal", "rotary"] = Field(
-        "sinusoidal", description="added to the embeddings, or turning queries and keys of self-attention"
+        "sinusoidal",
+        description="sinusoidal: added to the embeddings; rotary: rotate queries and keys of self-attention",
     )
-    tie_embeddings: bool = Field(True, description="one matrix for the embeddings and the output layer")
+    tie_embeddings: bool = Field(True, description="share one matrix between embeddings and output layer")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
@@ -135,102 +129,97 @@ class ModelSettings(Section):
 
 
 class TrainSettings(Section):
-    """The optimization and its rhythm. A limit of 0 is no limit."""
+    """The optimization and its schedule. A limit of 0 is no limit."""
 
-    init_from: str = Field("", description="a run whose weights to begin with, and whose vocabulary and shape to keep")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        1, description="of the initial weights, the order of the pairs and dropout"
-    )
-    batch_tokens: Count = Field(4096, description="target pieces a step and process, padding included")
-    accumulate: Count = Field(1, description="parts in which a process computes a step, to save memory")
-    max_steps: Limit = Field(100_000, description="stop after so many steps")
-    max_epochs: Limit = Field(0, description="stop after so many passes over the text")
-    max_minutes: Annotated[float, Field(ge=0)] = Field(0.0, description="stop after so much training time")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="the highest of the schedule")
+    init_from: str = Field("", description="a run to start from: its weights, its vocabulary and its shape")
+    seed: Seed = Field(1, description="of the initial weights, the order of the pairs and dropout")
+    batch_tokens: Count = Field(4096, description="target pieces per step and process, padding included")
+    accumulate: Count = Field(1, description="micro-batches per step and process, to save memory")
+    max_steps: Limit = Field(100_000, description="stop after this many steps")
+    max_epochs: Limit = Field(0, description="stop after this many passes over the text")
+    max_minutes: NonNegative = Field(0.0, description="stop after this much training time")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
-        description="after the warm-up; cosine falls to 0 at the end: max_steps, or if that is 0, where max_epochs or "
-        "max_minutes lead to; the steps are then counted, and written here, when training begins",
+        description="after the warm-up; cosine decays to 0 at max_steps, or if that is 0, at the number of steps that "
+        "max_epochs or max_minutes allow; it is computed and written here when training begins",
     )
-    decay_from: Share = Field(0.0, description="share of max_steps before cosine falls; 0: from the warm-up on")
-    warmup_steps: Limit = Field(400, description="steps of linear rise to learning_rate")
-    adam_beta2: Share = Field(0.98, description="Adam's memory of squared gradients")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="each step takes learning_rate times this of the layers' matrices away (AdamW)"
-    )
-    ema_decay: Share = Field(0.0, description="above 0: use the weights' mean of about 1 / (1 - ema_decay) steps")
-    clip_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longest gradient; 0 does not clip")
-    label_smoothing: Share = Field(0.1, description="share of the target spread over all pieces")
-    rdrop: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="above 0: R-Drop of this weight; each step twice with other dropout, to the same result"
-    )
-    rdrop_from: Share = Field(
-        0.0, description="share of max_steps before R-Drop begins; until then a step takes half the time and memory"
-    )
-    alignment_weight: Annotated[float, Field(ge=0)] = Field(
-        0.05, description="of the alignment loss beside the translation loss, where data.train_align is given"
-    )
+    decay_from: Share = Field(0.0, description="share of max_steps before cosine decays; 0: right after the warm-up")
+    warmup_steps: Limit = Field(400, description="steps of linear warm-up to learning_rate")
+    adam_beta2: Share = Field(0.98, description="Adam's beta2")
+    weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of the weight matrices (AdamW)")
+    ema_decay: Share = Field(0.0, description="decay of the weights' exponential moving average; 0 disables it")
+    clip_norm: NonNegative = Field(1.0, description="maximum gradient norm; 0 disables clipping")
+    label_smoothing: Share = Field(0.1, description="share of the target distribution spread over all pieces")
+    rdrop: NonNegative = Field(0.0, description="weight of R-Drop, which doubles time and memory of a step; 0: off")
+    rdrop_from: Share = Field(0.0, description="share of max_steps before R-Drop begins")
+    alignment_weight: NonNegative = Field(0.05, description="of the alignment loss, if data.train_align is given")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="decoder layer, from 0, of the guided head; -1 is the last but one, of one or two the last"
+        -1, description="decoder layer of the guided head, from 0; -1: the last but one, or the last of two"
     )
-    alignment_head: Limit = Field(0, description="head, from 0, of encoder-decoder attention that is guided")
+    alignment_head: Limit = Field(0, description="cross-attention head that is guided, from 0")
     validate_every: Count = Field(500, description="steps between validations")
     validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
-    probe_sentences: Limit = Field(
-        3, description="the first so many of them have their attention recorded at each validation (RUN/probes)"
-    )
-    best_by: Literal["valid_loss", "bleu", "chrf"] = Field(
-        "valid_loss", description="what the best weights are best by"
-    )
-    patience: Limit = Field(10, description="stop after so many validations without a better one")
+    snapshot_sentences: Limit = Field(3, description="validation sentences whose attention is kept in RUN/snapshots")
+    best_by: Literal["valid_loss", "bleu", "chrf"] = Field("valid_loss", description="criterion for the best weights")
+    patience: Limit = Field(10, description="stop after this many validations without improvement")
     save_every: Count = Field(500, description="steps between checkpoints")
-    keep_checkpoints: Count = Field(2, description="checkpoints kept, the newest ones")
+    keep_checkpoints: Count = Field(2, description="newest checkpoints to keep")
     log_every: Count = Field(50, description="steps between lines of metrics.jsonl")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is faster")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 if it is faster")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: in long trainings on CUDA")
 
     @property
     def part_tokens(self) -> int:
-        """Target pieces of one of the parts in which a step is computed."""
+        """Target pieces of one of the micro-batches of a step."""
         return self.batch_tokens // self.accumulate
 
     @property
     def is_open(self) -> bool:
-        """Whether the steps, of which the learning rate is a function, are still to be counted."""
+        """Whether the number of steps, on which the learning rate depends, is not known yet."""
         return self.schedule == "cosine" and not self.max_steps
 
     @property
     def steps_before_decay(self) -> float:
-        """After so many steps "cosine" falls."""
+        """Number of steps before "cosine" decays."""
         return max(self.warmup_steps, self.decay_from * self.max_steps)
 
     @property
     def steps_before_rdrop(self) -> float:
-        """After so many steps each step is made with R-Drop, if `rdrop` is set; 0 where it is not."""
+        """Number of steps before R-Drop begins, if `rdrop` is set."""
         return self.rdrop_from * self.max_steps
 
     @model_validator(mode="after")
     def _schedule_ends(self) -> TrainSettings:
         if self.schedule == "cosine" and 0 < self.max_steps <= self.warmup_steps:
-            raise ValueError(
-                f'schedule "cosine" ends at max_steps, which has to be above warmup_steps ({self.warmup_steps}); '
-                f"it is {self.max_steps}"
-            )
+            raise ValueError(f'schedule "cosine" has to end, at max_steps, after warmup_steps ({self.warmup_steps})')
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
             raise ValueError('schedule "cosine" needs an end: set max_steps, or max_epochs or max_minutes')
         if self.decay_from and self.schedule != "cosine":
             raise ValueError(
-                f'decay_from {self.decay_from:g} says when "cosine" falls, but schedule is "{self.schedule}"'
+                f'decay_from {self.decay_from:g} is the start of the "cosine" decay, but schedule is "{self.schedule}"'
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rdrop_begins(self) -> TrainSettings:
         if self.rdrop_from and not self.rdrop:
-            raise ValueError(f"rdrop_from {self.rdrop_from:g} says when R-Drop begins, but rdrop, its weight, is 0")
+            raise ValueError(f"rdrop_from {self.rdrop_from:g} is the start of R-Drop, but rdrop, its weight, is 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of train.max_steps, which is 0: set it")
+        return self
+
+    @model_validator(mode="after")
+    def _weight_decay_is_small(self) -> TrainSettings:
         if (share := self.learning_rate * self.weight_decay) >= 1:
             raise ValueError(
                 f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: a step "
-                "takes this share of the layers' matrices away; it has to be below 1, and is usually below 0.001"
+                "shrinks the weights by this share; it has to be below 1, and is usually below 0.001"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _values_go_together(self) -> TrainSettings:
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:
@@ -241,30 +230,22 @@ class TrainSettings(Section):
 class DecodeSettings(Section):
     """The search for a translation."""
 
-    beam_size: Annotated[int, Field(gt=0, le=1000)] = Field(5, description="hypotheses kept a step; 1 is greedy")
-    length_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
+    beam_size: Layers = Field(5, description="hypotheses kept per step; 1 is greedy")
+    length_penalty: Penalty = Field(
         1.0, description="score = log-probability / pieces ** length_penalty; 0 favours short translations"
     )
-    coverage_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
-        0.0, description="above 0: score falls for source pieces with less than 1 attention in all"
-    )
-    no_repeat_ngram: Annotated[int, Field(ge=0, le=100)] = Field(
-        0, description="above 0: no run of so many pieces comes twice in a translation"
-    )
-    min_length: Limit = Field(0, description="fewest pieces of a translation")
-    max_length: Limit = Field(0, description="most pieces of a translation; 0 leaves it to max_length_ratio")
-    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = Field(
-        2.0, description="longest translation: so many pieces a source piece, and 10"
-    )
-    sample: bool = Field(False, description="draw translations at random instead of searching for the best")
-    temperature: Annotated[float, Field(gt=0, le=100)] = Field(
-        1.0, description="when sampling: below 1 favours likely pieces, above 1 unlikely ones"
-    )
-    top_k: Limit = Field(0, description="when sampling: draw from so many of the likeliest pieces; 0 from all")
+    coverage_penalty: Penalty = Field(0.0, description="penalty for source pieces with less than 1 attention in total")
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=100)] = Field(0, description="pieces of n-grams that may not recur")
+    min_length: Limit = Field(0, description="minimum pieces of a translation")
+    max_length: Limit = Field(0, description="maximum pieces of a translation; 0: only max_length_ratio limits it")
+    max_length_ratio: Ratio = Field(2.0, description="maximum pieces of a translation per source piece, plus 10")
+    sample: bool = Field(False, description="sample translations instead of searching for the best")
+    temperature: Ratio = Field(1.0, description="of sampling: below 1 favours probable pieces, above 1 improbable ones")
+    top_k: Limit = Field(0, description="of sampling: draw from this many of the most probable pieces; 0: from all")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="when sampling: draw from the fewest pieces that have so much of the probability together"
+        1.0, description="of sampling: draw from the fewest pieces that together have this probability"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(1, description="of sampling")
+    seed: Seed = Field(1, description="of sampling")
     batch_tokens: Count = Field(4096, description="source pieces translated together, padding included")
 
 
@@ -305,7 +286,7 @@ class Config(Section):
             raise ValueError("data.train_align is set but data.train_src is not; alignments belong to a text")
         if weight and not is_given and weight != TrainSettings().alignment_weight:
             raise ValueError(
-                f"train.alignment_weight = {weight}: there is nothing to guide attention by; "
+                f"train.alignment_weight = {weight}: no alignment to guide attention; "
                 "name a file of word alignments in data.train_align"
             )
         if weight and is_given and self.train.compile == "on":
@@ -314,5 +295,5 @@ class Config(Section):
 
 
 def _numbered(count: int, name: str) -> str:
-    """For a message: how many there are, and their numbers."""
+    """Say how many there are, and their numbers."""
     return f"{count} {name}s, 0 to {count - 1}" if count > 1 else f"1 {name}, 0"

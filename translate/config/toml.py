@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from translate.config.settings import Config, DecodeSettings, FilterName
 from translate.errors import UserError
@@ -17,10 +19,10 @@ from translate.system.terminal_text import spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 MAX_BYTES = 2**18  # of a settings file
-MAX_LINE_BYTES = 10_000  # of its lines; tomllib takes the square of the time for a key of twice as many parts
+MAX_LINE_BYTES = 10_000  # of a line: tomllib's time grows with the square of the parts of a key
 MAX_SHOWN = 80  # characters of a wrong value
-WEIGHT_OF_SECTION = 0.25  # beside the key, when a name is compared
-ALIKE = 0.66  # from which on a name is taken for a mistyped one; 1 is equal
+SECTION_WEIGHT = 0.25  # when names are compared; that of the key is 1
+MIN_SIMILARITY = 0.66  # of a mistyped name to the one that was meant
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
@@ -28,47 +30,52 @@ PATH_KEYS = {
 }
 
 
+RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, still read
+
+
 def load_config(
     path: Path | None,
     overrides: Mapping[str, object] | None = None,
     inherited: Mapping[str, object] | None = None,
 ) -> Config:
-    """The settings of a TOML file, or the defaults, with `section.key` overrides on top.
+    """Read the settings of a TOML file, or the defaults, with `section.key` overrides on top.
 
-    Paths in the file are relative to the file, paths among the overrides to the working folder; both come back
-    absolute. inherited: what holds instead of the default, by `section.key`. Raises UserError naming the file and each
-    setting that is wrong, a line a mistake.
+    Paths in the file are relative to the file, paths among the overrides to the working folder; both become absolute.
+    inherited: values that replace defaults, by `section.key`. Raises UserError with one line per mistake, naming the
+    file and the setting.
     """
     tables, sources = _given(path, overrides or {})
     for name, value in (inherited or {}).items():
         section, _, key = name.partition(".")
         if isinstance(table := tables.setdefault(section, {}), dict):
             table.setdefault(key, value)
-    try:
-        return Config.model_validate(tables)
-    except ValidationError as error:
-        lines = [spelled_out(_explain(mistake, path, sources), "\n") for mistake in error.errors()]
-        raise UserError("\n".join(lines)) from None
+    return _checked(Config, tables, path, sources)
+
+
+def changed_settings(config: Config, changes: Mapping[str, object]) -> Config:
+    """Return the settings with some replaced, by `section.key`. Raises UserError if they do not fit together."""
+    tables = config.model_dump()
+    for name, value in changes.items():
+        section, _, key = name.partition(".")
+        tables[section][key] = value
+    return _checked(Config, tables)
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
-    """What file or overrides say for a setting, unchecked; None where neither says anything."""
+    """Return what the file or the overrides give for a setting, unchecked; None if neither names it."""
     section, _, key = name.partition(".")
     table = _given(path, overrides)[0].get(section)
     return table.get(key) if isinstance(table, dict) else None
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
-    """The settings but for the changes that are not None. Raises UserError for a value that is not allowed."""
+    """Return the settings with the changes that are not None. Raises UserError for a value that is not allowed."""
     given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return DecodeSettings.model_validate(settings.model_dump() | given)
-    except ValidationError as error:
-        raise UserError("\n".join(_explain(mistake, None, {}) for mistake in error.errors())) from None
+    return _checked(DecodeSettings, settings.model_dump() | given)
 
 
 def parse_override(text: str) -> tuple[str, object]:
-    """`SECTION.KEY=VALUE` -> name and value; the value is read as TOML, and as a plain string where it is none."""
+    """Parse `SECTION.KEY=VALUE` into name and value. The value is TOML, or else a plain string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text}: write --set SECTION.KEY=VALUE, such as --set train.max_steps=1000")
@@ -80,7 +87,7 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def to_toml(config: Config) -> str:
-    """Every setting with its value and, behind it, what it means."""
+    """Write every setting with its value and, as a comment, what it means."""
     lines = []
     for section, settings in config:
         lines.append(f"[{section}]")
@@ -92,7 +99,7 @@ def to_toml(config: Config) -> str:
 
 
 def differences(before: Config, now: Config) -> dict[str, str]:
-    """The settings that differ, by name, and how, in words."""
+    """Describe the settings that differ, by name."""
     changed = {}
     for name in setting_names():
         section, _, key = name.partition(".")
@@ -103,10 +110,10 @@ def differences(before: Config, now: Config) -> dict[str, str]:
 
 
 def is_frozen(name: str) -> bool:
-    """Whether a run has to keep this setting: its data, its shape or the order of its batches follow from it."""
+    """Whether a run has to keep this setting, because its data, its shape or the order of its batches depend on it."""
     section, _, key = name.partition(".")
     if section == "data":
-        return key not in PATH_KEYS["data"]  # the text may move; that it is the same is checked by its content
+        return key not in PATH_KEYS["data"]  # the text may move: its content is what is compared
     return section in ("vocab", "model") or name in FROZEN_IN_TRAINING
 
 
@@ -116,7 +123,7 @@ def setting_names() -> list[str]:
 
 
 def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The tables of a file with the overrides on top, and where names that are not from the file are from."""
+    """Read a file and put the overrides on top. Returns the tables, and the source of each name not from the file."""
     tables = _read_toml(path) if path else {}
     sources: dict[str, str] = {}
     if path:
@@ -131,7 +138,34 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
             raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
         tables[section].update(table[section])
         sources |= {name: "command line", section: "command line"}
+    for old, new in RENAMED.items():
+        section, _, key = old.partition(".")
+        found, new_key = tables.get(section), new.partition(".")[2]
+        if isinstance(found, dict) and key in found and (new_key not in found or {old, new} & overrides.keys()):
+            value = found.pop(key)
+            found[new_key] = found[new_key] if new in overrides else value
+            sources |= {new: sources[old]} if old in sources else {}
+            _note_once(f"note: {sources.get(old, path)}: {old} is now called {new}")
     return tables, sources
+
+
+@cache
+def _note_once(notice: str) -> None:
+    print(notice, file=sys.stderr)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _checked(
+    kind: type[S], values: Mapping[str, Any], path: Path | None = None, sources: Mapping[str, str] | None = None
+) -> S:
+    """Build settings of a kind. Raises UserError with one line per mistake."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [spelled_out(_explain(mistake, path, sources or {}), "\n") for mistake in error.errors()]
+        raise UserError("\n".join(lines)) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -193,21 +227,21 @@ def _explain_filter(mistake: Any) -> str:
     if mistake["type"] != "literal_error":
         return f'data.filter = {_shown(given)}: should be a list of names, such as ["identical"]'
     nearest = difflib.get_close_matches(str(given), known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return f"data.filter: {_shown(given)} is no filter; {hint}"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"the filters are {', '.join(known)}"
+    return f"data.filter: {_shown(given)} is not a filter; {hint}"
 
 
 def _shown(value: object) -> str:
-    """A value as in TOML, or its beginning."""
+    """Show a value as in TOML, cut to MAX_SHOWN characters."""
     try:
         text = json.dumps(value, default=str)
-    except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables in tables
+    except (ValueError, RecursionError):  # thousands of digits, or deeply nested tables
         return f"({type(value).__name__})"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
 
 
 def _unknown(name: str, content: object) -> str:
-    """What is said of a name that is no setting: with one that was meant, where one is near."""
+    """Explain a name that is not a setting, with the nearest one that is."""
     sections = list(Config.model_fields)
     if "." not in name and isinstance(content, dict):
         if len(content) != 1:
@@ -223,22 +257,22 @@ def _list_of(sections: Iterable[str]) -> str:
 
 
 def _nearest(name: str) -> str | None:
-    """The setting whose key is most like this one's; among such, that whose section is, too. None where none is.
+    """Return the setting most similar to a name, by key and then by section, or None.
 
-    All settings of that very key, where the section is like none of theirs.
+    If several settings have this very key and the section is like none of theirs, all of them are named.
     """
     section, _, key = name.lower().replace("-", "_").rpartition(".")
 
-    def likeness(known: str) -> tuple[float, float]:
+    def similarity(known: str) -> tuple[float, float]:
         known_section, _, known_key = known.partition(".")
         in_key, in_section = _ratio(key, known_key), _ratio(section, known_section)
-        return in_key + WEIGHT_OF_SECTION * in_section, max(in_key, _ratio(f"{section}.{key}", known))
+        return in_key + SECTION_WEIGHT * in_section, max(in_key, _ratio(f"{section}.{key}", known))
 
-    alike = [known for known in setting_names() if known.partition(".")[2] == key]
-    if alike and all(_ratio(section, known.partition(".")[0]) < ALIKE for known in alike):
-        return " or ".join(alike)
-    best = max(setting_names(), key=likeness)
-    return best if likeness(best)[1] >= ALIKE else None
+    same_key = [known for known in setting_names() if known.partition(".")[2] == key]
+    if same_key and all(_ratio(section, known.partition(".")[0]) < MIN_SIMILARITY for known in same_key):
+        return " or ".join(same_key)
+    best = max(setting_names(), key=similarity)
+    return best if similarity(best)[1] >= MIN_SIMILARITY else None
 
 
 def _ratio(one: str, other: str) -> float:

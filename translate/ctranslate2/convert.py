@@ -45,7 +45,7 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
-    config, vocabs = run.load_config(), run.vocabs()
+    config, vocabs = run.load_config(), run.load_vocabs()
     time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
     content = read_checked_weights(run.weights_path, ModelIdentity.of(config.model, vocabs)).content
     spec = _specification(config, vocabs, arrays(run.weights_path, content))

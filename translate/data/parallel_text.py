@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from translate.config.settings import DataSettings
-from translate.data.readers.lines import open_file
+from translate.data.readers.lines import Digest, digest_of_file
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 
 ALL_HASHES = range(2**64)
-MAX_VALID_SHARE = 20  # at most 1 / so much of the text is split off for validation
 
 
 class Pair(NamedTuple):
@@ -50,9 +48,9 @@ class ParallelText:
         """Yield every kept pair, empty ones too. Raises UserError when a file is bad or the line counts differ."""
         return (pair for _, pair in self.numbered())
 
-    def numbered(self) -> Iterator[tuple[int, Pair]]:
-        """Yield the same pairs with their line numbers, from 1."""
-        sides = itertools.zip_longest(read_side(self.src), read_side(self.tgt))
+    def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
+        """Yield the same pairs with their line numbers, from 1. The digests are updated with the bytes of the files."""
+        sides = itertools.zip_longest(read_side(self.src, src_digest), read_side(self.tgt, tgt_digest))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
                 num_both, num_all = number - 1, number + sum(1 for _ in sides)
@@ -86,27 +84,6 @@ def check_stays(*paths: Path) -> None:
             raise UserError(f"{path}: a pipe or a device, and the text is read several times; write it to a file first")
 
 
-def count_pairs(text: ParallelText) -> int:
-    """Count the pairs with text on both sides. Reads to the end, so it raises UserError for any bad line."""
-    return sum(pair.is_full for pair in text)
-
-
-def split_hash(text: ParallelText, valid_pairs: int) -> int:
-    """Return the hash at which `split` leaves about `valid_pairs` pairs for validation, at most 5 % of the text."""
-    num_pairs = 0
-
-    def hashes() -> Iterator[int]:
-        nonlocal num_pairs
-        for pair in text:
-            if pair.is_full:
-                num_pairs += 1
-                yield line_hash(pair.src)
-
-    smallest = heapq.nsmallest(valid_pairs, hashes())
-    size = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
-    return smallest[size - 1] + 1 if smallest else 0
-
-
 def line_hash(line: str) -> int:
     """Return 64 bits of a line's BLAKE2b hash."""
     return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
@@ -124,6 +101,5 @@ def fingerprint(text: ParallelText) -> str:
     """SHA-256 of the text's files, as they are on disk."""
     digest = hashlib.sha256()
     for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
-        with open_file(path) as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(digest_of_file(path))
     return digest.hexdigest()

@@ -120,15 +120,21 @@ def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
 
 
 def train_vocab(
-    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, log: Callable[[str], None]
+    lines: Callable[[], Iterable[str]],
+    settings: VocabSettings,
+    seed: int,
+    log: Callable[[str], None],
+    num_lines: int | None = None,
 ) -> Vocab:
     """Train a vocabulary on text.
 
     lines: returns an iterator over the text at each call; more than MAX_TRAINING_LINES are sampled by the seed. log:
-    reports sampling, and a size that is lowered because the text has too few different pieces. Raises UserError if
-    there is no text, or it has more characters than `settings.size`.
+    reports sampling, and a size that is lowered because the text has too few different pieces. num_lines: of `lines`;
+    if None, they are read once more to count them. Raises UserError if there is no text, or it has more characters than
+    `settings.size`.
     """
-    num_lines = sum(1 for _ in lines())
+    if num_lines is None:
+        num_lines = sum(1 for _ in lines())
     if num_lines > MAX_TRAINING_LINES:
         log(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
     try:

@@ -8,7 +8,6 @@ last digits of each other's scores, so resuming needs the same windows (`Transla
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from filelock import BaseFileLock, Timeout
+
 from translate.data.readers.lines import BLOCK_BYTES
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
+from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
 ZEROS = bytes(16)  # in text they come from a disk block that was not written before a power failure
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # on some network file systems
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # on some network file systems
 DIGESTS = ("input", "weights", "vocabulary")  # whose values mean nothing to users
 
 
@@ -42,6 +44,7 @@ class OutputFile:
             raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
         with naming_disk_errors(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
+        self._held: BaseFileLock | None = None
         self._lock()
         self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
         self._num_bytes = self.partial.stat().st_size
@@ -59,6 +62,7 @@ class OutputFile:
             write_record(self._record, self._made_by, FORMAT)
         except UserError:
             self.partial.unlink(missing_ok=True)
+            self._close()
             raise
 
     def resume(self) -> None:
@@ -93,7 +97,7 @@ class OutputFile:
                 print(advice, file=sys.stderr)
             raise
         finally:
-            self._stream.close()
+            self._close()
 
     def write(self, text: str) -> None:
         """Add the row or rows of a line. They survive the end of this process."""
@@ -119,12 +123,12 @@ class OutputFile:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._held = take_lock(self.partial.with_name(f".{self.partial.name}.lock"))
+        except Timeout:
             self._refuse("another decode is writing it; wait until it ends, or give another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
-                raise
+                self._refuse(f"cannot be written: {error.strerror}")
         if not self.partial.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.partial.stat()):
             self._refuse("another decode has just finished it")
 
@@ -142,8 +146,13 @@ class OutputFile:
             self._refuse("already exists, without a record of what made it; move it away, or give another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
-        self._stream.close()
+        self._close()
         raise UserError(f"{self.partial}: {reason}")
+
+    def _close(self) -> None:
+        self._stream.close()
+        if self._held:
+            release_lock(self._held)
 
     def _count(self) -> str:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"

@@ -61,7 +61,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
 
     Raises UserError if the run has no weights yet, Transformers has no such model, or `folder` is not empty.
     """
-    config, vocabs = run.load_config(), run.vocabs()
+    config, vocabs = run.load_config(), run.load_vocabs()
     if config.model.positions == "rotary":
         raise UserError(
             f'{run.path}: its model.positions = "rotary" is unknown to these models of Transformers; export to '

@@ -35,7 +35,7 @@ def export_onnx(run: Run, folder: Path) -> None:
     """
     if not find_spec("onnxscript"):
         raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
-    vocabs = run.vocabs()
+    vocabs = run.load_vocabs()
     model = load_model(run, vocabs).eval()
     assert isinstance(model, Transformer)
     with atomic_folder(folder) as partial:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from filelock import Timeout
 from tqdm import tqdm
 
 from translate.config.settings import Config
@@ -22,6 +23,7 @@ from translate.errors import UserError
 from translate.run.weights import vocabs_of
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, write_bytes, write_text
+from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import without_controls
 
 ALIGNMENT_FORMAT = 2  # of alignment.json
@@ -41,12 +43,12 @@ class Run:
         self.alignment_path = path / "alignment.json"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
-        self.probes_path = path / "probes"
-        self._tolerated: set[str] = set()
+        self.snapshots_path = path / "snapshots"
+        self._reported: set[str] = set()
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
-        """Make the folder and write the settings to it. Raises UserError if there is something already."""
+        """Make the folder and write the settings to it. Raises UserError if something is already there."""
         run = cls(path)
         run.refuse_used()
         path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,7 @@ class Run:
 
     @classmethod
     def resume(cls, path: Path, config: Config) -> Run:
-        """Open the folder to resume it with `config`. Raises UserError if a setting differs that has to stay."""
+        """Open the folder to resume it with `config`. Raises UserError if a setting changed that a run has to keep."""
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
@@ -67,13 +69,13 @@ class Run:
         return run
 
     def refuse_used(self) -> None:
-        """Raise UserError if there is something already, apart from unfinished files."""
+        """Raise UserError if something other than half-written files is already there."""
         path = self.path
         if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
             raise UserError(f"{path}: already there; add --resume to continue it, or give another --out")
 
     def discard_if_unused(self) -> None:
-        """Remove the folder if training has not made a step, so that a corrected command can use it."""
+        """Remove the folder if training never reached its first step, so that a corrected command can use it."""
         if not self.metrics_path.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -87,8 +89,13 @@ class Run:
         return run
 
     def load_config(self) -> Config:
-        """All settings of the run."""
+        """Read all settings of the run."""
         return load_config(self.config_path)
+
+    def update_config(self, config: Config) -> None:
+        """Write the settings, if they differ from those in the folder."""
+        if config != self.load_config():
+            self.write_config(config)
 
     def write_config(self, config: Config) -> None:
         """Write all settings to config.toml."""
@@ -103,10 +110,10 @@ class Run:
             raise UserError(f"{self.weights_path}: no such weights; has training written any yet?") from None
 
     def load_alignment(self) -> dict[str, Any] | None:
-        """What the model aligns best by, if `translate align --store` has stored it."""
+        """Read how the model aligns best, if `translate align --store` stored that."""
         try:
             return read_record(
-                self.alignment_path, ALIGNMENT_FORMAT, "store it again by `translate align --store`, or remove it"
+                self.alignment_path, ALIGNMENT_FORMAT, "store it again with `translate align --store`, or remove it"
             )
         except FileNotFoundError:
             return None
@@ -115,13 +122,16 @@ class Run:
         """Store what `load_alignment` returns."""
         write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
 
-    def load_vocabs(self) -> VocabPair | None:
-        """The vocabularies; None if the run has none yet. Raises UserError if they do not belong to the weights."""
-        joint, src, tgt = (self.path / name for name in ("vocab.model", "vocab.src.model", "vocab.tgt.model"))
-        if joint.is_file():
-            src = tgt = joint
-        if not (src.is_file() and tgt.is_file()):
-            return None
+    @property
+    def has_vocabs(self) -> bool:
+        """Whether the vocabularies have been written; this reads none of them."""
+        return all(path.is_file() for path in self._vocab_paths())
+
+    def load_vocabs(self) -> VocabPair:
+        """Read the vocabularies. Raises UserError if there are none yet, or they do not belong to the weights."""
+        if not self.has_vocabs:
+            raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
+        src, tgt = self._vocab_paths()
         protos = src.read_bytes(), tgt.read_bytes()
         # Before sentencepiece reads a file that may be damaged.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
@@ -133,14 +143,12 @@ class Run:
         vocab = Vocab(protos[0], str(src))
         return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
-    def vocabs(self) -> VocabPair:
-        """The vocabularies. Raises UserError if the run has none yet, or they do not belong to the weights."""
-        if vocabs := self.load_vocabs():
-            return vocabs
-        raise UserError(f"{self.path}: this run has no vocabulary yet; continue it by `translate train --resume`")
+    def _vocab_paths(self) -> tuple[Path, Path]:
+        joint = self.path / "vocab.model"
+        return (joint, joint) if joint.is_file() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
-        """Write one file for a joint vocabulary, else one for each side."""
+        """Write one file for a joint vocabulary, else one per side."""
         if vocabs.joint:
             write_bytes(self.path / "vocab.model", vocabs.src.proto)
             return
@@ -163,8 +171,8 @@ class Run:
         try:
             yield
         except (OSError, UserError) as error:
-            if what not in self._tolerated:
-                self._tolerated.add(what)
+            if what not in self._reported:
+                self._reported.add(what)
                 self.log(f"warning: training continues without {what}: {error}")
 
     def append_metrics(self, **values: object) -> None:
@@ -173,7 +181,7 @@ class Run:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl as dictionaries, without a last line that a killed process left incomplete."""
+        """Read the lines of metrics.jsonl, without a last line that a killed process left incomplete."""
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
@@ -198,9 +206,9 @@ class Run:
         )
 
     def _sweep(self) -> None:
-        """Remove what a killed training left unfinished, except in folders that other processes may write to."""
+        """Remove what a killed training left half written, but not from folders that others may be writing to."""
         own = (self.path, self.checkpoints_path, self.corpus_path)
-        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.probes_path.rglob(PARTIAL)]:
+        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.snapshots_path.rglob(PARTIAL)]:
             if stale.is_dir():
                 shutil.rmtree(stale)
             else:
@@ -211,19 +219,19 @@ class Run:
 def training_alone(run: Run) -> Iterator[None]:
     """Keep other processes from training in the folder during the block. Raises UserError at once if one does.
 
-    The lock is on train.log, which exists anyway. The system releases it however the process ends. On a file system
-    without locks there is a warning instead.
+    The system releases the lock however the process ends. On a file system without locks there is a warning instead.
     """
-    with run.log_path.open("a") as log:
-        try:
-            import fcntl
-
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{run.path}: another process is training in this folder; stop it, or give another --out"
-            ) from None
-        except (OSError, ImportError):  # no locks in this file system, or on Windows
-            warning = f"warning: {run.path}: cannot be locked; make sure that no other process trains in it"
-            print(warning, file=sys.stderr)
+    lock = None
+    try:
+        lock = take_lock(run.path / ".lock")
+    except Timeout:
+        raise UserError(
+            f"{run.path}: another process is training in this folder; stop it, or give another --out"
+        ) from None
+    except OSError:
+        print(f"warning: {run.path}: cannot be locked; make sure that no other process trains in it", file=sys.stderr)
+    try:
         yield
+    finally:
+        if lock:
+            release_lock(lock)

@@ -1,4 +1,4 @@
-"""Where the arithmetic happens, and in which precision."""
+"""Devices, precisions, and memory on them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str) -> torch.device:
-    """auto: CUDA where there is one, else MPS, else the CPU. Raises UserError for a device that is not there.
+    """Return the device; auto is CUDA, else MPS, else the CPU. Raises UserError for a device that is not available.
 
-    Of the processes that torchrun starts on a machine each has a GPU of its own.
+    Each of the processes that torchrun starts on a machine gets a GPU of its own.
     """
     if name not in DEVICES:
         raise UserError(f"--device {name}: unknown device; choose one of {', '.join(DEVICES)}")
@@ -29,22 +29,22 @@ def pick_device(name: str) -> torch.device:
         return _own(next(device for device, there in is_there.items() if there))
     if not is_there[name]:
         here = ", ".join(device for device, there in is_there.items() if there)
-        raise UserError(f"--device {name}: PyTorch finds no such device here; there is {here}")
+        raise UserError(f"--device {name}: PyTorch finds no such device; available: {here}")
     return _own(name)
 
 
 def describe(device: torch.device) -> str:
-    """The device in words, with what matters for its speed."""
+    """Describe the device, with what matters for its speed."""
     if device.type == "cuda":
         return f"CUDA ({torch.cuda.get_device_name(device)})"
     return "MPS" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next step instead of giving it back to the system at once.
+    """Have glibc keep freed memory for the next step instead of returning it to the system.
 
-    A training step frees and asks for the same large tensors again and again. Fetching them from the system each time
-    took a fifth of a small model's step on a CPU.
+    Every training step allocates the same large tensors. Getting them from the system each time took a fifth of a small
+    model's step on a CPU.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
@@ -52,7 +52,7 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that this process has held so far: on CUDA of the GPU's memory, else of the main memory."""
+    """Return the peak memory of this process so far in bytes: GPU memory on CUDA, else main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     return peak_main_memory()
@@ -60,7 +60,7 @@ def peak_memory(device: torch.device) -> int:
 
 @contextmanager
 def explaining_oom(advice: str) -> Iterator[None]:
-    """Within the block, running out of memory is a UserError with `advice` on what to lower."""
+    """Within the block, turn running out of memory into a UserError with `advice` on what to lower."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -71,13 +71,13 @@ def explaining_oom(advice: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether it says that memory did not suffice, which on a CPU has no exception of its own."""
+    """Whether an error means that memory ran out. On a CPU, PyTorch has no exception of its own for that."""
     words = "can't allocate memory", "MPS backend out of memory"
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(each in str(error) for each in words)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for it. Without them bfloat16 is possible, but slow."""
+    """Whether the device has instructions for bfloat16. Without them it is possible, but slow."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # from PyTorch 2.10 on
@@ -86,18 +86,18 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of a training step: matrix products in float32 or bfloat16."""
+    """Return the context of a training step: matrix products in float32 or bfloat16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _own(name: str) -> torch.device:
-    """The device of that kind that is this process's."""
+    """Return this process's device of a kind."""
     if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("--device mps: PyTorch has several processes work together only on CPU and CUDA")
+        raise UserError("--device mps: PyTorch supports several processes only on CPU and CUDA")
     if name != "cuda":
         return torch.device(name)
-    # cuDNN's attention, which PyTorch prefers on some GPUs, makes a plan for each new shape of a batch, which takes as
-    # long as several steps. And some versions misread a mask in float32 (PyTorch, pull request 191612).
+    # cuDNN's attention, which PyTorch prefers on some GPUs, plans for each new shape of a batch, which takes as long as
+    # several steps. Some versions misread a mask in float32 (PyTorch, pull request 191612).
     torch.backends.cuda.enable_cudnn_sdp(False)
     if "LOCAL_RANK" not in os.environ:
         return torch.device(name)
@@ -107,5 +107,5 @@ def _own(name: str) -> torch.device:
             f"--device cuda: each process needs a GPU of its own, and this machine has {num_gpus}; "
             f"start {num_gpus} processes (--nproc-per-node {num_gpus}), or add --device cpu"
         )
-    torch.cuda.set_device(number)  # or pinned memory would be the first GPU's
+    torch.cuda.set_device(number)  # else pinned memory would belong to the first GPU
     return torch.device(name, number)

@@ -1,7 +1,7 @@
-"""Several processes, on one machine or more, at one training or translation. `torchrun` starts them.
+"""Several processes, on one or more machines, working on one training or translation. `torchrun` starts them.
 
-All of them run the same command; each takes its share of the data, and they meet where something concerns all. The
-first process alone prepares, writes and speaks. Without torchrun a process is a world of one.
+All of them run the same command, each on its share of the data, and exchange what concerns all. Only the first process
+prepares, writes and logs. Without torchrun a process is a world of one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-# While the first process trains the vocabulary and encodes the text, the others wait. One that dies is noticed at once,
-# by its closed connection.
+# The others wait while the first process trains the vocabulary and encodes the text. A process that dies is noticed at
+# once, by its closed connection.
 PATIENCE = timedelta(hours=12)
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """The processes at work, as one of them sees them. All have to call `collect`, `gather` and `largest` alike."""
+    """The processes, as one of them sees them. All have to call `collect`, `gather` and `largest` alike."""
 
     rank: int = 0  # this process's number, from 0
     size: int = 1
@@ -42,30 +42,30 @@ class World:
         return self.rank == 0
 
     def describe(self, place: str) -> str:
-        """The processes in words, each of them at `place`."""
+        """Describe the processes, each of them on `place`."""
         return place if self.size == 1 else f"{self.size} processes, each on {place}"
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's items: every `size`th. What is sorted is shared evenly so."""
+        """Return this process's items: every `size`th, so that sorted items are shared evenly."""
         return items[self.rank :: self.size]
 
     def collect(self, share: list[T]) -> list[T]:
-        """The items of all processes in the order in which `share` found them, one for one."""
+        """Return the items of all processes in their order before `share`, one for one."""
         shares = self.gather(share)
         return [shares[i % self.size][i // self.size] for i in range(sum(map(len, shares)))]
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank."""
+        """Return the values of all processes, by rank."""
         if self.size == 1:
             return [value]
-        import torch.distributed as dist  # in the functions, so that a lone process need not wait for it
+        import torch.distributed as dist  # in the functions: a lone process does not need it
 
         values: list[T] = [value] * self.size
         dist.all_gather_object(values, value)
         return values
 
     def largest(self, *numbers: float) -> list[float]:
-        """Of each number the largest of all processes. Quick: once a step does not slow training."""
+        """Return the largest value of each number over all processes. Cheap enough for every step."""
         if self.size == 1:
             return list(numbers)
         import torch
@@ -80,7 +80,7 @@ ALONE = World()
 
 
 def is_launched() -> bool:
-    """Whether torchrun, or what sets its variables, started this process."""
+    """Whether torchrun, or another launcher that sets its variables, started this process."""
     return {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
@@ -88,8 +88,8 @@ def is_launched() -> bool:
 def joined(advice: str) -> Iterator[World]:
     """Within the block the processes of one torchrun are a world.
 
-    An error that the user can mend is raised in one process, though it may stop all; the others exit with its status.
-    The end of another process is such an error, told with `advice` on how to go on.
+    A UserError is raised in one process only, even if it stops all; the others exit with its status. The end of another
+    process is a UserError, too, with `advice` on how to resume.
     """
     if not is_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
@@ -106,15 +106,15 @@ def joined(advice: str) -> Iterator[World]:
         with _explaining_lost_processes(advice):
             yield World(rank, size)
     except (UserError, OSError) as error:
-        # torchrun ends the others with SIGTERM as soon as one has ended. The line has to be out before, and the quiet
-        # ones do not wait for anything.
+        # torchrun ends the others with SIGTERM as soon as one has ended. The message has to be out before, and the
+        # silent ones wait for nothing.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _tell_torchrun(error)
-        if not _is_first_to_tell(store):
+        _report_to_torchrun(error)
+        if not _is_first_to_report(store):
             os._exit(2)
         raise
     except Exception:
-        _is_first_to_tell(store)
+        _is_first_to_report(store)
         raise
     dist.destroy_process_group()
 
@@ -129,20 +129,20 @@ def _explaining_lost_processes(advice: str) -> Iterator[None]:
         # Gloo has no exception of its own; each of its messages names the source file, gloo/….
         if not (isinstance(error, DistError) or "gloo" in str(error)):
             raise
-        raise UserError(f"another of the processes was ended, by a kill or a fault of its machine; {advice}") from None
+        raise UserError(f"another process ended, because it was killed or its machine failed; {advice}") from None
 
 
-def _is_first_to_tell(store: Store) -> bool:
+def _is_first_to_report(store: Store) -> bool:
     from torch.distributed import DistError
 
     try:
-        return store.add("translate/told", 1) == 1
+        return store.add("translate/reported", 1) == 1
     except DistError:
-        return True  # the process that kept the store is gone
+        return True  # the process that held the store is gone
 
 
-def _tell_torchrun(error: Exception) -> None:
-    """Have torchrun's own report, the last thing on the terminal, end with our line."""
+def _report_to_torchrun(error: Exception) -> None:
+    """Make torchrun's own report, which comes last on the terminal, end with our message."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         line = f"error: {error}"
         extra = {"py_callstack": line, "timestamp": str(int(time.time()))}

@@ -1,4 +1,4 @@
-"""Main memory: what there is, and what this process has held. It needs no torch, so that any process can ask."""
+"""Main memory of the machine and of this process. Imports no torch, so that any process can use it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 
 def main_memory() -> int | None:
-    """Bytes that this machine has, or that its container may use; None where the system does not tell."""
+    """Return the memory of this machine or its container in bytes; None if the system does not report it."""
     sizes = []
     with suppress(OSError, ValueError, AttributeError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for limit in "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes":
-        with suppress(OSError, ValueError):  # "max" is no number
+        with suppress(OSError, ValueError):  # "max" is not a number
             sizes.append(int(Path(limit).read_text()))
     return min((size for size in sizes if size > 0), default=None)
 
 
 def peak_main_memory() -> int:
-    """Bytes: the most that this process has held so far."""
+    """Return the peak memory of this process so far in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would also count what the parent held when it started this process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""What does not fit into memory is computed in halves, and from then on all that is as large."""
+"""Batches that do not fit into memory are computed in halves, and so are later ones of that size."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ R = TypeVar("R")
 
 
 class Halving:
-    """Computes batches of lines, those in halves that do not fit into memory. The first time it is said."""
+    """Computes batches of lines, in halves if they do not fit into memory, and warns the first time."""
 
     def __init__(self) -> None:
-        self._too_large = math.inf  # the least size that did not fit
+        self._too_large = math.inf  # smallest size that did not fit
 
     def __call__(
         self,
@@ -30,9 +30,9 @@ class Halving:
         size: Callable[[Sequence[T]], int],
         advice: str,
     ) -> list[R]:
-        """compute(lines), or what it gives for their parts, end to end. UserError where one line does not fit.
+        """Return compute(lines), or the concatenated results of their parts.
 
-        advice: what to lower, so that batches fit.
+        advice: what to lower so that batches fit. Raises UserError if a single line does not fit.
         """
         if len(lines) == 1 or size(lines) < self._too_large:
             try:
@@ -42,16 +42,16 @@ class Halving:
                     raise
                 if len(lines) == 1:
                     raise UserError(f"out of memory for a single line of {size(lines)} pieces; {advice}") from None
-            # Outside of `except`, where the error still holds what was computed.
+            # Outside of `except`, in which the error still refers to the tensors.
             free_memory()
             if math.isinf(self._too_large):
-                tqdm.write(f"warning: out of memory; goes on with smaller batches; {advice}", file=sys.stderr)
+                tqdm.write(f"warning: out of memory; continuing with smaller batches; {advice}", file=sys.stderr)
             self._too_large = min(self._too_large, size(lines))
         middle = len(lines) // 2
         return self(compute, lines[:middle], size, advice) + self(compute, lines[middle:], size, advice)
 
 
 def free_memory() -> None:
-    """Give the GPU's memory back that PyTorch keeps for reuse: in other sizes it may suffice."""
+    """Free the GPU memory that PyTorch caches: it may be enough in blocks of other sizes."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

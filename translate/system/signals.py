@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM: the first ends what goes on in good order, the second at once.
+"""SIGINT and SIGTERM: the first one ends a command in an orderly way, the second one at once.
 
-They ask a training to stop, and do not break into a step.
+A training stops after the current step.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
 def raise_signals() -> None:
-    """From here on the first signal is raised, so that half-written files go; a second one ends the process at once.
+    """Raise the first signal as an exception, so that half-written files are removed; a second one ends the process.
 
-    Under torchrun, which passes on what the terminal has sent already, the second is ignored.
+    Under torchrun, which repeats what the terminal has sent already, the second one is ignored.
     """
 
     def act(number: int, _frame: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def raise_signals() -> None:
 
 @contextmanager
 def dying_of_signals() -> Iterator[None]:
-    """Within the block a signal ends the process at once: for long work in C++, which heeds none; nothing is saved."""
+    """Within the block a signal ends the process at once, unsaved: for long work in C++, which ignores signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -54,21 +54,21 @@ def dying_of_signals() -> Iterator[None]:
 
 @dataclass
 class Stop:
-    """Whether a signal came; the one object that a signal handler may write to."""
+    """The signal that came, or 0; the only object that a signal handler writes to."""
 
     signal: int = 0
 
 
 @contextmanager
 def stopping_at_signals() -> Iterator[Stop]:
-    """Within the block the first signal is noted in `Stop.signal`; a second one acts at once, as usual.
+    """Within the block the first signal is recorded in `Stop.signal`; a second one acts at once.
 
-    Not so under torchrun, which passes on what the terminal has sent already, so that one Ctrl-C comes twice; and which
-    itself ends what does not end in time.
+    Under torchrun the second one is ignored, too: torchrun repeats what the terminal has sent, and ends processes that
+    do not stop in time.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # Python gives signals to the main thread only
+        yield stop  # Python delivers signals to the main thread only
         return
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
-"""What goes wrong in a training that goes on: rules on its history, each with the setting to try.
+"""Advice for a running training: rules on its history, each with the setting to try.
 
-A rule is silent unless the case is clear, because advice that is wrong is worse than none.
+A rule is silent unless the case is clear: wrong advice is worse than none.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from translate.config.settings import Config
 from translate.data.ragged_arrays import IntArray
 from translate.training.prepare import Prepared
 
-RARE, MAX_RARE = 5, 0.6  # pieces seen fewer times than this; the share of them from which a vocabulary is too large
-SMALL_VOCAB = 1000  # pieces; below, no advice on the size
-MIN_STEPS = 4  # an epoch
-LAST = 3  # validations, or lines on steps, that have to agree
-FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; fresh weights guess a little worse than evenly
-FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second where lines scatter
-UNLEARNT = 0.5  # of the loss of guessing: what only counts how often each piece occurs gets to 0.6 of it
-MIN_LINES = 8  # on steps since the warm-up ended
+RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; share of such pieces in a good vocabulary
+SMALL_VOCAB = 1000  # pieces; no advice on the size below
+MIN_STEPS = 4  # per epoch
+LAST = 3  # validations, or lines of steps, that have to agree
+FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are a little worse than a uniform guess
+FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second if the losses scatter
+UNLEARNT = 0.5  # of the loss of guessing; a unigram model reaches 0.6 of it
+MIN_LINES = 8  # of steps since the end of the warm-up
 RISEN = 1.03  # times the best validation loss
-ALIKE = 0.1  # different translations a different source line
+MAX_ALIKE = 0.1  # distinct translations per distinct source line
 CLIPPED = 20.0  # times train.clip_norm
 
 Line = Mapping[str, Any]
 Rule = Callable[[Sequence[Line], Config, int], str | None]
 
 
-def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
-    """What the text and the vocabulary tell before the first step."""
+def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
+    """Return advice on the text and the vocabulary, before the first step."""
     found = []
     train, vocabs = prepared.train, prepared.vocabs
     counts = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
@@ -43,14 +43,14 @@ def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str
     way = "leave out vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
     if config.vocab.algorithm == "char":
         way = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
-    # A run that began with the weights of another also began with what these have learnt of its pieces.
+    # A run that starts from the weights of another also has what these learnt about its pieces.
     for vocab, seen in [] if config.train.init_from else sides:
-        # Bytes and signs are in every vocabulary, whether they occur or not.
+        # Bytes and control symbols are in every vocabulary, whether they occur or not.
         is_text = np.array([piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))])
         if share := _too_rare(seen[is_text]):
             found.append(
                 f"{share:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
-                f"seldom to be learnt: in a new run {way}"
+                f"rarely to be learnt: in a new run {way}"
             )
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
     if share * MIN_STEPS > 1:
@@ -62,7 +62,7 @@ def of_start(prepared: Prepared, config: Config, num_processes: int) -> list[str
 
 
 def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
-    """What the lines of metrics.jsonl tell, the newest last, by the names of the rules that have something to say.
+    """Apply the rules to the lines of metrics.jsonl, the newest last. Returns the advice, by the name of its rule.
 
     num_pieces: in the target vocabulary.
     """
@@ -72,7 +72,7 @@ def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[s
 
 
 def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
-    """Without training losses that the newest does not compare with: R-Drop's has more in it."""
+    """Drop the training losses from before R-Drop, which adds a term of its own."""
     begins = config.train.steps_before_rdrop
     if not history or history[-1]["step"] <= begins:
         return history
@@ -80,30 +80,30 @@ def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
 
 
 def _too_rare(counts: IntArray) -> float | None:
-    """The share of pieces that are rare, if it is too large."""
+    """Return the share of rare pieces, if it is too large."""
     share = float(np.mean(counts < RARE)) if len(counts) >= SMALL_VOCAB else 0.0
     return share if share > MAX_RARE else None
 
 
 def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """The loss is far above that of guessing, or far above what it was, and does not come back."""
+    """The loss is far above that of guessing, or far above its best, and does not recover."""
     losses = _values(history, "train_loss")
     if len(losses) < 2 * LAST:
         return None
     now, guessing = min(losses[-LAST:]), math.log(num_pieces)
-    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # for some lines in a row
+    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # over some lines in a row
     if now < min(guessing + FAR_ABOVE_GUESSING, best + FAR_ABOVE_BEST):
         return None
-    reached = "guessing gets" if guessing < best else "it had come to"
+    reference = "guessing has" if guessing < best else "it had reached"
     return (
-        f"the training loss is {losses[-1]:.1f}, where {reached} {min(best, guessing):.1f}: the learning rate is too "
+        f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is too "
         f"high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
         f"({config.train.warmup_steps:,}), in a new run or from a checkpoint before that"
     )
 
 
 def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Since the warm-up ended the loss does not fall, and hardly anything is learnt yet."""
+    """The loss has not fallen since the end of the warm-up, and hardly anything is learnt yet."""
     settings = config.train
     losses = [line["train_loss"] for line in history if "train_loss" in line and line["step"] > settings.warmup_steps]
     quarter = len(losses) // 4
@@ -119,11 +119,11 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
         if settings.learning_rate < 1e-4
         else f"lower train.learning_rate ({settings.learning_rate:g}) or raise train.warmup_steps"
     )
-    return f"the training loss stays at {now:.2f} since the warm-up ended: {way}"
+    return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {way}"
 
 
-def _learnt_by_heart(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """The validation loss rises again and again while the training loss falls."""
+def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+    """The validation loss keeps rising while the training loss falls."""
     validations = [(line["step"], line["valid_loss"]) for line in history if "valid_loss" in line]
     if len(validations) <= LAST:
         return None
@@ -138,39 +138,39 @@ def _learnt_by_heart(history: Sequence[Line], config: Config, num_pieces: int) -
         return None
     return (
         f"the validation loss rose from {best:.2f} (step {best_step:,}) to {last[-1]:.2f} while the training loss "
-        f"fell: the model learns the text by heart; raise model.dropout ({config.model.dropout:g}) or lower "
-        f"model.d_model ({config.model.d_model}) in a new run, or take more text; the weights kept are the best so far"
+        f"fell: the model overfits; raise model.dropout ({config.model.dropout:g}) or lower model.d_model "
+        f"({config.model.d_model}) in a new run, or use more text; the weights kept are the best so far"
     )
 
 
 def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Different lines have the same few translations, or empty ones, and it does not get better."""
+    """Different lines have the same few translations, or empty ones, without improvement."""
     last = [line for line in history if "different_outputs" in line][-LAST:]
     if len(last) < LAST or last[0]["step"] < config.train.warmup_steps:
         return None
-    is_empty = min(line["empty_outputs"] for line in last) > 1 - ALIKE
-    if not is_empty and max(line["different_outputs"] for line in last) > ALIKE:
+    is_empty = min(line["empty_outputs"] for line in last) > 1 - MAX_ALIKE
+    if not is_empty and max(line["different_outputs"] for line in last) > MAX_ALIKE:
         return None
     if min(line["valid_loss"] for line in last[1:]) < last[0]["valid_loss"] - FLAT:
         return None
     what = "are empty" if is_empty else "are the same for different lines"
     return (
-        f"nearly all validation translations {what}: the model does not look at the source; check that the two files "
-        f"belong together line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise "
+        f"nearly all validation translations {what}: the model ignores the source; check that the two files match "
+        f"line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise "
         "train.warmup_steps"
     )
 
 
 def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Each gradient is cut to a small part of its length."""
+    """Every gradient is clipped to a small part of its norm."""
     clip = config.train.clip_norm
     lines = [line for line in history if "gradient_norm" in line and line["step"] > config.train.warmup_steps]
     norms = [line["gradient_norm"] for line in lines]
     if not clip or len(norms) < MIN_LINES or min(norms) < CLIPPED * clip:
         return None
     return (
-        f"all gradients are {min(norms) / clip:.0f} times train.clip_norm ({clip:g}) or longer, so their lengths no "
-        f"longer count: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
+        f"all gradient norms are at least {min(norms) / clip:.0f} times train.clip_norm ({clip:g}), so their size no "
+        f"longer matters: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
     )
 
 
@@ -181,7 +181,7 @@ def _values(history: Sequence[Line], name: str) -> list[float]:
 RULES: dict[str, Rule] = {
     "blown_up": _blown_up,
     "flat": _flat,
-    "learnt_by_heart": _learnt_by_heart,
+    "overfitting": _overfitting,
     "all_alike": _all_alike,
     "always_clipped": _always_clipped,
 }

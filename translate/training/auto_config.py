@@ -1,14 +1,13 @@
-"""Settings that fit a text and a machine: what `translate train` chooses where there is no settings file.
+"""Settings that suit a text and a machine, chosen where no settings file is given.
 
-Small models on a small text are the ones that learn it: with the settings of large ones every line gets the same
-translation (Sennrich and Zhang 2019, Araabi and Monz 2020, Wu et al. 2021). The rules are the table below and the few
-lines behind it. docs/results.md, "What moves the score", has the experiments behind the first two rows and rotary
-positions; the rows of more text follow what is published of models for so much of it.
+A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
+Araabi and Monz 2020, Wu et al. 2021). The experiments for the first two rows of the table and for rotary positions are
+in docs/results.md; the rows for more text follow published models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,36 +15,33 @@ import torch
 
 from translate.config.settings import Config, TrainSettings
 from translate.data.characters import characters_of
-from translate.data.filters import blank_if_long, sample
-from translate.data.parallel_text import Pair, ParallelText, text_of
-from translate.errors import UserError
-from translate.training.resolve_config import load_new_config
+from translate.data.text_scan import TextScan
 
 COVERAGE = 0.9995  # of the text's characters, as vocab.character_coverage
-PIECES_A_CHARACTER = 1.5  # at least so many times as many pieces as characters, and room for signs and bytes
-SIGNS = 300
+PIECES_PER_CHARACTER = 1.5  # at least
+NUM_SPECIAL_PIECES = 300  # bytes and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
-MAX_MINUTES = 60.0  # of training on a CPU: a translator today, and not tomorrow
-WARMUP_STEPS = 1000  # or a tenth of all
-MAX_TOKENS_ON_CPU = 1024  # target pieces a step: there larger steps are hardly faster for each piece, and too few
-LATE = 0.55  # share of the steps after which the learning rate falls, and R-Drop, twice the time a step, has work to do
-TUNING = 4  # so many times shorter, and slower to change, is a training that begins with learnt weights
-MAX_NAMED = 4  # of the settings that the user chose
+MAX_MINUTES = 60.0  # of training on a CPU
+WARMUP_STEPS = 1000  # or a tenth of all steps
+MAX_TOKENS_ON_CPU = 1024  # target pieces per step: on a CPU larger steps are hardly faster per piece, and too few
+LATE = 0.55  # share of the steps before the learning rate falls and R-Drop, which doubles the time of a step, begins
+TUNING_FACTOR = 4  # fine-tuning is shorter and has a lower learning rate by this factor
+MAX_NAMED = 4  # settings given by the user
 
 
 class TextMeasures(NamedTuple):
-    """What the rules read of a text."""
+    """What the rules know of a text."""
 
     num_pairs: int  # with text on both sides
-    src_length: float  # characters a line, in the mean
+    src_length: float  # mean characters per line
     tgt_length: float
-    num_characters: int  # different ones, of which a vocabulary needs a piece for each
+    num_characters: int  # distinct characters that need a piece
 
 
 class Size(NamedTuple):
-    """What suits a text of up to so many pairs."""
+    """What suits a text of at most `max_pairs` pairs."""
 
-    most_pairs: float
+    max_pairs: float
     vocab: int  # pieces, joint
     layers: int  # of the encoder, and of the decoder
     d_model: int
@@ -67,58 +63,48 @@ SIZES = (
 )
 
 
-def measure_text(text: ParallelText) -> TextMeasures:
-    """Read a text through. Raises UserError where it cannot be read, or has no pair with text on both sides."""
-    num_pairs = 0
-
-    def counted() -> Iterator[Pair]:
-        nonlocal num_pairs
-        for pair in text:
-            num_pairs += pair.is_full
-            yield blank_if_long(pair)
-
-    pairs = [pair for pair in sample(counted()) if pair.is_full]
+def measure_text(scan: TextScan) -> TextMeasures | None:
+    """Measure a text by its sample. None if no sampled pair has text on both sides."""
+    pairs = [pair for pair in scan.sample if pair.is_full]
     if not pairs:
-        raise UserError(f"{text.src.path}: no pair of lines with text on both sides")
+        return None
     src, tgt = (characters_of([pair[side] for pair in pairs]) for side in (0, 1))
     counts = np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1]
     counts[::-1].sort()
     before = np.cumsum(counts) - counts
     num_characters = int((before < COVERAGE * counts.sum()).sum())
-    return TextMeasures(num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
+    return TextMeasures(scan.num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
 
 
-def choose_settings(settings: Config, given: Mapping[str, object], device: torch.device) -> tuple[Config, list[str]]:
-    """Settings that suit the text that `settings` name, but for those `given` by name; and what to say of them.
-
-    Raises UserError where the text cannot be read or what is given does not go with the rest.
-    """
-    figures = measure_text(text_of(settings.data, settings.data.train_src, settings.data.train_tgt))
-    values = settings_for(figures, device)
-    if settings.train.init_from:
-        values["train.learning_rate"] = _size(figures).learning_rate / TUNING
-        values["train.max_epochs"] = _size(figures).epochs // TUNING
-    if set(LIMITS) & set(given):  # which replace ours
+def choose_settings(
+    config: Config, given: Mapping[str, object], measures: TextMeasures, device: torch.device
+) -> dict[str, object]:
+    """Return the settings that suit a text, by name. What the user has `given` in `config` decides some of them."""
+    values = settings_for(measures, device)
+    if config.train.init_from:
+        size = _size(measures)
+        values["train.learning_rate"] = size.learning_rate / TUNING_FACTOR
+        values["train.max_epochs"] = size.epochs // TUNING_FACTOR
+    if set(LIMITS) & set(given):
         values |= dict.fromkeys(LIMITS, 0)
-    if num_steps := settings.train.max_steps if "train.max_steps" in given else 0:
+    if num_steps := config.train.max_steps if "train.max_steps" in given else 0:
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
-        if settings.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
-            values["train.schedule"] = "constant"  # there is no end to fall to
-    is_settled = "model.dropout" in given or settings.train.init_from  # whose dropout is kept
-    dropout = settings.model.dropout if is_settled else values["model.dropout"]
-    if not given.get("train.rdrop", dropout or settings.model.attention_dropout):
+        if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
+            values["train.schedule"] = "constant"  # a cosine would have no steps left
+    is_settled = "model.dropout" in given or config.train.init_from  # which keeps the dropout of that run
+    dropout = config.model.dropout if is_settled else values["model.dropout"]
+    if not given.get("train.rdrop", dropout or config.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of steps whose number nothing gives
-    config = load_new_config(None, given, values)
-    return config, reasons(config, figures, given)
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of a number of steps that is unknown
+    return values
 
 
-def settings_for(figures: TextMeasures, device: torch.device) -> dict[str, object]:
-    """The settings that suit a text of such figures, by name."""
-    size, is_cpu = _size(figures), device.type == "cpu"
+def settings_for(measures: TextMeasures, device: torch.device) -> dict[str, object]:
+    """Return the settings for a text of this size, by name."""
+    size, is_cpu = _size(measures), device.type == "cpu"
     return {
-        "vocab.size": max(size.vocab, SIGNS + round(PIECES_A_CHARACTER * figures.num_characters)),
+        "vocab.size": max(size.vocab, NUM_SPECIAL_PIECES + round(PIECES_PER_CHARACTER * measures.num_characters)),
         "model.d_model": size.d_model,
         "model.d_ff": size.d_ff,
         "model.num_heads": max(4, size.d_model // 64),
@@ -141,8 +127,8 @@ def settings_for(figures: TextMeasures, device: torch.device) -> dict[str, objec
     }
 
 
-def reasons(config: Config, figures: TextMeasures, given: Collection[str]) -> list[str]:
-    """What was chosen and why, a line for each group of settings. given: the names of those that the user chose."""
+def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
+    """Say what was chosen and why, one line per group of settings. given: names of the settings the user chose."""
     vocab, model, train = config.vocab, config.model, config.train
     layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
@@ -154,31 +140,26 @@ def reasons(config: Config, figures: TextMeasures, given: Collection[str]) -> li
     if train.decay_from:
         rate += f", falling after {train.decay_from:.0%}"
     lines = {
-        "vocab": f"{vocab.size:,} pieces; more would be too rare in a text of this size to be learnt",
-        "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text, or time",
-        "dropout": f"{dropout}; so that the text is not learnt by heart",
-        "steps": f"{train.batch_tokens:,} target pieces a step, {_ends(train)}, {rate}",
+        "vocab": f"{vocab.size:,} pieces; a text of this size has too few examples of more",
+        "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text or time",
+        "dropout": f"{dropout}; against overfitting",
+        "steps": f"{train.batch_tokens:,} target pieces per step, {_limits(train)}, {rate}",
     }
-    head = (
-        f"settings for {figures.num_pairs:,} pairs of {figures.src_length:.0f} and {figures.tgt_length:.0f} characters"
-    )
+    lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters"
     yours = [name for name in given if not name.startswith("data.")]
     named = ", ".join(yours) if len(yours) <= MAX_NAMED else f"{len(yours)} settings"
-    beside = f", beside {named} as given" if yours else ""
-    return [
-        f"{head}{beside}:",
-        *(f"    {name:<8} {text}" for name, text in lines.items()),
-    ]
+    head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', with {named} as given' if yours else ''}:"
+    return head, *(f"    {name:<8} {text}" for name, text in lines.items())
 
 
-def _ends(train: TrainSettings) -> str:
+def _limits(train: TrainSettings) -> str:
     limits = {
         f"{train.max_steps:,} steps": train.max_steps,
-        f"{train.max_epochs} times through the text": train.max_epochs,
+        f"{train.max_epochs} epochs": train.max_epochs,
         f"{train.max_minutes:g} minutes": train.max_minutes,
     }
     return " or ".join(words for words, limit in limits.items() if limit)
 
 
-def _size(figures: TextMeasures) -> Size:
-    return next(size for size in SIZES if figures.num_pairs <= size.most_pairs)
+def _size(measures: TextMeasures) -> Size:
+    return next(size for size in SIZES if measures.num_pairs <= size.max_pairs)

@@ -1,4 +1,4 @@
-"""How long a training takes: its number of steps, and what `translate train --dry-run` reports."""
+"""How long a training takes: its number of steps, and the report of `translate train --dry-run`."""
 
 from __future__ import annotations
 
@@ -16,67 +16,66 @@ from translate.config.settings import Config, TrainSettings
 from translate.config.toml import differences
 from translate.data.batches import EpochOrder, epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
+from translate.data.text_scan import TextScan
 from translate.run.folder import Run
 from translate.system.device import describe, explaining_oom, keep_freed_memory, peak_memory
 from translate.system.distributed import ALONE, World
 from translate.training.checkpoint import Progress
-from translate.training.feed import Part, StepData, feed
+from translate.training.feed import Part, StepData, feed, first_step
 from translate.training.prepare import Prepared, prepare
 from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
-# Where the steps have to fit into minutes they are watched for so many seconds more, at most this share of all: after
-# some seconds of work a machine may slow down, by a third for example.
+# With a limit of minutes, steps are timed for this many seconds more, at most this share of all: after some seconds of
+# work a machine may slow down, by a third for example.
 MAX_WATCHED, SHARE_WATCHED = 10.0, 0.02
-MANY = 10**6  # steps, while their number is open
-MAX_WARM_UP = 0.1  # of the steps, where there are fewer than train.warmup_steps was meant for
-SLACK = 0.95  # of train.max_minutes: so that a machine that slows down a little still comes to the end
+MANY = 10**6  # steps, while their number is unknown
+MAX_WARM_UP = 0.1  # share of the steps, if there are too few for train.warmup_steps
+SLACK = 0.95  # share of train.max_minutes to plan for, so that a machine that slows down a little still finishes
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The settings with the number of steps, and what a step takes."""
+    """The settings with the number of steps, and how long a step takes."""
 
     config: Config
-    seconds: float  # a step
+    seconds: float  # per step
     precision: str  # in which that was measured
 
     def __str__(self) -> str:
         settings = self.config.train
         minutes = settings.max_steps * self.seconds / 60
-        return (
-            f"about {format_minutes(minutes)}, validation apart: {settings.max_steps:,} steps of {self.seconds:.3f} s"
-        )
+        return f"about {format_minutes(minutes)} plus validation: {settings.max_steps:,} steps of {self.seconds:.3f} s"
 
 
 def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> StepPlan:
-    """The settings with `train.max_steps`: those of `train.max_epochs`, or for which `train.max_minutes` suffice.
+    """Set `train.max_steps` to what `train.max_epochs` or `train.max_minutes` allow.
 
-    All processes have to call this, and get the same. What a throw-away model of the settings takes is measured.
+    The steps of a throw-away model are timed. All processes have to call this, and get the same plan.
     """
     settings = config.train
-    precision, seconds = _tried_out(config, prepared, device, world)
-    ends = []
+    precision, seconds = _time_steps(config, prepared, device, world)
+    limits = []
     if settings.max_epochs:
-        ends.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
+        limits.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
     if settings.max_minutes:
-        ends.append(int(SLACK * 60 * settings.max_minutes / seconds))
-    num_steps = max(2, min(ends))
+        limits.append(int(SLACK * 60 * settings.max_minutes / seconds))
+    num_steps = max(2, min(limits))
     warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
     train = settings.model_copy(update={"max_steps": num_steps, "warmup_steps": warmup})
     return StepPlan(config.model_copy(update={"train": train}), seconds, precision)
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
-    """Of the first epoch, over all processes; of the others nearly as many."""
+    """Count the steps of the first epoch, over all processes. Other epochs have nearly as many."""
     corpus = prepared.train_in(0, world)
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
     return -(-len(order) // (settings.accumulate * world.size))
 
 
 def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
-    """The median of some steps, which are made; with R-Drop from some step on, the mean of before and after."""
+    """Make some steps and return their median time, averaged over the steps before and with R-Drop."""
     before = _seconds_of(trainer, prepared, settings, 1)
     if not settings.rdrop_from:
         return before
@@ -84,15 +83,28 @@ def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettin
     return settings.rdrop_from * before + (1 - settings.rdrop_from) * after
 
 
+def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
+    """Return which limit of the settings ends training now, if one does."""
+    if settings.max_steps and progress.step >= settings.max_steps:
+        return f"train.max_steps ({settings.max_steps:,}) reached"
+    if settings.max_epochs and progress.epoch >= settings.max_epochs:
+        return f"train.max_epochs ({settings.max_epochs}) reached"
+    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
+        return f"train.max_minutes ({settings.max_minutes:g}) reached"
+    if settings.patience and progress.stale_validations >= settings.patience:
+        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
+    return None
+
+
 def format_minutes(minutes: float) -> str:
-    """A time that is expected."""
+    """Format a time in minutes or hours."""
     return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
-    """Made are the first steps of the text, each as the one of that number; in all processes as many."""
+    """Time the first steps of the text, each made as the step `number`. All processes make the same number."""
 
-    def of_next(count: int) -> list[float]:
+    def time_next(count: int) -> list[float]:
         seconds = []
         for data in islice(steps, count):
             started = time.monotonic()
@@ -101,32 +113,31 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, n
         return seconds
 
     with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
-        at_first = statistics.median(of_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
+        at_first = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
         watched = min(MAX_WATCHED, SHARE_WATCHED * 60 * settings.max_minutes)
-        later = of_next(int(watched / trainer.world.largest(at_first)[0]))
+        later = time_next(int(watched / trainer.world.largest(at_first)[0]))
     return statistics.median(later) if len(later) >= NUM_TIMED else at_first
 
 
-def _tried_out(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
-    """The precision and the seconds of a step of a model like the one to be trained; the slowest process counts."""
-    # The learning rate does not matter here, only that there is one.
+def _time_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
+    """Return the precision and the seconds per step of a model like the one to be trained, in the slowest process."""
+    # The learning rate does not matter here, but there has to be one.
     train = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": train}), prepared, device, world)
-    with closing(feed(prepared, train, Progress(), device, world)) as steps:
-        first = next(steps)
+    first = first_step(prepared, train, Progress(), device, world)
     trainer.settle_precision(None, lambda: first)
     return trainer.precision, world.largest(seconds_per_step(trainer, prepared, train))[0]
 
 
-def dry_run(run: Run, config: Config, device: torch.device) -> list[str]:
-    """Prepare a training and make a few steps of it. Returns what it would be, a line a fact.
+def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:
+    """Prepare a training, make a few steps of it and describe it, one fact per line.
 
-    The run folder is only a place to work in.
+    The run folder is only a place to work in. scan: as `prepare` takes it.
     """
     init_from_run(run, config)
-    prepared = prepare(run, config)
-    length = plan_steps(config, prepared, device, ALONE) if config.train.is_open else None
-    config = length.config if length else config
+    prepared = prepare(run, config, scan)
+    plan = plan_steps(config, prepared, device, ALONE) if config.train.is_open else None
+    config = plan.config if plan else config
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()
     with explaining_oom("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
@@ -135,59 +146,61 @@ def dry_run(run: Run, config: Config, device: torch.device) -> list[str]:
         largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=settings.max_steps or 1)
-        seconds = length.seconds if length else seconds_per_step(trainer, prepared, settings)
+        seconds = plan.seconds if plan else seconds_per_step(trainer, prepared, settings)
     num_steps = steps_per_epoch(prepared, settings, ALONE)
-    places = [_places(corpus, rows) for rows in order]
-    pieces = int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
-    lines = [f"setting      {name} = {value!r}" for name, value in _changed_values(config)]
-    lines += [
-        f"training     {corpus.report}",
-        *(
-            f"{side:<12} {rows.lengths.mean():.1f} pieces a line, {rows.lengths.max()} at most"
-            for side, rows in (("source", corpus.src), ("target", corpus.tgt))
-        ),
-        *_told_of_dropout(config.vocab.dropout, prepared.train, pieces),
-        f"validation   {prepared.valid.report}",
-        f"vocabulary   {prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' a side'}",
-        f"model        {trainer.num_parameters:,} parameters",
-        f"device       {describe(device)}, {trainer.precision}",
-        f"epoch        {num_steps:,} steps, {1 - pieces / sum(places):.1%} padding",
-        f"memory       {peak_memory(device) / 1e9:.2f} GB at most, preparing the text or in the largest batch",
-        *([f"memory       {WHY_HALVED.format(settings=settings)}"] if trainer.is_halving else []),
-        f"step         {seconds:.3f} s",
-        f"time         {_expected_time(settings, num_steps, seconds)}",
+    num_positions = sum(_num_positions(corpus, rows) for rows in order)
+    facts = [
+        *(("setting", f"{name} = {value!r}") for name, value in _changed_values(config)),
+        *_corpus_facts(config, prepared, corpus),
+        ("model", f"{trainer.num_parameters:,} parameters"),
+        ("device", f"{describe(device)}, {trainer.precision}"),
+        ("epoch", f"{num_steps:,} steps, {1 - _num_pieces(corpus) / num_positions:.1%} padding"),
+        ("memory", f"{peak_memory(device) / 1e9:.2f} GB at most, preparing the text or in the largest batch"),
+        *([("memory", WHY_HALVED.format(settings=settings))] if trainer.is_halving else []),
+        ("step", f"{seconds:.3f} s"),
+        ("time", _expected_time(settings, num_steps, seconds)),
     ]
-    return lines
+    return [f"{name:<12} {fact}" for name, fact in facts]
+
+
+def _corpus_facts(config: Config, prepared: Prepared, corpus: EncodedCorpus) -> Iterator[tuple[str, str]]:
+    """corpus: the training text as the first epoch reads it."""
+    yield "training", str(corpus.report)
+    for side, rows in ("source", corpus.src), ("target", corpus.tgt):
+        yield side, f"{rows.lengths.mean():.1f} pieces per line, {rows.lengths.max()} at most"
+    if dropout := config.vocab.dropout:
+        more = _num_pieces(corpus) / _num_pieces(prepared.train) - 1
+        yield "dropout", f"{dropout:g} of the merges, redrawn each epoch: {more:+.1%} pieces in the first"
+    yield "validation", str(prepared.valid.report)
+    yield "vocabulary", f"{prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' per side'}"
 
 
 def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
-    """The settings that are not the defaults."""
+    """Yield the settings that differ from the defaults."""
     for name in differences(Config(), config):
         section, _, key = name.partition(".")
         value = getattr(getattr(config, section), key)
         yield name, list(value) if isinstance(value, tuple) else value
 
 
-def _told_of_dropout(dropout: float, whole: EncodedCorpus, num_drawn: int) -> Iterator[str]:
-    if dropout:
-        more = num_drawn / (int(whole.src.lengths.sum()) + int(whole.tgt.lengths.sum())) - 1
-        yield f"dropout      {dropout:g} of the merges, anew each epoch: {more:+.1%} pieces in the first"
+def _num_pieces(corpus: EncodedCorpus) -> int:
+    return int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
 
 
-def _places(corpus: EncodedCorpus, rows: np.ndarray) -> int:
+def _num_positions(corpus: EncodedCorpus, rows: np.ndarray) -> int:
     """Pieces and padding of a batch, both sides."""
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
 
 
 def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
-    """A step of the epoch's largest batch alone."""
-    rows = max(order, key=lambda rows: _places(corpus, rows))
+    """Return a step that consists of the epoch's largest batch."""
+    rows = max(order, key=lambda rows: _num_positions(corpus, rows))
     batch = make_batch(corpus, rows, bos_id)
     return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
 def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float) -> str:
-    """Until the first limit that is set, in words."""
+    """Describe the time until the first limit that is set."""
     ends = {}
     if settings.max_steps:
         ends[f"{settings.max_steps:,} steps (train.max_steps)"] = settings.max_steps * seconds / 60
@@ -196,7 +209,7 @@ def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float
     if settings.max_minutes:
         ends["train.max_minutes"] = settings.max_minutes
     if not ends:
-        return "without end: no limit of steps, epochs or minutes is set"
+        return "unlimited: no limit of steps, epochs or minutes is set"
     end, minutes = min(ends.items(), key=lambda item: item[1])
-    patience = "; train.patience may end it before" if settings.patience else ""
-    return f"{format_minutes(minutes)} until {end}, validation apart{patience}"
+    patience = "; train.patience may end it earlier" if settings.patience else ""
+    return f"{format_minutes(minutes)} plus validation, until {end}{patience}"

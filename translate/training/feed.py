@@ -1,4 +1,4 @@
-"""What each training step reads: parts of the epoch's order, made into tensors ahead of the step."""
+"""The data of each training step: micro-batches in the epoch's order, made into tensors ahead of time."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from translate.system.distributed import World
 from translate.training.checkpoint import Progress
 from translate.training.prepare import Prepared
 
-AHEAD = 2  # steps made ready while one is computed
+AHEAD = 2  # steps prepared while one is computed
 
 T = TypeVar("T")
 
 
 class Part(NamedTuple):
-    """A batch of a step."""
+    """A micro-batch of a step."""
 
     batch: Batch
-    number: int  # among the parts of the step; dropout follows from it
+    number: int  # among the parts of the step, over all processes; dropout depends on it
     rows: IntArray  # of the corpus, in the order of the batch
-    weight: float = 1.0  # 0 for a part that another process computes and this one only keeps step with
-    halves: tuple[int, ...] = ()  # of the part that was made: 1 or 2, and of that half again; dropout follows from it
+    weight: float = 1.0  # 0 for a part that another process counts
+    halves: tuple[int, ...] = ()  # which half, 1 or 2, and which half of that; dropout depends on it
 
     def fitting(self, too_large: float) -> list[Part]:
-        """This part, or its halves and theirs, so that each has fewer places; a single pair is not divided."""
+        """Halve this part until each has fewer than `too_large` places; a single pair is not divided."""
         num_pairs = len(self.rows)
         if num_pairs == 1 or self.batch.num_places < too_large:
             return [self]
@@ -46,42 +46,50 @@ class Part(NamedTuple):
 
 
 class StepData(NamedTuple):
-    """This process's parts of one step, and where in the data the next step starts."""
+    """This process's parts of one step, and the position of the next step in the data."""
 
     parts: list[Part]
-    num_tokens: int  # target pieces of the step, padding apart, over all processes
+    num_tokens: int  # target pieces of the step without padding, over all processes
     next_epoch: int
     next_batch: int
 
     @property
     def rows(self) -> list[int]:
-        """Of the corpus: those that this process counts."""
+        """The rows of the corpus that this process counts."""
         return [row for part in self.parts if part.weight for row in part.rows.tolist()]
 
 
 def feed(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> Generator[StepData]:
-    """The steps' data on the device, from where training stands, epoch after epoch, without end.
+    """Yield the data of the steps, on the device, from the current progress on, epoch after epoch, without end.
 
-    A step takes `accumulate` parts a process. The processes deal them out among themselves, so that N processes do what
-    one does with N times `batch_tokens` and `accumulate`, and each pair is used once an epoch. With `vocab.dropout` the
-    processes meet where an epoch begins.
+    A step takes `accumulate` parts per process. N processes do what one does with N times `batch_tokens` and
+    `accumulate`, and each pair is used once per epoch. With `vocab.dropout` the processes synchronize when an epoch
+    begins.
     """
     epoch, start = progress.epoch, progress.batches
     while True:
         text, bos_id = prepared.train_in(epoch, world), prepared.vocabs.tgt.bos_id
         made = _steps(text, bos_id, settings, (epoch, start), device, world)
-        del text  # so that the next epoch's need not be in memory beside it
+        del text  # so that it is not in memory together with that of the next epoch
         with closing(prefetched(made)) as steps:
             yield from steps
         epoch, start = epoch + 1, 0
 
 
-def prefetched(items: Iterator[T]) -> Generator[T]:
-    """The items, none of them None, made ahead in a thread, which ends with the iteration.
+def first_step(
+    prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
+) -> StepData:
+    """Return the data of the next step alone."""
+    with closing(feed(prepared, settings, progress, device, world)) as steps:
+        return next(steps)
 
-    What making an item raises is raised here, in its place.
+
+def prefetched(items: Iterator[T]) -> Generator[T]:
+    """Yield the items, none of which is None, produced ahead of time in a thread that ends with the iteration.
+
+    An exception raised by `items` is raised here, in its place.
     """
     worker = ThreadPoolExecutor(max_workers=1)
     try:
@@ -101,7 +109,7 @@ def _steps(
     device: torch.device,
     world: World,
 ) -> Iterator[StepData]:
-    """The steps of an epoch. cursor: its number, and its first batch that is still to be used."""
+    """Yield the steps of an epoch. cursor: its number, and its first unused batch."""
     if device.index is not None:
         torch.cuda.set_device(device)  # each thread has to
     epoch, start = cursor
@@ -118,10 +126,9 @@ def _steps(
 
 
 def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
-    """This process's parts of a step and their weights: as many in every process, because they meet in each.
+    """Yield the numbers of this process's parts and their weights; all processes have the same number of parts.
 
-    An epoch's last step may not have enough for all. A process without a part takes the first, which then counts for
-    nothing.
+    The last step of an epoch may not have enough. A process without a part takes the first one with weight 0.
     """
     for number in range(world.rank, num_parts + -num_parts % world.size, world.size):
         yield (number, 1.0) if number < num_parts else (0, 0.0)

@@ -1,4 +1,4 @@
-"""The training log: train.log, metrics.jsonl, the progress bar, the curves."""
+"""The training log: train.log, metrics.jsonl, the progress bar and the curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from translate.training.validation import Validation
 
 
 class Meter:
-    """Loss and speed from one point of a training on."""
+    """Measures loss and speed from one point of a training on."""
 
     def __init__(self, start: Progress) -> None:
         self._start = start
@@ -26,7 +26,7 @@ class Meter:
         self._losses: Losses | None = None
 
     def add(self, stepped: StepResult, num_tokens: int) -> None:
-        """Count a step; the losses only of one that was used."""
+        """Count a step. The losses of a step that was not used do not count."""
         self._num_tokens += num_tokens
         if stepped.is_used:
             self._losses = total([self._losses, stepped.losses]) if self._losses else stepped.losses
@@ -34,39 +34,39 @@ class Meter:
             self._num_used += 1
 
     def losses(self) -> list[float]:
-        """The means of the steps' losses, or this process's share of them: of translation and, if guided, alignment.
+        """Return this process's share of the steps' mean losses: translation and, if guided, alignment.
 
-        Empty where no step was used.
+        Empty if no step was used.
         """
         return [float(loss) / self._num_used for loss in self._losses or () if loss is not None]
 
     @property
     def gradient_norm(self) -> float:
-        """The mean length of the steps' gradients before they are clipped; 0 where no step was used."""
+        """Mean gradient norm before clipping; 0 if no step was used."""
         return self._gradient_norms / max(self._num_used, 1)
 
     def tokens_per_second(self, now: Progress) -> float:
-        """Target pieces without padding."""
+        """Target pieces per second, without padding."""
         return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
 
 
 def log_start(
     run: Run, settings: TrainSettings, num_parameters: int, num_pieces: int, progress: Progress, place: str
 ) -> None:
-    """Write what will be trained, where, and from which step on."""
+    """Log what is trained, where, and from which step."""
     run.log(f"training on {place}")
     run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: then a step takes twice the time and memory")
+        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: a step then takes twice the time and memory")
 
 
 def log_steps(
     run: Run, settings: TrainSettings, progress: Progress, losses: list[float], meter: Meter, learning_rate: float
 ) -> str:
-    """Write how the last steps went. Returns what the progress bar shows of it.
+    """Log the last steps. Returns what the progress bar shows of them.
 
-    losses: a target piece, of translation and, if guided, alignment; none where no step was used.
+    losses: per target piece, of translation and, if guided, alignment; empty if no step was used.
     """
     names = ("train_loss", "alignment_loss")
     speed = meter.tokens_per_second(progress)
@@ -88,7 +88,7 @@ def log_steps(
 
 
 def log_advice(run: Run, advice: Iterable[str]) -> None:
-    """Say what could be done better, a line each."""
+    """Log pieces of advice, one line each."""
     for text in advice:
         run.log(f"advice: {text}")
 
@@ -96,9 +96,9 @@ def log_advice(run: Run, advice: Iterable[str]) -> None:
 def log_validation(
     run: Run, config: Config, num_pieces: int, progress: Progress, result: Validation, is_best: bool
 ) -> None:
-    """Write how the model does on the validation text, with a few of its translations, and draw the curves.
+    """Log the scores on the validation text with a few translations, and draw the curves.
 
-    What is now known to go wrong is told once, and its name noted in the line of metrics.jsonl.
+    Each rule of `advice` is logged once, and its name recorded in the line of metrics.jsonl.
     """
     figures = {
         "bleu": result.bleu,
@@ -120,10 +120,10 @@ def log_validation(
     if advice:
         line["advice"] = list(advice)
     run.append_metrics(**line)
-    told = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
+    scores = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
     if result.bleu is not None:
-        told += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
-    run.log(f"validation at step {progress.step:,}: {told}{' (the best so far)' if is_best else ''}")
+        scores += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
+    run.log(f"validation at step {progress.step:,}: {scores}{' (the best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
     log_advice(run, advice.values())
@@ -132,15 +132,15 @@ def log_validation(
 
 
 def log_end(run: Run, reason: str | None, signal_name: str | None) -> None:
-    """Write why training ended, and how to use what it left or go on."""
+    """Log why training ended, and how to use or resume the run."""
     if reason:
         run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
     if signal_name:
-        run.log(f"stopped by {signal_name} with everything saved; to go on: translate train --resume --out {run.path}")
+        run.log(f"stopped by {signal_name} with everything saved; to resume: translate train --resume --out {run.path}")
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
-    """Until the first limit of steps or time, at the speed so far; validation apart. None while nothing tells."""
+    """Seconds until the first limit at the speed so far, without validation. None if that is unknown."""
     last_steps = [float(settings.max_steps)] if settings.max_steps else []
     if settings.max_epochs and progress.epoch:
         last_steps.append(progress.step * settings.max_epochs / progress.epoch)
@@ -152,20 +152,28 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
 
 
 def _passes_until(step: float, settings: TrainSettings) -> float:
-    """Passes over a batch that the steps up to this one make."""
+    """Forward passes of the steps up to this one."""
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
 
 
-MAX_BAD_STEPS = 3  # in a row; then training ends
+MAX_BAD_STEPS = 3  # in a row, before training ends
 
 
 def why_unused(step: int, where: str) -> str:
-    """What the log says of a step that is not used. where: its lines."""
-    return f"step {step:,} is not used: its loss or gradient is not a finite number; it is of {where}"
+    """Explain a step that is not used. where: its lines of the text."""
+    return f"step {step:,} is not used: its loss or gradient is not a finite number; it read {where}"
+
+
+def why_diverged(step: int) -> str:
+    """Explain a weight that is not finite."""
+    return (
+        f"training diverged: a weight at step {step} is not a finite number; lower train.learning_rate or raise "
+        "train.warmup_steps, and start a new run, or --resume from the last checkpoint"
+    )
 
 
 def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str:
-    """What ends a training with too many such steps. kept: the last step before them."""
+    """Explain the end of a training with too many such steps. kept: the last step before them."""
     ways = [
         f"lower train.learning_rate ({settings.learning_rate:g})",
         f"raise train.warmup_steps ({settings.warmup_steps:,})",
@@ -174,7 +182,7 @@ def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str
     if precision != "float32":
         ways.append('set train.precision to "float32"')
     return (
-        f"training went astray: the loss or gradient of {MAX_BAD_STEPS} steps in a row, after step {kept.step:,}, is "
-        f"not a finite number; {', '.join(ways[:-1])} or {ways[-1]}, and go on with --resume from step {kept.step:,}, "
-        "the last that is saved, or remove that from the run's checkpoints to go on from the one before"
+        f"training diverged: the loss or gradient of {MAX_BAD_STEPS} steps in a row, after step {kept.step:,}, is not "
+        f"a finite number; {', '.join(ways[:-1])} or {ways[-1]}, and --resume from step {kept.step:,}, the newest "
+        "checkpoint, or remove that checkpoint to resume from the one before"
     )

@@ -1,7 +1,7 @@
 """Training: the loop around the steps.
 
-Everything random follows from numbers: the order of the pairs from (seed, epoch), dropout from (seed, step, part). So a
-training that was stopped and resumed ends with the very weights of one that was not.
+All randomness is a function of numbers: the order of the pairs of (seed, epoch), dropout of (seed, step, part). So a
+training that was stopped and resumed ends with exactly the weights of one that was not.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, NoReturn
 
 import torch
 from tqdm import tqdm
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
+from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import save_weights
 from translate.system.device import describe, explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
-from translate.training.advice import of_start
+from translate.training.advice import advise_at_start
 from translate.training.checkpoint import Progress, save_checkpoint
-from translate.training.estimate import plan_steps
-from translate.training.feed import StepData, feed
+from translate.training.estimate import plan_steps, reached_limit
+from translate.training.feed import StepData, feed, first_step
 from translate.training.log import (
     MAX_BAD_STEPS,
     Meter,
@@ -37,6 +39,7 @@ from translate.training.log import (
     log_start,
     log_steps,
     log_validation,
+    why_diverged,
     why_given_up,
     why_unused,
 )
@@ -48,43 +51,44 @@ from translate.training.step import WHY_HALVED, StepResult, Trainer, named_lines
 from translate.training.validation import validate
 
 
-def train(run: Run, config: Config, device: torch.device, world: World = ALONE, reasons: Sequence[str] = ()) -> None:
-    """Train the model of a run folder from its newest checkpoint, or from the start where there is none.
+def train(
+    run: Run,
+    config: Config,
+    device: torch.device,
+    world: World = ALONE,
+    reasons: Sequence[str] = (),
+    scan: TextScan | None = None,
+) -> None:
+    """Train the model of a run folder from its newest checkpoint, or from the start if there is none.
 
-    The weights that were best on the validation text are left in the run folder. A signal ends training after the
-    step that is going on, once the state is saved, with SystemExit(128 + signal). The processes of a `world` train one
-    model, each on its share of every step; the first of them writes. reasons: for the settings, to be told before the
-    first step.
+    The weights that score best on the validation text are left in the run folder. A signal ends training after the
+    current step, with the state saved, by SystemExit(128 + signal). The processes of a `world` train one model, each on
+    its share of every step; the first of them writes. reasons: for the settings, to log. scan: of the training text, if
+    it was read before.
     """
     if world.is_first:
         init_from_run(run, config)
-    prepared = prepare_together(run, config, world)
-    if world.is_first:
-        for reason in reasons:
-            run.log(reason)
+    prepared = prepare_together(run, config, world, scan)
+    for reason in reasons:
+        run.log(reason)
     keep_freed_memory()
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
-    precision = None
-    if config.train.is_open:
-        with explaining_oom(advice):
-            length = plan_steps(config, prepared, device, world)
-        config, precision = length.config, length.precision
-        if world.is_first:
-            run.log(f"training takes {length}")
+    with explaining_oom(advice):
+        config, precision = _planned(run, config, prepared, device, world)
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = restore_checkpoint(run, trainer)
     with explaining_oom(advice):
-        recorded = progress.precision or precision
-        trainer.settle_precision(recorded, lambda: _first_step(prepared, config, progress, trainer))
+        first = partial(first_step, prepared, config.train, progress, device, world)
+        trainer.settle_precision(progress.precision or precision, first)
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
-        run.write_config(config)
+        run.update_config(config)
         run.forget_metrics_after(progress.step or -1)
         place = f"{world.describe(describe(device))}, {trainer.precision}"
         log_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
         if not progress.step:
-            log_advice(run, of_start(prepared, config, world.size))
+            log_advice(run, advise_at_start(prepared, config, world.size))
     with stopping_at_signals() as stop, explaining_oom(advice):
         end = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
@@ -93,9 +97,16 @@ def train(run: Run, config: Config, device: torch.device, world: World = ALONE, 
         raise SystemExit(128 + end.signal)
 
 
-def _first_step(prepared: Prepared, config: Config, progress: Progress, trainer: Trainer) -> StepData:
-    with closing(feed(prepared, config.train, progress, trainer.device, trainer.world)) as steps:
-        return next(steps)
+def _planned(
+    run: Run, config: Config, prepared: Prepared, device: torch.device, world: World
+) -> tuple[Config, str | None]:
+    """Return the settings with the number of steps and, if that had to be planned, the precision of the plan."""
+    if not config.train.is_open:
+        return config, None
+    plan = plan_steps(config, prepared, device, world)
+    if world.is_first:
+        run.log(f"training takes {plan}")
+    return plan.config, plan.precision
 
 
 class _End(NamedTuple):
@@ -106,14 +117,14 @@ class _End(NamedTuple):
 
 
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
-    """Steps until there is a reason to end or a signal to stop. All processes decide alike."""
+    """Make steps until there is a reason to end or a signal to stop. All processes decide alike."""
     settings, world = config.train, trainer.world
     if settings.init_from and not progress.step:
         progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
-    kept = progress  # of which the state is: that before the steps that are not used
-    saved = progress if progress.step else None  # which has a checkpoint
-    reason, signal_seen = _reason_to_end(progress, settings), 0
+    kept = progress  # that of the trainer's state: steps that are not used do not change it
+    saved = progress if progress.step else None  # that of the newest checkpoint
+    reason, signal_seen = reached_limit(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
         closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
@@ -127,16 +138,16 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             meter.add(stepped, data.num_tokens)
             bar.update()
             if not stepped.is_used:
-                _say_unused(run, config, prepared, data, progress, world)
+                _log_unused(run, config, prepared, data, progress, world)
                 if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
-            reason = _reason_to_end(progress, settings)
+            reason = reached_limit(progress, settings)
             if reason or progress.step % settings.log_every == 0:
                 bar.set_postfix_str(_log(run, trainer, progress, meter))
                 meter = Meter(progress)
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
-                reason = reason or _reason_to_end(progress, settings)
+                reason = reason or reached_limit(progress, settings)
             if stepped.is_used:
                 kept = progress
             if reason or signal_seen or progress.step % settings.save_every == 0:
@@ -145,12 +156,12 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
 
 
 class _Step(NamedTuple):
-    """A step that was made, and how far training has come with it."""
+    """A step that was made, and the progress after it."""
 
     data: StepData
     stepped: StepResult
     progress: Progress
-    signal: int  # that came to any of the processes; 0 is none
+    signal: int  # received by any of the processes; 0: none
 
 
 def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop) -> _Step:
@@ -158,8 +169,8 @@ def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop:
     data = next(steps)
     stepped = trainer.step(data, progress.step + 1)
     seconds = time.monotonic() - started
-    # What only one process knows becomes known to all: that a signal came, and the clock of the first. Those of the
-    # others also ran while it saved.
+    # Share what only one process knows: that a signal came, and the clock of the first process. The clocks of the
+    # others also ran while it was saving.
     seconds, asked = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
     progress = replace(
         progress,
@@ -171,33 +182,21 @@ def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop:
     return _Step(data, stepped, progress, int(asked))
 
 
-def _reason_to_end(progress: Progress, settings: TrainSettings) -> str | None:
-    if settings.max_steps and progress.step >= settings.max_steps:
-        return f"train.max_steps ({settings.max_steps:,}) reached"
-    if settings.max_epochs and progress.epoch >= settings.max_epochs:
-        return f"train.max_epochs ({settings.max_epochs}) reached"
-    if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
-        return f"train.max_minutes ({settings.max_minutes:g}) reached"
-    if settings.patience and progress.stale_validations >= settings.patience:
-        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
-    return None
-
-
-def _say_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
+def _log_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
     rows = list(itertools.chain.from_iterable(world.gather(data.rows)))
     if world.is_first:
         run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
 
 
 def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
-    """Save what there was before the steps that are not used, and end."""
+    """Save the state before the steps that are not used, and end."""
     _save_once(run, trainer, kept, saved)
-    trainer.world.gather(None)  # torchrun ends all processes with the first: not before that one has saved
+    trainer.world.gather(None)  # torchrun ends all processes with the first one, which has to save before
     raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
 
 
 def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
-    """Say how the last steps went. Returns what the progress bar shows of it."""
+    """Log the last steps. Returns what the progress bar shows of them."""
     losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses()), strict=True)]
     if not trainer.world.is_first:
         return ""
@@ -206,7 +205,7 @@ def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
-    """Score the model, keep its weights if they are the best so far, and say so."""
+    """Score the model, keep its weights if they are the best so far, and log the result."""
     _check_weights(trainer, progress.step)
     with trainer.weights_to_use():
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
@@ -216,7 +215,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.identity)
-            with run.tolerating_disk_errors("the attention of this validation (probes)"):
+            with run.tolerating_disk_errors("attention snapshots"):
                 record_snapshots(run, trainer.model, prepared, config, trainer.device, progress.step)
     if is_best:
         progress = replace(progress, best=now, stale_validations=0)
@@ -228,7 +227,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
 
 
 def _save_once(run: Run, trainer: Trainer, progress: Progress, saved: Progress | None) -> Progress:
-    """Save, unless it is what was saved last: a checkpoint is not taken away to be written again. Returns what is."""
+    """Save unless `progress` was saved last, so that no checkpoint is removed to be rewritten. Returns `progress`."""
     if progress != saved:
         _save(run, trainer, progress)
     return progress
@@ -239,15 +238,12 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     if not trainer.world.is_first:
         return
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
-    if progress.best is None:  # stopped before the first validation: these are the only weights there are
+    if progress.best is None:  # stopped before the first validation: there are no other weights
         with trainer.weights_to_use():
             save_weights(run.weights_path, trainer.model, trainer.identity)
 
 
 def _check_weights(trainer: Trainer, step: int) -> None:
-    """Before they are used for anything that stays."""
+    """Raise UserError before weights that are not finite are validated or saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
-        raise UserError(
-            f"training went astray: a weight at step {step} is not a finite number; lower train.learning_rate or "
-            "raise train.warmup_steps, and start anew, or --resume from the last checkpoint"
-        )
+        raise UserError(why_diverged(step))

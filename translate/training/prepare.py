@@ -1,4 +1,8 @@
-"""From settings to what training reads: vocabularies, encoded corpora, validation lines. Each made once a run."""
+"""From settings to what training reads: vocabularies, encoded corpora, validation lines. Each is made once per run.
+
+A new run reads its training text three times: to scan it, to train the vocabulary and to encode it. Filters
+(data.filter), separate or smaller vocabularies and alignments take further readings.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,10 @@ from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import NO_FILTERS, Filters, kept_pairs
-from translate.data.parallel_text import (
-    Pair,
-    ParallelText,
-    check_stays,
-    count_pairs,
-    fingerprint,
-    split,
-    split_hash,
-    text_of,
-)
+from translate.data.parallel_text import Pair, ParallelText, check_stays, fingerprint, split, text_of
 from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import ResampledCorpus
+from translate.data.text_scan import TextScan, scan_text
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
@@ -38,12 +34,12 @@ FORMAT = 1  # of texts.json
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that training reads."""
+    """Everything that training reads."""
 
     vocabs: VocabPair
     train: EncodedCorpus
     valid: EncodedCorpus
-    valid_pairs: list[Pair]  # the first of them, as text, to translate and compare
+    valid_pairs: list[Pair]  # the first ones, as text, to translate and compare
     drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text as each epoch reads it
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
@@ -51,21 +47,24 @@ class Prepared:
         return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
-def prepare(run: Run, config: Config) -> Prepared:
-    """Train or read the vocabularies, encode the corpora into the run folder, or find there what was made before.
+def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
+    """Train or read the vocabularies and encode the corpora into the run folder, unless they are there already.
 
-    Raises UserError where a text is bad or empty, or is not the one with which the run began.
+    scan: of the training text, if it was read before. Raises UserError where a text is bad or empty, or differs from
+    the one with which the run began.
     """
-    texts = _texts(run, config.data)
+    texts = _texts(run, config.data, scan)
     filters = Filters.of(config.data)
-    vocabs = run.load_vocabs()
-    if vocabs is None:
-        vocabs = _make_vocabs(run, config, texts.train)
+    if run.has_vocabs:
+        vocabs = run.load_vocabs()
+        if (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
+            raise UserError(
+                f"{run.path / 'vocab.model'}: not the vocabulary with which this run began; restore it, or start a "
+                "new run"
+            )
+    else:
+        vocabs = _make_vocabs(run, config, texts.train, None if filters.names else texts.num_train_lines)
         run.write_vocabs(vocabs)
-    elif (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
-        raise UserError(
-            f"{run.path / 'vocab.model'}: not the vocabulary with which this run began; restore it, or start a new run"
-        )
     max_pieces = config.data.max_pieces
     is_aligned = texts.train.alignment is not None
     origin = CorpusOrigin(
@@ -79,28 +78,39 @@ def prepare(run: Run, config: Config) -> Prepared:
     return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
 
 
-def prepare_together(run: Run, config: Config, world: World) -> Prepared:
-    """`prepare` by the first process; the others wait, and open what it made."""
+def prepare_together(run: Run, config: Config, world: World, scan: TextScan | None = None) -> Prepared:
+    """`prepare` in the first process; the others wait, and open what it made."""
     if world.is_first:
-        prepared = prepare(run, config)
-        world.gather(_Told(prepared.valid_pairs, prepared.drawn))
+        prepared = prepare(run, config, scan)
+        world.gather((prepared.valid_pairs, prepared.drawn))
         return prepared
-    told = world.gather(_Told([], None))[0]
-    vocabs = run.load_vocabs()
-    train, valid = (vocabs and open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
-    if not (vocabs and train and valid):
-        raise UserError(
-            f"{run.path}: not what the first process made; several machines need the run folder at this place on a "
-            "file system that they share"
-        )
-    return Prepared(vocabs, train, valid, told.valid_pairs, told.drawn)
+    nothing: tuple[list[Pair], ResampledCorpus | None] = ([], None)
+    valid_pairs, drawn = world.gather(nothing)[0]
+    if run.has_vocabs:
+        vocabs = run.load_vocabs()
+        train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
+        if train and valid:
+            return Prepared(vocabs, train, valid, valid_pairs, drawn)
+    raise UserError(
+        f"{run.path}: not what the first process made; several machines need the run folder in the same place on a "
+        "file system that they share"
+    )
 
 
-class _Told(NamedTuple):
-    """What the first process tells the others."""
+def scan_training_text(data: DataSettings) -> TextScan:
+    """Read the training text once, to its end, so that anything wrong in it is reported at once."""
+    text = text_of(data, data.train_src, data.train_tgt, data.train_align)
+    check_stays(text.src.path, text.tgt.path)
+    return scan_text(text, 0 if data.valid_src else data.valid_pairs)
 
-    valid_pairs: list[Pair]
-    drawn: ResampledCorpus | None
+
+def nothing_to_train_on(path: Path | str, num_pairs: int) -> str:
+    """Why a text, or a part of it, cannot be used. num_pairs: of the whole text, with text on both sides."""
+    if num_pairs:
+        reason = "too few different lines to train on some and validate on others; give --valid-src and --valid-tgt"
+    else:
+        reason = "no pair of lines with text on both sides"
+    return f"{path}: {reason}"
 
 
 @dataclass(frozen=True)
@@ -109,103 +119,91 @@ class _Record:
 
     train: str  # fingerprint
     valid: str  # fingerprint
-    split_at: int  # the hash that parts training from validation; 0 where validation has files of its own
+    split_at: int  # hash of the source line below which a pair is for validation; 0 with validation files
 
 
 class _Texts(NamedTuple):
     train: ParallelText
     valid: ParallelText
     record: _Record
+    num_train_lines: int | None  # pairs of lines; None if the text was only compared with the record
 
 
-def _texts(run: Run, data: DataSettings) -> _Texts:
-    """The two texts: read through when the run begins, so that what is wrong is said at once; then only compared."""
+def _texts(run: Run, data: DataSettings, scan: TextScan | None) -> _Texts:
+    """The two texts: read when the run begins, later only compared with what they were."""
     whole = text_of(data, data.train_src, data.train_tgt, data.train_align)
-    # Of a part that is split off the run has a copy: in a long text it is not soon found.
+    # The run has a copy of a part that is split off: finding it in a long text takes a while.
     copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
     valid = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(whole.src.path, whole.tgt.path, valid.src.path, valid.tgt.path)
     path = run.corpus_path / "texts.json"
+    num_train_lines = None
     if not path.exists():
         run.corpus_path.mkdir(exist_ok=True)
         check_alignment(whole)
-        split_at = _read_through(whole, valid) if data.valid_src else _split_off(whole, valid, data.valid_pairs)
-        for line in check_sample(whole, data):
+        scan = scan or scan_training_text(data)
+        num_train_lines = scan.num_lines - (0 if data.valid_src else _split_off(scan, whole, valid))
+        valid_scan = scan_text(valid)
+        if not (scan.num_pairs and valid_scan.num_pairs):
+            raise UserError(nothing_to_train_on((valid if scan.num_pairs else whole).src.path, num_pairs=0))
+        for line in check_sample(scan.sample, data):
             run.log(line)
-        write_record(path, asdict(_Record(fingerprint(whole), fingerprint(valid), split_at)), FORMAT)
-    record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to have the texts read and encoded anew"))
+        write_record(path, asdict(_Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at)), FORMAT)
+    record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to read and encode the texts again"))
     if bool(record.split_at) == bool(data.valid_src):
         began = "without" if record.split_at else "with"
         raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
-    for text, before in (whole, record.train), (valid, record.valid):
-        if fingerprint(text) != before:
-            alignment = ", or the alignment in data.train_align," if text is whole else ""
-            raise UserError(
-                f"{text.src.path} or {text.tgt.path}{alignment} changed since {run.path} began; "
-                "restore them, or start a new run"
-            )
-    return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record)
+    if num_train_lines is None:
+        _check_unchanged(run, whole, record.train, ", or the alignment in data.train_align,")
+        _check_unchanged(run, valid, record.valid)
+    return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record, num_train_lines)
 
 
-def _read_through(train: ParallelText, valid: ParallelText) -> int:
-    for text in train, valid:
-        if not count_pairs(text):
-            raise UserError(_nothing_in(text))
-    return 0
+def _check_unchanged(run: Run, text: ParallelText, before: str, more: str = "") -> None:
+    if fingerprint(text) != before:
+        raise UserError(
+            f"{text.src.path} or {text.tgt.path}{more} changed since {run.path} began; restore them, or start a new run"
+        )
 
 
-def _split_off(whole: ParallelText, valid: ParallelText, valid_pairs: int) -> int:
-    """Write the part for validation to the files of `valid`; returns the hash that parts it from training."""
-    split_at = split_hash(whole, valid_pairs)
-    parts = split(whole, split_at)
-    for part in parts:
-        if not any(pair.is_full for pair in part):
-            raise UserError(_nothing_in(part))
+def _split_off(scan: TextScan, whole: ParallelText, valid: ParallelText) -> int:
+    """Write the part for validation to the files of `valid`. Returns how many pairs of lines that takes away."""
+    num_lines = num_pairs = 0
+    for pair in scan.valid_pairs():
+        num_lines += 1
+        num_pairs += pair.is_full
+    if not 0 < num_pairs < scan.num_pairs:
+        raise UserError(nothing_to_train_on(whole.src.path, scan.num_pairs))
     with (
         atomic_write(valid.src.path) as src_path,
         atomic_write(valid.tgt.path) as tgt_path,
         src_path.open("w", encoding="utf-8", newline="\n") as src,
         tgt_path.open("w", encoding="utf-8", newline="\n") as tgt,
     ):
-        for pair in parts.valid:
+        for pair in scan.valid_pairs():
             src.write(f"{pair.src}\n")
             tgt.write(f"{pair.tgt}\n")
-    return split_at
+    return num_lines
 
 
-def _nothing_in(text: ParallelText) -> str:
-    if any(pair.is_full for pair in ParallelText(text.src, text.tgt)):
-        reason = "too few different lines to train on some and validate on others; give --valid-src and --valid-tgt"
-    else:
-        reason = "no pair of lines with text on both sides"
-    return f"{text.src.path}: {reason}"
-
-
-def _make_vocabs(run: Run, config: Config, text: ParallelText) -> VocabPair:
+def _make_vocabs(run: Run, config: Config, text: ParallelText, num_lines: int | None) -> VocabPair:
+    """num_lines: pairs of lines in the text, if they were counted."""
     settings, seed = config.vocab, config.train.seed
     if settings.model:
         vocab = Vocab.load(Path(settings.model))
         return VocabPair(vocab, vocab)
 
-    def pairs() -> Iterator[Pair]:
-        return kept_pairs(text, Filters.of(config.data))
-
-    def src_lines() -> Iterator[str]:
-        return (pair.src for pair in pairs())
-
-    def tgt_lines() -> Iterator[str]:
-        return (pair.tgt for pair in pairs())
-
-    def both() -> Iterator[str]:
-        return itertools.chain.from_iterable(pairs())
+    def lines_of(*sides: int) -> Iterator[str]:
+        return (pair[side] for pair in kept_pairs(text, Filters.of(config.data)) for side in sides)
 
     run.log("training the vocabulary")
     with dying_of_signals():
         if settings.joint:
-            vocab = train_vocab(both, settings, seed, run.log)
+            num_both = None if num_lines is None else 2 * num_lines
+            vocab = train_vocab(lambda: lines_of(0, 1), settings, seed, run.log, num_both)
             return VocabPair(vocab, vocab)
-        sides = (train_vocab(lines, settings, seed, run.log) for lines in (src_lines, tgt_lines))
-        return VocabPair(*sides)
+        src = train_vocab(lambda: lines_of(0), settings, seed, run.log, num_lines)
+        return VocabPair(src, train_vocab(lambda: lines_of(1), settings, seed, run.log, num_lines))
 
 
 def _drawn(
@@ -216,7 +214,7 @@ def _drawn(
         return None
     if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
         raise UserError(
-            f"vocab.dropout = {dropout}: leaves out merges, and {config.vocab.model} has none; "
+            f"vocab.dropout = {dropout}: leaves out merges, but {config.vocab.model} has none; "
             "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
         )
     run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")

@@ -1,66 +1,117 @@
-"""What a training keeps of the run whose weights it begins with (train.init_from): its vocabulary and its shape."""
+"""The settings of a training, resolved: those given, those kept of another run, and those chosen to suit the text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from translate.config.settings import Config
-from translate.config.toml import differences, given_setting, load_config, setting_names
+from translate.config.toml import changed_settings, differences, given_setting, load_config, setting_names
+from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-# They matter in training only, so another training may have others.
+# They matter in training only, so fine-tuning may have others.
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}
 
 
-def load_new_config(
-    path: Path | None, overrides: Mapping[str, object], chosen: Mapping[str, object] | None = None
-) -> Config:
-    """The settings of a new run, as `load_config` reads them, with what it keeps of the run in train.init_from.
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """The settings of a training, and what was found on the way to them.
 
-    chosen: what else holds instead of the defaults.
-
-    Raises UserError also where file or overrides contradict what has to be kept, or there is no such run.
+    Where `train.is_open`, the number of steps follows from the encoded text and the machine: `estimate.plan_steps`.
     """
-    origin = given_setting(path, overrides, "train.init_from")
+
+    config: Config
+    reasons: tuple[str, ...] = ()  # for the settings that were chosen, as lines to show
+    scan: TextScan | None = None  # of the training text, if they were
+
+
+def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
+    """Resolve the settings of a new run. Without a settings file they are chosen to suit the text and the device.
+
+    The text is read only once the given settings are valid. Raises UserError where a setting is wrong, contradicts the
+    run in train.init_from, or the text cannot be read.
+    """
+    config = load_new_config(path, given)
+    _check_has_text(config, "")
+    if path:
+        return ResolvedConfig(config)
+    from translate.system.device import pick_device  # in the function, because torch takes a second to import
+    from translate.training.auto_config import choose_settings, explain, measure_text
+    from translate.training.prepare import nothing_to_train_on, scan_training_text
+
+    scan = scan_training_text(config.data)
+    measures = measure_text(scan)
+    if measures is None:
+        src = config.data.train_tgt if config.data.reverse else config.data.train_src
+        raise UserError(nothing_to_train_on(src, num_pairs=0))
+    values = choose_settings(config, given, measures, pick_device(device))
+    settled = {*given, *(_kept(config) if config.train.init_from else ())}
+    config = changed_settings(config, {name: value for name, value in values.items() if name not in settled})
+    return ResolvedConfig(config, explain(config, measures, given), scan)
+
+
+def resolve_resumed(run: Run, path: Path | None, given: Mapping[str, object]) -> ResolvedConfig:
+    """Resolve the settings with which a run resumes. Raises UserError where a setting is wrong."""
+    config = load_resumed_config(run, path, given)
+    _check_has_text(config, "" if path else f"{run.config_path}: ")
+    return ResolvedConfig(config)
+
+
+def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
+    """Read the settings of a new run as `load_config` does, with those kept of the run in train.init_from.
+
+    Raises UserError also where the given settings contradict that run, or there is no such run.
+    """
+    origin = given_setting(path, given, "train.init_from")
     if not (isinstance(origin, str) and origin):
-        return load_config(path, overrides, chosen)
+        return load_config(path, given)
     other = Run.open(Path(origin))
     before = other.load_config()
-    config = load_config(path, overrides, {**(chosen or {}), **_kept(before)})
+    kept = _kept(before)
+    config = load_config(path, given, kept)
     changed = differences(before, config)
-    if contradicting := [changed[name] for name in _kept(before) if name in changed and name not in MAY_CHANGE]:
+    if contradicting := [changed[name] for name in kept if name in changed and name not in MAY_CHANGE]:
         raise UserError(
-            f"{other.path}: has {', '.join(contradicting)}; a run that begins with its weights keeps that: leave "
+            f"{other.path}: has {', '.join(contradicting)}; a run that starts from its weights keeps that: leave "
             f"{'this setting' if len(contradicting) == 1 else 'these settings'} out, or leave out train.init_from"
         )
     return config
 
 
-def load_resumed_config(run: Run, path: Path | None, overrides: Mapping[str, object]) -> Config:
-    """The settings with which a run is to go on. The one whose weights it began with may be gone."""
+def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
+    """Read the settings with which a run resumes. The run in train.init_from is no longer needed."""
     if path is None:
-        return load_config(run.config_path, overrides)
+        return load_config(run.config_path, given)
     before = run.load_config()
-    return _with_length(before, load_config(path, overrides, _kept(before) if before.train.init_from else None))
+    config = load_config(path, given, _kept(before) if before.train.init_from else None)
+    return _with_planned_steps(before, config)
+
+
+def _check_has_text(config: Config, where: str) -> None:
+    if not config.data.train_src:
+        raise UserError(
+            f"{where}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
+        )
 
 
 def _kept(config: Config) -> dict[str, object]:
-    """The settings that a run which begins with the weights of this one has unless it is given others."""
-    names = [name for name in setting_names() if name.startswith(("vocab.", "model."))]
+    """The settings that a run which starts from the weights of this one takes over, unless others are given."""
     sections = config.model_dump()
-    return {
-        name: sections[section][key]
-        for name in [*names, "data.max_pieces"]
-        for section, _, key in [name.partition(".")]
-    }
+    kept = {}
+    for name in setting_names():
+        section, _, key = name.partition(".")
+        if section in ("vocab", "model") or name == "data.max_pieces":
+            kept[name] = sections[section][key]
+    return kept
 
 
-def _with_length(before: Config, now: Config) -> Config:
-    """The settings `now` with the steps that were counted for `before`, if from the same."""
+def _with_planned_steps(before: Config, now: Config) -> Config:
+    """The settings `now` with the steps planned for `before`, if both have the same limits."""
     old, new = before.train, now.train
     if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
         return now
-    length = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}
-    return now.model_copy(update={"train": new.model_copy(update=length)})
+    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}
+    return now.model_copy(update={"train": new.model_copy(update=planned)})

@@ -1,6 +1,4 @@
-"""Where a training begins, if with the weights of another run, and where it goes on: from its newest intact checkpoint,
-and with what is left of its best weights.
-"""
+"""Where a training starts or resumes: with the weights of another run, or from its newest intact checkpoint."""
 
 from __future__ import annotations
 
@@ -19,27 +17,27 @@ from translate.training.step import Trainer
 
 
 def init_from_run(run: Run, config: Config) -> None:
-    """Put vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
+    """Copy vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
 
-    From then on the other run is not needed. Raises UserError where its files are missing, damaged or foreign.
+    The other run is not needed afterwards. Raises UserError if its files are missing, damaged or of another run.
     """
     has_begun = run.metrics_path.exists() or any(run.checkpoints_path.glob("step-*"))
     if has_begun or not config.train.init_from:
         return
     other = Run.open(Path(config.train.init_from))
-    vocabs = other.vocabs()
+    vocabs = other.load_vocabs()
     model = load_model(other, vocabs)
     run.write_vocabs(vocabs)
-    # Without an average: where there is to be one, it begins with the weights.
+    # Without an average: if there is one, it starts from the weights.
     state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
-    run.log(f"begins with the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
+    run.log(f"starts from the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
-    """The newest intact checkpoint, now in the trainer; the start where there has not been one yet.
+    """Load the newest intact checkpoint into the trainer and return its progress, or the start of a new training.
 
-    Raises UserError where none can be used, though the training got beyond its first.
+    Raises UserError if no checkpoint can be used although the training got past its first.
     """
     world = trainer.world
     progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
@@ -56,14 +54,14 @@ def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
 
 
 def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
-    """As it was, if the best weights so far can be read; else those of now are put there, and none is the best yet."""
+    """Return the progress. If the best weights are lost, save the current ones instead and forget the best score."""
     is_lost = False
     if progress.best is not None and trainer.world.is_first:
         try:
             read_checked_weights(run.weights_path, trainer.identity)
         except UserError as error:
             is_lost = True
-            run.log(f"warning: the best weights so far are lost; from here on the best are kept anew: {error}")
+            run.log(f"warning: the best weights so far are lost; the best ones from here on are kept: {error}")
             with trainer.weights_to_use():
                 save_weights(run.weights_path, trainer.model, trainer.identity)
     return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress

@@ -1,4 +1,4 @@
-"""How good the model is on text that it does not train on."""
+"""Loss and translation scores on the validation text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NUM_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """A validation line with its reference and what the model makes of it."""
+    """A validation line with its reference and the model's translation."""
 
     source: str
     reference: str
@@ -36,24 +36,24 @@ class Sample:
 class Validation:
     """Scores on the validation text."""
 
-    loss: float  # nats a target piece, without label smoothing
-    bleu: float | None  # of greedy translations, sacreBLEU's defaults; None where no line is translated
+    loss: float  # nats per target piece, without label smoothing
+    bleu: float | None  # of greedy translations, with sacreBLEU's defaults; None if nothing is translated
     chrf: float | None
     samples: tuple[Sample, ...]
-    different: float | None = None  # translations that differ, a source line that differs
+    different: float | None = None  # distinct translations per distinct source line
     empty: float | None = None  # share of translations without text
 
     @property
     def perplexity(self) -> float:
-        """e to the loss: among how many pieces the model hesitates, in the mean."""
+        """exp(loss)."""
         return math.exp(min(self.loss, 700.0))
 
 
 def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
     """Score the model, each process on its share of the text. All get the same result.
 
-    It computes in float32, as when it translates, whatever precision it trains in. The model is left in training mode,
-    and no random number is drawn.
+    Computes in float32, as for translating, whatever the precision of the training. Leaves the model in training mode
+    and draws no random number.
     """
     model.eval()
     loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))

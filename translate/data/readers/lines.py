@@ -13,12 +13,13 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from translate.errors import UserError
 
+Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
 BLOCK_BYTES = 2**20
 MAX_LINE_BYTES = 1_000_000  # with the line feed; longer lines are not text with one sentence per line
@@ -39,9 +40,12 @@ class BadLineError(ValueError):
         return f"{name}: line {number} {self.reason}"
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a file. Raises UserError naming the file, and the line that cannot be read."""
-    with open_unpacked(path) as stream:
+def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
+    """Yield the lines of a file. Raises UserError naming the file, and the line that cannot be read.
+
+    digest: as for `open_unpacked`.
+    """
+    with open_unpacked(path, digest) as stream:
         yield from split_lines(stream, str(path))
 
 
@@ -102,10 +106,13 @@ def digest_of_text(path: Path) -> str:
 
 
 @contextmanager
-def open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file. Raises UserError where it is missing, or turns out to be damaged within the block."""
+def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
+    """Open a plain or .gz file. Raises UserError where it is missing, or turns out to be damaged within the block.
+
+    digest: is updated with the bytes of the file, still packed, as they are read.
+    """
     try:
-        with open_file(path) as stream:
+        with open_file(path, digest) as stream:
             if path.suffix != ".gz":
                 yield stream
                 return
@@ -117,14 +124,33 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def open_file(path: Path) -> BufferedReader:
+def open_file(path: Path, digest: Digest = None) -> BufferedReader:
     """Open a file as it is on disk. Raises UserError where it is missing or a folder."""
     try:
-        return path.open("rb")
+        return path.open("rb") if digest is None else BufferedReader(_HashedFile(path, digest))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; give a text file") from None
+
+
+def digest_of_file(path: Path) -> bytes:
+    """SHA-256 of a file as it is on disk."""
+    with open_file(path) as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+class _HashedFile(FileIO):
+    """A file that updates a digest as it is read."""
+
+    def __init__(self, path: Path, digest: hashlib._Hash) -> None:
+        super().__init__(path)
+        self._digest = digest
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self._digest.update(memoryview(buffer)[:count])
+        return count
 
 
 def _too_long() -> BadLineError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from translate.data.readers import plain, tsv
-from translate.data.readers.lines import BadLineError, read_lines
+from translate.data.readers.lines import BadLineError, Digest, read_lines
 from translate.errors import UserError
 
 Format = Callable[[str, int], str]  # a line of the file, the column -> the sentence
@@ -27,10 +27,13 @@ class Side(NamedTuple):
         return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), plain.sentence)
 
 
-def read_side(side: Side) -> Iterator[str]:
-    """Yield the sentences of one side. Raises UserError naming the file and the line that cannot be read."""
+def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
+    """Yield the sentences of one side. Raises UserError naming the file and the line that cannot be read.
+
+    digest: as for `open_unpacked`.
+    """
     sentence = side.format
-    for number, line in enumerate(read_lines(side.path), start=1):
+    for number, line in enumerate(read_lines(side.path, digest), start=1):
         try:
             yield sentence(line, side.column)
         except BadLineError as error:
