@@ -40,7 +40,7 @@ class GoldFile:
             yield [self._from_zero(link, number) for link in links]
 
     def gold(self, links: list[PharaohLink], number: int, num_target: int, num_source: int) -> Gold:
-        """The links of line `number` between so many words. Raises UserError where a word is not there."""
+        """Return the links of line `number` as arrays of that size. Raises UserError if a word does not exist."""
         sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
         for link in links:
             for side, word, count in ("source", link.source, num_source), ("target", link.target, num_target):

@@ -89,8 +89,8 @@ class MergeDropout:
             else:
                 parts[place : place + 2] = [parts[place] + parts[place + 1]]
                 del ranks[place]
-                for beside in range(max(place - 1, 0), min(place + 1, len(ranks))):
-                    ranks[beside] = self._rank(parts, beside)
+                for neighbour in range(max(place - 1, 0), min(place + 1, len(ranks))):
+                    ranks[neighbour] = self._rank(parts, neighbour)
             number += 1
         return Merged(tuple(self._ids[part] for part in parts), number)
 
