@@ -15,6 +15,7 @@ from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import check_stays
 from translate.data.readers import lines as lines_module
+from translate.data.readers import sides as sides_module
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.prepare import Prepared, prepare
@@ -35,13 +36,13 @@ def test_the_part_for_validation_is_found_again_without_reading_the_text(
     run = Run.create(tmp_path / "run", without_valid)
     first = prepare(run, without_valid)
     assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
-    read_lines = text_module.read_lines
+    read_lines = sides_module.read_lines
 
     def read_short_files_only(path: Path, *_: Any) -> object:
         assert path.parent == run.corpus_path, f"{path} is read line by line again"
         return read_lines(path)
 
-    monkeypatch.setattr(text_module, "read_lines", read_short_files_only)
+    monkeypatch.setattr(sides_module, "read_lines", read_short_files_only)
     again = prepare(run, without_valid)
     assert again.valid_pairs == first.valid_pairs
     assert pieces_of(again) == pieces_of(first)
