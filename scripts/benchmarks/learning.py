@@ -114,7 +114,7 @@ class Progress:
         """Return the result. translations: by LAST and BEST; package: whose version is reported with PyTorch's."""
         updates = {LAST: self.updates, BEST: self.best_update}
         return Learned(
-            settings=format_minutes(job.config),
+            settings=format_settings(job.config),
             parameters=self.num_parameters,
             precision=job.config.train.precision,
             minutes=self.seconds / 60,
@@ -187,7 +187,7 @@ def measure(plan: Plan, folder: Path, files: Files) -> Lesson:
     return Lesson(rows, *(len(texts[part]) for part in PARTS))
 
 
-def format_minutes(config: Config) -> str:
+def format_settings(config: Config) -> str:
     """Describe the settings that affect learning."""
     vocab, model, train = config.vocab, config.model, config.train
     dropouts = {"dropout": model.dropout, "on attention": model.attention_dropout, "of BPE merges": vocab.dropout}

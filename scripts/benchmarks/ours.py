@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.decoding import DecodeJob
 from benchmarks.decoding import Measured as DecodeMeasured
 from benchmarks.encoding import Encoded
-from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, format_minutes
+from benchmarks.learning import BEAM_SIZE, BEST, Learned, LearnJob, Outcome, format_settings
 from benchmarks.report import versions
 from benchmarks.training import Measured as TrainMeasured
 from benchmarks.translating import Translate, measured
@@ -103,7 +103,7 @@ def learn(job: LearnJob) -> Learned:
     precision = re.search(r"training on .*, (\w+)$", run.log_path.read_text(encoding="utf-8"), re.MULTILINE)
     assert precision
     return Learned(
-        settings=format_minutes(run.load_config()),
+        settings=format_settings(run.load_config()),
         parameters=sum(weight.numel() for weight in translator.engine.model.parameters()),
         precision=precision[1],
         minutes=lines[-1]["minutes"],

@@ -106,7 +106,7 @@ def test_a_cut_between_letters_leaves_what_is_read_as_one_character_whole() -> N
 
 def test_a_vocabulary_of_sentencepiece_counts() -> None:
     lines = [sentence for sentences in SENTENCES.values() for sentence in sentences]
-    vocab = train_vocab(lambda: lines, VocabSettings(size=400), seed=1, say=print)
+    vocab = train_vocab(lambda: lines, VocabSettings(size=400), seed=1, log=print)
     for line in " ".join(lines), "".join(UNSPACED) * 9, "Donaudampfschifffahrt" * 40, "﷽" * 30:
         segments = split_line(line, 24, lambda texts: [len(ids) for ids in vocab.encode(texts)])
         assert spelled(segments) == line

@@ -125,8 +125,8 @@ def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> No
     assert "peer" not in alone
 
 
-def test_the_settings_of_the_peers_are_told_in_words() -> None:
-    words = learning.in_words(load_config(None, dict(map(parse_override, learning.PEER_SETTINGS.split()))))
+def test_the_settings_of_the_peers_are_listed() -> None:
+    words = learning.format_settings(load_config(None, dict(map(parse_override, learning.PEER_SETTINGS.split()))))
     assert words.startswith("8,000 joint BPE pieces, 3+3 layers, width 256, feed-forward 1,024, 4 heads, dropout 0.1")
     assert "of BPE merges" not in words
 

@@ -190,7 +190,7 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
 def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
-    with pytest.raises(UserError, match="give --input with a file"):
+    with pytest.raises(UserError, match="use --input with a file"):
         Places(None, make(tmp_path / "pipe"), None, None, False).check(World(0, 2))
 
 
