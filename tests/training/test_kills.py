@@ -165,7 +165,7 @@ def test_a_training_killed_while_it_saves_a_checkpoint_goes_on(
 
 
 def test_a_training_killed_anywhere_goes_on(two_trainings: list[Trainings], whole: Whole, tmp_path: Path) -> None:
-    """From its first call on: while it writes settings, vocabulary, corpus, best weights, snapshots, curves."""
+    """While it writes settings, vocabulary, corpus, best weights, snapshots, metrics or curves."""
     others = sorted({*range(1, len(whole.calls) + 1)} - {*checkpoint_calls(whole.calls)})
     numbers = random.Random(6).sample(others, NUM_ELSEWHERE)
     assert_goes_on_after_kills(two_trainings, whole, numbers, tmp_path)

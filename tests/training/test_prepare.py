@@ -14,8 +14,7 @@ from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import check_stays
-from translate.data.readers import lines as lines_module
-from translate.data.readers import sides as sides_module
+from translate.data.readers import lines, sides
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.prepare import Prepared, prepare
@@ -36,13 +35,13 @@ def test_the_part_for_validation_is_found_again_without_reading_the_text(
     run = Run.create(tmp_path / "run", without_valid)
     first = prepare(run, without_valid)
     assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
-    read_lines = sides_module.read_lines
+    read_lines = sides.read_lines
 
     def read_short_files_only(path: Path, *_: Any) -> object:
         assert path.parent == run.corpus_path, f"{path} is read line by line again"
         return read_lines(path)
 
-    monkeypatch.setattr(sides_module, "read_lines", read_short_files_only)
+    monkeypatch.setattr(sides, "read_lines", read_short_files_only)
     again = prepare(run, without_valid)
     assert again.valid_pairs == first.valid_pairs
     assert pieces_of(again) == pieces_of(first)
@@ -53,13 +52,13 @@ def test_a_new_run_without_settings_reads_its_text_three_times(
 ) -> None:
     """To scan it, for the vocabulary, and to encode it."""
     opened: Counter[str] = Counter()
-    open_file = lines_module.open_file
+    open_file = lines.open_file
 
     def counting(path: Path, *digest: Any) -> object:
         opened[path.name] += 1
         return open_file(path, *digest)
 
-    monkeypatch.setattr(lines_module, "open_file", counting)
+    monkeypatch.setattr(lines, "open_file", counting)
     small = {
         "vocab.size": 400,
         "model.d_model": 32,
@@ -68,8 +67,8 @@ def test_a_new_run_without_settings_reads_its_text_three_times(
         "train.precision": "float32",
     }
     sets = [part for name, value in small.items() for part in ("--set", f"{name}={value}")]
-    sides = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
-    assert cli._run(["train", *sides, *sets, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
+    texts = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
+    assert cli._run(["train", *texts, *sets, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
     assert {name: count for name, count in opened.items() if name.startswith("train.")} == {
         "train.en": 3,
         "train.fr": 3,
