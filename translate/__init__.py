@@ -1,6 +1,6 @@
-"""Train an encoder-decoder Transformer on parallel text, translate with it, look inside its attention.
+"""Train an encoder-decoder Transformer on parallel text, translate with it, and inspect its attention.
 
-From Python::
+Use from Python::
 
     from translate import load
 
@@ -20,11 +20,11 @@ __all__ = ["__version__", "load"]
 
 
 def load(run: str, device: str = "auto") -> Translator:
-    """Load a trained model, ready to translate.
+    """Load a trained model for translation.
 
-    run: a folder written by `translate train`. device: auto, cpu, cuda or mps; auto takes the fastest available one.
-    Raises translate.errors.UserError if the folder is not a run, or the device is not available.
+    run: folder written by `translate train`. device: auto, cpu, cuda or mps; auto chooses the fastest available device.
+    Raises translate.errors.UserError if the folder is not a run or the device is not available.
     """
-    from translate.api import load_translator  # in the function, because torch is slow to import
+    from translate.api import load_translator  # imported here, because torch is slow to import
 
     return load_translator(run, device)

@@ -1,4 +1,4 @@
-"""Load a translator from a run folder. The engine is chosen here, so that decoding depends on none of them."""
+"""Load a translator from a run folder. The engine is chosen here, so that `translator` does not depend on any."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ def load_translator(
 ) -> Translator:
     """Load the translator of a run folder.
 
-    device: auto, cpu, cuda or mps. engine: torch, or ctranslate2, whose model is converted into the run folder on first
-    use. precision: of matrix products: float32 or bfloat16; with CTranslate2 float32, float16 or int8. ensemble: more
-    runs with the same vocabulary, whose probabilities are averaged with those of the first.
-    Raises UserError if a folder is not a run, or the device or the engine is not available.
+    device: auto, cpu, cuda or mps.
+    engine: torch or ctranslate2; the CTranslate2 model is created in the run folder on first use.
+    precision: precision of matrix products: float32 or bfloat16; with CTranslate2, float32, float16 or int8.
+    ensemble: further runs with the same vocabulary, whose probabilities are averaged with those of the first run.
+    Raises UserError if a folder is not a run, or if the device or the engine is not available.
     """
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
         if other.load_vocabs().fingerprint != vocabs.fingerprint:
             raise UserError(
-                f"{other.path}: its vocabulary differs from that of {run}; the runs of an ensemble need one vocabulary "
+                f"{other.path}: its vocabulary differs from that of {run}; runs of an ensemble must share a vocabulary "
                 "(train the others with vocab.model)"
             )
     if engine == "ctranslate2":
         if ensemble:
-            raise UserError("--ensemble: CTranslate2 translates with one model; use --engine torch")
+            raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
         from translate.ctranslate2.engine import CTranslate2Engine
 
         return Translator(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
-        raise UserError(f"--precision {precision}: our own engine has float32 and bfloat16; add --engine ctranslate2")
-    from translate.decoding.torch_engine import TorchEngine  # in the function, because torch takes a second to import
+        raise UserError(
+            f"--precision {precision}: the torch engine supports float32 and bfloat16; add --engine ctranslate2"
+        )
+    from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

@@ -1,4 +1,4 @@
-"""Run a command line and return its exit status. The only place that prints errors."""
+"""Run the command line, print errors and set the exit status."""
 
 from __future__ import annotations
 
@@ -18,44 +18,43 @@ from translate.errors import UserError
 from translate.system.signals import raise_signals
 from translate.system.terminal_text import spelled_out
 
-COMPLETION = "_TRANSLATE_COMPLETE"  # set by the shell to ask for completions
-STANDARD_OUTPUT = "standard output"  # as named in errors
+COMPLETION = "_TRANSLATE_COMPLETE"  # set by the shell to request completions
+STANDARD_OUTPUT = "standard output"  # name in error messages
 
-# The base of the errors that typer raises for a bad command line, whether it vendors click or imports it.
+# Base class of usage errors, independent of whether typer vendors click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def main() -> None:
-    """Run the command line of this process, and exit with its status."""
+    """Run the command line of this process and exit with its status."""
     if COMPLETION in os.environ:
-        app(prog_name="translate")  # answers the shell, and exits
-    if isinstance(sys.stdout, TextIOWrapper):
-        before = sys.stdout
+        app(prog_name="translate")  # prints completions and exits
+    if isinstance(before := sys.stdout, TextIOWrapper):
         sys.stdout = StandardOutput(
             before.detach(), line_buffering=before.line_buffering, write_through=before.write_through
         )
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
-            # UTF-8 on every system. Characters that cannot be encoded (lone surrogates) are escaped.
+            # Use UTF-8 on every system, and escape characters that cannot be encoded (lone surrogates).
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     raise_signals()
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 
 class StandardOutput(TextIOWrapper):
-    """Standard output whose errors name it; those of the system do not."""
+    """Standard output that names itself in its errors, which system errors do not."""
 
     def write(self, text: str, /) -> int:
-        with _named():
+        with _naming_standard_output():
             return super().write(text)
 
     def flush(self) -> None:
-        with _named():
+        with _naming_standard_output():
             super().flush()
 
 
 @contextmanager
-def _named() -> Iterator[None]:
+def _naming_standard_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -68,7 +67,7 @@ def _run(arguments: list[str]) -> int:
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
         if sys.stdout:
-            sys.stdout.flush()  # here, where a full disk can still be reported
+            sys.stdout.flush()  # flushed here, so that a full disk can still be reported
         return 0
     except typer.Exit as end:
         return end.exit_code
@@ -76,7 +75,7 @@ def _run(arguments: list[str]) -> int:
         return _print_error(str(error), arguments)
     except USAGE_ERROR as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            return 2  # the first of torchrun's processes reports it
+            return 2  # the first process started by torchrun reports the error
         return _print_error(f"{error.format_message()} (translate --help)", arguments)
     except BrokenPipeError:  # `translate decode … | head`
         _drop_output()
@@ -91,19 +90,19 @@ def _run(arguments: list[str]) -> int:
     except Exception:
         traceback.print_exc()
         print(
-            "error: this is a bug in translate, not your mistake; please report it with the lines above",
+            "error: this is a bug in translate; please report it with the lines above",
             file=sys.stderr,
         )
         return 1
 
 
 def _drop_output() -> None:
-    """Discard buffered output, which Python would otherwise fail to flush at exit."""
+    """Discard buffered output, because Python would fail to flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _printable(text: str, arguments: list[str]) -> str:
-    """Spell out control characters, and line breaks that come from the command line."""
+    """Escape control characters, and line breaks that come from the command line."""
     for given in (argument for argument in arguments if "\n" in argument):
         text = text.replace(given, spelled_out(given, "\n"))
     return spelled_out(text)

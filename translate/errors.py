@@ -1,4 +1,4 @@
-"""The exception for errors that the user can fix."""
+"""Exception for errors that the user can fix."""
 
 
 class UserError(Exception):

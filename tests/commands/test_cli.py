@@ -67,9 +67,9 @@ def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path:
     assert shown.output.startswith("encoder-decoder attention, mean of 2 layers, mean of 2 heads\n")
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     again = run("train", *files, "--out", folder, *SETTINGS)
-    again.assert_one_line_about(str(folder), "already there; add --resume")
+    again.assert_one_line_about(str(folder), "already exists; add --resume")
     before_reading = run("train", "--src", tmp_path / "gone.en", "--tgt", tmp_path / "gone.fr", "--out", folder)
-    before_reading.assert_one_line_about(str(folder), "already there")
+    before_reading.assert_one_line_about(str(folder), "already exists")
     resumed = run("train", "--resume", "--out", folder, "--set", "train.max_steps=6")
     assert "resumed after step 5" in resumed.errors
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
@@ -153,7 +153,7 @@ def test_a_long_line_decodes_with_a_warning(run, tiny_run: Path, tmp_path: Path)
     outcome = run("decode", tiny_run, "--input", tmp_path / "long", "--beam-size", 1)
     assert outcome.status == 0
     assert outcome.output.count("\n") == 1
-    assert "warning: line 1: longer than the 256 pieces that this model reads" in outcome.errors
+    assert "warning: line 1: longer than the maximum of 256 pieces" in outcome.errors
 
 
 def bad_texts(folder: Path) -> dict[str, Path]:
@@ -247,7 +247,7 @@ def test_a_bug_of_ours_is_reported_as_such(run, tiny_run: Path, monkeypatch: pyt
     outcome = run("decode", tiny_run, "x")
     assert outcome.status == 1
     assert "ZeroDivisionError" in outcome.errors
-    assert "this is a bug in translate, not your mistake" in outcome.errors
+    assert "this is a bug in translate; please report it" in outcome.errors
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])

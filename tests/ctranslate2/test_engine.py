@@ -317,7 +317,7 @@ def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run:
 
 def test_an_export_leaves_a_folder_of_other_files_alone(copied_run: Run, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("...")
-    with pytest.raises(UserError, match="already exists with other content"):
+    with pytest.raises(UserError, match="already exists and contains other files"):
         export_ctranslate2(copied_run, tmp_path)
     with pytest.raises(UserError, match="choose one of"):
         export_ctranslate2(copied_run, tmp_path / "out", "int3")
@@ -325,14 +325,14 @@ def test_an_export_leaves_a_folder_of_other_files_alone(copied_run: Run, tmp_pat
     with pytest.raises(UserError, match="damaged"):
         export_ctranslate2(copied_run, tmp_path / "out")
     copied_run.weights_path.unlink()
-    with pytest.raises(UserError, match="no such weights"):
+    with pytest.raises(UserError, match="no weights found"):
         export_ctranslate2(copied_run, tmp_path / "out")
 
 
 def test_weights_of_another_model_are_refused(copied_run: Run, tmp_path: Path) -> None:
     config = copied_run.load_config()
     copied_run.write_config(changed(config, "model", num_encoder_layers=3))
-    with pytest.raises(UserError, match="another model than"):
+    with pytest.raises(UserError, match="do not match the model"):
         export_ctranslate2(copied_run, tmp_path / "out")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from translate.config.settings import DecodeSettings
-from translate.decoding.beam_search import GROUP, Ids, Logits, _best, _group_maxima, _log_sum_exp, beam_search
+from translate.decoding.beam_search import GROUP, Ids, Logits, _group_maxima, _log_sum_exp, _top_k, beam_search
 from translate.decoding.engine import Hypothesis
 from translate.decoding.logit_rules import FREE, LogitRules
 
@@ -401,7 +401,7 @@ def test_the_best_candidates_are_those_of_a_plain_sort(vocab_size: int, offset: 
     earlier[1, 2] = -torch.inf
     maxima = _group_maxima(logits)
     expected = (logits.log_softmax(dim=2) + earlier[:, :, None]).flatten(1)
-    found = _best(logits, maxima, earlier - _log_sum_exp(logits, maxima), 7)
+    found = _top_k(logits, maxima, earlier - _log_sum_exp(logits, maxima), 7)
     values, places = expected.topk(7)
     assert torch.allclose(found.log_probs, values, atol=1e-4)
     assert torch.equal(found.beam * vocab_size + found.piece, places)

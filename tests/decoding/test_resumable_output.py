@@ -139,18 +139,18 @@ def interrupted(run: Path, source: Path) -> Path:
     return path
 
 
-def test_what_was_interrupted_is_told_and_kept(
+def test_an_interrupted_decode_is_reported_and_its_lines_are_kept(
     tiny_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = interrupted(tiny_run, source)
     said = capsys.readouterr().err
-    assert f"{out}.partial has the first 7 lines; to continue, run the same command with --resume" in said
+    assert f"{out}.partial holds the first 7 lines; to continue, run the same command with --resume" in said
     assert not out.exists()
     partial = Path(f"{out}.partial")
     before = partial.read_bytes()
     assert before.count(b"\n") == 7
     assert decode(tiny_run, source, out, *SHORT) == 2
-    assert "left by an interrupted decode, 7 lines; add --resume to continue it" in capsys.readouterr().err
+    assert "left by an interrupted decode after 7 lines; add --resume to continue" in capsys.readouterr().err
     assert partial.read_bytes() == before
     assert decode(tiny_run, source, out, *SHORT, "--resume") == 0
     assert "10 lines in" in capsys.readouterr().err
@@ -158,7 +158,7 @@ def test_what_was_interrupted_is_told_and_kept(
     assert out.read_bytes().count(b"\n") == 17
 
 
-def test_to_go_on_with_something_else_is_refused(
+def test_resuming_with_other_settings_is_refused(
     tiny_run: Path, other_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = interrupted(tiny_run, source)
@@ -172,7 +172,7 @@ def test_to_go_on_with_something_else_is_refused(
         assert said.count("\n") == 1, said
         return said
 
-    assert ": weights changed;" in refusal(other_run, *SHORT)
+    assert "because weights changed;" in refusal(other_run, *SHORT)
     assert "weights changed" in refusal(tiny_run, *SHORT, "--ensemble", str(other_run))
     assert "decode.beam_size was 3 and is now 4" in refusal(tiny_run, *SHORT, "--beam-size", "4")
     assert "--json was False and is now True" in refusal(tiny_run, *SHORT, "--json")
@@ -181,10 +181,10 @@ def test_to_go_on_with_something_else_is_refused(
     assert "--mask was [] and is now ['cross.0.1']" in refusal(tiny_run, *SHORT, "--mask", "cross.0.1")
     assert "device was 'CPU (1 threads)'" in refusal(tiny_run, *SHORT, "--precision", "bfloat16")
     source.write_bytes(source.read_bytes() + b"One more.\n")
-    assert ": input changed;" in refusal(tiny_run, *SHORT)
+    assert "because input changed;" in refusal(tiny_run, *SHORT)
 
 
-def test_what_cannot_be_gone_on_with_is_said(
+def test_a_decode_that_cannot_be_resumed_is_reported(
     tmp_path: Path, tiny_run: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refusal(*options: object) -> str:
@@ -201,7 +201,9 @@ def test_what_cannot_be_gone_on_with_is_said(
     mine = tmp_path / "out.partial"
     mine.write_text("mine\n")
     for options in [], ["--resume"]:
-        assert "without a record of what made it; move it away" in refusal("--input", source, "--output", out, *options)
+        assert "already exists without its record out.partial.json; move it away" in refusal(
+            "--input", source, "--output", out, *options
+        )
     assert mine.read_text() == "mine\n"
     mine.unlink()
     source.write_bytes(b"Good.\nBad: \xff\n")
@@ -224,7 +226,7 @@ def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_pa
 def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:
     first = OutputFile(tmp_path / "out", {}, False)
     first.begin()
-    with pytest.raises(UserError, match=r"out\.partial: another decode is writing it"):
+    with pytest.raises(UserError, match=r"out\.partial: another decode is writing this file"):
         OutputFile(tmp_path / "out", {}, False)
     with first.writing():
         first.write("one")

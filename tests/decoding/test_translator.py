@@ -122,7 +122,7 @@ def test_n_best_are_different_and_sorted(translator: Translator) -> None:
     assert len({candidate.pieces for candidate in found.translations}) == 5
     scores = [candidate.score for candidate in found.translations]
     assert scores == sorted(scores, reverse=True)
-    with pytest.raises(UserError, match=r"raise decode\.beam_size"):
+    with pytest.raises(UserError, match="add --beam-size 6"):
         next(translator.translations(["x"], settings, DecodeRequest(num_best=6)))
 
 
@@ -155,7 +155,7 @@ def test_what_is_no_run_is_named(tmp_path: Path, tiny_run: Path) -> None:
         load_translator(tmp_path)
     for name in "config.toml", "vocab.model":
         (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
-    with pytest.raises(UserError, match=r"model\.safetensors: no such weights"):
+    with pytest.raises(UserError, match=r"model\.safetensors: no weights found"):
         load_translator(tmp_path, "cpu")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
@@ -163,7 +163,7 @@ def test_what_is_no_run_is_named(tmp_path: Path, tiny_run: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((tiny_run / "model.safetensors").read_bytes())
     text = (tmp_path / "config.toml").read_text().replace("d_ff = 64", "d_ff = 65")
     (tmp_path / "config.toml").write_text(text)
-    with pytest.raises(UserError, match="weights are of another model"):
+    with pytest.raises(UserError, match="weights do not match the model"):
         load_translator(tmp_path, "cpu")
 
 
@@ -243,7 +243,7 @@ def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
         pieces = translation.translations[0].pieces
         assert 12 <= len(pieces) < 15
         assert len(set(pieces)) == len(pieces)
-    with pytest.raises(UserError, match=r"decode\.min_length 20 is more than decode\.max_length 15"):
+    with pytest.raises(UserError, match=r"decode\.min_length is 20, which exceeds decode\.max_length, 15"):
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
 
 
@@ -326,7 +326,7 @@ def test_a_search_that_is_interrupted_ends_at_its_next_step(
 
 def test_what_is_forced_has_a_limit(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 100_000})
-    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces are more than the maximum"):
+    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces exceed the maximum"):
         next(translator.translations(["x"], settings))
     with pytest.raises(UserError, match="the prefix"):
         next(translator.translations(["x"], request=DecodeRequest(prefix="la " * 2000)))

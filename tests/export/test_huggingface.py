@@ -150,7 +150,7 @@ def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint
 def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", tiny_config, joint)
     run.weights_path.unlink()
-    with pytest.raises(UserError, match="no such weights"):
+    with pytest.raises(UserError, match="no weights found"):
         export_huggingface(run, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
 

@@ -120,7 +120,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "novel.txt").write_text("mine")
-    with pytest.raises(UserError, match="already exists with other content"):
+    with pytest.raises(UserError, match="contains other files"):
         write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], InitialView(), tmp_path / "page")
     assert (tmp_path / "page" / "novel.txt").read_text() == "mine"
 

@@ -254,14 +254,16 @@ def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, 
     config = run.load_config()
     for setting, value in ("num_heads", 4), ("norm", "post"):
         run.write_config(changed(config, "model", **{setting: value}))
-        with pytest.raises(UserError, match=rf"model\.safetensors: .* with model\.{setting} = .*; restore that there"):
+        with pytest.raises(
+            UserError, match=rf"model\.safetensors: .* with model\.{setting} = .*; restore that in config"
+        ):
             load_translator(run.path, "cpu")
     run.write_config(changed(config, "model", dropout=0.3))  # which makes no difference to what it translates
     assert load_translator(run.path, "cpu").translate(LINES)
     write_checked_weights(
         run.weights_path, plain(run.weights_path), trainer.identity.__class__("other", trainer.identity.model)
     )
-    with pytest.raises(UserError, match=r"vocab\.model: not the vocabulary of model\.safetensors"):
+    with pytest.raises(UserError, match=r"vocab\.model: does not match model\.safetensors"):
         load_translator(run.path, "cpu")
 
 

@@ -64,7 +64,7 @@ def test_only_while_its_process_lives_a_training_keeps_others_out(
         finally:
             first.send_signal(signal.SIGKILL)
     said = capsys.readouterr().err.splitlines()[-1]  # the settings of 0.1.0 have an old name
-    assert said == f"error: {run.path}: another process is training in this folder; stop it, or give another --out"
+    assert said == f"error: {run.path}: another process is training in this folder; stop it, or choose another --out"
     assert partial.exists()
     assert cli._run(command) == 0
     assert not partial.exists()
@@ -78,7 +78,7 @@ def test_where_there_are_no_locks_a_warning_is_given(
 
     monkeypatch.setattr(folder, "take_lock", refuse)
     with training_alone(Run(tmp_path)):
-        assert "cannot be locked; make sure that no other process trains in it" in capsys.readouterr().err
+        assert "cannot be locked; make sure that no other process is using it" in capsys.readouterr().err
 
 
 def test_a_released_lock_leaves_no_file(tmp_path: Path) -> None:

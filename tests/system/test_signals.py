@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from translate.system.signals import ASKING, dying_of_signals
+from translate.system.signals import STOP_SIGNALS, dying_of_signals
 
 CLEANING = """
 import os, signal
@@ -43,14 +43,14 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_the_first_signal_lets_files_be_cleaned_up(number: signal.Signals) -> None:
     done = python(CLEANING.format(first=int(number), more=""))
     assert done.stdout == "cleaning\nclean\n"
     assert done.returncode in (128 + number, -number)
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
     done = python(CLEANING.format(first=int(signal.SIGTERM), more=f"os.kill(os.getpid(), {int(number)})"))
     assert done.stdout == "cleaning\n"
@@ -73,7 +73,7 @@ def test_an_interrupt_while_the_commands_are_imported_shows_no_traceback() -> No
 
 
 def test_signals_are_heeded_as_before_once_the_work_in_cpp_is_done() -> None:
-    before = {each: signal.getsignal(each) for each in ASKING}
+    before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
     with dying_of_signals():
-        assert {signal.getsignal(each) for each in ASKING} == {signal.SIG_DFL}
-    assert {each: signal.getsignal(each) for each in ASKING} == before
+        assert {signal.getsignal(each) for each in STOP_SIGNALS} == {signal.SIG_DFL}
+    assert {each: signal.getsignal(each) for each in STOP_SIGNALS} == before

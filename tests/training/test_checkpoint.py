@@ -240,8 +240,12 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
     save_weights(path, trained(1, width=5).model, IDENTITY)
     narrow = trained(1)
     before = tensors_of(narrow)
-    with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: [01]\.(weight|bias)\)"):
+    with pytest.raises(
+        UserError, match=r"do not match the model that config\.toml describes \(first mismatch: [01]\.(weight|bias)\)"
+    ):
         load_weights(path, narrow.model, IDENTITY)
-    with pytest.raises(UserError, match=r"another model than config\.toml describes \(first: 0\.bias\)"):
+    with pytest.raises(
+        UserError, match=r"do not match the model that config\.toml describes \(first mismatch: 0\.bias\)"
+    ):
         load_weights(path, nn.Sequential(nn.Linear(3, 5, bias=False), nn.Linear(5, 2)), IDENTITY)
     assert_same(tensors_of(narrow), before)

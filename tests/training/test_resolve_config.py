@@ -197,9 +197,9 @@ def broken(run: Path) -> None:
     ("damage", "expected"),
     [
         (broken, "model.safetensors: damaged"),
-        (lambda run: (run / "model.safetensors").unlink(), "no such weights"),
+        (lambda run: (run / "model.safetensors").unlink(), "no weights found"),
         (lambda run: (run / "vocab.model").unlink(), "no vocabulary yet"),
-        (lambda run: (run / "vocab.model").write_bytes(b"x"), "vocab.model: not the vocabulary of model.safetensors"),
+        (lambda run: (run / "vocab.model").write_bytes(b"x"), "vocab.model: does not match model.safetensors"),
         (lambda run: (run / "config.toml").unlink(), "not a run folder"),
     ],
 )

@@ -1,1 +1,1 @@
-"""From lines to translations: search, sampling, constraints, warnings, output that survives interruption."""
+"""Translate lines: beam search, sampling, constraints, quality warnings and resumable output."""

@@ -1,7 +1,7 @@
 """Beam search over a step function and a state that can be reordered; independent of the model.
 
-Shapes: B sentences still searched, K hypotheses of each (fewer than the beam in the first step), C candidates, V
-vocabulary, L pieces so far with `<s>`.
+Shapes: B unfinished sentences, K hypotheses of each (fewer than the beam in the first step), C candidates, V vocabulary
+size, L pieces so far, including `<s>`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from translate.decoding.engine import Hypothesis, Watch
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
 
-REMOVE_AT = 1 / 8  # share of finished sentences at which they leave the batch, which copies the state of the others
-ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU they have to fit in its cache
+REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the state of the others
+ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU, the logits must fit into its cache
 SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow float32
-GROUP = 64  # pieces per group in the search for the best
+GROUP = 64  # pieces per group in the top-k search
 
 
 class State(Protocol):
-    """The state of the step function between pieces, for K hypotheses of each of B sentences."""
+    """State of the step function between two steps, for K hypotheses of each of B sentences."""
 
     def select(self, sentences: Tensor) -> Self:
-        """Return the state of those sentences, in that order."""
+        """Return the state of the given sentences, in the given order."""
 
     def reorder(self, beams: Tensor) -> Self:
-        """(B, K'): hypothesis k of sentence b continues the former hypothesis beams[b, k]."""
+        """Return the state in which hypothesis k of sentence b continues hypothesis beams[b, k]. beams: (B, K')."""
 
     def penalty(self) -> Tensor | None:
-        """(B, K): subtracted from the score of a hypothesis that ends with the next piece; None for 0."""
+        """Return the penalty, (B, K), on the score of a hypothesis that ends with the next piece; None means 0."""
 
 
 S = TypeVar("S", bound=State)
@@ -51,12 +51,12 @@ class Ids(NamedTuple):
 
 @dataclass(frozen=True)
 class _Beams:
-    """The hypotheses of B sentences. Empty places have the score -inf."""
+    """The hypotheses of B sentences. Empty slots have the score -inf."""
 
     sentences: Tensor  # (B,) index of the sentence in the input
-    prefixes: Tensor  # (B, K, L) unfinished, best first
+    prefixes: Tensor  # (B, K, L) unfinished hypotheses, best first
     log_probs: Tensor  # (B, K)
-    finished: Tensor  # (B, beam_size, L) best first, padded with </s>
+    finished: Tensor  # (B, beam_size, L) finished hypotheses, best first, padded with </s>
     scores: Tensor  # (B, beam_size)
     is_done: Tensor  # (B,)
 
@@ -75,25 +75,26 @@ def beam_search(
     ids: Ids,
     watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
-    """Return the best translations of each sentence, at most beam_size, best first. A beam of 1 is greedy search.
+    """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
-    step: (B, K) last pieces and the state of K hypotheses -> the next state, and a function that returns the logits of
-    the next pieces, (B', K, V), for a slice of the sentences. The logits are used, and may be overwritten, before the
-    function is called again. state: of one hypothesis per sentence. watch: called after each step with the best
-    unfinished pieces of the first sentence that is still searched.
+    step: function of the last pieces, (B, K), and the state. It returns the next state and a function that computes the
+    logits of the next pieces, (B', K, V), for a slice of the sentences. The caller may overwrite these logits; it needs
+    them only until it requests the next slice.
+    state: initial state, with one hypothesis per sentence.
+    watch: callback; receives the best unfinished pieces of the first unfinished sentence after each step.
 
-    The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. A sentence is
-    done when it has beam_size finished hypotheses and the best unfinished one, ended now, would not beat the worst of
-    them; or at its length limit, where every hypothesis has to end.
+    The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a
+    sentence stops when it has beam_size finished hypotheses and the best unfinished one, if it ended now, would not
+    beat the worst of them. It also stops at the length limit, where every hypothesis has to end.
     """
     results: list[list[Hypothesis]] = [[] for _ in rules.limits]
     beams = _start(rules.limits, beam_size, ids)
     while len(beams.sentences):
         logits, state = step(beams.prefixes[:, :, -1], state)
         candidates = _candidates(logits, beams, rules)
-        beams, place = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
+        beams, index = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
         beams = _mark_done(beams, rules.limits, length_penalty)
-        state = state.reorder(candidates.beam.gather(1, place))
+        state = state.reorder(candidates.beam.gather(1, index))
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
         num_done = int(beams.is_done.sum())
@@ -116,21 +117,20 @@ def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
 
 
 def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
-    """Twice the beam: even if every best candidate ends, a full beam survives."""
+    """Return twice as many candidates as the beam holds: even if all of the best ones end, the beam remains full."""
     num_sentences, num_hypotheses = beams.log_probs.shape
     size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
-    found = []
-    for part in (slice(start, start + size) for start in range(0, num_sentences, size)):
-        found.append(_best_of_part(logits(part), beams, part, rules.select(part)))
+    parts = [slice(start, start + size) for start in range(0, num_sentences, size)]
+    found = [_part_candidates(logits(part), beams, part, rules.select(part)) for part in parts]
     return Candidates(*map(torch.cat, zip(*found, strict=True)))
 
 
-def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules) -> Candidates:
+def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules) -> Candidates:
     maxima = _group_maxima(logits)
     log_probs = beams.log_probs[part] - _log_sum_exp(logits, maxima)
     if rules.forbid(logits, beams.prefixes[part]):
         maxima = _group_maxima(logits)
-    best = _best(logits, maxima, log_probs, 2 * beams.scores.size(1))
+    best = _top_k(logits, maxima, log_probs, 2 * beams.scores.size(1))
     if not any(rules.constraints):
         return best
     is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
@@ -143,26 +143,29 @@ def _best_of_part(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules)
 def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
 ) -> tuple[_Beams, Tensor]:
-    """Extend by one piece. Returns also the index of the candidate that each new hypothesis is, (B, K)."""
-    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # with <s>: the new hypotheses' pieces
+    """Extend the hypotheses by one piece. Also returns the index of the candidate that became each one, (B, K)."""
+    beam_size, length = (
+        beams.scores.size(1),
+        beams.prefixes.size(2),
+    )  # L with <s>, hence the length of the extended hypotheses without it
     best, beam, piece = candidates
-    pieces = torch.cat([_rows_of(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
+    pieces = torch.cat([_gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == eos_id
 
-    # An ending counts only within the first beam_size candidates, so that a beam of 1 is greedy search.
+    # A hypothesis may end only among the first beam_size candidates, so that a beam size of 1 is greedy search.
     rank = torch.arange(best.size(1), device=best.device)
     scores = best / length**length_penalty
     if penalty is not None:
         scores = scores - penalty.gather(1, beam)
     scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
     all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), pieces], dim=1)
-    scores, place = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
-    finished = _rows_of(all_finished, place)
+    scores, index = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
+    finished = _gather_rows(all_finished, index)
 
-    # The unfinished ones, in the order of the candidates.
-    place = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
-    log_probs = best.masked_fill(ends, -torch.inf).gather(1, place)
-    return _Beams(beams.sentences, _rows_of(pieces, place), log_probs, finished, scores, beams.is_done), place
+    # Keep the unfinished hypotheses, in the order of the candidates.
+    index = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
+    log_probs = best.masked_fill(ends, -torch.inf).gather(1, index)
+    return _Beams(beams.sentences, _gather_rows(pieces, index), log_probs, finished, scores, beams.is_done), index
 
 
 def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
@@ -173,11 +176,11 @@ def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
     return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
 
 
-def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
-    """Return the `count` best of logits (B, K, V) + offsets (B, K) in each sentence, or as many as there are.
+def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
+    """Return the `count` best candidates of each sentence by logits (B, K, V) + offsets (B, K), or all if fewer.
 
-    Finding the best of K * V numbers is slow; finding the maxima of groups (B, K, G) is fast, and the best `count`
-    numbers lie in the `count` groups with the largest maxima.
+    A top-k over K * V numbers is slow. The group maxima (B, K, G) are fast to compute, and the `count` largest numbers
+    lie in the `count` groups with the largest maxima.
     """
     num_groups, vocab_size = maxima.size(2), logits.size(2)
     count = min(count, logits.size(1) * vocab_size)
@@ -185,15 +188,15 @@ def _best(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candid
     group = totals.topk(min(count, totals.size(1)), sorted=False).indices  # (B, C)
     beam, group = group // num_groups, group % num_groups
     members = group[:, :, None] * GROUP + torch.arange(GROUP, device=logits.device)  # (B, C, GROUP)
-    places = (beam[:, :, None] * vocab_size + members.clamp(max=vocab_size - 1)).flatten(1)
-    totals = logits.flatten(1).gather(1, places).view_as(members) + offsets.gather(1, beam)[:, :, None]
+    positions = (beam[:, :, None] * vocab_size + members.clamp(max=vocab_size - 1)).flatten(1)
+    totals = logits.flatten(1).gather(1, positions).view_as(members) + offsets.gather(1, beam)[:, :, None]
     best, index = totals.masked_fill(members >= vocab_size, -torch.inf).flatten(1).topk(count)
-    place = places.gather(1, index)
-    return Candidates(best, place // vocab_size, place % vocab_size)
+    position = positions.gather(1, index)
+    return Candidates(best, position // vocab_size, position % vocab_size)
 
 
 def _group_maxima(logits: Tensor) -> Tensor:
-    """(B, K, V) -> (B, K, G): the largest logit of each GROUP pieces; the last group may be smaller."""
+    """(B, K, V) -> (B, K, G): the largest logit of each group of GROUP pieces; the last group may be smaller."""
     num_full = logits.size(2) // GROUP
     full, rest = logits.split([num_full * GROUP, logits.size(2) - num_full * GROUP], dim=2)
     maxima = [full.unflatten(2, (num_full, GROUP)).amax(dim=3)] if num_full else []
@@ -201,7 +204,7 @@ def _group_maxima(logits: Tensor) -> Tensor:
 
 
 def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
-    """(B, K, V), (B, K, G) -> (B, K). torch.logsumexp takes three times as long on a CPU."""
+    """(B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp takes three times as long on a CPU."""
     largest = maxima.amax(dim=2, keepdim=True)
     if largest.abs().max() < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()
@@ -209,14 +212,14 @@ def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
 
 
 def _hypotheses(beams: _Beams, row: int, eos_id: int) -> list[Hypothesis]:
-    found = []
+    hypotheses = []
     for pieces, score in zip(beams.finished[row].tolist(), beams.scores[row].tolist(), strict=True):
         if score > -torch.inf:
-            end = pieces.index(eos_id, 1)  # the first place holds <s>, which may be the same id
-            found.append(Hypothesis(pieces[1 : end + 1], score))
-    return found
+            end = pieces.index(eos_id, 1)  # position 0 holds <s>, which may have the same id
+            hypotheses.append(Hypothesis(pieces[1 : end + 1], score))
+    return hypotheses
 
 
-def _rows_of(sequences: Tensor, rows: Tensor) -> Tensor:
-    """(B, K, L) sequences, (B, N) of the K -> (B, N, L)."""
+def _gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
+    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
     return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))

@@ -1,4 +1,4 @@
-"""The interface of engines: they search for translations of sentences in pieces, and score given translations.
+"""Interface of the engines, which search for translations and score given ones, both as pieces.
 
 This module does not import torch, so that other engines start faster.
 """
@@ -10,49 +10,49 @@ from typing import NamedTuple, Protocol
 
 from translate.config.settings import DecodeSettings
 
-MIN_LIMIT = 10  # pieces that every translation may have
+MIN_LIMIT = 10  # pieces added to each length limit, so that short sentences are not cut off
 
 Pieces = Sequence[int]
 Watch = Callable[[list[int]], None]
 
 
 class Sentence(NamedTuple):
-    """A source sentence in pieces, and the constraints on its translation."""
+    """A source sentence as pieces, with the constraints on its translation."""
 
-    src: Pieces  # `</s>` last
-    number: int = 0  # of its line, which seeds sampling
-    prefix: Pieces = ()  # the first pieces of the translation
+    src: Pieces  # ends with `</s>`
+    number: int = 0  # line number, which seeds sampling
+    prefix: Pieces = ()  # pieces with which the translation has to begin
     required: Sequence[Pieces] = ()  # terms that the translation has to contain
 
 
 class Hypothesis(NamedTuple):
     """A finished translation."""
 
-    pieces: list[int]  # `</s>` last
+    pieces: list[int]  # ends with `</s>`
     score: float  # log-probability / pieces ** length_penalty - coverage penalty
 
 
 class Engine(Protocol):
-    """Searches for translations. `description` names the device, such as "CPU (2 threads)"."""
+    """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)"."""
 
     description: str
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """Return up to num_best translations of each sentence, best first; at least one.
+        """Return between one and num_best translations of each sentence, best first.
 
-        The engine divides the sentences into batches itself. watch: called after each step with the best unfinished
-        pieces, for a single sentence; some engines never call it. Raises UserError for a setting that the engine does
-        not support.
+        The engine itself divides the sentences into batches. watch: callback for a single sentence; receives the best
+        unfinished pieces after each step. Some engines never call it. Raises UserError if the engine does not support a
+        setting.
         """
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
-        """Return the log-probability of each target piece; pairs of source and target, `</s>` last on both."""
+        """Return the log-probability of each target piece. pairs: source and target pieces, both ending with `</s>`."""
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:
-    """Return the maximum length of the translation in pieces, `</s>` included; constraints always fit."""
+    """Return the maximum length of the translation in pieces, including `</s>`; it leaves space for the constraints."""
     num_src = len(sentence.src) - 1
     by_source = settings.max_length or int(settings.max_length_ratio * num_src) + MIN_LIMIT
     forced = len(sentence.prefix) + sum(map(len, sentence.required)) + 1

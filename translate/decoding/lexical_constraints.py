@@ -1,10 +1,10 @@
 """Lexical constraints: beam search with terms that a translation has to contain.
 
-This is the dynamic beam allocation of Post and Vilar 2018. The candidates of a sentence are sorted into banks by how
-many of the required pieces they contain; the banks take turns in filling the beam. To the best candidates of the model
-come, for each hypothesis, the pieces that a term needs next.
+This is dynamic beam allocation (Post and Vilar 2018). The candidates of a sentence are sorted into banks by the number
+of required pieces that they contain, and the banks take turns in filling the beam. The model's best candidates are
+complemented, for each hypothesis, by the pieces that a term needs next.
 
-Shapes: B sentences, K hypotheses of each, C candidates, L pieces so far with `<s>`, V vocabulary.
+Shapes: B sentences, K hypotheses of each, C candidates, L pieces so far, including `<s>`, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 
 from translate.decoding.engine import Pieces
 
-Constraints = Sequence[Pieces]  # the terms of one sentence
+Constraints = Sequence[Pieces]  # required terms of one sentence
 
 
 class Candidates(NamedTuple):
-    """The C best ways to extend a sentence's hypotheses by one piece, best first. Each (B, C)."""
+    """The C best ways to extend the hypotheses of each sentence by one piece, best first. Each field is (B, C)."""
 
     log_probs: Tensor
-    beam: Tensor  # the hypothesis that is extended
+    beam: Tensor  # index of the hypothesis that is extended
     piece: Tensor
 
 
@@ -37,34 +37,36 @@ def apply_constraints(
     is_last_chance: Sequence[bool],
     eos_id: int,
 ) -> Candidates:
-    """Add the candidates that the terms need, and order all by banks; none ends without its terms.
+    """Add the candidates that the terms need and order all by banks. No candidate may end before it has all terms.
 
-    log_probs: (B, K, V) of each hypothesis with each next piece. prefixes: (B, K, L). constraints: of each sentence.
-    is_last_chance: whether a sentence is at its length limit and no hypothesis has ended yet; then the hypotheses with
-    the most required pieces may end, even if some are missing.
+    log_probs: log-probability of each hypothesis with each next piece, (B, K, V). prefixes: pieces so far, (B, K, L).
+    constraints: terms of each sentence. is_last_chance: for each sentence, whether it is at its length limit without a
+    finished hypothesis; the hypotheses with the most required pieces may then end even if some are missing.
     """
     rows = [
-        _of_sentence(Candidates(*(each[b] for each in candidates)), log_probs[b], prefixes[b], terms, last, eos_id)
+        _sentence_candidates(
+            Candidates(*(each[b] for each in candidates)), log_probs[b], prefixes[b], terms, last, eos_id
+        )
         for b, (terms, last) in enumerate(zip(constraints, is_last_chance, strict=True))
     ]
-    # Each hypothesis adds at most two pieces per term: its first one and the next one.
+    # Each hypothesis adds at most two pieces per term: the first piece of the term and the next one.
     width = candidates.piece.size(1) + prefixes.size(1) * max(2 * len(terms) for terms in constraints)
     filled = [[*row, *[(-torch.inf, 0, eos_id)] * (width - len(row))] for row in rows]
-    table = torch.tensor(filled, dtype=torch.float64)  # which represents every piece id exactly
+    table = torch.tensor(filled, dtype=torch.float64)  # float64 represents every piece id exactly
     columns = Candidates(table[:, :, 0].float(), table[:, :, 1].long(), table[:, :, 2].long())
     return Candidates(*(column.to(log_probs.device) for column in columns))
 
 
-def _of_sentence(
+def _sentence_candidates(
     candidates: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Constraints, is_last_chance: bool, eos_id: int
 ) -> list[tuple[float, int, int]]:
-    """Return (log-probability, hypothesis, piece) of the candidates of one sentence."""
+    """Return the candidates of one sentence as (log-probability, hypothesis, piece)."""
     if not terms:
         return list(zip(*(each.tolist() for each in candidates), strict=True))
     pieces_of = [prefix[1:] for prefix in prefixes.tolist()]
     proposed = set(zip(candidates.beam.tolist(), candidates.piece.tolist(), strict=True))
     for beam, pieces in enumerate(pieces_of):
-        proposed |= {(beam, piece) for piece in _needed(pieces, terms)}
+        proposed |= {(beam, piece) for piece in _next_pieces(pieces, terms)}
     num_required = sum(map(len, terms))
     scored = []
     for beam, piece in proposed:
@@ -86,12 +88,12 @@ def _of_sentence(
 
 
 def _num_met(pieces: Pieces, terms: Constraints) -> int:
-    """Count the required pieces in a hypothesis: all of a complete term, else those of its beginning at the end."""
+    """Count the required pieces in a hypothesis: whole terms anywhere, and beginnings of terms at its end."""
     return sum(len(term) if _contains(pieces, term) else _num_begun(pieces, term) for term in terms)
 
 
-def _needed(pieces: Pieces, terms: Constraints) -> set[int]:
-    """Return the pieces that continue or begin a term that is not complete."""
+def _next_pieces(pieces: Pieces, terms: Constraints) -> set[int]:
+    """Return the pieces that begin or continue an incomplete term."""
     missing = [term for term in terms if not _contains(pieces, term)]
     return {term[i] for term in missing for i in (0, _num_begun(pieces, term))}
 
@@ -101,6 +103,6 @@ def _contains(pieces: Pieces, term: Pieces) -> bool:
 
 
 def _num_begun(pieces: Pieces, term: Pieces) -> int:
-    """Return the length of the longest beginning of the term, short of all of it, with which the pieces end."""
+    """Return the length of the longest proper prefix of the term with which the pieces end."""
     longest = min(len(term) - 1, len(pieces))
     return next(n for n in range(longest, -1, -1) if list(pieces[len(pieces) - n :]) == list(term[:n]))

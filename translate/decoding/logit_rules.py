@@ -1,6 +1,6 @@
-"""Logit rules: what a translation must and must not contain, enforced by forbidding pieces.
+"""Logit rules: constraints on translations, enforced by forbidding pieces.
 
-Shapes: B sentences, K hypotheses of each, L pieces so far with `<s>`, F forced positions, V vocabulary.
+Shapes: B sentences, K hypotheses of each, L pieces so far, including `<s>`, F forced positions, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Sentence, length_limit
 from translate.decoding.lexical_constraints import Constraints
 
-FREE = -1  # a position without a forced piece
+FREE = -1  # marks a position without a forced piece
 
 
 @dataclass(frozen=True)
 class LogitRules:
-    """A forbidden piece gets the logit -inf; the log-probabilities of the others remain the model's.
+    """Rules that set the logits of forbidden pieces to -inf. The log-probabilities of the other pieces do not change.
 
-    Where rules contradict, the later one wins: no repeated n-grams and minimum length, then maximum length, then forced
-    pieces. Where n-grams and minimum length alone forbid every piece, the translation ends.
+    If rules conflict, the later one wins: n-gram blocking and minimum length, then maximum length, then forced pieces.
+    If n-gram blocking and minimum length together forbid every piece, the translation ends.
     """
 
     eos_id: int
-    limits: Tensor  # (B,) maximum length in pieces, `</s>` included
-    min_limit: int  # a lower bound of the limits; `select` leaves it as it is
-    forced: Tensor  # (B, F) the piece that has to come at each position, or FREE
-    min_length: int  # pieces, without `</s>`
-    no_repeat_ngram: int  # length of the n-grams that may occur only once; 0 allows repetition
+    limits: Tensor  # (B,) maximum length in pieces, including `</s>`
+    min_limit: int  # lower bound of the limits; `select` does not update it
+    forced: Tensor  # (B, F) the piece required at each position, or FREE
+    min_length: int  # in pieces, without `</s>`
+    no_repeat_ngram: int  # length of the n-grams that may occur only once; 0 disables this rule
     constraints: Sequence[Constraints]  # the terms that each translation has to contain
 
     @classmethod
     def of(
         cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device
     ) -> LogitRules:
-        """Return the rules that follow from the settings and the sentences."""
+        """Create the rules from the decode settings and the sentences."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         num_forced = max(len(sentence.prefix) for sentence in sentences)
         forced = [[*sentence.prefix, *[FREE] * (num_forced - len(sentence.prefix))] for sentence in sentences]
@@ -53,36 +53,36 @@ class LogitRules:
         )
 
     def select(self, sentences: Tensor | slice) -> LogitRules:
-        """Return the rules of some of the sentences."""
+        """Return the rules for the given sentences."""
         rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
         constraints = [self.constraints[row] for row in rows]
         return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], constraints=constraints)
 
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
-        """Change logits (B, K, V) of the pieces after prefixes (B, K, L), in place. Returns whether any changed."""
-        length = prefixes.size(2)  # with `<s>`: the number of pieces after this step
-        must_go_on, has_to_end = length <= self.min_length, length >= self.min_limit
-        if not (self.no_repeat_ngram or must_go_on or has_to_end or length <= self.forced.size(1)):
+        """Apply the rules in place to the logits (B, K, V) after prefixes (B, K, L). Returns whether any applied."""
+        length = prefixes.size(2)  # including `<s>`: equals the number of pieces after this step
+        must_continue, has_to_end = length <= self.min_length, length >= self.min_limit
+        if not (self.no_repeat_ngram or must_continue or has_to_end or length <= self.forced.size(1)):
             return False
         end = logits[:, :, self.eos_id].clone()
         is_forcing = length <= self.forced.size(1)
         forced = self.forced[:, length - 1] if is_forcing else torch.full_like(self.limits, FREE)
-        at_forced = logits.gather(2, _everywhere(forced.clamp(min=0), logits)).squeeze(2)
+        at_forced = logits.gather(2, _per_hypothesis(forced.clamp(min=0), logits)).squeeze(2)
         if self.no_repeat_ngram:
             self._forbid_repetition(logits, prefixes[:, :, 1:])
-        if must_go_on:
+        if must_continue:
             logits[:, :, self.eos_id] = -torch.inf
-        if self.no_repeat_ngram or must_go_on:
+        if self.no_repeat_ngram or must_continue:
             is_stuck = logits.amax(dim=2) == -torch.inf
             logits[:, :, self.eos_id] = torch.where(is_stuck, end, logits[:, :, self.eos_id])
         if has_to_end:
-            _leave_one(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
+            _force_piece(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
         if is_forcing:
-            _leave_one(logits, forced != FREE, forced.clamp(min=0), at_forced)
+            _force_piece(logits, forced != FREE, forced.clamp(min=0), at_forced)
         return True
 
     def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
-        """Forbid each piece that would complete an n-gram that the hypothesis already has."""
+        """Forbid each piece that would repeat an n-gram of the hypothesis."""
         n = self.no_repeat_ngram
         if pieces.size(2) < n:
             return
@@ -93,13 +93,13 @@ class LogitRules:
         logits[sentence, hypothesis, runs[sentence, hypothesis, run, -1]] = -torch.inf
 
 
-def _leave_one(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor) -> None:
-    """In the sentences `where` (B,), forbid all pieces but `piece` (B,), which gets the logits `value` (B, K)."""
-    places = _everywhere(piece, logits)
-    values = torch.where(where[:, None, None], value[:, :, None], logits.gather(2, places))
-    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, places, values)
+def _force_piece(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor) -> None:
+    """Where `where` (B,) is true, forbid all pieces except `piece` (B,), whose logits become `value` (B, K)."""
+    indices = _per_hypothesis(piece, logits)
+    values = torch.where(where[:, None, None], value[:, :, None], logits.gather(2, indices))
+    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, indices, values)
 
 
-def _everywhere(piece: Tensor, logits: Tensor) -> Tensor:
+def _per_hypothesis(piece: Tensor, logits: Tensor) -> Tensor:
     """(B,) pieces -> (B, K, 1) indices into logits (B, K, V), the same for all hypotheses of a sentence."""
     return piece[:, None, None].expand(-1, logits.size(1), 1)

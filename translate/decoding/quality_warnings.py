@@ -1,6 +1,6 @@
 """Quality warnings: repetition, under-translation and over-translation (Tu et al. 2016).
 
-Shapes: S source pieces, T target pieces, `</s>` last on both sides.
+Shapes: S source pieces, T target pieces, including `</s>` at the end of both.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import numpy.typing as npt
 
 from translate.data.pieces import END, words_of
 
-MAX_UNIT = 8  # words of a repeated unit; or characters, in text without spaces
-MIN_REPEATS = 3  # of a unit of words
-MIN_WORDS = 6  # of all repeats together: "very, very, very" is good English
+MAX_UNIT = 8  # words in a repeated unit, or letters within a word
+MIN_REPEATS = 3  # occurrences of a unit of words
+MIN_WORDS = 6  # words in all occurrences together: "very, very, very" is good English
 LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
-MIN_LETTERS = 12  # of a loop within a word: "hahaha" is a word
-MAX_EXCERPT = 60  # characters that a warning quotes
-SIGNS_AROUND = re.compile(r"^\W+|\W+$")
-# With a trained Multi30k model, warnings on 9 of 700 test sentences; 8 of the 10 words were really left out.
-MIN_ATTENTION = 0.25  # times a fair share
-# With the same model and text, 16 of 19 warnings were right; with a toy model, the only one in 1,000 lines.
-MAX_ATTENTION = 2.0  # times a fair share
-MIN_IN_ROW = 0.5  # of a target piece's attention, for it to count as a translation of the word
-MIN_BETWEEN = 2  # target pieces between two translations of a word; closer ones may be parts of one
-MIN_COUNTED = 4  # letters: shorter words often have no counterpart in other languages ("of", "the", "is")
+MIN_LETTERS = 12  # letters in a loop within a word: "hahaha" is a word
+MAX_EXCERPT = 60  # characters quoted in a warning
+OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
+# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words were really omitted.
+MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
+# On the same data, 16 of 19 warnings were right, as was the only one of a toy model for 1,000 lines.
+MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
+MIN_IN_ROW = 0.5  # share of a target piece's attention above which it counts as a translation of the word
+MIN_BETWEEN = 2  # distance in target pieces between two translations of a word; closer ones may be parts of one
+MIN_COUNTED = 4  # letters in a word; shorter ones often have no counterpart in other languages ("of", "the", "is")
 
 
 def repetition(source: str, translation: str) -> str | None:
-    """Warn of a translation that repeats itself, unless its source does so, too."""
+    """Return a warning if the translation repeats itself and its source does not; else None."""
     loop = _loop(translation)
     if loop is None or _loop(source) is not None:
         return None
@@ -39,32 +39,32 @@ def repetition(source: str, translation: str) -> str | None:
 
 
 def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str, slice]]) -> str | None:
-    """Warn of source words that may be left out, because the target pieces paid them little attention.
+    """Return a warning that lists source words with little attention, which may be left untranslated; else None.
 
-    cross: (T, S), the mean over layers and heads; rows sum to 1. words: the source's, each with the span of its pieces.
-    A word is listed if the target pieces without `</s>` gave it less than MIN_ATTENTION times its share under uniform
-    attention. This is a hint only: many words that are left out do receive attention.
+    cross: cross-attention (T, S), averaged over layers and heads; rows sum to 1. words: source words, each with the
+    span of its pieces. A word is listed if the target pieces, except `</s>`, paid it less than MIN_ATTENTION times its
+    share under uniform attention. This is only a hint: many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
-    fair_share = num_tgt / num_src
+    uniform_share = num_tgt / num_src
     received = cross[:-1].sum(axis=0)
-    missed = [
-        SIGNS_AROUND.sub("", word)
+    neglected = [
+        OUTER_PUNCTUATION.sub("", word)
         for word, pieces in words
         if sum(map(str.isalpha, word)) >= MIN_COUNTED
-        and pieces.stop < num_src  # `</s>` is no word
-        and received[pieces].sum() < MIN_ATTENTION * fair_share
+        and pieces.stop < num_src  # excludes `</s>`
+        and received[pieces].sum() < MIN_ATTENTION * uniform_share
     ]
-    return f"possible under-translation (little attention): {', '.join(missed)}" if missed else None
+    return f"possible under-translation (little attention): {', '.join(neglected)}" if neglected else None
 
 
 def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> str | None:
-    """Warn of source words that may be translated twice, because the translation returns to them.
+    """Return a warning that lists source words with repeated attention, which may be translated twice; else None.
 
-    cross: as in `under_translation`. source: the pieces. A word is listed if the target pieces gave it MAX_ATTENTION
-    times its share under uniform attention, and the pieces that attended mainly to it stand at several places. Either
+    cross: as in `under_translation`. source: source pieces. A word is listed if the target pieces paid it at least
+    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it lie apart. Either
     condition alone is not enough: a verb may be translated in two parts, and one word by many pieces. Attention to
-    signs and `</s>` is not counted.
+    punctuation and `</s>` is not counted.
     """
     num_tgt, num_src = cross.shape
     repeated = []
@@ -73,21 +73,21 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
         if sum(map(str.isalpha, word)) < MIN_COUNTED or source[span.start] == END:
             continue
         received = cross[:-1, pieces].sum(axis=1)  # (T - 1,)
-        places = np.flatnonzero(received >= MIN_IN_ROW)
-        is_twice = bool((np.diff(places) > MIN_BETWEEN).any())
+        positions = np.flatnonzero(received >= MIN_IN_ROW)
+        is_twice = bool((np.diff(positions) > MIN_BETWEEN).any())
         if is_twice and received.sum() >= MAX_ATTENTION * len(pieces) * num_tgt / num_src:
-            repeated.append(SIGNS_AROUND.sub("", word))
+            repeated.append(OUTER_PUNCTUATION.sub("", word))
     return f"possible over-translation (repeated attention): {', '.join(repeated)}" if repeated else None
 
 
 def _loop(text: str) -> str | None:
-    """Return the first repeated part of a text, as far as it is needed to count as repeated."""
-    spelled = text.split()
-    plain = [re.sub(r"\W", "", word).casefold() for word in spelled]
-    found = [i for i, word in enumerate(plain) if word]  # signs alone are drawings: "- - - -"
+    """Return the first loop in a text, cut off after the minimum number of repetitions; None if there is none."""
+    written = text.split()
+    plain = [re.sub(r"\W", "", word).casefold() for word in written]
+    words = [i for i, word in enumerate(plain) if word]  # punctuation alone, as in "- - - -", is decoration
     for length in range(1, MAX_UNIT + 1):
-        if span := _run([plain[i] for i in found], length):
-            return " ".join(spelled[found[span.start] : found[span.stop - 1] + 1])
+        if span := _run([plain[i] for i in words], length):
+            return " ".join(written[words[span.start] : words[span.stop - 1] + 1])
     for match in LOOP_IN_WORD.finditer(text):
         if len(match[0]) >= MIN_LETTERS:
             return match[0]
@@ -95,9 +95,9 @@ def _loop(text: str) -> str | None:
 
 
 def _run(words: Sequence[str], length: int) -> range | None:
-    """Find where a unit of `length` words first comes often enough; spans as many units as that takes."""
+    """Return the span of the first unit of `length` words that is repeated often enough; None if there is none."""
     needed = max(MIN_REPEATS, -(-MIN_WORDS // length)) * length
-    same = 0  # words up to here that equal the word one unit before
+    same = 0  # number of consecutive words that equal the word one unit earlier
     for i in range(length, len(words)):
         same = same + 1 if words[i] == words[i - length] else 0
         if same + length == needed:

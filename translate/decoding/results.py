@@ -1,4 +1,4 @@
-"""Requests for translations, and their results."""
+"""Translation requests and results."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from translate.decoding.engine import Pieces
 
 @dataclass(frozen=True)
 class Candidate:
-    """One translation of a line. score: log-probability / pieces ** length_penalty, `</s>` counted."""
+    """One translation of a line. score: log-probability / pieces ** length_penalty, counting `</s>`."""
 
     text: str
     score: float
     pieces: tuple[str, ...]  # without `</s>`
-    log_probs: tuple[float, ...] | None = None  # of each piece, `</s>` last; if details were requested
+    log_probs: tuple[float, ...] | None = None  # one per piece and one for `</s>`; None unless details were requested
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A line and its translations, best first. A blank line has one, empty."""
+    """A line and its translations, best first. A blank line has a single, empty translation."""
 
-    id: int  # the line's number, from 1
+    id: int  # line number, from 1
     source: str
     translations: tuple[Candidate, ...]
     warnings: tuple[str, ...]
     parts: tuple[tuple[Pieces, Pieces], ...]
-    """Source piece ids and those of the best translation, `</s>` last: one pair; none for a blank line, several for a
-    line that was too long for the model."""
+    """Piece ids of the source and the best translation, both ending with `</s>`. There is one pair per line; a blank
+    line has none, and a line that was too long for the model has several."""
 
     @property
     def text(self) -> str:
-        """The best translation."""
+        """Text of the best translation."""
         return self.translations[0].text
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,23 +52,23 @@ class Translation:
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """What each translation should be, besides the settings of the search."""
+    """What to compute for each line, in addition to the decode settings."""
 
     num_best: int = 1
     details: bool = False  # compute the log-probability of each piece
-    prefix: str = ""  # its beginning
-    terms: tuple[str, ...] = ()  # that it contains
+    prefix: str = ""  # text with which each translation has to begin
+    terms: tuple[str, ...] = ()  # terms that each translation has to contain
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A given translation and how probable the model finds it, piece by piece."""
+    """A given translation with its log-probabilities under the model."""
 
     source: str
     target: str
-    pieces: tuple[str, ...]  # of the target, `</s>` last
-    log_probs: tuple[float, ...]  # of each piece, given the source and the pieces before it; in nats
-    ids: tuple[Pieces, Pieces]  # the piece ids of the two sides, `</s>` last
+    pieces: tuple[str, ...]  # target pieces, ending with `</s>`
+    log_probs: tuple[float, ...]  # one per piece, given the source and the preceding pieces; in nats
+    ids: tuple[Pieces, Pieces]  # piece ids of source and target, both ending with `</s>`
 
     @property
     def log_prob(self) -> float:
@@ -86,12 +86,12 @@ class Scored:
         return {**fields, "log_prob": self.log_prob, "perplexity": self.perplexity}
 
     def as_translation(self, number: int) -> Translation:
-        """Return the pair as the translation of line `number`, with its log-probability as the score."""
+        """Return the target as the translation of line `number`, with its log-probability as the score."""
         candidate = Candidate(self.target, self.log_prob, self.pieces[:-1], self.log_probs)
-        is_full = all(len(side) > 1 for side in self.ids)
-        return Translation(number, self.source, (candidate,), (), (self.ids,) if is_full else ())
+        has_blank_side = any(len(side) <= 1 for side in self.ids)
+        return Translation(number, self.source, (candidate,), (), () if has_blank_side else (self.ids,))
 
 
 def perplexity(log_prob: float, num_pieces: int) -> float:
-    """Return exp of the negative log-probability per piece."""
+    """Return the perplexity per piece: exp(-log_prob / num_pieces)."""
     return math.exp(min(-log_prob / num_pieces, 700.0))

@@ -1,8 +1,9 @@
-"""An output file that survives interruptions: decoding resumes after the lines that are already there.
+"""An output file that survives interruptions: decoding resumes after the last line that was written.
 
-FILE.partial holds the lines translated so far, FILE.partial.json what produced them. Both survive the process; when it
-is complete, FILE.partial becomes FILE. Lines are translated in windows, and the lines of a window may influence the
-last digits of each other's scores, so resuming needs the same windows (`Translator.translations`).
+FILE.partial holds the lines translated so far, and FILE.partial.json records the settings and files that produced them.
+Both survive the process. When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in
+windows, and the lines of a window may affect the last digits of each other's scores, so a resumed decode needs the same
+windows (`Translator.translations`).
 """
 
 from __future__ import annotations
@@ -24,29 +25,32 @@ from translate.system.files import naming_disk_errors, sync
 from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
-ZEROS = bytes(16)  # in text they come from a disk block that was not written before a power failure
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # on some network file systems
-DIGESTS = ("input", "weights", "vocabulary")  # whose values mean nothing to users
+ZEROS = bytes(16)  # zero bytes in text mean that a disk block was not written before a power failure
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # errors of some network file systems
+DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages do not print
 
 
 class OutputFile:
-    """A file of translations while it is written, by one process at a time."""
+    """An output file that is being written; only one process may write it at a time."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
-        """made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may
-        have several rows, each with the line's number first. Raises UserError if the file cannot be written, or another
-        process is writing it."""
+        """Open and lock FILE.partial.
+
+        made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may have
+        several rows, each beginning with the line number. Raises UserError if the file cannot be written or another
+        process is writing it.
+        """
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
         self._record = self._path.with_name(f"{self.partial.name}.json")
         self._made_by = made_by
         if self._path.is_dir():
-            raise UserError(f"{self._path}: this is a folder; give the name of a file to write")
+            raise UserError(f"{self._path}: this is a folder; give a file name")
         with naming_disk_errors(self.partial):
             self._stream = self.partial.open("a+b", buffering=0)
         self._held: BaseFileLock | None = None
         self._lock()
-        self.num_lines, self._num_bytes_whole = _whole_lines(self.partial, rows_are_numbered)
+        self.num_lines, self._num_complete_bytes = _complete_lines(self.partial, rows_are_numbered)
         self._num_bytes = self.partial.stat().st_size
         self._is_unsynced = False
 
@@ -55,8 +59,7 @@ class OutputFile:
         if self._num_bytes:
             self._check_is_ours()
             self._refuse(
-                f"left by an interrupted decode, {self._count()}; add --resume to continue it, or remove it to start "
-                "again"
+                f"left by an interrupted decode after {self._count()}; add --resume to continue, or delete the file"
             )
         try:
             write_record(self._record, self._made_by, FORMAT)
@@ -66,23 +69,23 @@ class OutputFile:
             raise
 
     def resume(self) -> None:
-        """Prepare to continue after `num_lines` lines; an incomplete last line is removed.
+        """Prepare to continue after `num_lines` lines and remove an incomplete last line.
 
-        Without any lines, this is `begin`. Raises UserError if the lines were made with other settings.
+        If the file is empty, do the same as `begin`. Raises UserError if other settings or files produced the lines.
         """
         if not self._num_bytes:
             self.begin()
             return
         self._check_is_ours()
-        advice = f"remove {self.partial} to start again"
+        advice = f"delete {self.partial} to start again"
         if changes := list(_changes(read_record(self._record, FORMAT, advice), self._made_by)):
-            self._refuse(f"resuming would mix two translations: {'; '.join(changes)}; undo that, or {advice}")
+            self._refuse(f"cannot be resumed, because {'; '.join(changes)}; undo the change, or {advice}")
         with naming_disk_errors(self.partial):
-            self._stream.truncate(self._num_bytes_whole)
+            self._stream.truncate(self._num_complete_bytes)
 
     @contextmanager
     def writing(self) -> Iterator[OutputFile]:
-        """Complete the file if the block succeeds; else keep the written lines for `resume`."""
+        """Rename FILE.partial to FILE if the block succeeds; otherwise keep the written lines for `resume`."""
         try:
             yield self
             self._sync()
@@ -100,7 +103,7 @@ class OutputFile:
             self._close()
 
     def write(self, text: str) -> None:
-        """Add the row or rows of a line. They survive the end of this process."""
+        """Append the row or rows of a line, unbuffered, so that they survive the end of this process."""
         content = memoryview(f"{text}\n".encode())
         self._is_unsynced = True
         with naming_disk_errors(self.partial):
@@ -109,7 +112,7 @@ class OutputFile:
         self.num_lines += 1
 
     def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Pass on lines to translate. Each window is read after the last one was written, which is then synced."""
+        """Yield the lines to translate and sync the output between windows; each is read after the last was written."""
         for line in lines:
             self._sync()
             yield line
@@ -118,32 +121,34 @@ class OutputFile:
         if self._is_unsynced:
             with naming_disk_errors(self.partial):
                 os.fsync(self._stream)
-                self.partial.stat()  # notices a removed folder early
+                self.partial.stat()  # detects early that the folder was deleted
         self._is_unsynced = False
 
     def _lock(self) -> None:
         try:
             self._held = take_lock(self.partial.with_name(f".{self.partial.name}.lock"))
         except Timeout:
-            self._refuse("another decode is writing it; wait until it ends, or give another --output")
+            self._refuse("another decode is writing this file; wait until it ends, or choose another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 self._refuse(f"cannot be written: {error.strerror}")
         if not self.partial.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.partial.stat()):
-            self._refuse("another decode has just finished it")
+            self._refuse("another decode has just finished this file; choose another --output")
 
     def _leave(self) -> list[str]:
-        """Return advice on how to resume, if there are lines; else remove the file."""
+        """Return advice on how to resume; if no lines were written, remove the file and return no advice."""
         if not self.num_lines:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
         if not self.partial.exists():
             return []
-        return [f"{self.partial} has the first {self._count()}; to continue, run the same command with --resume"]
+        return [f"{self.partial} holds the first {self._count()}; to continue, run the same command with --resume"]
 
     def _check_is_ours(self) -> None:
         if not self._record.exists():
-            self._refuse("already exists, without a record of what made it; move it away, or give another --output")
+            self._refuse(
+                f"already exists without its record {self._record.name}; move it away, or choose another --output"
+            )
 
     def _refuse(self, reason: str) -> NoReturn:
         self._close()
@@ -158,37 +163,37 @@ class OutputFile:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
 
 
-def _whole_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """Return how many lines at the start of a file are complete, and their bytes."""
-    num_rows = num_bytes = place = 0
+def _complete_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
+    """Return the number of complete lines at the start of a file and their size in bytes."""
+    num_rows = num_bytes = offset = 0
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             text, zeros, _ = block.partition(ZEROS)
             num_rows += text.count(b"\n")
             if b"\n" in text:
-                num_bytes = place + text.rindex(b"\n") + 1
+                num_bytes = offset + text.rindex(b"\n") + 1
             if zeros:
                 break
-            place += len(block)
-    return _whole_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
+            offset += len(block)
+    return _complete_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
 
 
-def _whole_groups(path: Path, size: int) -> tuple[int, int]:
-    """Return the same for numbered rows in `size` bytes; rows of the last line may be missing."""
-    number = num_bytes = place = 0
+def _complete_groups(path: Path, size: int) -> tuple[int, int]:
+    """Return the same for numbered rows in the first `size` bytes. The last line counts as incomplete."""
+    number = num_bytes = offset = 0
     with path.open("rb") as rows:
-        while place < size and (row := rows.readline()):
+        while offset < size and (row := rows.readline()):
             if row.startswith(b"%d\t" % (number + 1)):
-                number, num_bytes = number + 1, place
+                number, num_bytes = number + 1, offset
             elif not row.startswith(b"%d\t" % number):
                 break
-            place += len(row)
+            offset += len(row)
     return max(number - 1, 0), num_bytes
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the differences."""
+    """Describe the differences between two records."""
     for name in sorted(before.keys() | now.keys()):
-        then, here = before.get(name), now.get(name)
-        if then != here:
-            yield f"{name} changed" if name in DIGESTS else f"{name} was {then!r} and is now {here!r}"
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            yield f"{name} changed" if name in DIGESTS else f"{name} was {old!r} and is now {new!r}"

@@ -1,6 +1,6 @@
 """Sampling: translations drawn piece by piece from the model's distribution.
 
-Shapes: B sentences, K samples of each (1 in the first step), V vocabulary, L pieces so far with `<s>`.
+Shapes: B sentences, K samples of each (1 in the first step), V vocabulary size, L pieces so far, including `<s>`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ def sample(
     num_samples: int,
     ids: Ids,
 ) -> list[list[Hypothesis]]:
-    """Draw num_samples translations of each sentence; returned by score, best first.
+    """Draw num_samples translations of each sentence and return them sorted by score, best first.
 
     Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
-    smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are those of beam search, by the
-    model's own probabilities. The result depends on the seed and the line's number, not on the rest of the batch.
+    smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are computed as in beam search, from
+    the unmodified probabilities. The samples depend on the seed and the line number, not on the rest of the batch.
     """
     device = rules.limits.device
-    numbers = _random_numbers(sentences, settings.seed, num_samples, int(rules.limits.max())).to(device)  # (B, K, most)
+    numbers = _random_numbers(sentences, settings.seed, num_samples, int(rules.limits.max())).to(
+        device
+    )  # (B, K, maximum length)
     pieces = torch.full((len(sentences), num_samples, 1), ids.bos, device=device)
     totals = torch.zeros(len(sentences), num_samples, device=device)
     scores = totals.clone()
@@ -64,27 +66,27 @@ def sample(
 
 
 def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:
-    """(B, K, V), (B, K) random numbers from 0 to 1 -> (B, K) pieces."""
+    """(B, K, V) logits, (B, K) random numbers from 0 to 1 -> (B, K) pieces."""
     count = min(settings.top_k or logits.size(2), logits.size(2))
     best, piece = logits.topk(count)
     probabilities = best.softmax(dim=2)
-    before = probabilities.cumsum(dim=2) - probabilities  # of all more probable pieces
+    before = probabilities.cumsum(dim=2) - probabilities  # total probability of the more probable pieces
     kept = probabilities.masked_fill(before >= settings.top_p, 0.0)
-    reached = kept.cumsum(dim=2)
-    place = (reached < numbers[:, :, None] * reached[:, :, -1:]).sum(dim=2)
-    last = (kept > 0).sum(dim=2) - 1  # in case of rounding errors
-    return piece.gather(2, torch.minimum(place, last)[:, :, None]).squeeze(2)
+    cumulative = kept.cumsum(dim=2)
+    index = (cumulative < numbers[:, :, None] * cumulative[:, :, -1:]).sum(dim=2)
+    last = (kept > 0).sum(dim=2) - 1  # guards against rounding errors
+    return piece.gather(2, torch.minimum(index, last)[:, :, None]).squeeze(2)
 
 
 def _random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, length: int) -> Tensor:
-    """(B, K, length) from 0 to 1, seeded by the line's number."""
+    """Return random numbers from 0 to 1, (B, K, length), seeded by `seed` and the line number."""
     rows = [np.random.default_rng((seed, sentence.number)).random((length, num_samples)).T for sentence in sentences]
     return torch.tensor(np.stack(rows), dtype=torch.float32)
 
 
 def _hypotheses(samples: list[list[int]], scores: list[float], eos_id: int) -> list[Hypothesis]:
-    found = [
+    hypotheses = [
         Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)
         for pieces, score in zip(samples, scores, strict=True)
     ]
-    return sorted(found, key=lambda hypothesis: -hypothesis.score)
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)

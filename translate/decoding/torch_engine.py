@@ -1,6 +1,6 @@
-"""The torch engine: search with one PyTorch model, or with an ensemble of several.
+"""PyTorch engine: search with one model or an ensemble.
 
-Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D width, V vocabulary.
+Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D model width, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
-MIN_COUNTED = 16  # pieces of a line: however short, its hypotheses take memory
-MAX_WORKERS = 4  # batches that a CPU translates at once; more of them wait for Python
-BATCHES_PER_WORKER = 3  # at least, of a large input, so that all workers end at about the same time
-SMALL_BATCH = 512  # source pieces; smaller batches are not made to keep workers busy
-SCORED_TOKENS = 4096  # pieces of a batch of given translations
+MIN_COUNTED = 16  # pieces counted for a line at least: the hypotheses of a short line need memory, too
+MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would wait for Python's interpreter lock
+BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish at about the same time
+SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
+SCORED_TOKENS = 4096  # target pieces in a batch of given translations
 
 Batch = list[Sentence]
-Found = list[list[Hypothesis]]
-Search = Callable[[Batch], Found]
+Hypotheses = list[list[Hypothesis]]
+Search = Callable[[Batch], Hypotheses]
 
 
 class TorchEngine:
-    """Trained models with one vocabulary, on their device. Several make an ensemble, which averages probabilities."""
+    """Engine for trained models that share a vocabulary. Several models form an ensemble with mean probabilities."""
 
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
     ) -> None:
-        """precision: of the matrix products. For bfloat16 the weights of linear layers are converted, in place."""
+        """precision: precision of matrix products. bfloat16 converts the weights of the linear layers in place."""
         self.models = models
         self.device = device
         self.precision = precision
@@ -67,28 +67,28 @@ class TorchEngine:
     def load(
         cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> TorchEngine:
-        """Load the models of runs. Raises UserError if weights are missing or damaged, or there is no such device."""
-        place = pick_device(device)
-        models = [load_model(run, vocabs).to(place).eval() for run in runs]
-        return cls(models, vocabs, place, precision)
+        """Load the models of runs. Raises UserError if weights are missing or damaged or the device is unavailable."""
+        target = pick_device(device)
+        models = [load_model(run, vocabs).to(target).eval() for run in runs]
+        return cls(models, vocabs, target, precision)
 
     @property
     def model(self) -> Seq2Seq:
-        """The model, or the first of the ensemble."""
+        """The model, or the first model of the ensemble."""
         return self.models[0]
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
         """See Engine."""
-        # Longest first: too little memory shows at once.
+        # Longest first, so that a lack of memory is detected early.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         lengths = np.array([max(len(sentences[i].src), MIN_COUNTED) for i in order], dtype=np.int32)
-        # Coverage is recorded by hooks on the model, which all workers share.
-        is_shared = self.device.type == "cpu" and not settings.coverage_penalty
-        num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_shared else 1
-        evenly = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
-        budget = min(settings.batch_tokens, max(SMALL_BATCH, evenly))
+        # Hooks on the model record the coverage. The workers share the model, so they cannot run in parallel then.
+        is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
+        num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
+        even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
+        budget = min(settings.batch_tokens, max(SMALL_BATCH, even_share))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
         stop = Event()
         search_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
@@ -96,11 +96,11 @@ class TorchEngine:
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
         search = partial(self._halving_search, search_batch, size=_source_size, advice=advice)
         work = [[sentences[i] for i in batch] for batch in batches]
-        found: dict[int, list[Hypothesis]] = {}
+        results: dict[int, list[Hypothesis]] = {}
         with _workers(min(num_workers, len(batches)), stop) as run:
             for batch, hypotheses in zip(batches, run(search, work), strict=True):
-                found.update(zip(batch, hypotheses, strict=True))
-        return [found[i][:num_best] for i in range(len(sentences))]
+                results.update(zip(batch, hypotheses, strict=True))
+        return [results[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -108,11 +108,11 @@ class TorchEngine:
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
         tgt_lengths, src_lengths = (np.array([len(pairs[i][side]) for i in order]) for side in (1, 0))
         scored: dict[int, list[float]] = {}
-        advice = "score fewer or shorter lines at a time"
+        advice = "score shorter lines"
         for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
             rows = order[part]
-            found = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
-            scored.update(zip(rows, found, strict=True))
+            log_probs = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
+            scored.update(zip(rows, log_probs, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -141,33 +141,33 @@ class TorchEngine:
 
 
 class _Coverage(NamedTuple):
-    """The attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
+    """Attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
 
-    It is averaged over all layers, heads and models.
+    The attention is averaged over all layers, heads and models.
     """
 
-    weight: float  # of the penalty
-    received: Tensor  # (B, K, S); 1 for padding, which costs nothing
+    weight: float  # weight of the penalty
+    received: Tensor  # (B, K, S); 1 for padding, so that it adds no penalty
 
     def select(self, sentences: Tensor) -> _Coverage:
         return self._replace(received=self.received[sentences])
 
     def reorder(self, beams: Tensor) -> _Coverage:
-        places = beams[:, :, None].expand(-1, -1, self.received.size(2))
-        return self._replace(received=self.received.gather(1, places))
+        index = beams[:, :, None].expand(-1, -1, self.received.size(2))
+        return self._replace(received=self.received.gather(1, index))
 
     def add(self, weights: Tensor) -> _Coverage:
-        """Add the weights of one more step, (B, K, S)."""
+        """Add the attention weights of one step, (B, K, S)."""
         return self._replace(received=self.received + weights)
 
     def penalty(self) -> Tensor:
-        """(B, K)."""
+        """Return the penalty of each hypothesis, (B, K)."""
         return -self.weight * self.received.clamp(max=1.0).log().sum(dim=2)
 
 
 @dataclass(frozen=True)
 class _State:
-    """The state of a search: the decoder state of each model, and the coverage if there is a penalty for it."""
+    """State of a search: the decoder state of each model, and the coverage if it is penalized."""
 
     decoders: tuple[DecoderState, ...]
     coverage: _Coverage | None
@@ -185,39 +185,42 @@ class _State:
 
 
 class _Decoder:
-    """Makes the steps of the search in one batch."""
+    """Step function of the search in one batch."""
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
-        """outputs: the weights of each model's output layer, (V, D). stop: no step is made after it is set."""
+        """outputs: output-layer weights of each model, (V, D). stop: event that makes the next step raise."""
         self._stop = stop
         self._models = models
         self._outputs = outputs
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
-        """(B, K) last pieces -> logits of the next ones, and the next state."""
+        """(B, K) last pieces, state -> function that computes the next logits, next state.
+
+        Raises InterruptedError once `stop` is set.
+        """
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
             recorded = self._models if state.coverage else ()
             maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
-        features = [each for each, _ in stepped]  # of each model: (B, K, D)
+        features = [each for each, _ in stepped]  # one (B, K, D) per model
         after = replace(state, decoders=tuple(decoder for _, decoder in stepped))
         if after.coverage:
-            layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # each: (B, K, S)
+            layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # (B, K, S)
             after = replace(after, coverage=after.coverage.add(torch.stack(layers).mean(dim=0)))
         return partial(self._logits, features), after
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
-        """(B, K, D) features of each model -> (B', K, V)."""
+        """(B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
         if len(features) == 1:
             return self._product(features[0][part], self._outputs[0])
         pairs = zip(features, self._outputs, strict=True)
         return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """The output layer, in memory that is reused: to allocate that much takes as long as the product itself."""
+        """Apply the output layer in reused memory, because allocating it takes as long as the product itself."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -236,18 +239,18 @@ def _target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
 
 
 def _average(log_probs: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the average probability."""
+    """Return the logarithm of the mean probability."""
     if len(log_probs) == 1:
         return log_probs[0]
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
 
 
 @contextmanager
-def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Found]]]:
-    """Yield a `map` that handles `count` batches at a time, in threads that share PyTorch's own among them.
+def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Hypotheses]]]:
+    """Yield a `map` function that processes `count` batches in parallel, in workers that share PyTorch's threads.
 
-    Two threads with a batch each are faster than two on one batch, which has many small operations to wait for. If an
-    exception such as Ctrl-C ends the block, `stop` is set.
+    Two threads with one batch each are faster than two threads on one batch, which synchronize after many small
+    operations. If an exception ends the block, for example Ctrl-C, `stop` is set.
     """
     if count <= 1:
         yield map

@@ -1,6 +1,6 @@
-"""The Python API: `Translator` turns lines into translations, one for one and in order.
+"""Python API: `Translator` yields one translation per line, in order.
 
-An engine does the search. This module knows text, vocabularies and lines; it does not import torch.
+An engine performs the search. This module handles text, vocabularies and lines; it does not import torch.
 """
 
 from __future__ import annotations
@@ -19,35 +19,38 @@ from translate.decoding.sentence_split import Segment, join, max_countable, spli
 from translate.errors import UserError
 from translate.system.distributed import ALONE, World
 
-FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; few at first, so that output starts soon
-WINDOW_CHARACTERS = 500_000  # upper limit of a window, for long lines
-MAX_FORCED = 1000  # pieces that a translation can be forced to have
-SEGMENTS_TOGETHER = 2048  # in one call of the engine
-PAIRS_TOGETHER = 512  # scored in one call of the engine
+FIRST_WINDOW, WINDOW_LINES = (
+    16,
+    2048,
+)  # lines translated together; the first window is small, so that output starts soon
+WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
+MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
+SEGMENTS_TOGETHER = 2048  # segments searched in one engine call
+PAIRS_TOGETHER = 512  # pairs scored in one engine call
 
 
 class _EncodedLine(NamedTuple):
-    """A line in segments (one, unless it is too long for the model) and the pieces of each."""
+    """A line, its segments and their pieces. Only a line that is too long for the model has several segments."""
 
     id: int
     source: str
     segments: list[Segment]
-    pieces: list[list[int]]  # without `</s>`; none for a blank segment
+    pieces: list[list[int]]  # without `</s>`; empty for a blank segment
 
 
 class _SegmentResult(NamedTuple):
-    """The hypotheses for a segment that is not blank."""
+    """The hypotheses for a non-blank segment."""
 
     sentence: Sentence
     hypotheses: list[Hypothesis]
-    log_probs: list[list[float]] | None  # of the pieces of each hypothesis
+    log_probs: list[list[float]] | None  # one list per hypothesis, one value per piece
 
 
 class Translator:
     """A trained model that translates lines of text.
 
-    Get one by `translate.load("runs/NAME")`. `settings` are the run's decode settings, `vocabs` its two vocabularies,
-    `engine` what computes, `max_pieces` the longest source that the model reads; longer lines are split into sentences.
+    Load one with `translate.load("runs/NAME")`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
+    vocabularies; `engine`, which runs the model; `max_pieces`, the maximum source length. Longer lines are split.
     """
 
     def __init__(self, engine: Engine, vocabs: VocabPair, config: Config) -> None:
@@ -57,10 +60,10 @@ class Translator:
         self.max_pieces = config.data.max_pieces
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
-        """Translate sentences by beam search with the run's decode settings.
+        """Translate sentences with the decode settings of the run.
 
-        Returns the best translation of each sentence, in order; "" for a blank one. Raises UserError if memory is
-        exhausted even by a single sentence.
+        Returns the best translation of each sentence, in order; "" for a blank sentence. Raises UserError if even a
+        single sentence does not fit into memory.
         """
         return [translation.text for translation in self.translations(sentences)]
 
@@ -75,26 +78,28 @@ class Translator:
     ) -> Iterator[Translation]:
         """Translate lines lazily. Yields one Translation per line, in order.
 
-        Lines are read in windows, which are sorted by length and translated together, so the input may be endless.
+        Lines are read in windows, which are sorted by length and translated together, so the input may be unbounded.
 
-        settings: of the search; the run's own by default. request: number of translations, details, prefix, terms.
-        world: processes that are given the same lines and translate a share each. watch: called with the unfinished
-        translation as it grows; for a single line. num_done: lines to skip, translated before; with the same lines,
-        settings, request and number of processes, the rest is exactly what an uninterrupted call yields.
-        Raises UserError for settings or requests that the engine does not support.
+        settings: decode settings; those of the run by default.
+        request: number of translations, details, prefix and required terms.
+        world: processes that receive the same lines and translate a share each.
+        watch: callback for a single line; receives the unfinished translation as it grows.
+        num_done: number of lines to skip because they are already translated. With the same lines, settings, request
+        and number of processes, the remaining results are identical to those of an uninterrupted call.
+        Raises UserError if the settings or the request are not supported.
         """
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
         for window in _windows(enumerate(lines, start=1), world.size):
             if window[-1][0] > num_done:
-                found = world.collect(list(self._translate(world.share(window), settings, request, watch)))
-                yield from (translation for translation in found if translation.id > num_done)
+                results = world.collect(list(self._translate(world.share(window), settings, request, watch)))
+                yield from (translation for translation in results if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
-        """Score given translations lazily: the log-probability of each target piece, in nats.
+        """Score given translations lazily: compute the log-probability of each target piece, in nats.
 
-        pairs: source and target lines. Yields one Scored per pair, in order. Nothing is split or cut: the model reads
-        pairs of any length.
+        pairs: pairs of a source and a target line. Yields one Scored per pair, in order. Lines of any length are scored
+        as a whole.
         """
         pairs = iter(pairs)
         src, tgt = self.vocabs
@@ -108,11 +113,11 @@ class Translator:
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
         if request.num_best > settings.beam_size and not settings.sample:
             raise UserError(
-                f"{request.num_best} translations per line were requested, but the beam holds {settings.beam_size}; "
-                f"raise decode.beam_size (--beam-size {request.num_best})"
+                f"{request.num_best} translations per line were requested, but decode.beam_size is {settings.beam_size}"
+                f"; add --beam-size {request.num_best}"
             )
         if request.terms and settings.sample:
-            raise UserError("required terms: sampling does not support them; leave out --sample")
+            raise UserError("required terms cannot be combined with sampling; omit --sample")
         tgt = self.vocabs.tgt
         forced = {
             "the prefix": sum(map(len, tgt.encode([request.prefix]))),
@@ -121,10 +126,11 @@ class Translator:
         }
         for name, num_pieces in forced.items():
             if num_pieces > MAX_FORCED:
-                raise UserError(f"{name}: {num_pieces:,} pieces are more than the maximum of {MAX_FORCED:,}")
+                raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; shorten this")
         if 0 < settings.max_length < settings.min_length:
             raise UserError(
-                f"decode.min_length {settings.min_length} is more than decode.max_length {settings.max_length}"
+                f"decode.min_length is {settings.min_length}, which exceeds decode.max_length, {settings.max_length}; "
+                "change one of them"
             )
 
     def _translate(
@@ -134,7 +140,7 @@ class Translator:
         request: DecodeRequest,
         watch: Callable[[str], None] | None,
     ) -> Iterator[Translation]:
-        lines = self._encoded(window)
+        lines = self._encode(window)
         tgt = self.vocabs.tgt
         prefix = tuple(tgt.encode([request.prefix])[0]) if request.prefix else ()
         terms = [tuple(ids) for ids in tgt.encode(request.terms) if ids]
@@ -152,19 +158,19 @@ class Translator:
     def _search(
         self, sentences: list[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[_SegmentResult]:
-        """Search in blocks, because a long line may have any number of segments."""
+        """Search the sentences block by block, because a long line may have any number of segments."""
         for start in range(0, len(sentences), SEGMENTS_TOGETHER):
             block = sentences[start : start + SEGMENTS_TOGETHER]
-            found = self.engine.search(block, settings, request.num_best, watch)
-            pairs = list(zip(block, found, strict=True))
+            results = self.engine.search(block, settings, request.num_best, watch)
+            pairs = list(zip(block, results, strict=True))
             given = [(sentence.src, each.pieces) for sentence, hypotheses in pairs for each in hypotheses]
             scored = iter(self.engine.score(given)) if request.details else None
             for sentence, hypotheses in pairs:
                 yield _SegmentResult(sentence, hypotheses, list(islice(scored, len(hypotheses))) if scored else None)
 
-    def _encoded(self, window: Sequence[tuple[int, str]]) -> list[_EncodedLine]:
+    def _encode(self, window: Sequence[tuple[int, str]]) -> list[_EncodedLine]:
         src = self.vocabs.src
-        limit = max_countable(self.max_pieces)  # longer lines are too long, however few pieces they have
+        limit = max_countable(self.max_pieces)  # longer lines are not encoded as a whole
         encoded = src.encode([line if len(line) <= limit else "" for _, line in window])
         lines = []
         for (number, line), pieces in zip(window, encoded, strict=True):
@@ -172,7 +178,7 @@ class Translator:
                 lines.append(_EncodedLine(number, line, [Segment(line, "")], [pieces]))
                 continue
             segments = split_line(line, self.max_pieces, lambda texts: [len(ids) for ids in src.encode(texts)])
-            # A single character may have more pieces than the model reads.
+            # A single character may have more than max_pieces pieces.
             parts = [ids[: self.max_pieces] for ids in src.encode([segment.text for segment in segments])]
             lines.append(_EncodedLine(number, line, segments, parts))
         return lines
@@ -191,7 +197,7 @@ class Translator:
     def _candidate(
         self, line: _EncodedLine, results: list[_SegmentResult], rank: int, settings: DecodeSettings
     ) -> Candidate:
-        """Join the segments' hypotheses of a rank, or their last ones; the score is that of all their pieces."""
+        """Join the hypotheses of one rank, or the last of a segment that has fewer; score them as one translation."""
         tgt, power = self.vocabs.tgt, settings.length_penalty
         ranks = [min(rank, len(result.hypotheses) - 1) for result in results]
         chosen = [result.hypotheses[own] for result, own in zip(results, ranks, strict=True)]
@@ -217,27 +223,27 @@ class Translator:
         request: DecodeRequest,
     ) -> Iterator[str]:
         if len(line.pieces) > 1:
-            terms = "; the required terms were not applied to them" if request.terms else ""
+            terms = "; the required terms were not enforced" if request.terms else ""
             yield (
-                f"longer than the {self.max_pieces} pieces that this model reads (data.max_pieces): translated in "
+                f"longer than the maximum of {self.max_pieces} pieces (data.max_pieces); translated in "
                 f"{len(line.pieces)} parts{terms}"
             )
-        elif missing := [term for term in request.terms if self._normalized(term) not in text]:
-            yield f"not in the translation, though required: {', '.join(missing)}"
+        elif missing := [term for term in request.terms if self._normalize(term) not in text]:
+            yield f"required terms missing from the translation: {', '.join(missing)}"
         lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
         if at_limit := [limit for length, limit in lengths if length == limit]:
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"
-            yield f"output ended at its limit of {at_limit[0]} pieces ({setting})"
+            yield f"output reached its limit of {at_limit[0]} pieces ({setting}) and may be truncated"
         if warning := repetition(line.source, text):
             yield warning
 
-    def _normalized(self, text: str) -> str:
-        """Return the text as the target vocabulary writes it."""
+    def _normalize(self, text: str) -> str:
+        """Return the text after encoding and decoding it with the target vocabulary."""
         return self.vocabs.tgt.decode(self.vocabs.tgt.encode([text])[0])
 
 
 def _windows(lines: Iterator[tuple[int, str]], num_processes: int) -> Iterator[list[tuple[int, str]]]:
-    """Divide lines into windows of FIRST_WINDOW, then WINDOW_LINES lines per process; of fewer if they are long."""
+    """Divide lines into windows of FIRST_WINDOW, then WINDOW_LINES lines per process, or fewer if they are long."""
     size = FIRST_WINDOW
     window: list[tuple[int, str]] = []
     num_characters = 0

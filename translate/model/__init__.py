@@ -1,1 +1,1 @@
-"""Models: what one is to the rest of the program (`seq2seq`), the Transformer, and hooks on attention."""
+"""Models: the model interface (`seq2seq`), the Transformer, and hooks on attention."""

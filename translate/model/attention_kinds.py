@@ -1,4 +1,4 @@
-"""The kinds of attention, and how a head is named. Needs no torch."""
+"""Kinds of attention and names of heads. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Literal, NamedTuple, TypeVar, cast
 
 from translate.errors import UserError
 
-KindName = Literal["cross", "encoder", "decoder"]  # as options, files and JSON spell it
+KindName = Literal["cross", "encoder", "decoder"]  # as written in options, files and JSON
 Side = Literal["source", "target"]
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of attention: the pieces of one side, a map's rows, attend to those of a side, its columns."""
+    """A kind of attention: the pieces in the rows of a map attend to the pieces in its columns."""
 
     name: KindName
     label: str
     rows: Side
     columns: Side
-    is_causal: bool = False  # a row attends to `<s>` and the pieces before its own, and its columns are these
+    is_causal: bool = False  # a row attends only to `<s>` and the preceding pieces; these are the columns
 
     @property
     def row_axis(self) -> str:
-        """What the rows are."""
+        """Label of the rows."""
         return "source" if self.rows == "source" else "target, produced"
 
     @property
     def column_axis(self) -> str:
-        """What the columns are."""
+        """Label of the columns."""
         return "source" if self.columns == "source" else "target, read"
 
     def sides(self, source: Item, target: Item) -> tuple[Item, Item]:
-        """Given something for each side, what belongs to the rows and what to the columns."""
+        """Given one item per side, return the item of the rows and the item of the columns."""
         return source if self.rows == "source" else target, source if self.columns == "source" else target
 
 
@@ -48,7 +48,7 @@ HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
 
 
 class Head(NamedTuple):
-    """A head of a model, written `cross.1.2`. Layers and heads count from 0."""
+    """A head of a model, written as in `cross.1.2`. Layers and heads are counted from 0."""
 
     kind: KindName
     layer: int
@@ -56,14 +56,14 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, heads: Collection[Head]) -> Head:
-        """Return the one of `heads` that `--mask` names. Raises UserError if it names none of them."""
+        """Return the head that `--mask` names. Raises UserError if it is not one of `heads`."""
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head
         by_kind = [[head for head in heads if head.kind == kind] for kind in KINDS]
-        there = "; ".join(f"{each[0]} to {each[-1]}" for each in by_kind if each)
-        trouble = "no such head" if match else "a head is written kind.layer.head"
-        raise UserError(f"--mask {text}: {trouble}; there are {there}")
+        available = "; ".join(f"{each[0]} to {each[-1]}" for each in by_kind if each)
+        reason = "the model has no such head" if match else "expected kind.layer.head"
+        raise UserError(f"--mask {text}: {reason}; available heads: {available}")
 
     def __str__(self) -> str:
         return ".".join(map(str, self))

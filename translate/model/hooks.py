@@ -1,4 +1,4 @@
-"""Hooks on attention: record its maps, mask heads. The models themselves know of neither."""
+"""Hooks that record attention maps and mask heads, without support from the models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ForwardHook = Callable[[nn.Module, tuple[Any, ...], Tensor], None]
 
 
 def heads_of(model: Seq2Seq) -> list[Head]:
-    """All heads of the model, kind by kind."""
+    """Return all heads of the model, kind by kind."""
     return [
         Head(kind, layer, head)
         for kind, modules in model.attention.items()
@@ -30,9 +30,10 @@ def heads_of(model: Seq2Seq) -> list[Head]:
 def recording(
     model: Seq2Seq, kinds: Collection[KindName] = tuple(KINDS), layers: Collection[int] | None = None
 ) -> Iterator[Recording]:
-    """Record the attention maps of the pass that the model makes in the block.
+    """Record the attention maps of a pass of the model in the block.
 
-    A layer that is called several times, a few rows at a time, yields one map of all rows. layers: from 0; None: all.
+    If a layer is called several times with a few rows each, its map contains all rows. layers: layer numbers from 0, or
+    None for all layers.
     """
     maps: Recording = {kind: {} for kind in kinds}
     handles = [
@@ -50,13 +51,13 @@ def recording(
 
 @contextmanager
 def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
-    """Record the maps of one head in the block, with gradients: (B, rows, columns) for each call of its layer."""
+    """Record the maps of one head in the block, with gradients: one (B, rows, columns) per call of its layer."""
     maps: list[Tensor] = []
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)
         x, *others = arguments
-        with torch.autocast(x.device.type, enabled=False):  # it would multiply in bfloat16
+        with torch.autocast(x.device.type, enabled=False):  # autocast would compute the product in bfloat16
             maps.append(module.weights(x.float(), *others)[:, head.head])
 
     handle = model.attention[head.kind][head.layer].register_forward_hook(hook)
@@ -68,10 +69,10 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def masked(model: Seq2Seq, heads: Sequence[Head]) -> Iterator[None]:
-    """Mask heads in the block, in training passes as well as in decoding steps.
+    """Mask heads in the block, both in training passes and in decoding steps.
 
-    The output of a masked head is replaced by zeros before the output projection (Michel et al. 2019, "Are Sixteen
-    Heads Really Better than One?", equation 2). Its map can still be recorded.
+    Zeros replace the output of a masked head before the output projection (Michel et al. 2019, "Are Sixteen Heads
+    Really Better than One?", equation 2). Its map can still be recorded.
     """
     handles = []
     for kind, layer, head in heads:
@@ -99,7 +100,7 @@ def _zero_head(module: AttentionModule, head: int) -> Callable[[nn.Module, tuple
     factors[head] = 0
 
     def hook(_output: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        (outputs,) = arguments  # (B, T, D), head after head
+        (outputs,) = arguments  # (B, T, D), the outputs of all heads, concatenated
         return (outputs * factors.flatten().to(outputs.dtype),)
 
     return hook

@@ -1,4 +1,4 @@
-"""The layers that the models share: linear layers, positions, dropout."""
+"""Layers that all models share: linear layers, positions, dropout."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# A CPU's library compiles a kernel for each new shape of a bfloat16 product: milliseconds, and a megabyte of memory. So
-# rows are padded to a multiple of this, and few shapes occur.
+# PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 product, which takes milliseconds and a
+# megabyte of memory. Rows are therefore padded to a multiple of this number, so that few shapes occur.
 ROWS = 64
 
 
 class Linear(nn.Linear):
-    """x Wᵀ + b: torch's layer, except in bfloat16.
+    """x Wᵀ + b: PyTorch's linear layer, with a faster product in bfloat16.
 
-    On a CPU the product then has few shapes and converts its factors once. Where the weights themselves are bfloat16,
-    as in fast decoding, input and output remain float32.
+    On a CPU, the bfloat16 product has few shapes and converts its factors only once. If the weights themselves are
+    bfloat16, as in fast decoding, input and output remain float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, I) in `dtype`, ready to be multiplied; for bfloat16 on a CPU padded with rows of zeros."""
+    """Convert a factor (N, I) of a product to `dtype`; for bfloat16 on a CPU, pad it with rows of zeros."""
     if dtype != torch.bfloat16 or x.device.type != "cpu":
         return x.to(dtype)
     num_rows = x.size(0)
@@ -52,7 +52,7 @@ def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """The product in bfloat16. The gradients of the weights are float32, like the weights."""
+    """Product in bfloat16. The gradients of the weights are float32, like the weights."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -73,16 +73,16 @@ class _Product(torch.autograd.Function):
 
 
 class RotaryEmbedding(NamedTuple):
-    """The cosines and sines of the angles of a sequence's positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
+    """Cosines and sines of the rotation angles at T positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
 
     cosines: Tensor
     sines: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, T, H, D/H) -> the same, rotated (equation 34), computed in float32.
+        """Rotate (B, T, H, D/H) in float32 (equation 34).
 
-        Dimensions i and i + D/2H span a plane, not 2 i and 2 i + 1: contiguous halves are faster, and the order of
-        dimensions is learned.
+        Dimensions i and i + D/2H form a plane, instead of 2 i and 2 i + 1: contiguous halves are faster, and the order
+        of the dimensions is learned anyway.
         """
         first, second = x.float().chunk(2, dim=-1)
         rotated = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
@@ -90,7 +90,7 @@ class RotaryEmbedding(NamedTuple):
 
 
 def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
-    """For heads of width D/H and positions from `start`: plane i rotates by 10000^(-2 i H / D) per position."""
+    """Return the embedding of `length` positions from `start`. Plane i rotates by 10000^(-2 i H / D) per position."""
     positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
     rates = torch.exp(torch.arange(0, head_width, 2, device=device) * (-math.log(10_000.0) / head_width))
     angles = positions[:, None, None] * rates  # (T, 1, D/2H)
@@ -98,7 +98,7 @@ def rotary_embedding(start: int, length: int, head_width: int, device: torch.dev
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
-    """(length, D): sines and cosines of geometrically growing wavelength (Vaswani et al. 2017, section 3.5)."""
+    """Return sines and cosines of geometrically increasing wavelengths, (length, D) (Vaswani et al. 2017, 3.5)."""
     positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
     rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
     angles = positions[:, None] * rates  # (length, D/2)
@@ -109,10 +109,10 @@ INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 
 
 class Dropout(nn.Module):
-    """Zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
+    """Sets each element to 0 with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
 
-    On the CPU, PyTorch's dropout draws one number per element from one generator: a third of a small model's step. Here
-    one byte decides on an element, so there p is a multiple of 1/256.
+    On the CPU, PyTorch draws one random number per element from a single generator, which takes a third of a small
+    model's step. This layer draws one byte per element, so p is rounded to a multiple of 1/256.
     """
 
     def __init__(self, p: float) -> None:
@@ -120,7 +120,7 @@ class Dropout(nn.Module):
         self.threshold = min(255, round(256 * p)) if p >= 1 / 256 else math.ceil(256 * p)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape; the same shape. The identity in evaluation mode."""
+        """Apply dropout to a tensor of any shape; do nothing in evaluation mode."""
         if not self.training or not self.threshold:
             return x
         if x.device.type != "cpu":
@@ -129,18 +129,18 @@ class Dropout(nn.Module):
 
 
 def dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
-    """(size,): 0 with probability threshold / 256, else 1 / (1 - threshold / 256), which keeps the mean.
+    """Return `size` factors: 0 with probability threshold / 256, else 1 / (1 - threshold / 256), which keeps the mean.
 
-    The arithmetic is on integers as wide as `dtype`: the processor handles 16 or more of them at once. PyTorch's
-    comparisons and selections by bytes or booleans are several times slower.
+    The mask is computed on integers as wide as `dtype`, of which the processor handles 16 or more at once. PyTorch's
+    comparisons and selections on bytes or booleans are several times slower.
     """
     integer = INTEGER_AS_WIDE_AS[dtype]
     num_bytes = dtype.itemsize
     draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
-    # The bytes of each draw, one after the other, as numbers from -128 to 127: shifted to the top, and down again.
+    # Extract the bytes of each draw as numbers from -128 to 127: shift each to the top and back down.
     shifts = torch.arange(0, 8 * num_bytes, 8, dtype=integer)[:, None]
     numbers = draws.bitwise_left_shift(shifts).bitwise_right_shift_(8 * (num_bytes - 1))
-    # The sign, spread over all bits, is a mask: all ones where the number is below the threshold.
+    # Spread the sign over all bits, which gives a mask: all ones where the number is below the threshold.
     is_dropped = numbers.sub_(threshold - 128).bitwise_right_shift_(8 * num_bytes - 1)
     scale = torch.tensor(256 / (256 - threshold), dtype=dtype).view(integer)
     return is_dropped.bitwise_not_().bitwise_and_(scale).view(dtype).flatten()[:size]

@@ -1,7 +1,7 @@
-"""What a translation model is to the rest of the program, whatever its architecture.
+"""Interface of translation models, independent of the architecture.
 
-Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, D width, H heads, V target
-vocabulary. Masks: True = a piece, False = padding.
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, D width, H heads, V target vocabulary
+size. Masks: True = piece, False = padding.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from translate.model.attention_kinds import KindName
 
 
 class DecoderState(Protocol):
-    """What decoding has to remember of B sentences and of the K hypotheses of each."""
+    """State of decoding for K hypotheses of each of B sentences."""
 
     def select(self, sentences: Tensor) -> Self:
-        """Keep these sentences, in this order. sentences: (B',)."""
+        """Return the state of the given sentences, in the given order. sentences: (B',)."""
 
     def reorder(self, beams: Tensor) -> Self:
-        """Let hypothesis k of sentence b continue what was hypothesis beams[b, k]. beams: (B, K')."""
+        """Return the state in which hypothesis k of sentence b continues hypothesis beams[b, k]. beams: (B, K')."""
 
 
 class AttentionModule(nn.Module, ABC):
-    """Attention whose maps hooks can record and whose heads they can mask. It is called with positional arguments."""
+    """Attention whose maps hooks can record and whose heads they can mask. Call it with positional arguments only."""
 
     num_heads: int
-    output: nn.Linear  # reads the heads' outputs, concatenated
+    output: nn.Linear  # projects the concatenated outputs of the heads
 
     @abstractmethod
     def weights(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -37,29 +37,29 @@ class AttentionModule(nn.Module, ABC):
 
 
 class Seq2Seq(nn.Module, ABC):
-    """A model of the target given the source. Training needs `features`; decoding needs `encode`, then `step`s."""
+    """A model of the target given the source. Training calls `features`; decoding calls `encode`, then `step`."""
 
-    output: nn.Linear  # from features to logits; it has no bias
+    output: nn.Linear  # maps features to logits, without a bias
 
     @property
     @abstractmethod
     def attention(self) -> Mapping[KindName, Sequence[AttentionModule]]:
-        """The attention modules by layer, of each kind of attention that the model has."""
+        """Attention modules in order of their layers, for each kind of attention that the model has."""
 
     @abstractmethod
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
-        """(B, S) pieces, (B, S) mask -> the state from which decoding starts, with one hypothesis per sentence."""
+        """(B, S) pieces, (B, S) mask -> initial state of decoding, with one hypothesis per sentence."""
 
     @abstractmethod
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, K) last piece of each hypothesis -> (B, K, D) features of the next one, and the state after the step.
+        """(B, K) last piece of each hypothesis, state -> (B, K, D) features of the next piece, state after the step.
 
-        A state may be stepped from once: its successor may use the same memory.
+        Each state may be used for one step only, because its successor may share its memory.
         """
 
     @abstractmethod
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, D): what the output layer reads to predict the piece after each one."""
+        """(B, S), (B, S), (B, T) -> (B, T, D) input of the output layer for the piece after each target piece."""
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """(B, S), (B, S), (B, T) -> (B, T, V) logits of the piece after each target piece."""

@@ -1,8 +1,8 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
 
-Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M slots of all of them so far, D
-width (`d_model`), H heads, V vocabulary. Masks broadcast to (B, H, queries, keys): True = may attend, False = may not;
-or, added to the scores, 0 and -inf.
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M filled cache slots of a
+sentence, D width (`d_model`), H heads, V vocabulary size. Masks broadcast to (B, H, queries, keys): True = may attend,
+False = may not; or 0 and -inf, which are added to the scores.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from translate.model.transformer_state import KeyValue, LayerCache, TransformerS
 
 
 class Attention(AttentionModule):
-    """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, each head in its own D/H dimensions.
+    """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, with D/H dimensions per head.
 
-    Self-attention and cross-attention are both this class. Queries come from `x`; keys and values come from what was
-    given to `project`: the same sequence for self-attention, the encoder's output for cross-attention. The projections
-    have no bias, as in the paper (section 3.2.2).
+    This class implements self-attention and cross-attention. Queries come from `x`; keys and values come from the input
+    of `project`: the same sequence for self-attention, the encoder's output for cross-attention. As in the paper
+    (section 3.2.2), the projections have no bias.
     """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
@@ -40,20 +40,20 @@ class Attention(AttentionModule):
         self.output = Linear(d_model, d_model, bias=False)
 
     def project(self, memory: Tensor, rotary: RotaryEmbedding | None = None) -> KeyValue:
-        """(B, S, D) -> keys and values, each (B, H, S, D/H). rotary: of the pieces' positions, if these are rotary."""
+        """(B, S, D) -> keys and values, each (B, H, S, D/H). rotary: the positions' rotary embedding, if it is used."""
         return KeyValue(self._split_heads(self.key(memory), rotary), self._split_heads(self.value(memory)))
 
     def forward(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
     ) -> Tensor:
-        """(B, T, D) queries -> (B, T, D), by PyTorch's fused kernel. rotary: of the queries' positions."""
+        """(B, T, D) -> (B, T, D), computed by PyTorch's fused kernel. rotary: embedding of the query positions."""
         query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys, values = kv
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # The CPU kernel's backward pass is ten times slower in bfloat16 than in float32.
             query, keys, values = query.float(), keys.float(), values.float()
-            with torch.autocast("cpu", enabled=False):  # it would convert them back
+            with torch.autocast("cpu", enabled=False):  # autocast would convert them back
                 heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
         else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
@@ -64,7 +64,7 @@ class Attention(AttentionModule):
     ) -> Tensor:
         """Return the map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
 
-        This is the paper's formula (equation 1), in float32 whatever the model computes in.
+        This is the paper's equation 1, always computed in float32.
         """
         query = self._split_heads(self.query(x), rotary).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
@@ -81,7 +81,7 @@ class Attention(AttentionModule):
 
 
 class FeedForward(nn.Module):
-    """max(0, x W₁ + b₁) W₂ + b₂, at each position (equation 2)."""
+    """max(0, x W₁ + b₁) W₂ + b₂, applied to each position (equation 2)."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Residual(nn.Module):
         self.is_pre_norm = settings.norm == "pre"
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        """(B, T, D) -> (B, T, D), as the sub-layer does."""
+        """(B, T, D) -> (B, T, D), like the sub-layer."""
         if self.is_pre_norm:
             return x + self.dropout(sublayer(self.norm(x)))
         return self.norm(x + self.dropout(sublayer(x)))
@@ -120,7 +120,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward_residual = Residual(settings)
 
     def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: of the pieces' positions, if these are rotary."""
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: the positions' rotary embedding, if it is used."""
 
         def attend(h: Tensor) -> Tensor:
             return self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary)
@@ -152,8 +152,8 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
-        cache: the M - T earlier pieces, if there are any; the mask is then (B, 1, T, M).
-        rotary: of the positions of the T pieces, if these are rotary.
+        cache: keys and values of the M - T earlier pieces, if there are any; the mask is then (B, 1, T, M).
+        rotary: rotary embedding of the T positions, if it is used.
         """
 
         def attend(h: Tensor) -> Tensor:
@@ -166,10 +166,10 @@ class DecoderLayer(nn.Module):
 
 
 class Transformer(Seq2Seq):
-    """The encoder-decoder model: the embeddings of both sides, a stack of layers for each, and the output layer."""
+    """Encoder-decoder model: for each side embeddings and a stack of layers, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """is_joint: both sides share a vocabulary, so tied embeddings are one matrix for all three uses."""
+        """is_joint: whether both sides share a vocabulary; tied embeddings then also share one matrix across sides."""
         super().__init__()
         self.d_model = settings.d_model
         self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
@@ -182,14 +182,14 @@ class Transformer(Seq2Seq):
         decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.num_decoder_layers))
         self.encoder_layers = cast("list[EncoderLayer]", encoder_layers)
         self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)
-        # With pre-norm nothing has normalized the residual stream that leaves the last layer.
+        # With pre-norm, the residual stream leaves the last layer unnormalized.
         is_pre_norm = settings.norm == "pre"
         self.encoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
         self.apply(_initialize)
         if isinstance(self.decoder_norm, nn.LayerNorm):
-            # The stream carries the embedding of the piece just read. With tied embeddings the first logits would all
-            # favour that piece, the more the wider the model.
+            # The stream contains the embedding of the piece just read. With tied embeddings, the logits of an untrained
+            # model would favour that piece, especially in wide models.
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
         if settings.tie_embeddings:
             self.output.weight = self.tgt_embedding.weight
@@ -208,7 +208,7 @@ class Transformer(Seq2Seq):
         return self.decode(tgt_in, self.encode(src, src_mask))
 
     def decode(self, tgt_in: Tensor, state: TransformerState) -> Tensor:
-        """All pieces of each target at once, (B, T), from the state before the first -> (B, T, D) features."""
+        """(B, T) all pieces of each target, initial state -> (B, T, D) features, computed in one pass."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
         x, rotary = self._embed(self.tgt_embedding, tgt_in, 0, tgt_in.size(1))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
@@ -226,10 +226,7 @@ class Transformer(Seq2Seq):
         return TransformerState.start(src_mask, source)
 
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
-        """See Seq2Seq. To the layers the K hypotheses of a sentence are K queries with the same position and source.
-
-        The mask keeps them apart.
-        """
+        """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, which the mask separates."""
         assert isinstance(state, TransformerState)
         state = state.next()
         tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
@@ -241,8 +238,8 @@ class Transformer(Seq2Seq):
     def _embed(
         self, embedding: nn.Module, pieces: Tensor, start: int, num_positions: int
     ) -> tuple[Tensor, RotaryEmbedding | None]:
-        """(B, T) pieces at T positions from `start`, or all at one -> (B, T, D), and their rotary embedding, if any."""
-        x = embedding(pieces) * math.sqrt(self.d_model)  # as large as sinusoidal positions
+        """(B, T) pieces at T positions from `start`, or at a single one -> (B, T, D), rotary embedding or None."""
+        x = embedding(pieces) * math.sqrt(self.d_model)  # scales embeddings to the magnitude of sinusoidal positions
         if self.rotated_width:
             return self.dropout(x), rotary_embedding(start, num_positions, self.rotated_width, x.device)
         return self.dropout(x + sinusoidal_positions(start, num_positions, self.d_model, x.device)), None
@@ -254,20 +251,20 @@ def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
 
 
 def as_bias(mask: Tensor) -> Tensor:
-    """Return the mask as a term of the scores, 0 for True and -inf for False, unless it is one already."""
+    """Convert a boolean mask to a term of the scores: 0 for True, -inf for False. Other masks stay as they are."""
     if mask.is_floating_point():
         return mask
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
 def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> int:
-    """The parameters of a Transformer, without building it: a thousand layers would take seconds."""
+    """Count the parameters of a Transformer without building it, which takes seconds for a thousand layers."""
     attention = 4 * settings.d_model**2
     feed_forward = 2 * settings.d_model * settings.d_ff + settings.d_ff + settings.d_model
     norm = 2 * settings.d_model
     encoder_layer = attention + feed_forward + 2 * norm
     decoder_layer = 2 * attention + feed_forward + 3 * norm
-    num_tables = 1 if settings.tie_embeddings else 2  # of target pieces: embedding, output layer
+    num_tables = 1 if settings.tie_embeddings else 2  # matrices of target pieces: embedding and output layer
     num_rows = num_tables * num_tgt_pieces + (0 if is_joint and settings.tie_embeddings else num_src_pieces)
     return (
         num_rows * settings.d_model
@@ -279,7 +276,7 @@ def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_piece
 
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Embedding):
-        # Tied to the output, the usual N(0, 1) would start with a loss of hundreds.
+        # With tied embeddings, the usual N(0, 1) would give an initial loss in the hundreds.
         nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
     elif isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)

@@ -1,7 +1,7 @@
-"""The Transformer's decoder state: the projected source, and a key/value cache of the pieces of all hypotheses.
+"""Decoder state of the Transformer: the projected source and a key/value cache for all hypotheses.
 
-Shapes: B sentences, K hypotheses of each, S source pieces, M filled slots (the pieces of all hypotheses of a sentence
-so far), C slots in all, H heads, D width.
+Shapes: B sentences, K hypotheses of each, S source pieces, M filled slots (pieces of all hypotheses of a sentence), C
+slots in total, H heads, D width.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SPARE_STEPS = 16  # for which there are free slots after a move
+SPARE_STEPS = 16  # steps for which slots are reserved when the cache is copied
 
 
 class KeyValue(NamedTuple):
-    """Keys and values, each (B, H, S, D/H); in memory (B, S, H, D/H)."""
+    """Keys and values, each (B, H, S, D/H), with the memory layout (B, S, H, D/H)."""
 
     keys: Tensor
     values: Tensor
 
     def select(self, sentences: Tensor) -> KeyValue:
-        """Keep these sentences, in this order."""
+        """Return the keys and values of the given sentences, in the given order."""
         return KeyValue(*(each.transpose(1, 2).index_select(0, sentences).transpose(1, 2) for each in self))
 
-    def moved(self, rows: Tensor, capacity: int) -> KeyValue:
-        """Copy rows (B', N) of the B * S to the start of new tensors with `capacity` slots."""
+    def copied(self, rows: Tensor, capacity: int) -> KeyValue:
+        """Copy rows (B', N), which index the B * S pieces, to new tensors with `capacity` slots."""
         num_sentences, num_slots = rows.shape
-        moved = []
+        copies = []
         for each in self:
             old = each.transpose(1, 2).flatten(0, 1)  # (B * S, H, D/H)
             new = old.new_empty(num_sentences, capacity, *old.shape[1:])
             new[:, :num_slots] = old.index_select(0, rows.flatten()).view(num_sentences, num_slots, *old.shape[1:])
-            moved.append(new.transpose(1, 2))
-        return KeyValue(*moved)
+            copies.append(new.transpose(1, 2))
+        return KeyValue(*copies)
 
 
 class LayerCache(NamedTuple):
-    """One layer's keys and values of the earlier target pieces, with free slots after them."""
+    """Keys and values of the earlier target pieces in one layer, followed by free slots."""
 
     slots: KeyValue  # (B, H, C, D/H)
     num_slots: int  # M
 
     def append(self, new: KeyValue) -> KeyValue:
-        """Fill the next K slots. Returns all filled ones, (B, H, M + K, D/H), without a copy.
+        """Fill the next K slots. Returns a view of all filled slots, (B, H, M + K, D/H).
 
-        The memory is shared with the state before, which never reads beyond its own slots.
+        The previous state shares the memory but never reads beyond its own slots.
         """
         end = self.num_slots + new.keys.size(2)
         for slots, piece in zip(self.slots, new, strict=True):
@@ -56,51 +56,57 @@ class LayerCache(NamedTuple):
 
 @dataclass(frozen=True)
 class TransformerState:
-    """What decoding the next piece of K hypotheses of B sentences needs; a DecoderState.
+    """DecoderState of the Transformer for K hypotheses of each of B sentences.
 
-    The source is stored once per sentence. The pieces of all its hypotheses lie side by side, in slots, and `visible`
-    says which slots belong to a hypothesis. Reordering beams copies rows of `visible`, and no keys or values.
+    The source is stored once per sentence. The pieces of all its hypotheses occupy slots in one cache, and `visible`
+    marks the slots that belong to each hypothesis. Reordering copies rows of `visible`, but no keys or values.
     """
 
     src_mask: Tensor  # (B, 1, 1, S)
-    source: tuple[KeyValue, ...]  # of each layer: (B, H, S, D/H)
-    target: tuple[KeyValue, ...]  # of each layer: (B, H, C, D/H), of which the first M are filled
+    source: tuple[KeyValue, ...]  # per layer: (B, H, S, D/H)
+    target: tuple[KeyValue, ...]  # per layer: (B, H, C, D/H), with the first M slots filled
     visible: Tensor  # (B, K, C)
     num_slots: int  # M
-    num_pieces: int  # of each hypothesis
+    num_pieces: int  # length of each hypothesis
 
     @classmethod
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> TransformerState:
-        """The state before the first piece."""
-        nothing = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
+        """Return the state before the first piece."""
+        empty = tuple(KeyValue(kv.keys[:, :, :0], kv.values[:, :, :0]) for kv in source)
         visible = src_mask.new_zeros(src_mask.size(0), 1, 0, dtype=torch.bool)
-        return cls(src_mask, source, nothing, visible, 0, 0)
+        return cls(src_mask, source, empty, visible, 0, 0)
 
     def select(self, sentences: Tensor) -> TransformerState:
         """See DecoderState."""
         source = tuple(kv.select(sentences) for kv in self.source)
-        return replace(self._moved(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source)
+        return replace(
+            self._with_new_cache(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source
+        )
 
     def reorder(self, beams: Tensor) -> TransformerState:
         """See DecoderState."""
         return replace(self, visible=self.visible.gather(1, beams[:, :, None].expand(-1, -1, self.visible.size(2))))
 
     def next(self) -> TransformerState:
-        """The state with one more slot for each hypothesis, visible to it alone and not filled yet."""
+        """Return the state with one more slot per hypothesis, still unfilled and visible only to that hypothesis."""
         num_hypotheses = self.visible.size(1)
-        has_room = self.num_slots + num_hypotheses <= self.visible.size(2)
-        state = self if has_room else self._moved(torch.arange(len(self.visible), device=self.visible.device))
+        has_free_slots = self.num_slots + num_hypotheses <= self.visible.size(2)
+        state = (
+            self
+            if has_free_slots
+            else self._with_new_cache(torch.arange(len(self.visible), device=self.visible.device))
+        )
         new = slice(state.num_slots, state.num_slots + num_hypotheses)
         visible = state.visible.clone()
         visible[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=visible.device)
         return replace(state, visible=visible, num_slots=new.stop, num_pieces=self.num_pieces + 1)
 
     def cache(self, layer: int) -> LayerCache:
-        """The layer's cache, without the slots that `next` has just added."""
+        """Return the cache of a layer, without the slots that `next` has just added."""
         return LayerCache(self.target[layer], self.num_slots - self.visible.size(1))
 
-    def _moved(self, sentences: Tensor) -> TransformerState:
-        """Move the target of these sentences to new memory, with free slots and without those that nobody sees."""
+    def _with_new_cache(self, sentences: Tensor) -> TransformerState:
+        """Copy the cache of the given sentences to new memory: drop slots visible to no hypothesis, add free ones."""
         visible = self.visible.index_select(0, sentences)
         is_used = visible.any(dim=1)  # (B, C)
         num_used = int(is_used.sum(dim=1).max()) if is_used.numel() else 0
@@ -110,5 +116,5 @@ class TransformerState:
         new_visible = visible.new_zeros(*visible.shape[:2], capacity)
         new_visible[:, :, :num_used] = visible.gather(2, used[:, None].expand(-1, visible.size(1), -1))
         rows = sentences[:, None] * self.visible.size(2) + used
-        target = tuple(kv.moved(rows, capacity) for kv in self.target)
+        target = tuple(kv.copied(rows, capacity) for kv in self.target)
         return replace(self, target=target, visible=new_visible, num_slots=num_used)

@@ -1,1 +1,1 @@
-"""The run folder: its files, its weights, its model."""
+"""The run folder with its files, weights and model."""

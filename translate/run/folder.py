@@ -1,4 +1,4 @@
-"""The run folder: where its files are, and what training writes to it."""
+"""Run folders: their files, and reading and writing them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from translate.system.files import naming_disk_errors, write_bytes, write_text
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import without_controls
 
-ALIGNMENT_FORMAT = 2  # of alignment.json
-PARTIAL = ".*.partial"  # files and folders that a killed process left unfinished
+ALIGNMENT_FORMAT = 2  # format of alignment.json
+PARTIAL = ".*.partial"  # unfinished files and folders that a killed process left
 
 
 class Run:
-    """A folder that `translate train` wrote. It holds all that decoding needs: copy it elsewhere and decode."""
+    """A folder written by `translate train`. It contains everything that decoding needs and can be moved freely."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
-        """Make the folder and write the settings to it. Raises UserError if something is already there."""
+        """Create the folder and write the settings to it. Raises UserError if the folder is already in use."""
         run = cls(path)
         run.refuse_used()
         path.mkdir(parents=True, exist_ok=True)
@@ -58,34 +58,36 @@ class Run:
 
     @classmethod
     def resume(cls, path: Path, config: Config) -> Run:
-        """Open the folder to resume it with `config`. Raises UserError if a setting changed that a run has to keep."""
+        """Open a run to resume it with `config`. Raises UserError if a setting changed that must stay fixed."""
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(f"{path}: began with {', '.join(frozen)}; keep that to resume, or start a new run")
+            raise UserError(
+                f"{path}: this run began with {', '.join(frozen)}; restore that to resume, or start a new run"
+            )
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")
         return run
 
     def refuse_used(self) -> None:
-        """Raise UserError if something other than half-written files is already there."""
+        """Raise UserError if the path exists and holds anything but unfinished files."""
         path = self.path
         if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
-            raise UserError(f"{path}: already there; add --resume to continue it, or give another --out")
+            raise UserError(f"{path}: already exists; add --resume to resume this run, or choose another --out")
 
     def discard_if_unused(self) -> None:
-        """Remove the folder if training never reached its first step, so that a corrected command can use it."""
+        """Delete the folder if training did not reach its first step, so that a corrected command can use it."""
         if not self.metrics_path.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Open a folder. Raises UserError if it is not a run folder."""
+        """Open an existing run. Raises UserError if the path is not a run folder."""
         run = cls(path)
         if not run.config_path.is_file():
             reason = "no such folder" if not path.exists() else "not a run folder (it has no config.toml)"
-            raise UserError(f"{path}: {reason}; give a folder that `translate train` wrote")
+            raise UserError(f"{path}: {reason}; give a folder written by `translate train`")
         return run
 
     def load_config(self) -> Config:
@@ -93,7 +95,7 @@ class Run:
         return load_config(self.config_path)
 
     def update_config(self, config: Config) -> None:
-        """Write the settings, if they differ from those in the folder."""
+        """Write the settings if they differ from those in config.toml."""
         if config != self.load_config():
             self.write_config(config)
 
@@ -102,43 +104,43 @@ class Run:
         write_text(self.config_path, "# All settings of this run.\n\n" + to_toml(config))
 
     def digest_of_weights(self) -> str:
-        """SHA-256 of the weights to use. Raises UserError if there are none yet."""
+        """Return the SHA-256 of model.safetensors. Raises UserError if there are no weights yet."""
         try:
             with self.weights_path.open("rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
         except FileNotFoundError:
-            raise UserError(f"{self.weights_path}: no such weights; has training written any yet?") from None
+            raise UserError(f"{self.weights_path}: no weights found; has training saved any yet?") from None
 
     def load_alignment(self) -> dict[str, Any] | None:
-        """Read how the model aligns best, if `translate align --store` stored that."""
+        """Read the alignment configuration that `translate align --store` wrote; None if there is none."""
         try:
             return read_record(
-                self.alignment_path, ALIGNMENT_FORMAT, "store it again with `translate align --store`, or remove it"
+                self.alignment_path, ALIGNMENT_FORMAT, "store it again with `translate align --store`, or delete it"
             )
         except FileNotFoundError:
             return None
 
     def write_alignment(self, values: dict[str, Any]) -> None:
-        """Store what `load_alignment` returns."""
+        """Write the alignment configuration for `load_alignment`."""
         write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
 
     @property
     def has_vocabs(self) -> bool:
-        """Whether the vocabularies have been written; this reads none of them."""
+        """Whether the vocabularies have been written. Does not read them."""
         return all(path.is_file() for path in self._vocab_paths())
 
     def load_vocabs(self) -> VocabPair:
-        """Read the vocabularies. Raises UserError if there are none yet, or they do not belong to the weights."""
+        """Read the vocabularies. Raises UserError if they are missing or do not match the weights."""
         if not self.has_vocabs:
             raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
         src, tgt = self._vocab_paths()
         protos = src.read_bytes(), tgt.read_bytes()
-        # Before sentencepiece reads a file that may be damaged.
+        # Checked first, because sentencepiece must not read a damaged file.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
             names = f"{src}" if src == tgt else f"{src} or {tgt}"
             raise UserError(
-                f"{names}: not the vocabulary of {self.weights_path.name} next to it; one of the files is damaged or "
-                "belongs to another run: restore it"
+                f"{names}: does not match {self.weights_path.name} in the same folder; one of the files is damaged "
+                "or from a different run: restore it"
             )
         vocab = Vocab(protos[0], str(src))
         return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
@@ -148,7 +150,7 @@ class Run:
         return (joint, joint) if joint.is_file() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
-        """Write one file for a joint vocabulary, else one per side."""
+        """Write one file for a joint vocabulary, otherwise one per side."""
         if vocabs.joint:
             write_bytes(self.path / "vocab.model", vocabs.src.proto)
             return
@@ -156,9 +158,9 @@ class Run:
         write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
 
     def log(self, text: str) -> None:
-        """Write a line to standard error, above the progress bar, and with the time to train.log.
+        """Write a line to standard error, above the progress bar, and with a timestamp to train.log.
 
-        Control characters are removed: samples of the text are logged, and people read logs in a terminal.
+        Control characters are replaced, because the log quotes text samples and is read in terminals.
         """
         text = without_controls(text)
         tqdm.write(text, file=sys.stderr)
@@ -167,7 +169,7 @@ class Run:
 
     @contextmanager
     def tolerating_disk_errors(self, what: str) -> Iterator[None]:
-        """Log the first disk error of a block that writes something optional, and let training continue."""
+        """Let training continue if a block that writes optional output fails; log only the first such error."""
         try:
             yield
         except (OSError, UserError) as error:
@@ -181,14 +183,14 @@ class Run:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read the lines of metrics.jsonl, without a last line that a killed process left incomplete."""
+        """Read the lines of metrics.jsonl, except a last line that a killed process left incomplete."""
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
         return [self._metrics_line(number, line) for number, line in enumerate(lines, start=1)]
 
     def forget_metrics_after(self, step: int) -> None:
-        """Remove the lines of steps that a resumed training repeats."""
+        """Remove the lines of later steps, which resumed training repeats."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
 
@@ -202,34 +204,34 @@ class Run:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass
         raise UserError(
-            f"{self.metrics_path}: line {number} is damaged; remove this line, or the file, to continue without it"
+            f"{self.metrics_path}: line {number} is damaged; delete this line or the file to continue without it"
         )
 
     def _sweep(self) -> None:
-        """Remove what a killed training left half written, but not from folders that others may be writing to."""
+        """Delete unfinished files of a killed process, but not in folders that other processes may be writing to."""
         own = (self.path, self.checkpoints_path, self.corpus_path)
         for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.snapshots_path.rglob(PARTIAL)]:
             if stale.is_dir():
                 shutil.rmtree(stale)
             else:
-                stale.unlink(missing_ok=True)  # it may have been removed with its folder
+                stale.unlink(missing_ok=True)  # may have been deleted with its folder
 
 
 @contextmanager
 def training_alone(run: Run) -> Iterator[None]:
-    """Keep other processes from training in the folder during the block. Raises UserError at once if one does.
+    """Prevent other processes from training in the folder during the block. Raises UserError if one already does.
 
-    The system releases the lock however the process ends. On a file system without locks there is a warning instead.
+    The system releases the lock however the process ends. On a file system without locks, a warning is printed instead.
     """
     lock = None
     try:
         lock = take_lock(run.path / ".lock")
     except Timeout:
         raise UserError(
-            f"{run.path}: another process is training in this folder; stop it, or give another --out"
+            f"{run.path}: another process is training in this folder; stop it, or choose another --out"
         ) from None
     except OSError:
-        print(f"warning: {run.path}: cannot be locked; make sure that no other process trains in it", file=sys.stderr)
+        print(f"warning: {run.path}: cannot be locked; make sure that no other process is using it", file=sys.stderr)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""Files of weights with a checksum and the identity of the model that they belong to.
+"""Weight files with a checksum and the identity of their model.
 
-The format is safetensors. The metadata, which come first, hold the SHA-256 of all other bytes: a flipped bit never
-becomes a wrong weight. Nothing here needs torch.
+The format is safetensors. The metadata at the start of the file contain the SHA-256 of all other bytes, so that even a
+single flipped bit is detected. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -23,36 +23,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
-MAX_HEADER = 10**8  # bytes; safetensors reads no more
+MAX_HEADER = 10**8  # bytes; the limit of safetensors
 METADATA = "__metadata__"
-HEADER_START = b'{"__metadata__":{"sha256":"'  # what the header of a file begins with
-CHECKSUM = slice(8 + len(HEADER_START), 8 + len(HEADER_START) + 64)  # the place of the SHA-256 in the file
-TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that results do not depend on
-OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # a residual connection's name in version 0.1.0
+HEADER_START = b'{"__metadata__":{"sha256":"'  # start of the header
+CHECKSUM = slice(8 + len(HEADER_START), 8 + len(HEADER_START) + 64)  # position of the SHA-256 in the file
+TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that do not affect inference
+OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # name of a residual connection in version 0.1.0
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """The model that weights belong to. With another vocabulary or number of heads they would fit and give nonsense."""
+    """Identity of the model that weights belong to.
+
+    With a different vocabulary or number of heads, weights may have the right shapes and still produce nonsense.
+    """
 
     vocabs: str  # fingerprint of the vocabularies
-    model: str  # the settings of [model] on which results depend, in JSON
+    model: str  # settings of [model] that affect inference, as JSON
 
     @classmethod
     def of(cls, settings: ModelSettings, vocabs: VocabPair) -> ModelIdentity:
-        """The model that these settings describe, over these vocabularies."""
+        """Return the identity of the model with the given settings and vocabularies."""
         return cls(vocabs.fingerprint, json.dumps(settings.model_dump(exclude=TRAINING_ONLY), sort_keys=True))
 
 
 class CheckedWeights(NamedTuple):
-    """The content of a file of weights that was found intact."""
+    """Content of a weight file whose checksum has been verified, if it has one."""
 
-    content: bytes  # for safetensors' `load`
-    checksum: str | None  # None where the file has no metadata, as other programs write it
+    content: bytes  # input of `load` of safetensors
+    checksum: str | None  # None if the file has no metadata because another program wrote it
 
 
 def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -> str:
-    """Write what safetensors' `save` returned to `path`, all or nothing, with its identity. Returns the checksum."""
+    """Write the output of safetensors' `save` atomically, with the identity of the model. Returns the checksum."""
     end = 8 + int.from_bytes(content[:8], "little")
     metadata = {"sha256": "0" * 64, "format": str(FORMAT), "vocabs": identity.vocabs, "model": identity.model}
     header = json.dumps({METADATA: metadata, **json.loads(content[8:end])}, separators=(",", ":")).encode()
@@ -67,22 +70,23 @@ def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -
 
 
 def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") -> CheckedWeights:
-    """Read a file of weights, and check it if it has a checksum.
+    """Read a weight file and verify its checksum, if it has one.
 
-    Raises UserError, which ends with `advice`, if it is missing, damaged, of a newer format or of another model.
+    advice: end of the error messages. Raises UserError if the file is missing or damaged, has an unknown format, or
+    belongs to a different model.
     """
     advice = advice and f"; {advice}"
     try:
         with path.open("rb") as stream:
             size, length = path.stat().st_size, int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= min(size - 8, MAX_HEADER):
-                raise UserError(f"{path}: damaged or not a safetensors file (the header does not fit){advice}")
+                raise UserError(f"{path}: damaged or not a safetensors file (invalid header size){advice}")
             stream.seek(0)
             content = stream.read()
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: no such weights{advice or '; has training written any yet?'}") from None
+        raise UserError(f"{path}: no weights found{advice or '; has training saved any yet?'}") from None
     except MemoryError:
-        raise UserError(f"{path}: its {size:,} bytes do not fit into memory{advice}") from None
+        raise UserError(f"{path}: {size:,} bytes do not fit into memory{advice}") from None
     metadata = _metadata(content[8 : 8 + length])
     if metadata is None:
         return CheckedWeights(content, None)
@@ -92,23 +96,23 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
     if metadata.get("format") != str(FORMAT):
         raise UserError(
             f"{path}: format {metadata.get('format')}, but this version reads format {FORMAT}; "
-            "update translate, or give a run that it can read"
+            "update translate, or use a run in this format"
         )
     if metadata.get("vocabs") != identity.vocabs:
         raise UserError(
-            f"{path}: belongs to another vocabulary than the run's; one of the files is damaged or of another run: "
+            f"{path}: does not match the vocabulary of the run; one of the files is damaged or from a different run: "
             f"restore it{advice}"
         )
-    if differing := _differing(json.loads(metadata["model"]), json.loads(identity.model)):
+    if differing := _differences(json.loads(metadata["model"]), json.loads(identity.model)):
         raise UserError(
-            f"{path}: these weights are of another model than config.toml describes, with {', '.join(differing)}; "
-            f"restore that there{advice}"
+            f"{path}: these weights do not match the model that config.toml describes: they were trained with "
+            f"{', '.join(differing)}; restore that in config.toml{advice}"
         )
     return CheckedWeights(content, checksum)
 
 
 def vocabs_of(path: Path) -> str | None:
-    """The fingerprint of the vocabularies that a file of weights belongs to; None where it names none."""
+    """Return the fingerprint of the vocabularies that a weight file belongs to; None if it records none."""
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -119,7 +123,7 @@ def vocabs_of(path: Path) -> str | None:
 
 
 def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
-    """The weights as numpy arrays. Raises UserError if the content is not that of a file of weights."""
+    """Return the weights as NumPy arrays. Raises UserError if the content is not a valid weight file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -130,28 +134,28 @@ def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
 
 
 def current_name(name: str) -> str:
-    """The name of a parameter that an older version may have written under another name."""
+    """Return the current name of a parameter, which an older version may have written under a different name."""
     return OLD_RESIDUAL.sub(r"\1_residual", name)
 
 
 def _checksum(content: bytes | bytearray) -> str:
-    """SHA-256 of all bytes but its own."""
+    """Return the SHA-256 of all bytes except those of the checksum itself."""
     digest = hashlib.sha256(memoryview(content)[: CHECKSUM.start])
     digest.update(memoryview(content)[CHECKSUM.stop :])
     return digest.hexdigest()
 
 
 def _metadata(header: bytes) -> dict[str, Any] | None:
-    """The metadata of a header; None where it has none. A malformed header is left for safetensors to refuse."""
+    """Return the metadata of a header; None if it has none. Malformed headers are left to safetensors to reject."""
     try:
-        found = json.loads(header)
-        metadata = found.get(METADATA) if isinstance(found, dict) else None
+        values = json.loads(header)
+        metadata = values.get(METADATA) if isinstance(values, dict) else None
         return metadata if metadata is None or isinstance(metadata, dict) else {}
     except (ValueError, RecursionError):
         return {} if METADATA.encode() in header else None
 
 
-def _differing(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """The settings that have changed. One that did not exist then had today's default."""
-    then = ModelSettings().model_dump(exclude=TRAINING_ONLY) | stored
-    return [f"model.{name} = {value!r}" for name, value in then.items() if wanted.get(name) != value]
+def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Return the stored settings that differ. A setting that did not exist yet had its current default."""
+    before = ModelSettings().model_dump(exclude=TRAINING_ONLY) | stored
+    return [f"model.{name} = {value!r}" for name, value in before.items() if wanted.get(name) != value]

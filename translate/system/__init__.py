@@ -1,1 +1,1 @@
-"""What the rest stands on: files, devices, processes, memory, signals, the terminal."""
+"""Foundations: files, locks, devices, processes, memory, signals and terminal text."""

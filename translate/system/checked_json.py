@@ -1,4 +1,4 @@
-"""JSON files with a format number and a SHA-256 checksum, so that damage is detected when they are read."""
+"""JSON files with a format number and a SHA-256 checksum, which detects damage."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
 
 
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
-    """Read the values that `write_record` wrote.
+    """Read the values written by `write_record`.
 
-    Raises FileNotFoundError, and UserError with `advice` if the file is damaged or has another format.
+    Raises FileNotFoundError if there is no file, and UserError with `advice` if it is damaged or in a different format.
     """
     content = path.read_bytes()
     try:
         whole = json.loads(content)
-        digest, found = whole.pop(DIGEST, None), whole.pop(FORMAT, None)
-        is_whole = digest == _digest({FORMAT: found, **whole})
+        digest, stored = whole.pop(DIGEST, None), whole.pop(FORMAT, None)
+        is_intact = digest == _digest({FORMAT: stored, **whole})
     except (ValueError, TypeError, AttributeError, RecursionError):
-        is_whole, digest, found = False, None, None
+        is_intact, digest, stored = False, None, None
     # Earlier formats had no checksum.
-    if type(found) is int and found != version and (is_whole or digest is None):
-        raise UserError(f"{path}: format {found}, but this version reads format {version}; {advice}")
-    if not is_whole or found != version:
+    if type(stored) is int and stored != version and (is_intact or digest is None):
+        raise UserError(f"{path}: format {stored}, but this version reads format {version}; {advice}")
+    if not is_intact or stored != version:
         raise UserError(f"{path}: damaged; {advice}")
     return whole
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Hash the values, independently of the layout of the file."""
+    """Return the SHA-256 of the values, independent of the layout of the file."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

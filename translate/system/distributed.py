@@ -1,7 +1,7 @@
-"""Several processes, on one or more machines, working on one training or translation. `torchrun` starts them.
+"""Several processes, started by `torchrun` on one or more machines, that share one training run or translation.
 
-All of them run the same command, each on its share of the data, and exchange what concerns all. Only the first process
-prepares, writes and logs. Without torchrun a process is a world of one.
+All processes run the same command on their shares of the data and exchange results. Only the first process prepares
+data, writes files and logs. Without torchrun, a process is a world of one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-# The others wait while the first process trains the vocabulary and encodes the text. A process that dies is noticed at
-# once, by its closed connection.
+# The others wait while the first process trains the vocabulary and encodes the text. A process that dies is detected at
+# once, because its connection closes.
 PATIENCE = timedelta(hours=12)
 
 T = TypeVar("T")
@@ -31,41 +31,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """The processes, as one of them sees them. All have to call `collect`, `gather` and `largest` alike."""
+    """The group of processes, as seen by one of them. All must make the same calls to its exchanging methods."""
 
-    rank: int = 0  # this process's number, from 0
+    rank: int = 0  # number of this process, from 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the first process, which writes files."""
         return self.rank == 0
 
-    def describe(self, place: str) -> str:
-        """Describe the processes, each of them on `place`."""
-        return place if self.size == 1 else f"{self.size} processes, each on {place}"
+    def describe(self, device: str) -> str:
+        """Describe the number of processes and the device of each."""
+        return device if self.size == 1 else f"{self.size} processes, each on {device}"
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this process's items: every `size`th, so that sorted items are shared evenly."""
+        """Return every `size`th item for this process, which distributes sorted items evenly."""
         return items[self.rank :: self.size]
 
     def collect(self, share: list[T]) -> list[T]:
-        """Return the items of all processes in their order before `share`, one for one."""
+        """Return the items of all processes, one for each item before `share`, in the original order."""
         shares = self.gather(share)
         return [shares[i % self.size][i // self.size] for i in range(sum(map(len, shares)))]
 
     def gather(self, value: T) -> list[T]:
-        """Return the values of all processes, by rank."""
+        """Return the values of all processes in order of rank."""
         if self.size == 1:
             return [value]
-        import torch.distributed as dist  # in the functions: a lone process does not need it
+        import torch.distributed as dist  # imported here, because a single process does not need it
 
         values: list[T] = [value] * self.size
         dist.all_gather_object(values, value)
         return values
 
     def largest(self, *numbers: float) -> list[float]:
-        """Return the largest value of each number over all processes. Cheap enough for every step."""
+        """Return the maximum of each number over all processes. This is cheap enough for every step."""
         if self.size == 1:
             return list(numbers)
         import torch
@@ -80,16 +80,16 @@ ALONE = World()
 
 
 def is_launched() -> bool:
-    """Whether torchrun, or another launcher that sets its variables, started this process."""
+    """Return whether torchrun, or a launcher that sets the same variables, started this process."""
     return {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
 @contextmanager
 def joined(advice: str) -> Iterator[World]:
-    """Within the block the processes of one torchrun are a world.
+    """Connect the processes that torchrun started and yield their World.
 
-    A UserError is raised in one process only, even if it stops all; the others exit with its status. The end of another
-    process is a UserError, too, with `advice` on how to resume.
+    An error that stops all processes is raised as a UserError in only one of them; the others exit with its status. If
+    another process ends unexpectedly, raises UserError with `advice` on how to resume.
     """
     if not is_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
@@ -106,8 +106,8 @@ def joined(advice: str) -> Iterator[World]:
         with _explaining_lost_processes(advice):
             yield World(rank, size)
     except (UserError, OSError) as error:
-        # torchrun ends the others with SIGTERM as soon as one has ended. The message has to be out before, and the
-        # silent ones wait for nothing.
+        # torchrun ends the others with SIGTERM as soon as one has ended. Ignoring SIGTERM lets this process print its
+        # message first. The processes that print nothing exit at once.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _report_to_torchrun(error)
         if not _is_first_to_report(store):
@@ -126,10 +126,12 @@ def _explaining_lost_processes(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # Gloo has no exception of its own; each of its messages names the source file, gloo/….
+        # Gloo has no dedicated exception, but each of its messages contains the name of its source file, gloo/….
         if not (isinstance(error, DistError) or "gloo" in str(error)):
             raise
-        raise UserError(f"another process ended, because it was killed or its machine failed; {advice}") from None
+        raise UserError(
+            f"another process ended unexpectedly (it was killed, or its machine failed); {advice}"
+        ) from None
 
 
 def _is_first_to_report(store: Store) -> bool:
@@ -138,11 +140,11 @@ def _is_first_to_report(store: Store) -> bool:
     try:
         return store.add("translate/reported", 1) == 1
     except DistError:
-        return True  # the process that held the store is gone
+        return True  # the process that hosted the store has ended
 
 
 def _report_to_torchrun(error: Exception) -> None:
-    """Make torchrun's own report, which comes last on the terminal, end with our message."""
+    """Make the report of torchrun, which is printed last, end with our message."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         line = f"error: {error}"
         extra = {"py_callstack": line, "timestamp": str(int(time.time()))}

@@ -1,4 +1,4 @@
-"""Atomic writes: files and folders are written next to their place, synced and renamed."""
+"""Atomic writes: files and folders are written under a temporary name, synced and renamed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` if the block succeeds.
 
-    Until then, and if the block raises, `path` is unchanged. Links stay links; devices and named pipes are written
-    directly. Raises UserError if the folder is missing or the disk is full.
+    If the block raises, `path` remains unchanged. Links are kept; devices and named pipes are written directly.
+    Raises UserError if the folder is missing or the disk is full.
     """
     path = path.resolve()
     if path.is_dir():
-        raise UserError(f"{path}: this is a folder; give the name of a file to write")
+        raise UserError(f"{path}: this is a folder; give a file name")
     if path.exists() and not path.is_file():
         try:
             yield path
@@ -49,7 +49,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        raise UserError(f"{path}: cannot be written: {error.strerror}; the former file is unchanged") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}; the existing file is unchanged") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -58,14 +58,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder, which replaces `folder` if the block succeeds.
 
-    mark: the name of a file that identifies earlier output; only a folder with such a file, or an empty one, is
-    replaced. Raises UserError if `folder` is something else, or cannot be written.
+    mark: name of a file that identifies earlier output; an existing folder is replaced only if it is empty or contains
+    such a file. Raises UserError if `folder` must not be replaced or cannot be written.
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: this is a file; give the name of a folder to write")
+        raise UserError(f"{folder}: this is a file; give a folder name")
     if folder.exists() and any(folder.iterdir()) and not (mark and (folder / mark).is_file()):
-        raise UserError(f"{folder}: already exists with other content; give another folder, or empty this one")
+        raise UserError(f"{folder}: already exists and contains other files; choose another folder, or empty this one")
     partial, old = (folder.parent / f".{folder.name}.{uuid4().hex[:8]}.{state}" for state in ("partial", "old.partial"))
     try:
         partial.mkdir(parents=True)
@@ -94,15 +94,15 @@ def write_bytes(path: Path, content: bytes | bytearray) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 file atomically, with the line ends of `content`."""
+    """Write a UTF-8 file atomically, without converting line endings."""
     write_bytes(path, content.encode("utf-8"))
 
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Turn OSErrors of the block, which writes to `path`, into UserErrors that name it.
+    """Convert OSErrors of a block that writes to `path` to UserErrors that name the file.
 
-    The operating system's errors about full or broken disks do not name the file.
+    The operating system's errors for full or broken disks do not contain the file name.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def naming_disk_errors(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

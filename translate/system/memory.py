@@ -1,4 +1,4 @@
-"""Main memory of the machine and of this process. Imports no torch, so that any process can use it."""
+"""Main memory of the machine and of this process. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def main_memory() -> int | None:
 def peak_main_memory() -> int:
     """Return the peak memory of this process so far in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would also count what the parent held when it started this process
+    if status.exists():  # getrusage would include the memory of the parent process when it started this one
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    import resource  # in the function, because Windows has none
+    import resource  # imported here, because Windows does not have it
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""Batches that do not fit into memory are computed in halves, and so are later ones of that size."""
+"""Halving of batches that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ R = TypeVar("R")
 
 
 class Halving:
-    """Computes batches of lines, in halves if they do not fit into memory, and warns the first time."""
+    """Computes batches, split into halves if they or a smaller batch did not fit into memory; warns the first time."""
 
     def __init__(self) -> None:
-        self._too_large = math.inf  # smallest size that did not fit
+        self._too_large = math.inf  # size of the smallest batch that did not fit
 
     def __call__(
         self,
@@ -32,7 +32,8 @@ class Halving:
     ) -> list[R]:
         """Return compute(lines), or the concatenated results of their parts.
 
-        advice: what to lower so that batches fit. Raises UserError if a single line does not fit.
+        size: function that returns the size of a batch in pieces. advice: what to lower so that batches fit. Raises
+        UserError if a single line does not fit.
         """
         if len(lines) == 1 or size(lines) < self._too_large:
             try:
@@ -42,7 +43,7 @@ class Halving:
                     raise
                 if len(lines) == 1:
                     raise UserError(f"out of memory for a single line of {size(lines)} pieces; {advice}") from None
-            # Outside of `except`, in which the error still refers to the tensors.
+            # Not in the `except` block, where the error still references the tensors.
             free_memory()
             if math.isinf(self._too_large):
                 tqdm.write(f"warning: out of memory; continuing with smaller batches; {advice}", file=sys.stderr)
@@ -52,6 +53,6 @@ class Halving:
 
 
 def free_memory() -> None:
-    """Free the GPU memory that PyTorch caches: it may be enough in blocks of other sizes."""
+    """Free the GPU memory that PyTorch caches, which may be enough for blocks of other sizes."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM: the first one ends a command in an orderly way, the second one at once.
+"""Handling of SIGINT and SIGTERM: the first signal ends a command cleanly, the second one immediately.
 
-A training stops after the current step.
+Training stops after the current step.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from types import FrameType
 
 from translate.system.distributed import is_launched
 
-ASKING = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def raise_signals() -> None:
-    """Raise the first signal as an exception, so that half-written files are removed; a second one ends the process.
+    """Raise the first signal as an exception, so that unfinished files are deleted. A second signal ends the process.
 
-    Under torchrun, which repeats what the terminal has sent already, the second one is ignored.
+    Under torchrun, the second signal is ignored, because torchrun repeats the signals of the terminal.
     """
 
-    def act(number: int, _frame: FrameType | None) -> None:
-        for each in ASKING:
+    def raise_exception(number: int, _frame: FrameType | None) -> None:
+        for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
 
-    for each in ASKING:
-        if signal.getsignal(each) is not signal.SIG_IGN:  # as SIGINT is in a background job
-            signal.signal(each, act)
+    for each in STOP_SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # background jobs ignore SIGINT
+            signal.signal(each, raise_exception)
 
 
 @contextmanager
 def dying_of_signals() -> Iterator[None]:
-    """Within the block a signal ends the process at once, unsaved: for long work in C++, which ignores signals."""
+    """Let signals end the process immediately in the block, which runs long C++ code that ignores signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.getsignal(each) for each in ASKING}
+    before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
     for each, handler in before.items():
         signal.signal(each, signal.SIG_IGN if handler is signal.SIG_IGN else signal.SIG_DFL)
     try:
@@ -54,33 +54,36 @@ def dying_of_signals() -> Iterator[None]:
 
 @dataclass
 class Stop:
-    """The signal that came, or 0; the only object that a signal handler writes to."""
+    """The signal received, or 0. The signal handler writes to no other object."""
 
     signal: int = 0
 
 
 @contextmanager
 def stopping_at_signals() -> Iterator[Stop]:
-    """Within the block the first signal is recorded in `Stop.signal`; a second one acts at once.
+    """Record the first signal of the block in `Stop.signal`; let a second one end the process immediately.
 
-    Under torchrun the second one is ignored, too: torchrun repeats what the terminal has sent, and ends processes that
-    do not stop in time.
+    Under torchrun, the second signal is only recorded, too: torchrun repeats the signals of the terminal, and ends
+    processes that do not stop in time.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # Python delivers signals to the main thread only
         return
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def record(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
         if is_launched():
             return
-        print(f"{signal.Signals(number).name}: stopping after this step; a second one stops at once", file=sys.stderr)
-        for each in ASKING:
+        print(
+            f"{signal.Signals(number).name}: stopping after this step; send it again to stop immediately",
+            file=sys.stderr,
+        )
+        for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
-    asking = [each for each in ASKING if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {each: signal.signal(each, note) for each in asking}
+    handled = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, record) for each in handled}
     try:
         yield stop
     finally:

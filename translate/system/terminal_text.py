@@ -1,6 +1,6 @@
-"""Text on a terminal: its width in columns, and characters that are unsafe to print.
+"""Terminal text: its width in columns, and characters that are unsafe to print.
 
-Widths are our own, because `rich.cells` gives spacing vowel signs, as in Hindi, no width.
+Widths are computed here, because `rich.cells` assigns no width to spacing vowel signs, as in Hindi.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 def columns_of(text: str) -> int:
-    """Return the width of a text; joined emoji are counted one by one."""
+    """Return the width of a text in columns; the parts of joined emoji are counted separately."""
     return sum(character_width(character) for character in text)
 
 
 def character_width(character: str) -> int:
-    """Return the width of a character: 2 for Chinese, Japanese, Korean and emoji, 0 for combining accents."""
+    """Return the width of a character: 2 for Chinese, Japanese, Korean and emoji, 0 for combining accents, else 1."""
     if unicodedata.category(character) in ("Mn", "Me"):
-        return int(character == "\ufe0f")  # turns a sign into an emoji, which is wide
+        return int(character == "\ufe0f")  # turns a symbol into an emoji, which is one column wider
     if character in JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -33,31 +33,31 @@ def character_width(character: str) -> int:
 def without_controls(text: str) -> str:
     """Replace control characters, except line breaks and tabs.
 
-    For text from files: escape sequences could move the cursor, rename the window or type answers.
+    Escape sequences in text from files could move the cursor, rename the window or inject input.
     """
     return CONTROLS.sub("�", text)
 
 
 def spelled_out(text: str, also: str = "") -> str:
-    """Escape control characters, rare line ends and those in `also`, as in Python strings; line breaks stay.
+    """Escape control characters, unusual line separators and the characters in `also`, as in Python strings.
 
-    For messages, which must show the characters.
+    Line breaks are kept. Used in messages, which have to show the characters.
     """
     return "".join(repr(each)[1:-1] if each in UNSEEN or each in also else each for each in text)
 
 
 def for_stream(text: str, stream: IO[str] | None) -> str:
-    """Return text from files as it is for a file or a pipe, without control characters for a terminal."""
+    """Return text from files for output: unchanged for a file or pipe, without control characters for a terminal."""
     return without_controls(text) if stream and stream.isatty() else text
 
 
 def printable(text: str) -> str:
-    """Replace all characters that do not print, line breaks and tabs too."""
+    """Replace all unprintable characters, including line breaks and tabs."""
     return "".join(character if character.isprintable() or character in JOINERS else "�" for character in text)
 
 
 def isolated(text: str) -> str:
-    """Put right-to-left text between isolating marks, or a terminal would reorder the whole line."""
+    """Enclose right-to-left text in isolate marks; otherwise a terminal would reorder the whole line."""
     if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text):
         return ISOLATE + text + END_OF_ISOLATE
     return text
