@@ -122,7 +122,9 @@ def test_links_follow_the_drawn_pieces(tmp_path: Path, config: Config) -> None:
 
 
 def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) -> None:
-    with pytest.raises(UserError, match=r'dropout = 0\.1: leaves out merges, and algorithm "unigram" has none; set'):
+    with pytest.raises(
+        UserError, match=r'dropout = 0\.1: BPE-dropout leaves out merges, but algorithm "unigram" has none'
+    ):
         load_config(None, {"vocab.dropout": 0.1, "vocab.algorithm": "unigram"})
     model = tmp_path / "unigram.model"
     lines = head(TOY / "train.fr", 200).splitlines()
