@@ -14,6 +14,7 @@ from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import check_stays
+from translate.data.readers import lines
 from translate.data.readers import sides as text_module
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -52,13 +53,13 @@ def test_a_new_run_without_settings_reads_its_text_three_times(
 ) -> None:
     """To scan it, for the vocabulary, and to encode it."""
     opened: Counter[str] = Counter()
-    open_text = text_module._open_text
+    open_file = lines.open_file
 
     def counting(path: Path, *digest: Any) -> object:
         opened[path.name] += 1
-        return open_text(path, *digest)
+        return open_file(path, *digest)
 
-    monkeypatch.setattr(text_module, "_open_text", counting)
+    monkeypatch.setattr(lines, "open_file", counting)
     small = {
         "vocab.size": 400,
         "model.d_model": 32,

@@ -144,7 +144,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
         rate += f", falling after {train.decay_from:.0%}"
     lines = {
         "vocab": f"{vocab.size:,} pieces; with more, each would be too rare in a text of this size",
-        "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger models need more text, time",
+        "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
         "dropout": f"{dropout}; against overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {_limits(train)}, {rate}",
     }

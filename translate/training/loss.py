@@ -53,9 +53,8 @@ class SummedLoss(nn.Module):
         self.model = model
         self.label_smoothing = label_smoothing
         self.guided = guided
-        self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = (
-            model.features
-        )  # may be replaced by a compiled version
+        # May be replaced by a compiled version.
+        self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features
 
     def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
         """Return the losses of the batch. With R-Drop the alignment loss is averaged over both passes.

@@ -65,7 +65,7 @@ class ExponentialMovingAverage:
 
     def update(self, step: int) -> None:
         """Include the weights after update `step`, counted from 1."""
-        # Start with the plain mean of all steps: otherwise the random initial weights would weigh in for long.
+        # Start with the plain mean of all steps: otherwise the random initial weights would matter for a long time.
         num_steps = step + self._num_before
         decay = min(self.decay, (num_steps - 1) / num_steps)
         torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
