@@ -104,11 +104,11 @@ def test_a_dry_run_says_that_it_went_on_in_halves(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = dry_run(Run.create(tmp_path / "fits", config), config, CPU)
-    assert not any("halves" in line for line in told)
+    assert not any("halved" in line for line in told)
     limit_training(monkeypatch, 300)
     told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     assert any(
-        line.startswith("memory ") and "in halves" in line and "lower train.batch_tokens (600)" in line for line in told
+        line.startswith("memory ") and "halved" in line and "lower train.batch_tokens (600)" in line for line in told
     )
 
 
