@@ -188,7 +188,7 @@ def test_a_bad_text_is_reported_in_one_line_and_leaves_no_run(
 
 
 def test_other_errors_are_one_line_each(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("train").assert_one_line_about("nothing to train on")
+    run("train").assert_one_line_about("data.train_src: no training text")
     run("train", tmp_path / "no.toml").assert_one_line_about("no.toml: no such settings file")
     run("train", "--set", "train.max_stps=3").assert_one_line_about("train.max_stps: unknown", "train.max_steps")
     run("train", "--set", "train.max_steps=three").assert_one_line_about('train.max_steps = "three"', "integer")

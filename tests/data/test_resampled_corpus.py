@@ -122,14 +122,16 @@ def test_links_follow_the_drawn_pieces(tmp_path: Path, config: Config) -> None:
 
 
 def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) -> None:
-    with pytest.raises(UserError, match=r'dropout = 0\.1: leaves out merges, and algorithm "unigram" has none; set'):
+    with pytest.raises(
+        UserError, match=r'dropout = 0\.1: BPE-dropout leaves out merges, but algorithm "unigram" has none'
+    ):
         load_config(None, {"vocab.dropout": 0.1, "vocab.algorithm": "unigram"})
     model = tmp_path / "unigram.model"
     lines = head(TOY / "train.fr", 200).splitlines()
     unigram = train_vocab(lambda: lines, VocabSettings(size=380, algorithm="unigram"), seed=1, log=lambda _: None)
     model.write_bytes(unigram.proto)
     config = changed(config, "vocab", model=str(model))
-    with pytest.raises(UserError, match=r"vocab\.dropout = 0\.2: leaves out merges, but .*unigram\.model has none"):
+    with pytest.raises(UserError, match=r"vocab\.dropout = 0\.2: BPE-dropout .*unigram\.model has none"):
         train_into(tmp_path / "run", config)
 
 
@@ -155,4 +157,4 @@ def test_training_reads_other_pieces_in_each_epoch(
     train(run, changed(config, "train", max_epochs=3), CPU)
     assert asked == [0, 1, 2]
     log = (run.path / "train.log").read_text()
-    assert "0.2 of the merges in the training text are left out at random in each epoch (vocab.dropout)" in log
+    assert "0.2 of the merges in the training text are left out at random, redrawn every epoch (vocab.dropout)" in log

@@ -48,7 +48,7 @@ def test_characters_are_pieces_however_many_there_are() -> None:
 
 
 def test_a_size_is_refused_where_the_characters_are_the_pieces() -> None:
-    with pytest.raises(UserError, match=r'size = 300: not with algorithm "char".* leave size out') as caught:
+    with pytest.raises(UserError, match=r'size = 300: cannot be set with algorithm "char".* remove size') as caught:
         load_config(None, {"vocab.algorithm": "char", "vocab.size": 300})
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r'algorithm "char" has none; set dropout to 0\.0'):

@@ -212,7 +212,9 @@ def test_a_run_without_its_checkpoints_does_not_start_over(resumed: tuple[Run, T
     config = changed(run.load_config(), "train", save_every=3, max_steps=5)
     run.write_config(config)
     weights = run.weights_path.read_bytes()
-    with pytest.raises(UserError, match="checkpoints: no checkpoint, though this run got to step 4; restore one"):
+    with pytest.raises(
+        UserError, match="checkpoints: no checkpoint found, although this run reached step 4; restore one"
+    ):
         train(run, config, CPU)
     assert run.weights_path.read_bytes() == weights
     run.forget_metrics_after(3)  # as when it was killed before the first checkpoint

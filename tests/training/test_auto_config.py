@@ -46,7 +46,7 @@ def test_rare_characters_need_no_piece(tmp_path: Path) -> None:
 
 def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
     given = written(tmp_path, "a\n\n", "\nb\n")
-    with pytest.raises(UserError, match=r"a\.src: no pair of lines with text on both sides"):
+    with pytest.raises(UserError, match=r"a\.src: no pair of lines has text on both sides"):
         resolve_new(None, given, "cpu")
 
 

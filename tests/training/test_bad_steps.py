@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not a finite number: none is used, all are named, a few in a row end training."""
+"""Steps whose loss or gradient is not finite are skipped and logged; a few in a row end training."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes
     spoil(monkeypatch, 3, 4, 7, 9, 10)
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
-    told = re.findall(r"step (\d+) is not used: .* is not a finite number; it read lines ([\d, ]*)(.*) of (.*)", log)
+    told = re.findall(r"step (\d+) skipped: .* is not finite; it used lines ([\d, ]*)(.*) of (.*)", log)
     assert [int(step) for step, *_ in told] == [3, 4, 7, 9, 10]
     assert all(files == f"{config.data.train_src} and {config.data.train_tgt}" for *_, files in told)
     with feed_of(prepare(run, config), config) as steps:
@@ -124,13 +124,13 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
         spoil(patch, 6, 7, 8)
         often = changed(config, "train", save_every=1, validate_every=7)
         advice = (
-            r"3 steps in a row, after step 5, .* lower train\.learning_rate \(0\.01\), "
+            r"not finite in 3 consecutive steps after step 5; lower train\.learning_rate \(0\.01\), "
             r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and --resume from step 5"
         )
         with pytest.raises(UserError, match=advice):
             train_into(tmp_path / "run", often)
     run = Run(tmp_path / "run")
-    assert checkpoint_steps(run) == [1, 2, 3, 4, 5]  # none of them in the middle of what is not used
+    assert checkpoint_steps(run) == [1, 2, 3, 4, 5]  # none of them among the skipped steps
     good = train_into(tmp_path / "good", changed(config, "train", max_steps=5))
     assert_equal_states(good, run)
     gentler = changed(config, "train", learning_rate=0.001, max_steps=8)
@@ -194,6 +194,9 @@ def test_two_processes_leave_the_same_step_out_and_end_together(tmp_path: Path, 
     config = changed(tiny_config, "train", learning_rate=1e30, warmup_steps=0, clip_norm=0.0, accumulate=2)
     done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
     assert done.returncode
-    assert re.findall(r"step (\d+) is not used", done.stderr) == ["2", "3", "4"]
-    assert "error: training diverged: the loss or gradient of 3 steps in a row, after step 1" in done.stderr
+    assert re.findall(r"step (\d+) skipped", done.stderr) == ["2", "3", "4"]
+    assert (
+        "error: training diverged: the loss or gradient was not finite in 3 consecutive steps after step 1"
+        in done.stderr
+    )
     assert checkpoint_steps(Run(tmp_path / "run")) == [1]

@@ -173,7 +173,7 @@ def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
     reasons = [
-        "step-00000006/progress.json: belongs to step 4, not to the step that the folder is named after",
+        "step-00000006/progress.json: for step 4, unlike the folder's name; this checkpoint cannot be used",
         "step-00000005: written by an older version and cannot be resumed; its weights can still be used to translate",
         "step-00000003/progress.json: no such file; this checkpoint cannot be used",
         "step-00000002/progress.json: no such file; this checkpoint cannot be used",
@@ -195,8 +195,8 @@ def test_a_file_of_another_checkpoint_counts_as_damage(tmp_path: Path) -> None:
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(3), said.append) == Progress(step=1)
     assert said == [
-        f"warning: checkpoint skipped: {tmp_path}/step-00000002/model.safetensors: belongs to another checkpoint than "
-        "progress.json next to it"
+        f"warning: checkpoint skipped: {tmp_path}/step-00000002/model.safetensors: does not match "
+        "progress.json in the same folder; this checkpoint cannot be used"
     ]
 
 

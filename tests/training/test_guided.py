@@ -234,7 +234,7 @@ def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Pa
     other.write_text(alignment.read_text().replace("0-0", "0-0 1-0", 1))
     run = train_into(tmp_path / "run", changed(config, "train", max_steps=1))
     for now in changed(config, "data", train_align=str(other)), plain(config):
-        with pytest.raises(UserError, match=r"train\.fr, or the alignment in data\.train_align, changed since"):
+        with pytest.raises(UserError, match=r"train\.fr or the alignments in data\.train_align changed since"):
             prepare(run, now)
     moved = tmp_path / "moved.align"
     shutil.copy(alignment, moved)
@@ -321,11 +321,11 @@ def test_a_guided_training_is_not_compiled(config: Config) -> None:
         (["train.alignment_layer=-2"], "train.alignment_layer = -2: should be greater than or equal to -1"),
         (["train.alignment_head=4"], "train.alignment_head = 4: a layer has 4 heads, 0 to 3"),
         (["train.alignment_weight=-1"], "train.alignment_weight = -1: should be greater than or equal to 0"),
-        (["train.alignment_weight=0.1"], "train.alignment_weight = 0.1: no alignment to guide attention; name"),
+        (["train.alignment_weight=0.1"], "train.alignment_weight = 0.1: there are no alignments to guide attention"),
         (["data.train_align=a"], "data.train_align is set but data.train_src is not"),
         (
             ["data.train_src=a", "data.train_tgt=b", "data.train_align=c", 'train.compile="on"'],
-            'train.compile = "on": not possible with data.train_align',
+            'train.compile = "on": cannot be used with data.train_align',
         ),
     ],
 )

@@ -95,7 +95,10 @@ def test_a_run_keeps_its_way_of_validation(
     first, second = (tiny_config, without_valid) if began_with else (without_valid, tiny_config)
     run = Run.create(tmp_path / "run", first)
     prepare(run, first)
-    with pytest.raises(UserError, match=f"began {'with' if began_with else 'without'} data.valid_src; keep that"):
+    with pytest.raises(
+        UserError,
+        match=f"began {'with' if began_with else 'without'} data.valid_src; {'restore' if began_with else 'remove'} it",
+    ):
         prepare(run, second)
 
 

@@ -86,7 +86,7 @@ def test_it_begins_with_the_weights_bit_for_bit(tuned: Run, tiny_run: Path) -> N
     assert first.keys() == old.keys()
     assert all(torch.equal(first[name], weight) for name, weight in old.items())
     assert (tuned.path / "vocab.model").read_bytes() == (tiny_run / "vocab.model").read_bytes()
-    assert f"starts from the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
+    assert f"starting from the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
     assert tuned.load_config().train.init_from == str(tiny_run)
 
 
@@ -144,7 +144,7 @@ def test_a_settings_file_goes_on_with_what_the_run_kept(tuned: Run, tmp_path: Pa
 def test_without_its_first_checkpoint_it_never_begins_with_other_weights(tuned: Run, tmp_path: Path) -> None:
     shutil.copytree(tuned.path, tmp_path / "run", ignore=shutil.ignore_patterns("step-*"))
     config = tuned.load_config()
-    with pytest.raises(UserError, match="no checkpoint, though this run got to step 6"):
+    with pytest.raises(UserError, match="no checkpoint found, although this run reached step 6"):
         train(Run.resume(tmp_path / "run", config), config, CPU)
 
 
@@ -157,9 +157,7 @@ def test_shape_and_vocabulary_are_kept_and_dropout_may_change(tuned: Run, tiny_c
 
 @pytest.mark.parametrize("name", ["model.d_model", "vocab.size", "data.max_pieces"])
 def test_a_setting_that_contradicts_is_named(given: dict[str, object], tiny_run: Path, name: str) -> None:
-    with pytest.raises(
-        UserError, match=f"^{tiny_run}: has {name} = .* \\(now 64\\).* leave this setting out"
-    ) as caught:
+    with pytest.raises(UserError, match=f"^{tiny_run}: has {name} = .* \\(now 64\\).* remove this setting") as caught:
         load_new_config(None, given | {name: 64})
     assert "\n" not in str(caught.value)
 

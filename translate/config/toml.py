@@ -6,7 +6,7 @@ import difflib
 import json
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -18,11 +18,11 @@ from translate.errors import UserError
 from translate.system.terminal_text import spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
-MAX_BYTES = 2**18  # of a settings file
-MAX_LINE_BYTES = 10_000  # of a line: tomllib's time grows with the square of the parts of a key
-MAX_SHOWN = 80  # characters of a wrong value
-SECTION_WEIGHT = 0.25  # when names are compared; that of the key is 1
-MIN_SIMILARITY = 0.66  # of a mistyped name to the one that was meant
+MAX_BYTES = 2**18  # per settings file
+MAX_LINE_BYTES = 10_000  # per line: tomllib takes quadratic time in the number of parts of a dotted key
+MAX_SHOWN = 80  # characters of an invalid value in a message
+SECTION_WEIGHT = 0.25  # relative to the key, when names are compared
+MIN_SIMILARITY = 0.66  # for suggesting a setting
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
@@ -38,9 +38,9 @@ def load_config(
     overrides: Mapping[str, object] | None = None,
     inherited: Mapping[str, object] | None = None,
 ) -> Config:
-    """Read the settings of a TOML file, or the defaults, with `section.key` overrides on top.
+    """Read the settings from a TOML file, if given, and apply overrides by `section.key`.
 
-    Paths in the file are relative to the file, paths among the overrides to the working folder; both become absolute.
+    Paths in the file are relative to its folder, paths in the overrides to the working directory; both become absolute.
     inherited: values that replace defaults, by `section.key`. Raises UserError with one line per mistake, naming the
     file and the setting.
     """
@@ -53,7 +53,7 @@ def load_config(
 
 
 def changed_settings(config: Config, changes: Mapping[str, object]) -> Config:
-    """Return the settings with some replaced, by `section.key`. Raises UserError if they do not fit together."""
+    """Return the settings with changes by `section.key`. Raises UserError if the result is not valid."""
     tables = config.model_dump()
     for name, value in changes.items():
         section, _, key = name.partition(".")
@@ -62,20 +62,20 @@ def changed_settings(config: Config, changes: Mapping[str, object]) -> Config:
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
-    """Return what the file or the overrides give for a setting, unchecked; None if neither names it."""
+    """Return the value of a setting in the overrides or the file, unchecked; None if it is in neither."""
     section, _, key = name.partition(".")
     table = _given(path, overrides)[0].get(section)
     return table.get(key) if isinstance(table, dict) else None
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
-    """Return the settings with the changes that are not None. Raises UserError for a value that is not allowed."""
+    """Return the settings with the changes that are not None. Raises UserError if a value is not allowed."""
     given = {name: value for name, value in changes.items() if value is not None}
     return _checked(DecodeSettings, settings.model_dump() | given)
 
 
 def parse_override(text: str) -> tuple[str, object]:
-    """Parse `SECTION.KEY=VALUE` into name and value. The value is TOML, or else a plain string."""
+    """Parse `SECTION.KEY=VALUE` into name and value. A value that is not valid TOML is a plain string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text}: write --set SECTION.KEY=VALUE, such as --set train.max_steps=1000")
@@ -87,7 +87,7 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def to_toml(config: Config) -> str:
-    """Write every setting with its value and, as a comment, what it means."""
+    """Format all settings as TOML, with their descriptions as comments."""
     lines = []
     for section, settings in config:
         lines.append(f"[{section}]")
@@ -99,7 +99,7 @@ def to_toml(config: Config) -> str:
 
 
 def differences(before: Config, now: Config) -> dict[str, str]:
-    """Describe the settings that differ, by name."""
+    """Describe each setting that differs, by name."""
     changed = {}
     for name in setting_names():
         section, _, key = name.partition(".")
@@ -110,20 +110,20 @@ def differences(before: Config, now: Config) -> dict[str, str]:
 
 
 def is_frozen(name: str) -> bool:
-    """Whether a run has to keep this setting, because its data, its shape or the order of its batches depend on it."""
+    """Whether a run must keep this setting because its data, architecture or batch order depend on it."""
     section, _, key = name.partition(".")
     if section == "data":
-        return key not in PATH_KEYS["data"]  # the text may move: its content is what is compared
+        return key not in PATH_KEYS["data"]  # the text may move: only its content is compared
     return section in ("vocab", "model") or name in FROZEN_IN_TRAINING
 
 
 def setting_names() -> list[str]:
-    """All settings as `section.key`."""
+    """Return the names of all settings as `section.key`."""
     return [f"{section}.{key}" for section, settings in Config() for key in type(settings).model_fields]
 
 
 def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read a file and put the overrides on top. Returns the tables, and the source of each name not from the file."""
+    """Read a file and apply the overrides. Returns the tables and the source of each name that is not from the file."""
     tables = _read_toml(path) if path else {}
     sources: dict[str, str] = {}
     if path:
@@ -131,19 +131,19 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
     for name, value in overrides.items():
         section, dot, key = name.partition(".")
         if not (section and dot and key):
-            raise UserError(f"{name}: a setting is named SECTION.KEY, such as train.max_steps")
+            raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
         table = {section: {key: value}}
         _make_absolute(table, Path.cwd())
         if not isinstance(tables.setdefault(section, {}), dict):
-            raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below")
+            raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below it")
         tables[section].update(table[section])
         sources |= {name: "command line", section: "command line"}
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")
-        found, new_key = tables.get(section), new.partition(".")[2]
-        if isinstance(found, dict) and key in found and (new_key not in found or {old, new} & overrides.keys()):
-            value = found.pop(key)
-            found[new_key] = found[new_key] if new in overrides else value
+        values, new_key = tables.get(section), new.partition(".")[2]
+        if isinstance(values, dict) and key in values and (new_key not in values or {old, new} & overrides.keys()):
+            value = values.pop(key)
+            values[new_key] = values[new_key] if new in overrides else value
             sources |= {new: sources[old]} if old in sources else {}
             _note_once(f"note: {sources.get(old, path)}: {old} is now called {new}")
     return tables, sources
@@ -160,7 +160,7 @@ S = TypeVar("S", bound=BaseModel)
 def _checked(
     kind: type[S], values: Mapping[str, Any], path: Path | None = None, sources: Mapping[str, str] | None = None
 ) -> S:
-    """Build settings of a kind. Raises UserError with one line per mistake."""
+    """Validate values as settings of the given class. Raises UserError with one line per mistake."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -173,20 +173,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; a settings file is a few lines of TOML")
+            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; this does not look like a settings file")
         for number, line in enumerate(content.split(b"\n"), start=1):
             if len(line) > MAX_LINE_BYTES:
                 raise UserError(
-                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; a settings file is a few lines "
-                    "of TOML"
+                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; this does not look like "
+                    "a settings file"
                 )
         return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such settings file") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start}); a settings file is UTF-8 text") from None
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8 text") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give a settings file") from None
+        raise UserError(f"{path}: this is a folder; pass a settings file") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
@@ -199,9 +199,9 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
         for key in keys:
             if isinstance(value := table.get(key), str) and value:
                 try:
-                    place = folder / Path(value).expanduser()
-                    # A shell's <(command) has a name that leads to none.
-                    table[key] = str(place if place.is_fifo() else place.resolve())
+                    file = folder / Path(value).expanduser()
+                    # The name of a shell's <(command) cannot be resolved.
+                    table[key] = str(file if file.is_fifo() else file.resolve())
                     table[key].encode()  # a name that is not UTF-8 could not be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:
                     raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None
@@ -215,7 +215,7 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
     if mistake["type"] == "value_error":
         return f"{where}: {f'[{name}] ' if name else ''}{mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
-        return f"{where}: {name}: this is a section; write [{name}] and its settings below"
+        return f"{where}: {name}: this is a section; write [{name}] and its settings below it"
     if name.startswith("data.filter"):
         return f"{sources.get('data.filter', where)}: {_explain_filter(mistake)}"
     reason = mistake["msg"].replace("Input should be", "should be")
@@ -232,7 +232,7 @@ def _explain_filter(mistake: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """Show a value as in TOML, cut to MAX_SHOWN characters."""
+    """Format a value as in TOML, truncated to MAX_SHOWN characters."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):  # thousands of digits, or deeply nested tables
@@ -241,25 +241,22 @@ def _shown(value: object) -> str:
 
 
 def _unknown(name: str, content: object) -> str:
-    """Explain a name that is not a setting, with the nearest one that is."""
-    sections = list(Config.model_fields)
+    """Explain that a name is not a setting, and suggest the most similar one."""
+    sections = sorted(Config.model_fields)
+    known = f"the sections are {', '.join(sections)}"
     if "." not in name and isinstance(content, dict):
         if len(content) != 1:
-            near = difflib.get_close_matches(name.lower(), sections, n=1)
-            return f"{name}: unknown section; " + (f"did you mean [{near[0]}]?" if near else _list_of(sections))
+            nearest = difflib.get_close_matches(name.lower(), sections, n=1)
+            return f"{name}: unknown section; " + (f"did you mean [{nearest[0]}]?" if nearest else known)
         name += f".{next(iter(content))}"
-    meant = _nearest(name)
-    return f"{name}: unknown setting; " + (f"did you mean {meant}?" if meant else _list_of(sections))
-
-
-def _list_of(sections: Iterable[str]) -> str:
-    return f"the sections are {', '.join(sorted(sections))}"
+    suggestion = _nearest(name)
+    return f"{name}: unknown setting; " + (f"did you mean {suggestion}?" if suggestion else known)
 
 
 def _nearest(name: str) -> str | None:
     """Return the setting most similar to a name, by key and then by section, or None.
 
-    If several settings have this very key and the section is like none of theirs, all of them are named.
+    If several settings have exactly this key and the section resembles none of theirs, all of them are returned.
     """
     section, _, key = name.lower().replace("-", "_").rpartition(".")
 

@@ -1,1 +1,1 @@
-"""From settings to trained weights: preparation, steps, checkpoints, validation, log."""
+"""Training: preparation, steps, checkpoints, validation, log."""

@@ -1,6 +1,6 @@
-"""Advice for a running training: rules on its history, each with the setting to try.
+"""Advice during training: rules that examine the training history and name the setting to change.
 
-A rule is silent unless the case is clear: wrong advice is worse than none.
+A rule applies only to clear cases: wrong advice is worse than none.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from translate.config.settings import Config
 from translate.data.ragged_arrays import IntArray
 from translate.training.prepare import Prepared
 
-RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; share of such pieces in a good vocabulary
-SMALL_VOCAB = 1000  # pieces; no advice on the size below
+RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; maximum share of rare pieces
+SMALL_VOCAB = 1000  # pieces; smaller vocabularies get no advice on their size
 MIN_STEPS = 4  # per epoch
-LAST = 3  # validations, or lines of steps, that have to agree
-FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are a little worse than a uniform guess
-FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second if the losses scatter
-UNLEARNT = 0.5  # of the loss of guessing; a unigram model reaches 0.6 of it
-MIN_LINES = 8  # of steps since the end of the warm-up
+LAST = 3  # most recent validations, or lines with a training loss, that have to agree
+FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are slightly worse than a uniform guess
+FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second for noisy losses
+UNLEARNT = 0.5  # times the loss of a uniform guess; a unigram model reaches 0.6
+MIN_LINES = 8  # with a training loss since the end of the warm-up
 RISEN = 1.03  # times the best validation loss
 MAX_ALIKE = 0.1  # distinct translations per distinct source line
 CLIPPED = 20.0  # times train.clip_norm
@@ -33,77 +33,77 @@ Rule = Callable[[Sequence[Line], Config, int], str | None]
 
 
 def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
-    """Return advice on the text and the vocabulary, before the first step."""
-    found = []
+    """Return advice on the vocabulary and the batch size, before the first step."""
+    advice = []
     train, vocabs = prepared.train, prepared.vocabs
     counts = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
     sides = (
         [(vocabs.tgt, counts[0] + counts[1])] if vocabs.joint else [(vocabs.src, counts[0]), (vocabs.tgt, counts[1])]
     )
-    way = "leave out vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
+    change = "remove vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
     if config.vocab.algorithm == "char":
-        way = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
-    # A run that starts from the weights of another also has what these learnt about its pieces.
-    for vocab, seen in [] if config.train.init_from else sides:
-        # Bytes and control symbols are in every vocabulary, whether they occur or not.
+        change = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
+    # A fine-tuned model has learnt its pieces from another text, too.
+    for vocab, side_counts in [] if config.train.init_from else sides:
+        # Byte pieces and control symbols are in every vocabulary, even if they never occur.
         is_text = np.array([piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))])
-        if share := _too_rare(seen[is_text]):
-            found.append(
+        if share := _too_rare(side_counts[is_text]):
+            advice.append(
                 f"{share:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
-                f"rarely to be learnt: in a new run {way}"
+                f"rarely to be learnt: in a new run {change}"
             )
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
     if share * MIN_STEPS > 1:
-        found.append(
-            f"a step takes {min(1.0, share):.0%} of the whole training text: in a new run lower "
-            f"train.batch_tokens ({config.train.batch_tokens:,}), so that an epoch has more steps"
+        advice.append(
+            f"a step uses {min(1.0, share):.0%} of the training text: in a new run lower train.batch_tokens "
+            f"({config.train.batch_tokens:,}) so that an epoch has more steps"
         )
-    return found
+    return advice
 
 
 def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
-    """Apply the rules to the lines of metrics.jsonl, the newest last. Returns the advice, by the name of its rule.
+    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice by the name of its rule.
 
-    num_pieces: in the target vocabulary.
+    num_pieces: size of the target vocabulary.
     """
-    history = _of_one_loss(history, config)
-    found = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
-    return {name: advice for name, advice in found.items() if advice}
+    history = _with_comparable_losses(history, config)
+    advice = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
+    return {name: text for name, text in advice.items() if text}
 
 
-def _of_one_loss(history: Sequence[Line], config: Config) -> Sequence[Line]:
-    """Drop the training losses from before R-Drop, which adds a term of its own."""
-    begins = config.train.steps_before_rdrop
-    if not history or history[-1]["step"] <= begins:
+def _with_comparable_losses(history: Sequence[Line], config: Config) -> Sequence[Line]:
+    """Drop the training losses from before R-Drop, which adds a term to the loss."""
+    start = config.train.steps_before_rdrop
+    if not history or history[-1]["step"] <= start:
         return history
-    return [line for line in history if "train_loss" not in line or line["step"] > begins]
+    return [line for line in history if "train_loss" not in line or line["step"] > start]
 
 
 def _too_rare(counts: IntArray) -> float | None:
-    """Return the share of rare pieces, if it is too large."""
+    """Return the share of rare pieces if it is too large, else None."""
     share = float(np.mean(counts < RARE)) if len(counts) >= SMALL_VOCAB else 0.0
     return share if share > MAX_RARE else None
 
 
 def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """The loss is far above that of guessing, or far above its best, and does not recover."""
+    """Detect a loss that stays far above its best value or far above that of a uniform guess."""
     losses = _values(history, "train_loss")
     if len(losses) < 2 * LAST:
         return None
     now, guessing = min(losses[-LAST:]), math.log(num_pieces)
-    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # over some lines in a row
+    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # over consecutive lines
     if now < min(guessing + FAR_ABOVE_GUESSING, best + FAR_ABOVE_BEST):
         return None
-    reference = "guessing has" if guessing < best else "it had reached"
+    reference = "a uniform guess has" if guessing < best else "it had reached"
     return (
         f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is too "
         f"high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
-        f"({config.train.warmup_steps:,}), in a new run or from a checkpoint before that"
+        f"({config.train.warmup_steps:,}), in a new run or when resuming from an earlier checkpoint"
     )
 
 
 def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """The loss has not fallen since the end of the warm-up, and hardly anything is learnt yet."""
+    """Detect a high loss that has not fallen since the end of the warm-up."""
     settings = config.train
     losses = [line["train_loss"] for line in history if "train_loss" in line and line["step"] > settings.warmup_steps]
     quarter = len(losses) // 4
@@ -114,16 +114,16 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
     if not is_flat or now < UNLEARNT * math.log(num_pieces):
         return None
-    way = (
+    change = (
         f"raise train.learning_rate ({settings.learning_rate:g})"
         if settings.learning_rate < 1e-4
         else f"lower train.learning_rate ({settings.learning_rate:g}) or raise train.warmup_steps"
     )
-    return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {way}"
+    return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {change}"
 
 
 def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """The validation loss keeps rising while the training loss falls."""
+    """Detect a validation loss that keeps rising while the training loss falls."""
     validations = [(line["step"], line["valid_loss"]) for line in history if "valid_loss" in line]
     if len(validations) <= LAST:
         return None
@@ -139,12 +139,12 @@ def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> st
     return (
         f"the validation loss rose from {best:.2f} (step {best_step:,}) to {last[-1]:.2f} while the training loss "
         f"fell: the model overfits; raise model.dropout ({config.model.dropout:g}) or lower model.d_model "
-        f"({config.model.d_model}) in a new run, or use more text; the weights kept are the best so far"
+        f"({config.model.d_model}) in a new run, or use more text; the run keeps the best weights so far"
     )
 
 
 def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Different lines have the same few translations, or empty ones, without improvement."""
+    """Detect different lines that keep getting the same few translations, or empty ones."""
     last = [line for line in history if "different_outputs" in line][-LAST:]
     if len(last) < LAST or last[0]["step"] < config.train.warmup_steps:
         return None
@@ -162,15 +162,15 @@ def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str 
 
 
 def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Every gradient is clipped to a small part of its norm."""
+    """Detect gradients that are always clipped to a small fraction of their norm."""
     clip = config.train.clip_norm
     lines = [line for line in history if "gradient_norm" in line and line["step"] > config.train.warmup_steps]
     norms = [line["gradient_norm"] for line in lines]
     if not clip or len(norms) < MIN_LINES or min(norms) < CLIPPED * clip:
         return None
     return (
-        f"all gradient norms are at least {min(norms) / clip:.0f} times train.clip_norm ({clip:g}), so their size no "
-        f"longer matters: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
+        f"all gradient norms are at least {min(norms) / clip:.0f} times train.clip_norm ({clip:g}), so only "
+        f"their direction matters: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
     )
 
 

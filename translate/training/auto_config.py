@@ -1,8 +1,8 @@
-"""Settings that suit a text and a machine, chosen where no settings file is given.
+"""Automatic configuration: settings that suit the text and the machine, chosen if there is no settings file.
 
-A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). The experiments for the first two rows of the table and for rotary positions are
-in docs/results.md; the rows for more text follow published models.
+A small text needs a small model: a large one learns to translate every line in the same way (Sennrich and Zhang 2019,
+Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments behind the first two rows of the table
+and the rotary positions; the rows for larger texts follow published models.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from translate.config.settings import Config, TrainSettings
 from translate.data.characters import characters_of
 from translate.data.text_scan import TextScan
 
-COVERAGE = 0.9995  # of the text's characters, as vocab.character_coverage
-PIECES_PER_CHARACTER = 1.5  # at least
-NUM_SPECIAL_PIECES = 300  # bytes and control symbols
+COVERAGE = 0.9995  # share of the text's characters, as in vocab.character_coverage
+PIECES_PER_CHARACTER = 1.5  # minimum
+NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MAX_MINUTES = 60.0  # of training on a CPU
-WARMUP_STEPS = 1000  # or a tenth of all steps
-MAX_TOKENS_ON_CPU = 1024  # target pieces per step: on a CPU larger steps are hardly faster per piece, and too few
-LATE = 0.55  # share of the steps before the learning rate falls and R-Drop, which doubles the time of a step, begins
-TUNING_FACTOR = 4  # fine-tuning is shorter and has a lower learning rate by this factor
-MAX_NAMED = 4  # settings given by the user
+WARMUP_STEPS = 1000  # but at most a tenth of all steps
+MAX_TOKENS_ON_CPU = 1024  # target pieces per step; larger steps on a CPU are hardly faster per piece, only fewer
+LATE = 0.55  # share of the steps after which the learning rate falls and R-Drop, which doubles the step time, starts
+TUNING_FACTOR = 4  # by which fine-tuning is shorter and its learning rate lower
+MAX_NAMED = 4  # settings given by the user that are listed by name
 
 
 class TextMeasures(NamedTuple):
-    """What the rules know of a text."""
+    """Measurements of a text on which the rules depend."""
 
-    num_pairs: int  # with text on both sides
+    num_pairs: int  # pairs with text on both sides
     src_length: float  # mean characters per line
     tgt_length: float
     num_characters: int  # distinct characters that need a piece
 
 
 class Size(NamedTuple):
-    """What suits a text of at most `max_pairs` pairs."""
+    """Settings for a text of at most `max_pairs` pairs."""
 
     max_pairs: float
-    vocab: int  # pieces, joint
-    layers: int  # of the encoder, and of the decoder
+    vocab: int  # pieces of the joint vocabulary
+    layers: int  # each in encoder and decoder
     d_model: int
     d_ff: int
     dropout: float
@@ -64,7 +64,7 @@ SIZES = (
 
 
 def measure_text(scan: TextScan) -> TextMeasures | None:
-    """Measure a text by its sample. None if no sampled pair has text on both sides."""
+    """Measure a text by its sample. Returns None if no sampled pair has text on both sides."""
     pairs = [pair for pair in scan.sample if pair.is_full]
     if not pairs:
         return None
@@ -79,7 +79,10 @@ def measure_text(scan: TextScan) -> TextMeasures | None:
 def choose_settings(
     config: Config, given: Mapping[str, object], measures: TextMeasures, device: torch.device
 ) -> dict[str, object]:
-    """Return the settings that suit a text, by name. What the user has `given` in `config` decides some of them."""
+    """Return the settings that suit a text, by name.
+
+    given: the settings that the user has set in `config`; some choices depend on them.
+    """
     values = settings_for(measures, device)
     if config.train.init_from:
         size = _size(measures)
@@ -91,12 +94,12 @@ def choose_settings(
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # a cosine would have no steps left
-    is_settled = "model.dropout" in given or config.train.init_from  # which keeps the dropout of that run
-    dropout = config.model.dropout if is_settled else values["model.dropout"]
+    keeps_dropout = "model.dropout" in given or config.train.init_from  # the second keeps the dropout of that run
+    dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
     if not given.get("train.rdrop", dropout or config.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of a number of steps that is unknown
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of an unknown number of steps
     return values
 
 
@@ -128,7 +131,7 @@ def settings_for(measures: TextMeasures, device: torch.device) -> dict[str, obje
 
 
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
-    """Say what was chosen and why, one line per group of settings. given: names of the settings the user chose."""
+    """Describe the chosen settings and the reasons, one line per group. given: names of the settings the user chose."""
     vocab, model, train = config.vocab, config.model, config.train
     layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
@@ -140,15 +143,15 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     if train.decay_from:
         rate += f", falling after {train.decay_from:.0%}"
     lines = {
-        "vocab": f"{vocab.size:,} pieces; a text of this size has too few examples of more",
-        "model": f"{layers} of width {model.d_model}, {model.positions} positions; larger ones need more text or time",
+        "vocab": f"{vocab.size:,} pieces; with more, each would be too rare in a text of this size",
+        "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
         "dropout": f"{dropout}; against overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {_limits(train)}, {rate}",
     }
     lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters"
-    yours = [name for name in given if not name.startswith("data.")]
-    named = ", ".join(yours) if len(yours) <= MAX_NAMED else f"{len(yours)} settings"
-    head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', with {named} as given' if yours else ''}:"
+    chosen = [name for name in given if not name.startswith("data.")]
+    named = ", ".join(chosen) if len(chosen) <= MAX_NAMED else f"{len(chosen)} settings"
+    head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', with {named} as given' if chosen else ''}:"
     return head, *(f"    {name:<8} {text}" for name, text in lines.items())
 
 
@@ -158,7 +161,7 @@ def _limits(train: TrainSettings) -> str:
         f"{train.max_epochs} epochs": train.max_epochs,
         f"{train.max_minutes:g} minutes": train.max_minutes,
     }
-    return " or ".join(words for words, limit in limits.items() if limit)
+    return " or ".join(text for text, limit in limits.items() if limit)
 
 
 def _size(measures: TextMeasures) -> Size:

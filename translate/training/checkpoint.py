@@ -1,7 +1,7 @@
-"""Checkpoints: the training state, saved and loaded, all or nothing.
+"""Checkpoints: saving and loading the training state atomically.
 
-A checkpoint is a folder of up to four files: the weights, their moving average if there is one, the optimizer's state,
-and the progress, which holds the checksums of the others. It is valid only as a whole.
+A checkpoint is a folder of up to four files: the weights, their moving average if there is one, the optimizer state,
+and the progress, which holds the checksums of the others. It is valid only if all files are intact.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
 MODEL, EMA, OPTIMIZER = (f"{name}.safetensors" for name in ("model", "average", "optimizer"))
 PROGRESS = "progress.json"
-PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions; none reads it any more
+PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions; no longer read
 UNUSABLE = "this checkpoint cannot be used"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training has come. Batch order, learning rate and dropout are functions of it and need no saving."""
+    """Training progress. Batch order, learning rate and dropout are functions of it, so they need not be saved."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
-    step: int = 0  # updates made
+    step: int = 0  # updates completed
     epoch: int = 0  # from 0
     batches: int = 0  # batches of this epoch used so far, by all processes
-    seconds: float = 0.0  # of training, without validation
+    seconds: float = 0.0  # training time without validation
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
-    precision: str | None = None  # of the matrix products; train.precision = "auto" may have it measured
+    precision: str | None = None  # of the matrix products; may be measured if train.precision is "auto"
 
 
 class TrainingState(NamedTuple):
-    """What a checkpoint holds, apart from the progress."""
+    """Content of a checkpoint, except the progress."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer  # AdamW
@@ -59,10 +59,10 @@ class TrainingState(NamedTuple):
 
 
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
-    """Write `folder`/step-NNNNNNNN, and keep only the newest `keep` checkpoints up to this step.
+    """Write `folder`/step-NNNNNNNN atomically, and keep only the newest `keep` checkpoints up to this step.
 
-    The checkpoint appears whole or not at all. One of a later step is damaged, or training would have resumed from it;
-    it stays until training reaches its step again.
+    Checkpoints of later steps are damaged, or training would have resumed from them. Each is kept until training
+    reaches its step again.
     """
     final = folder / f"step-{progress.step:08d}"
     partial = folder / f".{final.name}.partial"
@@ -73,7 +73,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
             tensors = {MODEL: parameters_of(state.model)}
             if state.ema:
                 tensors[EMA] = state.ema.weights
-            if state.optimizer.state:  # none while no step has changed a weight
+            if state.optimizer.state:  # empty before the first update
                 tensors[OPTIMIZER] = _optimizer_state(state)
             checksums = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
             write_record(partial / PROGRESS, {"progress": asdict(progress), "files": checksums}, FORMAT)
@@ -90,37 +90,37 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
 
 
 def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], None]) -> Progress | None:
-    """Read the newest intact checkpoint into the state. Returns None if there is no checkpoint at all.
+    """Load the newest intact checkpoint into the state. Returns None if there is no checkpoint at all.
 
-    warn: called for each newer one that is damaged. Raises UserError if all are.
+    warn: called with a message for each damaged checkpoint. Raises UserError if all checkpoints are damaged.
     """
     damaged = []
     for _, checkpoint in sorted(_checkpoints(folder).items(), reverse=True):
         try:
-            found = _read(checkpoint, state)
+            contents = _read(checkpoint, state)
         except UserError as error:
             warn(f"warning: checkpoint skipped: {error}")
             damaged.append(checkpoint.name)
             continue
-        _apply(found, state)
-        return found.progress
+        _apply(contents, state)
+        return contents.progress
     if damaged:
         raise UserError(
-            f"{folder}: none of the checkpoints can be used ({', '.join(damaged)}; see the warnings above); restore "
-            "one, or start a new run"
+            f"{folder}: none of the checkpoints can be used ({', '.join(damaged)}; see the warnings above); "
+            "restore one, or start a new run"
         )
     return None
 
 
-class _Found(NamedTuple):
-    """A checkpoint, read and checked."""
+class _Contents(NamedTuple):
+    """Verified contents of a checkpoint."""
 
     progress: Progress
     tensors: Mapping[str, Mapping[str, Tensor]]  # by file and name
 
 
-def _read(checkpoint: Path, state: TrainingState) -> _Found:
-    """Read a checkpoint into memory. Raises UserError if any part of it is damaged or does not fit."""
+def _read(checkpoint: Path, state: TrainingState) -> _Contents:
+    """Read a checkpoint into memory. Raises UserError if any part is damaged or does not match the state."""
     if (checkpoint / PICKLED_OPTIMIZER).exists():
         raise UserError(
             f"{checkpoint}: written by an older version and cannot be resumed; its weights can still be used to "
@@ -136,7 +136,7 @@ def _read(checkpoint: Path, state: TrainingState) -> _Found:
     except (ValidationError, KeyError, TypeError, ValueError):
         raise UserError(f"{path}: damaged; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
-        raise UserError(f"{path}: belongs to step {progress.step}, not to the step that the folder is named after")
+        raise UserError(f"{path}: for step {progress.step}, unlike the folder's name; {UNUSABLE}")
     wanted: dict[str, Mapping[str, Tensor]] = {MODEL: parameters_of(state.model)}
     if state.ema and EMA in checksums:
         wanted[EMA] = state.ema.weights
@@ -146,28 +146,28 @@ def _read(checkpoint: Path, state: TrainingState) -> _Found:
     for name, like in wanted.items():
         weights = read_checked_weights(checkpoint / name, state.identity, UNUSABLE)
         if weights.checksum != checksums.get(name):
-            raise UserError(f"{checkpoint / name}: belongs to another checkpoint than {PROGRESS} next to it")
+            raise UserError(f"{checkpoint / name}: does not match {PROGRESS} in the same folder; {UNUSABLE}")
         tensors[name] = read_tensors(checkpoint / name, weights, like)
-    return _Found(progress, tensors)
+    return _Contents(progress, tensors)
 
 
-def _apply(found: _Found, state: TrainingState) -> None:
-    copy_tensors(found.tensors[MODEL], parameters_of(state.model))
+def _apply(contents: _Contents, state: TrainingState) -> None:
+    copy_tensors(contents.tensors[MODEL], parameters_of(state.model))
     if state.ema:
-        # Training that has not averaged so far begins to do so here.
-        copy_tensors(found.tensors.get(EMA, found.tensors[MODEL]), state.ema.weights)
+        # If the checkpoint has no average, averaging starts from its weights.
+        copy_tensors(contents.tensors.get(EMA, contents.tensors[MODEL]), state.ema.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
-    numbers = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
-    for name, tensor in found.tensors.get(OPTIMIZER, {}).items():
+    indices = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
+    for name, tensor in contents.tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
-        moments.setdefault(numbers[parameter], {})[moment] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]  # unchanged: settings, and what suits this device
+        moments.setdefault(indices[parameter], {})[moment] = tensor
+    groups = state.optimizer.state_dict()["param_groups"]  # unchanged: they depend on the settings and this device
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
-    """Adam's numbers under names such as `exp_avg.encoder_norm.weight`."""
+    """Return Adam's state under names such as `exp_avg.encoder_norm.weight`."""
     return {
         f"{moment}.{name}": tensor
         for name, parameter in state.model.named_parameters()
@@ -176,7 +176,7 @@ def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _optimizer_shapes(state: TrainingState) -> dict[str, Tensor]:
-    """Tensors of the same names and shapes as those of `_optimizer_state`."""
+    """Return tensors with the names and shapes of those in `_optimizer_state`."""
     shapes: dict[str, Tensor] = {}
     for name, parameter in parameters_of(state.model).items():
         shapes |= {f"exp_avg.{name}": parameter, f"exp_avg_sq.{name}": parameter, f"step.{name}": torch.zeros(())}
@@ -184,13 +184,13 @@ def _optimizer_shapes(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _checkpoints(folder: Path) -> dict[int, Path]:
-    """The checkpoint folders by step; links do not count."""
-    found = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
-    return {int(match[1]): path for match, path in found if match and path.is_dir() and not path.is_symlink()}
+    """Return the checkpoint folders by step, ignoring symbolic links."""
+    matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
+    return {int(match[1]): path for match, path in matches if match and path.is_dir() and not path.is_symlink()}
 
 
 def _discard(path: Path) -> None:
-    """Remove a checkpoint, if there is one; what an interruption leaves does not have its name."""
+    """Remove a checkpoint if it exists, renaming it first so that an interruption leaves no partial checkpoint."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():

@@ -1,4 +1,4 @@
-"""How long a training takes: its number of steps, and the report of `translate train --dry-run`."""
+"""Estimates of training time: planning the number of steps, and the report of `translate train --dry-run`."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
-# With a limit of minutes, steps are timed for this many seconds more, at most this share of all: after some seconds of
-# work a machine may slow down, by a third for example.
-MAX_WATCHED, SHARE_WATCHED = 10.0, 0.02
-MANY = 10**6  # steps, while their number is unknown
-MAX_WARM_UP = 0.1  # share of the steps, if there are too few for train.warmup_steps
-SLACK = 0.95  # share of train.max_minutes to plan for, so that a machine that slows down a little still finishes
+# If train.max_minutes is set, steps are timed for this many more seconds, but at most this share of the limit: some
+# machines slow down, for example by a third, after a few seconds under load.
+MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
+MANY = 10**6  # steps, used until their number is planned
+MAX_WARM_UP = 0.1  # maximum share of the steps, which limits train.warmup_steps
+SLACK = 0.95  # share of train.max_minutes to plan for: training still ends in time if the machine slows down a little
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The settings with the number of steps, and how long a step takes."""
+    """Settings with the planned number of steps, and the time per step."""
 
     config: Config
     seconds: float  # per step
-    precision: str  # in which that was measured
+    precision: str  # in which the time was measured
 
     def __str__(self) -> str:
         settings = self.config.train
@@ -50,9 +50,9 @@ class StepPlan:
 
 
 def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> StepPlan:
-    """Set `train.max_steps` to what `train.max_epochs` or `train.max_minutes` allow.
+    """Compute `train.max_steps` from `train.max_epochs` and `train.max_minutes` by timing steps of a throw-away model.
 
-    The steps of a throw-away model are timed. All processes have to call this, and get the same plan.
+    All processes have to call this; all get the same plan.
     """
     settings = config.train
     precision, seconds = _time_steps(config, prepared, device, world)
@@ -68,14 +68,14 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
-    """Count the steps of the first epoch, over all processes. Other epochs have nearly as many."""
+    """Return the number of steps of the first epoch. Later epochs differ only slightly."""
     corpus = prepared.train_in(0, world)
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
     return -(-len(order) // (settings.accumulate * world.size))
 
 
 def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
-    """Make some steps and return their median time, averaged over the steps before and with R-Drop."""
+    """Return the median time of a few steps, as the weighted mean of steps without and with R-Drop."""
     before = _seconds_of(trainer, prepared, settings, 1)
     if not settings.rdrop_from:
         return before
@@ -84,7 +84,7 @@ def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettin
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
-    """Return which limit of the settings ends training now, if one does."""
+    """Name the setting whose limit ends training now. Returns None if no limit is reached."""
     if settings.max_steps and progress.step >= settings.max_steps:
         return f"train.max_steps ({settings.max_steps:,}) reached"
     if settings.max_epochs and progress.epoch >= settings.max_epochs:
@@ -102,7 +102,7 @@ def format_minutes(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
-    """Time the first steps of the text, each made as the step `number`. All processes make the same number."""
+    """Time the first steps of the text, each computed as step `number`. All processes run equally many."""
 
     def time_next(count: int) -> list[float]:
         seconds = []
@@ -113,15 +113,15 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, n
         return seconds
 
     with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
-        at_first = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
-        watched = min(MAX_WATCHED, SHARE_WATCHED * 60 * settings.max_minutes)
-        later = time_next(int(watched / trainer.world.largest(at_first)[0]))
-    return statistics.median(later) if len(later) >= NUM_TIMED else at_first
+        initial = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
+        extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * settings.max_minutes)
+        later = time_next(int(extra / trainer.world.largest(initial)[0]))
+    return statistics.median(later) if len(later) >= NUM_TIMED else initial
 
 
 def _time_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
-    """Return the precision and the seconds per step of a model like the one to be trained, in the slowest process."""
-    # The learning rate does not matter here, but there has to be one.
+    """Return the precision and the seconds per step of the slowest process, timed with a throw-away model."""
+    # The learning rate does not matter here, but must be defined.
     train = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": train}), prepared, device, world)
     first = first_step(prepared, train, Progress(), device, world)
@@ -130,9 +130,9 @@ def _time_steps(config: Config, prepared: Prepared, device: torch.device, world:
 
 
 def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:
-    """Prepare a training, make a few steps of it and describe it, one fact per line.
+    """Prepare training, time a few steps, and return a report of one fact per line.
 
-    The run folder is only a place to work in. scan: as `prepare` takes it.
+    run: temporary run folder. scan: scan of the training text, if it was read before.
     """
     init_from_run(run, config)
     prepared = prepare(run, config, scan)
@@ -155,7 +155,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         ("model", f"{trainer.num_parameters:,} parameters"),
         ("device", f"{describe(device)}, {trainer.precision}"),
         ("epoch", f"{num_steps:,} steps, {1 - _num_pieces(corpus) / num_positions:.1%} padding"),
-        ("memory", f"{peak_memory(device) / 1e9:.2f} GB at most, preparing the text or in the largest batch"),
+        ("memory", f"{peak_memory(device) / 1e9:.2f} GB at most, while preparing the text or in the largest batch"),
         *([("memory", WHY_HALVED.format(settings=settings))] if trainer.is_halving else []),
         ("step", f"{seconds:.3f} s"),
         ("time", _expected_time(settings, num_steps, seconds)),
@@ -164,7 +164,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
 
 
 def _corpus_facts(config: Config, prepared: Prepared, corpus: EncodedCorpus) -> Iterator[tuple[str, str]]:
-    """corpus: the training text as the first epoch reads it."""
+    """Describe the text and the vocabulary. corpus: the training text as the first epoch reads it."""
     yield "training", str(corpus.report)
     for side, rows in ("source", corpus.src), ("target", corpus.tgt):
         yield side, f"{rows.lengths.mean():.1f} pieces per line, {rows.lengths.max()} at most"
@@ -176,7 +176,7 @@ def _corpus_facts(config: Config, prepared: Prepared, corpus: EncodedCorpus) -> 
 
 
 def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
-    """Yield the settings that differ from the defaults."""
+    """Yield name and value of the settings that differ from the defaults."""
     for name in differences(Config(), config):
         section, _, key = name.partition(".")
         value = getattr(getattr(config, section), key)
@@ -188,12 +188,12 @@ def _num_pieces(corpus: EncodedCorpus) -> int:
 
 
 def _num_positions(corpus: EncodedCorpus, rows: np.ndarray) -> int:
-    """Pieces and padding of a batch, both sides."""
+    """Return the number of pieces and padding of a batch, on both sides together."""
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
 
 
 def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
-    """Return a step that consists of the epoch's largest batch."""
+    """Return the data of a step that consists of the epoch's largest batch."""
     rows = max(order, key=lambda rows: _num_positions(corpus, rows))
     batch = make_batch(corpus, rows, bos_id)
     return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
@@ -201,15 +201,16 @@ def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
 
 def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float) -> str:
     """Describe the time until the first limit that is set."""
-    ends = {}
+    minutes_until = {}
     if settings.max_steps:
-        ends[f"{settings.max_steps:,} steps (train.max_steps)"] = settings.max_steps * seconds / 60
+        minutes_until[f"{settings.max_steps:,} steps (train.max_steps)"] = settings.max_steps * seconds / 60
     if settings.max_epochs:
-        ends[f"{settings.max_epochs} epochs (train.max_epochs)"] = settings.max_epochs * steps_per_epoch * seconds / 60
+        num_steps = settings.max_epochs * steps_per_epoch
+        minutes_until[f"{settings.max_epochs} epochs (train.max_epochs)"] = num_steps * seconds / 60
     if settings.max_minutes:
-        ends["train.max_minutes"] = settings.max_minutes
-    if not ends:
-        return "unlimited: no limit of steps, epochs or minutes is set"
-    end, minutes = min(ends.items(), key=lambda item: item[1])
+        minutes_until["train.max_minutes"] = settings.max_minutes
+    if not minutes_until:
+        return "unlimited: neither train.max_steps, train.max_epochs nor train.max_minutes is set"
+    end, minutes = min(minutes_until.items(), key=lambda item: item[1])
     patience = "; train.patience may end it earlier" if settings.patience else ""
     return f"{format_minutes(minutes)} plus validation, until {end}{patience}"

@@ -1,4 +1,4 @@
-"""The data of each training step: micro-batches in the epoch's order, made into tensors ahead of time."""
+"""The data of each training step: micro-batches in the order of the epoch, converted to tensors ahead of time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from translate.system.distributed import World
 from translate.training.checkpoint import Progress
 from translate.training.prepare import Prepared
 
-AHEAD = 2  # steps prepared while one is computed
+AHEAD = 2  # steps prepared in advance
 
 T = TypeVar("T")
 
@@ -27,13 +27,13 @@ class Part(NamedTuple):
     """A micro-batch of a step."""
 
     batch: Batch
-    number: int  # among the parts of the step, over all processes; dropout depends on it
+    number: int  # index among the parts of the step, over all processes; dropout depends on it
     rows: IntArray  # of the corpus, in the order of the batch
-    weight: float = 1.0  # 0 for a part that another process counts
-    halves: tuple[int, ...] = ()  # which half, 1 or 2, and which half of that; dropout depends on it
+    weight: float = 1.0  # 0 if another process counts this part
+    halves: tuple[int, ...] = ()  # the halves, 1 or 2, by which it was divided; dropout depends on them
 
-    def fitting(self, too_large: float) -> list[Part]:
-        """Halve this part until each has fewer than `too_large` places; a single pair is not divided."""
+    def split_below(self, too_large: float) -> list[Part]:
+        """Halve this part until each resulting part has fewer than `too_large` positions or is a single pair."""
         num_pairs = len(self.rows)
         if num_pairs == 1 or self.batch.num_places < too_large:
             return [self]
@@ -42,7 +42,7 @@ class Part(NamedTuple):
             self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
             for number, pairs in enumerate((slice(0, middle), slice(middle, num_pairs)), start=1)
         ]
-        return [fitting for half in halves for fitting in half.fitting(too_large)]
+        return [part for half in halves for part in half.split_below(too_large)]
 
 
 class StepData(NamedTuple):
@@ -55,25 +55,25 @@ class StepData(NamedTuple):
 
     @property
     def rows(self) -> list[int]:
-        """The rows of the corpus that this process counts."""
+        """Rows of the corpus that this process counts."""
         return [row for part in self.parts if part.weight for row in part.rows.tolist()]
 
 
 def feed(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> Generator[StepData]:
-    """Yield the data of the steps, on the device, from the current progress on, epoch after epoch, without end.
+    """Yield the data of one step after another, on the device, starting from the given progress. Never ends.
 
-    A step takes `accumulate` parts per process. N processes do what one does with N times `batch_tokens` and
-    `accumulate`, and each pair is used once per epoch. With `vocab.dropout` the processes synchronize when an epoch
-    begins.
+    A step consists of `accumulate` parts per process. N processes are equivalent to one process with N times
+    `batch_tokens` and `accumulate`. Each pair is used once per epoch. With `vocab.dropout` the processes synchronize
+    at the start of each epoch.
     """
     epoch, start = progress.epoch, progress.batches
     while True:
         text, bos_id = prepared.train_in(epoch, world), prepared.vocabs.tgt.bos_id
-        made = _steps(text, bos_id, settings, (epoch, start), device, world)
-        del text  # so that it is not in memory together with that of the next epoch
-        with closing(prefetched(made)) as steps:
+        epoch_steps = _steps(text, bos_id, settings, (epoch, start), device, world)
+        del text  # so that the texts of two epochs are never in memory together
+        with closing(prefetched(epoch_steps)) as steps:
             yield from steps
         epoch, start = epoch + 1, 0
 
@@ -81,21 +81,21 @@ def feed(
 def first_step(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> StepData:
-    """Return the data of the next step alone."""
+    """Return the data of the next step only."""
     with closing(feed(prepared, settings, progress, device, world)) as steps:
         return next(steps)
 
 
 def prefetched(items: Iterator[T]) -> Generator[T]:
-    """Yield the items, none of which is None, produced ahead of time in a thread that ends with the iteration.
+    """Yield the items, which are produced ahead of time in a thread. The thread ends with the iteration.
 
-    An exception raised by `items` is raised here, in its place.
+    items: must not contain None. An exception that it raises is raised here when its item is due.
     """
     worker = ThreadPoolExecutor(max_workers=1)
     try:
-        coming = deque(worker.submit(next, items, None) for _ in range(AHEAD))
-        while (item := coming.popleft().result()) is not None:
-            coming.append(worker.submit(next, items, None))
+        pending = deque(worker.submit(next, items, None) for _ in range(AHEAD))
+        while (item := pending.popleft().result()) is not None:
+            pending.append(worker.submit(next, items, None))
             yield item
     finally:
         worker.shutdown(cancel_futures=True)
@@ -109,9 +109,9 @@ def _steps(
     device: torch.device,
     world: World,
 ) -> Iterator[StepData]:
-    """Yield the steps of an epoch. cursor: its number, and its first unused batch."""
+    """Yield the steps of an epoch. cursor: number of the epoch, and its first unused batch."""
     if device.index is not None:
-        torch.cuda.set_device(device)  # each thread has to
+        torch.cuda.set_device(device)  # required in each thread
     epoch, start = cursor
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
     for first in range(start, len(order), settings.accumulate * world.size):
@@ -126,9 +126,9 @@ def _steps(
 
 
 def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
-    """Yield the numbers of this process's parts and their weights; all processes have the same number of parts.
+    """Yield the numbers and weights of this process's parts. All processes get equally many parts.
 
-    The last step of an epoch may not have enough. A process without a part takes the first one with weight 0.
+    If the last step of an epoch has too few, a process without a part gets the first one with weight 0.
     """
     for number in range(world.rank, num_parts + -num_parts % world.size, world.size):
         yield (number, 1.0) if number < num_parts else (0, 0.0)

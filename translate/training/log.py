@@ -16,7 +16,7 @@ from translate.training.validation import Validation
 
 
 class Meter:
-    """Measures loss and speed from one point of a training on."""
+    """Measures loss and speed of training from a given point on."""
 
     def __init__(self, start: Progress) -> None:
         self._start = start
@@ -26,7 +26,7 @@ class Meter:
         self._losses: Losses | None = None
 
     def add(self, stepped: StepResult, num_tokens: int) -> None:
-        """Count a step. The losses of a step that was not used do not count."""
+        """Add a step. The losses of skipped steps do not count."""
         self._num_tokens += num_tokens
         if stepped.is_used:
             self._losses = total([self._losses, stepped.losses]) if self._losses else stepped.losses
@@ -34,15 +34,15 @@ class Meter:
             self._num_used += 1
 
     def losses(self) -> list[float]:
-        """Return this process's share of the steps' mean losses: translation and, if guided, alignment.
+        """Return this process's share of the mean losses: translation and, with a guided head, alignment.
 
-        Empty if no step was used.
+        Empty if all steps were skipped.
         """
         return [float(loss) / self._num_used for loss in self._losses or () if loss is not None]
 
     @property
     def gradient_norm(self) -> float:
-        """Mean gradient norm before clipping; 0 if no step was used."""
+        """Mean gradient norm before clipping; 0 if all steps were skipped."""
         return self._gradient_norms / max(self._num_used, 1)
 
     def tokens_per_second(self, now: Progress) -> float:
@@ -53,20 +53,20 @@ class Meter:
 def log_start(
     run: Run, settings: TrainSettings, num_parameters: int, num_pieces: int, progress: Progress, place: str
 ) -> None:
-    """Log what is trained, where, and from which step."""
+    """Log the device, the size of the model, and the step at which training starts."""
     run.log(f"training on {place}")
     run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: a step then takes twice the time and memory")
+        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: each step then takes twice the time and memory")
 
 
 def log_steps(
     run: Run, settings: TrainSettings, progress: Progress, losses: list[float], meter: Meter, learning_rate: float
 ) -> str:
-    """Log the last steps. Returns what the progress bar shows of them.
+    """Log the most recent steps. Returns the text for the progress bar.
 
-    losses: per target piece, of translation and, if guided, alignment; empty if no step was used.
+    losses: translation and, with a guided head, alignment, per target piece; empty if all steps were skipped.
     """
     names = ("train_loss", "alignment_loss")
     speed = meter.tokens_per_second(progress)
@@ -80,15 +80,15 @@ def log_steps(
         minutes=round(progress.seconds / 60, 3),
     )
     left = _seconds_left(progress, settings)
-    shown = ", ".join([*(f"loss {loss:.3f}" for loss in losses[:1]), f"{speed:,.0f} tokens/s"])
+    text = ", ".join([*(f"loss {loss:.3f}" for loss in losses[:1]), f"{speed:,.0f} tokens/s"])
     if left is not None:
-        shown += f", {left / 60:.1f} min left"
-    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {shown}")
-    return shown
+        text += f", {left / 60:.1f} min left"
+    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {text}")
+    return text
 
 
 def log_advice(run: Run, advice: Iterable[str]) -> None:
-    """Log pieces of advice, one line each."""
+    """Log advice, one line for each."""
     for text in advice:
         run.log(f"advice: {text}")
 
@@ -96,9 +96,9 @@ def log_advice(run: Run, advice: Iterable[str]) -> None:
 def log_validation(
     run: Run, config: Config, num_pieces: int, progress: Progress, result: Validation, is_best: bool
 ) -> None:
-    """Log the scores on the validation text with a few translations, and draw the curves.
+    """Log the validation scores and a few translations, and draw the curves.
 
-    Each rule of `advice` is logged once, and its name recorded in the line of metrics.jsonl.
+    The advice of each rule is logged only once; the name of the rule is recorded in metrics.jsonl.
     """
     figures = {
         "bleu": result.bleu,
@@ -115,8 +115,8 @@ def log_validation(
         "minutes": round(progress.seconds / 60, 3),
     }
     history = [*run.metrics(), line]
-    already = {name for past in history for name in past.get("advice", ())}
-    advice = {name: text for name, text in diagnose(history, config, num_pieces).items() if name not in already}
+    logged = {name for past in history for name in past.get("advice", ())}
+    advice = {name: text for name, text in diagnose(history, config, num_pieces).items() if name not in logged}
     if advice:
         line["advice"] = list(advice)
     run.append_metrics(**line)
@@ -132,7 +132,7 @@ def log_validation(
 
 
 def log_end(run: Run, reason: str | None, signal_name: str | None) -> None:
-    """Log why training ended, and how to use or resume the run."""
+    """Log why training ended and how to use or resume the run."""
     if reason:
         run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
     if signal_name:
@@ -140,49 +140,49 @@ def log_end(run: Run, reason: str | None, signal_name: str | None) -> None:
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
-    """Seconds until the first limit at the speed so far, without validation. None if that is unknown."""
-    last_steps = [float(settings.max_steps)] if settings.max_steps else []
+    """Estimate the training time left, in seconds, from the speed so far. Returns None if it is unknown."""
+    final_steps = [float(settings.max_steps)] if settings.max_steps else []
     if settings.max_epochs and progress.epoch:
-        last_steps.append(progress.step * settings.max_epochs / progress.epoch)
+        final_steps.append(progress.step * settings.max_epochs / progress.epoch)
     passes = _passes_until(progress.step, settings)
-    left = [(_passes_until(last, settings) / passes - 1) * progress.seconds for last in last_steps]
+    left = [(_passes_until(last, settings) / passes - 1) * progress.seconds for last in final_steps]
     if settings.max_minutes:
         left.append(60 * settings.max_minutes - progress.seconds)
     return max(0.0, min(left)) if left else None
 
 
 def _passes_until(step: float, settings: TrainSettings) -> float:
-    """Forward passes of the steps up to this one."""
+    """Return the number of forward passes up to a step; each step with R-Drop has two."""
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
 
 
-MAX_BAD_STEPS = 3  # in a row, before training ends
+MAX_BAD_STEPS = 3  # consecutive skipped steps after which training ends
 
 
 def why_unused(step: int, where: str) -> str:
-    """Explain a step that is not used. where: its lines of the text."""
-    return f"step {step:,} is not used: its loss or gradient is not a finite number; it read {where}"
+    """Explain a skipped step. where: its lines of the text."""
+    return f"step {step:,} skipped: its loss or gradient is not finite; it used {where}"
 
 
 def why_diverged(step: int) -> str:
-    """Explain a weight that is not finite."""
+    """Explain that a weight is not finite."""
     return (
-        f"training diverged: a weight at step {step} is not a finite number; lower train.learning_rate or raise "
-        "train.warmup_steps, and start a new run, or --resume from the last checkpoint"
+        f"training diverged: a weight at step {step} is not finite; lower train.learning_rate or raise "
+        "train.warmup_steps, then start a new run, or --resume from the last checkpoint"
     )
 
 
 def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str:
-    """Explain the end of a training with too many such steps. kept: the last step before them."""
-    ways = [
+    """Explain that training ended after too many skipped steps. kept: progress before these steps."""
+    changes = [
         f"lower train.learning_rate ({settings.learning_rate:g})",
         f"raise train.warmup_steps ({settings.warmup_steps:,})",
         f"{'lower' if settings.clip_norm else 'set'} train.clip_norm ({settings.clip_norm:g})",
     ]
     if precision != "float32":
-        ways.append('set train.precision to "float32"')
+        changes.append('set train.precision to "float32"')
     return (
-        f"training diverged: the loss or gradient of {MAX_BAD_STEPS} steps in a row, after step {kept.step:,}, is not "
-        f"a finite number; {', '.join(ways[:-1])} or {ways[-1]}, and --resume from step {kept.step:,}, the newest "
-        "checkpoint, or remove that checkpoint to resume from the one before"
+        f"training diverged: the loss or gradient was not finite in {MAX_BAD_STEPS} consecutive steps after step "
+        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and --resume from step {kept.step:,}, the newest "
+        "checkpoint, or delete that checkpoint to resume from the previous one"
     )

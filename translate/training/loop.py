@@ -1,7 +1,7 @@
-"""Training: the loop around the steps.
+"""The training loop.
 
-All randomness is a function of numbers: the order of the pairs of (seed, epoch), dropout of (seed, step, part). So a
-training that was stopped and resumed ends with exactly the weights of one that was not.
+All randomness is derived from counters: the order of the pairs from (seed, epoch), dropout from (seed, step, part).
+Training that is interrupted and resumed therefore ends with exactly the same weights as uninterrupted training.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def train(
     reasons: Sequence[str] = (),
     scan: TextScan | None = None,
 ) -> None:
-    """Train the model of a run folder from its newest checkpoint, or from the start if there is none.
+    """Train the model of a run folder from its newest checkpoint, or from scratch if there is none.
 
-    The weights that score best on the validation text are left in the run folder. A signal ends training after the
-    current step, with the state saved, by SystemExit(128 + signal). The processes of a `world` train one model, each on
-    its share of every step; the first of them writes. reasons: for the settings, to log. scan: of the training text, if
-    it was read before.
+    The run folder keeps the weights that score best on the validation text. A signal ends training after the current
+    step: the state is saved, and SystemExit(128 + signal) raised. The processes of a `world` train one model together,
+    each on its share of every step; only the first process writes files. reasons: why the settings were chosen, to be
+    logged. scan: scan of the training text, if it was read before.
     """
     if world.is_first:
         init_from_run(run, config)
@@ -74,7 +74,7 @@ def train(
     keep_freed_memory()
     advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
     with explaining_oom(advice):
-        config, precision = _planned(run, config, prepared, device, world)
+        config, precision = _with_planned_steps(run, config, prepared, device, world)
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = restore_checkpoint(run, trainer)
@@ -97,33 +97,33 @@ def train(
         raise SystemExit(128 + end.signal)
 
 
-def _planned(
+def _with_planned_steps(
     run: Run, config: Config, prepared: Prepared, device: torch.device, world: World
 ) -> tuple[Config, str | None]:
-    """Return the settings with the number of steps and, if that had to be planned, the precision of the plan."""
+    """Return the settings with the number of steps and, if that had to be planned, the precision used for timing."""
     if not config.train.is_open:
         return config, None
     plan = plan_steps(config, prepared, device, world)
     if world.is_first:
-        run.log(f"training takes {plan}")
+        run.log(f"training will take {plan}")
     return plan.config, plan.precision
 
 
 class _End(NamedTuple):
-    """Why training ended: a reason, or the number of a signal."""
+    """Why training ended: a limit that was reached, or a signal."""
 
     reason: str | None
-    signal: int
+    signal: int  # 0: none
 
 
 def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
-    """Make steps until there is a reason to end or a signal to stop. All processes decide alike."""
+    """Run steps until a limit is reached or a signal arrives. All processes decide alike."""
     settings, world = config.train, trainer.world
     if settings.init_from and not progress.step:
         progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
-    kept = progress  # that of the trainer's state: steps that are not used do not change it
-    saved = progress if progress.step else None  # that of the newest checkpoint
+    kept = progress  # progress of the trainer's state, which skipped steps do not change
+    saved = progress if progress.step else None  # progress of the newest checkpoint
     reason, signal_seen = reached_limit(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -132,13 +132,13 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
     ):
         while not reason and not signal_seen:
             was_halving = trainer.is_halving
-            data, stepped, progress, signal_seen = _step(steps, trainer, progress, stop)
+            data, result, progress, signal_seen = _step(steps, trainer, progress, stop)
             if trainer.is_halving and not was_halving:
                 run.log(WHY_HALVED.format(settings=settings))
-            meter.add(stepped, data.num_tokens)
+            meter.add(result, data.num_tokens)
             bar.update()
-            if not stepped.is_used:
-                _log_unused(run, config, prepared, data, progress, world)
+            if not result.is_used:
+                _log_skipped(run, config, prepared, data, progress, world)
                 if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
             reason = reached_limit(progress, settings)
@@ -148,7 +148,7 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or reached_limit(progress, settings)
-            if stepped.is_used:
+            if result.is_used:
                 kept = progress
             if reason or signal_seen or progress.step % settings.save_every == 0:
                 saved = _save_once(run, trainer, kept, saved)
@@ -156,22 +156,22 @@ def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progre
 
 
 class _Step(NamedTuple):
-    """A step that was made, and the progress after it."""
+    """A completed step, and the progress after it."""
 
     data: StepData
-    stepped: StepResult
+    result: StepResult
     progress: Progress
-    signal: int  # received by any of the processes; 0: none
+    signal: int  # received by any process; 0: none
 
 
 def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop) -> _Step:
     started = time.monotonic()
     data = next(steps)
-    stepped = trainer.step(data, progress.step + 1)
+    result = trainer.step(data, progress.step + 1)
     seconds = time.monotonic() - started
-    # Share what only one process knows: that a signal came, and the clock of the first process. The clocks of the
-    # others also ran while it was saving.
-    seconds, asked = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
+    # Share what only one process knows: a signal, and the time in the first process. The time in the others includes
+    # waiting while the first one saves.
+    seconds, signal_number = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
     progress = replace(
         progress,
         step=progress.step + 1,
@@ -179,24 +179,26 @@ def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop:
         batches=data.next_batch,
         seconds=progress.seconds + seconds,
     )
-    return _Step(data, stepped, progress, int(asked))
+    return _Step(data, result, progress, int(signal_number))
 
 
-def _log_unused(run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World) -> None:
+def _log_skipped(
+    run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World
+) -> None:
     rows = list(itertools.chain.from_iterable(world.gather(data.rows)))
     if world.is_first:
         run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
 
 
 def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
-    """Save the state before the steps that are not used, and end."""
+    """Save the state before the skipped steps, and raise UserError."""
     _save_once(run, trainer, kept, saved)
-    trainer.world.gather(None)  # torchrun ends all processes with the first one, which has to save before
+    trainer.world.gather(None)  # wait: torchrun ends all processes when one ends, and the first has to save
     raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
 
 
 def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
-    """Log the last steps. Returns what the progress bar shows of them."""
+    """Log the most recent steps. Returns the text for the progress bar."""
     losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses()), strict=True)]
     if not trainer.world.is_first:
         return ""
@@ -227,7 +229,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
 
 
 def _save_once(run: Run, trainer: Trainer, progress: Progress, saved: Progress | None) -> Progress:
-    """Save unless `progress` was saved last, so that no checkpoint is removed to be rewritten. Returns `progress`."""
+    """Save unless the newest checkpoint has this progress, so that it is not rewritten. Returns `progress`."""
     if progress != saved:
         _save(run, trainer, progress)
     return progress
@@ -238,12 +240,12 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     if not trainer.world.is_first:
         return
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
-    if progress.best is None:  # stopped before the first validation: there are no other weights
+    if progress.best is None:  # before the first validation there are no other weights
         with trainer.weights_to_use():
             save_weights(run.weights_path, trainer.model, trainer.identity)
 
 
 def _check_weights(trainer: Trainer, step: int) -> None:
-    """Raise UserError before weights that are not finite are validated or saved."""
+    """Raise UserError if a weight is not finite, so that such weights are neither validated nor saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
         raise UserError(why_diverged(step))

@@ -1,7 +1,7 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-A head that is guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al.
-2021) each batch passes twice through the model, which has to predict the same under different dropout.
+A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021) each
+batch passes through the model twice, and the predictions under different dropout are trained to agree.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
 """
@@ -21,44 +21,45 @@ from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.seq2seq import Seq2Seq
 
-# Logits that exist at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU these stay
-# in the cache; a GPU needs large products to be busy.
+# Logits in memory at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU, this many
+# fit into the cache; a GPU needs large products to be fully used.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
-# (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is wanted -> the loss, a scalar, and
-# the gradient with respect to the logits, (P * N, V). It may overwrite the log-probabilities.
+# Arguments: (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is needed. Returns the
+# scalar loss and its gradient with respect to the logits, (P * N, V). It may overwrite the log-probabilities.
 RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
 class Losses(NamedTuple):
-    """Scalars in nats, sums over target pieces; padding does not count."""
+    """Losses as scalars in nats, summed over target pieces without padding."""
 
-    translation: Tensor  # with R-Drop, the divergence of its passes included
-    alignment: Tensor | None = None  # None where no head is guided
+    translation: Tensor  # with R-Drop, this includes the divergence of the two passes
+    alignment: Tensor | None = None  # None if no head is guided
 
 
 def total(losses: Sequence[Losses]) -> Losses:
-    """Add up the losses of several batches, all of them with an alignment loss or none."""
+    """Add up the losses of several batches. Either all or none have an alignment loss."""
     alignments = [each.alignment for each in losses if each.alignment is not None]
     translation = torch.stack([each.translation for each in losses]).sum()
     return Losses(translation, torch.stack(alignments).sum() if alignments else None)
 
 
 class SummedLoss(nn.Module):
-    """A model with its loss: the sum over a batch's target pieces, so that batches of a step can be added up."""
+    """A model with its loss, summed over the target pieces so that the batches of a step can be added up."""
 
     def __init__(self, model: Seq2Seq, label_smoothing: float, guided: Head | None = None) -> None:
-        """guided: the head of encoder-decoder attention that learns from given alignments, if any."""
+        """guided: cross-attention head that learns from given alignments, if any."""
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
         self.guided = guided
-        self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features  # what may be compiled
+        # May be replaced by a compiled version.
+        self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features
 
     def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
-        """Return the losses of the batch; with a guided head also its alignment loss, averaged over the passes.
+        """Return the losses of the batch. With R-Drop the alignment loss is averaged over both passes.
 
-        rdrop: the weight of R-Drop; 0 for a single pass.
+        rdrop: weight of R-Drop; 0: a single pass.
         """
         if not self.guided:
             return Losses(self._translation(batch, rdrop))
@@ -73,16 +74,16 @@ class SummedLoss(nn.Module):
         if not rdrop:
             features = self.features(*arguments).flatten(0, 1).index_select(0, batch.places)
             return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
-        # Dropout draws for each row separately, so the two passes can be one with twice the rows.
+        # Dropout is drawn independently per row, so both passes are computed as one with twice the rows.
         features = self.features(*(each.repeat(2, 1) for each in arguments))
         features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
         return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
 def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
-    """Return the cross-entropy of a head's map (B, T, S) against the links, summed; a scalar in nats.
+    """Return the summed cross-entropy of a head's map (B, T, S) against the links; a scalar in nats.
 
-    The wanted distribution of a linked target piece is uniform over the source pieces that it is linked to (Garg et al.
+    The target distribution of a linked target piece is uniform over the source pieces that it is linked to (Garg et al.
     2019). Target pieces without links, such as `</s>`, do not count.
     """
     linked = weights.flatten(0, 1)[links.places, links.sources]
@@ -91,44 +92,44 @@ def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
 
 
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Return the cross-entropy of softmax(features weightᵀ) against the targets, summed; a scalar in nats.
+    """Return the summed cross-entropy of softmax(features weightᵀ) against the targets; a scalar in nats.
 
-    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the wanted distribution q is 1 - ε for the
-    target and ε spread over all V (Szegedy et al. 2016, section 7).
+    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the target distribution q is 1 - ε for
+    the target plus ε spread over all V (Szegedy et al. 2016, section 7).
     """
     loss = partial(_smoothed_loss, label_smoothing=label_smoothing)
     return _linear_loss(features[None], weight, targets, loss)
 
 
 def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, rdrop: float) -> Tensor:
-    """Return half the loss of R-Drop (Liang et al. 2021, equations 2 to 4), summed; a scalar in nats.
+    """Return half the summed R-Drop loss (Liang et al. 2021, equations 2 to 4); a scalar in nats.
 
     features: (2, N, D), of two passes with different dropout; weight: (V, D); targets: (N,). With cross-entropies C₁
     and C₂, distributions P₁ and P₂ and α = `rdrop` it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target
-    piece. Halved, it is as large as the loss of one pass, so the same learning rates suit.
+    piece. Halving keeps it on the scale of a single pass, so the same learning rates work.
     """
     return _linear_loss(features, weight, targets, partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop))
 
 
 def _linear_loss(features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss) -> Tensor:
-    """features: (P, N, D)."""
+    """Apply `_LinearLoss` to features of P passes, (P, N, D)."""
     apply = cast("Callable[..., Tensor]", _LinearLoss.apply)
     return apply(features, weight, targets, rows_loss, torch.is_grad_enabled())
 
 
 class _LinearLoss(torch.autograd.Function):
-    """Output layer and loss in one, a few rows at a time.
+    """Output layer and loss fused, a few rows at a time.
 
     The forward pass already computes the gradient with respect to the logits (for cross-entropy p - q, the softmax
-    minus the wanted distribution) and multiplies it through to `features` and `weight`. So no (N, V) tensor outlives
-    its rows; PyTorch's own functions make five.
+    minus the target distribution) and propagates it to `features` and `weight`. So no (N, V) tensor is ever complete;
+    PyTorch's own functions allocate five.
     """
 
     @staticmethod
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss, wants_gradient: bool
     ) -> Tensor:
-        """(P, N, D), (V, D), (N,) -> a scalar."""
+        """Map features (P, N, D), weight (V, D) and targets (N,) to the scalar loss."""
         device = features.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         kernel = weight.to(dtype)
@@ -163,18 +164,18 @@ class _LinearLoss(torch.autograd.Function):
 def _smoothed_loss(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of one pass."""
+    """RowsLoss of a single pass: cross-entropy with label smoothing."""
     loss = _loss(log_probs, targets, label_smoothing)
-    return loss, _less_wanted(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
+    return loss, _minus_target(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
 
 
 def _r_drop(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of two passes, P and Q.
+    """RowsLoss of two passes P and Q with R-Drop.
 
-    With respect to the logits of P the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q; with
-    respect to those of Q the other way round.
+    With respect to the logits of P the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q. For
+    the logits of Q, P and Q change places.
     """
     alpha = rdrop / 4
     both = targets.repeat(2, 1)
@@ -190,20 +191,20 @@ def _r_drop(
     gradient = torch.empty_like(log_probs)
     by_p, by_q = gradient.chunk(2)
     scaled = log_ratio.mul_(alpha)
-    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: of the halved cross-entropy
+    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: from the halved cross-entropy
     torch.sub(0.5 + alpha * (1 - q_to_p), scaled, out=by_q)
     by_p.mul_(p).sub_(q, alpha=alpha)
     by_q.mul_(q).sub_(p, alpha=alpha)
-    return loss, _less_wanted(gradient, both, label_smoothing, 0.5)
+    return loss, _minus_target(gradient, both, label_smoothing, 0.5)
 
 
 def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """-Σ q log p over (N, V), where q is 1 - ε for the target plus ε spread over all; a scalar. targets: (N, 1)."""
+    """Return -Σ q log p over (N, V), where q is 1 - ε for the target plus ε spread over all V. targets: (N, 1)."""
     loss = (label_smoothing - 1) * log_probs.gather(1, targets).sum()
     return loss - label_smoothing / log_probs.size(1) * log_probs.sum() if label_smoothing else loss
 
 
-def _less_wanted(probs: Tensor, targets: Tensor, label_smoothing: float, share: float = 1.0) -> Tensor:
-    """`probs` minus `share` of the wanted distribution, (N, V), in the memory of `probs`."""
+def _minus_target(probs: Tensor, targets: Tensor, label_smoothing: float, share: float = 1.0) -> Tensor:
+    """Subtract `share` times the target distribution from `probs`, (N, V), in place."""
     probs.sub_(share * label_smoothing / probs.size(1))
     return probs.scatter_add_(1, targets, probs.new_full(targets.shape, share * (label_smoothing - 1)))

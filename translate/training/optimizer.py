@@ -14,10 +14,10 @@ from translate.model.seq2seq import Seq2Seq
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """The learning rate of an update, counted from 1: linear warm-up, then the schedule.
+    """Return the learning rate of an update, counted from 1: linear warm-up, then the schedule.
 
-    inverse_sqrt is that of Vaswani et al. 2017 (section 5.3), except that the highest rate is a setting instead of
-    following from the width. cosine is that of Loshchilov & Hutter 2017, without restarts.
+    inverse_sqrt follows Vaswani et al. 2017 (section 5.3), except that the peak rate is a setting instead of a function
+    of the width. cosine follows Loshchilov & Hutter 2017, without restarts.
     """
     warmup = settings.warmup_steps
     if step <= warmup:
@@ -32,15 +32,15 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """The weight of R-Drop in an update, counted from 1; 0 for a single pass."""
+    """Return the weight of R-Drop in an update, counted from 1; 0: a single pass."""
     return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
 def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
-    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the layers' weight matrices.
+    """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the weight matrices.
 
-    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would lose between
-    its few updates what it learns in them.
+    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would decay too much
+    between its few updates.
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     tables.add(id(model.output.weight))
@@ -51,28 +51,28 @@ def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.devic
 
 
 class ExponentialMovingAverage:
-    """The average of a model's parameters over the steps, each weighted `decay` times as much as the next.
+    """Moving average of a model's parameters, in which each step weighs `decay` times as much as the next.
 
-    About the last 1 / (1 - decay) steps count (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
+    It covers about the last 1 / (1 - decay) steps (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
     """
 
     def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
-        """num_before: 1 if the present weights are trained and count as those of a step, 0 if they are random."""
+        """num_before: 1 if the initial weights are trained and count as a step, 0 if they are random."""
         self.decay = decay
         self._num_before = num_before
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        self._parameters = [parameter.detach() for parameter in model.parameters()]  # the same memory
+        self._parameters = [parameter.detach() for parameter in model.parameters()]  # shares memory with the model
 
     def update(self, step: int) -> None:
         """Include the weights after update `step`, counted from 1."""
-        # At first the plain average of all steps: otherwise the random initial weights would matter for long.
+        # Start with the plain mean of all steps: otherwise the random initial weights would matter for a long time.
         num_steps = step + self._num_before
         decay = min(self.decay, (num_steps - 1) / num_steps)
         torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the model the averaged weights in the block."""
+        """Let the model use the averaged weights within the block."""
         self._swap()
         try:
             yield

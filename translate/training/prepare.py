@@ -1,7 +1,7 @@
-"""From settings to what training reads: vocabularies, encoded corpora, validation lines. Each is made once per run.
+"""Preparation of training data: vocabularies, encoded corpora, validation lines. Each is created once per run.
 
 A new run reads its training text three times: to scan it, to train the vocabulary and to encode it. Filters
-(data.filter), separate or smaller vocabularies and alignments take further readings.
+(data.filter), separate or smaller vocabularies and alignments need further passes.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ FORMAT = 1  # of texts.json
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that training reads."""
+    """The data that training reads."""
 
     vocabs: VocabPair
     train: EncodedCorpus
     valid: EncodedCorpus
-    valid_pairs: list[Pair]  # the first ones, as text, to translate and compare
-    drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text as each epoch reads it
+    valid_pairs: list[Pair]  # the first pairs as text, to translate and score
+    drawn: ResampledCorpus | None = None  # with vocab.dropout: encodes the training text again for each epoch
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
-        """The training text as an epoch reads it. All processes have to call this alike."""
+        """Return the training text as an epoch reads it. All processes have to call this with the same epoch."""
         return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
 def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
-    """Train or read the vocabularies and encode the corpora into the run folder, unless they are there already.
+    """Train or load the vocabularies and encode the corpora into the run folder, unless they already exist.
 
-    scan: of the training text, if it was read before. Raises UserError where a text is bad or empty, or differs from
-    the one with which the run began.
+    scan: scan of the training text, if it was read before. Raises UserError if a text is invalid or empty, or has
+    changed since the run began.
     """
     texts = _texts(run, config.data, scan)
     filters = Filters.of(config.data)
@@ -59,7 +59,7 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
         vocabs = run.load_vocabs()
         if (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
             raise UserError(
-                f"{run.path / 'vocab.model'}: not the vocabulary with which this run began; restore it, or start a "
+                f"{run.path / 'vocab.model'}: does not match the encoded text of this run; restore it, or start a "
                 "new run"
             )
     else:
@@ -79,60 +79,60 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
 
 
 def prepare_together(run: Run, config: Config, world: World, scan: TextScan | None = None) -> Prepared:
-    """`prepare` in the first process; the others wait, and open what it made."""
+    """Call `prepare` in the first process; the others wait, then open the files that it wrote."""
     if world.is_first:
         prepared = prepare(run, config, scan)
         world.gather((prepared.valid_pairs, prepared.drawn))
         return prepared
-    nothing: tuple[list[Pair], ResampledCorpus | None] = ([], None)
-    valid_pairs, drawn = world.gather(nothing)[0]
+    empty: tuple[list[Pair], ResampledCorpus | None] = ([], None)
+    valid_pairs, drawn = world.gather(empty)[0]
     if run.has_vocabs:
         vocabs = run.load_vocabs()
         train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
         if train and valid:
             return Prepared(vocabs, train, valid, valid_pairs, drawn)
     raise UserError(
-        f"{run.path}: not what the first process made; several machines need the run folder in the same place on a "
-        "file system that they share"
+        f"{run.path}: does not contain the files written by the first process; all machines need the run folder at the "
+        "same path on a shared file system"
     )
 
 
 def scan_training_text(data: DataSettings) -> TextScan:
-    """Read the training text once, to its end, so that anything wrong in it is reported at once."""
+    """Read the whole training text once, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
     check_stays(text.src.path, text.tgt.path)
     return scan_text(text, 0 if data.valid_src else data.valid_pairs)
 
 
 def nothing_to_train_on(path: Path | str, num_pairs: int) -> str:
-    """Why a text, or a part of it, cannot be used. num_pairs: of the whole text, with text on both sides."""
+    """Explain why a text cannot be used. num_pairs: pairs in the whole text with text on both sides."""
     if num_pairs:
-        reason = "too few different lines to train on some and validate on others; give --valid-src and --valid-tgt"
+        reason = "too few different lines to split off a validation text; pass one with --valid-src and --valid-tgt"
     else:
-        reason = "no pair of lines with text on both sides"
+        reason = "no pair of lines has text on both sides; check that both files are complete"
     return f"{path}: {reason}"
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What the texts held when the run began: resuming is exact only on the same text."""
+    """Fingerprints of the texts when the run began: training resumes exactly only with unchanged texts."""
 
     train: str  # fingerprint
     valid: str  # fingerprint
-    split_at: int  # hash of the source line below which a pair is for validation; 0 with validation files
+    split_at: int  # pairs whose source line has a lower hash are for validation; 0: validation files are given
 
 
 class _Texts(NamedTuple):
     train: ParallelText
     valid: ParallelText
     record: _Record
-    num_train_lines: int | None  # pairs of lines; None if the text was only compared with the record
+    num_train_lines: int | None  # None if the text was only compared with the record
 
 
 def _texts(run: Run, data: DataSettings, scan: TextScan | None) -> _Texts:
-    """The two texts: read when the run begins, later only compared with what they were."""
+    """Return both texts. They are scanned when the run begins; later they must match the record."""
     whole = text_of(data, data.train_src, data.train_tgt, data.train_align)
-    # The run has a copy of a part that is split off: finding it in a long text takes a while.
+    # Pairs split off are copied into the run folder: finding them in a long text takes a while.
     copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
     valid = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(whole.src.path, whole.tgt.path, valid.src.path, valid.tgt.path)
@@ -151,10 +151,11 @@ def _texts(run: Run, data: DataSettings, scan: TextScan | None) -> _Texts:
         write_record(path, asdict(_Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at)), FORMAT)
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to read and encode the texts again"))
     if bool(record.split_at) == bool(data.valid_src):
+        change = "remove" if record.split_at else "restore"
         began = "without" if record.split_at else "with"
-        raise UserError(f"{run.path}: began {began} data.valid_src; keep that to resume, or start a new run")
+        raise UserError(f"{run.path}: began {began} data.valid_src; {change} it to resume, or start a new run")
     if num_train_lines is None:
-        _check_unchanged(run, whole, record.train, ", or the alignment in data.train_align,")
+        _check_unchanged(run, whole, record.train, " or the alignments in data.train_align")
         _check_unchanged(run, valid, record.valid)
     return _Texts(split(whole, record.split_at).train if record.split_at else whole, valid, record, num_train_lines)
 
@@ -167,7 +168,7 @@ def _check_unchanged(run: Run, text: ParallelText, before: str, more: str = "") 
 
 
 def _split_off(scan: TextScan, whole: ParallelText, valid: ParallelText) -> int:
-    """Write the part for validation to the files of `valid`. Returns how many pairs of lines that takes away."""
+    """Write the validation pairs to the files of `valid`. Returns how many pairs of lines were split off."""
     num_lines = num_pairs = 0
     for pair in scan.valid_pairs():
         num_lines += 1
@@ -187,7 +188,7 @@ def _split_off(scan: TextScan, whole: ParallelText, valid: ParallelText) -> int:
 
 
 def _make_vocabs(run: Run, config: Config, text: ParallelText, num_lines: int | None) -> VocabPair:
-    """num_lines: pairs of lines in the text, if they were counted."""
+    """Load or train the vocabularies. num_lines: pairs of lines in the text, if they were counted."""
     settings, seed = config.vocab, config.train.seed
     if settings.model:
         vocab = Vocab.load(Path(settings.model))
@@ -214,10 +215,12 @@ def _drawn(
         return None
     if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
         raise UserError(
-            f"vocab.dropout = {dropout}: leaves out merges, but {config.vocab.model} has none; "
+            f"vocab.dropout = {dropout}: BPE-dropout leaves out merges, but {config.vocab.model} has none; "
             "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
         )
-    run.log(f"{dropout:g} of the merges in the training text are left out at random in each epoch (vocab.dropout)")
+    run.log(
+        f"{dropout:g} of the merges in the training text are left out at random, redrawn every epoch (vocab.dropout)"
+    )
     origin = replace(origin, dropout=dropout, seed=config.train.seed)
     return ResampledCorpus(run.corpus_path, run.log, text, origin, Filters.of(config.data))
 
@@ -233,6 +236,6 @@ def _encoded(
         assert corpus is not None
     if not len(corpus):
         way_out = "shorten data.filter, or raise data.max_pieces" if filters.names else "raise data.max_pieces"
-        raise UserError(f"{text.src.path}: no pair in it can be used ({corpus.report}); {way_out}")
+        raise UserError(f"{text.src.path}: none of its pairs can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
     return corpus

@@ -1,4 +1,4 @@
-"""The settings of a training, resolved: those given, those kept of another run, and those chosen to suit the text."""
+"""Resolution of training settings: given by the user, taken over from another run, or chosen to suit the text."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-# They matter in training only, so fine-tuning may have others.
+# They affect only training, so fine-tuning may change them.
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}
 
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """The settings of a training, and what was found on the way to them.
+    """Training settings, and how they were chosen.
 
-    Where `train.is_open`, the number of steps follows from the encoded text and the machine: `estimate.plan_steps`.
+    If `train.is_open`, `estimate.plan_steps` computes the number of steps from the encoded text and the machine.
     """
 
     config: Config
-    reasons: tuple[str, ...] = ()  # for the settings that were chosen, as lines to show
-    scan: TextScan | None = None  # of the training text, if they were
+    reasons: tuple[str, ...] = ()  # lines that explain the chosen settings
+    scan: TextScan | None = None  # of the training text, if settings were chosen to suit it
 
 
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
     """Resolve the settings of a new run. Without a settings file they are chosen to suit the text and the device.
 
-    The text is read only once the given settings are valid. Raises UserError where a setting is wrong, contradicts the
-    run in train.init_from, or the text cannot be read.
+    The text is read only after the given settings have been validated. Raises UserError if a setting is invalid or
+    contradicts the run in train.init_from, or if the text cannot be read.
     """
     config = load_new_config(path, given)
     _check_has_text(config, "")
     if path:
         return ResolvedConfig(config)
-    from translate.system.device import pick_device  # in the function, because torch takes a second to import
+    from translate.system.device import pick_device  # imported here because torch takes a second
     from translate.training.auto_config import choose_settings, explain, measure_text
     from translate.training.prepare import nothing_to_train_on, scan_training_text
 
@@ -48,35 +48,35 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
         src = config.data.train_tgt if config.data.reverse else config.data.train_src
         raise UserError(nothing_to_train_on(src, num_pairs=0))
     values = choose_settings(config, given, measures, pick_device(device))
-    settled = {*given, *(_kept(config) if config.train.init_from else ())}
-    config = changed_settings(config, {name: value for name, value in values.items() if name not in settled})
+    fixed = {*given, *(_inherited(config) if config.train.init_from else ())}
+    config = changed_settings(config, {name: value for name, value in values.items() if name not in fixed})
     return ResolvedConfig(config, explain(config, measures, given), scan)
 
 
 def resolve_resumed(run: Run, path: Path | None, given: Mapping[str, object]) -> ResolvedConfig:
-    """Resolve the settings with which a run resumes. Raises UserError where a setting is wrong."""
+    """Resolve the settings with which a run resumes. Raises UserError if a setting is invalid."""
     config = load_resumed_config(run, path, given)
     _check_has_text(config, "" if path else f"{run.config_path}: ")
     return ResolvedConfig(config)
 
 
 def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
-    """Read the settings of a new run as `load_config` does, with those kept of the run in train.init_from.
+    """Read the settings of a new run with `load_config`, inheriting those of the run in train.init_from, if any.
 
-    Raises UserError also where the given settings contradict that run, or there is no such run.
+    Raises UserError also if that run does not exist or the given settings contradict it.
     """
     origin = given_setting(path, given, "train.init_from")
     if not (isinstance(origin, str) and origin):
         return load_config(path, given)
     other = Run.open(Path(origin))
     before = other.load_config()
-    kept = _kept(before)
-    config = load_config(path, given, kept)
+    inherited = _inherited(before)
+    config = load_config(path, given, inherited)
     changed = differences(before, config)
-    if contradicting := [changed[name] for name in kept if name in changed and name not in MAY_CHANGE]:
+    if contradicting := [changed[name] for name in inherited if name in changed and name not in MAY_CHANGE]:
         raise UserError(
-            f"{other.path}: has {', '.join(contradicting)}; a run that starts from its weights keeps that: leave "
-            f"{'this setting' if len(contradicting) == 1 else 'these settings'} out, or leave out train.init_from"
+            f"{other.path}: has {', '.join(contradicting)}, which a run that starts from its weights cannot change; "
+            f"remove {'this setting' if len(contradicting) == 1 else 'these settings'}, or remove train.init_from"
         )
     return config
 
@@ -86,30 +86,30 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
     if path is None:
         return load_config(run.config_path, given)
     before = run.load_config()
-    config = load_config(path, given, _kept(before) if before.train.init_from else None)
+    config = load_config(path, given, _inherited(before) if before.train.init_from else None)
     return _with_planned_steps(before, config)
 
 
 def _check_has_text(config: Config, where: str) -> None:
     if not config.data.train_src:
         raise UserError(
-            f"{where}data.train_src: nothing to train on; give a settings file that names it, or --src and --tgt"
+            f"{where}data.train_src: no training text; pass --src and --tgt, or a settings file that names it"
         )
 
 
-def _kept(config: Config) -> dict[str, object]:
-    """The settings that a run which starts from the weights of this one takes over, unless others are given."""
+def _inherited(config: Config) -> dict[str, object]:
+    """Return the settings that a run takes over when it starts from the weights of a run with this config."""
     sections = config.model_dump()
-    kept = {}
+    inherited = {}
     for name in setting_names():
         section, _, key = name.partition(".")
         if section in ("vocab", "model") or name == "data.max_pieces":
-            kept[name] = sections[section][key]
-    return kept
+            inherited[name] = sections[section][key]
+    return inherited
 
 
 def _with_planned_steps(before: Config, now: Config) -> Config:
-    """The settings `now` with the steps planned for `before`, if both have the same limits."""
+    """Return the settings `now` with the steps planned for `before`, if both have the same limits."""
     old, new = before.train, now.train
     if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
         return now

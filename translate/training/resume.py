@@ -1,4 +1,4 @@
-"""Where a training starts or resumes: with the weights of another run, or from its newest intact checkpoint."""
+"""Starting from the weights of another run, and resuming from the newest intact checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from translate.training.step import Trainer
 def init_from_run(run: Run, config: Config) -> None:
     """Copy vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
 
-    The other run is not needed afterwards. Raises UserError if its files are missing, damaged or of another run.
+    The other run is not needed afterwards. Raises UserError if its files are missing, damaged or do not match.
     """
     has_begun = run.metrics_path.exists() or any(run.checkpoints_path.glob("step-*"))
     if has_begun or not config.train.init_from:
@@ -28,16 +28,16 @@ def init_from_run(run: Run, config: Config) -> None:
     vocabs = other.load_vocabs()
     model = load_model(other, vocabs)
     run.write_vocabs(vocabs)
-    # Without an average: if there is one, it starts from the weights.
+    # No moving average is stored: averaging starts from the weights.
     state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
-    run.log(f"starts from the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
+    run.log(f"starting from the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
-    """Load the newest intact checkpoint into the trainer and return its progress, or the start of a new training.
+    """Load the newest intact checkpoint into the trainer and return its progress (a new one if there is no checkpoint).
 
-    Raises UserError if no checkpoint can be used although the training got past its first.
+    Raises UserError if no checkpoint can be used although training had already saved one.
     """
     world = trainer.world
     progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
@@ -45,23 +45,25 @@ def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
         reached = max((line["step"] for line in run.metrics()), default=0)
         if reached > run.load_config().train.save_every or trainer.settings.init_from:
             raise UserError(
-                f"{run.checkpoints_path}: no checkpoint, though this run got to step {reached}; restore one, or start "
-                "a new run"
+                f"{run.checkpoints_path}: no checkpoint found, although this run reached step {reached}; restore "
+                "one, or start a new run"
             )
     if len(set(world.gather(progress))) > 1:
-        raise UserError(f"{run.checkpoints_path}: not the same for all processes; the machines need to share the run")
+        raise UserError(
+            f"{run.checkpoints_path}: not the same for all processes; all machines need a shared run folder"
+        )
     return _with_best_weights(run, trainer, progress) if progress else Progress()
 
 
 def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
-    """Return the progress. If the best weights are lost, save the current ones instead and forget the best score."""
+    """Return the progress. If the best weights are lost, save the current ones instead and reset the best score."""
     is_lost = False
     if progress.best is not None and trainer.world.is_first:
         try:
             read_checked_weights(run.weights_path, trainer.identity)
         except UserError as error:
             is_lost = True
-            run.log(f"warning: the best weights so far are lost; the best ones from here on are kept: {error}")
+            run.log(f"warning: the best weights so far are lost; the best ones from now on will be kept: {error}")
             with trainer.weights_to_use():
                 save_weights(run.weights_path, trainer.model, trainer.identity)
     return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress

@@ -1,7 +1,7 @@
-"""Attention snapshots: the maps of a few validation pairs, recorded at each validation, and a page that shows them.
+"""Attention snapshots: maps of a few validation pairs, recorded at each validation, and a page that shows them.
 
-`RUN/snapshots/step-NNNNNNNN/NNNNNN.npz` holds the maps of a pair, with the reference as its translation. Rows and
-columns are the same at every step; only the model changes.
+`RUN/snapshots/step-NNNNNNNN/NNNNNN.npz` holds the maps of a source line and its reference translation. Rows and columns
+are the same at every step; only the model changes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def record_snapshots(
 ) -> None:
     """Write the maps of the snapshot pairs at this step, and the page of all steps so far.
 
-    Leaves the model in training mode and draws no random number.
+    Leaves the model in training mode and draws no random numbers.
     """
     pairs = _snapshot_pairs(prepared, config)
     if not pairs:
@@ -49,16 +49,16 @@ def record_snapshots(
     for number, each in enumerate(maps, start=1):
         each.save(folder / f"{number:06d}.npz")
     page = run.snapshots_path / "index.html"
-    write_page(page, f"{run.path.name}: attention while learning", _sentences(run, pairs, step), InitialView(), None)
+    write_page(page, f"{run.path.name}: attention during training", _sentences(run, pairs, step), InitialView(), None)
 
 
 class _EncodedPair(NamedTuple):
     text: Pair
-    ids: tuple[Pieces, Pieces]  # `</s>` last on both sides
+    ids: tuple[Pieces, Pieces]  # both end with `</s>`
 
 
 def _snapshot_pairs(prepared: Prepared, config: Config) -> list[_EncodedPair]:
-    """Encode the first validation pairs that are not too long to draw."""
+    """Encode the first validation pairs of at most `data.max_pieces` pieces per side."""
     src, tgt = prepared.vocabs
     encoded = (
         _EncodedPair(pair, ([*src.encode([pair.src])[0], src.eos_id], [*tgt.encode([pair.tgt])[0], tgt.eos_id]))
@@ -69,9 +69,9 @@ def _snapshot_pairs(prepared: Prepared, config: Config) -> list[_EncodedPair]:
 
 
 def _sentences(run: Run, pairs: Sequence[_EncodedPair], step: int) -> Iterator[PageSentence]:
-    """Yield what the page shows: each pair with its maps at all steps up to this one."""
-    found = ((STEP_FOLDER.fullmatch(path.name), path) for path in run.snapshots_path.iterdir())
-    steps = sorted((int(match[1]), path) for match, path in found if match and int(match[1]) <= step)
+    """Yield the sentences of the page: each pair with its maps at all steps up to this one."""
+    matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in run.snapshots_path.iterdir())
+    steps = sorted((int(match[1]), path) for match, path in matches if match and int(match[1]) <= step)
     for number, pair in enumerate(pairs, start=1):
         files = [(at, path / f"{number:06d}.npz") for at, path in steps]
         versions = (MapVersion(f"step {at:,}", AttentionMaps.load(file)) for at, file in files if file.exists())

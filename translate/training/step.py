@@ -30,30 +30,30 @@ from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
 
-MAX_NAMED = 20  # lines of bad steps
-NUM_TIMED = 4  # passes in each precision, of which the fastest counts
+MAX_NAMED = 20  # lines listed in a message
+NUM_TIMED = 4  # passes per precision, of which the fastest counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
-WORTHWHILE = 0.9  # of float32's time: a smaller gain is not worth bfloat16's rounding
+WORTHWHILE = 0.9  # times the time of float32: a smaller gain does not justify bfloat16's rounding
 WHY_HALVED = (
-    "out of memory: from now on parts of steps that are too large are computed in halves, which is slower; "
-    "for a new run lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+    "out of memory: from now on, parts of steps that are too large are halved, which is slower; in a new run "
+    "lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 )
 
 
 class StepResult(NamedTuple):
     """The outcome of a step."""
 
-    losses: Losses  # means over its target pieces, scalars on the device, or this process's share of them
-    gradient_norm: float  # before clipping, the same in all processes; not finite if any loss is not
+    losses: Losses  # per target piece of the step, as scalars on the device; with several processes, this one's share
+    gradient_norm: float  # before clipping, the same in all processes; not finite if a loss is not finite
 
     @property
     def is_used(self) -> bool:
-        """Whether the weights were updated. They stay as they are if a loss or the gradient is not finite."""
+        """Whether the weights were updated. A step is skipped if a loss or the gradient is not finite."""
         return math.isfinite(self.gradient_norm)
 
 
 class Trainer:
-    """A model and its optimizer, which make training steps."""
+    """A model with its optimizer, which performs training steps."""
 
     def __init__(self, config: Config, prepared: Prepared, device: torch.device, world: World = ALONE) -> None:
         self.settings = config.train
@@ -71,8 +71,8 @@ class Trainer:
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
-        self._too_large = math.inf  # the smallest size of a part that did not fit into memory
-        self._where = partial(named_lines, corpus=prepared.train, data=config.data)
+        self._too_large = math.inf  # size of the smallest part that did not fit into memory
+        self._lines_of = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch, float], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
@@ -82,18 +82,19 @@ class Trainer:
 
     @property
     def state(self) -> TrainingState:
-        """What a checkpoint holds, apart from the progress."""
+        """Content of a checkpoint, except the progress."""
         return TrainingState(self.model, self.optimizer, self.ema, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
-        """Give the model in the block the weights to validate and to keep: the moving average, if there is one."""
+        """Let the model use the weights to validate and save within the block: the moving average, if there is one."""
         return self.ema.in_place() if self.ema else nullcontext()
 
     def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
-        """Decide what "auto" means. Hardware that multiplies faster in bfloat16 may still train more slowly in it.
+        """Decide what "auto" means. A GPU that multiplies faster in bfloat16 also trains faster in it.
 
-        A GPU does not. On a CPU some passes over the first step's data are timed, unless an earlier start of the
-        training `recorded` its precision.
+        A CPU may not, so a few passes over the data of the first step are timed on it.
+
+        recorded: precision of this run when it was started, if any. first_step: returns the data of the first step.
         """
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
@@ -103,9 +104,9 @@ class Trainer:
             self.precision = "bfloat16"
 
     def step(self, data: StepData, step: int) -> StepResult:
-        """Make update number `step`, by the mean gradient over all target pieces of the step.
+        """Perform update number `step` with the mean gradient over all target pieces of the step.
 
-        If the gradient is not finite, weights, optimizer state and moving average stay as they are.
+        If the gradient is not finite, weights, optimizer state and moving average remain unchanged.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
@@ -116,14 +117,14 @@ class Trainer:
         return result
 
     def _gradients(self, data: StepData, step: int) -> list[Losses]:
-        """Add up the gradients of a step's parts. Returns their shares of its losses.
+        """Accumulate the gradients of a step's parts. Returns the share of each part in the step's losses.
 
         If a part does not fit into memory, parts of its size are halved, now and in later steps. Losses are sums, so
-        only dropout makes the gradient another. Several processes could not halve alike, so there the error is raised.
+        only the dropout masks change. Several processes cannot agree on halving, so they raise the error.
         """
         parts = data.parts
         while True:
-            parts = [each for part in parts for each in part.fitting(self._too_large)]
+            parts = [each for part in parts for each in part.split_below(self._too_large)]
             losses: list[Losses] = []
             try:
                 with self._without_exchange():
@@ -134,20 +135,20 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if self.world.size > 1 or not is_out_of_memory(error):
                     raise
-            # Not in the `except` block, where the error still holds what was computed.
+            # Outside the `except` block, in which the error still refers to the tensors.
             self.optimizer.zero_grad()
             free_memory()
             failed = parts[len(losses)]
             if len(failed.rows) == 1:
                 raise UserError(
-                    f"out of memory for a single pair, {self._where(failed.rows.tolist())}; shorten it, or train a "
+                    f"out of memory for a single pair, {self._lines_of(failed.rows.tolist())}; shorten it, or start a "
                     "new run with a lower data.max_pieces or model.d_model"
                 )
             self._too_large = failed.batch.num_places
 
     @property
     def is_halving(self) -> bool:
-        """Whether some part has not fitted into memory so far."""
+        """Whether a part has failed to fit into memory."""
         return math.isfinite(self._too_large)
 
     def _gradient_norm(self) -> float:
@@ -163,18 +164,18 @@ class Trainer:
             self.ema.update(step)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
-        """Add a part's gradients to those of the step. Returns its share of the step's losses."""
+        """Add the gradients of a part to those of the step. Returns its share of the step's losses."""
         torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
         with autocast(self.device, self.precision):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
-        # Divided by the pieces of the whole step: each has the same weight, however the step is split.
+        # Divide by the pieces of the whole step: each has the same weight, however the step is split.
         loss = translation = losses.translation * part.weight / num_tokens
         alignment = None
         if losses.alignment is not None:
             alignment = losses.alignment * part.weight / num_tokens
             loss = translation + self.settings.alignment_weight * alignment
-        # Times the number of processes, because their exchange averages instead of adding. 0 times a loss that is not
-        # finite is NaN, so the gradient is not finite either, and the exchange spreads this to all processes.
+        # Multiply by the number of processes, because their exchange averages instead of adding. 0 times a loss that is
+        # not finite is NaN, so the gradient is not finite either, and the exchange spreads this to all processes.
         loss.backward(self.world.size + 0 * loss.detach())
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
@@ -182,7 +183,7 @@ class Trainer:
         first = data._replace(parts=data.parts[:1])
         seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
         with self._without_exchange():
-            for _ in range(NUM_TIMED):  # alternating, so that other load on the machine slows down both
+            for _ in range(NUM_TIMED):  # alternating, so that other load on the machine affects both
                 for self.precision in seconds:
                     started = time.perf_counter()
                     self._gradients(first, step=1)
@@ -192,20 +193,20 @@ class Trainer:
 
 
 def guided_head(config: Config) -> Head | None:
-    """The head whose attention is guided by alignments; None without guidance."""
+    """Return the head whose attention is guided by alignments, or None if no head is guided."""
     settings = config.train
     if not (config.data.train_align and settings.alignment_weight):
         return None
-    # The last but one, as in Garg et al. 2019, but not the first of two: its queries know nothing of the source yet.
+    # The last layer but one (Garg et al. 2019), but the last of two: the queries of the first have not seen the source.
     num_layers = config.model.num_decoder_layers
     default = num_layers - 2 if num_layers > 2 else num_layers - 1
     return Head("cross", default if settings.alignment_layer < 0 else settings.alignment_layer, settings.alignment_head)
 
 
 def _is_compiled(config: Config, device: torch.device) -> bool:
-    """auto: on CUDA, if training is long enough to repay the minutes that compiling takes.
+    """Whether to compile the model. "auto": on CUDA if training is long enough to repay the minutes of compiling.
 
-    Never with a guided head: compiled code leaves out the hook that records its attention.
+    Never with a guided head: compiled code skips the hook that records its attention.
     """
     settings = config.train
     if guided_head(config):
@@ -220,7 +221,7 @@ def _dropout_seed(*numbers: int) -> int:
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
-    """The first line numbers, and the files, that these rows of the training corpus come from, as text."""
+    """Describe the lines and files that these rows of the training corpus come from; lists the first lines only."""
     lines = sorted(corpus.lines.numbers(rows).tolist())
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))

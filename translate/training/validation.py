@@ -1,4 +1,4 @@
-"""Loss and translation scores on the validation text."""
+"""Validation: loss and translation scores on the validation text."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ class Validation:
     """Scores on the validation text."""
 
     loss: float  # nats per target piece, without label smoothing
-    bleu: float | None  # of greedy translations, with sacreBLEU's defaults; None if nothing is translated
+    bleu: float | None  # of greedy translations, with the defaults of sacreBLEU; None if no lines are translated
     chrf: float | None
     samples: tuple[Sample, ...]
-    different: float | None = None  # distinct translations per distinct source line
+    different: float | None = None  # number of distinct translations per distinct source line
     empty: float | None = None  # share of translations without text
 
     @property
     def perplexity(self) -> float:
-        """exp(loss)."""
+        """Perplexity: exp(loss)."""
         return math.exp(min(self.loss, 700.0))
 
 
 def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
-    """Score the model, each process on its share of the text. All get the same result.
+    """Score the model, each process on its share of the text. All processes get the same result.
 
-    Computes in float32, as for translating, whatever the precision of the training. Leaves the model in training mode
-    and draws no random number.
+    Computes in float32, as translation does, regardless of the training precision. Leaves the model in training mode
+    and draws no random numbers.
     """
     model.eval()
     loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))
@@ -85,11 +85,11 @@ def _loss_of_share(
     halving = Halving()
     advice = f"in a new run lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 
-    def of_batch(batch: Sequence[int]) -> list[float]:
+    def batch_loss(batch: Sequence[int]) -> list[float]:
         return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]
 
     def size(batch: Sequence[int]) -> int:
         return len(batch) * int(corpus.tgt.lengths[batch[-1]])
 
     parts = world.share(list(cut(corpus.tgt.lengths[rows], corpus.src.lengths[rows], settings.part_tokens)))
-    return math.fsum(each for part in parts for each in halving(of_batch, rows[part].tolist(), size, advice))
+    return math.fsum(each for part in parts for each in halving(batch_loss, rows[part].tolist(), size, advice))
