@@ -126,7 +126,7 @@ class SeenLines:
         new = np.fromiter(map(line_hash, lines), np.uint64)
         unique, first, places = np.unique(new, return_index=True, return_inverse=True)
         is_old = first[places] != np.arange(len(new))
-        is_known = self._hold(unique)
+        is_known = self._contains(unique)
         unseen = unique[~is_known]
         while self._arrays and len(self._arrays[-1]) <= len(unseen):
             unseen = np.concatenate([unseen, self._arrays.pop()])
@@ -135,11 +135,11 @@ class SeenLines:
             self._arrays.append(unseen)
         return is_old | is_known[places]
 
-    def holds(self, lines: Iterable[str]) -> Array:
+    def contains(self, lines: Iterable[str]) -> Array:
         """Return which of the lines are known: (L,) bool."""
-        return self._hold(np.fromiter(map(line_hash, lines), np.uint64))
+        return self._contains(np.fromiter(map(line_hash, lines), np.uint64))
 
-    def _hold(self, hashes: Array) -> Array:
+    def _contains(self, hashes: Array) -> Array:
         found = np.zeros(len(hashes), bool)
         for known in self._arrays:
             found |= known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes
