@@ -113,7 +113,11 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "one_indexed", "message"),
     [
-        ("0-0\n0-0 1_1\n", False, r"gold: line 2: '1_1' is not a link; a link is i-j \(sure\)"),
+        (
+            "0-0\n0-0 1_1\n",
+            False,
+            r"gold: line 2: '1_1' is not a link; a link from source word i to target word j is i-j \(sure\)",
+        ),
         ("0-0\n-1-1\n", False, r"gold: line 2: '-1-1' is not a link"),
         ("0-0\n٣-1\n", False, r"gold: line 2: '٣-1' is not a link"),
         ("0-0\n3p1\n", False, r"gold: line 2: 3p1: the source has words 0 to 2; if the file counts from 1, add --one"),

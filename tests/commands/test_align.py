@@ -127,7 +127,7 @@ def test_the_best_setting_is_stored_and_then_used(
     assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
     assert status == 2
-    assert "were computed with different weights" in err
+    assert "was written with different weights" in err
     (own / "alignment.json").write_text('{"format": 2, "layer": "x"}')
     status, _, err = run(capsys, "align", own, *texts, *cpu)
     assert (status, err.count("\n")) == (2, 1)

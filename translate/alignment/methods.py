@@ -96,9 +96,9 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
     """Convert word-level maps to alignments, both (N, T, S).
 
     argmax links each target word to the source word with the largest weight; threshold links all pairs of words
-    with at least that weight. The other methods combine the argmax of two directions: over the rows and over the columns of a map or,
-    with `reverse`, over the rows of both models' maps. reverse: (N, S, T) maps of a model of the reverse direction.
-    Ties are resolved in favour of the first word.
+    with at least that weight. The other methods combine the argmax of two directions: over the rows and the columns of
+    a map or, with `reverse`, over the rows of both models' maps. reverse: (N, S, T) maps of a model of the reverse
+    direction. Ties are resolved in favour of the first word.
     """
     if method == "threshold":
         assert threshold is not None

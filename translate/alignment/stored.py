@@ -36,7 +36,7 @@ class StoredAlignment:
 
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
-        """Validate the values of `alignment.json` or `about.json`. Raises UserError naming `origin` if they are damaged."""
+        """Validate values from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
         try:
             stored = TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError:
@@ -62,9 +62,7 @@ def check_storable(run: Run, pairing: Pairing) -> None:
         raise UserError("--store works with one model only; leave out --reverse")
     path = pairing.forward.path
     if pairing.forward.weights != run.digest_of_weights():
-        raise UserError(
-            f"--store {run.path}: the maps in {path} were computed with different weights; write them again"
-        )
+        raise UserError(f"--store {run.path}: {path} was written with different weights; write it again with this run")
 
 
 def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
