@@ -92,9 +92,7 @@ class Pairing:
         for number, (pair, reverse) in enumerate(both, start=1):
             if pair is None or reverse is None:
                 shorter = self.forward if pair is None else self.reverse
-                raise UserError(
-                    f"{shorter.path} ends after line {number - 1:,}, but the other direction has more lines"
-                )
+                raise UserError(f"{shorter.path} ends after line {number - 1:,}, but the other direction has more")
             yield pair, reverse
 
 

@@ -41,9 +41,7 @@ class FolderLines:
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:
-            raise UserError(
-                f"{path} does not contain cross-attention; write it again with cross among the --attention-kinds"
-            )
+            raise UserError(f"{path} has no cross-attention; write it again with cross among --attention-kinds")
         self.path = path
         self.layers = about.layers_of("cross")
         self.num_heads = about.num_heads

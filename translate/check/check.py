@@ -33,7 +33,7 @@ from translate.data.parallel_text import Pair, ParallelText
 from translate.data.vocab import VocabPair
 
 NUM_LONGEST = 3  # number of longest lines that are listed per side
-BYTES_PER_PIECE = 4  # for estimates without a vocabulary; in most languages the average is at most this
+BYTES_PER_PIECE = 4  # assumed without a vocabulary; most languages have at most this on average
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class LongLine(NamedTuple):
 class CheckReport:
     """The result of a check."""
 
-    num_lines: tuple[int, int]  # of the source file and the target file
+    num_lines: tuple[int, int]  # lines of the source file and of the target file
     num_left_out: int  # pairs that training would leave out under the settings
     findings: tuple[Finding, ...]  # most important first
-    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # of each side
+    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines of each side
     length_ratio: float  # median of target characters per source character
     vocab_size: int  # number of pieces of the target vocabulary
     knows_languages: bool  # whether the languages of the two sides could be distinguished

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 from translate.config.settings import DataSettings, FilterName
 
-MAX_LISTED = 1_000  # line numbers kept per finding
+MAX_LISTED = 1_000  # maximum number of line numbers kept per finding
 
 
 class Meaning(NamedTuple):

@@ -24,7 +24,7 @@ from translate.errors import UserError
 Trouble = LineTrouble | Literal["crlf", "bom"]
 STOPPING: tuple[LineTrouble, ...] = get_args(LineTrouble)  # troubles that make training stop
 MAX_SKIPPED_BYTES = 100_000_000  # of one line; a file with a longer line is not text
-SHOWN_BYTES = 1_000  # shown of a line that cannot be read
+SHOWN_BYTES = 1_000  # number of bytes shown of a line that cannot be read
 BLOCK_PAIRS = 4_000  # maximum size of a block
 BLOCK_BYTES = 4_000_000  # a block ends early when it exceeds this
 

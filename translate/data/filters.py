@@ -65,9 +65,8 @@ class PairFilter:
     """Finds faulty pairs. It remembers the pairs that it has seen in order to find duplicates."""
 
     def __init__(self, filters: Filters, statistics: CorpusStatistics) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(
-            filters.names, 0
-        )  # number of pairs that `kept` left out, by the first matching filter
+        # Number of pairs that `kept` left out, by the first matching filter.
+        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)
         self._filters = filters
         self._statistics = statistics
         self._seen = SeenLines()

@@ -18,8 +18,8 @@ NUM_BUCKETS = 2**16  # number of hash buckets in which trigrams are counted
 MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
 MIN_LINES = 500  # minimum number of pairs to learn two languages
 MAX_EVIDENCE = 4.0  # maximum nats of a single trigram, however rare
-CLEAR = 20.0  # minimum nats of a line that is clearly in one language, and
-CLEAR_PER_CHARACTER = 0.5  # its minimum nats per character
+MIN_LOG_ODDS = 20.0  # minimum nats of a line that is clearly in one language
+MIN_LOG_ODDS_PER_CHARACTER = 0.5  # minimum nats per character of such a line
 MIN_RIGHT = 0.95  # minimum share of lines that must look like their own side
 MOSTLY_RIGHT = 0.55  # minimum share of pairs in the right order if many are swapped
 MAX_ROUNDS = 10
@@ -87,7 +87,7 @@ def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
 
 
 def _is_clear(log_odds: Array, characters: Characters) -> Array:
-    return log_odds > np.maximum(CLEAR, CLEAR_PER_CHARACTER * characters.lengths)
+    return log_odds > np.maximum(MIN_LOG_ODDS, MIN_LOG_ODDS_PER_CHARACTER * characters.lengths)
 
 
 def _trigrams(characters: Characters) -> Array:

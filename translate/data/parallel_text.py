@@ -81,9 +81,7 @@ def check_stays(*paths: Path) -> None:
     """Raise UserError if a path is a pipe or a device, because the text is read several times."""
     for path in paths:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise UserError(
-                f"{path} is a pipe or a device, but the text is read several times; write it to a file first"
-            )
+            raise UserError(f"{path} is a pipe or device, but the text is read several times; write it to a file first")
 
 
 def line_hash(line: str) -> int:

@@ -14,7 +14,7 @@ from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
-MAX_BYTES_IN_MEMORY = 2**24  # of validation candidates; a larger set is kept on disk
+MAX_BYTES_IN_MEMORY = 2**24  # limit for validation candidates; more of them are kept on disk
 
 
 @dataclass(frozen=True)

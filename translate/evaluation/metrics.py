@@ -27,7 +27,7 @@ References = Sequence[Sequence[str | None]]
 
 
 class Score(NamedTuple):
-    """A score and its signature. BLEU and chrF: 0 to 100, higher is better. TER: from 0, lower is better."""
+    """A score and its signature. BLEU and chrF: 0 to 100, higher is better. TER: 0 or more, lower is better."""
 
     value: float
     signature: str
