@@ -141,7 +141,7 @@ def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> N
     sources = Counter(line.strip() for line in src)
     assert findings["overlap_test"].count == sources[src[10]] + sources[src[20]]
     assert {11, 21} <= set(findings["overlap_test"].lines)
-    assert findings["overlap_test"].note == "1 of them as the same pair"
+    assert findings["overlap_test"].note == "1 of them with the same target"
     assert 31 in findings["overlap_valid"].lines
 
 
@@ -244,14 +244,14 @@ def test_what_cannot_be_checked_is_named(
     monkeypatch.setattr(lenient_reader, "MAX_SKIPPED_BYTES", 3 * MAX_LINE_BYTES)
     text = text_of(tmp_path, [b"a"], [b"b"])
     path = text.src.path
-    endless = tmp_path / "endless"
-    endless.write_bytes(b"x" * 5 * MAX_LINE_BYTES)
+    overlong = tmp_path / "overlong"
+    overlong.write_bytes(b"x" * 5 * MAX_LINE_BYTES)
     for arguments, said in (
         ([], "check: no text given; use --src and --tgt"),
         (["--src", path], "[data] train_src is set but train_tgt is not"),
         (["--src", path, "--tgt", tmp_path / "none"], "none: no such file"),
         (["--src", path, "--tgt", tmp_path], "this is a folder"),
-        (["--src", path, "--tgt", endless], "endless: a line of more than 3,000,000 bytes"),
+        (["--src", path, "--tgt", overlong], "overlong: a line is longer than 3,000,000 bytes"),
         (["--src", path, "--tgt", path, "--test-src", path], "--test-src needs --test-tgt"),
         (["--src", path, "--tgt", path, "--vocab", path], "not a sentencepiece model"),
         (["--src", path, "--tgt", path, "--vocab", tmp_path], "not a run folder"),
@@ -278,8 +278,8 @@ def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_c
         assert log.count("text: ") <= 5
         assert log.count(expected or "text: identical sides") == (1 if expected else 0)
         assert "control characters" not in log
-        # The pairs that are identical are in the language of the other side, too: said only where they are kept.
-        assert ("text: language" in log) == (not names)
+        # The pairs that are identical are in the language of the other side, too: reported only if they are kept.
+        assert ("text: wrong language" in log) == (not names)
     run = Run.create(tmp_path / "clean", tiny_config)
     prepare(run, tiny_config)
     assert "text: " not in (run.path / "train.log").read_text()

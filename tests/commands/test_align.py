@@ -127,7 +127,7 @@ def test_the_best_setting_is_stored_and_then_used(
     assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
     assert status == 2
-    assert "are of other weights" in err
+    assert "was written with different weights" in err
     (own / "alignment.json").write_text('{"format": 2, "layer": "x"}')
     status, _, err = run(capsys, "align", own, *texts, *cpu)
     assert (status, err.count("\n")) == (2, 1)
@@ -137,12 +137,12 @@ def test_the_best_setting_is_stored_and_then_used(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layer", 7], "--layer 7: the layers of .* are 0, 1"),
-        (["--head", -1], "--head -1: the heads of .* are 0 to 1"),
-        (["--method", "threshold"], "--method threshold: give the minimum weight by --threshold"),
-        (["--threshold", 0], "--threshold 0: give a weight above 0"),
-        (["--threshold", 0.2, "--method", "union"], "--threshold is for --method threshold, not for union"),
-        (["--directions", "apart"], "--directions is for two models"),
+        (["--layer", 7], "--layer 7: .* has the layers 0, 1"),
+        (["--head", -1], "--head -1: .* has the heads 0 to 1"),
+        (["--method", "threshold"], "--method threshold: set the minimum weight with --threshold"),
+        (["--threshold", 0], "--threshold 0: must be greater than 0"),
+        (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),
+        (["--directions", "apart"], "--directions needs two models"),
         (["--store", "x"], "--store: needs gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
         (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),

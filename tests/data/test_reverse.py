@@ -99,7 +99,7 @@ def test_a_link_to_no_word_is_told_as_it_stands_in_the_file(tmp_path: Path, one_
     links = tmp_path / "train.align"
     links.write_text("0-99\n" + "\n" * 199)
     config = changed(one_way, "data", reverse=True, train_align=str(links))
-    with pytest.raises(UserError, match="line 1: 0-99 is of target word 99"):
+    with pytest.raises(UserError, match="line 1: 0-99 refers to target word 99"):
         prepare(Run.create(tmp_path / "run", config), config)
 
 

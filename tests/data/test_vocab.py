@@ -59,16 +59,16 @@ def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:
     said: list[str] = []
     vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, log=said.append)
     assert 256 < vocab.size < 8000
-    assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}: the text has no more pieces than that"]
+    assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}, the most that the text allows"]
 
 
 def test_a_size_below_the_characters_is_a_users_mistake() -> None:
-    with pytest.raises(UserError, match=r"vocab\.size 100 is less than the \d+ signs and characters"):
+    with pytest.raises(UserError, match=r"vocab\.size 100 is less than the \d+ symbols and characters"):
         make(size=100)
 
 
 def test_a_text_without_lines_is_a_users_mistake() -> None:
-    with pytest.raises(UserError, match="no line that a vocabulary can be trained on"):
+    with pytest.raises(UserError, match="no lines that a vocabulary can be trained on"):
         train_vocab(lambda: ["", ""], VocabSettings(), seed=1, log=lambda _: None)
 
 
@@ -88,7 +88,7 @@ def test_of_a_long_text_some_lines_are_drawn_by_the_seed(monkeypatch: pytest.Mon
     first = proto(1)
     assert proto(1) == first
     assert proto(2) != first
-    assert set(said) == {"the vocabulary is trained on 300 of 3,000 lines, drawn at random"}
+    assert set(said) == {"the vocabulary will be trained on 300 of 3,000 lines, sampled at random"}
 
 
 def test_every_line_of_a_long_text_is_as_likely_to_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_what_makes_figures_doubtful_is_said() -> None:
     one, two, few = text_warnings(text, is_compared=True)
     assert one.startswith("line 2: ")
     assert two.startswith("line 3: ")
-    assert "3 lines are few" in few
+    assert "3 lines are too few" in few
     (empty,) = translation_warnings(["", "y", ""], text, WAY)
     assert "1 of 2 translations is empty" in empty
     many = ReferencedText(["a"] * 100, [["x ."] * 100])
@@ -237,7 +237,7 @@ def test_ter_can_be_left_out(texts: list[object], capsys: pytest.CaptureFixture[
     assert list(found["scores"]) == list(found["against"]["significance"]) == ["bleu", "chrf"]
     text = told(capsys, texts[3], *texts, "--against", texts[1], "--no-ter")
     assert "\nTER" not in text
-    assert "significance: 20 lines are few" in found["warnings"][0]
+    assert "significance: 20 lines are too few" in found["warnings"][0]
 
 
 def test_what_cannot_be_scored_is_one_line(

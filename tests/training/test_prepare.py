@@ -113,10 +113,10 @@ def test_a_damaged_record_of_the_texts_is_named(tmp_path: Path, tiny_config: Con
 def test_a_pipe_is_refused_because_the_text_is_read_several_times(tmp_path: Path, tiny_config: Config) -> None:
     os.mkfifo(tmp_path / "pipe")
     config = changed(tiny_config, "data", train_src=str(tmp_path / "pipe"))
-    with pytest.raises(UserError, match=r"pipe: a pipe or a device, and the text is read several times"):
+    with pytest.raises(UserError, match=r"pipe is a pipe or device, but the text is read several times"):
         prepare(Run.create(tmp_path / "run", config), config)
     named = load_config(None, {"data.train_src": str(tmp_path / "pipe"), "data.train_tgt": "/dev/zero"})
     assert named.data.train_src == str(tmp_path / "pipe")
     check_stays(tmp_path, tmp_path / "none")  # which other messages name
-    with pytest.raises(UserError, match="/dev/zero: a pipe or a device"):
+    with pytest.raises(UserError, match="/dev/zero is a pipe or device"):
         check_stays(Path("/dev/zero"))

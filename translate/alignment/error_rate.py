@@ -1,4 +1,4 @@
-"""Score alignments against gold alignments: gold files, alignment error rate, precision, recall.
+"""Score alignments against a gold file: alignment error rate, precision and recall.
 
 Shapes: N alignments of one sentence, S source words, T target words.
 """
@@ -20,7 +20,7 @@ from translate.errors import UserError
 
 @dataclass(frozen=True)
 class Gold:
-    """The gold alignment of a line. Sure links are possible, too."""
+    """The gold alignment of a line. Sure links are also possible links."""
 
     sure: Links  # (T, S)
     possible: Links  # (T, S)
@@ -28,24 +28,24 @@ class Gold:
 
 @dataclass(frozen=True)
 class GoldFile:
-    """A file with the links of each pair on a line: `i-j` sure, `ipj` or `i?j` possible."""
+    """A file with the gold links of one pair per line: `i-j` is sure, `ipj` or `i?j` possible."""
 
     path: Path
     is_one_indexed: bool = False
 
     def __iter__(self) -> Iterator[list[PharaohLink]]:
-        """The links of each line. Raises UserError with the line and the link that is malformed."""
+        """Yield the links of each line. Raises UserError if a link is malformed."""
         for number, line in enumerate(read_lines(self.path), start=1):
             links = parse_links(line, f"{self.path}: line {number}", SURE_OR_POSSIBLE)
             yield [self._from_zero(link, number) for link in links]
 
     def gold(self, links: list[PharaohLink], number: int, num_target: int, num_source: int) -> Gold:
-        """Return the links of line `number` as arrays of that size. Raises UserError if a word does not exist."""
+        """Return the links of line `number` as (T, S) arrays. Raises UserError if a linked word does not exist."""
         sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
         for link in links:
             for side, word, count in ("source", link.source, num_source), ("target", link.target, num_target):
                 if word >= count:
-                    raise UserError(self._beyond(link, number, side, count))
+                    raise UserError(self._missing_word(link, number, side, count))
             possible[link.target, link.source] = True
             sure[link.target, link.source] |= link.is_sure
         return Gold(sure, possible)
@@ -53,18 +53,18 @@ class GoldFile:
     def _from_zero(self, link: PharaohLink, number: int) -> PharaohLink:
         source, target = link.source - self.is_one_indexed, link.target - self.is_one_indexed
         if min(source, target) < 0:
-            raise UserError(f"{self.path}: line {number}: {link.text} has a word 0; leave out --one-indexed")
+            raise UserError(f"{self.path}: line {number}: {link.text} refers to word 0; leave out --one-indexed")
         return link._replace(source=source, target=target)
 
-    def _beyond(self, link: PharaohLink, number: int, side: str, count: int) -> str:
+    def _missing_word(self, link: PharaohLink, number: int, side: str, count: int) -> str:
         first = int(self.is_one_indexed)
-        there = f"words {first} to {count - 1 + first}" if count else "no words"
+        words = f"words {first} to {count - 1 + first}" if count else "no words"
         hint = "" if self.is_one_indexed else "; if the file counts from 1, add --one-indexed"
-        return f"{self.path}: line {number}: {link.text}: the {side} has {there}{hint}"
+        return f"{self.path}: line {number}: {link.text}: the {side} has {words}{hint}"
 
 
 class Score(NamedTuple):
-    """The scores of a corpus, from 0 to 1. Precision is 0 without links."""
+    """The scores of a corpus, from 0 to 1. Precision is 0 if there are no links."""
 
     error_rate: float
     precision: float
@@ -72,14 +72,14 @@ class Score(NamedTuple):
 
 
 class Errors:
-    """Counts over a corpus, for N alignments at once (Och and Ney 2003, equations 19 to 21)."""
+    """Corpus counts for N alignments at once (Och and Ney 2003, equations 19 to 21)."""
 
     def __init__(self, num_alignments: int) -> None:
         self._links, self._sure_links, self._possible_links = np.zeros((3, num_alignments), dtype=np.int64)
         self._sure = 0
 
     def add(self, links: Links, gold: Gold) -> None:
-        """Count a line. links: (N, T, S)."""
+        """Add the counts of a line. links: (N, T, S)."""
         self._links += links.sum(axis=(1, 2))
         self._sure_links += (links & gold.sure).sum(axis=(1, 2))
         self._possible_links += (links & gold.possible).sum(axis=(1, 2))
@@ -87,11 +87,11 @@ class Errors:
 
     @property
     def has_gold(self) -> bool:
-        """Whether the gold alignments have a sure link."""
+        """Whether the gold alignments have any sure links."""
         return self._sure > 0
 
     def scores(self) -> list[Score]:
-        """The score of each alignment; needs a sure gold link."""
+        """Return the score of each of the N alignments; requires `has_gold`."""
         correct = self._sure_links + self._possible_links
         error_rates = 1 - correct / (self._links + self._sure)
         precisions = self._possible_links / np.maximum(self._links, 1)

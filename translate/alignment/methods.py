@@ -1,7 +1,7 @@
-"""Turn attention maps into word alignments by the methods of the literature.
+"""Turn attention maps into word alignments with published methods.
 
-Words are separated by white space in the text, whatever their pieces are; `</s>` is not a word. A map of words has
-a row per target word and a column per source word; an alignment is a boolean array of the same shape, True for links.
+Words are separated by white space in the text, regardless of their pieces; `</s>` is not a word. A word-level map has
+one row per target word and one column per source word; an alignment is a boolean array of that shape, True for links.
 
 Shapes: N maps of one sentence (heads, or means over heads and layers), S source words, T target words.
 """
@@ -23,12 +23,12 @@ Method = Literal[
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
 Links = npt.NDArray[np.bool_]
-Point = tuple[int, int]  # of a map: row, column
+Point = tuple[int, int]  # row and column in a map
 NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 class MapChoice(NamedTuple):
-    """A map of encoder-decoder attention: of a layer and head (from 0), or the mean over those that are None."""
+    """A cross-attention map: that of a layer and head (from 0), or the mean over whichever of them is None."""
 
     layer: int | None = None
     head: int | None = None
@@ -39,7 +39,7 @@ class MapChoice(NamedTuple):
 
 
 def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
-    """Every head, the mean of each layer, and the mean of all."""
+    """Return every head, the mean of each layer and the mean of all layers."""
     each = [MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)]
     return [*each, MapChoice()]
 
@@ -47,11 +47,11 @@ def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
 def word_maps(
     maps: AttentionMaps, source: str, target: str, choices: Sequence[MapChoice], is_shifted: bool
 ) -> Floats | None:
-    """The chosen maps between the words of two texts, (N, T, S): the sum over a source word's pieces, the mean over a
-    target word's. A word without pieces has no weight. None if words and pieces cannot be matched.
+    """Return the chosen maps at word level, (N, T, S), or None if words and pieces cannot be matched.
 
-    is_shifted: take the row that reads a target piece, which follows the one that produces it (Shift-Att, Chen et al.
-    2020). For the last piece that is the row that produces `</s>`.
+    Weights are summed over the pieces of a source word and averaged over those of a target word. A word without pieces
+    has zero weight. is_shifted: use the row in which a target piece is the decoder's input, one after the row that
+    predicts it (Shift-Att, Chen et al. 2020); for the last piece, it is the row that predicts `</s>`.
     """
     columns, rows = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.source, maps.target))
     source_words = words_of_text(source, [maps.source[n] for n in columns])
@@ -69,10 +69,10 @@ def word_maps(
 
 
 def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | None:
-    """Each word of a text with its pieces, or None for a word without pieces; None if they cannot be matched.
+    """Return each word of a text with its pieces (None for a word without any), or None if they cannot be matched.
 
-    Normalization can split a word (at a zero-width space) or remove it (a character that no piece has). Letters decide
-    which pieces are whose; failing that, text and pieces must have equally many words.
+    Normalization can split a word (at a zero-width space) or remove it (if no piece has its characters). Words and
+    pieces are matched by their letters; failing that, text and pieces must have the same number of words.
     """
     words, spans = text.split(), words_of(pieces) if pieces else []
     if words == [spelled for spelled, _ in spans]:
@@ -93,11 +93,12 @@ def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | N
 
 
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
-    """Maps of words -> alignments, both (N, T, S).
+    """Convert word-level maps to alignments, both (N, T, S).
 
-    argmax links each target word with the source word of largest weight; threshold makes every link of at least that
-    weight. The others combine the argmax of both directions: over rows and over columns, or with `reverse`, the maps of
-    a model of the reverse direction, (N, S, T), over the rows of both. Of equal weights the first counts.
+    argmax links each target word to the source word with the largest weight; threshold links all pairs of words
+    with at least that weight. The other methods combine the argmax of two directions: over the rows and the columns of
+    a map or, with `reverse`, over the rows of both models' maps. reverse: (N, S, T) maps of a model of the reverse
+    direction. Ties are resolved in favour of the first word.
     """
     if method == "threshold":
         assert threshold is not None
@@ -110,7 +111,7 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """(N, rows, columns) -> a link at the largest weight of each row that has weight."""
+    """Return the links at the largest weight of each row that has any weight. weights: (N, rows, columns)."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)
@@ -118,7 +119,7 @@ def best_of_rows(weights: Floats) -> Links:
 
 
 def combine(forward: Links, backward: Links, method: Method) -> Links:
-    """Symmetrize the alignments of two directions, (N, T, S) each (Och and Ney 2003; Koehn, Och and Marcu 2003)."""
+    """Symmetrize the (N, T, S) alignments of two directions (Och and Ney 2003; Koehn, Och and Marcu 2003)."""
     if method == "intersection":
         return forward & backward
     if method == "union":
@@ -131,21 +132,21 @@ def combine(forward: Links, backward: Links, method: Method) -> Links:
 
 
 def pharaoh(links: Links) -> str:
-    """An alignment, (T, S), in Pharaoh format: `i-j` for source word i and target word j, from 0, sorted by i."""
+    """Format a (T, S) alignment in Pharaoh format: `i-j` for source word i and target word j, from 0, sorted by i."""
     return " ".join(f"{i}-{j}" for i, j in np.argwhere(links.T).tolist())
 
 
 def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:
-    """(L, H, rows, columns) -> (N, rows, columns)."""
+    """Return the chosen maps of a stack, (N, rows, columns)."""
     chosen = []
     for layer, head in choices:
-        of_layers = stack.weights if layer is None else stack.weights[[stack.layers.index(layer)]]
-        chosen.append((of_layers if head is None else of_layers[:, [head]]).mean(axis=(0, 1)))
+        layer_maps = stack.weights if layer is None else stack.weights[[stack.layers.index(layer)]]
+        chosen.append((layer_maps if head is None else layer_maps[:, [head]]).mean(axis=(0, 1)))
     return np.stack(chosen)
 
 
 def _letters(word: str) -> str:
-    """The normalized letters of a word, without spaces."""
+    """Return the normalized letters of a word, without spaces and control characters."""
     normal = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in normal if letter != WORD_START and unicodedata.category(letter)[0] not in "CZ")
 
@@ -155,10 +156,10 @@ def _points(links: Links) -> set[Point]:
 
 
 def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Point]:
-    """Grow the intersection by neighbouring links of the union (Koehn et al. 2005).
+    """Grow the intersection by neighbouring links from the union (Koehn et al. 2005).
 
-    A neighbour is added if its row or its column has no link yet. `-final` then adds links of each direction by that
-    rule, wherever they are; `-final-and` only if neither row nor column has a link.
+    A neighbour is added if its row or its column has no link yet. `-final` then adds links of each direction by the
+    same rule, wherever they are; `-final-and` adds them only if neither the row nor the column has a link.
     """
     grown = forward & backward
     rows, columns = {row for row, _ in grown}, {column for _, column in grown}

@@ -1,4 +1,4 @@
-"""Alignment settings: the one that is used, or all that are tried."""
+"""Alignment configurations and the command-line options that select them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 from translate.alignment.methods import METHODS, Method
 from translate.errors import UserError
 
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # tried against a gold file
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried with a gold file
 Directions = Literal["apart", "together"]
 ONE_DIRECTION: tuple[Method, ...] = ("argmax", "threshold")
 DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
@@ -17,10 +17,11 @@ DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """How a map of words becomes an alignment.
+    """How a word-level map is converted to an alignment.
 
-    is_shifted: see `word_maps`. directions, with two models: apart aligns by each and combines the alignments;
-    together aligns by the geometric mean of their maps (cf. the product of Liang et al. 2006). None: one model.
+    is_shifted: see `word_maps`. directions: how two models are combined. "apart" aligns with each model and combines
+    the alignments; "together" aligns with the geometric mean of their maps (cf. the product of Liang et al. 2006);
+    None means that there is only one model.
     """
 
     method: Method = "grow-diag"
@@ -36,7 +37,7 @@ class AlignmentConfig:
 
 
 def all_configs(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[AlignmentConfig]:
-    """Every method with and without shift; with a reverse model, also with combined directions."""
+    """Return every method with and without shift and, with a reverse model, also with combined directions."""
     return [
         AlignmentConfig(method, is_shifted, threshold, directions)
         for directions in ((None, *DIRECTIONS) if has_reverse else (None,))
@@ -48,7 +49,7 @@ def all_configs(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> 
 
 
 class AlignmentOptions(NamedTuple):
-    """The options of `translate align`; None leaves a setting open."""
+    """The options of `translate align`; None leaves a setting unspecified."""
 
     method: Method | None = None
     is_shifted: bool | None = None
@@ -56,29 +57,29 @@ class AlignmentOptions(NamedTuple):
     directions: Directions | None = None
 
     def check(self, has_reverse: bool) -> None:
-        """Raises UserError if the options contradict each other."""
+        """Raise UserError if the options contradict each other or are out of range."""
         if self.directions and not has_reverse:
-            raise UserError("--directions is for two models; add --reverse DIR|RUN")
+            raise UserError("--directions needs two models; add --reverse DIR|RUN")
         if self.directions == "apart" and self.method in ONE_DIRECTION:
-            raise UserError(f"--method {self.method} needs one direction only; leave out --directions apart")
+            raise UserError(f"--method {self.method} uses one direction only; leave out --directions apart")
         if self.threshold is not None and self.method not in (None, "threshold"):
-            raise UserError(f"--threshold is for --method threshold, not for {self.method}")
+            raise UserError(f"--threshold works only with --method threshold, not with {self.method}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
-            raise UserError(f"--threshold {self.threshold:g}: give a weight above 0, at most 1")
+            raise UserError(f"--threshold {self.threshold:g}: must be greater than 0 and at most 1")
 
     def config(self, has_reverse: bool) -> AlignmentConfig:
-        """One setting, with defaults for what is open. Raises UserError if a threshold is needed but open."""
+        """Return one configuration; unspecified options have defaults. Raises UserError if a threshold is missing."""
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
-            raise UserError("--method threshold: give the minimum weight by --threshold")
+            raise UserError("--method threshold: set the minimum weight with --threshold")
         directions = self.directions or ("together" if has_reverse else None)
         return AlignmentConfig(method, bool(self.is_shifted), self.threshold, directions)
 
     def configs(self, has_reverse: bool) -> list[AlignmentConfig]:
-        """All settings that the options allow."""
+        """Return all configurations that the options allow."""
         every = all_configs(has_reverse, THRESHOLDS if self.threshold is None else (self.threshold,))
         return [
             config
             for config in every
-            if all(asked in (None, value) for asked, value in zip(self, astuple(config), strict=True))
+            if all(option in (None, value) for option, value in zip(self, astuple(config), strict=True))
         ]

@@ -1,6 +1,6 @@
-"""Pairs of lines with the maps of their encoder-decoder attention, read from a folder or computed on demand.
+"""Pairs of lines with their cross-attention maps, read from a folder or computed on demand.
 
-Needs no torch to read a folder.
+Reading a folder does not need torch.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from translate.run.folder import Run
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
-PAIRS_TOGETHER = 512  # encoded
-WEIGHTS_IN_MEMORY = 2**25  # approximate limit for the lines whose maps are computed together
+PAIRS_TOGETHER = 512  # pairs encoded at a time
+WEIGHTS_IN_MEMORY = 2**25  # approximate limit of attention weights that are computed together
 
 
 class MappedPair(NamedTuple):
-    """A pair of lines. maps: None if a side is empty or too long."""
+    """A pair of lines and its attention maps; None if a side is empty or too long."""
 
     source: str
     target: str
@@ -37,13 +37,11 @@ class FolderLines:
     """The lines of an attention folder."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError if `path` is not such a folder, or has no encoder-decoder attention."""
+        """Raises UserError if `path` is not an attention folder or lacks cross-attention."""
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:
-            raise UserError(
-                f"{path}: holds no encoder-decoder attention; write it again with cross among --attention-kinds"
-            )
+            raise UserError(f"{path} has no cross-attention; write it again with cross among --attention-kinds")
         self.path = path
         self.layers = about.layers_of("cross")
         self.num_heads = about.num_heads
@@ -51,16 +49,16 @@ class FolderLines:
         self.alignment: dict[str, Any] | None = about.alignment
 
     def pairs(self, layer: int | None) -> Iterator[MappedPair]:
-        """The pairs in order, with the maps of all layers in the folder, whatever `layer` is."""
+        """Yield the pairs in order, with the maps of all layers in the folder, regardless of `layer`."""
         for entry in self._folder.entries():
             yield MappedPair(entry.source, entry.translation, self._folder.maps(entry) if entry.file else None)
 
 
 class RunLines:
-    """The lines of two parallel files, with the maps of a run's model."""
+    """The lines of two parallel files, with maps computed by a run's model."""
 
     def __init__(self, path: Path, translator: Translator, src: Path, tgt: Path) -> None:
-        """translator: of the run. Raises UserError if `path` is not a run with weights."""
+        """translator: the translator of the run at `path`. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
         run = Run.open(path)
@@ -74,7 +72,10 @@ class RunLines:
         self.alignment = run.load_alignment()
 
     def pairs(self, layer: int | None) -> Iterator[MappedPair]:
-        """The pairs in order, with the maps of that layer or of all. Raises UserError if the files are not parallel."""
+        """Yield the pairs in order, with the maps of one layer, or of all if `layer` is None.
+
+        Raises UserError if the files are not parallel.
+        """
         text = iter(self._text)
         while group := list(islice(text, PAIRS_TOGETHER)):
             yield from _with_maps(self._translator, group, layer)
@@ -84,21 +85,21 @@ MapLines = FolderLines | RunLines
 
 
 def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
-    """The lines of an attention folder, or of two files by a run, which `load` loads.
+    """Return the lines of an attention folder, or of two files with maps from a run.
 
-    Raises UserError if the paths do not fit together.
+    load: loads the translator of a run. Raises UserError if the paths contradict each other.
     """
     if (path / "config.toml").is_file():
         if not src or not tgt:
-            raise UserError(f"{path}: a run needs its text by --src and --tgt; or give an attention folder")
+            raise UserError(f"{path}: a run needs --src and --tgt; add them, or give an attention folder instead")
         return RunLines(path, load(path), src, tgt)
     if src or tgt:
-        raise UserError(f"{path}: --src and --tgt need a run folder, but this one has no config.toml")
+        raise UserError(f"{path}: --src and --tgt need a run folder, but this folder has no config.toml")
     return FolderLines(path)
 
 
 def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
-    """Compute the maps of lines of similar length together, as many as fit in memory."""
+    """Yield the pairs with their maps, computed for as many lines at a time as fit in memory."""
     from translate.attention.extract import attention_maps, engine_of
     from translate.attention.selection import AttentionSelection
 
@@ -112,14 +113,14 @@ def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None)
         while end < len(pairs) and (end == start or num_weights < WEIGHTS_IN_MEMORY):
             num_weights += num_maps * len(ids[end][0]) * len(ids[end][1])
             end += 1
-        full = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
-        maps = dict(zip(full, attention_maps(translator, [ids[n] for n in full], selection), strict=True))
+        computable = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
+        maps = dict(zip(computable, attention_maps(translator, [ids[n] for n in computable], selection), strict=True))
         yield from (MappedPair(pairs[n].src, pairs[n].tgt, maps.get(n)) for n in range(start, end))
         start = end
 
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
-    """The piece ids of both sides, `</s>` last; both empty if a side is empty or too long."""
+    """Return the piece ids of both sides, ending with `</s>`; both are empty if a side is empty or too long."""
     max_length = max_countable(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):

@@ -1,4 +1,4 @@
-"""The best alignment setting of a run: `alignment.json`, which `translate align --store` writes."""
+"""The best alignment configuration of a run: `alignment.json`, written by `translate align --store`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ ADVICE = "store it again with `translate align --store`"
 
 @dataclass(frozen=True)
 class StoredAlignment:
-    """A setting and its score."""
+    """A map, a configuration and their score."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    layer: int | None  # from 0; None: the mean of all
-    head: int | None
+    layer: int | None  # from 0; None: mean over all layers
+    head: int | None  # from 0; None: mean over all heads
     method: Method
     shift: bool
     threshold: Annotated[float, Field(gt=0, le=1)] | None
     aer: float
     num_lines: int
-    gold: str  # the gold file's name
+    gold: str  # name of the gold file
     weights: str  # SHA-256 of the weights that were scored
 
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
-        """Validate values of `alignment.json` or `about.json`. Raises UserError with `origin` if they are damaged."""
+        """Validate values from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
         try:
             stored = TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError:
@@ -47,26 +47,26 @@ class StoredAlignment:
 
     @property
     def choice(self) -> MapChoice:
-        """The map."""
+        """The stored map."""
         return MapChoice(self.layer, self.head)
 
     @property
     def config(self) -> AlignmentConfig:
-        """The setting."""
+        """The stored configuration."""
         return AlignmentConfig(self.method, self.shift, self.threshold)
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:
-    """Raises UserError if the maps are of other weights than the run's, or of two models."""
+    """Raise UserError if the maps come from two models, or not from the current weights of the run."""
     if pairing.reverse:
-        raise UserError("--store keeps a setting for one model; leave out --reverse")
+        raise UserError("--store works with one model only; leave out --reverse")
     path = pairing.forward.path
     if pairing.forward.weights != run.digest_of_weights():
-        raise UserError(f"--store {run.path}: the maps of {path} are of other weights; write them with this run")
+        raise UserError(f"--store {run.path}: {path} was written with different weights; write it again with this run")
 
 
 def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
-    """Write the best setting to the run."""
+    """Write the best configuration to the run. gold: the gold file that it was scored against."""
     best = trial.best
     stored = StoredAlignment(
         layer=best.choice.layer,

@@ -1,1 +1,1 @@
-"""Checks of a parallel corpus, with line numbers."""
+"""Check a parallel corpus and report faults with line numbers."""

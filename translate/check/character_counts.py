@@ -1,4 +1,4 @@
-"""Count the characters of a text, and find those that a vocabulary does not cover."""
+"""Count the characters of a text and find those that a vocabulary does not cover."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate.data.vocab import Vocab
 
 
 class CountedCharacter(NamedTuple):
-    """A character, how often and where it first occurs."""
+    """A character, its frequency and its first occurrence."""
 
     character: str
     times: int
@@ -19,35 +19,35 @@ class CountedCharacter(NamedTuple):
 
 
 class CharacterCounts:
-    """The characters of one or more sides, counted block by block."""
+    """Character frequencies of one or both sides, counted block by block."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(NUM_CHARACTERS, np.int64)
         self._first_lines = np.zeros(NUM_CHARACTERS, np.int64)
 
     def add(self, characters: Characters, first_line: int) -> None:
-        """Count the characters of the lines from `first_line` on."""
+        """Count the characters of a block whose first line has the number `first_line`."""
         counts = np.bincount(characters.codes, minlength=NUM_CHARACTERS)
         counts[LINE_FEED] = 0
         if ((counts > 0) & (self.counts == 0)).any():
-            codes, places = np.unique(characters.codes, return_index=True)
+            codes, positions = np.unique(characters.codes, return_index=True)
             is_new = self.counts[codes] == 0
-            rows = np.searchsorted(characters.starts, places[is_new], "right") - 1
+            rows = np.searchsorted(characters.starts, positions[is_new], "right") - 1
             self._first_lines[codes[is_new]] = first_line + rows
         self.counts += counts
 
     @classmethod
     def total(cls, src: CharacterCounts, tgt: CharacterCounts) -> CharacterCounts:
-        """Add the counts of both sides of a text."""
+        """Return the sum of the counts of both sides of a text."""
         both = cls()
         both.counts = src.counts + tgt.counts
-        never = np.iinfo(np.int64).max
-        firsts = (np.where(side.counts > 0, side._first_lines, never) for side in (src, tgt))
+        no_line = np.iinfo(np.int64).max
+        firsts = (np.where(side.counts > 0, side._first_lines, no_line) for side in (src, tgt))
         both._first_lines = np.minimum(*firsts)
         return both
 
     def unknown_to(self, vocab: Vocab) -> list[CountedCharacter]:
-        """Return the characters without a piece in a vocabulary, the most frequent first."""
+        """Return the characters that have no piece in the vocabulary, most frequent first."""
         codes = np.flatnonzero(self.counts)
         rows = vocab.encode([chr(code) for code in codes])
         is_unknown = [
@@ -57,12 +57,12 @@ class CharacterCounts:
         ]
         return self._counted(codes[np.array(is_unknown, bool)])
 
-    def beyond(self, coverage: float) -> list[CountedCharacter]:
-        """Return the rare characters that a vocabulary with this coverage of the text would leave out."""
+    def not_covered(self, coverage: float) -> list[CountedCharacter]:
+        """Return the rare characters that a vocabulary with this character coverage would leave out."""
         codes = np.flatnonzero(self.counts)
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]
-        before = np.cumsum(self.counts[codes]) - self.counts[codes]
-        return self._counted(codes[before >= coverage * self.counts.sum()])
+        num_before = np.cumsum(self.counts[codes]) - self.counts[codes]
+        return self._counted(codes[num_before >= coverage * self.counts.sum()])
 
     def _counted(self, codes: Array) -> list[CountedCharacter]:
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]

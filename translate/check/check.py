@@ -1,7 +1,7 @@
-"""Check a parallel text before anything is trained on it.
+"""Check a parallel text before training.
 
-A first pass learns what is normal in the text, a second one checks every pair. The findings about pairs count exactly
-what data.filter would leave out, because both use the same filters. Memory is bounded: three 8-byte hashes per pair.
+A first pass collects statistics of the text; a second pass checks every pair. The findings about pairs count exactly
+what data.filter would leave out, because both use the same filters. The memory needed is three 8-byte hashes per pair.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from translate.check.character_counts import CharacterCounts, CountedCharacter
 from translate.check.findings import MAX_LISTED, MEANINGS, Example, Finding, Tally
-from translate.check.lenient_reader import RoughBlock, rough_blocks
+from translate.check.lenient_reader import LineBlock, read_blocks
 from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
 from translate.data.filters import (
@@ -32,13 +32,13 @@ from translate.data.filters import (
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.vocab import VocabPair
 
-NUM_LONGEST = 3  # lines of a side that are listed
-BYTES_PER_PIECE = 4  # to estimate lengths without a vocabulary; in most languages, pieces are no longer
+NUM_LONGEST = 3  # number of longest lines that are listed per side
+BYTES_PER_PIECE = 4  # assumed without a vocabulary; most languages have at most this on average
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The text to check, and texts that it should not overlap with."""
+    """The training text to check, and held-out texts that it must not overlap with."""
 
     train: ParallelText
     valid: ParallelText | None = None
@@ -46,38 +46,38 @@ class Texts:
 
 
 class LongLine(NamedTuple):
-    """One of the longest lines."""
+    """One of the longest lines of a side."""
 
     characters: int
     line: int
-    pieces: int  # by the vocabulary, or estimated
+    pieces: int  # exact with a vocabulary, otherwise estimated
 
 
 @dataclass(frozen=True)
 class CheckReport:
     """The result of a check."""
 
-    num_lines: tuple[int, int]  # of the source and of the target file
+    num_lines: tuple[int, int]  # lines of the source file and of the target file
     num_left_out: int  # pairs that training would leave out under the settings
-    findings: tuple[Finding, ...]  # the most important first
-    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # of each side
+    findings: tuple[Finding, ...]  # most important first
+    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines of each side
     length_ratio: float  # median of target characters per source character
-    vocab_size: int  # pieces of the target side
+    vocab_size: int  # number of pieces of the target vocabulary
     knows_languages: bool  # whether the languages of the two sides could be distinguished
 
     @property
     def num_pairs(self) -> int:
-        """The lines that both files have."""
+        """The number of lines that both files have."""
         return min(self.num_lines)
 
 
 def check(
     texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int, progress: Callable[[int], object]
 ) -> CheckReport:
-    """Check every pair of a text. Raises UserError where a file is missing or is not text at all.
+    """Check every pair of a text. Raises UserError if a file is missing or is not text.
 
-    vocabs: to count pieces and unknown characters; without them, both are estimated. progress: called after each block
-    with its number of pairs.
+    vocabs: vocabularies that count pieces and unknown characters exactly; if None, both are estimated. num_examples:
+    maximum number of examples per finding. progress: callback that receives the number of pairs after each block.
     """
     return _Check(texts, config, vocabs, num_examples).run(progress)
 
@@ -89,17 +89,19 @@ class _Check:
         self._statistics = _statistics(texts.train)
         self._filter = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._statistics)
         self._sources = SeenLines()
-        self._others = {
-            f"overlap_{name}": _seen(text) for name, text in (("valid", texts.valid), ("test", texts.test)) if text
+        self._held_out = {
+            f"overlap_{name}": _read_held_out(text)
+            for name, text in (("valid", texts.valid), ("test", texts.test))
+            if text
         }
-        self._num_same = dict.fromkeys(self._others, 0)
+        self._num_same_pairs = dict.fromkeys(self._held_out, 0)
         self._characters = (CharacterCounts(), CharacterCounts())
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
         self._num_left_out = 0
 
     def run(self, progress: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
-        for block in rough_blocks(self._text.src, self._text.tgt):
+        for block in read_blocks(self._text.src, self._text.tgt):
             num_src, num_tgt = num_src + len(block.src.texts), num_tgt + len(block.tgt.texts)
             self._check_block(block)
             progress(len(block))
@@ -113,18 +115,18 @@ class _Check:
             self._statistics.languages is not None,
         )
 
-    def _check_block(self, block: RoughBlock) -> None:
+    def _check_block(self, block: LineBlock) -> None:
         pairs, first = block.pairs, block.first
         usable = np.ones(len(pairs), bool)
         usable[block.unusable] = False
-        self._count_troubles(block)
+        self._tally_troubles(block)
         has_src, has_tgt = (np.fromiter((bool(pair[i].strip()) for pair in pairs), bool, len(pairs)) for i in (0, 1))
         found = self._filter.faults(pairs)
         found["empty_source"] = usable & ~has_src & has_tgt
         found["empty_target"] = usable & has_src & ~has_tgt
         found["empty_both"] = usable & ~has_src & ~has_tgt
-        found |= self._repeats(pairs, has_src & has_tgt, found["duplicates"])
-        lengths = self._measure(pairs, first)
+        found |= self._find_repeats(pairs, has_src & has_tgt, found["duplicates"])
+        lengths = self._measure_lengths(pairs, first)
         found["too_long" if self._vocabs else "maybe_too_long"] = (
             (lengths > self._config.data.max_pieces) & has_src & has_tgt
         )
@@ -136,28 +138,31 @@ class _Check:
                 self._tallies[name].add(Example(first + row, *pairs[row]))
         self._num_left_out += int((is_left_out & usable).sum())
 
-    def _count_troubles(self, block: RoughBlock) -> None:
-        def shown(row: int) -> Example:
+    def _tally_troubles(self, block: LineBlock) -> None:
+        def example(row: int) -> Example:
             return Example(block.first + row, block.src.text(row), block.tgt.text(row))
 
         for row in sorted({*block.src.troubles, *block.tgt.troubles}):
             for trouble in dict.fromkeys(block.src.troubles.get(row, ()) + block.tgt.troubles.get(row, ())):
-                self._tallies[trouble].add(shown(row))
+                self._tallies[trouble].add(example(row))
         for row in range(block.num_pairs, len(block)):
-            self._tallies["line_counts"].add(shown(row))
+            self._tallies["line_counts"].add(example(row))
 
-    def _repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
-        """Find sources that came before with another target, and those that are in another text."""
+    def _find_repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
+        """Find sources that occurred before with a different target, and sources that a held-out text contains."""
         sources = [pair.src.strip() for pair in pairs]
         found = {"same_source": self._sources.add(sources) & is_full & ~is_duplicate}
-        for name, (other_sources, other_pairs) in self._others.items():
-            found[name] = other_sources.holds(sources) & is_full
+        for name, (known_sources, known_pairs) in self._held_out.items():
+            found[name] = known_sources.contains(sources) & is_full
             rows = np.flatnonzero(found[name]).tolist()
-            self._num_same[name] += int(other_pairs.holds([pairs[row].stripped for row in rows]).sum())
+            self._num_same_pairs[name] += int(known_pairs.contains([pairs[row].stripped for row in rows]).sum())
         return found
 
-    def _measure(self, pairs: Sequence[Pair], first: int) -> Array:
-        """Count the characters. Returns the pieces of each pair's longer side, 0 where they cannot be too many."""
+    def _measure_lengths(self, pairs: Sequence[Pair], first: int) -> Array:
+        """Count characters and note the longest lines.
+
+        Returns the number of pieces of each pair's longer side, or 0 if it cannot exceed the limit.
+        """
         pieces = np.zeros(len(pairs), np.int64)
         for side in (0, 1):
             lines = [pair[side] for pair in pairs]
@@ -167,7 +172,7 @@ class _Check:
             self._longest[side] = heapq.nlargest(
                 NUM_LONGEST, [*self._longest[side], *((len(lines[row]), -(first + row), lines[row]) for row in top)]
             )
-            # A side has at most as many pieces as bytes, and one for the start of its first word.
+            # A side has at most one piece per byte, plus one for the start of its first word.
             rows = np.flatnonzero(4 * characters.lengths >= self._config.data.max_pieces).tolist()
             rows = [row for row in rows if len(lines[row].encode()) >= self._config.data.max_pieces]
             pieces[rows] = np.maximum(pieces[rows], self._num_pieces(side, [lines[row] for row in rows]))
@@ -177,7 +182,7 @@ class _Check:
         if self._vocabs:
             return [len(row) for row in self._vocabs[side].encode(lines)]
         if self._is_by_character:
-            return [len(line) + 1 for line in lines]  # and the mark of its first word
+            return [len(line) + 1 for line in lines]  # + 1: the marker of its first word
         return [len(line.encode()) // BYTES_PER_PIECE for line in lines]
 
     def _vocab_size(self) -> int:
@@ -198,11 +203,11 @@ class _Check:
 
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
-        notes = {name: f"{same:,} of them as the same pair" for name, same in self._num_same.items()}
+        notes = {name: f"{same:,} of them with the same target" for name, same in self._num_same_pairs.items()}
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
         self._tallies[name].count = sum(character.times for character in unknown)
         self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]
-        notes[name] = _listed(unknown)
+        notes[name] = _describe_characters(unknown)
         for name, tally in self._tallies.items():
             if tally.count:
                 yield tally.finding(name, data, notes.get(name, ""))
@@ -212,19 +217,23 @@ class _Check:
         if self._vocabs and not self._vocabs.joint:
             return [*src.unknown_to(self._vocabs.src), *tgt.unknown_to(self._vocabs.tgt)]
         both = CharacterCounts.total(src, tgt)
-        return both.unknown_to(self._vocabs.src) if self._vocabs else both.beyond(self._config.vocab.character_coverage)
+        return (
+            both.unknown_to(self._vocabs.src)
+            if self._vocabs
+            else both.not_covered(self._config.vocab.character_coverage)
+        )
 
 
-class _Seen(NamedTuple):
-    """The content of another text."""
+class _HeldOutText(NamedTuple):
+    """The source lines and the pairs of a held-out text."""
 
     sources: SeenLines
     pairs: SeenLines
 
 
-def _seen(text: ParallelText) -> _Seen:
-    seen = _Seen(SeenLines(), SeenLines())
-    for block in rough_blocks(text.src, text.tgt):
+def _read_held_out(text: ParallelText) -> _HeldOutText:
+    seen = _HeldOutText(SeenLines(), SeenLines())
+    for block in read_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
         seen.sources.add(pair.src.strip() for pair in full)
         seen.pairs.add(pair.stripped for pair in full)
@@ -232,12 +241,12 @@ def _seen(text: ParallelText) -> _Seen:
 
 
 def _statistics(text: ParallelText) -> CorpusStatistics:
-    """Learn what is normal from the pairs that can be read, by the same sample as training does."""
-    blocks = rough_blocks(text.src, text.tgt)
+    """Collect statistics of the readable pairs, from the same sample as training."""
+    blocks = read_blocks(text.src, text.tgt)
     pairs = (pair for block in blocks for pair in block.pairs[: block.num_pairs])
     return corpus_statistics(sample(map(blank_if_long, pairs)))
 
 
-def _listed(characters: Iterable[CountedCharacter]) -> str:
+def _describe_characters(characters: Iterable[CountedCharacter]) -> str:
     shown = list(itertools.islice(characters, 10))
     return ", ".join(f"{each.character} (U+{ord(each.character):04X}) {each.times:,} times" for each in shown)

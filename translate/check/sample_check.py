@@ -1,4 +1,4 @@
-"""A short check of a sample of the text, which training runs before it begins. `translate check` reports everything."""
+"""Quick check of a sample of the text, run before training starts. `translate check` reports everything."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from translate.config.settings import DataSettings
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics
 from translate.data.parallel_text import Pair
 
-MAX_PAIRS = 10_000  # checked
-MIN_SHARE = 0.002  # of them, and
-MIN_PAIRS = 3  # with a fault before it is reported
-MAX_LINES = 4
+MAX_PAIRS = 10_000  # maximum number of checked pairs
+MIN_SHARE = 0.002  # minimum share of pairs with a fault before it is reported
+MIN_PAIRS = 3  # minimum number of pairs with a fault before it is reported
+MAX_LINES = 4  # maximum number of faults that are reported
 
 
 def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
-    """Report frequent faults that `data.filter` does not leave out, one line each, the most frequent first.
+    """Return a message for each frequent fault that `data.filter` does not remove, most frequent first.
 
-    chosen: the text's sample (`TextScan.sample`). Duplicates are not searched for, because a sample has few.
+    chosen: a sample of the text (`TextScan.sample`). Duplicates are not counted, because a sample contains few of them.
     """
     pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)

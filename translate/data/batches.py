@@ -1,7 +1,7 @@
-"""Batches: which pairs are together, a pure function of lengths, budget, seed and epoch, and their tensors.
+"""Batches: their composition, a pure function of lengths, budget, seed and epoch, and their tensors.
 
-Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding, K links. Masks:
-True = a piece, False = padding.
+Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding, K links. Masks
+are True for pieces and False for padding.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from torch import Tensor
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray, PieceRows
 
-# Pairs that are sorted together: enough for little padding (30 batches or more), few enough for random batches.
-POOL_PAIRS = 16_384  # at least
-POOL_PAIRS_PER_PIECE = 4  # of the budget
-MIN_BATCHES = 8  # for a second pool; each pool leaves one batch that is not full
-FILLER_ID = 0  # at padded positions, which are masked
+# Pairs are sorted by length within pools: large enough for little padding (30 batches or more), small enough for
+# random batches.
+POOL_PAIRS = 16_384  # minimum size of a pool
+POOL_PAIRS_PER_PIECE = 4  # minimum size of a pool per piece of the budget
+MIN_BATCHES = 8  # minimum for a second pool, because each pool ends with one batch that is not full
+FILLER_ID = 0  # the id at padded positions, which are masked
 
 
 class PieceLinks(NamedTuple):
-    """The links that guide the attention of a batch: K pairs of a target piece and a source piece."""
+    """The alignment that guides the attention of a batch: K links between a target piece and a source piece."""
 
-    places: Tensor  # (K,) index into the flattened (B * T) `tgt_in`, where the target piece is predicted
+    places: Tensor  # (K,) position in the flattened (B * T) `tgt_in` at which the target piece is predicted
     sources: Tensor  # (K,) index of the source piece
     shares: Tensor  # (K,) 1 / number of links of that target piece
 
@@ -37,19 +38,19 @@ class PieceLinks(NamedTuple):
         return PieceLinks(*(_moved(each, device) for each in self))
 
     def select(self, is_kept: Tensor, places: Tensor) -> PieceLinks:
-        """Return some of the links, with new places."""
+        """Return the links selected by a (K,) mask, with the new places of those links."""
         return PieceLinks(places, self.sources[is_kept], self.shares[is_kept])
 
 
 class Batch(NamedTuple):
-    """Padded pairs: `tgt_in` is `<s>` and the target without `</s>`, `targets` the piece after each of its pieces."""
+    """Padded pairs. `tgt_in` is `<s>` and the target without `</s>`; `targets` are the next pieces to predict."""
 
     src: Tensor  # (B, S)
     src_mask: Tensor  # (B, S)
     tgt_in: Tensor  # (B, T)
-    targets: Tensor  # (N,) targets of all sentences with `</s>`, without padding
-    places: Tensor  # (N,) index of each into the flattened (B * T) `tgt_in`
-    links: PieceLinks | None  # None for a corpus without alignment
+    targets: Tensor  # (N,) target pieces of all sentences including `</s>`, without padding
+    places: Tensor  # (N,) position of each target in the flattened (B * T) `tgt_in`
+    links: PieceLinks | None  # None if the corpus has no alignment
 
     @property
     def num_tokens(self) -> int:
@@ -58,11 +59,11 @@ class Batch(NamedTuple):
 
     @property
     def num_places(self) -> int:
-        """Number of pieces and padding on both sides."""
+        """The number of positions on both sides, including padding."""
         return self.src.numel() + self.tgt_in.numel()
 
     def select(self, pairs: slice) -> Batch:
-        """Return some of the pairs, padded to the longest of them."""
+        """Return a slice of the pairs, padded to the longest of them."""
         width = self.tgt_in.size(1)
         bounds = pairs.start * width, pairs.stop * width
         src_mask = self.src_mask[pairs]
@@ -100,9 +101,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The batches of an epoch: `order[i]` are the rows of batch i, `rows[starts[i] : ends[i]]`."""
+    """The batches of an epoch: `order[i]` are the rows of batch i, that is `rows[starts[i] : ends[i]]`."""
 
-    rows: IntArray  # (N,) int32, every row once
+    rows: IntArray  # (N,) int32, each row of the corpus once
     starts: IntArray  # (batches,)
     ends: IntArray  # (batches,)
 
@@ -119,9 +120,9 @@ class EpochOrder:
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
     """Return the batches of one epoch; a pure function of its arguments.
 
-    All rows are shuffled and divided into pools; each pool is sorted by length and cut where target pieces with padding
-    would exceed `budget`; the batches of all pools are shuffled. So every row is equally likely at any position of the
-    epoch, and in each epoch it meets other rows of its length.
+    All rows are shuffled and divided into pools. Each pool is sorted by length and cut into batches of at most `budget`
+    target pieces with padding. Finally, the batches of all pools are shuffled. So every row is equally likely at any
+    position in the epoch, and in each epoch it is batched with different rows of similar length.
     """
     random = np.random.default_rng((seed, epoch))
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
@@ -138,25 +139,25 @@ def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed:
 
 
 def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
-    """Cut sorted rows into runs of at most `budget` pieces with padding; a longer row is a run of its own.
+    """Cut sorted rows into runs of at most `budget` pieces with padding; a row over the budget is a run of its own.
 
-    The other side is limited to twice the budget, so that unusual pairs do not exhaust the memory.
+    The other side is limited to twice the budget, so that unusual pairs cannot exhaust the memory.
     """
     start = 0
     while start < len(lengths):
-        # No run is longer than if all its rows were as short as the first.
+        # A run has the most rows if all of them are as short as the first.
         window = slice(start, start + max(1, budget // int(lengths[start])))
         longest = np.maximum.accumulate(lengths[window], dtype=np.int64)
         longest_other = np.maximum.accumulate(other_lengths[window], dtype=np.int64)
         num_rows = np.arange(1, len(longest) + 1)
         fits = (num_rows * longest <= budget) & (num_rows * longest_other <= 2 * budget)
-        end = start + max(1, int(np.count_nonzero(fits)))  # both products grow, so what fits comes first
+        end = start + max(1, int(np.count_nonzero(fits)))  # both products increase, so the rows that fit come first
         yield slice(start, end)
         start = end
 
 
 def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
-    """Make the padded tensors of some rows of a corpus."""
+    """Create a batch from some rows of a corpus."""
     src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
     tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
     start = torch.full((len(rows), 1), bos_id)
@@ -167,12 +168,12 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Pad rows of unequal length: -> (B, L) ids and (B, L) mask."""
+    """Pad rows of unequal length. Returns (B, L) ids and a (B, L) mask."""
     return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
 
 
 def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
-    """num_places: T."""
+    """Return the links of some rows. num_places: T."""
     numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
     row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
     places = row_of_link * num_places + numbers[:, 0]
@@ -181,12 +182,12 @@ def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to a device; from pinned memory, a GPU copies asynchronously."""
+    """Copy a tensor to a device, to a GPU asynchronously from pinned memory."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
-    """Concatenated rows and the (B,) length of each -> (B, L) ids and (B, L) mask."""
+    """Pad concatenated rows with the given (B,) lengths. Returns (B, L) ids and a (B, L) mask."""
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, FILLER_ID, dtype=np.int64)
     ids[mask] = pieces
@@ -194,7 +195,10 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
 
 
 def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
-    """Return at least two, unless the text is tiny: in one pool, the longest rows would always be together."""
+    """Return the number of pools: at least two, unless the text is tiny.
+
+    With a single pool, the longest rows would be in the same batch in every epoch.
+    """
     if tgt_lengths.sum() < MIN_BATCHES * budget:
         return 1
     return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
@@ -203,8 +207,8 @@ def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
     """Return an order in which neighbours have similar lengths on both sides.
 
-    Pairs are sorted by the longer side, then by the difference of the sides, alternately ascending and descending, so
-    that each group ends with pairs similar to those that begin the next.
+    Pairs are sorted by the longer side and then by the difference between the sides, alternately in ascending and
+    descending order, so that the last pairs of a group resemble the first pairs of the next.
     """
     longer = np.maximum(src_lengths, tgt_lengths)
     lead = src_lengths - tgt_lengths

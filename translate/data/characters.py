@@ -1,6 +1,6 @@
-"""Many lines as one array of characters, and the properties of characters as tables to look them up in.
+"""Lines as one array of characters, and lookup tables of character properties.
 
-Shapes: N characters, L lines, U Unicode's code points.
+Shapes: N characters, L lines, U Unicode code points.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy.typing as npt
 
 NUM_CHARACTERS = sys.maxunicode + 1
 LINE_FEED = 10
-NO_SCRIPT = "Zyyy"  # Unicode's name of what scripts share; here also of everything that is not a letter
+NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; here also the script of everything that is not a letter
 SAME_SCRIPT = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani", "Zinh": NO_SCRIPT, "Zzzz": NO_SCRIPT}
 
 Array = npt.NDArray[Any]
 
 
 class Characters(NamedTuple):
-    """The characters of some lines, each line followed by a line feed."""
+    """The characters of several lines, each followed by a line feed."""
 
     codes: Array  # (N,) uint32, code points
-    starts: Array  # (L,) int64, where each line begins
-    lengths: Array  # (L,) int64, without the line feed
+    starts: Array  # (L,) int64, index of the first character of each line
+    lengths: Array  # (L,) int64, lengths without the line feeds
 
     def sums(self, values: Array) -> Array:
-        """(N,) -> (L,): the sum over each line."""
+        """Return the (L,) sums of (N,) values over each line."""
         return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
     def unions(self, bits: Array) -> Array:
-        """(N,) -> (L,): the bits that are set anywhere in each line."""
+        """Return the (L,) bitwise unions of (N,) bits over each line."""
         return np.bitwise_or.reduceat(bits, self.starts) if len(self.starts) else bits[:0]
 
 
@@ -49,17 +49,17 @@ def characters_of(lines: Sequence[str]) -> Characters:
 
 @lru_cache
 def unassigned() -> Array:
-    """(U,) bool: the code points without a character in Python's version of Unicode."""
+    """Return which code points have no character in Python's version of Unicode: (U,) bool."""
     return np.fromiter((unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool)
 
 
 @lru_cache
 def scripts() -> Array:
-    """(U,) uint8: the number of each letter's script, 0 for what is not a letter or belongs to all scripts.
+    """Return the number of each letter's script, or 0 for non-letters and letters shared by all scripts: (U,) uint8.
 
-    Chinese and Japanese characters are one script.
+    Chinese and Japanese characters count as one script.
     """
-    from fontTools.unicodedata import Scripts  # in the function, because only the filters need it
+    from fontTools.unicodedata import Scripts  # imported here because only the filters need it
 
     names = [SAME_SCRIPT.get(name, name) for name in Scripts.VALUES]
     number = {name: i for i, name in enumerate(dict.fromkeys([NO_SCRIPT, *names]))}

@@ -1,7 +1,7 @@
-"""Encoded corpora: pairs in pieces, written once by several threads to files from which batches are read.
+"""Encoded corpora: pairs as piece ids, written once by several threads to files from which batches are read.
 
-Memory never holds the text or its pieces: files are written block by block, and an open corpus keeps only the lengths
-and positions of its rows (12 bytes per row and side).
+The text and its pieces are never held in memory: files are written block by block, and an open corpus keeps only the
+lengths and positions of its rows (12 bytes per row and side).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from translate.data.word_links import LinkedPair, linked_pairs, piece_links
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 
-FORMAT = 1  # of the manifests
-BLOCK_PAIRS = 4_000  # encoded at a time by one thread
+FORMAT = 1  # format version of the manifests
+BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes at a time
 LINE_DTYPE = np.dtype(np.uint32)
-MAX_THREADS = 8  # more cannot be kept busy by the one thread that reads
+MAX_THREADS = 8  # the single reading thread cannot keep more of them busy
 
 
 @dataclass(frozen=True)
 class CorpusOrigin:
-    """What a corpus was encoded from. If any of it changes, the corpus is encoded again."""
+    """Everything that a corpus was encoded from. If any of it changes, the corpus will be encoded again."""
 
-    text: str  # fingerprint of the files
-    hashes: str  # the part of the text that is encoded
+    text: str  # fingerprint of the text files
+    hashes: str  # range of source-line hashes, the part of the text that is encoded
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # per side; longer pairs are left out
-    is_aligned: bool = False  # with links between the pieces of a pair
-    filters: str = ""  # in words
+    is_aligned: bool = False  # whether it has links between the pieces of a pair
+    filters: str = ""  # description of the filters
     dropout: float = 0.0  # BPE-dropout; above 0 the pieces depend on seed and epoch
     seed: int = 0
     epoch: int = 0
@@ -52,16 +52,16 @@ class CorpusOrigin:
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """Counts of the pairs of a text that were encoded or left out."""
+    """How many pairs of a text were encoded or left out, and why."""
 
     pairs: int = 0
     empty: int = 0
     too_long: int = 0
-    unclear: int = 0  # of `pairs`, those without their alignment, because pieces and words do not match
-    filtered: dict[str, int] = field(default_factory=dict)  # left out by each filter of data.filter
+    unclear: int = 0  # number of `pairs` whose alignment is skipped because pieces and words do not match
+    filtered: dict[str, int] = field(default_factory=dict)  # number of pairs left out by each filter in data.filter
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
-        """Add the counts of two parts of a text, without `filtered`, which is counted for the whole text only."""
+        """Add the counts of two parts of a text, except `filtered`, which is counted for the whole text only."""
         return CorpusReport(
             self.pairs + other.pairs,
             self.empty + other.empty,
@@ -71,27 +71,27 @@ class CorpusReport:
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
-        reasons = [f"{self.empty:,} empty on a side"] * bool(self.empty)
-        reasons += [f"{self.too_long:,} over data.max_pieces"] * bool(self.too_long)
+        reasons = [f"{self.empty:,} with an empty side"] * bool(self.empty)
+        reasons += [f"{self.too_long:,} longer than data.max_pieces"] * bool(self.too_long)
         reasons += [f"{count:,} {name} (data.filter)" for name, count in self.filtered.items() if count]
         text += f" ({' and '.join(reasons)} left out)" if reasons else ""
-        return f"{text}, {self.unclear:,} not guided because pieces and words do not fit" if self.unclear else text
+        return f"{text}, {self.unclear:,} not guided because pieces and words do not match" if self.unclear else text
 
     @property
     def num_read(self) -> int:
-        """All pairs, including those left out."""
+        """The number of all pairs, including those left out."""
         return self.pairs + self.empty + self.too_long + sum(self.filtered.values())
 
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """A parallel text in pieces; each row ends with `</s>`."""
+    """A parallel text as piece ids; each row ends with `</s>`."""
 
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
-    lines: NumberRows  # the line number of each row in the text, from 1
-    links: PieceRows | None = None  # rows of target piece, source piece, target piece, … of each link
+    lines: NumberRows  # line number of each row in the text, from 1
+    links: PieceRows | None = None  # rows of target piece, source piece, target piece, …: two numbers per link
 
     def __len__(self) -> int:
         return len(self.src)
@@ -105,12 +105,13 @@ def encode(
     log: Callable[[str], None],
     filters: Filters = NO_FILTERS,
 ) -> None:
-    """Write the text in pieces to the files `base`.*, leaving out pairs with an empty or too long side.
+    """Write the text as piece ids to the files `base`.*, leaving out pairs with an empty or overlong side.
 
-    filters: leave out more pairs. log: reports time and speed. A progress bar is shown if standard error is a terminal.
+    filters: filters that leave out further pairs. log: callback that receives the time and speed. A progress bar is
+    shown if standard error is a terminal.
     """
     base.parent.mkdir(parents=True, exist_ok=True)
-    # The manifest is removed first and written last: rows without it are incomplete.
+    # The manifest is deleted first and written last: rows without it are incomplete.
     manifest = _manifest_path(base)
     manifest.unlink(missing_ok=True)
     report = CorpusReport()
@@ -134,7 +135,7 @@ def encode(
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
-    """Open the corpus that `encode` wrote to `base`.*; None if it is missing or was changed since."""
+    """Open the corpus that `encode` wrote to `base`.*; None if it is missing or has changed since."""
     manifest = _read_manifest(base)
     try:
         if manifest is None or manifest.rows != digest_of_rows(base, _names_of_rows(manifest.origin)):
@@ -147,7 +148,7 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
 
 
 def origin_of(base: Path) -> CorpusOrigin | None:
-    """Return what the corpus `base`.* was encoded from; None if there is none."""
+    """Return the origin of the corpus `base`.*; None if there is no such corpus."""
     manifest = _read_manifest(base)
     return manifest.origin if manifest else None
 
@@ -163,26 +164,25 @@ class _Manifest:
 
 def _read_manifest(base: Path) -> _Manifest | None:
     try:
-        found = read_record(_manifest_path(base), FORMAT, "")
-        return _Manifest(CorpusOrigin(**found["origin"]), CorpusReport(**found["report"]), found["rows"])
+        record = read_record(_manifest_path(base), FORMAT, "")
+        return _Manifest(CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"])
     except (OSError, UserError, TypeError, KeyError):
         return None
 
 
 class _Block(NamedTuple):
-    """Some encoded pairs."""
+    """A block of encoded pairs."""
 
-    rows: tuple[Rows, ...]  # source, target, line numbers and, for an aligned text, links
+    rows: tuple[Rows, ...]  # source, target, line numbers and, if the text is aligned, links
     report: CorpusReport
 
 
 def _encoded_blocks(
     text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, fault_filter: PairFilter | None = None
 ) -> Iterator[_Block]:
-    """Yield the whole text in blocks, in order.
+    """Yield the whole text in blocks, in order. Only a few blocks are in memory at a time.
 
-    Threads suffice, because sentencepiece releases Python's lock; processes would lose time by transferring the text.
-    Few blocks are in memory at a time.
+    Threads suffice, because sentencepiece releases the GIL; processes would lose time by transferring the text.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
     pairs = fault_filter.kept(linked_pairs(text)) if fault_filter else linked_pairs(text)
@@ -201,7 +201,7 @@ def _encoded_blocks(
 def _encode_block(
     block: list[LinkedPair], number: int, vocabs: VocabPair, origin: CorpusOrigin, dropouts: list[MergeDropout]
 ) -> _Block:
-    """dropouts: of each side, with BPE-dropout."""
+    """Encode a block. dropouts: the sampler of each side; empty without BPE-dropout."""
     full = [each for each in block if each.pair.is_full]
     src_ids = vocabs.src.encode([each.pair.src for each in full])
     tgt_ids = vocabs.tgt.encode([each.pair.tgt for each in full])
@@ -212,7 +212,7 @@ def _encode_block(
     lines = rows_of([[each.line] for each in full], LINE_DTYPE)
     if dropouts:
         src_ids, tgt_ids = (
-            _drawn(ids, dropout, origin, (number, side))
+            _resampled(ids, dropout, origin, (number, side))
             for side, (ids, dropout) in enumerate(zip((src_ids, tgt_ids), dropouts, strict=True))
         )
     rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt), lines]
@@ -224,20 +224,20 @@ def _encode_block(
     return _Block(tuple(rows), CorpusReport(num_fit, len(block) - num_full, num_full - num_fit, num_unclear))
 
 
-def _drawn(
-    ids: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, place: tuple[int, int]
+def _resampled(
+    ids: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, stream: tuple[int, int]
 ) -> list[list[int]]:
-    """Apply BPE-dropout, except to sides that it would make too long, so that the set of pairs never changes.
+    """Apply BPE-dropout, except to sides that would become too long, so that the set of pairs never changes.
 
-    place: number of the block, and of the side.
+    stream: the numbers of the block and the side, which select the random numbers.
     """
-    seed = np.random.SeedSequence((origin.seed, origin.epoch, *place)).generate_state(1)[0]
+    seed = np.random.SeedSequence((origin.seed, origin.epoch, *stream)).generate_state(1)[0]
     drawn = dropout.draw(ids, int(seed))
-    return [few if len(many) > origin.max_pieces else many for many, few in zip(drawn, ids, strict=True)]
+    return [old if len(new) > origin.max_pieces else new for new, old in zip(drawn, ids, strict=True)]
 
 
 def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
-    """End each row with `</s>`."""
+    """Append `</s>` to each row."""
     return rows_of([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
 
 
@@ -255,5 +255,5 @@ def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
 
 
 def _place_dtype(origin: CorpusOrigin) -> np.dtype[Any]:
-    """Return the type for positions of pieces in their sides, from 0."""
+    """Return the type for the positions of pieces within a side, from 0."""
     return np.min_scalar_type(origin.max_pieces - 1)

@@ -1,8 +1,8 @@
-"""Filters that find faulty pairs: `data.filter` leaves such pairs out, `translate check` reports them.
+"""Filters that find faulty pairs: `data.filter` leaves them out, `translate check` reports them.
 
-What is normal in a text is learned from the text itself, so the filters need to know no language.
+The filters are language-independent: they learn from the text itself what is normal in it.
 
-Shapes: N characters, L lines, P pairs, U Unicode's code points.
+Shapes: N characters, L lines, P pairs, U Unicode code points.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.word_links import LinkedPair
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
-BLOCK_PAIRS = 4_000  # filtered together
-SAMPLE_PAIRS = 2**15  # the sample of a text has at least as many pairs and less than twice as many
-SAMPLE_CHARACTERS = 500  # of each line of the sample
-MAX_SAMPLED_CHARACTERS = 2_000  # of a side; longer pairs are left out of the sample, to bound memory
-SPARE_CHARACTERS = 20  # by which one side may be longer, whatever the ratio
-MAIN_SCRIPT = 0.03  # minimum share of a side's letters that makes their script one of the side's
-MIN_FOREIGN = 3  # letters of another script before a line counts as written in it
+BLOCK_PAIRS = 4_000  # number of pairs filtered at a time
+SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs and less than twice as many
+SAMPLE_CHARACTERS = 500  # characters used of each line in the sample
+MAX_SAMPLED_CHARACTERS = 2_000  # per side; longer pairs are left out of the sample to bound memory
+SPARE_CHARACTERS = 20  # one side may be longer by this many characters, whatever the ratio
+MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as a script of that side
+MIN_FOREIGN = 3  # minimum number of letters in foreign scripts before a line is reported
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """The filters of a training, in the order in which they are applied."""
+    """Filters in the order in which they are applied, and their settings."""
 
     names: tuple[FilterName, ...]
     max_length_ratio: float
@@ -44,7 +44,7 @@ class Filters:
         return cls(tuple(dict.fromkeys(data.filter)), data.max_length_ratio)
 
     def __str__(self) -> str:
-        """List the filters; "" where there are none."""
+        """Return the names of the filters, or "" if there are none."""
         ratio = f" {self.max_length_ratio:g}"
         return ", ".join(f"{name}{ratio if name == 'length_ratio' else ''}" for name in self.names)
 
@@ -54,24 +54,25 @@ NO_FILTERS = Filters((), 1.0)
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """What is normal in a text."""
+    """Statistics that define what is normal in a text."""
 
     length_ratio: float  # median of target characters per source character
-    is_foreign: tuple[Array, Array]  # of each side, (U,) bool: letters of none of the side's scripts
+    is_foreign: tuple[Array, Array]  # per side, (U,) bool: letters in none of the scripts of that side
     languages: LanguageProfile | None
 
 
 class PairFilter:
-    """Finds faulty pairs. It remembers the pairs that it has seen, and so finds duplicates."""
+    """Finds faulty pairs. It remembers the pairs that it has seen in order to find duplicates."""
 
     def __init__(self, filters: Filters, statistics: CorpusStatistics) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)  # pairs that `kept` left out, by first filter
+        # Number of pairs that `kept` left out, by the first matching filter.
+        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)
         self._filters = filters
         self._statistics = statistics
         self._seen = SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """Yield the pairs without faults, and those with an empty side, which no filter applies to."""
+        """Yield the pairs without faults, and pairs with an empty side, to which no filter applies."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
             is_faulty = self.faults([each.pair for each in block])
@@ -82,7 +83,7 @@ class PairFilter:
             yield from itertools.compress(block, is_kept.tolist())
 
     def faults(self, pairs: Sequence[Pair]) -> dict[str, Array]:
-        """For each filter, which of the next pairs it finds: (P,) bool. Pairs with an empty side are never found."""
+        """Return which of the next pairs match each filter: (P,) bool. Pairs with an empty side never match."""
         names = set(self._filters.names)
         is_full = np.fromiter((pair.is_full for pair in pairs), bool, len(pairs))
         found: dict[str, Array] = {}
@@ -109,56 +110,56 @@ class PairFilter:
         return found
 
     def _is_unequal(self, src_lengths: Array, tgt_lengths: Array) -> Array:
-        """(P,) bool: whether a side is too long for the other, relative to the median ratio of the text."""
+        """Return whether one side is too long for the other, relative to the median ratio of the text: (P,) bool."""
         root = self._statistics.length_ratio**0.5
         lengths = np.stack([src_lengths * root, tgt_lengths / root])
         return lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
 
 
 class SeenLines:
-    """A set of lines in 8 bytes per line: their hashes, sorted, in arrays that grow in size."""
+    """A set of lines that needs 8 bytes per line: their hashes in sorted arrays of increasing size."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
 
     def add(self, lines: Iterable[str]) -> Array:
-        """Add lines. Returns which of them were known, or repeat an earlier one of these: (L,) bool."""
+        """Add lines. Returns which of them were known already or repeat an earlier one of them: (L,) bool."""
         new = np.fromiter(map(line_hash, lines), np.uint64)
-        unique, first, places = np.unique(new, return_index=True, return_inverse=True)
-        is_old = first[places] != np.arange(len(new))
-        is_known = self._hold(unique)
+        unique, first, positions = np.unique(new, return_index=True, return_inverse=True)
+        is_repeated = first[positions] != np.arange(len(new))
+        is_known = self._contains(unique)
         unseen = unique[~is_known]
         while self._arrays and len(self._arrays[-1]) <= len(unseen):
             unseen = np.concatenate([unseen, self._arrays.pop()])
             unseen.sort()
         if len(unseen):
             self._arrays.append(unseen)
-        return is_old | is_known[places]
+        return is_repeated | is_known[positions]
 
-    def holds(self, lines: Iterable[str]) -> Array:
+    def contains(self, lines: Iterable[str]) -> Array:
         """Return which of the lines are known: (L,) bool."""
-        return self._hold(np.fromiter(map(line_hash, lines), np.uint64))
+        return self._contains(np.fromiter(map(line_hash, lines), np.uint64))
 
-    def _hold(self, hashes: Array) -> Array:
-        found = np.zeros(len(hashes), bool)
+    def _contains(self, hashes: Array) -> Array:
+        is_known = np.zeros(len(hashes), bool)
         for known in self._arrays:
-            found |= known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes
-        return found
+            is_known |= known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes
+        return is_known
 
 
 def pair_filter(text: ParallelText, filters: Filters) -> PairFilter:
-    """Make the filter for a text or a part of it; what is normal is learned from the whole, which is read once."""
+    """Return the filter for a text or a part of it, with statistics of the whole text, which is read once."""
     return PairFilter(filters, corpus_statistics(sample(map(blank_if_long, ParallelText(text.src, text.tgt)))))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
-    """Yield the pairs of a text that the filters keep, and those with an empty side."""
+    """Yield the pairs of a text that the filters keep, and pairs with an empty side."""
     linked = (LinkedPair(pair, (), number) for number, pair in text.numbered())
     return (each.pair for each in (pair_filter(text, filters).kept(linked) if filters.names else linked))
 
 
 def sample(items: Iterable[T]) -> list[T]:
-    """Return evenly spread items: at least SAMPLE_PAIRS and less than twice as many, or all there are."""
+    """Return evenly spaced items: at least SAMPLE_PAIRS and less than twice as many, or all if there are fewer."""
     chosen: list[T] = []
     step = 1
     for number, item in enumerate(items):
@@ -170,12 +171,12 @@ def sample(items: Iterable[T]) -> list[T]:
 
 
 def blank_if_long(pair: Pair) -> Pair:
-    """Return the pair, or an empty one where a side has more than MAX_SAMPLED_CHARACTERS characters."""
+    """Return the pair, or an empty pair if a side has more than MAX_SAMPLED_CHARACTERS characters."""
     return pair if max(map(len, pair)) <= MAX_SAMPLED_CHARACTERS else Pair("", "")
 
 
 def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
-    """Learn what is normal from a sample of pairs."""
+    """Compute the statistics of a sample of pairs."""
     full = [pair for pair in pairs if pair.is_full]
     sides = [[pair[side][:SAMPLE_CHARACTERS] for pair in full] for side in (0, 1)]
     src, tgt = (characters_of(lines) for lines in sides)
@@ -184,7 +185,7 @@ def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
 
 
 def _foreign_letters(characters: Characters) -> Array:
-    """(U,) bool: letters of other scripts than the main ones of these characters; none where these have no letters."""
+    """Return the letters outside the main scripts of these characters: (U,) bool; none if there are no letters."""
     counts = np.bincount(scripts()[characters.codes])
     counts[:1] = 0
     main = np.flatnonzero(counts > MAIN_SCRIPT * counts.sum())
@@ -192,7 +193,7 @@ def _foreign_letters(characters: Characters) -> Array:
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
-    """(L,) bool: lines with most of their letters in a script foreign to the side."""
+    """Return the lines with most of their letters in scripts foreign to the side: (L,) bool."""
     num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
     num_letters = characters.sums((scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

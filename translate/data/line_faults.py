@@ -1,6 +1,6 @@
-"""Faults of single lines that show in their characters.
+"""Faults of individual lines that are visible in their characters.
 
-Shapes: N characters, L lines, U Unicode's code points.
+Shapes: N characters, L lines, U Unicode code points.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ LINE_FAULTS: tuple[LineFault, ...] = ("control", "line_breaks", "invisible", "da
 
 CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0xA0)]  # tabs are allowed
 LINE_BREAKS = [0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]
-# Private and unassigned ones, too; not the joiners, zero-width spaces and direction marks, which some scripts need.
+# Private and unassigned characters count, too, but not joiners, zero-width spaces and direction marks, which some
+# scripts need.
 INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)]
 PRIVATE = [*range(0xE000, 0xF900), *range(0xF0000, NUM_CHARACTERS)]
 DAMAGED = [0xFFFD]
 
-# The bytes 80 to BF of UTF-8 read as windows-1252 or Latin-1. Signs that may follow a letter, such as dashes and
-# quotes, prove nothing.
+# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. Characters that may follow a letter in correct text, such
+# as dashes and quotes, prove nothing.
 TAILS = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0) for encoding in ("cp1252", "latin-1")}
 SIGNS = set("…‘’“”–—«»")
 TAIL = f"[{re.escape(''.join(sorted(TAILS)))}]"
@@ -37,10 +38,10 @@ LEAD, CLEAR_TAIL = 32, 64
 
 
 def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault, Array]:
-    """Return which lines have each fault: (L,) bool. characters: those of the lines."""
+    """Return which lines have each fault: (L,) bool. characters: the characters of these lines."""
     kinds = _kinds()[characters.codes]
-    found = characters.unions(kinds)
-    faults = {name: (found & bit) > 0 for name, bit in BITS.items()}
+    bits = characters.unions(kinds)
+    faults = {name: (bits & bit) > 0 for name, bit in BITS.items()}
     faults["mojibake"] = np.zeros(len(lines), bool)
     both = (kinds[:-1] << 1) & kinds[1:] & CLEAR_TAIL
     for row in np.unique(np.searchsorted(characters.starts, np.flatnonzero(both), "right") - 1):
@@ -50,11 +51,11 @@ def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault,
 
 @lru_cache
 def _kinds() -> Array:
-    """(U,) uint8: the bits of each code point."""
+    """Return the fault bits of each code point: (U,) uint8."""
     kinds = np.zeros(NUM_CHARACTERS, np.uint8)
     kinds[unassigned()] |= BITS["invisible"]
-    for bit, places in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE + PRIVATE, DAMAGED), strict=True):
-        kinds[places] |= bit
+    for bit, codes in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE + PRIVATE, DAMAGED), strict=True):
+        kinds[codes] |= bit
     kinds[[ord(lead) for lead in LEADS]] |= LEAD
     kinds[[ord(tail) for tail in TAILS - SIGNS if tail]] |= CLEAR_TAIL
     return kinds

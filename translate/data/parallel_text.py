@@ -1,4 +1,4 @@
-"""Parallel text, read as a stream of pairs: the part kept for validation, fingerprints."""
+"""Parallel text as a stream of pairs: reading, the validation split and fingerprints."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ class Pair(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether both sides have text; pairs with an empty side are left out as a whole."""
+        """Whether both sides have text. Pairs with an empty side are always left out."""
         return bool(self.src.strip() and self.tgt.strip())
 
     @property
     def stripped(self) -> str:
-        """Both sides in one string, equal for pairs that differ only in white space at the ends of their lines."""
+        """Both sides as one string, equal for pairs that differ only in leading and trailing white space."""
         return f"{self.src.strip()}\n{self.tgt.strip()}"
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Pairs of lines from two files (or two columns): those whose source line has its hash in `hashes`."""
+    """The pairs of lines from two files (or columns) whose source line has a hash in the range `hashes`."""
 
     src: Side
     tgt: Side
     hashes: range = ALL_HASHES
-    alignment: Path | None = None  # a file with word links for each pair, which `word_links` reads
-    is_reversed: bool = False  # the alignment was made with source and target exchanged
+    alignment: Path | None = None  # file with the word links of each pair, read by `word_links`
+    is_reversed: bool = False  # whether the alignment file has source and target swapped
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yield every kept pair, empty ones too. Raises UserError when a file is bad or the line counts differ."""
+        """Yield all selected pairs, even empty ones. Raises UserError if a file is bad or the line counts differ."""
         return (pair for _, pair in self.numbered())
 
     def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
-        """Yield the same pairs with their line numbers, from 1. The digests are updated with the bytes of the files."""
+        """Yield the same pairs with their line numbers, from 1; updates the digests with the bytes of the files."""
         sides = itertools.zip_longest(read_side(self.src, src_digest), read_side(self.tgt, tgt_digest))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
@@ -57,48 +57,48 @@ class ParallelText:
                 counts = (num_both, num_all) if src is None else (num_all, num_both)
                 raise UserError(
                     f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
-                    "parallel files have one line for each other"
+                    "parallel files must have the same number of lines"
                 )
             if self.hashes is ALL_HASHES or line_hash(src) in self.hashes:
                 yield number, Pair(src, tgt)
 
 
 class TextSplit(NamedTuple):
-    """The two parts of a text. No source line is in both."""
+    """The two parts of a text, which share no source lines."""
 
     train: ParallelText
     valid: ParallelText
 
 
 def text_of(data: DataSettings, src: str, tgt: str, alignment: str = "") -> ParallelText:
-    """Return the text in the files, with the columns and the direction of the settings."""
+    """Return the parallel text in the given files, with the columns and the direction from the settings."""
     sides = Side(Path(src), data.src_column), Side(Path(tgt), data.tgt_column)
     links = Path(alignment) if alignment else None
     return ParallelText(*(sides[::-1] if data.reverse else sides), alignment=links, is_reversed=data.reverse)
 
 
 def check_stays(*paths: Path) -> None:
-    """Raise UserError for a pipe or a device: training reads its text several times."""
+    """Raise UserError if a path is a pipe or a device, because the text is read several times."""
     for path in paths:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: a pipe or a device, and the text is read several times; write it to a file first")
+            raise UserError(f"{path} is a pipe or device, but the text is read several times; write it to a file first")
 
 
 def line_hash(line: str) -> int:
-    """Return 64 bits of a line's BLAKE2b hash."""
+    """Return the 64-bit BLAKE2b hash of a line."""
     return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
 
 
 def split(text: ParallelText, at: int) -> TextSplit:
-    """Split by the hash of the source line: training from `at` on, validation below.
+    """Split by the hash of the source line: validation below `at`, training from there on.
 
-    The choice does not depend on the order of the lines, and one number stores it.
+    The split does not depend on the order of the lines and is stored as a single number.
     """
     return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 
 def fingerprint(text: ParallelText) -> str:
-    """SHA-256 of the text's files, as they are on disk."""
+    """Return the SHA-256 of the files of a text, as they are on disk."""
     digest = hashlib.sha256()
     for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
         digest.update(digest_of_file(path))

@@ -1,4 +1,4 @@
-"""Word alignments in the Pharaoh format: a line of links `i-j` between source word i and target word j."""
+"""Word alignments in Pharaoh format: one line per pair, with a link `i-j` from source word i to target word j."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ LINK = re.compile(r"(\d{1,9})([-p?])(\d{1,9})", re.ASCII)
 
 
 class Notation(NamedTuple):
-    """The signs that a link may have, and what to tell users of it."""
+    """A variant of the format: the separators allowed in a link, and an explanation for error messages."""
 
-    signs: str
+    separators: str
     help: str
 
 
-SURE = Notation("-", "a link is SOURCE-TARGET, two numbers of words from 0, such as 0-0 1-2")
-SURE_OR_POSSIBLE = Notation("-p?", "a link is i-j (sure), ipj or i?j (possible): source word i, target word j")
+SURE = Notation("-", "a link is SOURCE-TARGET, two word numbers counted from 0, as in 0-0 1-2")
+SURE_OR_POSSIBLE = Notation("-p?", "a link from source word i to target word j is i-j (sure), or ipj or i?j (possible)")
 
 
 class PharaohLink(NamedTuple):
-    """A link of a line, its words numbered as in the file."""
+    """A link between two words, numbered as in the file."""
 
     source: int
     target: int
     is_sure: bool
-    text: str  # as it stands in the file
+    text: str  # as written in the file
 
 
-def parse_links(line: str, place: str, notation: Notation) -> list[PharaohLink]:
-    """Read the links of one line. place: file and line, for the UserError about a link that cannot be read."""
+def parse_links(line: str, location: str, notation: Notation) -> list[PharaohLink]:
+    """Parse the links of one line. Raises UserError if a link is malformed. location: file and line, for the error."""
     links = []
     for text in line.split():
         match = LINK.fullmatch(text)
-        if match is None or match[2] not in notation.signs:
-            raise UserError(f"{place}: {text!r} is not a link; {notation.help}")
+        if match is None or match[2] not in notation.separators:
+            raise UserError(f"{location}: {text!r} is not a link; {notation.help}")
         links.append(PharaohLink(int(match[1]), int(match[3]), match[2] == "-", text))
     return links

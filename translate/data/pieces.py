@@ -1,4 +1,4 @@
-"""What pieces (subword tokens) spell: words, word starts, bytes."""
+"""Text of pieces (subword tokens): words, word starts and byte pieces."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 START, END, WORD_START = "<s>", "</s>", "▁"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-WordSpan = tuple[str, slice]  # a word, and the span of its pieces
+WordSpan = tuple[str, slice]  # a word and the span of its pieces
 
 
 def words_of(pieces: Sequence[str]) -> list[WordSpan]:
-    """Return the words of a sentence, each with the span of its pieces. `<s>` and `</s>` are words."""
+    """Return the words of a sentence, each with the span of its pieces. `<s>` and `</s>` count as words."""
     starts = [
         i
         for i, piece in enumerate(pieces)
@@ -22,7 +22,7 @@ def words_of(pieces: Sequence[str]) -> list[WordSpan]:
 
 
 def _spell(pieces: Sequence[str]) -> str:
-    """Return the word that pieces spell; byte pieces (`<0xE2>`) become characters."""
+    """Return the word that pieces form, with byte pieces (`<0xE2>`) decoded to characters."""
     spelled = b"".join(
         bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
     )

@@ -1,6 +1,6 @@
 """Ragged arrays in files: rows of numbers of unequal length, read on demand.
 
-Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces holds the numbers of all rows,
+Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces contains the numbers of all rows,
 `base`.NAME.lengths the length of each row (int32).
 """
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from translate.system.files import naming_disk_errors
 
-COUNTED_BYTES = 2**22  # read at a time; a multiple of the size of any number
+COUNTED_BYTES = 2**22  # bytes read at a time; a multiple of the size of every dtype
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -28,8 +28,8 @@ IntArray = npt.NDArray[np.integer[Any]]
 class PieceRows:
     """Rows of piece ids or other numbers in a file, read on demand.
 
-    A memory map would be as simple, but every touched page counts as memory of this process: after a few hundred
-    batches in random order that is the whole file.
+    A memory map would be as simple, but every page that is read counts towards the memory of this process: after a few
+    hundred random batches, the whole file.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
@@ -43,10 +43,10 @@ class PieceRows:
         return len(self.lengths)
 
     def counts(self, size: int) -> IntArray:
-        """(size,): how often each number below `size` occurs. The file is read as a stream."""
+        """Return the frequency of each number below `size`: (size,). The file is read as a stream."""
         counts = np.zeros(size, dtype=np.int64)
-        for place in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
-            block = os.pread(self._file, COUNTED_BYTES, place)
+        for offset in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
+            block = os.pread(self._file, COUNTED_BYTES, offset)
             counts += np.bincount(np.frombuffer(block, self._dtype), minlength=size)
         return counts
 
@@ -56,15 +56,15 @@ class PieceRows:
     def pieces(self, rows: IntArray) -> IntArray:
         """Return the pieces of some rows, concatenated."""
         ends, lengths = self._ends[rows], self.lengths[rows]
-        places = ((ends - lengths) * self._dtype.itemsize).tolist()
+        offsets = ((ends - lengths) * self._dtype.itemsize).tolist()
         sizes = (lengths * self._dtype.itemsize).tolist()
-        read = map(os.pread, itertools.repeat(self._file), sizes, places)
+        read = map(os.pread, itertools.repeat(self._file), sizes, offsets)
         return np.frombuffer(b"".join(read), self._dtype)
 
 
 @dataclass(frozen=True)
 class NumberRows:
-    """Rows of one number each, read on demand; nothing of them is kept in memory."""
+    """Rows of one number each, read on demand and not kept in memory."""
 
     base: Path
     name: str
@@ -79,7 +79,7 @@ class NumberRows:
 
 
 class Rows(NamedTuple):
-    """Concatenated rows of pieces, and the length of each."""
+    """Concatenated rows of pieces and the length of each row."""
 
     pieces: IntArray
     lengths: IntArray  # (N,) int32
@@ -92,7 +92,7 @@ def rows_of(rows: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Rows:
 
 
 class RowWriter:
-    """Appends rows to the files of `base`.NAME. All methods raise UserError if the disk is full or broken."""
+    """Writes rows to the files of `base`.NAME. All methods raise UserError if the disk is full or fails."""
 
     def __init__(self, base: Path, name: str) -> None:
         self._base = base.with_name(f"{base.name}.{name}")
@@ -106,7 +106,7 @@ class RowWriter:
             self._lengths.write(rows.lengths.tobytes())
 
     def close(self) -> None:
-        """Close the files after everything is on the disk."""
+        """Flush everything to the disk and close the files."""
         for file in self._pieces, self._lengths:
             with naming_disk_errors(self._base):
                 file.flush()
@@ -115,12 +115,12 @@ class RowWriter:
 
 
 def open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:
-    """Open what a RowWriter wrote to `base`.NAME."""
+    """Open the rows that a RowWriter wrote to `base`.NAME."""
     return PieceRows(_pieces_path(base, name), dtype, np.fromfile(_lengths_path(base, name), np.int32))
 
 
 def digest_of_rows(base: Path, names: Sequence[str]) -> str:
-    """SHA-256 of all files of the named arrays. Raises FileNotFoundError if one is missing."""
+    """Return the SHA-256 of all files of the named arrays. Raises FileNotFoundError if one is missing."""
     digest = hashlib.sha256()
     for name in names:
         for path in _pieces_path(base, name), _lengths_path(base, name):

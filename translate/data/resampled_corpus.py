@@ -1,7 +1,7 @@
 """The training text with BPE-dropout (Provilkov et al. 2020), encoded again in each epoch.
 
-The pieces are a pure function of text, seed and epoch. Their files are slightly larger than those without dropout; each
-epoch replaces the files of the last.
+The pieces are a pure function of text, seed and epoch. The files are slightly larger than without dropout; each epoch
+replaces those of the previous one.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from translate.system.distributed import World
 
 @dataclass(frozen=True)
 class ResampledCorpus:
-    """A training text whose pieces differ by epoch, but not its pairs and their order."""
+    """A training text whose pieces differ between epochs; its pairs and their order do not."""
 
-    folder: Path  # of the encoded corpora
+    folder: Path  # folder for the encoded corpora
     log: Callable[[str], None]
     text: ParallelText
-    origin: CorpusOrigin  # of any epoch
+    origin: CorpusOrigin  # the epoch in it is ignored
     filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
-        """Return the corpus of an epoch: encoded by the first process, or left by an interrupted training.
+        """Return the corpus of an epoch, which the first process encodes unless an interrupted run left it complete.
 
-        All processes must call this, after the last step of the epoch before. Raises UserError if the other processes
+        All processes must call this after the last step of the previous epoch. Raises UserError if another process
         cannot read the files.
         """
         base = self.folder / f"epoch-{epoch}"
         if world.is_first:
-            self._make(base, replace(self.origin, epoch=epoch), vocabs)
+            self._ensure_encoded(base, replace(self.origin, epoch=epoch), vocabs)
         world.gather(None)  # the others wait for the first
         corpus = open_corpus(base, vocabs)
         if corpus is None:
             raise UserError(
-                f"{base}.json: not what the first process wrote; is the run folder on a shared file system?"
+                f"{base}.json differs from what the first process wrote; put the run folder on a shared file system"
             )
         return corpus
 
-    def _make(self, base: Path, origin: CorpusOrigin, vocabs: VocabPair) -> None:
+    def _ensure_encoded(self, base: Path, origin: CorpusOrigin, vocabs: VocabPair) -> None:
         for old in base.parent.glob("epoch-*"):
             if old.name.partition(".")[0] != base.name:
                 old.unlink()

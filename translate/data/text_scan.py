@@ -1,4 +1,4 @@
-"""One pass over the text of a new run: its counts, a sample, where to split off validation, its fingerprint."""
+"""Single pass over the text of a new run: counts, a sample, the validation split and the fingerprint."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from translate.data.filters import blank_if_long, sample
 from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
-MAX_VALID_SHARE = 20  # at most one in 20 pairs is split off
-MAX_BYTES_IN_MEMORY = 2**24  # of the pairs that may be split off; more of them lie on the disk
+MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
+MAX_BYTES_IN_MEMORY = 2**24  # limit for validation candidates; more of them are kept on disk
 
 
 @dataclass(frozen=True)
 class TextScan:
-    """What one pass over a text found."""
+    """The results of one pass over a text."""
 
-    num_lines: int  # pairs of lines, those with an empty side included
-    num_pairs: int  # with text on both sides
-    sample: list[Pair]  # evenly spread over the text; a pair too long to be sampled is empty
+    num_lines: int  # pairs of lines, including those with an empty side
+    num_pairs: int  # pairs with text on both sides
+    sample: list[Pair]  # evenly spaced pairs; overlong pairs are replaced by empty ones
     fingerprint: str  # as `parallel_text.fingerprint`
-    split_at: int  # `parallel_text.split` there leaves about `valid_pairs` pairs for validation; 0 splits nothing off
-    _candidates: IO[bytes] | None  # lines of the pairs whose source line has one of the smallest hashes
+    split_at: int  # argument of `parallel_text.split` that yields about `valid_pairs` validation pairs; 0: none
+    _candidates: IO[bytes] | None  # both lines of the pairs whose source line has one of the smallest hashes
 
     def valid_pairs(self) -> Iterator[Pair]:
-        """The pairs below `split_at`, in the order of the text."""
+        """Yield the validation pairs, whose hashes are below `split_at`, in the order of the text."""
         if self._candidates is None:
             return
         self._candidates.seek(0)
@@ -40,13 +40,14 @@ class TextScan:
 
 
 def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
-    """Read a text to its end. Raises UserError for anything in it that cannot be read.
+    """Read a text to its end. Raises UserError if anything in it cannot be read.
 
-    valid_pairs: how many to split off for validation, at most a twentieth of the text. The smallest hashes are split
-    off, so candidates are noted as they come: with N pairs about valid_pairs * log(N / valid_pairs) of them.
+    valid_pairs: number of pairs to split off for validation, limited to a twentieth of the text. The pairs with the
+    smallest hashes are split off. Candidates are collected as the text is read: about
+    valid_pairs * log(N / valid_pairs) of N pairs.
     """
     num_lines = num_pairs = 0
-    smallest: list[int] = []  # hashes of pairs with text on both sides, negated: a heap with the largest on top
+    smallest: list[int] = []  # negated hashes of pairs with text on both sides: a heap with the largest hash on top
     candidates: IO[bytes] | None = SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) if valid_pairs else None  # noqa: SIM115 - kept
     digests = hashlib.sha256(), hashlib.sha256()
 

@@ -15,34 +15,34 @@ import sentencepiece
 from translate.config.settings import VocabSettings
 from translate.errors import UserError
 
-MAX_TRAINING_LINES = 500_000  # a random sample of a longer text; sentencepiece needs about 0.5 kB for each
+MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs about 0.5 kB of memory per line
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
 
 
 class Vocab:
-    """A sentencepiece model. `bos_id` starts a target, `eos_id` ends every row; padding has no id."""
+    """A sentencepiece model. `bos_id` starts each target, `eos_id` ends each row; padding has no id."""
 
     def __init__(self, proto: bytes, name: str) -> None:
-        """proto: the bytes of a model file. Raises UserError naming `name` if they are not a model."""
+        """proto: the bytes of a model file. name: its name in errors. Raises UserError if they are not a model."""
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
             raise UserError(f"{name}: not a sentencepiece model") from None
-        if not proto:  # which sentencepiece accepts as a model without pieces
+        if not proto:  # sentencepiece accepts this as a model without pieces
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
         try:
             self.pieces(range(self.size))
         except UnicodeDecodeError:
-            raise UserError(f"{name}: a damaged sentencepiece model; one of its pieces is not UTF-8") from None
+            raise UserError(f"{name}: damaged sentencepiece model; one of its pieces is not UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
-            raise UserError(f"{name}: this sentencepiece model has no </s>; train it with an eos_id")
-        # Models without <s> start their targets with </s>, as fairseq and Marian do.
+            raise UserError(f"{name}: this sentencepiece model has no </s>; train it with eos_id set")
+        # Targets start with </s> if the model has no <s>, as in fairseq and Marian.
         self.bos_id: int = self._processor.bos_id() if self._processor.bos_id() >= 0 else self.eos_id
 
     @classmethod
@@ -54,21 +54,21 @@ class Vocab:
             raise UserError(f"{path}: no such sentencepiece model") from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text, without `<s>` and `</s>`; in the text itself, these are ordinary text."""
+        """Return the piece ids of each text, without `<s>` and `</s>`, which are ordinary text if they occur in it."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
     @property
     def has_merges(self) -> bool:
-        """Whether this is a BPE model, whose scores are ranks of merges; those of other models are logarithms."""
+        """Whether this is a BPE model. Its scores are merge ranks; those of other models are log-probabilities."""
         return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
 
     @property
     def merge_ranks(self) -> dict[str, float]:
-        """The pieces of a BPE model with the ranks of their merges, the lowest merged first.
+        """The pieces of a BPE model with their merge ranks; the lowest rank is merged first.
 
-        Control signs, bytes and user-defined symbols have none; the latter share the score of the first merge, and
-        precede it.
+        Control symbols, byte pieces and user-defined symbols have no rank; the latter have the score of the first merge
+        and precede it.
         """
         processor = self._processor
         normal = [
@@ -80,7 +80,7 @@ class Vocab:
         return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece ids on one line: line breaks spelled in bytes become spaces."""
+        """Return the text of piece ids as one line: line breaks that come from byte pieces become spaces."""
         text: str = self._processor.decode([int(i) for i in ids])
         return text.translate(LINE_BREAKS)
 
@@ -89,7 +89,7 @@ class Vocab:
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
-        """Invert `pieces`. Raises KeyError with a piece that is not in the vocabulary."""
+        """Return the ids of pieces. Raises KeyError if a piece is not in the vocabulary."""
         ids = []
         for piece in pieces:
             ids.append(int(self._processor.piece_to_id(piece)))
@@ -99,7 +99,7 @@ class Vocab:
 
 
 class VocabPair(NamedTuple):
-    """The vocabularies of the two sides; the same object if they are joint."""
+    """The vocabularies of the two sides, which are the same object if the vocabulary is joint."""
 
     src: Vocab
     tgt: Vocab
@@ -110,12 +110,12 @@ class VocabPair(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of both models."""
+        """The SHA-256 of both models."""
         return fingerprint(self.src.proto, self.tgt.proto)
 
 
 def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
-    """SHA-256 of the contents of two model files."""
+    """Return the SHA-256 of the contents of two model files."""
     return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
 
 
@@ -128,30 +128,30 @@ def train_vocab(
 ) -> Vocab:
     """Train a vocabulary on text.
 
-    lines: returns an iterator over the text at each call; more than MAX_TRAINING_LINES are sampled by the seed. log:
-    reports sampling, and a size that is lowered because the text has too few different pieces. num_lines: of `lines`;
-    if None, they are read once more to count them. Raises UserError if there is no text, or it has more characters than
-    `settings.size`.
+    lines: function that returns a new iterator over the text; of more than MAX_TRAINING_LINES lines, the seed selects a
+    sample. log: callback that reports sampling, and a size lowered because the text has too few distinct pieces.
+    num_lines: number of lines; if None, an additional pass counts them. Raises UserError if there is no text or it has
+    more characters than `settings.size`.
     """
     if num_lines is None:
         num_lines = sum(1 for _ in lines())
     if num_lines > MAX_TRAINING_LINES:
-        log(f"the vocabulary is trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, drawn at random")
+        log(f"the vocabulary will be trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, sampled at random")
     try:
         return _train(_sample(lines(), num_lines, seed), settings, settings.size)
     except RuntimeError as error:
         size = _possible_size(error, settings)
-    log(f"vocab.size lowered from {settings.size:,} to {size:,}: the text has no more pieces than that")
+    log(f"vocab.size lowered from {settings.size:,} to {size:,}, the most that the text allows")
     return _train(_sample(lines(), num_lines, seed), settings, size)
 
 
 def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
-    """Yield all lines, or a uniform sample of MAX_TRAINING_LINES in their order: Knuth's algorithm S."""
+    """Yield all lines, or a uniform sample of MAX_TRAINING_LINES in order (Knuth's algorithm S)."""
     random = Random(seed)
-    wanted = min(num_lines, MAX_TRAINING_LINES)
+    num_needed = min(num_lines, MAX_TRAINING_LINES)
     for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
-        if random.random() * num_left < wanted:
-            wanted -= 1
+        if random.random() * num_left < num_needed:
+            num_needed -= 1
             yield line
 
 
@@ -161,12 +161,12 @@ def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
         return int(match[1])
     if match := TOO_SMALL.search(str(error)):
         raise UserError(
-            f"vocab.size {settings.size} is less than the {match[1]} signs and characters of the text; raise it or "
+            f"vocab.size {settings.size} is less than the {match[1]} symbols and characters of the text; raise it or "
             f"lower vocab.character_coverage ({settings.character_coverage})"
         ) from None
     if "sentences_.empty()" in str(error):
-        raise UserError("the training text has no line that a vocabulary can be trained on") from None
-    raise UserError(f"vocab: sentencepiece cannot train on this text with these settings: {error}") from None
+        raise UserError("the training text has no lines that a vocabulary can be trained on") from None
+    raise UserError(f"sentencepiece cannot train on this text with the settings in [vocab]: {error}") from None
 
 
 def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
@@ -176,7 +176,7 @@ def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
         model_writer=proto,
         vocab_size=size,
         model_type=settings.algorithm,
-        use_all_vocab=settings.algorithm == "char",  # however many characters there are
+        use_all_vocab=settings.algorithm == "char",  # do not limit the number of characters
         character_coverage=settings.character_coverage,
         byte_fallback=settings.byte_fallback,
         normalization_rule_name=settings.normalization,

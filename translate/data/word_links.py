@@ -1,7 +1,7 @@
-"""Word alignments given with the training text, which guide attention: a file of links -> links between pieces.
+"""Word alignments of the training text, which guide attention: from links between words to links between pieces.
 
-Line n of the file belongs to pair n of the text. A link `i-j` joins source word i and target word j, both from 0; words
-are separated by spaces. All pieces of two linked words are linked.
+Line n of the alignment file belongs to pair n of the text. A link `i-j` joins source word i to target word j, both
+counted from 0; words are separated by spaces. All pieces of two linked words are linked.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from translate.errors import UserError
 
 
 class WordLink(NamedTuple):
-    """A source word and a target word that translate each other; from 0."""
+    """The indices (from 0) of a source word and a target word that are translations of each other."""
 
     src: int
     tgt: int
 
 
 class LinkedPair(NamedTuple):
-    """A pair of the text with the links between its words."""
+    """A pair of lines with the links between its words."""
 
     pair: Pair
     links: tuple[WordLink, ...]
-    line: int  # of the text, from 1
+    line: int  # line number in the text, from 1
 
 
 def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
-    """Yield every kept pair of the text with its links; without any where the text has no alignment.
+    """Yield every pair of the text with its links; there are none if the text has no alignment.
 
-    Raises UserError where a line cannot be read, or a linked word does not exist.
+    Raises UserError if a line cannot be read or a linked word does not exist.
     """
     if text.alignment is None:
         yield from (LinkedPair(pair, (), number) for number, pair in text.numbered())
@@ -45,20 +45,20 @@ def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
         _, line = next(numbered for numbered in lines if numbered[0] == number)
-        # The file is read, and its errors are reported, in its own direction.
+        # The file is parsed, and its errors are reported, in its original direction.
         links = _parse(line, Pair(*pair[::-1]) if text.is_reversed else pair, text.alignment, number)
         yield LinkedPair(pair, tuple(WordLink(*link[::-1]) for link in links) if text.is_reversed else links, number)
 
 
 def check_alignment(text: ParallelText) -> None:
-    """Read a text and its alignment to the end. Raises UserError where they do not fit each other."""
+    """Read a text and its alignment to the end. Raises UserError if they do not match."""
     if text.alignment is None:
         return
     num_lines, num_pairs = count_lines(text.alignment), count_lines(text.src.path)
     if num_lines != num_pairs:
         raise UserError(
             f"{text.alignment} has {num_lines} lines but {text.src.path} has {num_pairs}; "
-            "an alignment has a line for each pair of the text, an empty one where no words are linked"
+            "an alignment has one line per pair, which is empty if no words are linked"
         )
     for _ in linked_pairs(text):
         pass
@@ -67,9 +67,9 @@ def check_alignment(text: ParallelText) -> None:
 def piece_links(
     linked: Sequence[LinkedPair], src_ids: Sequence[list[int]], tgt_ids: Sequence[list[int]], vocabs: VocabPair
 ) -> list[list[int] | None]:
-    """Return the links between the pieces of each pair; None where the pieces of a linked word are unclear.
+    """Return the links between the pieces of each pair; None if the pieces of a linked word are ambiguous.
 
-    Each is a row of numbers: target piece and source piece of the first link, of the second, and so on.
+    Each result is a row of numbers: the target piece and source piece of the first link, then of the second, and so on.
     """
     src_words = _pieces_of_words(vocabs.src, [each.pair.src for each in linked], src_ids)
     tgt_words = _pieces_of_words(vocabs.tgt, [each.pair.tgt for each in linked], tgt_ids)
@@ -83,14 +83,14 @@ def piece_links(
 
 def _parse(line: str, pair: Pair, path: Path, number: int) -> tuple[WordLink, ...]:
     links = parse_links(line, f"{path}: line {number}", SURE)
-    # The larger of two counts, because an aligner may take other white space for spaces.
+    # The larger of two counts, because an aligner may split words at other white space, too.
     num_words = [max(len(_words(side)), len(side.split())) for side in pair] if links else []
     for link in links:
         for name, word, count in zip(("source", "target"), (link.source, link.target), num_words, strict=True):
             if word >= count:
                 raise UserError(
-                    f"{path}: line {number}: {link.text} is of {name} word {word}, but that line has {count} words, "
-                    "counted from 0; is it the alignment of this text, source first?"
+                    f"{path}: line {number}: {link.text} refers to {name} word {word}, but the line has {count} words, "
+                    "counted from 0; check that the file belongs to this text, with links source first"
                 )
     return tuple(WordLink(link.source, link.target) for link in links)
 
@@ -100,32 +100,32 @@ def _words(text: str) -> list[str]:
 
 
 def _pieces_of_words(vocab: Vocab, texts: Sequence[str], ids: Sequence[list[int]]) -> list[list[range]]:
-    """Find the pieces of each word of each text; of no word of a text where that is unclear.
+    """Return the pieces of each word of each text; nothing for a text in which they are ambiguous.
 
-    Normalization can turn one word into several or none: a no-break space separates words, a zero-width character
-    vanishes. How the aligner counted such words is unknown. So a text counts only if each word, encoded by itself, is
-    one word, and the pieces of the text spell these words without crossing their borders.
+    Normalization can turn one word into several or none: a no-break space separates words, a zero-width character is
+    removed. How the aligner counted such words is unknown. So a text is used only if each word, encoded separately, is
+    one word, and no piece of the text crosses the boundaries of these words.
     """
     words = [_words(text) for text in texts]
     pieces = iter(vocab.encode(list(itertools.chain.from_iterable(words))))
-    found: list[list[range]] = []
+    pieces_of_texts: list[list[range]] = []
     for text_words, text_ids in zip(words, ids, strict=True):
-        own = [vocab.pieces(word) for word in itertools.islice(pieces, len(text_words))]
-        spelled = ["".join(word) for word in own]
-        found.append(_pieces_of_spelled(spelled, vocab.pieces(text_ids)) if all(map(_is_word, own)) else [])
-    return found
+        encoded = [vocab.pieces(word) for word in itertools.islice(pieces, len(text_words))]
+        spelled = ["".join(word) for word in encoded]
+        pieces_of_texts.append(_match(spelled, vocab.pieces(text_ids)) if all(map(_is_word, encoded)) else [])
+    return pieces_of_texts
 
 
-def _pieces_of_spelled(words: Sequence[str], pieces: Sequence[str]) -> list[range]:
-    """Find the pieces of each word; none where they spell something else, or a piece belongs to two words."""
+def _match(words: Sequence[str], pieces: Sequence[str]) -> list[range]:
+    """Return the pieces of each word; nothing if the texts differ or a piece belongs to two words."""
     if "".join(words) != "".join(pieces):
         return []
     num_pieces = {end: count for count, end in enumerate(itertools.accumulate(map(len, pieces), initial=0))}
     ends = [num_pieces.get(end) for end in itertools.accumulate(map(len, words), initial=0)]
-    clear = [end for end in ends if end is not None]
-    return list(itertools.starmap(range, itertools.pairwise(clear))) if len(clear) == len(ends) else []
+    matched = [end for end in ends if end is not None]
+    return list(itertools.starmap(range, itertools.pairwise(matched))) if len(matched) == len(ends) else []
 
 
 def _is_word(pieces: Sequence[str]) -> bool:
-    """Whether the pieces form one word: the first starts a word, no other does."""
-    return [place for place, piece in enumerate(pieces) if piece.startswith(WORD_START)] == [0]
+    """Return whether the pieces form one word: only the first starts a word."""
+    return [index for index, piece in enumerate(pieces) if piece.startswith(WORD_START)] == [0]

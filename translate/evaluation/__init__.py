@@ -1,1 +1,1 @@
-"""Metrics of translations (BLEU, chrF, TER) and evaluations of a whole text."""
+"""Translation metrics (BLEU, chrF, TER) and the evaluation of a test set."""

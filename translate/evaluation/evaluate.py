@@ -1,4 +1,4 @@
-"""Evaluate translations of a text: as a whole, by source length, and compared with other translations."""
+"""Evaluate translations of a test set: overall, by source length, and compared with other translations."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from translate.evaluation.metrics import (
 from translate.evaluation.metrics import significance as significance_of
 
 Unit = Literal["words", "characters"]
-# The first length of each bucket. Empty lines have a bucket of their own.
+# The smallest length in each bucket. Empty lines form their own bucket.
 STARTS: dict[Unit, tuple[int, ...]] = {"words": (0, 1, 6, 11, 16, 21, 31), "characters": (0, 1, 11, 21, 31, 41, 61)}
-MIN_LINES = 100  # for the significance test
-MIN_TOKENIZED = 100  # lines that end in " ." before we warn, as sacreBLEU does
+MIN_LINES = 100  # minimum for a meaningful significance test
+MIN_TOKENIZED = 100  # minimum number of lines ending in " ." before we warn, as in sacreBLEU
 
 
 @dataclass(frozen=True)
 class ReferencedText:
-    """A source text and one or more reference translations, line by line."""
+    """A source text and one or more reference translations, aligned by line."""
 
     sources: Sequence[str]
     references: Sequence[Sequence[str]]
 
-    def references_of(self, place: int) -> list[str]:
-        """Return the references of a line (from 0) that have text, or one empty reference."""
-        return [line for line in (text[place] for text in self.references) if line.strip()] or [""]
+    def references_of(self, index: int) -> list[str]:
+        """Return the non-empty references of a line (from 0), or one empty reference if there are none."""
+        return [line for line in (text[index] for text in self.references) if line.strip()] or [""]
 
-    def streams(self, places: Sequence[int]) -> References:
-        """Return the references of some lines as sacreBLEU takes them; None stands for a missing reference."""
-        of_lines = [self.references_of(place) for place in places]
+    def streams(self, indices: Sequence[int]) -> References:
+        """Return the references of some lines in the form that sacreBLEU takes; None is a missing reference."""
+        by_line = [self.references_of(index) for index in indices]
         return [
-            [lines[number] if number < len(lines) else None for lines in of_lines]
-            for number in range(max(map(len, of_lines)))
+            [lines[number] if number < len(lines) else None for lines in by_line]
+            for number in range(max(map(len, by_line)))
         ]
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The lines with `first` to `last` source words or characters; `last` is None for the longest lines."""
+    """The lines whose source length is from `first` to `last`; `last` is None in the bucket of the longest lines."""
 
     first: int
     last: int | None
@@ -59,17 +59,17 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one set of translations."""
+    """The scores of the translations of one system."""
 
     scores: dict[MetricName, Score]
-    length_ratio: float | None  # characters per character of the references; None if these are empty
-    unit: Unit  # of the buckets' lengths
-    buckets: tuple[Bucket, ...]  # without empty buckets
+    length_ratio: float | None  # translation characters per reference character; None if the references are empty
+    unit: Unit  # unit of the lengths in `buckets`
+    buckets: tuple[Bucket, ...]  # only those with lines
 
 
 @dataclass(frozen=True)
 class ChangedLine:
-    """A line whose two translations differ, with the chrF of both."""
+    """A line that the two systems translate differently, with the chrF of both translations."""
 
     line: int  # from 1
     source: str
@@ -81,36 +81,36 @@ class ChangedLine:
 
     @property
     def gain(self) -> float:
-        """Positive if the translation is better than the other."""
+        """chrF difference: positive if the translation is better than the one it is compared with."""
         return self.chrf - self.other_chrf
 
 
 @dataclass(frozen=True)
 class SystemComparison:
-    """Translations compared with other translations of the same text."""
+    """Comparison of translations with those of another system."""
 
     other: Evaluation
     significance: dict[MetricName, Significance]
-    changes: tuple[ChangedLine, ...]  # in the order of the lines
+    changes: tuple[ChangedLine, ...]  # in line order
 
     @property
     def better(self) -> list[ChangedLine]:
-        """The lines with a higher chrF than the other translation, largest gain first."""
+        """The lines whose translation has a higher chrF than the other one, largest gain first."""
         return sorted((change for change in self.changes if change.gain > 0), key=lambda change: -change.gain)
 
     @property
     def worse(self) -> list[ChangedLine]:
-        """The lines with a lower chrF than the other translation, largest loss first."""
+        """The lines whose translation has a lower chrF than the other one, largest loss first."""
         return sorted((change for change in self.changes if change.gain < 0), key=lambda change: change.gain)
 
 
 def evaluate(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Evaluation:
-    """Score translations, one per line of the text. Empty lines count, as in sacreBLEU."""
-    places = range(len(translations))
-    scores = score(translations, text.streams(places), config)
+    """Score translations, one per line of the text. Empty lines are included, as in sacreBLEU."""
+    indices = range(len(translations))
+    scores = score(translations, text.streams(indices), config)
     unit = unit_of(text.sources)
     buckets = tuple(_buckets(translations, text, config, unit))
-    lengths = [[len(line) for line in text.references_of(place)] for place in places]
+    lengths = [[len(line) for line in text.references_of(index)] for index in indices]
     expected = sum(sum(each) / len(each) for each in lengths)
     ratio = sum(map(len, translations)) / expected if expected else None
     return Evaluation(scores, ratio, unit, buckets)
@@ -119,60 +119,60 @@ def evaluate(translations: Sequence[str], text: ReferencedText, config: MetricCo
 def compare(
     translations: Sequence[str], other: Sequence[str], text: ReferencedText, config: MetricConfig
 ) -> SystemComparison:
-    """Compare translations with others of the same text, with significance tests."""
+    """Compare translations with those of another system, including significance tests."""
     changes = []
-    for place, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
+    for index, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
         if ours != theirs:
-            references = text.references_of(place)
+            references = text.references_of(index)
             chrfs = sentence_chrf(ours, references), sentence_chrf(theirs, references)
-            changes.append(ChangedLine(place + 1, text.sources[place], tuple(references), ours, theirs, *chrfs))
+            changes.append(ChangedLine(index + 1, text.sources[index], tuple(references), ours, theirs, *chrfs))
     tested = significance_of(translations, other, text.streams(range(len(other))), config)
     return SystemComparison(evaluate(other, text, config), tested, tuple(changes))
 
 
 def unit_of(sources: Sequence[str]) -> Unit:
-    """Return "characters" if most lines contain no white space, as in Chinese, else "words"."""
-    full = [line for line in sources if line.strip()]
-    return "characters" if 2 * sum(len(line.split()) == 1 for line in full) > len(full) else "words"
+    """Return "characters" if most non-empty lines have no white space between words, as in Chinese, else "words"."""
+    lengths = [len(line.split()) for line in sources if line.strip()]
+    return "characters" if 2 * lengths.count(1) > len(lengths) else "words"
 
 
 def text_warnings(text: ReferencedText, is_compared: bool) -> Iterator[str]:
-    """Warn of properties of the text that distort all scores."""
+    """Yield warnings about properties of the text that distort all scores."""
     is_full = [bool(source.strip()) for source in text.sources]
-    has_reference = [text.references_of(place) != [""] for place in range(len(is_full))]
+    has_reference = [text.references_of(index) != [""] for index in range(len(is_full))]
     sides = list(enumerate(zip(is_full, has_reference, strict=True), start=1))
     if lines := [line for line, given in sides if given == (True, False)]:
-        yield f"{_lines(lines)}: the source has text but no reference has; any translation lowers the scores"
+        yield f"{_lines(lines)}: the source has text but all references are empty; any translation lowers the scores"
     if lines := [line for line, given in sides if given == (False, True)]:
-        yield f"{_lines(lines)}: the source is empty but a reference is not; its words count as missing"
+        yield f"{_lines(lines)}: the source is empty but a reference is not; the reference counts as untranslated"
     if is_compared and len(is_full) < MIN_LINES:
-        yield f"significance: {len(is_full)} lines are few to draw samples from; use at least {MIN_LINES}"
+        yield f"significance: {len(is_full)} lines are too few for a reliable test; use at least {MIN_LINES}"
 
 
 def translation_warnings(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Iterator[str]:
-    """Warn of properties of the translations that distort their scores."""
-    asked = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
-    if num_empty := sum(not line.strip() for line in asked):
-        yield f"{num_empty:,} of {len(asked):,} translations {'are' if num_empty > 1 else 'is'} empty"
+    """Yield warnings about properties of the translations that distort their scores."""
+    expected = [line for line, source in zip(translations, text.sources, strict=True) if source.strip()]
+    if num_empty := sum(not line.strip() for line in expected):
+        yield f"{num_empty:,} of {len(expected):,} translations {'are' if num_empty > 1 else 'is'} empty"
     num_tokenized = sum(line.endswith(" .") for line in translations)
     if num_tokenized >= MIN_TOKENIZED and config.tokenize is None:
         yield (
-            f'{num_tokenized:,} translations end in " ."; scores of tokenized text are not comparable with others: '
-            "detokenize them, or give --tokenize none"
+            f'{num_tokenized:,} translations end in " ."; scores of tokenized text cannot be compared with others: '
+            "detokenize the translations, or use --tokenize none"
         )
 
 
 def _buckets(translations: Sequence[str], text: ReferencedText, config: MetricConfig, unit: Unit) -> Iterator[Bucket]:
     starts, quick = STARTS[unit], replace(config, metrics=QUICK_METRICS)
-    places: list[list[int]] = [[] for _ in starts]
-    for place, source in enumerate(text.sources):
+    indices: list[list[int]] = [[] for _ in starts]
+    for index, source in enumerate(text.sources):
         words = source.split()
         length = len(words) if unit == "words" else sum(map(len, words))
-        places[bisect_right(starts, length) - 1].append(place)
+        indices[bisect_right(starts, length) - 1].append(index)
     lasts = [start - 1 for start in starts[1:]]
-    for first, last, inside in zip(starts, [*lasts, None], places, strict=True):
+    for first, last, inside in zip(starts, [*lasts, None], indices, strict=True):
         if inside:
-            scores = score([translations[place] for place in inside], text.streams(inside), quick)
+            scores = score([translations[index] for index in inside], text.streams(inside), quick)
             yield Bucket(first, last, len(inside), scores["bleu"].value, scores["chrf"].value)
 
 

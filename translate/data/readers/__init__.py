@@ -1,4 +1,4 @@
-"""Readers of corpus files: a module for each format, and `sides`, which picks one by the name of the file.
+"""Readers of corpus files: one module per format, and `sides`, which selects the format by the file name.
 
-A format is a function `sentence(line, column)`. To add one, write its module and enter its suffix in `sides.FORMATS`.
+A format is a function `sentence(line, column)`. To add one, write its module and add its suffix to `sides.FORMATS`.
 """

@@ -1,7 +1,7 @@
-"""Lines of text files, plain or gzipped, as all formats need them.
+"""Lines of text files, plain or gzipped, on which all formats are based.
 
-Text is UTF-8. Lines end at "\\n" only: U+2028, U+0085 and similar characters belong to the line, so that line numbers
-agree with `wc -l` and editors. A "\\r" before the end and a byte-order mark at the start are dropped.
+Text is UTF-8. Lines end only at "\\n": U+2028, U+0085 and similar characters belong to the line, so that line numbers
+agree with `wc -l` and editors. A "\\r" at the end of a line and a byte-order mark at the start of a file are dropped.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from translate.errors import UserError
 Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
 BLOCK_BYTES = 2**20
-MAX_LINE_BYTES = 1_000_000  # with the line feed; longer lines are not text with one sentence per line
+MAX_LINE_BYTES = 1_000_000  # including the line feed; a text with one sentence per line has no longer lines
 
 LineTrouble = Literal["not_utf8", "endless", "columns"]  # reasons why a line cannot be read
 
 
 class BadLineError(ValueError):
-    """A line that cannot be read: `trouble` names the kind, `reason` explains it."""
+    """Raised for a line that cannot be read. trouble: the kind of fault; reason: its explanation."""
 
     def __init__(self, trouble: LineTrouble, reason: str) -> None:
         super().__init__(reason)
@@ -36,21 +36,21 @@ class BadLineError(ValueError):
         self.reason = reason
 
     def message(self, name: str, number: int) -> str:
-        """Name the file and the line, from 1."""
+        """Return the error message. name: file name; number: line number, from 1."""
         return f"{name}: line {number} {self.reason}"
 
 
 def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
-    """Yield the lines of a file. Raises UserError naming the file, and the line that cannot be read.
+    """Yield the lines of a file. Raises UserError naming the file and the line if one cannot be read.
 
-    digest: as for `open_unpacked`.
+    digest: see `open_unpacked`.
     """
     with open_unpacked(path, digest) as stream:
         yield from split_lines(stream, str(path))
 
 
 def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    """Yield the lines of a byte stream. Raises UserError where one is not UTF-8 or exceeds MAX_LINE_BYTES."""
+    """Yield the lines of a byte stream. Raises UserError if one is not UTF-8 or exceeds MAX_LINE_BYTES."""
     for number, raw in enumerate(raw_lines(stream), start=1):
         try:
             line = decode_line(raw)
@@ -60,15 +60,16 @@ def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines with their ends. One over MAX_LINE_BYTES comes in parts, all but the last longer than that.
+    """Yield the lines with their line endings.
 
-    So memory holds at most one part, even of a file without line ends.
+    A line over MAX_LINE_BYTES comes in parts, all but the last longer than that, so that a file without line endings
+    does not fill the memory.
     """
     return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
 def decode_line(raw: bytes) -> str:
-    """Return the text of a line without its line feed. Raises BadLineError."""
+    """Return the text of a line without its line feed. Raises BadLineError if it is overlong or not UTF-8."""
     if len(raw) > MAX_LINE_BYTES:
         raise _too_long()
     try:
@@ -79,7 +80,7 @@ def decode_line(raw: bytes) -> str:
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines that `read_lines` yields, without decoding them. Raises UserError as it does, but for UTF-8."""
+    """Count the lines that `read_lines` yields, without decoding them. Raises the same errors, except for UTF-8."""
     num_lines, last = 0, b"\n"
     with open_unpacked(path) as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -91,7 +92,7 @@ def count_lines(path: Path) -> int:
 
 
 def digest_of_text(path: Path) -> str:
-    """SHA-256 of the unpacked content. Raises UserError as `read_lines` does for any of its lines."""
+    """Return the SHA-256 of the unpacked content. Raises UserError if `read_lines` does for any of its lines."""
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
     try:
         with open_unpacked(path) as stream:
@@ -100,16 +101,16 @@ def digest_of_text(path: Path) -> str:
                 decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        deque(read_lines(path), maxlen=0)  # which names the line
+        deque(read_lines(path), maxlen=0)  # raises an error that names the line
         raise
     return digest.hexdigest()
 
 
 @contextmanager
 def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file. Raises UserError where it is missing, or turns out to be damaged within the block.
+    """Open a plain or .gz file. Raises UserError if it is missing or proves to be damaged while it is read.
 
-    digest: is updated with the bytes of the file, still packed, as they are read.
+    digest: hash object that is updated with the bytes of the file, still packed, as they are read.
     """
     try:
         with open_file(path, digest) as stream:
@@ -119,13 +120,13 @@ def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
             with gzip.open(stream) as unpacked:
                 yield cast("BinaryIO", unpacked)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: not a whole gzip file ({error}); fetch or pack it again") from None
+        raise UserError(f"{path}: incomplete or damaged gzip file ({error}); download or compress it again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def open_file(path: Path, digest: Digest = None) -> BufferedReader:
-    """Open a file as it is on disk. Raises UserError where it is missing or a folder."""
+    """Open a file as it is on disk. Raises UserError if it is missing or a folder."""
     try:
         return path.open("rb") if digest is None else BufferedReader(_HashedFile(path, digest))
     except FileNotFoundError:
@@ -135,7 +136,7 @@ def open_file(path: Path, digest: Digest = None) -> BufferedReader:
 
 
 def digest_of_file(path: Path) -> bytes:
-    """SHA-256 of a file as it is on disk."""
+    """Return the SHA-256 of a file as it is on disk."""
     with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 

@@ -1,8 +1,8 @@
-"""Plain text: every line is one sentence."""
+"""Plain text: each line is one sentence."""
 
 from __future__ import annotations
 
 
 def sentence(line: str, column: int) -> str:
-    """Return the line itself, whatever the column."""
+    """Return the line itself; the column is ignored."""
     return line

@@ -1,4 +1,4 @@
-"""One side of a parallel text: a file, read in the format that its name shows."""
+"""One side of a parallel text: a file, read in the format that its name indicates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS: dict[str, Format] = {".tsv": tsv.sentence}  # by suffix, with or withou
 
 
 class Side(NamedTuple):
-    """A file and the column to read (from 1), which only formats with columns use."""
+    """A file and the column to read (from 1), which plain text ignores."""
 
     path: Path
     column: int
@@ -28,9 +28,9 @@ class Side(NamedTuple):
 
 
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
-    """Yield the sentences of one side. Raises UserError naming the file and the line that cannot be read.
+    """Yield the sentences of one side. Raises UserError naming the file and the line if one cannot be read.
 
-    digest: as for `open_unpacked`.
+    digest: see `open_unpacked`.
     """
     sentence = side.format
     for number, line in enumerate(read_lines(side.path, digest), start=1):

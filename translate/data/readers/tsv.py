@@ -1,4 +1,4 @@
-"""Tab-separated values: every line holds several columns, one of which is read."""
+"""Tab-separated values: each line has several columns, one of which is read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from translate.data.readers.lines import BadLineError
 
 
 def sentence(line: str, column: int) -> str:
-    """Return one column of a line. column: from 1. Raises BadLineError where the line has fewer columns."""
+    """Return one column of a line, counted from 1. Raises BadLineError if the line has fewer columns."""
     columns = line.split("\t")
     if len(columns) < column:
-        raise BadLineError(
-            "columns",
-            f"has {len(columns)} columns, and column {column} was asked for; columns are separated by tabs",
-        )
+        reason = f"has {len(columns)} columns, but column {column} was requested; columns are separated by tabs"
+        raise BadLineError("columns", reason)
     return columns[column - 1]
