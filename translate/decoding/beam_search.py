@@ -121,8 +121,8 @@ def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
     num_sentences, num_hypotheses = beams.log_probs.shape
     size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
     parts = [slice(start, start + size) for start in range(0, num_sentences, size)]
-    found = [_part_candidates(logits(part), beams, part, rules.select(part)) for part in parts]
-    return Candidates(*map(torch.cat, zip(*found, strict=True)))
+    candidates = [_part_candidates(logits(part), beams, part, rules.select(part)) for part in parts]
+    return Candidates(*map(torch.cat, zip(*candidates, strict=True)))
 
 
 def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules) -> Candidates:
