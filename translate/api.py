@@ -40,9 +40,7 @@ def load_translator(
 
         return Translator(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
-        raise UserError(
-            f"--precision {precision}: the torch engine supports float32 and bfloat16; add --engine ctranslate2"
-        )
+        raise UserError(f"--precision {precision}: the torch engine has float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

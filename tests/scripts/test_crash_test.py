@@ -72,9 +72,7 @@ def test_one_bit_of_a_weight_or_one_line_of_metrics_changes_the_state(tiny_run: 
 
 
 def test_a_step_after_which_a_training_stops_has_to_be_saved_unless_it_died(tmp_path: Path) -> None:
-    stopped = ended(
-        130, "step 3, epoch 0: loss 5\nSIGINT: stopping after this step; send it again to stop immediately\n"
-    )
+    stopped = ended(130, "step 3, epoch 0: loss 5\nSIGINT: stopping after this step; send it again to stop now\n")
     (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
     with pytest.raises(FindingError, match="stopped after step 3, saved 2"):
         check_saved(stopped, tmp_path)

@@ -121,8 +121,8 @@ def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
     num_sentences, num_hypotheses = beams.log_probs.shape
     size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
     parts = [slice(start, start + size) for start in range(0, num_sentences, size)]
-    found = [_part_candidates(logits(part), beams, part, rules.select(part)) for part in parts]
-    return Candidates(*map(torch.cat, zip(*found, strict=True)))
+    candidates = [_part_candidates(logits(part), beams, part, rules.select(part)) for part in parts]
+    return Candidates(*map(torch.cat, zip(*candidates, strict=True)))
 
 
 def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRules) -> Candidates:
@@ -144,10 +144,7 @@ def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
 ) -> tuple[_Beams, Tensor]:
     """Extend the hypotheses by one piece. Also returns the index of the candidate that became each one, (B, K)."""
-    beam_size, length = (
-        beams.scores.size(1),
-        beams.prefixes.size(2),
-    )  # L with <s>, hence the length of the extended hypotheses without it
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L with <s> is the new length without it
     best, beam, piece = candidates
     pieces = torch.cat([_gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == eos_id

@@ -44,9 +44,7 @@ def apply_constraints(
     finished hypothesis; the hypotheses with the most required pieces may then end even if some are missing.
     """
     rows = [
-        _sentence_candidates(
-            Candidates(*(each[b] for each in candidates)), log_probs[b], prefixes[b], terms, last, eos_id
-        )
+        _extend_sentence(Candidates(*(each[b] for each in candidates)), log_probs[b], prefixes[b], terms, last, eos_id)
         for b, (terms, last) in enumerate(zip(constraints, is_last_chance, strict=True))
     ]
     # Each hypothesis adds at most two pieces per term: the first piece of the term and the next one.
@@ -57,7 +55,7 @@ def apply_constraints(
     return Candidates(*(column.to(log_probs.device) for column in columns))
 
 
-def _sentence_candidates(
+def _extend_sentence(
     candidates: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Constraints, is_last_chance: bool, eos_id: int
 ) -> list[tuple[float, int, int]]:
     """Return the candidates of one sentence as (log-probability, hypothesis, piece)."""

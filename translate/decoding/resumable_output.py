@@ -146,9 +146,7 @@ class OutputFile:
 
     def _check_is_ours(self) -> None:
         if not self._record.exists():
-            self._refuse(
-                f"already exists without its record {self._record.name}; move it away, or choose another --output"
-            )
+            self._refuse(f"already exists, but {self._record.name} does not; move it away, or choose another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
         self._close()

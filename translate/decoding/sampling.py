@@ -39,7 +39,7 @@ def sample(
     device = rules.limits.device
     numbers = _random_numbers(sentences, settings.seed, num_samples, int(rules.limits.max())).to(
         device
-    )  # (B, K, maximum length)
+    )  # (B, K, limit)
     pieces = torch.full((len(sentences), num_samples, 1), ids.bos, device=device)
     totals = torch.zeros(len(sentences), num_samples, device=device)
     scores = totals.clone()

@@ -50,11 +50,9 @@ NOT_SPACE = re.compile(r"\S")
 HAN_AND_KANA = (
     "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
 )
-THAI_AND_SIMILAR = (
-    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause
-)
+THAI_ETC = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause
 JOINED_WITHOUT_SPACE = re.compile(f"[{HAN_AND_KANA}]")
-WORDS_END = re.compile(rf"[\s{HAN_AND_KANA}{THAI_AND_SIMILAR}]")
+WORDS_END = re.compile(rf"[\s{HAN_AND_KANA}{THAI_ETC}]")
 
 CountPieces = Callable[[Sequence[str]], Sequence[int]]
 
@@ -179,7 +177,5 @@ def _is_within_character(text: str, at: int) -> bool:
         or after == "\u200d"
         or before == "\u200d"
         or "\U0001f3fb" <= after <= "\U0001f3ff"  # skin tones
-        or (
-            "\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff"
-        )  # regional indicators, which form flags
+        or ("\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff")  # letters that form flags
     )

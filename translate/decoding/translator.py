@@ -19,10 +19,7 @@ from translate.decoding.sentence_split import Segment, join, max_countable, spli
 from translate.errors import UserError
 from translate.system.distributed import ALONE, World
 
-FIRST_WINDOW, WINDOW_LINES = (
-    16,
-    2048,
-)  # lines translated together; the first window is small, so that output starts soon
+FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; first a small window, so that output starts soon
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
 MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
 SEGMENTS_TOGETHER = 2048  # segments searched in one engine call

@@ -79,9 +79,7 @@ class TransformerState:
     def select(self, sentences: Tensor) -> TransformerState:
         """See DecoderState."""
         source = tuple(kv.select(sentences) for kv in self.source)
-        return replace(
-            self._with_new_cache(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source
-        )
+        return replace(self._reallocated(sentences), src_mask=self.src_mask.index_select(0, sentences), source=source)
 
     def reorder(self, beams: Tensor) -> TransformerState:
         """See DecoderState."""
@@ -90,12 +88,8 @@ class TransformerState:
     def next(self) -> TransformerState:
         """Return the state with one more slot per hypothesis, still unfilled and visible only to that hypothesis."""
         num_hypotheses = self.visible.size(1)
-        has_free_slots = self.num_slots + num_hypotheses <= self.visible.size(2)
-        state = (
-            self
-            if has_free_slots
-            else self._with_new_cache(torch.arange(len(self.visible), device=self.visible.device))
-        )
+        has_slots = self.num_slots + num_hypotheses <= self.visible.size(2)
+        state = self if has_slots else self._reallocated(torch.arange(len(self.visible), device=self.visible.device))
         new = slice(state.num_slots, state.num_slots + num_hypotheses)
         visible = state.visible.clone()
         visible[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=visible.device)
@@ -105,7 +99,7 @@ class TransformerState:
         """Return the cache of a layer, without the slots that `next` has just added."""
         return LayerCache(self.target[layer], self.num_slots - self.visible.size(1))
 
-    def _with_new_cache(self, sentences: Tensor) -> TransformerState:
+    def _reallocated(self, sentences: Tensor) -> TransformerState:
         """Copy the cache of the given sentences to new memory: drop slots visible to no hypothesis, add free ones."""
         visible = self.visible.index_select(0, sentences)
         is_used = visible.any(dim=1)  # (B, C)

@@ -62,9 +62,7 @@ class Run:
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(
-                f"{path}: this run began with {', '.join(frozen)}; restore that to resume, or start a new run"
-            )
+            raise UserError(f"{path}: this run began with {', '.join(frozen)}; restore that, or start a new run")
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")

@@ -87,8 +87,8 @@ def read_tensors(path: Path, weights: CheckedWeights, like: Mapping[str, Tensor]
     mismatched += [name for name in like.keys() & tensors.keys() if like[name].shape != tensors[name].shape]
     if mismatched:
         raise UserError(
-            f"{path}: these weights do not match the model that config.toml describes (first "
-            f"mismatch: {mismatched[0]}); restore the matching file"
+            f"{path}: these weights do not match the model that config.toml describes (first mismatch: "
+            f"{mismatched[0]}); restore the matching file"
         )
     return tensors
 

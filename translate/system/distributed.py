@@ -129,9 +129,7 @@ def _explaining_lost_processes(advice: str) -> Iterator[None]:
         # Gloo has no dedicated exception, but each of its messages contains the name of its source file, gloo/….
         if not (isinstance(error, DistError) or "gloo" in str(error)):
             raise
-        raise UserError(
-            f"another process ended unexpectedly (it was killed, or its machine failed); {advice}"
-        ) from None
+        raise UserError(f"another process was killed, or its machine failed; {advice}") from None
 
 
 def _is_first_to_report(store: Store) -> bool:

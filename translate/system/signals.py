@@ -75,10 +75,7 @@ def stopping_at_signals() -> Iterator[Stop]:
         stop.signal = stop.signal or number
         if is_launched():
             return
-        print(
-            f"{signal.Signals(number).name}: stopping after this step; send it again to stop immediately",
-            file=sys.stderr,
-        )
+        print(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now", file=sys.stderr)
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
