@@ -125,7 +125,7 @@ def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tin
 
 def test_a_folder_of_other_things_is_left_alone(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="holds other files than attention"):
+    with pytest.raises(UserError, match="which is not an attention file"):
         write_folder(tmp_path, tiny_run, translator, translator.translations(["x"]))
     with pytest.raises(UserError, match="this is a file"):
         write_folder(tmp_path / "thesis.txt", tiny_run, translator, translator.translations(["x"]))
