@@ -9,12 +9,12 @@ const WORDING = {
   decoder: {
     name: "Decoder self-attention",
     who: (row, columns) => `Each target word, as it is produced (${row}), attends to the target read so far (${columns})`,
-    explain: "Before it produces a word, the model attends to the words that it has already produced; later words are masked.",
+    explain: "Before producing a word, the model attends to the words already produced; later words are masked.",
   },
   cross: {
     name: "Encoder-decoder attention",
     who: (row, columns) => `Each target word, as it is produced (${row}), attends to the source (${columns})`,
-    explain: "For each word that it produces, the model retrieves information from the relevant source words.",
+    explain: "For each word it produces, the model retrieves information from the relevant source words.",
   },
 };
 
