@@ -60,7 +60,7 @@ def test_a_malformed_array_is_named(tmp_path: Path, name: str, array: np.ndarray
     AttentionMaps.load(path)
     np.savez(path, **{**arrays, name: array})
     with pytest.raises(
-        UserError, match=r"000001\.npz: not an attention file of `translate decode --attention`, or damaged \("
+        UserError, match=r"000001\.npz: not an attention file written by `translate decode --attention`, or damaged \("
     ):
         AttentionMaps.load(path)
 
@@ -69,7 +69,7 @@ def test_a_file_that_unpacks_to_far_more_than_it_holds_is_not_unpacked(tmp_path:
     path = tmp_path / "000001.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cross.npy", bytes(10**7))
-    with pytest.raises(UserError, match=r"000001\.npz: .* \(it unpacks to far more than maps do"):
+    with pytest.raises(UserError, match=r"000001\.npz: .* \(its decompressed size is implausibly large"):
         AttentionMaps.load(path)
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_line_of_the_index_is_named(tmp_path: Path, wrong: object) -> 
 @pytest.mark.parametrize("name", ["../000001.npz", "/etc/passwd", "page/000001.npz"])
 def test_no_file_is_read_outside_the_folder(tmp_path: Path, name: str) -> None:
     folder = AttentionFolder.open(write(tmp_path, entry={**ENTRY, "file": name}))
-    with pytest.raises(UserError, match="is not a file of this folder"):
+    with pytest.raises(UserError, match="is not a file in this folder"):
         folder.maps(next(folder.entries()))
 
 
@@ -161,11 +161,11 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
     assert cli._run([*command, str(write(tmp_path / "sound"))]) == 0
     capsys.readouterr()
     assert cli._run([*command, str(write(tmp_path / "other", num_heads=2))]) == 2
-    assert "000001.npz: its kinds, layers or heads are not those in about.json" in capsys.readouterr().err
+    assert "000001.npz: its kinds, layers or heads do not match about.json" in capsys.readouterr().err
 
 
 def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"000001\.npz: this is a file; give the folder"):
+    with pytest.raises(UserError, match=r"000001\.npz: this is a file; pass the folder"):
         AttentionFolder.open(write(tmp_path) / "000001.npz")
 
 

@@ -104,7 +104,7 @@ def test_weight_between_the_parts_of_a_line_is_wrong(tiny_run: Path, tmp_path: P
 
 def test_maps_of_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run)
-    with pytest.raises(UserError, match="made with other weights than"):
+    with pytest.raises(UserError, match="does not match the weights in"):
         next(differences(folder, Run(other_run)))
     index = tmp_path / "maps" / "index.jsonl"
     lines = index.read_text(encoding="utf-8").split("\n")

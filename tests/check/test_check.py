@@ -291,7 +291,7 @@ def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert status == 0
     assert "0 pairs" in shown
     assert "Nothing was found" not in shown
-    assert "Training would stop with an error: no pair is left to train on." in shown
+    assert "Training would stop with an error: no pairs are left to train on." in shown
 
 
 def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:

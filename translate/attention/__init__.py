@@ -1,1 +1,1 @@
-"""Attention maps: extracted by one forced pass, saved, merged to words, verified, compared, summarized by head."""
+"""Attention maps: extraction by a forced pass, storage, merging into words, verification, comparison, statistics."""

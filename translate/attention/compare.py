@@ -1,6 +1,6 @@
 """Compare two attention folders of the same text: how differently each head distributes its weight.
 
-Needs no torch. Sentences are read one by one, so memory does not grow with the text.
+Does not import torch. Sentences are read one by one, so memory use does not grow with the text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from translate.model.attention_kinds import KINDS, Head, KindName
 
 
 class HeadDifference(NamedTuple):
-    """The mean share of a row's weight, from 0 to 1, that a head puts on other columns in the other folder."""
+    """The mean share of a row's weight, from 0 to 1, that a head puts on different columns in the other folder."""
 
     head: Head
     share: float
@@ -25,18 +25,18 @@ class HeadDifference(NamedTuple):
 class MapComparison(NamedTuple):
     """The comparison of two folders."""
 
-    num_lines: int  # in both folders
-    num_compared: int  # those with the same source and target pieces
-    heads: list[HeadDifference]  # of the layers and heads in both folders
+    num_lines: int  # lines that have maps in both folders
+    num_compared: int  # of these, lines whose pieces are the same in both
+    heads: list[HeadDifference]  # for the layers and heads that both folders contain
 
     def mean(self, kind: KindName) -> float | None:
-        """The mean share over the heads of a kind; None if none was compared."""
+        """Return the mean share over the heads of a kind, or None if no head of that kind was compared."""
         shares = [each.share for each in self.heads if each.head.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
 def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
-    """The total variation distance of each head: half the sum of absolute differences of a row, averaged over rows."""
+    """Compute each head's total variation distance: half the absolute differences of a row, averaged over rows."""
     num_lines = num_compared = 0
     sums: Counter[Head] = Counter()
     num_rows: Counter[Head] = Counter()
@@ -60,7 +60,7 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
 
 
 def common_lines(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[Entry, Entry]]:
-    """The lines that have maps in both folders, whose indexes are in order."""
+    """Yield the lines that have maps in both folders. Both indexes must be sorted by line number."""
     theirs = other.entries()
     entry = next(theirs, None)
     for mine in one.entries():

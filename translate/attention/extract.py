@@ -1,8 +1,8 @@
-"""From pieces to attention maps: one teacher-forced pass over finished translations.
+"""Extract attention maps: one teacher-forced pass over finished translations.
 
-Attention depends on the pieces alone, so these are the weights that the search used on its way to them.
+Attention depends only on the pieces, so these are the weights that the search used to produce them.
 
-Shapes: B sentences, S source pieces, T target pieces, L layers, H heads. `</s>` is among the pieces of both sides.
+Shapes: B sentences, S source pieces, T target pieces, L layers, H heads. The pieces of both sides include `</s>`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from translate.model.attention_kinds import KINDS
 from translate.model.hooks import recording
 
 PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, `</s>` last on both
-MAX_WEIGHTS = 2**16  # of each head in one pass, padding included
+MAX_WEIGHTS = 2**16  # per head and pass, including padding
 
 
 def attention_maps(
     translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
 ) -> list[AttentionMaps]:
-    """Return the maps of each pair of a source and its translation; those of the first model of an ensemble."""
+    """Return the maps of each pair of a source and its translation. An ensemble returns those of its first model."""
     maps: list[AttentionMaps] = []
     for group in _groups(pairs):
         maps += _maps_of_group(translator, group, selection)
@@ -37,13 +37,13 @@ def attention_maps(
 
 
 def engine_of(translator: Translator) -> TorchEngine:
-    """The translator's engine, which has to be the torch engine: no other shows its attention."""
+    """Return the translator's engine, which must be the torch engine: no other engine exposes its attention."""
     assert isinstance(translator.engine, TorchEngine)
     return translator.engine
 
 
 def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
-    """The maps of a line that was translated in parts: the pieces of a part do not attend to those of other parts."""
+    """Join the maps of a line that was translated in parts. The pieces of a part attend only to that part."""
     if len(parts) == 1:
         return parts[0]
     source = tuple(piece for part in parts for piece in part.source)
@@ -56,7 +56,7 @@ def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
 
 
 def _groups(pairs: Sequence[PiecePair]) -> Iterator[Sequence[PiecePair]]:
-    """Split the pairs, in order, into those that are computed together."""
+    """Split the pairs, in order, into groups that are computed together."""
     start, longest = 0, 0
     for end, (src, tgt) in enumerate(pairs):
         longest = max(longest, len(src), len(tgt))
@@ -78,30 +78,30 @@ def _maps_of_group(
     with recording(model, selection.kinds, selection.layers) as recorded:
         model.features(src, src_mask, tgt_in.to(device))
     layers = {kind: selection.layers_of(kind, model) for kind in selection.kinds}
-    whole = {kind: _stacked([recorded[kind][layer] for layer in layers[kind]]) for kind in selection.kinds}
+    stacked = {kind: _stacked([recorded[kind][layer] for layer in layers[kind]]) for kind in selection.kinds}
     maps = []
     for row, (src_ids, tgt_ids) in enumerate(pairs):
         stacks = {}
         for kind in selection.kinds:
             num_rows, num_columns = KINDS[kind].sides(len(src_ids), len(tgt_ids))
-            weights = whole[kind][row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding
+            weights = stacked[kind][row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding
             stacks[kind] = Stack(weights, layers[kind])
         maps.append(AttentionMaps(tuple(vocabs.src.pieces(src_ids)), tuple(vocabs.tgt.pieces(tgt_ids)), stacks))
     return maps
 
 
 def _stacked(layers: Sequence[Tensor]) -> Floats:
-    """L times (B, H, rows, columns) -> (B, L, H, rows, columns)."""
-    whole: Floats = torch.stack(list(layers), dim=1).cpu().numpy()
-    return whole
+    """Stack L tensors (B, H, rows, columns) -> (B, L, H, rows, columns)."""
+    stacked: Floats = torch.stack(list(layers), dim=1).cpu().numpy()
+    return stacked
 
 
 def _block_diagonal(maps: Sequence[Floats]) -> Floats:
-    """(L, H, rows, columns) each -> one map with all rows and columns, and zeros outside the blocks."""
+    """Combine maps, (L, H, rows, columns) each, into one block-diagonal map with zeros outside the blocks."""
     num_rows, num_columns = (sum(each.shape[axis] for each in maps) for axis in (2, 3))
-    whole = np.zeros((*maps[0].shape[:2], num_rows, num_columns), dtype=np.float32)
+    joined = np.zeros((*maps[0].shape[:2], num_rows, num_columns), dtype=np.float32)
     row = column = 0
     for each in maps:
-        whole[:, :, row : row + each.shape[2], column : column + each.shape[3]] = each
+        joined[:, :, row : row + each.shape[2], column : column + each.shape[3]] = each
         row, column = row + each.shape[2], column + each.shape[3]
-    return whole
+    return joined

@@ -1,6 +1,6 @@
-"""Read a folder of attention files: maps per line, an index, and a description of the model.
+"""Read an attention folder: maps per line, an index, and a description of the model.
 
-Needs no torch, so showing maps does not wait for it.
+Does not import torch, so that maps are shown without delay.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
-FORMAT = 2  # of the whole folder; about.json holds the number
+FORMAT = 2  # version of the whole folder; about.json holds it
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
-Count = Annotated[int, Field(ge=1, le=1000)]  # larger numbers mean a damaged file
+Count = Annotated[int, Field(ge=1, le=1000)]  # a larger number indicates a damaged file
 LayerNumber = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class About:
-    """The model and the selection that an attention folder shows (`about.json`)."""
+    """The contents of `about.json`: the model and the selected attention of a folder."""
 
     __pydantic_config__ = STRICT
 
@@ -48,9 +48,9 @@ class About:
     index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
     def layers_of(self, kind: KindName) -> tuple[int, ...]:
-        """The layers of a kind that are in the folder."""
-        there = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
-        return tuple(number for number in there if self.layers is None or number in self.layers)
+        """Return the layers of a kind that the folder contains."""
+        existing = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
+        return tuple(number for number in existing if self.layers is None or number in self.layers)
 
 
 class Entry(NamedTuple):
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Write it to the folder, with the checksum of the index if that exists."""
+    """Write `about.json` to the folder, with the checksum of the index if that exists."""
     digest = None
     with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index:
         digest = hashlib.file_digest(index, "sha256").hexdigest()
@@ -81,32 +81,32 @@ class AttentionFolder:
 
     @classmethod
     def open(cls, path: Path) -> AttentionFolder:
-        """Raises UserError if `path` is not such a folder."""
+        """Open an attention folder. Raises UserError if `path` is not one."""
         if path.exists() and not path.is_dir():
-            raise UserError(f"{path}: this is a file; give the folder that --attention wrote")
+            raise UserError(f"{path}: this is a file; pass the folder that --attention wrote")
         if not path.exists():
-            raise UserError(f"{path}: no such folder; give one that `translate decode --attention` wrote")
+            raise UserError(f"{path}: no such folder; pass one that `translate decode --attention` wrote")
         about_path = path / ABOUT
         try:
             values = read_record(about_path, FORMAT, "write the folder again with --attention")
             about = TypeAdapter(About).validate_json(json.dumps(values))
         except FileNotFoundError:
             raise UserError(
-                f"{path}: not an attention folder (it has no about.json); write one with `translate decode --attention`"
+                f"{path}: not an attention folder (no about.json found); write one with `translate decode --attention`"
             ) from None
         except ValueError:
             raise UserError(f"{about_path}: damaged; write the folder again with --attention") from None
         return cls(path, about)
 
     def entries(self) -> Iterator[Entry]:
-        """The lines, in order. Raises UserError if the index is missing or damaged."""
+        """Yield the lines of the index, in order. Raises UserError if the index is missing or damaged."""
         path = self.path / INDEX
         reader = TypeAdapter(Entry, config=STRICT)
         try:
             with path.open("rb") as lines:
-                # Check before using any line: a wrong line number would not be noticed otherwise.
+                # Check before using any line; otherwise a wrong line number would go unnoticed.
                 if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
-                    reason = "damaged" if self.about.index else "the folder was not finished"
+                    reason = "damaged" if self.about.index else "the folder is incomplete"
                     raise UserError(f"{path}: {reason}; write the folder again")
                 lines.seek(0)
                 for number, line in enumerate(lines, start=1):
@@ -115,21 +115,21 @@ class AttentionFolder:
                     except ValueError:
                         raise UserError(f"{path}: line {number} is damaged; write the folder again") from None
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; the folder was not finished: write it again") from None
+            raise UserError(f"{path}: no such file; the folder is incomplete, write it again") from None
 
     def maps(self, entry: Entry) -> AttentionMaps:
-        """The maps of a line that has a file. Raises UserError if it is missing or damaged."""
+        """Return the maps of a line that has a file. Raises UserError if the file is missing or damaged."""
         assert entry.file is not None
         if Path(entry.file).name != entry.file:
-            raise UserError(f"{self.path / INDEX}: {entry.file!r} is not a file of this folder")
+            raise UserError(f"{self.path / INDEX}: {entry.file!r} is not a file in this folder")
         return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:
-        """The maps of an input line, from 1. Raises UserError if it has none."""
+        """Return the maps of an input line, counted from 1. Raises UserError if the line has none."""
         path = self.path / f"{number:06d}.npz"
         if not path.exists():
             raise UserError(
-                f"{self.path}: no attention of line {number} ({path.name}); --sentence N chooses another line"
+                f"{self.path}: no attention maps for line {number} ({path.name}); choose another line with --sentence"
             )
         return self._load(path)
 
@@ -137,5 +137,5 @@ class AttentionFolder:
         maps = AttentionMaps.load(path)
         expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
         if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
-            raise UserError(f"{path}: its kinds, layers or heads are not those in about.json; write the folder again")
+            raise UserError(f"{path}: its kinds, layers or heads do not match about.json; write the folder again")
         return maps

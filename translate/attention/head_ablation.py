@@ -1,7 +1,7 @@
-"""Head ablation: how a model does on a text without some of its heads.
+"""Head ablation: measure how well a model translates a text without some of its heads.
 
 Michel et al. 2019 ("Are Sixteen Heads Really Better than One?") and Voita et al. 2019 ("Analyzing Multi-Head
-Self-Attention") find in this way that few heads matter much.
+Self-Attention") use this method to show that only a few heads matter much.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from translate.model.hooks import heads_of, masked
 
 
 class TextScores(NamedTuple):
-    """How a model scores on a text."""
+    """The scores of a model on a text."""
 
-    loss: float  # nats per piece of the reference, `</s>` included
+    loss: float  # nats per piece of the reference, including `</s>`
     bleu: float
     chrf: float
 
 
 @dataclass(frozen=True)
 class ChangedLine:
-    """A line whose translation changes without the heads."""
+    """A line whose translation changes when the heads are switched off."""
 
     line: int  # from 1
     source: str
     reference: str
-    whole: str  # with all heads
-    without: str
+    whole: str  # translation with all heads
+    without: str  # translation without the heads
     likeness: float  # chrF of the two translations, 0 to 100
 
 
 @dataclass(frozen=True)
 class AblationEffect:
-    """The effect of switching heads off on the lines that have text on both sides."""
+    """The effect of switching off heads, measured on the lines that have text on both sides."""
 
     num_lines: int
     num_pieces: int  # of the reference
     whole: TextScores  # with all heads
     without: TextScores
     changes: tuple[ChangedLine, ...]  # the largest change first
-    signatures: tuple[str, str]  # sacreBLEU's, of BLEU and chrF
+    signatures: tuple[str, str]  # sacreBLEU signatures of BLEU and chrF
 
 
 class HeadImportance(NamedTuple):
@@ -59,7 +59,7 @@ class HeadImportance(NamedTuple):
 
 
 def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
-    """Translate and score a text with and without the heads, which are those of an ensemble's first model."""
+    """Translate and score a text with and without the heads, which belong to the first model of an ensemble."""
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
     references = [[pair.tgt for pair in full]]
@@ -85,12 +85,12 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
 
 
 def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
-    """The loss in nats per piece of the reference, with the heads that are on."""
+    """Return the loss in nats per piece of the reference, with the heads that are switched on."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
 def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[HeadImportance]:
-    """Yield the loss without each single head."""
+    """Yield the loss without each head in turn."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
     for head in heads_of(model):
@@ -99,6 +99,6 @@ def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[
 
 
 def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Nats per piece, and the number of pieces."""
+    """Return the loss in nats per piece, and the number of pieces."""
     log_probs = [log_prob for scored in translator.score(pairs) for log_prob in scored.log_probs]
     return -math.fsum(log_probs) / len(log_probs), len(log_probs)

@@ -1,4 +1,4 @@
-"""The role of each head over a text: statistics of where its weight lies, and a name if the role is clear."""
+"""The role of each head over a text: statistics of its attention, and a name if the role is clear."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Measure = Literal[
     "entropy",  # nats
     "normalized_entropy",  # divided by the log of the number of visible keys
     "end",  # weight on `</s>`, which the decoder never reads
-    "first",  # on the first key, which is `<s>` in the decoder
+    "first",  # weight on the first key, which is `<s>` in the decoder
     "diagonal",
-    "previous",  # on the key before the diagonal
+    "previous",  # weight on the key before the diagonal
     "next",
     "distance",  # mean distance from the diagonal, in pieces
 ]
@@ -33,17 +33,18 @@ Indices = npt.NDArray[np.intp]
 # Raganato and Tiedemann 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita
 # et al. 2019 ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all find heads
 # that attend to the piece itself, the previous, the next, or the end. Clark et al. require more than half of the weight
-# there, Voita et al. the maximum in 90 % of rows. Small models mix more: in ours a third stands out, if no other
-# position has half as much. An attention sink has half.
+# there, Voita et al. the maximum in 90 % of rows. Small models mix roles: here a third is enough if all other positions
+# have less than half as much. An attention sink needs half.
 MIN_SHARE, MIN_LEAD = 1 / 3, 2
 MIN_SINK_SHARE = 1 / 2
-# If two languages have similar word order, an alignment is close to the diagonal, too.
+# If two languages have similar word order, an alignment is also close to the diagonal.
 MIN_CROSS_DIAGONAL_SHARE = 2 / 3
-# Clark et al. call heads broad that give no piece more than a tenth, in sentences of about a hundred pieces. Ours may
-# be short, so the entropy is normalized: with a hundred pieces, 0.7 is a uniform distribution over 25 of them.
+# Clark et al. call a head broad if it gives no piece more than a tenth, in sentences of about a hundred pieces. Here
+# sentences may be shorter, so the entropy is normalized: with 100 pieces, 0.7 is a uniform distribution over 25.
 MIN_BROAD_ENTROPY = 0.7
-# An alignment head is focused and moves through the source as the translation proceeds. On the toy test set this names
-# the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align needs neither.
+# An alignment head is focused and moves through the source as the translation proceeds. On the toy test set, these
+# limits select the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align need not meet
+# them.
 MAX_ALIGNMENT_ENTROPY, MIN_MONOTONICITY = 0.5, 0.7
 POSITIONS: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
 SELF_ATTENTION_ROLES: dict[Measure, RoleName] = {
@@ -55,17 +56,17 @@ SELF_ATTENTION_ROLES: dict[Measure, RoleName] = {
 
 @dataclass(frozen=True)
 class Role:
-    """What a head does."""
+    """The role of a head and its statistics."""
 
     head: Head
-    num_rows: int  # with more than one visible key
-    figures: dict[Measure, float | None]  # means over rows; None: no row has such a position
+    num_rows: int  # rows with more than one visible key
+    figures: dict[Measure, float | None]  # means over rows; None if no row has such a position
     monotonicity: float | None  # correlation of a row's position in its sentence with the position it attends to
-    name: RoleName | None  # None: not clear
+    name: RoleName | None  # None if it is unclear
 
 
 def roles_of(sentences: Iterable[AttentionMaps], aligned_head: Head | None = None) -> list[Role]:
-    """The role of each head by kind, layer and head. aligned_head: the one that is known to align."""
+    """Return the role of each head, by kind, layer and head. aligned_head: the head that is known to align."""
     tallies: dict[tuple[KindName, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
@@ -87,12 +88,12 @@ class PartMaps(NamedTuple):
     """
 
     weights: Doubles  # (L, H, R, C)
-    num_keys: Indices  # (R,) visible to the row
-    diagonal: Indices  # (R,) columns: the piece itself, in the decoder the piece just read
+    num_keys: Indices  # (R,) keys visible to the row
+    diagonal: Indices  # (R,) column of the piece itself; in the decoder, of the piece just read
     end: int | None  # the column of `</s>`
 
     def measures(self) -> Doubles:
-        """(L, H, R, M); NaN if a row has no such position."""
+        """Return the measures of each row, (L, H, R, M); NaN if a row has no such position."""
         num_rows, num_columns = self.weights.shape[2:]
         entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
         distances = np.abs(np.arange(num_columns) - self.diagonal[:, None])
@@ -110,7 +111,7 @@ class PartMaps(NamedTuple):
         return np.stack([values[measure] for measure in MEASURES], axis=-1)
 
     def centres(self) -> tuple[Doubles, Doubles]:
-        """The mean position, from 0 to 1, that each row attends to apart from `</s>`; its weight there: (L, H, R)."""
+        """Return each row's mean attended position, from 0 to 1, and its weight, without `</s>`; (L, H, R) each."""
         num_columns = self.weights.shape[3]
         words = self.weights[..., : self.end]
         weight = words.sum(axis=-1)
@@ -118,14 +119,14 @@ class PartMaps(NamedTuple):
         return words @ positions / np.where(weight > 0, weight, 1), weight
 
     def _at(self, columns: Indices) -> Doubles:
-        """(L, H, R): the weight of each row at its column; NaN if that key is not visible."""
+        """Return the weight of each row at its column, (L, H, R); NaN if that key is not visible."""
         is_visible = (columns >= 0) & (columns < self.num_keys)
         taken = self.weights[:, :, np.arange(len(columns)), np.where(is_visible, columns, 0)]
         return np.where(is_visible, taken, np.nan)
 
 
 def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
-    """The parts of a line. weights: (L, H, R, C), those of the kind.
+    """Yield the parts of a line. weights: the maps of the kind, (L, H, R, C).
 
     In cross-attention the diagonal is the source piece at the same relative position.
     """
@@ -141,7 +142,7 @@ def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[P
 
 
 def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:
-    """The name of a head's role; None if it is not clear.
+    """Return the name of a head's role, or None if the role is unclear.
 
     In cross-attention the diagonal is a relative position, and its neighbours have no name.
     """
@@ -162,14 +163,14 @@ def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: 
 
 
 class _Tally:
-    """Sums over the rows of the maps of one kind."""
+    """Sums over the rows of all maps of one kind."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.num_heads = shape[1]
         self._num_rows = 0
         self._sums: Doubles = np.zeros((*shape, len(MEASURES)))  # (L, H, M)
-        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # of rows with such a position
-        self._moments: Doubles = np.zeros((*shape, 6))  # of positions of rows (x) and of what they attend to (y)
+        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # rows with such a position
+        self._moments: Doubles = np.zeros((*shape, 6))  # of row positions (x) and attended positions (y)
 
     def add(self, part: PartMaps) -> None:
         """Count the rows of a part that have more than one visible key."""
@@ -186,7 +187,7 @@ class _Tally:
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
     def role(self, head: Head, index: int, aligned_head: Head | None) -> Role:
-        """The role of a head. index: of its layer among those that were kept."""
+        """Return the role of a head. index: the index of its layer among those that were kept."""
         sums = zip(MEASURES, self._sums[index, head.head].tolist(), self._counts.tolist(), strict=True)
         figures = {measure: total / count if count else None for measure, total, count in sums}
         monotonicity = self._correlation(index, head.head)
@@ -194,7 +195,7 @@ class _Tally:
         return Role(head, self._num_rows, figures, monotonicity, name)
 
     def _correlation(self, index: int, head: int) -> float | None:
-        """Pearson's, weighted; None if one side does not vary."""
+        """Return the weighted Pearson correlation, or None if one side does not vary."""
         weight, *sums = self._moments[index, head].tolist()
         if weight <= 0:
             return None

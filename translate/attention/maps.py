@@ -1,6 +1,6 @@
 """The attention maps of a sentence: save, load and check them; merge pieces into words.
 
-Shapes: S source pieces, T target pieces, L layers, H heads. `</s>` is among the pieces of both sides.
+Shapes: S source pieces, T target pieces, L layers, H heads. The pieces of both sides include `</s>`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
 MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
-MAX_PIECES = 1000  # per side; longer lines get no maps, which grow with the square, to 4 MB per head
-MAX_PACKED = 100  # compression ratio; compressed maps stay far below, a zip bomb does not
-# RuntimeError: the archive is encrypted or compressed by an unknown method, or claims to be.
+MAX_PIECES = 1000  # per side; longer lines get no maps, whose size grows quadratically, to 4 MB per head
+MAX_PACKED = 100  # compression ratio; compressed maps stay far below it, a zip bomb does not
+# RuntimeError: the archive uses, or claims to use, encryption or an unknown compression method.
 UNREADABLE = (
     ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
 
 
 class Stack(NamedTuple):
-    """The maps of one kind, in all layers of the model or in some."""
+    """The maps of one kind, in all or some layers of the model."""
 
     weights: Floats  # (L, H, rows, columns)
     layers: tuple[int, ...]  # the number of each of the L layers in the model, from 0
@@ -49,40 +49,40 @@ class AttentionMaps:
 
     source: tuple[str, ...]
     target: tuple[str, ...]
-    stacks: Mapping[KindName, Stack]  # of the kinds that were kept
+    stacks: Mapping[KindName, Stack]  # only the kinds that were kept
 
     def stack(self, kind: KindName) -> Stack:
-        """Raises UserError if that kind was not kept."""
+        """Return the stack of a kind. Raises UserError if that kind was not kept."""
         if kind not in self.stacks:
             kept = ", ".join(self.stacks)
-            raise UserError(f"there is no {KINDS[kind].label} in these files; --attention-kinds kept only: {kept}")
+            raise UserError(f"these files contain no {KINDS[kind].label}; --attention-kinds kept only: {kept}")
         return self.stacks[kind]
 
     @property
     def encoder(self) -> Floats:
-        """(L, H, S, S)."""
+        """Encoder self-attention, (L, H, S, S)."""
         return self.stack("encoder").weights
 
     @property
     def decoder(self) -> Floats:
-        """(L, H, T, T)."""
+        """Decoder self-attention, (L, H, T, T)."""
         return self.stack("decoder").weights
 
     @property
     def cross(self) -> Floats:
-        """(L, H, T, S)."""
+        """Encoder-decoder attention, (L, H, T, S)."""
         return self.stack("cross").weights
 
     def rows(self, kind: KindName) -> tuple[str, ...]:
-        """The pieces that attend (queries)."""
+        """Return the pieces that attend (queries)."""
         return self.source if KINDS[kind].rows == "source" else self.target
 
     def columns(self, kind: KindName) -> tuple[str, ...]:
-        """The pieces that are attended to (keys)."""
+        """Return the pieces that are attended to (keys)."""
         return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
 
     def save(self, path: Path, dtype: StoredType = "float32") -> None:
-        """Write an .npz file atomically. If only some layers were kept, `cross_layers` etc. hold their numbers."""
+        """Write an .npz file atomically. If only some layers were kept, `cross_layers` etc. list them."""
         arrays: dict[str, npt.NDArray[Any]] = {"source": np.array(self.source), "target": np.array(self.target)}
         for kind, stack in self.stacks.items():
             arrays[kind] = stack.weights.astype(dtype)
@@ -94,7 +94,7 @@ class AttentionMaps:
 
     @classmethod
     def load(cls, path: Path) -> AttentionMaps:
-        """Raises UserError if `path` is not such a file."""
+        """Read an .npz file that `save` wrote. Raises UserError if `path` is not such a file."""
         origin = "`translate decode --attention`"
         try:
             content = _arrays(path)
@@ -103,32 +103,32 @@ class AttentionMaps:
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
         except IsADirectoryError:
-            raise UserError(f"{path}: this is a folder; give a file of {origin}") from None
+            raise UserError(f"{path}: this is a folder; pass a file written by {origin}") from None
         except UNREADABLE as error:
-            raise UserError(f"{path}: not an attention file of {origin}, or damaged ({error})") from None
+            raise UserError(f"{path}: not an attention file written by {origin}, or damaged ({error})") from None
         source, target = (tuple(str(piece) for piece in content[side]) for side in ("source", "target"))
         stacks = {kind: _stack(content, kind) for kind in KINDS if kind in content}
         return cls(source, target, stacks)
 
 
 def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:
-    """(..., rows, columns) of pieces -> of words: the sum over the columns of a word, the mean over its rows."""
+    """Merge pieces into words, (..., rows, columns): the sum over the columns of a word, the mean over its rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an .npz file, without pickles. Raises one of UNREADABLE if it is not such a file."""
+    """Read the arrays of an .npz file, without pickles. Raises one of UNREADABLE if it is not such a file."""
     with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
-            raise ValueError("it unpacks to far more than maps do")
+            raise ValueError("its decompressed size is implausibly large")
         # Only reading a whole member checks its CRC.
         members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
     return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
 def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """The first violation of the file format; None if there is none."""
+    """Return the first violation of the file format, or None."""
     s, t = arrays["source"].size, arrays["target"].size
     for name, length in ("source", s), ("target", t):
         if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U" or arrays[name][-1] != END:
@@ -136,15 +136,15 @@ def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
     if (arrays["source"] == END).sum() != (arrays["target"] == END).sum():
         return "the two sides have different numbers of parts"
     if not any(kind in arrays for kind in KINDS):
-        return "every kind of attention is missing"
+        return "all kinds of attention are missing"
     for name, kind in KINDS.items():
         if name not in arrays:
             continue
         array, layers = arrays[name], arrays.get(f"{name}_layers")
         if array.ndim != 4 or array.shape[2:] != kind.sides(s, t) or not array.size or array.dtype.kind != "f":
             return f"{name} is malformed"
-        if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN is not at least 0
-            return f"{name} has weights that are not from 0 to 1"
+        if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN fails the first test
+            return f"{name} has weights outside the range from 0 to 1"
         if layers is not None and (
             layers.shape != array.shape[:1] or layers.dtype.kind != "i" or (np.diff(layers) <= 0).any() or layers[0] < 0
         ):

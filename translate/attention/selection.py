@@ -1,4 +1,4 @@
-"""Which attention is kept, and in which precision. Needs neither torch nor numpy, so that commands start fast."""
+"""Select the attention to keep and its precision. Imports neither torch nor numpy, so that commands start fast."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class AttentionSelection(NamedTuple):
     dtype: StoredType = "float32"
 
     def layers_of(self, kind: KindName, model: Seq2Seq) -> tuple[int, ...]:
-        """The selected layers that exist: the encoder may have fewer than the decoder, or more."""
-        there = range(len(model.attention[kind]))
-        return tuple(layer for layer in there if self.layers is None or layer in self.layers)
+        """Return the selected layers that exist; encoder and decoder may differ in their number of layers."""
+        existing = range(len(model.attention[kind]))
+        return tuple(layer for layer in existing if self.layers is None or layer in self.layers)
 
     def check(self, model: Seq2Seq) -> None:
-        """Raise UserError if nothing would be kept of one of the kinds."""
+        """Raise UserError if one of the kinds would have no layers."""
         for kind in self.kinds:
             if not self.layers_of(kind, model):
                 raise UserError(
-                    f"--attention-layers: none of these for the {KINDS[kind].label}, whose layers are 0 to "
+                    f"--attention-layers: selects no layer of the {KINDS[kind].label}, whose layers are 0 to "
                     f"{len(model.attention[kind]) - 1}"
                 )
 

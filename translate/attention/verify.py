@@ -1,8 +1,8 @@
-"""Attention maps checked against a second implementation of the Transformer, which shares no line with the first.
+"""Verify attention maps with a second implementation of the Transformer, which shares no code with the first.
 
-It computes in float64 with numpy alone: no PyTorch, no fused kernel, no hooks, no batches; the decoder reads one piece
-at a time and has its own cache. Both implement the same papers (Vaswani et al. 2017; layer norm: Ba et al. 2016; rotary
-positions: Su et al. 2021) and name the weights alike.
+It computes in float64 with numpy only, without PyTorch, fused kernels, hooks or batches. Its decoder reads one piece at
+a time and has its own cache. Both implement the same papers (Vaswani et al. 2017; layer norm: Ba et al. 2016; rotary
+positions: Su et al. 2021) and use the same weight names.
 
 Shapes: S source pieces, t target pieces so far, D width, H heads.
 """
@@ -34,7 +34,7 @@ TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 2e-2}
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference between the stored and the recomputed maps of a line and kind, and where it is."""
+    """The largest difference between the stored and the recomputed maps of a line and kind, and its position."""
 
     entry: Entry
     largest: float
@@ -49,25 +49,25 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """Where the largest difference is."""
+        """The file, layer, head, row and column of the largest difference."""
         _, layer, head = self.head
         return f"{self.entry.file}, layer {layer}, head {head}, row {self.row}, column {self.column}"
 
 
 def default_tolerance(folder: AttentionFolder) -> float:
-    """The difference that rounding alone may cause, by the precision of the computation and of the stored maps."""
+    """Return the difference that rounding may cause, given the precision of the computation and the stored maps."""
     return max(TOLERANCES[folder.about.precision], TOLERANCES[folder.about.dtype])
 
 
 def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
-    """Recompute the maps of each line that has some. Yields the largest difference of every kind that was kept.
+    """Recompute the maps of each line that has maps. Yields the largest difference of each kind that was kept.
 
-    Raises UserError if the folder was made with other weights, or if its pieces are not in the run's vocabulary or do
-    not spell the line's text.
+    Raises UserError if the folder was written with different weights, or if its pieces are not in the run's vocabulary
+    or do not spell the line's text.
     """
     if folder.about.weights != run.digest_of_weights():
         raise UserError(
-            f"{folder.path}: made with other weights than those in {run.weights_path}; give the run that made it, or "
+            f"{folder.path}: does not match the weights in {run.weights_path}; pass the run that wrote this folder, or "
             "write the folder again"
         )
     vocabs = run.load_vocabs()
@@ -80,7 +80,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
 
 
 class Reference:
-    """The Transformer of a run, as plain as possible and slow."""
+    """The Transformer of a run, implemented for clarity, not speed."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
         content = read_checked_weights(weights, ModelIdentity.of(settings, vocabs)).content
@@ -89,7 +89,7 @@ class Reference:
         self.vocabs = vocabs
 
     def maps(self, src: Sequence[int], tgt: Sequence[int]) -> dict[KindName, list[Doubles]]:
-        """Return the map of each layer, (H, rows, columns), by kind. src, tgt: piece ids, `</s>` last."""
+        """Return the map of each layer, (H, rows, columns), by kind. src, tgt: piece ids ending with `</s>`."""
         memory, encoder = self._encode(src)
         names = [f"decoder_layers.{layer}" for layer in range(self.settings.num_decoder_layers)]
         source = [self._keys(f"{name}.cross_attn", memory) for name in names]
@@ -136,7 +136,7 @@ class Reference:
         return _Keys(self._rotated(name, keys, start), values)
 
     def _attend(self, name: str, x: Doubles, memory: _Keys, start: int = 0) -> tuple[Doubles, Doubles]:
-        """Queries from x (t, D), at positions from `start` -> (t, D), and the weights (H, t, S)."""
+        """Attend from x (t, D), at positions from `start`. Returns the output (t, D) and the weights (H, t, S)."""
         query = self._rotated(name, self._heads(f"{name}.query", x), start)
         scores = np.einsum("htd,hsd->hts", query, memory.keys) / np.sqrt(query.shape[2])
         powers = np.exp(scores - scores.max(axis=2, keepdims=True))
@@ -145,12 +145,12 @@ class Reference:
         return heads @ self.weights[f"{name}.output.weight"].T, weights
 
     def _heads(self, name: str, x: Doubles) -> Doubles:
-        """(t, D) -> (H, t, D/H)."""
+        """Project and split into heads: (t, D) -> (H, t, D/H)."""
         projected = x @ self.weights[f"{name}.weight"].T
         return projected.reshape(len(x), self.settings.num_heads, -1).transpose(1, 0, 2)
 
     def _rotated(self, name: str, heads: Doubles, start: int) -> Doubles:
-        """(H, t, D/H), rotated by position if the model has rotary positions and this is self-attention."""
+        """Rotate (H, t, D/H) by position if the model uses rotary positions and this is self-attention."""
         if self.settings.positions != "rotary" or "cross_attn" in name:
             return heads
         half = heads.shape[2] // 2
@@ -185,7 +185,7 @@ class _Keys(NamedTuple):
 
 
 def _check_text(path: Path, entry: Entry, maps: AttentionMaps, vocabs: VocabPair) -> None:
-    """Check that the pieces spell the texts in the index; a line translated in parts cannot be checked."""
+    """Check that the pieces spell the texts in the index. A line translated in parts cannot be checked."""
     if maps.source.count(END) > 1:
         return
     for side, pieces, vocab, text in (
@@ -198,29 +198,28 @@ def _check_text(path: Path, entry: Entry, maps: AttentionMaps, vocabs: VocabPair
 
 
 def _compare(entry: Entry, maps: AttentionMaps, model: Reference) -> Iterator[Difference]:
-    """Compare part by part; weights between the parts of a line have to be 0."""
+    """Compare part by part; weights between the parts of a line must be 0."""
     sides = [_parts(maps.source), _parts(maps.target)]
     vocabs, path = model.vocabs, Path(entry.file or "")
     if len(sides[0]) != len(sides[1]):
-        raise UserError(f"{path}: {len(sides[0])} parts in the source and {len(sides[1])} in the target")
+        raise UserError(f"{path}: the source has {len(sides[0])} parts, but the target has {len(sides[1])}")
     expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
     for src, tgt in zip(*sides, strict=True):
-        found = model.maps(_ids(path, vocabs.src, maps.source[src]), _ids(path, vocabs.tgt, maps.target[tgt]))
+        recomputed = model.maps(_ids(path, vocabs.src, maps.source[src]), _ids(path, vocabs.tgt, maps.target[tgt]))
         for kind, stack in maps.stacks.items():
             rows, columns = KINDS[kind].sides(src, tgt)
-            expected[kind][:, :, rows, columns] = np.stack([found[kind][layer] for layer in stack.layers])
+            expected[kind][:, :, rows, columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
     for kind in KINDS:
         if kind not in maps.stacks:
             continue
         difference = np.abs(maps.stack(kind).weights - expected[kind])
         difference[np.isnan(difference)] = np.inf
         layer, head, row, column = (int(index) for index in np.unravel_index(difference.argmax(), difference.shape))
-        place = Head(kind, maps.stack(kind).layers[layer], head)
-        yield Difference(entry, float(difference.max()), place, row, column)
+        yield Difference(entry, float(difference.max()), Head(kind, maps.stack(kind).layers[layer], head), row, column)
 
 
 def _parts(pieces: Sequence[str]) -> list[slice]:
-    ends = [place + 1 for place, piece in enumerate(pieces) if piece == END]
+    ends = [index + 1 for index, piece in enumerate(pieces) if piece == END]
     return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Views of attention maps: the map of a layer and head, a mean of several, a difference, the grid of all heads."""
+"""Views of attention maps: one layer and head, a mean of several, a difference, or the grid of all heads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class MapView(NamedTuple):
     rows: list[str]
     columns: list[str]
     title: str
-    row_axis: str  # what the rows are
+    row_axis: str  # describes the rows
     column_axis: str
 
     @property
     def kind_title(self) -> str:
-        """The part of the title that all heads share."""
+        """The beginning of the title, which all heads share."""
         return self.title.partition(", ")[0]
 
     @property
@@ -36,9 +36,9 @@ Grid = list[list[MapView]]  # a row per layer, with a map per head
 
 
 def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | None, words: bool) -> MapView:
-    """The map of a layer and head (from 0), or the mean over those that are None.
+    """Return the map of a layer and head (from 0). None stands for the mean over all layers or heads.
 
-    words: merge pieces into words (see `merge_words`). Raises UserError if there is no such kind, layer or head.
+    words: merge pieces into words (see `merge_words`). Raises UserError if the kind, layer or head does not exist.
     """
     stack = maps.stack(kind)
     heads = range(stack.weights.shape[1])
@@ -54,26 +54,26 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
 
 
 def difference(one: MapView, other: MapView) -> MapView:
-    """`one` minus `other`, from -1 to 1. Both have the same rows and columns."""
+    """Return `one` minus `other`, from -1 to 1. Both must have the same rows and columns."""
     assert (one.rows, one.columns) == (other.rows, other.columns)
     return one._replace(weights=one.weights - other.weights)
 
 
 def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: bool) -> Grid:
-    """The maps of all heads, in all layers or in one."""
+    """Return the maps of all heads, in all layers or in one."""
     stack = maps.stack(kind)
     layers = stack.layers if layer is None else (layer,)
     return [[view(maps, kind, number, head, words) for head in range(stack.weights.shape[1])] for number in layers]
 
 
 def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:
-    """The index of the chosen number, or all indices."""
+    """Return the index of the chosen number, or all indices if it is None."""
     if chosen is None:
         return list(range(len(numbers)))
     if chosen not in numbers:
         is_range = tuple(numbers) == tuple(range(len(numbers)))
         listed = f"{numbers[0]} to {numbers[-1]}" if is_range else ", ".join(map(str, numbers))
-        raise UserError(f"--{name} {chosen}: there are {name}s {listed}")
+        raise UserError(f"--{name} {chosen}: no such {name}; available: {listed}")
     return [numbers.index(chosen)]
 
 

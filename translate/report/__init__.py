@@ -1,1 +1,1 @@
-"""What people look at: maps in the terminal, as pictures and as a page; reports, learning curves."""
+"""Output for people: attention maps in the terminal, as pictures and as a page; reports; learning curves."""

@@ -12,19 +12,19 @@ from translate.system.terminal_text import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LETTERS = 10.0
+FONT_SIZE = 10.0
 SPACE = 9.0  # between two words
-HEIGHT = 76.0  # of a pair
-SOURCE_AT, TARGET_AT = 58.0, 14.0  # the middle of the words, from the bottom of a pair
+HEIGHT = 76.0  # height of a pair
+SOURCE_AT, TARGET_AT = 58.0, 14.0  # vertical centre of the words, from the bottom of a pair
 POINTS = 72  # per inch
-# Blue, orange and grey differ for colour-blind readers; their strokes differ in grey, too.
+# Colour-blind readers can distinguish blue, orange and grey; the line styles also differ in greyscale.
 RIGHT, WRONG, MISSED = ("#0b5cad", "-"), ("#d55e00", "--"), ("#8a8a8a", ":")
 
 Links = frozenset[tuple[int, int]]  # pairs of a source word and a target word, from 0
 
 
 class LinkedPair(NamedTuple):
-    """A pair of sentences in words, with its links, and with gold links if there are some."""
+    """A pair of sentences as words, with its links and its gold links, if there are any."""
 
     source: Sequence[str]
     target: Sequence[str]
@@ -34,16 +34,16 @@ class LinkedPair(NamedTuple):
 
 
 def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
-    """Draw pairs below each other, as SVG or PNG by the suffix of the path. Returns warnings about missing fonts.
+    """Draw pairs below each other, as SVG or PNG depending on the suffix. Returns warnings about missing fonts.
 
-    With gold links, wrong links are orange and dashed, missing sure ones grey and dotted.
+    If gold links are given, wrong links are orange and dashed, and missing sure links are grey and dotted.
     """
     fonts, undrawn = fonts_for(printable(word) for pair in pairs for side in pair[:2] for word in side)
     with figure_at(path, 1, len(pairs) * HEIGHT / POINTS, fonts) as figure:
-        places = [(_middles(pair.source), _middles(pair.target)) for pair in pairs]
-        width = max(side[-1] for each in places for side in each) + SPACE
+        centres = [(_word_centres(pair.source), _word_centres(pair.target)) for pair in pairs]
+        width = max(side[-1] for each in centres for side in each) + SPACE
         figure.set_size_inches(width / POINTS, len(pairs) * HEIGHT / POINTS)
-        for number, (pair, (sources, targets)) in enumerate(zip(pairs, places, strict=True), start=1):
+        for number, (pair, (sources, targets)) in enumerate(zip(pairs, centres, strict=True), start=1):
             axes = figure.add_axes((0, 1 - number / len(pairs), 1, 1 / len(pairs)), xlim=(0, width), ylim=(0, HEIGHT))
             axes.set_axis_off()
             _draw(axes, pair, sources, targets)
@@ -51,24 +51,24 @@ def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
 
 
 def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Sequence[float]) -> None:
-    for words, places, height in (pair.source, sources, SOURCE_AT), (pair.target, targets, TARGET_AT):
-        for word, place in zip(words, places, strict=False):
-            axes.text(place, height, printable(word), ha="center", va="center", fontsize=LETTERS)
+    for words, centres, height in (pair.source, sources, SOURCE_AT), (pair.target, targets, TARGET_AT):
+        for word, centre in zip(words, centres, strict=False):
+            axes.text(centre, height, printable(word), ha="center", va="center", fontsize=FONT_SIZE)
     right = pair.links if pair.sure is None else pair.links & (pair.sure | pair.possible)
     missed = (pair.sure or frozenset()) - pair.links
     for links, (colour, style) in (missed, MISSED), (pair.links - right, WRONG), (right, RIGHT):
         for source, target in sorted(links):
-            ends = (sources[source], targets[target]), (SOURCE_AT - LETTERS, TARGET_AT + LETTERS)
+            ends = (sources[source], targets[target]), (SOURCE_AT - FONT_SIZE, TARGET_AT + FONT_SIZE)
             axes.plot(*ends, color=colour, linestyle=style, linewidth=1.3)
 
 
-def _middles(words: Sequence[str]) -> list[float]:
-    """The middle of each word, from left to right, and the end of the last."""
+def _word_centres(words: Sequence[str]) -> list[float]:
+    """Return the centre of each word, from left to right, followed by the end of the last word."""
     from matplotlib.textpath import TextPath
 
-    middles, end = [], SPACE
+    centres, end = [], SPACE
     for word in words:
-        width = TextPath((0, 0), printable(word), size=LETTERS).get_extents().width
-        middles.append(end + width / 2)
+        width = TextPath((0, 0), printable(word), size=FONT_SIZE).get_extents().width
+        centres.append(end + width / 2)
         end += width + SPACE
-    return [*middles, end]
+    return [*centres, end]

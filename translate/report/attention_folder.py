@@ -1,4 +1,4 @@
-"""Write the folder of attention files, line by line, while translations arrive."""
+"""Write an attention folder, line by line, as translations arrive."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ PAGE_FOLDER = "page"  # holds the maps that index.html loads on demand
 FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
 
 MAX_SAMPLED = 1000  # lines
-HEADER_BYTES = 280  # of an array in an .npz file, including its directory entry
+HEADER_BYTES = 280  # header of an array in an .npz file, including its directory entry
 LABEL_BYTES = 40  # numpy pads each piece to the longest one, at four bytes per character
 WEIGHT_BYTES = {"float32": 4.0, "float16": 2.0}
-# The page holds the maps a second time, compressed: measured on the toy corpus and on Tatoeba.
+# The page holds a compressed copy of the maps. Sizes were measured on the toy corpus and on Tatoeba.
 PAGE_WEIGHT_BYTES, PAGE_LINE_BYTES, PAGE_BYTES = 1.9, 1200.0, 68_000.0
 
 
 class AttentionWriter:
-    """Writes the attention folder of the translations that it is given; use it as a context manager.
+    """Context manager that writes an attention folder for the translations that are added to it.
 
     NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line or one of more than MAX_PIECES
-    pieces), index.jsonl has an entry per line, index.html shows the maps in a browser. An old attention folder is
-    replaced. If the block fails, the index and the page are not written.
+    pieces), index.jsonl has an entry per line, index.html shows the maps in a browser. An existing attention
+    folder is replaced. If the block fails, the index and the page are not written.
     """
 
     def __init__(
@@ -57,8 +57,10 @@ class AttentionWriter:
         sample: TextSample | None = None,
         log: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """sample: of the whole text, if it is known. log: receives the estimated size of the folder before any map is
-        written. Raises UserError if `selection` selects nothing."""
+        """Prepare to write `folder`. Raises UserError if `selection` selects nothing.
+
+        sample: lines of the whole text, if it is known. log: receives the estimated size before any map is written.
+        """
         selection.check(engine_of(translator).model)
         self._folder, self._translator, self._selection = folder, translator, selection
         self._sample, self._log = sample, log
@@ -66,8 +68,8 @@ class AttentionWriter:
         self._is_empty = True
 
     def __enter__(self) -> AttentionWriter:
-        """Raises UserError if the folder holds files of another kind."""
-        _empty(self._folder)
+        """Create or empty the folder. Raises UserError if it contains unrelated files."""
+        _create_or_empty(self._folder)
         write_about(self._folder, self._about)
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_write(self._folder / INDEX))
@@ -86,13 +88,13 @@ class AttentionWriter:
             write_about(self._folder, self._about)  # now with the checksum of the index
 
     def add_all(self, translations: Iterable[Translation]) -> Iterator[Translation]:
-        """Add translations as they arrive, in groups; yield each one with its attention warnings."""
+        """Add translations in groups as they arrive. Yields each one with its attention warnings."""
         translations = iter(translations)
         while group := list(islice(translations, LINES_TOGETHER)):
             yield from self.add(group)
 
     def add(self, translations: Sequence[Translation]) -> list[Translation]:
-        """Write the files of a few translations, whose maps are computed together; return them with their warnings."""
+        """Write the files of a few translations, whose maps are computed together. Returns them with their warnings."""
         all_maps = self._maps(translations)
         if self._is_empty:
             size = estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
@@ -123,7 +125,7 @@ class AttentionWriter:
         return translation
 
     def _maps(self, translations: Sequence[Translation]) -> list[AttentionMaps | None]:
-        """The maps of each line; None for a line that is empty or too long."""
+        """Return the maps of each line; None for a line that is empty or too long."""
         parts_of_lines = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
         pairs = [pair for parts in parts_of_lines for pair in parts]
         maps = iter(attention_maps(self._translator, pairs, self._selection))
@@ -131,29 +133,29 @@ class AttentionWriter:
 
 
 class TextSample(NamedTuple):
-    """A text that is about to be translated."""
+    """The size and some lines of a text that is about to be translated."""
 
     num_lines: int
-    lines: list[str]  # some of its lines, drawn at random
+    lines: list[str]  # drawn at random
 
     @classmethod
     def of(cls, text: Iterable[str]) -> TextSample:
-        """Read the lines once and sample them by algorithm R (Vitter 1985)."""
+        """Read the lines once and sample them with Algorithm R (Vitter 1985)."""
         random, sample, num_lines = Random(1), list[str](), 0
         for num_lines, line in enumerate(text, start=1):
             if num_lines <= MAX_SAMPLED:
                 sample.append(line)
-            elif (place := random.randrange(num_lines)) < MAX_SAMPLED:
-                sample[place] = line
+            elif (index := random.randrange(num_lines)) < MAX_SAMPLED:
+                sample[index] = line
         return cls(num_lines, sample)
 
 
 def estimated_size(
     first_maps: Sequence[AttentionMaps | None], vocab: Vocab, dtype: StoredType, text: TextSample | None
 ) -> str:
-    """The estimated size of the folder in words: of the whole text, or per line if the text is not known.
+    """Describe the estimated size of the folder: for the whole text, or per line if the text is not known.
 
-    first_maps: of the first lines. vocab: of the source.
+    first_maps: the maps of the first lines. vocab: the source vocabulary.
     """
     maps = [each for each in first_maps if each]
     if text is None:
@@ -185,17 +187,17 @@ def _about(run: Run, translator: Translator, selection: AttentionSelection) -> A
     )
 
 
-def _empty(folder: Path) -> None:
-    """Make the folder, or remove the attention files that are in it."""
+def _create_or_empty(folder: Path) -> None:
+    """Create the folder, or remove the attention files that it contains."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: this is a file; give --attention a folder")
+        raise UserError(f"{folder}: this is a file; pass a folder to --attention")
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
     for path in paths:
         is_ours = is_sidecar_folder(path) if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
         if not is_ours:
             raise UserError(
-                f"{folder}: holds other files than attention ({path.name}); give --attention another folder"
+                f"{folder}: contains {path.name}, which is not an attention file; pass another folder to --attention"
             )
     for path in paths:
         if path.is_dir():
@@ -205,7 +207,7 @@ def _empty(folder: Path) -> None:
 
 
 def _num_pieces(translation: Translation) -> int:
-    """The number of pieces of the longer side."""
+    """Return the number of pieces on the longer side."""
     return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
 
 
@@ -215,12 +217,12 @@ def _attention_warnings(translation: Translation, maps: AttentionMaps | None) ->
     if "cross" not in maps.stacks:
         return []
     cross = maps.cross.mean(axis=(0, 1))
-    found = under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source)
-    return [warning for warning in found if warning]
+    warnings = under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source)
+    return [warning for warning in warnings if warning]
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """The bytes of a line of these lengths with the kinds, layers and heads of `like`; no maps if it is too long."""
+    """Estimate the bytes of a line with the kinds, layers and heads of `like`. Lines that are too long get no maps."""
     if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_LINE_BYTES
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
@@ -230,6 +232,6 @@ def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) ->
 
 
 def _bytes(count: float) -> str:
-    """In decimal units, as disks are sold."""
+    """Format a number of bytes in decimal units, as for disks."""
     power = min(int(math.log10(max(count, 1)) // 3), 4)
     return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

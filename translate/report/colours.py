@@ -1,4 +1,4 @@
-"""Weight -> colour: perceptually even scales for terminals, pictures and the page; escape sequences of terminals."""
+"""Colours of weights: perceptually uniform scales for terminals, pictures and the page; terminal escape sequences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 RGB = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the largest chroma that a screen can show
+BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that a screen can show
 PAGE_BLUE, PAGE_ORANGE = 255.0, 55.0
 PAGE_STEPS = 256
 
@@ -17,16 +17,16 @@ PAGE_STEPS = 256
 class Scale(NamedTuple):
     """The lightness of weight 0 and of weight 1 (or -1), from 0, black, to 1, white."""
 
-    nothing: float
-    everything: float
+    zero: float
+    full: float
 
 
-ON_TERMINAL = Scale(0.23, 0.95)  # bright on a dark background, which stands out on dark and light terminals
+ON_TERMINAL = Scale(0.23, 0.95)  # bright on dark cells, which stand out on both dark and light terminals
 ON_PAPER = Scale(1.0, 0.32)
 
 
 class Colours(Enum):
-    """How many colours a terminal has."""
+    """The number of colours that a terminal supports."""
 
     NONE = 0
     INDEXED = 256
@@ -34,24 +34,24 @@ class Colours(Enum):
 
 
 def colour(weight: float, scale: Scale) -> RGB:
-    """The colour of a weight from -1 to 1."""
+    """Return the colour of a weight from -1 to 1."""
     amount = min(abs(weight), 1.0)
-    lightness = scale.nothing + (scale.everything - scale.nothing) * amount
-    hue, most = BLUE if weight >= 0 else ORANGE
-    return oklch(lightness, most * math.sin(math.pi * lightness) * math.sqrt(amount), hue)
+    lightness = scale.zero + (scale.full - scale.zero) * amount
+    hue, max_chroma = BLUE if weight >= 0 else ORANGE
+    return oklch(lightness, max_chroma * math.sin(math.pi * lightness) * math.sqrt(amount), hue)
 
 
 def ink(background: RGB) -> RGB:
-    """Black or white, whichever has more contrast with the background (WCAG)."""
+    """Return black or white, whichever has more contrast with the background (WCAG)."""
     luminance = sum(share * _linear(c) for share, c in zip((0.2126, 0.7152, 0.0722), background, strict=True))
     return BLACK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else WHITE
 
 
 def page_palette() -> dict[str, dict[str, object]]:
-    """The colours of the page in its two themes, as JSON values.
+    """Return the colours of the page in its two themes, as JSON values.
 
-    `weights` and `changes` are the scales of maps and of differences; each has its colours as hexadecimal digits, and
-    for each colour the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
+    `weights` and `changes` are the scales of maps and of differences. Each has its colours as hexadecimal digits and,
+    for each colour, the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
     """
     themes = {
         "light": ("#ffffff", "#1b2430", "#566274", oklch(0.47, 0.13, PAGE_BLUE), oklch(0.56, 0.14, PAGE_ORANGE)),
@@ -72,7 +72,7 @@ def page_palette() -> dict[str, dict[str, object]]:
 
 
 def oklch(lightness: float, chroma: float, hue: float) -> RGB:
-    """OKLCh -> sRGB. hue: in degrees. Equal distances in OKLab look equal (Ottosson 2020)."""
+    """Convert OKLCh to sRGB. hue: in degrees. Equal distances in OKLab look equal (Ottosson 2020)."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -85,14 +85,14 @@ def oklch(lightness: float, chroma: float, hue: float) -> RGB:
 
 
 RESET = "\x1b[0m"
-CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # of red, green and blue, in colours 16 to 231 of the 256
+CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # levels of red, green and blue in colours 16 to 231
 GREYS = range(232, 256)
-# No even scale exists among the 256; these come nearest while keeping their hue, from weight 0 to 1 and from 0 to -1.
+# The 256 colours contain no uniform scale. These come closest and keep their hue, for weights 0 to 1 and 0 to -1.
 BLUES, ORANGES = (234, 18, 19, 24, 67, 110, 153, 255), (234, 52, 88, 130, 137, 180, 223, 255)
 
 
 def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
-    """NONE in a pipe, on a dumb terminal, and if NO_COLOR (no-color.org) is set."""
+    """Return the supported colours: NONE in a pipe, on a dumb terminal, or if NO_COLOR (no-color.org) is set."""
     term = environment.get("TERM", "")
     if not is_terminal or environment.get("NO_COLOR") or term in ("", "dumb"):
         return Colours.NONE
@@ -101,7 +101,7 @@ def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
 
 
 def shade(weight: float, colours: Colours) -> RGB:
-    """The colour of a weight from -1 to 1, among those that the terminal has."""
+    """Return the colour of a weight from -1 to 1 among those that the terminal supports."""
     if colours is Colours.INDEXED:
         ladder = BLUES if weight >= 0 else ORANGES
         return indexed(ladder[round(min(abs(weight), 1.0) * (len(ladder) - 1))])
@@ -109,14 +109,14 @@ def shade(weight: float, colours: Colours) -> RGB:
 
 
 def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
-    """The text in these colours, which the terminal must have."""
+    """Return the text in these colours, which the terminal must support."""
     if colours is Colours.NONE:
         return text
     return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}{RESET}"
 
 
 def indexed(number: int) -> RGB:
-    """One of the 256 colours, except the first 16, which differ between terminals."""
+    """Return one of the 256 colours as RGB, except the first 16, which differ between terminals."""
     if number in GREYS:
         grey = 8 + 10 * (number - GREYS.start)
         return grey, grey, grey
@@ -138,7 +138,7 @@ def _page_scale(is_dark: bool, is_change: bool) -> dict[str, str]:
 
 
 def _page_colour(t: float, is_dark: bool, is_change: bool) -> RGB:
-    """t: from 0 to 1. Weights go from paper to the strongest colour, changes from blue over paper to orange."""
+    """Return the colour at t, from 0 to 1. Weights range from paper to blue, changes from blue via paper to orange."""
     if is_change:
         strength, hue = abs(2 * t - 1), PAGE_BLUE if t < 0.5 else PAGE_ORANGE
         if is_dark:

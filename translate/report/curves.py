@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Draw losses, scores and learning rate by step. metrics: the lines of metrics.jsonl."""
-    from matplotlib.figure import Figure  # here, because loading it takes a while
+    """Plot losses, scores and learning rate against the step. metrics: the lines of metrics.jsonl."""
+    from matplotlib.figure import Figure  # imported here because it loads slowly
     from matplotlib.ticker import MaxNLocator
 
     lines = list(metrics)

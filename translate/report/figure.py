@@ -1,4 +1,4 @@
-"""Save a figure atomically and reproducibly, with fonts that draw its labels."""
+"""Save figures atomically and reproducibly, with fonts that can draw their labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
 DOTS_PER_INCH = 200
-# If several fonts can draw a character, the first of these is used, then any other in alphabetical order.
+# If several fonts can draw a character, the first in this list is used, then others in alphabetical order.
 PREFERRED = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei",
     "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji", "Arial Unicode MS",
@@ -28,17 +28,17 @@ CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC
 
 @contextmanager
 def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iterator[Figure]:
-    """A figure to draw on, which is saved at `path` if the block succeeds. The same figure gives the same bytes."""
-    from matplotlib import rc_context  # here, because loading it takes a while
+    """Yield a figure, which is saved at `path` if the block succeeds. Equal figures produce equal bytes."""
+    from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {
-        "font.family": [*fonts, "sans-serif"],  # the last for readers of an SVG who have other fonts
+        "font.family": [*fonts, "sans-serif"],  # the last is for readers of an SVG with other fonts
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
         "svg.fonttype": "none",  # text that can be selected and searched
-        "svg.hashsalt": "translate",  # fixes names that are random otherwise
+        "svg.hashsalt": "translate",  # makes random names reproducible
     }
     is_svg = path.suffix.lower() == ".svg"
     with rc_context(settings), warnings.catch_warnings():
@@ -57,9 +57,9 @@ def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iter
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
-    """The names of fonts that together draw the labels, and the characters that no installed font draws.
+    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw.
 
-    Most labels need only the font that matplotlib brings; others are opened for what it lacks.
+    Most labels need only the font that comes with matplotlib; others are opened only for missing characters.
     """
     undrawn = {ord(character) for label in labels for character in label if not _is_invisible(character)}
     chosen: list[str] = []
@@ -74,13 +74,13 @@ def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
 
 
 def advice(undrawn: str) -> str:
-    """Which fonts to install for characters that no font draws."""
+    """Name the fonts to install for characters that no installed font can draw."""
     packages = ", ".join(sorted({_package(character) for character in undrawn}))
     return f"no installed font can draw {' '.join(undrawn)}; install one, on Debian or Ubuntu for example {packages}"
 
 
 def undrawn_warnings(undrawn: str) -> list[str]:
-    """The warning about characters that no font draws, if there are some."""
+    """Return a warning about the characters that no installed font can draw, if there are any."""
     return [f"{advice(undrawn)}; the picture shows boxes instead"] if undrawn else []
 
 
@@ -91,7 +91,7 @@ def _package(character: str) -> str:
 
 
 def _installed_fonts() -> Iterator[FontEntry]:
-    """Upright fonts of regular weight, the preferred ones first; last those installed after matplotlib's scan."""
+    """Yield upright fonts of regular weight: preferred fonts, others, then those added since matplotlib's scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     def usable(entries: list[FontEntry]) -> list[FontEntry]:
@@ -121,5 +121,5 @@ def _drawn_by(entry: FontEntry, codes: set[int]) -> set[int]:
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether it is a joiner or variation selector, which only modifies other characters."""
+    """Whether a character is a joiner or variation selector, which only modifies other characters."""
     return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"

@@ -1,4 +1,4 @@
-"""Print the findings of a corpus check, as text or as JSON."""
+"""Format the findings of a corpus check as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from translate.config.settings import Config
 from translate.report.text import counted, visible
 from translate.system.terminal_text import isolated
 
-MAX_LINES = 8  # line numbers that are shown per finding
+MAX_LINES = 8  # line numbers shown per finding
 WIDTH = 80  # columns of the report
-NUMBER_WIDTH = 7  # of the line number before an example
+NUMBER_WIDTH = 7  # width of the line number before an example
 INDENT = "    "
 EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
 
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
-    """The report as text that is safe on a terminal. names: of the two files."""
+    """Format the report as text that is safe on a terminal. names: the names of the two files."""
     lines = [f"{visible(names[0])}, {visible(names[1])}: {counted(report.num_pairs, 'pair')}"]
     if report.num_lines[0] != report.num_lines[1]:
-        lines.append(f"one has {counted(report.num_lines[0], 'line')}, the other {report.num_lines[1]:,}")
+        lines.append(f"the source has {counted(report.num_lines[0], 'line')}, the target {report.num_lines[1]:,}")
     serious = [finding for finding in report.findings if finding.name not in HARMLESS]
     harmless = [finding for finding in report.findings if finding.name in HARMLESS]
     if not serious and not why_training_stops(report):
@@ -37,7 +37,7 @@ def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
 
 
 def as_json(report: CheckReport, names: tuple[str, str]) -> str:
-    """The report as one JSON object on one line."""
+    """Format the report as one JSON object on one line."""
     longest = [[line._asdict() for line in side] for side in report.longest]
     return json.dumps(
         {
@@ -55,10 +55,10 @@ def as_json(report: CheckReport, names: tuple[str, str]) -> str:
 
 
 def why_training_stops(report: CheckReport) -> str:
-    """The errors that would stop a training; "" if it would begin."""
+    """Return the errors that would stop training, or "" if it would start."""
     if stopping := [finding.meaning.title for finding in report.findings if finding.training == STOPS]:
         return ", ".join(stopping)
-    return "" if report.num_pairs > report.num_left_out else "no pair is left to train on"
+    return "" if report.num_pairs > report.num_left_out else "no pairs are left to train on"
 
 
 def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
@@ -82,21 +82,21 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
             yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}", "")
     limit, size = config.data.max_pieces, report.vocab_size
     yield from _wrapped(
-        f"data.max_pieces is {limit}: a pair with more pieces on a side is left out. The scores of a target of that "
-        f"length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients as much.",
+        f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. The logits of a target of "
+        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same.",
         "",
     )
     if not report.knows_languages:
         yield from _wrapped(
             "The languages of the two sides were not compared: there are too few lines, or the sides are too similar "
-            "(as when they are swapped in half of the pairs).",
+            "(for example, if they are swapped in half of the pairs).",
             "",
         )
     if reason := why_training_stops(report):
         yield from _wrapped(f"Training would stop with an error: {reason}.", "")
     else:
         used = counted(report.num_pairs - report.num_left_out, "pair")
-        yield f"Training would use {used}, validation among them, and leave out {report.num_left_out:,}."
+        yield f"Training would use {used}, including validation, and leave out {report.num_left_out:,}."
 
 
 def _long_lines(longest: Sequence[LongLine]) -> str:

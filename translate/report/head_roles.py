@@ -1,4 +1,4 @@
-"""The roles of heads as a table for the terminal and as a picture."""
+"""Present the roles of heads as a table for the terminal and as a picture."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ HEADINGS: dict[Measure, str] = {
 }
 SHARES: tuple[Measure, ...] = ("normalized_entropy", "end", "first", "previous", "diagonal", "next")
 ROW_INCHES, COLUMN_INCHES = 0.26, 0.62
-DARK = 0.55  # larger shares have white figures
+DARK = 0.55  # larger shares are written in white
 
 
 def roles_table(roles: Sequence[Role]) -> str:
-    """A table per kind with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
+    """Format a table per kind with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
     lines = []
-    for kind, of_kind in _by_kind(roles).items():
+    for kind, kind_roles in _by_kind(roles).items():
         rows = [
             [str(role.head), *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
-            for role in of_kind
+            for role in kind_roles
         ]
         rows.insert(0, ["head", *HEADINGS.values(), "role"])
         numbers = table([row[:-1] for row in rows])
-        lines += ["", f"{KINDS[kind].label}, {of_kind[0].num_rows:,} rows", ""]
+        lines += ["", f"{KINDS[kind].label}, {kind_roles[0].num_rows:,} rows", ""]
         lines += [f"{line}  {row[-1]}" for line, row in zip(numbers, rows, strict=True)]
     return "\n".join(lines[1:])
 
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
-    """Draw the shares as heat tables, one per kind: a row for each head, its role at the right.
+    """Draw the shares as heat maps, one per kind, with a row for each head and its role on the right.
 
-    The suffix chooses PNG or SVG. One hue from light to dark stays readable in grey and for colour-blind readers; each
-    share is also written in its cell.
+    The suffix of the path selects PNG or SVG. A single hue from light to dark stays readable in greyscale and for
+    colour-blind readers. Each share is also written in its cell.
     """
-    from matplotlib import rc_context  # here, because loading it takes a while
+    from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
     by_kind = _by_kind(roles)
@@ -60,8 +60,8 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
     with rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(by_kind), squeeze=False)[0]
-        for axes, (kind, of_kind) in zip(panels, by_kind.items(), strict=True):
-            _draw(axes, of_kind)
+        for axes, (kind, kind_roles) in zip(panels, by_kind.items(), strict=True):
+            _draw(axes, kind_roles)
             axes.set_title(KINDS[kind].label, fontsize=10, pad=10)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
@@ -95,8 +95,8 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
 
 
 def _by_kind(roles: Sequence[Role]) -> dict[KindName, list[Role]]:
-    of_kinds = {kind: [role for role in roles if role.head.kind == kind] for kind in KINDS}
-    return {kind: of_kind for kind, of_kind in of_kinds.items() if of_kind}
+    by_kind = {kind: [role for role in roles if role.head.kind == kind] for kind in KINDS}
+    return {kind: kind_roles for kind, kind_roles in by_kind.items() if kind_roles}
 
 
 def _cell(measure: Measure, value: float | None) -> str:

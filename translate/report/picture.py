@@ -1,4 +1,4 @@
-"""Draw maps for print: one map with its percentages, or the maps of all heads.
+"""Draw maps for print: one map with percentages, or the maps of all heads.
 
 Sizes are in inches. The axes fit their cells exactly; labels are outside, and the picture is cropped around them.
 """
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-MAX_SIZE = 24.0  # of all cells together
+MAX_SIZE = 24.0  # size of all cells together
 NUMBERED_CELL, PLAIN_CELL, GRID_CELL = 0.38, 0.19, 0.14
-MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # the width of a small map, which its title needs; gap; height of a title
+MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a small map with a title; gap; title height
 MAX_BAR = 2.5
 POINTS = 72  # per inch
-LETTER_SHARE = 0.8  # of the space of a label
+FONT_SHARE = 0.8  # of the space for a label
 MAX_FONT, SMALL_FONT, MIN_FONT = 10.0, 8.0, 4.5  # points
 MAX_NUMBERED = 24  # rows and columns; numbers in smaller cells would be unreadable
-MAX_LINED = 64  # rows and columns; lines between smaller cells would hide them
+MAX_LINED = 64  # rows and columns; grid lines would hide smaller cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
 MIN_NUMBER = 0.005
 LINES, FRAME = "#e8e8e8", "#999999"
@@ -42,14 +42,14 @@ class MapSize(NamedTuple):
 
     width: float
     height: float
-    font: float  # of the labels, in points
-    stride: int  # every stride-th piece has a label
+    font: float  # size of the labels, in points
+    stride: int  # every stride-th piece is labelled
 
 
 def save_picture(view: MapView, path: Path) -> list[str]:
-    """Draw a map as SVG or PNG, by the suffix of the path: rows downwards, white 0, dark blue 1, orange below 0.
+    """Draw a map as SVG or PNG, depending on the suffix: 0 is white, 1 is dark blue, negative weights are orange.
 
-    The same map gives the same bytes. Returns warnings: pieces without a label, characters without a font.
+    Equal maps produce equal bytes. Returns warnings about pieces without a label and characters without a font.
     """
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL, (MAX_SIZE, MAX_SIZE))
@@ -70,7 +70,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
 
 
 def save_grid(grid: Grid, path: Path) -> list[str]:
-    """Draw the maps of all heads, a row per layer, with common labels and one colour bar; see `save_picture`."""
+    """Draw the maps of all heads, one row per layer, with shared labels and one colour bar; see `save_picture`."""
     num_rows, num_columns = len(grid), len(grid[0])
     first = grid[0][0]
     max_size = MAX_SIZE / num_columns, MAX_SIZE / num_rows
@@ -102,8 +102,8 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
 def _size(view: MapView, cell: float, max_size: tuple[float, float]) -> MapSize:
     num_rows, num_columns = view.weights.shape
     cell = min(cell, max_size[0] / num_columns, max_size[1] / num_rows)
-    stride = max(1, math.ceil(MIN_FONT / (POINTS * cell * LETTER_SHARE)))
-    font = min(MAX_FONT, POINTS * cell * stride * LETTER_SHARE)
+    stride = max(1, math.ceil(MIN_FONT / (POINTS * cell * FONT_SHARE)))
+    font = min(MAX_FONT, POINTS * cell * stride * FONT_SHARE)
     return MapSize(cell * num_columns, cell * num_rows, font, stride)
 
 

@@ -18,8 +18,8 @@ def with_progress(
 ) -> Iterator[T]:
     """Yield the results, one for each line of the file `source`, and show the progress on standard error.
 
-    There is no bar if standard error is not a terminal, or if the results go to a terminal, too. num_done: lines whose
-    results existed before. Counting the lines first takes less than a hundredth of the time to translate them.
+    No bar is shown if standard error is not a terminal or if the results also go to a terminal. num_done: number of
+    lines finished earlier. Counting the lines first takes less than 1 % of the time to translate them.
     """
     if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
@@ -27,7 +27,7 @@ def with_progress(
     from tqdm import tqdm
 
     total = count_lines(source) if source.is_file() else None  # a pipe can be read only once
-    # Results arrive in bursts: only the average rate predicts the time left, and every result may move the bar.
+    # Results arrive in bursts: only the average rate predicts the time left, and every result may update the bar.
     yield from tqdm(
         results,
         total=total,
@@ -42,7 +42,7 @@ def with_progress(
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, above the bar if there is one, without control characters."""
+    """Print a line without control characters on standard error, above the progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(without_controls(text), file=sys.stderr)

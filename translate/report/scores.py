@@ -1,4 +1,4 @@
-"""Print an evaluation, or the comparison of two, as text or as JSON."""
+"""Format an evaluation, or the comparison of two, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from translate.system.terminal_text import columns_of, isolated
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
-MAX_NAME = 24  # columns; the widest table then has 80
-LEGEND = ("BLEU, chrF: higher is better; TER: lower. length: characters for each of the", "references.")
+MAX_NAME = 24  # columns; the widest table is then 80 columns wide
+LEGEND = ("BLEU, chrF: higher is better; TER: lower is better. length: in characters,", "relative to the references.")
 TEST_LEGEND = (
-    "±: 95 % confidence interval. p: probability that chance makes such a difference,",
-    "by paired bootstrap; below 0.05 it is commonly called significant.",
+    "±: 95 % confidence interval. p: probability of such a difference by chance alone",
+    "(paired bootstrap); a difference with p < 0.05 is commonly called significant.",
 )
 
 
@@ -32,7 +32,7 @@ class Names(NamedTuple):
 
 
 class Report(NamedTuple):
-    """An evaluation with its names and warnings, and the comparison with other translations if there are some."""
+    """An evaluation with its names and warnings, and the comparison with other translations, if there are any."""
 
     names: Names
     evaluation: Evaluation
@@ -41,12 +41,12 @@ class Report(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """The number of lines of the text."""
+        """The number of lines in the text."""
         return sum(bucket.num_lines for bucket in self.evaluation.buckets)
 
 
 def as_text(report: Report, num_shown: int) -> str:
-    """The report as text that is safe on a terminal. num_shown: of better and of worse lines, at most."""
+    """Format the report as text that is safe on a terminal. num_shown: maximum number of better and of worse lines."""
     names, evaluation, comparison, _ = report
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
@@ -61,7 +61,7 @@ def as_text(report: Report, num_shown: int) -> str:
 
 
 def as_json(report: Report, num_shown: int) -> str:
-    """The report as one JSON object on one line."""
+    """Format the report as one JSON object on one line."""
     names, evaluation, comparison, warnings = report
     values: dict[str, Any] = {
         "source": names.source,
@@ -121,7 +121,7 @@ def _with_margins(values: Sequence[float], margins: Sequence[float]) -> list[str
 
 
 def _with_gaps(cells: Iterable[str]) -> list[str]:
-    """Each cell and an empty one below the margins."""
+    """Insert an empty cell, for the column of margins, after each cell."""
     return [each for cell in cells for each in (cell, "")]
 
 
@@ -130,7 +130,7 @@ def _labels(evaluation: Evaluation) -> list[str]:
 
 
 def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]]:
-    """Scores by source length, with the differences from the other evaluation if there is one."""
+    """Return scores by source length, with the differences from the other evaluation if there is one."""
     headings = ["BLEU", "+/-", "chrF", "+/-"] if other else ["BLEU", "chrF"]
     rows = [[f"source {evaluation.unit}", "lines", *headings]]
     for index, ours in enumerate(evaluation.buckets):
@@ -153,10 +153,10 @@ def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> It
     num_equal = num_changed - len(better) - len(worse)
     share = 100 * num_changed / report.num_lines
     yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
-    yield f"by chrF {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
+    yield f"by chrF: {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
     for title, changes in ("better", better), ("worse", worse):
         if shown := changes[:num_shown]:
-            yield from ("", f"{title} than {_shortened(names.other)}, the largest difference first:")
+            yield from ("", f"{title} than {_shortened(names.other)}, largest difference first:")
         for change in shown:
             yield from ("", f"line {change.line:,}: chrF {change.chrf:.1f} ({change.gain:+.1f})")
             yield from _texts(names, change)
@@ -175,7 +175,7 @@ def _texts(names: Names, change: ChangedLine) -> Iterator[str]:
 
 
 def _shortened(name: str) -> str:
-    """The end of a long name, which says more than its beginning."""
+    """Truncate a long name at its beginning, which is less informative than its end."""
     shown = visible(name)
     if columns_of(shown) <= MAX_NAME:
         return shown

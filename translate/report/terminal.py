@@ -1,4 +1,4 @@
-"""Maps as text, for the terminal and for pipes: one map with its percentages, or small maps of all heads."""
+"""Maps as text, for the terminal and for pipes: one map with percentages, or small maps of all heads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Labelled rows and columns of percentages; columns that do not fit follow in further blocks.
+    """Draw labelled rows and columns of percentages; columns that do not fit follow in further blocks.
 
-    width: of the terminal, in characters. A map with negative weights is a difference: its numbers have signs.
+    width: the width of the terminal in characters. Numbers have signs if any weight is negative (a difference).
     """
     is_difference = bool((view.weights < 0).any())
     min_width = 4 if is_difference else 3
@@ -41,16 +41,16 @@ def draw_map(view: MapView, width: int, colours: Colours) -> str:
 
 
 def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
-    """The small maps of all heads, without percentages: layers below each other, as many heads per row as fit.
+    """Draw small maps of all heads without percentages: layers below each other, as many heads per row as fit.
 
-    In colour, a character is two weights, one above the other; otherwise it is a weight in tenths, rounded down. Maps
-    wider than the terminal shrink: a character is then the largest of several weights.
+    In colour, a character shows two weights, one above the other; otherwise it shows one weight in tenths, rounded
+    down. Maps wider than the terminal are downsampled: a character then shows the largest of several weights.
     """
     first = grid[0][0]
     stride = -(-len(first.columns) // width)
     lines = [f"{first.kind_title}; rows: {first.row_axis}; columns: {first.column_axis}"]
     if stride > 1:
-        lines.append(f"each character is the largest weight of {stride} rows and {stride} columns")
+        lines.append(f"each character shows the largest weight of {stride} rows and {stride} columns")
     num_columns = -(-len(first.columns) // stride)
     size = max(num_columns, max(len(view.head_title) for layer in grid for view in layer))
     num_fitting = max(1, (width + len(GAP)) // (size + len(GAP)))
@@ -65,17 +65,17 @@ def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
 
 
 def shrunk(weights: Floats, stride: int) -> Floats:
-    """(rows, columns) -> the largest weight of each square of stride x stride."""
+    """Downsample (rows, columns) to the largest weight of each square of stride x stride."""
     over_rows = np.maximum.reduceat(weights, range(0, weights.shape[0], stride), axis=0)
     return np.maximum.reduceat(over_rows, range(0, weights.shape[1], stride), axis=1)
 
 
-def _blocks(widths: Sequence[int], room: int) -> list[slice]:
-    """Runs of columns that fit into the room, with at least one column each."""
+def _blocks(widths: Sequence[int], available: int) -> list[slice]:
+    """Return ranges of columns that fit into the available width, with at least one column each."""
     blocks = []
     first = used = 0
     for column, width in enumerate(widths):
-        if column > first and used + width > room:
+        if column > first and used + width > available:
             blocks.append(slice(first, column))
             first, used = column, 0
         used += width

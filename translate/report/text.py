@@ -1,4 +1,4 @@
-"""Text of reports: tables, counts, and text from files that is safe on a terminal."""
+"""Text of reports: tables, counts, and text from files made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from translate.system.terminal_text import columns_of
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with the first column aligned left and the others right."""
+    """Format rows as lines, with the first column aligned left and the others right."""
     first, *others = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for label, *cells in rows:
@@ -20,12 +20,12 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def counted(number: int, name: str) -> str:
-    """1 line, 2 lines."""
+    """Format a count with its noun: 1 line, 2 lines."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def visible(text: str, width: int = 10**9) -> str:
-    """The text on one line of `width` columns: truncated, with unprintable characters written as their codes."""
+    """Truncate a text to one line of `width` columns, with unprintable characters written as their codes."""
     parts = [character if character.isprintable() else _code(character) for character in text[: width + 1]]
     ends = list(itertools.accumulate(map(columns_of, parts)))
     if len(parts) == len(text) and ends[-1:] <= [width]:

@@ -1,6 +1,6 @@
 """Write the attention page: sentences and their maps in one HTML file that a browser opens from disk.
 
-The files in `assets/` become part of it: nothing is loaded from elsewhere. Shapes: see `translate.attention.maps`.
+It embeds the files in `assets/` and loads nothing over the network. Shapes: see `translate.attention.maps`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
-# In this order: code that a file runs at once uses only the files before it.
+# The order matters: code that runs while the page loads uses only the preceding files.
 SCRIPTS = (
     "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js", "state.js",
     "list.js", "card.js", "keys.js", "app.js", "controls.js",
 )  # fmt: skip
 SENTENCES = "<!-- sentences -->"
-BYTES_IN_PAGE = 16_000_000  # of maps, which a browser reads at once; it loads the others on demand
+BYTES_IN_PAGE = 16_000_000  # maps that a browser reads at once; it loads further maps on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
-FULL = 65535  # the weight 1 as a 16-bit number: the page is exact to 0.0008 %
+FULL = 65535  # the weight 1 as a 16-bit number: the page is accurate to 0.0008 %
 
 
 class MapVersion(NamedTuple):
-    """The maps of a sentence by one model or checkpoint."""
+    """The maps of a sentence from one model or checkpoint."""
 
     label: str  # "step 500", "runs/a"; "" for the only version
     maps: AttentionMaps
@@ -57,8 +57,8 @@ class PageSentence:
     translation: str
     score: float | None
     warnings: tuple[str, ...]
-    # The last version is shown first; translation, score and warnings belong to it. A line without maps (empty, too
-    # long) has no versions.
+    # The last version is shown first; translation, score and warnings belong to it. A line without maps (empty or
+    # too long) has no versions.
     versions: tuple[MapVersion, ...]
 
 
@@ -66,13 +66,13 @@ class InitialView(NamedTuple):
     """The map that the page opens with."""
 
     kind: KindName = "cross"
-    layer: int | None = None  # None: the mean of all, also of heads
+    layer: int | None = None  # None: the mean of all; likewise for heads
     head: int | None = None
     words: bool = True
 
     @classmethod
     def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
-        """The layer and head that align best according to `about.json`; the mean of all if it names none."""
+        """Show the layer and head that align best according to `about.json`, or the mean of all if it names none."""
         return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
 
 
@@ -92,9 +92,9 @@ class PageWriter:
         return self._partial_folder is not None
 
     def add(self, sentence: PageSentence) -> None:
-        """Write a sentence, and its maps into the page or a sidecar file. Each sentence has an id of its own."""
+        """Write a sentence and its maps, to the page or to a sidecar file. Sentence ids must be unique."""
         block = _block(sentence.versions) if sentence.versions else ""
-        place = self._place(sentence, block)
+        location = self._store(sentence, block)
         # JSON has no -inf.
         score = sentence.score if sentence.score is not None and math.isfinite(sentence.score) else None
         entry = {
@@ -104,14 +104,14 @@ class PageWriter:
             "score": score,
             "warnings": sentence.warnings,
             "attention_entropy": normalized_entropy(sentence.versions[-1].maps) if sentence.versions else None,
-            "maps": place,
+            "maps": location,
         }
         self._stream.write(f'<script type="application/json" class="sentence">{_inert(entry)}</script>\n')
-        if place == "here":
+        if location == "here":
             self._stream.write(f'<script type="application/json" id="maps-{sentence.id}">{block}</script>\n')
 
-    def _place(self, sentence: PageSentence, block: str) -> str | None:
-        """Write a sidecar file if the page is full. Returns "here" or the name of the file; None without a block."""
+    def _store(self, sentence: PageSentence, block: str) -> str | None:
+        """Write a sidecar file if the page is full. Returns "here", the file's name, or None if `block` is empty."""
         if not block:
             return None
         if self._sidecar_folder is None or self._bytes_in_page + len(block) <= BYTES_IN_PAGE:
@@ -121,7 +121,7 @@ class PageWriter:
             self._partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
             (self._partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         name = f"{sentence.id:06d}.js"
-        # A page from disk may not fetch a file but may run a script: so the block is the argument of a call.
+        # A page opened from disk may not fetch files, but it may run scripts, so the block is the argument of a call.
         call = f"receiveMaps({sentence.id}, {_inert(block)});\n"
         (self._partial_folder / name).write_text(call, encoding="utf-8")
         return f"{self._sidecar_folder.name}/{name}"
@@ -131,8 +131,8 @@ class PageWriter:
 def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path | None) -> Iterator[PageWriter]:
     """Open a page that takes sentences one by one; it appears at `path` if the block succeeds.
 
-    sidecar_folder: next to `path`, for the maps beyond BYTES_IN_PAGE, one file per sentence. None: the page holds all.
-    Raises UserError if the disk is full or `sidecar_folder` holds other files.
+    sidecar_folder: a folder next to `path` for the maps beyond BYTES_IN_PAGE, one file per sentence; if None, the page
+    holds all maps. Raises UserError if the disk is full or `sidecar_folder` contains unrelated files.
     """
     before, after = _frame(title, view, sidecar_folder is not None)
     with ExitStack() as stack:
@@ -156,15 +156,15 @@ def write_page(
 
 
 def is_sidecar_folder(path: Path) -> bool:
-    """Whether a page wrote its maps there."""
+    """Whether a page stored its maps in this folder."""
     return (path / SIDECAR_MARK).is_file()
 
 
 def normalized_entropy(maps: AttentionMaps) -> float | None:
-    """The normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if it is uniform.
+    """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
-    The entropy of a row of the mean over layers and heads, averaged over all rows except that of `</s>`, divided by
-    log S. None without such attention or such rows.
+    It is the mean entropy of the rows of the mean map over layers and heads, without the row of `</s>`, divided by
+    log S. None if there is no such attention or no such row.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -176,7 +176,7 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
 
 
 def _block(versions: Sequence[MapVersion]) -> str:
-    """The maps of a sentence: labels as JSON; the concatenated weights of all stacks as base64 of deflated numbers."""
+    """Encode the maps of a sentence as JSON: labels, and the weights of all stacks, deflated and in base64."""
     stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
     described = [_described(version) for version in versions]
     return _inert({"versions": described, "weights": _packed(np.concatenate(stacks))})
@@ -198,21 +198,21 @@ def _described(version: MapVersion) -> dict[str, object]:
 
 
 def _packed(weights: Floats) -> str:
-    """All high bytes, then all low ones: most high bytes are equal, so they compress better on their own."""
+    """Pack all high bytes, then all low bytes: most high bytes are equal, so they compress better on their own."""
     numbers = np.rint(np.clip(weights, 0, 1) * np.float32(FULL)).astype(">u2")
     planes = numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes)).decode("ascii")
 
 
 def _inert(content: object) -> str:
-    """JSON that cannot end its script element, because it has no `<`."""
+    """Return JSON that cannot end its script element because it contains no `<`."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
 def _frame(title: str, view: InitialView, has_sidecars: bool) -> tuple[str, str]:
-    """The page before and after its sentences."""
+    """Return the parts of the page before and after its sentences."""
     style = "\n".join(map(_part, STYLES))
-    # One scope for everything: only the function that sidecar files call is global.
+    # Everything is in one scope; only the function that sidecar files call is global.
     script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
     page = Template(_part("page.html")).substitute(
         policy=_policy(style, script, has_sidecars),
@@ -228,10 +228,10 @@ def _frame(title: str, view: InitialView, has_sidecars: bool) -> tuple[str, str]
 
 
 def _policy(style: str, script: str, has_sidecars: bool) -> str:
-    """The Content-Security-Policy: one script and one style, identified by their hashes, and pictures made here.
+    """Return the Content-Security-Policy: it allows one script and one style, by their hashes, and generated images.
 
-    Sidecar files are allowed only if there may be some; browsers differ in whether 'self' covers the files next to a
-    page from disk, so `file:` is listed as well.
+    Sidecar files are allowed only if there may be any. Browsers differ in whether 'self' covers files next to a page
+    that was opened from disk, so `file:` is listed as well.
     """
     style_hash, script_hash = (
         "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in (style, script)

@@ -1,17 +1,17 @@
-// The whole page: one state, one way to change it, one way to show it.
+// The page as a whole: its state, and the functions that change and show it.
 
 const sentences = readSentences();
 const byId = new Map(sentences.map((sentence) => [sentence.id, sentence]));
 const start = startState(JSON.parse(document.getElementById("initial-view").textContent), sentences);
-const darkOutside = matchMedia("(prefers-color-scheme: dark)");
-const isNarrow = matchMedia("(max-width: 760px)"); // room for one card
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const isNarrow = matchMedia("(max-width: 760px)"); // only one card fits
 const element = (id) => document.getElementById(id);
 
 let state = fromHash(location.hash, start, sentences);
-let shown = []; // the sentences of the list
+let shown = []; // the sentences in the list
 let versions = []; // of the current sentence
-let isOnPaper = false;
-let numRequests = 0; // counts requests, so that a late answer can be dropped
+let isPrinting = false;
+let numRequests = 0; // counts requests, so that late responses can be dropped
 
 const list = createList((id) => {
   document.body.classList.remove("list-open");
@@ -20,14 +20,14 @@ const list = createList((id) => {
 const cards = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));
 element("cards").append(...KINDS.map((kind) => cards[kind].element));
 
-/** Change the state and show it; activate() needs no redraw and does not use this. */
+/** Change the state and show it. activate() does not use this because it needs no redraw. */
 function change(changes) {
   Object.assign(state, changes);
-  const isOtherList = ["query", "sort", "warnings"].some((key) => key in changes);
-  if (isOtherList) shown = chosenSentences(sentences, state);
+  const isNewList = ["query", "sort", "warnings"].some((key) => key in changes);
+  if (isNewList) shown = chosenSentences(sentences, state);
   list.update(shown, state, sentences.length);
   if ("id" in changes) list.reveal();
-  else if (isOtherList) list.toTop();
+  else if (isNewList) list.toTop();
   showState();
 }
 
@@ -45,9 +45,9 @@ async function showState() {
   prepareNeighbours();
 }
 
-/** The versions of a sentence, or why it has none. */
+/** The versions of a sentence, or a message that explains why it has none. */
 async function mapsOf(sentence) {
-  if (!sentence) return { versions: [], message: "There are no sentences in this folder." };
+  if (!sentence) return { versions: [], message: "There are no sentences on this page." };
   if (!sentence.maps) return { versions: [], message: whyNoMaps(sentence) };
   try {
     return { versions: await versionsOf(sentence), message: "" };
@@ -57,7 +57,7 @@ async function mapsOf(sentence) {
 }
 
 function whyNoMaps({ source }) {
-  return isBlank(source) ? "This line is empty, so it has no attention." : "This line has no attention maps because it is too long.";
+  return isBlank(source) ? "This line is empty, so it has no attention maps." : "This line has no attention maps because it is too long.";
 }
 
 function showSentence(sentence, message) {
@@ -81,12 +81,12 @@ function translationOf(sentence, version) {
 }
 
 function factsOf(sentence, version) {
-  const isItsOwn = version === versions.at(-1); // score and warnings belong to the last version only
+  const isLast = version === versions.at(-1); // score and warnings belong to the last version only
   const entropy = version ? version.attention_entropy : sentence.attention_entropy;
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
   const facts = [fact(`line ${sentence.id}`, "Line number in the input")];
-  if (isItsOwn && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Score of the search; higher is better"));
+  if (isLast && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Search score; higher is better"));
   if (entropy !== null) {
     const item = fact(`normalized entropy ${number(entropy)}`, "0: each piece attends to one source piece; 1: uniform attention. See the help (?).");
     const meter = make("span", "meter");
@@ -95,7 +95,7 @@ function factsOf(sentence, version) {
     facts.push(item);
   }
   if (version) facts.push(fact(`${version.pieces.source.length} source pieces, ${version.pieces.target.length} target pieces`, "Including </s>"));
-  return [...facts, ...(isItsOwn ? sentence.warnings : []).map((warning) => fact(warning, "Warning", "warning"))];
+  return [...facts, ...(isLast ? sentence.warnings : []).map((warning) => fact(warning, "Warning", "warning"))];
 }
 
 function currentVersion() {
@@ -107,7 +107,7 @@ function availableKinds() {
   return KINDS.filter((kind) => currentVersion()?.stacks[kind]);
 }
 
-/** The kind that the keys act on: the chosen one if it has maps, else another. */
+/** The kind that the keys act on: the selected kind if it has maps, otherwise another. */
 function activeKind() {
   const kinds = availableKinds();
   return kinds.includes(state.kind) ? state.kind : kinds.at(-1);
@@ -127,7 +127,7 @@ function showCards() {
   element("cards").style.setProperty("--kinds", String(kinds.length));
   announce(null);
   for (const kind of KINDS) {
-    const isHidden = showsOne && !isOnPaper && kind !== active;
+    const isHidden = showsOne && !isPrinting && kind !== active;
     cards[kind].element.hidden = isHidden || !kinds.includes(kind);
     cards[kind].element.classList.toggle("active", kind === active);
   }
@@ -137,7 +137,7 @@ function showCards() {
   visible.forEach((card, i) => card.show(state, version, minus, isDark(), widths[i]));
 }
 
-/** Draw again after a change of sizes or colours. */
+/** Redraw the page after its sizes or colours have changed. */
 function redraw() {
   document.documentElement.dataset.theme = isDark() ? "dark" : "light";
   showCards();
@@ -158,7 +158,7 @@ function choose(kind, layer, head) {
   change({ kind, picks: { ...state.picks, [kind]: { layer, head } } });
 }
 
-/** Show a weight next to its cell or word (box, in screen coordinates), also to screen readers; null hides it. */
+/** Show a weight next to its cell or word and announce it to screen readers; null hides it. box: in screen coordinates. */
 function announce(text, box) {
   const tip = element("tip");
   tip.hidden = text === null;
@@ -179,10 +179,10 @@ function step(by) {
   if (next) change({ id: next.id });
 }
 
-/** Decode the neighbours in advance. */
+/** Decode the neighbouring sentences in advance. */
 function prepareNeighbours() {
   const position = shown.findIndex(({ id }) => id === state.id);
   for (const neighbour of [shown[position + 1], shown[position - 1]]) {
-    if (neighbour?.maps) versionsOf(neighbour).catch(() => {}); // reported when it is shown
+    if (neighbour?.maps) versionsOf(neighbour).catch(() => {}); // the error is reported when the sentence is shown
   }
 }

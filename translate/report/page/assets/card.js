@@ -9,16 +9,16 @@ const WORDING = {
   decoder: {
     name: "Decoder self-attention",
     who: (row, columns) => `Each target word, as it is produced (${row}), attends to the target read so far (${columns})`,
-    explain: "Before it produces a word, the model attends to the words that it has already written; later words are masked.",
+    explain: "Before producing a word, the model attends to the words already produced; later words are masked.",
   },
   cross: {
     name: "Encoder-decoder attention",
     who: (row, columns) => `Each target word, as it is produced (${row}), attends to the source (${columns})`,
-    explain: "For each word that it produces, the model retrieves the source words that matter for it.",
+    explain: "For each word it produces, the model retrieves information from the relevant source words.",
   },
 };
 
-/** Make the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
+/** Create the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
 function createCard(kind, on) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => card.querySelector(name);
@@ -63,30 +63,30 @@ function createCard(kind, on) {
       part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
-      const announce = (row, column, box) => on.announce(row === null ? null : inWords(map, scale, row, column), box);
+      const announce = (row, column, box) => on.announce(row === null ? null : describeWeight(map, scale, row, column), box);
       if (state.view === "map") drawHeatMap(stage, map, scale, width, announce);
       else drawLines(stage, map, scale, width, announce);
       drawLegend(part(".legend"), scale);
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
       const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
-      // Saved pictures use the light colours, whatever the theme.
+      // Saved pictures use the light colours in either theme.
       const paperScale = makeScale(false, scale.high, scale.isChange);
       picture = { name, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };
     },
   };
 }
 
-/** Why a map of the kind cannot be shown; null if it can. */
+/** The reason why no map of the kind can be shown, or null. */
 function problemOf(kind, version, minus) {
   if (minus && !areAlike(version, minus, kind)) {
-    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads here, so there is no difference to show.`;
+    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads for this kind, so there is no difference to show.`;
   }
   return null;
 }
 
 /** "layer 1, head 2, step 500 minus step 400" */
 function subtitleOf(stack, pick, version, minus) {
-  const what = pickInWords(stack, pick.layer, pick.head);
+  const what = describePick(stack, pick.layer, pick.head);
   return (version.label ? `${what}, ${version.label}` : what) + (minus ? ` minus ${minus.label}` : "");
 }
 

@@ -1,4 +1,4 @@
-// Colour scales of one hue with even steps of lightness, so that they read the same for colour-blind eyes and in print.
+// Colour scales of a single hue with uniform steps of lightness, which colour-blind readers and prints preserve.
 // translate/report/colours.py computes them and writes them into the page.
 
 const PALETTE = JSON.parse(document.getElementById("palette").textContent);
@@ -6,7 +6,7 @@ for (const theme of Object.values(PALETTE)) {
   for (const scale of [theme.weights, theme.changes]) scale.table = scale.colours.match(/.{6}/g).map(channelsOf);
 }
 
-/** The scale of a map: its ends, and the colour of a weight. isChange: weights are differences, around 0. */
+/** Create the scale of a map: its ends and the colour of each weight. isChange: weights are differences, centred on 0. */
 function makeScale(isDark, end, isChange) {
   const theme = isDark ? PALETTE.dark : PALETTE.light;
   const { table, inks } = isChange ? theme.changes : theme.weights;

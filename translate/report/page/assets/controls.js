@@ -4,11 +4,11 @@ let chosenTheme = null; // "light" or "dark"; null follows the system
 let rememberTimer = 0;
 
 function isDark() {
-  if (isOnPaper) return false;
-  return chosenTheme ? chosenTheme === "dark" : darkOutside.matches;
+  if (isPrinting) return false;
+  return chosenTheme ? chosenTheme === "dark" : prefersDark.matches;
 }
 
-/** kind: the visible one, or "all"; kinds: those that have maps. */
+/** Update the controls. kind: the visible kind, or "all". kinds: those that have maps. */
 function showTools(kind, kinds) {
   const tools = element("tools").elements;
   tools.kind.value = kind;
@@ -20,7 +20,7 @@ function showTools(kind, kinds) {
   [element("query").value, element("sort").value, element("warnings").value] = [state.query, state.sort, state.warnings];
 }
 
-/** A slider for many versions, a switch for two, nothing for one. */
+/** Show a slider for three or more versions, a switch for two, nothing for one. */
 function showVersions(version, minus) {
   element("versions").hidden = versions.length < 2;
   if (versions.length < 2) return;
@@ -45,7 +45,7 @@ function showVersions(version, minus) {
   element("minus").value = minus?.label ?? "";
 }
 
-/** When two versions swap places, a difference stays a difference. */
+/** Show a version. If it was the subtracted one, another is subtracted instead, so a difference stays a difference. */
 function chooseVersion(version) {
   const wasMinus = state.minus === version.label;
   const other = versions.find((each) => each !== version);
@@ -79,7 +79,7 @@ function switchTheme() {
   redraw();
 }
 
-/** Browsers limit how often the address may change. */
+/** Update the address after a short delay, because browsers limit how often it may change. */
 function rememberSoon() {
   clearTimeout(rememberTimer);
   rememberTimer = setTimeout(() => history.replaceState(null, "", toHash(state)), 200);
@@ -92,7 +92,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "See the address bar"; // the browser denies access to the clipboard
+    button.textContent = "Use the address bar"; // the browser denies access to the clipboard
   }
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 }
@@ -109,7 +109,7 @@ function listen() {
     element("open-list").setAttribute("aria-expanded", String(isOpen));
     list.reveal();
   });
-  document.addEventListener("pointerdown", () => announce(null), { capture: true }); // hides the tip of the previous touch
+  document.addEventListener("pointerdown", () => announce(null), { capture: true }); // hides the tooltip of the previous touch
   on("find", "submit", (event) => event.preventDefault());
   on("query", "input", () => change({ query: element("query").value }));
   on("sort", "change", () => change({ sort: element("sort").value }));
@@ -132,7 +132,7 @@ function listen() {
   addEventListener("hashchange", () => {
     change(fromHash(location.hash, start, sentences));
   });
-  darkOutside.addEventListener("change", redraw);
+  prefersDark.addEventListener("change", redraw);
   isNarrow.addEventListener("change", redraw);
   listenToPrinting();
   listenToKeys({
@@ -156,12 +156,12 @@ function listen() {
 
 /** Print all kinds in light colours, and restore the screen afterwards. */
 function listenToPrinting() {
-  const print = (onPaper) => () => {
-    isOnPaper = onPaper;
+  const setPrinting = (value) => () => {
+    isPrinting = value;
     redraw();
   };
-  addEventListener("beforeprint", print(true));
-  addEventListener("afterprint", print(false));
+  addEventListener("beforeprint", setPrinting(true));
+  addEventListener("afterprint", setPrinting(false));
 }
 
 // Redraw the maps when their width changes.

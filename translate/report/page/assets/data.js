@@ -1,20 +1,20 @@
-// The sentences of the page and their maps, which are decoded on demand and checked before use.
+// The sentences of the page and their maps, which are decoded on demand and validated before use.
 
-const KEPT = 12; // sentences whose maps stay decoded: going back is free, and memory stays bounded
+const MAX_DECODED = 12; // sentences whose maps stay decoded: going back is instant, and memory stays bounded
 const decoded = new Map(); // id -> promise of versions, the most recently used last
-const awaited = new Map(); // id -> the function that takes the block of a sidecar file
+const awaited = new Map(); // id -> the function that receives the block of a sidecar file
 
-/** All sentences: {id, source, translation, score, warnings, attention_entropy, maps: "here", a file's name, or null}. */
+/** Read all sentences: {id, source, translation, score, warnings, attention_entropy, maps: "here", a file's name, or null}. */
 function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** A promise of the versions of a sentence, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
+/** Return a promise of a sentence's versions, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
   decoded.set(sentence.id, promise);
-  if (decoded.size > KEPT) decoded.delete(decoded.keys().next().value);
+  if (decoded.size > MAX_DECODED) decoded.delete(decoded.keys().next().value);
   return promise;
 }
 
@@ -22,17 +22,17 @@ function versionsOf(sentence) {
 async function blockOf(sentence) {
   if (sentence.maps === "here") return document.getElementById(`maps-${sentence.id}`)?.textContent ?? "";
   // A page that was opened from disk may not fetch files, but it may run scripts; so the file is a script that
-  // hands over its block.
+  // passes its block to receiveMaps.
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    const end = (settle, value) => {
+    const finish = (settle, value) => {
       awaited.delete(sentence.id);
       script.remove();
       settle(value);
     };
-    awaited.set(sentence.id, (block) => end(resolve, block));
-    script.onerror = () => end(reject, new Error(`The file ${sentence.maps} is missing; it has to be next to this page.`));
-    script.onload = () => awaited.has(sentence.id) && end(reject, new Error(`The file ${sentence.maps} is damaged.`));
+    awaited.set(sentence.id, (block) => finish(resolve, block));
+    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder next to this page.`));
+    script.onload = () => awaited.has(sentence.id) && finish(reject, new Error(`The file ${sentence.maps} is damaged; write the page again.`));
     script.src = sentence.maps;
     document.head.append(script);
   });
@@ -40,7 +40,7 @@ async function blockOf(sentence) {
 
 window.receiveMaps = (id, block) => awaited.get(id)?.(block);
 
-/** A block -> versions. Damaged blocks are rejected here, so later code can trust the numbers. */
+/** Decode a block into versions. Damaged blocks are rejected here, so that later code can trust the numbers. */
 async function decode(block) {
   try {
     const { versions, weights } = JSON.parse(block);
@@ -63,10 +63,10 @@ function readVersion({ label, attention_entropy, source, target, words, stacks }
   const pieces = { source, target, read: ["<s>", ...target.slice(0, -1)] };
   for (const side of Object.keys(pieces)) {
     const spans = words[side];
-    const isWhole = spans.every(([word, start, end], i) => {
+    const isContiguous = spans.every(([word, start, end], i) => {
       return typeof word === "string" && start < end && start === (i ? spans[i - 1][2] : 0);
     });
-    if (!isWhole || spans.at(-1)[2] !== pieces[side].length) throw new RangeError("words do not cover the pieces");
+    if (!isContiguous || spans.at(-1)[2] !== pieces[side].length) throw new RangeError("words do not cover the pieces");
   }
   const named = stacks.map(([kind, layers, heads]) => {
     const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
@@ -75,7 +75,7 @@ function readVersion({ label, attention_entropy, source, target, words, stacks }
   return { label, attention_entropy, pieces, words, stacks: Object.fromEntries(named) };
 }
 
-/** Base64 of deflated 16-bit numbers, all their high bytes before all their low ones -> the numbers. */
+/** Decode base64 of deflated 16-bit numbers: all high bytes come before all low bytes. */
 async function inflate(base64) {
   const text = atob(base64);
   const packed = new Uint8Array(text.length);

@@ -1,6 +1,6 @@
-// The small maps of all layers and heads, from which one is chosen. The last row and column are means.
+// The small maps of all layers and heads, for selecting one. The last row and column are means.
 
-/** Draw a button for each into `host`. mapAt(layer, head) returns a map, null means the mean; a click calls choose(layer, head). */
+/** Draw a button for each map into `host`. mapAt(layer, head) returns a map (null: the mean); a click calls choose(layer, head). */
 function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   const layers = stack.layers.length > 1 ? [...stack.layers, null] : stack.layers;
   const heads = stack.heads > 1 ? [...Array(stack.heads).keys(), null] : [0];
@@ -11,7 +11,7 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   };
   for (const button of host.querySelectorAll("button")) {
     const [layer, head] = [numberOf(button.dataset.layer), numberOf(button.dataset.head)];
-    // A single layer or head is also the mean.
+    // A single layer or head is its own mean.
     const isChosen = (chosen.layer ?? layers.at(-1)) === layer && (chosen.head ?? heads.at(-1)) === head;
     button.setAttribute("aria-pressed", String(isChosen));
     button.tabIndex = isChosen ? 0 : -1;
@@ -20,21 +20,21 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   }
 }
 
-/** The buttons and their numbers, which are the same for every sentence. */
+/** Create the buttons and their labels, which are the same for every sentence. */
 function buildHeads(host, stack, layers, heads) {
   host.dataset.shape = `${layers} ${heads}`;
   host.style.setProperty("--heads", String(heads.length));
   const name = (number) => (number === null ? "mean" : String(number));
   const caption = (text, what) => Object.assign(make("span", "caption"), { textContent: text, title: what });
-  const parts = [caption("", ""), ...heads.map((head) => caption(name(head), head === null ? "mean of the heads" : `head ${head}`))];
+  const parts = [caption("", ""), ...heads.map((head) => caption(name(head), head === null ? "mean of all heads" : `head ${head}`))];
   for (const layer of layers) {
-    parts.push(caption(name(layer), layer === null ? "mean of the layers" : `layer ${layer}`));
+    parts.push(caption(name(layer), layer === null ? "mean of all layers" : `layer ${layer}`));
     for (const head of heads) {
       const button = make("button", "thumb");
       button.type = "button";
       button.dataset.layer = name(layer);
       button.dataset.head = name(head);
-      button.title = pickInWords(stack, layer, head);
+      button.title = describePick(stack, layer, head);
       button.setAttribute("aria-label", button.title);
       button.append(make("canvas", ""));
       parts.push(button);
@@ -44,7 +44,7 @@ function buildHeads(host, stack, layers, heads) {
   host.onkeydown = (event) => moveAmong(host, heads.length, event);
 }
 
-/** One pixel per weight, enlarged by the browser. */
+/** Paint one pixel per weight; the browser enlarges them. */
 function paintThumb(canvas, map, scale) {
   const [width, height] = [map.columns.length, map.rows.length];
   if (canvas.width !== width) canvas.width = width;
@@ -59,8 +59,8 @@ function paintThumb(canvas, map, scale) {
   paper.putImageData(image, 0, 0);
 }
 
-/** "layer 1, head 2", "mean of 3 layers, head 2" ...; counts only the layers and heads that were kept. */
-function pickInWords(stack, layer, head) {
+/** "layer 1, head 2", "mean of 3 layers, head 2" etc.; counts only the layers and heads that were kept. */
+function describePick(stack, layer, head) {
   const describe = (chosen, name, numbers) => {
     if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;
     return `${name} ${chosen ?? numbers[0]}`;

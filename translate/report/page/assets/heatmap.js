@@ -1,18 +1,18 @@
 // The heat map: a canvas for the cells, and labels that stay visible while a long sentence scrolls.
 
-const CELLS = { smallest: 15, largest: 46 }; // pixels; below the smallest the map scrolls
-const NUMBERS_FROM = 22; // pixels of a cell that has room for its percentage
-const CANVAS_PIXELS = 16e6; // browsers show nothing of a larger canvas
-const PAPER_WIDTH = 680; // pixels of A4 or Letter between its margins
-const SLANT = Math.PI / 3.2; // of column labels
+const CELLS = { smallest: 15, largest: 46 }; // pixels; a map that would need smaller cells scrolls
+const MIN_NUMBERED_CELL = 22; // pixels; smaller cells show no percentage
+const MAX_CANVAS_PIXELS = 16e6; // browsers do not show a larger canvas
+const PAPER_WIDTH = 680; // printable width of A4 or Letter in pixels
+const SLANT = Math.PI / 3.2; // angle of column labels in radians
 
-/** The sizes, in pixels, of a map that is drawn at this width. */
+/** Compute the sizes, in pixels, of a map that is drawn at this width. */
 function layOut(map, width) {
   const numColumns = map.columns.length;
   const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
   const columnWidth = widestOf(map.columns, 13, 130);
-  const overhang = Math.ceil(columnWidth * Math.cos(SLANT)) + 8; // of the last slanted label
-  const fit = (room) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, room / numColumns)));
+  const overhang = Math.ceil(columnWidth * Math.cos(SLANT)) + 8; // width of the last slanted label beyond its column
+  const fit = (available) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, available / numColumns)));
   const level = fit(width - rowWidth - 2);
   if (columnWidth + 6 <= level) return { cell: level, rowWidth, columnHeight: 26, overhang: 2, isSlanted: false };
   const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 20;
@@ -59,21 +59,21 @@ function drawHeatMap(stage, map, scale, width, announce) {
   followKeys(cells, frame, sizes, numRows, numColumns, () => marked, mark);
 }
 
-/** A canvas with a rectangle for each weight, and its percentage if there is room. */
+/** Paint a canvas with a rectangle for each weight, and its percentage if it fits. */
 function paintCells(map, scale, cell) {
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
   const canvas = make("canvas", "cell-canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Map of ${numRows} by ${numColumns} words; the arrow keys read its weights`);
+  canvas.setAttribute("aria-label", `Map of ${numRows} rows and ${numColumns} columns; use the arrow keys to read its weights`);
   const density = Math.max(1, window.devicePixelRatio || 1);
-  const isFine = numRows * numColumns * (cell * density) ** 2 <= CANVAS_PIXELS;
+  const isFine = numRows * numColumns * (cell * density) ** 2 <= MAX_CANVAS_PIXELS;
   const unit = isFine ? cell * density : 1; // one pixel per cell, enlarged by the browser, if the canvas would be too large
   const gap = isFine ? Math.max(1, Math.round(density)) : 0;
   canvas.width = Math.round(numColumns * unit);
   canvas.height = Math.round(numRows * unit);
   const paper = canvas.getContext("2d");
-  const writesNumbers = isFine && cell >= NUMBERS_FROM;
+  const writesNumbers = isFine && cell >= MIN_NUMBERED_CELL;
   paper.font = `${Math.round((cell >= 34 ? 11.5 : 10) * density)}px ${FONT}`;
   paper.textAlign = "center";
   paper.textBaseline = "middle";

@@ -1,6 +1,6 @@
 // Keyboard shortcuts; the help panel lists them.
 
-/** actions: what each key does. Keys with Ctrl, Alt or Meta belong to the browser, and fields keep their text. */
+/** actions: a function for each key. Keys with Ctrl, Alt or Meta are left to the browser, and other keys to input fields. */
 function listenToKeys(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
@@ -10,14 +10,14 @@ function listenToKeys(actions) {
     }
     if (document.querySelector("dialog[open]")) return;
     const name = event.key.length === 1 && event.shiftKey ? `Shift ${event.key.toLowerCase()}` : event.key.toLowerCase();
-    const action = actions[name] ?? actions[event.key]; // whether ? and / need Shift depends on the keyboard
+    const action = actions[name] ?? actions[event.key]; // whether ? and / need Shift depends on the keyboard layout
     if (!action) return;
     event.preventDefault();
     action();
   });
 }
 
-/** The next value of a cycle, forwards or backwards. */
+/** The next value in a cycle, forwards (step 1) or backwards (step -1). */
 function nextOf(values, value, step) {
   return values[(values.indexOf(value) + step + values.length) % values.length];
 }

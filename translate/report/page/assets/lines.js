@@ -1,18 +1,18 @@
-// The line view: queries on the right, keys on the left, and lines as thick as the weights.
+// The line view: queries on the right, keys on the left, and lines whose thickness shows the weights.
 
-const LINE_SIZE = 14; // of the text, in pixels
-const LINE_PITCH = 25; // from word to word
-const MIN_WEIGHT = 0.01; // weights below are drawn only for the word under the pointer
-const MAX_LINES = 700; // only the heaviest: more cannot be distinguished
+const LINE_SIZE = 14; // font size in pixels
+const LINE_PITCH = 25; // distance between words in pixels
+const MIN_WEIGHT = 0.01; // smaller weights are drawn only for the word under the pointer
+const MAX_LINES = 700; // only the largest weights: more lines cannot be distinguished
 const MAX_THICKNESS = 11;
 const BOLDER = 1.15; // the width of bold text relative to regular text
-const STRONG = 0.1; // from this weight on, the other word is bold
+const STRONG = 0.1; // at this weight or more, the other word is bold
 
-/** The line view as a self-contained SVG element: all its colours and sizes are in it. */
+/** Draw the line view as a self-contained SVG element that includes all colours and sizes. */
 function linesOf(map, scale, width) {
   const [left, right] = [map.columns, map.rows];
-  const room = Math.max(60, Math.min(190, width * 0.33));
-  const edge = (texts) => Math.ceil(widestOf(texts, LINE_SIZE, room) * BOLDER) + 8;
+  const maxWidth = Math.max(60, Math.min(190, width * 0.33));
+  const edge = (texts) => Math.ceil(widestOf(texts, LINE_SIZE, maxWidth) * BOLDER) + 8;
   const [xLeft, xRight] = [edge(left), width - edge(right)];
   const height = Math.max(left.length, right.length) * LINE_PITCH + 8;
   const y = (index, count) => 4 + ((index + 0.5) * (height - 8)) / count;
@@ -31,15 +31,15 @@ function linesOf(map, scale, width) {
     });
   };
   const lines = draw("g", { class: "lines" });
-  lines.append(...heaviest(map).map((i) => line(Math.floor(i / left.length), i % left.length)));
-  const words = (texts, x, anchor, side) => texts.map((text, i) => wordAt(text, x, y(i, texts.length), anchor, side, room, scale));
+  lines.append(...largestIndices(map).map((i) => line(Math.floor(i / left.length), i % left.length)));
+  const words = (texts, x, anchor, side) => texts.map((text, i) => wordAt(text, x, y(i, texts.length), anchor, side, maxWidth, scale));
   const leftWords = words(left, xLeft - 6, "end", "left");
   const rightWords = words(right, xRight + 6, "start", "right");
   svg.append(lines, draw("g", { class: "focus" }), ...leftWords, ...rightWords);
   return { svg, line, leftWords, rightWords, xLeft, xRight, y };
 }
 
-/** Draw the line view into `stage`; the word under the pointer keeps its lines, the others fade. */
+/** Draw the line view into `stage`; the lines of the word under the pointer stay visible, the others fade. */
 function drawLines(stage, map, scale, width, announce) {
   const drawn = linesOf(map, scale, Math.max(280, width - 2));
   drawn.svg.setAttribute("role", "group");
@@ -81,31 +81,31 @@ function drawLines(stage, map, scale, width, announce) {
   }
 }
 
-/** A box above the lines, where the tip hides no word. */
+/** A box above the lines, where the tooltip hides no words. */
 function above(stage) {
   const { left, top, width } = stage.getBoundingClientRect();
   return { left, top: top - 42, width, height: 0 };
 }
 
-/** The indices of the heaviest weights in increasing order, so that heavy lines lie on top. */
-function heaviest(map) {
+/** The indices of the largest weights in increasing order, so that thick lines lie on top. */
+function largestIndices(map) {
   const size = (i) => Math.abs(map.weights[i]);
   const visible = [...map.weights.keys()].filter((i) => size(i) >= MIN_WEIGHT);
   return visible.sort((i, j) => size(i) - size(j)).slice(-MAX_LINES);
 }
 
-function wordAt(text, x, y, anchor, side, room, scale) {
-  const flips = runsLeft(text); // its "start" is then on the right
+function wordAt(text, x, y, anchor, side, maxWidth, scale) {
+  const flips = isRightToLeft(text); // its "start" is then on the right
   const shown = draw("text", {
     x, y, dy: "0.35em", class: `word ${side}`, fill: scale.ink.ink, direction: flips ? "rtl" : "ltr",
     "text-anchor": flips ? (anchor === "end" ? "start" : "end") : anchor,
   });
-  shown.textContent = cut(text, LINE_SIZE, room);
+  shown.textContent = cut(text, LINE_SIZE, maxWidth);
   if (shown.textContent !== text) shown.append(Object.assign(draw("title", {}), { textContent: text }));
   return shown;
 }
 
-/** A percentage on a background, so that it stays readable on top of lines. */
+/** A percentage on a background that keeps it readable on top of lines. */
 function pill(weight, x, y, anchor, scale) {
   const text = (scale.isChange && weight > 0 ? "+" : "") + (100 * weight).toFixed(1).replace("-", "−");
   const width = widthOf(text, 11) + 6;

@@ -1,12 +1,12 @@
-// The list of sentences: searched, filtered and sorted. Only the visible rows are in the document, so it may be long.
+// The list of sentences: searched, filtered and sorted. Only the visible rows are in the document, so the list may be long.
 
 const ROW_HEIGHT = 62; // pixels, as in the style sheet
-const SPARE_ROWS = 6; // above and below the visible ones
+const SPARE_ROWS = 6; // above and below the visible rows
 
-/** The sentences that match the search and filter, in the chosen order; those without score or entropy come last. */
+/** The sentences that match the search and filter, in the chosen order; those without a score or entropy come last. */
 function chosenSentences(sentences, { query, sort, warnings }) {
   const wanted = plain(query).trim();
-  const left = sentences.filter((sentence) => {
+  const matching = sentences.filter((sentence) => {
     if (warnings !== "all" && (sentence.warnings.length > 0) !== (warnings === "with")) return false;
     return !wanted || plain(sentence.source).includes(wanted) || plain(sentence.translation).includes(wanted);
   });
@@ -16,15 +16,15 @@ function chosenSentences(sentences, { query, sort, warnings }) {
     length: (sentence) => -[...sentence.source].length,
     entropy: (sentence) => -(sentence.attention_entropy ?? -Infinity),
   };
-  return left.sort((a, b) => keys[sort](a) - keys[sort](b) || a.id - b.id);
+  return matching.sort((a, b) => keys[sort](a) - keys[sort](b) || a.id - b.id);
 }
 
-/** Text for comparison: lowercased, with normalized accents. */
+/** Normalize a text for comparison: lowercased, with composed accents. */
 function plain(text) {
   return text.normalize("NFC").toLocaleLowerCase();
 }
 
-/** The list in the page. choose(id) is called when a row is clicked. Returns {update, reveal, toTop}. */
+/** Create the list in the page. choose(id) is called when a row is clicked. Returns {update, reveal, toTop}. */
 function createList(choose) {
   const [list, rows] = [document.getElementById("list"), document.getElementById("rows")];
   let shown = [];
@@ -48,11 +48,11 @@ function createList(choose) {
     update(sentences, newState, numAll) {
       [shown, state] = [sentences, newState];
       rows.style.height = `${shown.length * ROW_HEIGHT}px`;
-      document.getElementById("count").textContent = countInWords(shown.length, numAll);
+      document.getElementById("count").textContent = describeCount(shown.length, numAll);
       list.setAttribute("aria-activedescendant", `row-${state.id}`);
       drawRows(true);
     },
-    /** Scroll to the chosen sentence; to the top if it is not in the list. */
+    /** Scroll to the current sentence, or to the top if it is not in the list. */
     reveal() {
       const top = shown.findIndex((sentence) => sentence.id === state.id) * ROW_HEIGHT;
       const isAbove = top < list.scrollTop;
@@ -88,7 +88,7 @@ function rowOf(sentence, position, count, state) {
   return row;
 }
 
-function countInWords(numShown, numAll) {
+function describeCount(numShown, numAll) {
   const all = numAll === 1 ? "1 sentence" : `${numAll.toLocaleString("en")} sentences`;
   return numShown === numAll ? all : `${numShown.toLocaleString("en")} of ${all}`;
 }

@@ -1,14 +1,14 @@
-// From the weights of all heads to one map: means, words, differences. The counterpart of
+// Compute one map from the weights of all heads: means, words, differences. The counterpart of
 // translate/attention/views.py.
 //
-// A stack holds the maps of one kind: {layers: [their numbers], heads, rows, columns, weights} with the weights of
-// (layer, head, row, column) in that order, as numbers from 0 to FULL.
+// A stack holds the maps of one kind: {layers: [layer numbers], heads, rows, columns, weights}. Its weights are ordered
+// by layer, head, row and column, as numbers from 0 to FULL.
 // A map is {weights, rows: [labels], columns: [labels]} with weights from 0 to 1, row by row.
 
 const FULL = 65535;
 const KINDS = ["encoder", "decoder", "cross"];
 
-/** The mean of a stack over the layers and heads that are not chosen (null). */
+/** The weights of a layer and head of a stack; null stands for the mean over all. */
 function meanOf(stack, layer, head) {
   const size = stack.rows * stack.columns;
   const total = new Float64Array(size);
@@ -39,12 +39,12 @@ function mergeWords(weights, numColumns, rowSpans, columnSpans) {
   return merged;
 }
 
-/** Which pieces and words of a version are the rows and columns of a kind. */
+/** The sides of a version that are the rows and columns of a kind. */
 function sidesOf(kind) {
   return { encoder: ["source", "source"], decoder: ["target", "read"], cross: ["target", "source"] }[kind];
 }
 
-/** One map of a version. */
+/** One map of a version. words: whether pieces are merged into words. */
 function mapOf(version, kind, layer, head, words) {
   const stack = version.stacks[kind];
   const [rows, columns] = sidesOf(kind);
@@ -58,7 +58,7 @@ function mapOf(version, kind, layer, head, words) {
   };
 }
 
-/** Whether a kind of two versions can be subtracted: both have it, with the same pieces, layers and heads. */
+/** Whether two versions can be subtracted: both have the kind, with the same pieces, layers and heads. */
 function areAlike(one, other, kind) {
   const [a, b] = [one.stacks[kind], other.stacks[kind]];
   const labels = (version) => JSON.stringify(sidesOf(kind).map((side) => version.pieces[side]));

@@ -1,10 +1,10 @@
-// Save the current map as SVG, or as PNG made from it.
+// Save the current map as SVG, or as PNG rendered from it.
 
 const SAVED_CELL = 30;
 const PNG_SCALE = 2;
-const PNG_PIXELS = 16e6; // browsers cannot export a larger canvas
+const MAX_PNG_PIXELS = 16e6; // browsers cannot export a larger canvas
 
-/** A heat map as a self-contained SVG element, with title and legend. */
+/** Draw a heat map as a self-contained SVG element with a title and a legend. */
 function heatMapSvg(map, scale, title) {
   const cell = SAVED_CELL;
   const rowWidth = widestOf(map.rows, 14, 220) + 24;
@@ -31,7 +31,7 @@ function heatMapSvg(map, scale, title) {
   return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
 }
 
-/** The line view in the same frame. */
+/** Draw the line view in the same frame. */
 function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
@@ -66,7 +66,7 @@ function framed(parts, width, height, scale, title, note) {
 }
 
 function textAt(text, x, y, anchor, fill) {
-  const flips = runsLeft(text);
+  const flips = isRightToLeft(text);
   const anchors = { start: "end", end: "start", middle: "middle" };
   const element = draw("text", {
     x, y, dy: "0.35em", fill, direction: flips ? "rtl" : "ltr", "text-anchor": flips ? anchors[anchor] : anchor,
@@ -81,7 +81,7 @@ function saveSvg(svg, name) {
 
 async function savePng(svg, name) {
   const [width, height] = [Number(svg.getAttribute("width")), Number(svg.getAttribute("height"))];
-  const scale = Math.min(PNG_SCALE, Math.sqrt(PNG_PIXELS / (width * height)));
+  const scale = Math.min(PNG_SCALE, Math.sqrt(MAX_PNG_PIXELS / (width * height)));
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(svg))}`;
   await image.decode();

@@ -1,4 +1,4 @@
-// The state of the page, and the link that restores it: the part of the address after #.
+// The state of the page, and the link that restores it (the part of the URL after #).
 
 const CHOICES = {
   kind: KINDS,
@@ -15,13 +15,13 @@ function startState(view, sentences) {
   picks[view.kind] = { layer: view.layer, head: view.head };
   return {
     id: (sentences.find((sentence) => sentence.maps) ?? sentences[0])?.id ?? null,
-    kind: view.kind, // the one that keys and links act on
-    isBig: false, // whether only that one is shown
+    kind: view.kind, // the kind that keys and links act on
+    isBig: false, // whether only that kind is shown
     view: "map",
     words: view.words,
     scale: "full",
     picks,
-    version: null, // a label; null for the last
+    version: null, // the label of the version that is shown; null: the last one
     minus: null, // the label of the version that is subtracted
     query: "",
     sort: "line",
@@ -40,7 +40,7 @@ function toHash(state) {
   return "#" + kept.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
 }
 
-/** The state of a link; missing or invalid values are those of `start`. */
+/** Read the state from a link; missing or invalid values are taken from `start`. */
 function fromHash(hash, start, sentences) {
   const given = new URLSearchParams(hash.slice(1));
   const state = { ...start, picks: { ...start.picks } };
@@ -59,7 +59,7 @@ function fromHash(hash, start, sentences) {
   return state;
 }
 
-/** The layer and head if the stack has them; else the mean. */
+/** The layer and head, each replaced by the mean (null) if the stack does not have it. */
 function validPick({ layer, head }, stack) {
   return { layer: stack.layers.includes(layer) ? layer : null, head: head !== null && head < stack.heads ? head : null };
 }

@@ -1,4 +1,4 @@
-// Text: its width, truncation and direction; and weights in words.
+// Text: its width, truncation and direction, and the description of weights.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", "Microsoft YaHei", "Noto Sans Arabic", "DejaVu Sans", sans-serif';
 const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
@@ -11,17 +11,17 @@ function widthOf(text, size) {
   return ruler.measureText(text).width;
 }
 
-/** The width of the widest text, at most `most`. */
-function widestOf(texts, size, most) {
+/** The width of the widest text, but at most `limit`. */
+function widestOf(texts, size, limit) {
   const widths = texts.map((text) => Math.ceil(widthOf(text, size)));
-  return widths.reduce((widest, width) => Math.max(widest, Math.min(width, most)), 0);
+  return widths.reduce((widest, width) => Math.max(widest, Math.min(width, limit)), 0);
 }
 
-/** The text, truncated after a whole character (an emoji, a letter with its accents) if it is wider than `most`. */
-function cut(text, size, most) {
-  if (widthOf(text, size) <= most) return text;
+/** The text, truncated after a whole character (an emoji, a letter with its accents) if it is wider than `limit`. */
+function cut(text, size, limit) {
+  if (widthOf(text, size) <= limit) return text;
   const parts = [...characters.segment(text)].map((part) => part.segment);
-  while (parts.length > 1 && widthOf(parts.join("") + "…", size) > most) parts.pop();
+  while (parts.length > 1 && widthOf(parts.join("") + "…", size) > limit) parts.pop();
   return parts.join("") + "…";
 }
 
@@ -29,25 +29,25 @@ function isBlank(text) {
   return !text.trim();
 }
 
-/** Whether a text runs from right to left, by its first letter. */
-function runsLeft(text) {
+/** Whether a text runs from right to left, judged by its first letter. */
+function isRightToLeft(text) {
   return RIGHT_TO_LEFT.test(text);
 }
 
-/** 0.9731 -> "97.31 %"; of a difference "+12.50 points". */
+/** 0.9731 -> "97.31 %"; for a difference, "+12.50 points". */
 function percent(weight, isChange) {
   const number = (100 * weight).toFixed(2).replace("-", "−");
   return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number} %`;
 }
 
-/** The end of a scale in percent, with enough digits to differ from 0. */
+/** The upper end of a scale in percent, with enough digits to differ from 0. */
 function endOf(scale) {
   const end = 100 * scale.high;
   return end >= 10 ? end.toFixed(0) : end.toPrecision(2);
 }
 
-/** Row, column and weight; isolates keep a right-to-left word from reordering the sentence. */
-function inWords(map, scale, row, column) {
+/** Describe a weight with its row and column; isolates keep right-to-left words from reordering the text. */
+function describeWeight(map, scale, row, column) {
   const isolated = (text) => `\u2068${text}\u2069`;
   const weight = map.weights[row * map.columns.length + column];
   return `${isolated(map.rows[row])} → ${isolated(map.columns[column])}: ${percent(weight, scale.isChange)}`;
