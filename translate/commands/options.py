@@ -21,7 +21,7 @@ Precision = Annotated[
 ]
 Ensemble = Annotated[
     list[Path] | None,
-    Option(metavar="RUN", help="Additional run; the probabilities of all runs are averaged; repeatable."),
+    Option(metavar="RUN", help="Run to add to an ensemble, which averages probabilities; repeatable."),
 ]
 Mask = Annotated[
     list[str] | None,
@@ -65,9 +65,7 @@ MaxLength = Annotated[
     int | None,
     Option(metavar="N", min=0, help="Maximum length, in pieces.  [default: from decode.max_length_ratio]"),
 ]
-Sample = Annotated[
-    bool | None, Option("--sample", help="Sample translations instead of searching; --n-best N draws N samples.")
-]
+Sample = Annotated[bool | None, Option("--sample", help="Sample instead of searching; --n-best N draws N samples.")]
 Temperature = Annotated[
     float | None,
     Option(metavar="T", min=0.01, max=100, help="Sampling temperature; values below 1 favour probable pieces."),
@@ -77,7 +75,12 @@ TopK = Annotated[
 ]
 TopP = Annotated[
     float | None,
-    Option(metavar="P", min=0.0001, max=1, help="Sample only from the most probable pieces that make up P in total."),
+    Option(
+        metavar="P",
+        min=0.0001,
+        max=1,
+        help="Sample only from the most probable pieces, up to a total probability of P.",
+    ),
 ]
 Seed = Annotated[int | None, Option(metavar="N", min=0, help="Random seed of sampling.")]
 Prefix = Annotated[str, Option(metavar="TEXT", help="Text that every translation must start with.")]
