@@ -12,9 +12,7 @@ KindName = Literal["cross", "encoder", "decoder"]
 # Runs and engines.
 Run = Annotated[Path, Argument(metavar="RUN", help="Run folder written by `translate train`.")]
 Device = Annotated[str, Option(help="Device: auto, cpu, cuda or mps; auto prefers CUDA, then MPS, then the CPU.")]
-Engine = Annotated[
-    Literal["torch", "ctranslate2"], Option(help="Inference engine; ctranslate2 starts faster and supports int8.")
-]
+Engine = Annotated[Literal["torch", "ctranslate2"], Option(help="Engine; ctranslate2 starts faster and supports int8.")]
 Precision = Annotated[
     Literal["float32", "bfloat16", "float16", "int8"],
     Option(help="bfloat16: torch only, faster if the processor supports it; float16 and int8: ctranslate2 only."),
@@ -29,19 +27,11 @@ Mask = Annotated[
 ]
 
 # Texts and settings.
-Config = Annotated[
-    Path | None, Argument(metavar="CONFIG.toml", help="TOML file with settings that differ from the defaults.")
-]
-TrainSrc = Annotated[
-    str | None, Option("--src", metavar="FILE", help="Source side of the training text (plain, .gz or .tsv).")
-]
-TrainTgt = Annotated[
-    str | None, Option("--tgt", metavar="FILE", help="Target side of the training text, parallel to --src.")
-]
-ValidSrc = Annotated[
-    str | None, Option(metavar="FILE", help="Source side of the validation text.  [default: held out from --src]")
-]
-ValidTgt = Annotated[str | None, Option(metavar="FILE", help="Target side of the validation text.")]
+Config = Annotated[Path | None, Argument(metavar="CONFIG.toml", help="Settings that differ from the defaults (TOML).")]
+TrainSrc = Annotated[str | None, Option("--src", metavar="FILE", help="Source training text (plain, .gz or .tsv).")]
+TrainTgt = Annotated[str | None, Option("--tgt", metavar="FILE", help="Target training text, parallel to --src.")]
+ValidSrc = Annotated[str | None, Option(metavar="FILE", help="Source validation text.  [default: held out from --src]")]
+ValidTgt = Annotated[str | None, Option(metavar="FILE", help="Target validation text.")]
 Set = Annotated[list[str] | None, Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")]
 Src = Annotated[Path, Option("--src", metavar="FILE", help="Source text (plain, .gz or .tsv).")]
 Tgt = Annotated[Path, Option("--tgt", metavar="FILE", help="Target text, parallel to --src.")]
@@ -70,9 +60,7 @@ Temperature = Annotated[
     float | None,
     Option(metavar="T", min=0.01, max=100, help="Sampling temperature; values below 1 favour probable pieces."),
 ]
-TopK = Annotated[
-    int | None, Option(metavar="K", min=0, help="Sample only from the K most probable pieces; 0: from all.")
-]
+TopK = Annotated[int | None, Option(metavar="K", min=0, help="Sample only from the K most probable pieces; 0: all.")]
 TopP = Annotated[
     float | None,
     Option(
@@ -84,33 +72,25 @@ TopP = Annotated[
 ]
 Seed = Annotated[int | None, Option(metavar="N", min=0, help="Random seed of sampling.")]
 Prefix = Annotated[str, Option(metavar="TEXT", help="Text that every translation must start with.")]
-Require = Annotated[
-    list[str] | None, Option(metavar="TERM", help="Term that every translation must contain; repeatable.")
-]
+Require = Annotated[list[str] | None, Option(metavar="TERM", help="Term required in every translation; repeatable.")]
 
 # Attention.
-MapsFolder = Annotated[
-    Path, Argument(metavar="DIR", help="Attention folder written by `decode` or `score` with --attention.")
-]
+MapsFolder = Annotated[Path, Argument(metavar="DIR", help="Attention folder written by `decode` or `score`.")]
 Attention = Annotated[
-    Path | None, Option("--attention", metavar="DIR", help="Write the attention maps of each line to DIR.")
+    Path | None, Option("--attention", metavar="DIR", help="Write each line's attention maps to DIR.")
 ]
 AttentionKinds = Annotated[
     str, Option(metavar="KIND,KIND", help="Kinds of attention to write, such as cross,encoder.  [default: all]")
 ]
 AttentionLayers = Annotated[str, Option(metavar="N,N", help="Layers to write, counted from 0.  [default: all]")]
-AttentionPrecision = Annotated[
-    Literal["float32", "float16"], Option(help="Precision of the maps; float16 halves their size.")
-]
+AttentionPrecision = Annotated[Literal["float32", "float16"], Option(help="Precision; float16 halves the size.")]
 Kind = Annotated[KindName, Option(help="Kind of attention.")]
 Layer = Annotated[int | None, Option(metavar="N", help="Layer, counted from 0.  [default: mean over layers]")]
 Head = Annotated[int | None, Option(metavar="N", help="Head, counted from 0.  [default: mean over heads]")]
 Words = Annotated[bool, Option("--words", help="Merge pieces into words.")]
 Png = Annotated[Path | None, Option(metavar="FILE", help="Also draw the result as a PNG file.")]
 Svg = Annotated[Path | None, Option(metavar="FILE", help="Also draw the result as an SVG file, for print.")]
-Html = Annotated[
-    Path | None, Option(metavar="FILE", help="Write all maps to an interactive HTML page and print nothing.")
-]
+Html = Annotated[Path | None, Option(metavar="FILE", help="Write all maps to one HTML page, and print nothing.")]
 
 # Output.
 JsonLines = Annotated[bool, Option("--json", help="Print a JSON object per line, with log-probabilities.")]
