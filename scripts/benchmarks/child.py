@@ -1,7 +1,7 @@
-"""Measurements in a process of their own, so that its peak memory is that of what is measured and of nothing else.
+"""Measurements in separate processes, so that the peak memory is that of the measured system only.
 
 The parent calls `in_child`; the child is `python -m benchmarks.child MODULE.FUNCTION JOB.json RESULT.json`. It imports
-no more than MODULE does.
+only what MODULE imports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUM_LOG_LINES = 15
 
 
 def in_child(task: str, job: Job) -> Any:
-    """Return what `benchmarks.TASK(job)` returns in another process, as JSON has it. task: `module.function`."""
+    """Run `benchmarks.TASK(job)` in another process; return its result as JSON values. task: `module.function`."""
     from translate.errors import UserError
 
     job_path, result_path, log_path = (job.folder / name for name in ("job.json", "result.json", "child.log"))
@@ -39,7 +39,7 @@ def in_child(task: str, job: Job) -> Any:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return the environment of a child: the path to our modules, and the number of threads for every library."""
+    """Return the environment of a child: the path to our modules, and the number of threads of every library."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "PYTHONUNBUFFERED": "1",
@@ -51,7 +51,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run a function on a job, whose type is that of the function's only argument, and write the result."""
+    """Call a function with a job, whose type is that of the function's only argument, and write the result."""
     task, job_path, result_path = sys.argv[1:]
     module, _, name = task.partition(".")
     function = getattr(importlib.import_module(f"benchmarks.{module}"), name)

@@ -1,7 +1,7 @@
-"""CTranslate2 by its own Python interface, with our model exported and sentencepiece for the pieces.
+"""CTranslate2 through its own Python interface, with our exported model and sentencepiece.
 
 `ctranslate2` is one worker with all threads; `ctranslate2-workers` has one worker per thread, each with its own batch,
-which is the fastest way that we found on a CPU.
+which is the fastest way we found on a CPU.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ TEST_PART = "test_2016_flickr"
 
 
 class System(NamedTuple):
-    """What is known of a system before it is run."""
+    """The properties of a system that are known before it runs."""
 
-    module: str  # has `decode`, and `export` if our model has to be converted first
-    package: str  # that has to be installed
+    module: str  # defines `decode`, and `export` if our model has to be converted first
+    package: str  # the package that has to be installed
     precisions: tuple[str, ...]
     needs_export: bool
 
@@ -152,36 +152,23 @@ def measure(plan: Plan, folder: Path, data: Path, run: Run) -> list[Row]:
             first_translation_seconds=statistics.median(waits[cell]),
             sentences_per_second_of_rounds=[each.sentences_per_second for each in rounds],
             bleu=score(rounds[0].translations, [ref])["bleu"].value,
-            num_same_as_ours=_num_same(rounds[0].translations, ours.get(cell.beam_size)),
+            num_same_as_ours=sum(map(str.__eq__, rounds[0].translations, ours[cell.beam_size])) if ours else None,
         )
         for cell, rounds in found.items()
     ]
 
 
 def report(plan: Plan, rows: Sequence[Row], config: Config) -> Report:
-    """Return the rows in all forms."""
+    """Return the rows as a table and as JSON objects."""
     objects = []
     for row in rows:
         figures = asdict(row) | row.cell._asdict()
         del figures["cell"]
         measured = figures.pop("measured")
-        objects.append(
-            {
-                **figures,
-                "num_sentences": len(measured.pop("translations")),
-                **measured,
-                "device": plan.device,
-                "threads": plan.threads,
-                "length_penalty": config.decode.length_penalty,
-                "vocab_size": config.vocab.size,
-                "model": config.model.model_dump(),
-            }
-        )
+        figures |= {"num_sentences": len(measured.pop("translations")), **measured}
+        figures |= {"device": plan.device, "threads": plan.threads, "length_penalty": config.decode.length_penalty}
+        objects.append(figures | {"vocab_size": config.vocab.size, "model": config.model.model_dump()})
     model, all_measured = config.model, [row.measured for row in rows]
     layers = f"{model.num_encoder_layers}+{model.num_decoder_layers} layers"
     title = f"Decoding on {device_words(plan.device)}: {layers}, width {model.d_model}"
     return Report(title, table(COLUMNS, rows), objects, all_versions(all_measured), all_measured[0].device_name)
-
-
-def _num_same(translations: Sequence[str], ours: Sequence[str] | None) -> int | None:
-    return None if ours is None else sum(a == b for a, b in zip(translations, ours, strict=True))

@@ -1,4 +1,4 @@
-"""`scripts/bench encode`: how fast text becomes pieces on the disk."""
+"""`scripts/bench encode`: how fast text is encoded to pieces on disk."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From the start of a command to its first translation: the wait of a user who translates one sentence.
 
-Ours is the command that users have, and so is JoeyNMT's. The other peers have none, so theirs is a short script:
+Ours and JoeyNMT's are the commands that users run. The other systems have none, so a short script stands in:
 `python -m benchmarks.first_translation SYSTEM MODEL-FOLDER DEVICE BEAM-SIZE SENTENCE`, which imports what it needs.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def seconds_to_first_translation(job: DecodeJob, sentence: str) -> float:
-    """Return the seconds until the first line is on standard output. Raises UserError if none comes."""
+    """Return the seconds until the first line is on standard output. Raises UserError if there is none."""
     from translate.errors import UserError
 
     module, beam_size = "benchmarks.first_translation", str(job.beam_size)

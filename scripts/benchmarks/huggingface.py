@@ -10,7 +10,7 @@ import copy
 import itertools
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -41,13 +41,13 @@ def train(work: Work) -> Measured:
     settings, vocab = work.config.train, work.vocab()
     torch.manual_seed(settings.seed)
     model = marian(work.config, vocab).to(work.device).train()
-    updates = Updates(model, settings)
+    update = _updater(model, settings)
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
         for batch in _batches(encoded_pairs(work.text("train"), vocab, work.config.data.max_pieces), settings):
             watch.add(PieceCounts.of_batch([len(src) for src, _ in batch], [len(tgt) for _, tgt in batch]))
             with torch.autocast(work.device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 loss = piece_loss(model, batch, settings.label_smoothing, "mean")
-            updates.make(loss)
+            update(loss)
     return watch.measured(work, watch.pieces, "transformers")
 
 
@@ -75,13 +75,13 @@ def _train(model: MarianMTModel, job: LearnJob, pairs: list[EncodedPair], progre
     settings = job.config.train
     valid = encoded_pairs(job.text("valid"), job.vocab(), job.config.data.max_pieces)
     valid_batches = of_like_length(valid, settings.batch_tokens)
-    updates, batches = Updates(model, settings), _batches(pairs, settings)
+    update, batches = _updater(model, settings), _batches(pairs, settings)
     best_loss, best_weights = float("inf"), dict[str, Any]()
     model.train()
     while progress.seconds < progress.max_seconds:
         started = time.perf_counter()
         batch = next(batches)
-        updates.make(piece_loss(model, batch, settings.label_smoothing, "mean"))
+        update(piece_loss(model, batch, settings.label_smoothing, "mean"))
         if job.device == "cuda":
             torch.cuda.synchronize()
         progress.seconds += time.perf_counter() - started
@@ -150,24 +150,21 @@ def marian(config: Config, vocab: Vocab) -> MarianMTModel:
     )
 
 
-class Updates:
-    """Adam with our learning rates and clipping."""
+def _updater(model: MarianMTModel, settings: TrainSettings) -> Callable[[Tensor], None]:
+    """Return a function that updates the model from the loss of a batch: Adam with our learning rates and clipping."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=(0.9, settings.adam_beta2))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda done: learning_rate(done + 1, settings) / settings.learning_rate
+    )
 
-    def __init__(self, model: MarianMTModel, settings: TrainSettings) -> None:
-        self._model, self._clip_norm = model, settings.clip_norm
-        betas = (0.9, settings.adam_beta2)
-        self._optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=betas)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda done: learning_rate(done + 1, settings) / settings.learning_rate
-        )
-
-    def make(self, loss: Tensor) -> None:
-        """Make one update from the loss of a batch."""
-        self._optimizer.zero_grad()
+    def update(loss: Tensor) -> None:
+        optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
-        self._optimizer.step()
-        self._schedule.step()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        schedule.step()
+
+    return update
 
 
 def encoded_pairs(text: Iterable[Pair], vocab: Vocab, max_pieces: int) -> list[EncodedPair]:
@@ -182,7 +179,7 @@ def encoded_pairs(text: Iterable[Pair], vocab: Vocab, max_pieces: int) -> list[E
 
 
 def _batches(pairs: list[EncodedPair], settings: TrainSettings) -> Iterator[list[EncodedPair]]:
-    """Yield batches without end: in each epoch in a new order, with pairs of the same length in other batches."""
+    """Yield batches endlessly, reshuffled in each epoch; pairs of the same length are batched differently, too."""
     order = random.Random(settings.seed)
     for _ in itertools.count():
         order.shuffle(pairs)
@@ -192,7 +189,7 @@ def _batches(pairs: list[EncodedPair], settings: TrainSettings) -> Iterator[list
 
 
 def of_like_length(pairs: Iterable[EncodedPair], budget: int) -> list[list[EncodedPair]]:
-    """Sort all pairs by length and cut them into batches whose longer side, with padding, keeps to the budget."""
+    """Sort all pairs by length and cut them into batches whose longer side, with padding, stays within the budget."""
     batches: list[list[EncodedPair]] = [[]]
     longest = 0
     for pair in sorted(pairs, key=lambda pair: (len(pair[1]), len(pair[0]))):
@@ -209,16 +206,10 @@ def piece_loss(model: MarianMTModel, batch: list[EncodedPair], label_smoothing: 
     device, pad_id = model.device, model.config.pad_token_id
     src, tgt_out = (padded([pair[side] for pair in batch], pad_id).to(device) for side in (0, 1))
     tgt_in = F.pad(tgt_out[:, :-1], (1, 0), value=pad_id)  # Marian starts a target with padding
-    logits = model(
-        input_ids=src, attention_mask=(src != pad_id).long(), decoder_input_ids=tgt_in, use_cache=False
-    ).logits
-    return F.cross_entropy(
-        logits.flatten(0, 1),
-        tgt_out.flatten(),
-        ignore_index=pad_id,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-    )
+    mask = (src != pad_id).long()
+    logits = model(input_ids=src, attention_mask=mask, decoder_input_ids=tgt_in, use_cache=False).logits.flatten(0, 1)
+    options: dict[str, Any] = {"label_smoothing": label_smoothing, "reduction": reduction}
+    return F.cross_entropy(logits, tgt_out.flatten(), ignore_index=pad_id, **options)
 
 
 def padded(rows: list[list[int]], pad_id: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Hugging Face's `generate` with our model exported, and lines of similar length in a batch."""
+"""Hugging Face's `generate` with our exported model and batches of lines of similar length."""
 
 from __future__ import annotations
 

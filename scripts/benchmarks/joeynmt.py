@@ -49,7 +49,7 @@ def learn(job: LearnJob) -> Learned:
     progress = Progress(60 * job.minutes, sum(1 for _ in read_lines(job.text("train").src.path)))
     _watch(progress)
     started, processor_started = time.perf_counter(), time.process_time()
-    # JoeyNMT writes into its settings.
+    # JoeyNMT modifies its settings.
     joeynmt_training.train(rank=0, world_size=None, cfg=copy.deepcopy(tables), skip_test=True)
     progress.cores_used = (time.process_time() - processor_started) / (time.perf_counter() - started)
     lines = list(read_lines(job.test_src))
@@ -59,9 +59,9 @@ def learn(job: LearnJob) -> Learned:
 
 
 def _watch(progress: Progress) -> None:
-    """Count the updates of all later trainings of this process, and end them when the time is over."""
+    """Count the updates of later training in this process, and end it when the time is over."""
     step, validate, whole = TrainManager._train_step, TrainManager._validate, TrainManager.train_and_validate
-    started = 0.0  # moved by the time of each validation
+    started = 0.0  # shifted by the time of each validation
 
     def timed_step(manager: TrainManager, batch: Batch) -> Any:
         nonlocal started
@@ -95,7 +95,7 @@ def _watch(progress: Progress) -> None:
 
 
 def _translations(tables: dict[str, Any], weights: str, lines: Sequence[str]) -> list[str]:
-    """Translate as JoeyNMT's command does, but with the lines sorted by length. tables: the training's settings."""
+    """Translate as JoeyNMT's command does, but with the lines sorted by length. tables: the settings of training."""
     checkpoint = Path(tables["model_dir"]) / CHECKPOINTS[weights]
     testing = {
         "load_model": str(checkpoint),

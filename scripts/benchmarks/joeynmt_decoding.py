@@ -1,12 +1,14 @@
 """JoeyNMT's own prediction, `joeynmt.prediction.predict`, with our weights in its model.
 
-The model becomes a folder for JoeyNMT's command: settings, vocabulary and checkpoint.
+The model is written to a folder for JoeyNMT's command: settings, vocabulary and checkpoint.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -24,19 +26,35 @@ from translate.data.batches import pad
 from translate.data.readers.lines import read_lines
 from translate.data.vocab import Vocab
 from translate.decoding.torch_engine import TorchEngine
-from translate.model.transformer import Attention, DecoderLayer, EncoderLayer, Transformer
+from translate.model.transformer import Transformer
 from translate.run.folder import Run
 
-BATCH_SENTENCES = 32  # as fast with a beam as 16, 64 or 128, and faster than these without
+BATCH_SENTENCES = 32  # with a beam as fast as 16, 64 or 128, and faster than these without one
 NUM_COMPARED_LINES = 8
 NORM_EPSILON = nn.LayerNorm(1).eps  # ours; JoeyNMT's own is 1e-6
+# Parts of our parameter names (patterns, in order), and their names in JoeyNMT.
+RENAMED = (
+    (r"^(encoder|decoder)_layers", r"\1.layers"),
+    (r"^(encoder|decoder)_norm", r"\1.layer_norm"),
+    (r"^(encoder.*)self_attn_residual\.norm", r"\1layer_norm"),
+    (r"^(encoder.*)self_attn", r"\1src_src_att"),
+    (r"self_attn_residual\.norm", "x_layer_norm"),
+    (r"self_attn", "trg_trg_att"),
+    (r"cross_attn_residual\.norm", "dec_layer_norm"),
+    (r"cross_attn", "src_trg_att"),
+    (r"feed_forward_residual\.norm", "feed_forward.layer_norm"),
+    (r"feed_forward\.inner", "feed_forward.pwff_layer.0"),
+    (r"feed_forward\.outer", "feed_forward.pwff_layer.3"),
+    (r"_att\.([qkv])\w+", r"_att.\1_layer"),
+    (r"_att\.output", "_att.output_layer"),
+)
 
 
 def export(job: DecodeJob) -> None:
-    """Write the folder. Asserts that its model gives the logits of ours."""
+    """Write the folder. Asserts that its model computes the same logits as ours."""
     run = Run.open(job.run)
     config, vocabs = run.load_config(), run.load_vocabs()
-    assert vocabs.joint, "JoeyNMT ties embeddings only where both sides have one vocabulary"
+    assert vocabs.joint, "JoeyNMT ties embeddings only if both sides share a vocabulary"
     ours = TorchEngine.load([run], vocabs, "cpu").model
     assert isinstance(ours, Transformer)
     job.model.mkdir()
@@ -52,7 +70,7 @@ def export(job: DecodeJob) -> None:
 
 
 def decode(job: DecodeJob) -> Measured:
-    """Translate the text in batches of sentences of like length."""
+    """Translate the text in batches of sentences of similar length."""
     return measured(job, _load, ["joeynmt", "torch"])
 
 
@@ -62,28 +80,21 @@ def _load(job: DecodeJob) -> Translate:
 
 
 def translator(model: Model, dataset: Any, args: Any) -> Translate:
-    """Return JoeyNMT's prediction. dataset: one that takes lines; args: all settings."""
+    """Return a function that calls JoeyNMT's prediction. dataset: accepts lines; args: all settings."""
 
     def translate(lines: Sequence[str]) -> list[str]:
         dataset.reset_cache()
         for line in lines:
             dataset.set_item(line)
-        _, _, translations, *_ = predict(
-            model=model,
-            data=dataset,
-            device=args.device,
-            n_gpu=args.n_gpu,
-            normalization="none",
-            args=args.test,
-            autocast=args.autocast,
-        )
+        settings = {"device": args.device, "n_gpu": args.n_gpu, "args": args.test, "autocast": args.autocast}
+        _, _, translations, *_ = predict(model=model, data=dataset, normalization="none", **settings)
         return list(translations)
 
     return lambda lines: in_order_of_length(lines, translate)
 
 
 def _prepared(job: DecodeJob) -> tuple[Model, Any, Any]:
-    """Return model, data set for lines, and settings, as JoeyNMT's `translate` makes them."""
+    """Return the model, a data set for lines, and the settings, as JoeyNMT's `translate` creates them."""
     allow_new_sentencepiece()
     args = parse_global_args(load_config(job.model / "config.yaml"), rank=0, mode="translate")
     model, _, _, dataset = prepare(args, rank=0, mode="translate")
@@ -100,10 +111,7 @@ def _settings(job: DecodeJob, config: Config) -> dict[str, Any]:
         "model_dir": str(folder),
         "use_cuda": job.device == "cuda",
         "fp16": False,
-        "data": {
-            "train": "",
-            **data_settings(folder / "vocab.txt", folder / "vocab.model", config.data.max_pieces),
-        },
+        "data": {"train": "", **data_settings(folder / "vocab.txt", folder / "vocab.model", config.data.max_pieces)},
         "testing": {
             "beam_size": job.beam_size,
             "beam_alpha": config.decode.length_penalty,
@@ -125,51 +133,21 @@ def _ids(vocab: Vocab) -> list[int | None]:
 
 
 def _weights(ours: Transformer, ids: list[int | None]) -> dict[str, Tensor]:
+    positions = PositionalEncoding(ours.d_model).pe
     weights = {
         "src_embed.lut.weight": _rows(ours.src_embedding.weight, ids),
         "trg_embed.lut.weight": _rows(ours.tgt_embedding.weight, ids),
         "decoder.output_layer.weight": _rows(ours.output.weight, ids),
+        "encoder.pe.pe": positions,
+        "decoder.pe.pe": positions,
     }
-    for number, encoder in enumerate(ours.encoder_layers):
-        name = f"encoder.layers.{number}"
-        weights |= _attention(f"{name}.src_src_att", encoder.self_attn)
-        weights |= _module(f"{name}.layer_norm", encoder.self_attn_residual.norm)
-        weights |= _feed_forward(f"{name}.feed_forward", encoder)
-    for number, decoder in enumerate(ours.decoder_layers):
-        name = f"decoder.layers.{number}"
-        weights |= _attention(f"{name}.trg_trg_att", decoder.self_attn)
-        weights |= _attention(f"{name}.src_trg_att", decoder.cross_attn)
-        weights |= _module(f"{name}.x_layer_norm", decoder.self_attn_residual.norm)
-        weights |= _module(f"{name}.dec_layer_norm", decoder.cross_attn_residual.norm)
-        weights |= _feed_forward(f"{name}.feed_forward", decoder)
-    weights |= _module("encoder.layer_norm", ours.encoder_norm)  # no weights in a post-norm model
-    weights |= _module("decoder.layer_norm", ours.decoder_norm)
-    positions = PositionalEncoding(ours.d_model).pe
-    return weights | {"encoder.pe.pe": positions, "decoder.pe.pe": positions}
-
-
-def _attention(name: str, attention: Attention) -> dict[str, Tensor]:
-    """Return the weights of an attention. JoeyNMT's projections have biases; ours do not, so they are zero."""
-    layers = {
-        "k_layer": attention.key,
-        "v_layer": attention.value,
-        "q_layer": attention.query,
-        "output_layer": attention.output,
-    }
-    biases = {f"{name}.{key}.bias": torch.zeros(layer.weight.size(0)) for key, layer in layers.items()}
-    return biases | {f"{name}.{key}.weight": layer.weight.detach() for key, layer in layers.items()}
-
-
-def _feed_forward(name: str, layer: EncoderLayer | DecoderLayer) -> dict[str, Tensor]:
-    return {
-        **_module(f"{name}.layer_norm", layer.feed_forward_residual.norm),
-        **_module(f"{name}.pwff_layer.0", layer.feed_forward.inner),
-        **_module(f"{name}.pwff_layer.3", layer.feed_forward.outer),
-    }
-
-
-def _module(name: str, module: nn.Module) -> dict[str, Tensor]:
-    return {f"{name}.{key}": weight for key, weight in module.state_dict().items()}
+    for name, weight in ours.named_parameters():
+        if name.startswith(("encoder_", "decoder_")):
+            theirs = reduce(lambda renamed, each: re.sub(each[0], each[1], renamed), RENAMED, name)
+            weights[theirs] = weight.detach()
+            if "_att." in theirs:  # JoeyNMT's projections have biases; ours do not, so they are zero
+                weights[theirs.replace("weight", "bias")] = torch.zeros(len(weight))
+    return weights
 
 
 def _rows(matrix: Tensor, ids: list[int | None]) -> Tensor:
@@ -180,12 +158,12 @@ def _rows(matrix: Tensor, ids: list[int | None]) -> Tensor:
 
 @torch.inference_mode()
 def _check_logits(ours: Transformer, theirs: Model, ids: list[int | None], rows: list[list[int]], bos_id: int) -> None:
-    """Compare the logits of both models for sentences that are their own translations."""
+    """Compare the logits of both models, with the sentences as their own translations."""
     src, src_mask = pad(rows)
-    places = {i: place for place, i in enumerate(ids) if i is not None}
+    positions = {i: position for position, i in enumerate(ids) if i is not None}
     tgt_in = torch.cat([torch.full((len(rows), 1), bos_id), src[:, :-1]], dim=1)
     expected = ours(src, src_mask, tgt_in)  # (B, T, V)
-    their_src, their_tgt_in = (side.clone().apply_(places.__getitem__) for side in (src, tgt_in))
+    their_src, their_tgt_in = (side.clone().apply_(positions.__getitem__) for side in (src, tgt_in))
     found, *_ = theirs._encode_decode(
         src=their_src,
         trg_input=their_tgt_in,
@@ -193,6 +171,6 @@ def _check_logits(ours: Transformer, theirs: Model, ids: list[int | None], rows:
         src_length=src_mask.sum(dim=1),
         trg_mask=torch.ones(1, 1, 1, dtype=torch.bool),
     )
-    found = found[:, :, [places[i] for i in range(expected.size(2))]]
+    found = found[:, :, [positions[i] for i in range(expected.size(2))]]
     difference = float((found - expected).abs().max())
-    assert difference < 1e-4, f"JoeyNMT's logits are up to {difference:.2g} from ours"
+    assert difference < 1e-4, f"JoeyNMT's logits differ from ours by up to {difference:.2g}"

@@ -39,17 +39,11 @@ def data_settings(vocab_path: Path, model_path: Path, max_pieces: int) -> dict[s
         "tokenizer_type": "sentencepiece",
         "tokenizer_cfg": {"model_file": str(model_path), "pretokenizer": "none"},
     }
-    specials = {
-        key: value
-        for number, name in enumerate(("unk", "pad", "bos", "eos"))
-        for key, value in ((f"{name}_token", SPECIALS[number]), (f"{name}_id", number))
-    }
-    return {
-        "dataset_type": "plain",
-        "src": {"lang": SRC, **side},
-        "trg": {"lang": TGT, **side},
-        "special_symbols": specials,
-    }
+    names = ("unk", "pad", "bos", "eos")
+    specials: dict[str, Any] = {f"{name}_token": piece for name, piece in zip(names, SPECIALS, strict=True)}
+    specials |= {f"{name}_id": number for number, name in enumerate(names)}
+    sides = {"src": {"lang": SRC, **side}, "trg": {"lang": TGT, **side}}
+    return {"dataset_type": "plain", **sides, "special_symbols": specials}
 
 
 def model_settings(sizes: ModelSettings) -> dict[str, Any]:

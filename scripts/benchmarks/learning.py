@@ -1,4 +1,4 @@
-"""`scripts/bench learn`: what each system learns from the same small text in the same training time."""
+"""`scripts/bench learn`: what each system learns from the same small text in the same time."""
 
 from __future__ import annotations
 
@@ -74,21 +74,21 @@ class LearnJob(Work):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The test text, translated with some of the weights of a training."""
+    """Translations of the test text by the last or the best weights of a training run."""
 
     weights: str  # LAST or BEST
-    update: int  # that made these weights
+    update: int  # after which these weights were taken
     translations: list[str]
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What one system learnt in one process."""
+    """The result of training one system in one process."""
 
-    settings: str  # in words
+    settings: str  # a description
     parameters: int
     precision: str
-    minutes: float  # of updates, including their batches, but nothing else
+    minutes: float  # spent on updates and their batches only
     updates: int
     epochs: int  # complete ones
     cores_used: float  # processor seconds per second of training, validation included
@@ -111,7 +111,7 @@ class Progress:
     cores_used: float = 0.0
 
     def learned(self, job: LearnJob, device_name: str, package: str, translations: dict[str, list[str]]) -> Learned:
-        """Return the result. translations: by LAST and BEST; package: whose version is reported with PyTorch's."""
+        """Return the result. translations: by LAST and BEST; package: reported with its version, besides PyTorch."""
         updates = {LAST: self.updates, BEST: self.best_update}
         return Learned(
             settings=describe_settings(job.config),
@@ -156,7 +156,7 @@ COLUMNS: Columns[Row] = {
 
 @dataclass(frozen=True)
 class Lesson:
-    """All rows, and the number of pairs."""
+    """All rows, and the sizes of the texts."""
 
     rows: list[Row]
     num_train: int
@@ -165,7 +165,7 @@ class Lesson:
 
 
 def measure(plan: Plan, folder: Path, files: Files) -> Lesson:
-    """Let one system after the other learn, each in its own process. folder: for temporary files.
+    """Train one system after the other, each in its own process. folder: for temporary files.
 
     Pairs with an empty side are left out. Raises UserError if a text has no other pairs.
     """
@@ -204,7 +204,7 @@ def describe_settings(config: Config) -> str:
 
 
 def caption(lesson: Lesson, plan: Plan) -> str:
-    """Describe everything that was chosen, for the text above the table."""
+    """Describe all choices, for the text above the table."""
     bleu, chrf = lesson.rows[0].bleu.signature, lesson.rows[0].chrf.signature
     systems = {row.system: row.learned.settings for row in lesson.rows}
     head = (
@@ -216,40 +216,23 @@ def caption(lesson: Lesson, plan: Plan) -> str:
     parts = [f"- **{name}**: {SYSTEMS[name].format(minutes=plan.minutes)}. {words}." for name, words in systems.items()]
     paragraphs = [_wrapped(head), "\n".join(map(_wrapped, parts))]
     if set(systems) != {"ours"}:
-        last = (
-            f"`{LAST}` are a peer's final weights, `{BEST}` those with the lowest validation loss, measured every "
-            f"{PEER_VALIDATE_EVERY} updates and at the end."
-        )
-        paragraphs.append(_wrapped(last))
+        last = f"`{LAST}` are a peer's final weights, `{BEST}` those with the lowest validation loss, measured every"
+        paragraphs.append(_wrapped(f"{last} {PEER_VALIDATE_EVERY} updates and at the end."))
     return "\n\n".join(paragraphs)
 
 
 def report(lesson: Lesson, plan: Plan) -> Report:
-    """Return the lesson in all forms."""
+    """Return the results as a table and as JSON objects."""
     objects = []
     for row in lesson.rows:
         learned = asdict(row.learned)
         del learned["outcomes"]
-        objects.append(
-            {
-                "system": row.system,
-                "device": plan.device,
-                "threads": plan.threads,
-                "weights": row.outcome.weights,
-                "weights_update": row.outcome.update,
-                "bleu": row.bleu.value,
-                "bleu_signature": row.bleu.signature,
-                "chrf": row.chrf.value,
-                "chrf_signature": row.chrf.signature,
-                "different_outputs": row.different,
-                **learned,
-                "beam_size": BEAM_SIZE,
-                "minutes_given": plan.minutes,
-                "train_pairs": lesson.num_train,
-                "valid_pairs": lesson.num_valid,
-                "test_pairs": lesson.num_test,
-            }
-        )
+        figures = {"system": row.system, "device": plan.device, "threads": plan.threads}
+        figures |= {"weights": row.outcome.weights, "weights_update": row.outcome.update}
+        figures |= {"bleu": row.bleu.value, "bleu_signature": row.bleu.signature}
+        figures |= {"chrf": row.chrf.value, "chrf_signature": row.chrf.signature, "different_outputs": row.different}
+        sizes = {"train_pairs": lesson.num_train, "valid_pairs": lesson.num_valid, "test_pairs": lesson.num_test}
+        objects.append(figures | learned | {"beam_size": BEAM_SIZE, "minutes_given": plan.minutes} | sizes)
     title = f"Learning on {device_words(plan.device)}: {lesson.num_train:,} pairs, {plan.minutes:g} minutes"
     text = f"{caption(lesson, plan)}\n\n{table(COLUMNS, lesson.rows)}"
     all_learned = [row.learned for row in lesson.rows]
@@ -265,5 +248,5 @@ def _wrapped(text: str) -> str:
 def _pairs(src: Path, tgt: Path) -> list[Pair]:
     pairs = [pair for pair in ParallelText(Side(src, 1), Side(tgt, 1)) if pair.is_full]
     if not pairs:
-        raise UserError(f"{src}: no pair of lines with text on both sides; give another file")
+        raise UserError(f"{src}: no pair of lines has text on both sides; give another file")
     return pairs

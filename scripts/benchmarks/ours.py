@@ -1,6 +1,6 @@
-"""Our own toolkit, used as its commands use it.
+"""Our own toolkit, called as its commands call it.
 
-Each function imports what it needs: the memory of decoding with CTranslate2 must not include torch.
+Each function imports what it needs: the memory used by decoding with CTranslate2 must not include torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def train(work: Work) -> TrainMeasured:
-    """Run the training of `translate train`, with batches and logs but without validation and checkpoints."""
+    """Run the training of `translate train`, with batching and logging, but without validation and checkpoints."""
     import torch
 
     from benchmarks.stopwatch import Stopwatch
@@ -54,7 +54,7 @@ def train(work: Work) -> TrainMeasured:
 
 
 def _batches(run: Run, config: Config) -> Iterator[PieceCounts]:
-    """Yield the training's batches: they follow from the lengths of the pairs, the seed and the epoch."""
+    """Yield the training's batches: they depend on the lengths of the pairs, the seed and the epoch."""
     from benchmarks.products import PieceCounts
     from translate.data.batches import epoch_order
     from translate.training.prepare import prepare
@@ -79,15 +79,11 @@ def decode(job: DecodeJob) -> DecodeMeasured:
 def _load(job: DecodeJob, engine: str) -> Translate:
     translator = load_translator(job.run, job.device, engine, job.precision)
     settings = changed_search(translator.settings, {"beam_size": job.beam_size})
-
-    def translate(lines: Sequence[str]) -> list[str]:
-        return [translation.text for translation in translator.translations(lines, settings)]
-
-    return translate
+    return lambda lines: [translation.text for translation in translator.translations(lines, settings)]
 
 
 def learn(job: LearnJob) -> Learned:
-    """Train by `translate train` with the time as the only setting, then translate with the run."""
+    """Train with `translate train`, with the time as the only setting, then translate with the run."""
     import torch
 
     from translate.decoding.torch_engine import TorchEngine
@@ -99,7 +95,7 @@ def learn(job: LearnJob) -> Learned:
     assert isinstance(translator.engine, TorchEngine)
     lines = run.metrics()
     best = min((line for line in lines if "valid_loss" in line), key=lambda line: line["valid_loss"])
-    # "auto" in the settings leaves the precision to a measurement, so the log has it.
+    # "auto" in the settings leaves the precision to a measurement, so it is read from the log.
     precision = re.search(r"training on .*, (\w+)$", run.log_path.read_text(encoding="utf-8"), re.MULTILINE)
     assert precision
     return Learned(

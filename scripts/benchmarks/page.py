@@ -1,7 +1,7 @@
-"""`scripts/bench page`: how fast a page opens and turns from sentence to sentence in headless Chromium.
+"""`scripts/bench page`: how fast a page opens and goes from sentence to sentence in headless Chromium.
 
-By default a page of 1,000 sentences of 25 pieces with random maps of 6 layers and 8 heads, most of them in separate
-files. Times are from the request to the drawn page: medians of 5 openings and 30 turns.
+The default is a page with 1,000 sentences of 25 pieces and random maps of 6 layers and 8 heads, most of them in
+separate files. Times are from the request to the drawn page: medians over 5 openings and 30 turns.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ TURN = """() => new Promise((done) => {
 
 
 def measure(page: Path | None) -> Report:
-    """Measure a page, or the folder of one; by default a random one."""
+    """Measure a page or its folder; by default, a random page."""
     with tempfile.TemporaryDirectory() as folder:
-        page = page or _random_page(Path(folder))
+        if page is None:
+            page = Path(folder) / "index.html"
+            write_page(page, "Random", _random_sentences(), InitialView(), Path(folder) / "page")
         opening, turning = _times(page / "index.html" if page.is_dir() else page)
     row = {"opens_seconds": opening, "turns_ms": statistics.median(turning), "slowest_turn_ms": max(turning)}
     text = f"opens in {opening:.2f} s, turns in {row['turns_ms']:.0f} ms (slowest {row['slowest_turn_ms']:.0f} ms)"
@@ -52,11 +54,6 @@ def _times(page: Path) -> tuple[float, list[float]]:
         turning = [window.evaluate(TURN) for _ in range(30)]
         chromium.close()
     return statistics.median(opening), turning
-
-
-def _random_page(folder: Path) -> Path:
-    write_page(folder / "index.html", "Random", _random_sentences(), InitialView(), folder / "page")
-    return folder
 
 
 def _random_sentences() -> Iterator[PageSentence]:

@@ -1,13 +1,13 @@
-"""The matrix products of a training step: their number of operations, and how fast this machine does them alone.
+"""The matrix products of a training step: their number of operations, and how fast this machine computes them alone.
 
     peak_share = (operations of the non-padding work in the timed updates / their seconds)
                  / (operations per second of the products alone)
 
 An operation is a multiplication or an addition: an (n, k) by (k, m) product has 2·n·k·m. A step has each product of the
-forward pass, and for each of them two in the backward pass: three times the forward operations. Non-padding work: only
-real pieces count, whatever a system computes for padding. Attention's Q Kᵀ and weights · V count with every pair of
+forward pass, and two more for each in the backward pass: three times the forward operations. Non-padding work: only
+real pieces count, not what a system computes for padding. Attention's Q Kᵀ and weights · V count with every pair of
 pieces of a sentence, the causal half that is masked included. Everything else, such as softmax, norms, dropout, the
-loss and the optimizer, counts as no operation but takes time; so 100 % cannot be reached.
+loss and the optimizer, counts as no operations but takes time, so 100 % cannot be reached.
 
 The products alone are those with a weight matrix, forward and backward, with plain `torch.mm` on two-dimensional
 operands of the system's own mean batch shape (padding included), in its precision, right after its timed updates in the
@@ -108,7 +108,7 @@ def products_alone(products: Sequence[Product], device: str, precision: str) -> 
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     operands = [each for product in products for each in [_operands(product, device, dtype)] * product.times]
     repeats = max(1, round(LOOP_SECONDS / _seconds(operands, 1, device)))
-    repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(operands, repeats, device)))  # now warm
+    repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(operands, repeats, device)))  # after warm-up
     seconds = min(_seconds(operands, repeats, device) for _ in range(NUM_LOOPS))
     return 3 * _operations(products) * repeats / seconds
 

@@ -22,11 +22,11 @@ Columns = Mapping[str, Callable[[T], str]]  # heading -> cell of a row
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found out."""
+    """The result of a benchmark."""
 
     title: str  # of its section in BENCHMARKS.md; a newer section of the same title replaces it
     table: str  # Markdown, perhaps below a text
-    rows: list[dict[str, Any]]  # as JSON, with everything that they depend on
+    rows: list[dict[str, Any]]  # JSON objects, with all settings that they depend on
     versions: Mapping[str, str]
     device_name: str  # of the GPU, if one was used
 
@@ -41,7 +41,7 @@ def installed(packages: Mapping[str, str], systems: Sequence[str]) -> list[str]:
         advice = f"{system} is not installed; run scripts/setup bench"
         if systems:
             raise UserError(advice)
-        say(f"{advice} (left out)")
+        say(f"{advice} (skipped)")
     return [system for system in systems or packages if system not in missing]
 
 
@@ -56,7 +56,7 @@ def all_versions(measured: Sequence[Any]) -> dict[str, str]:
 
 
 def medians(rounds: Sequence[T]) -> T:
-    """Return the medians of all figures over the rounds; everything else is that of the first round."""
+    """Return the medians of all figures over the rounds; other values are those of the first round."""
     first: Any = rounds[0]
     found = {}
     for name in (field.name for field in fields(first)):
@@ -73,7 +73,7 @@ def table(columns: Columns[T], rows: Sequence[T]) -> str:
 
 
 def device_words(device: str) -> str:
-    """Return the device as a title names it."""
+    """Return the name of the device for a title."""
     return "the CPU" if device == "cpu" else device.upper()
 
 
@@ -90,7 +90,7 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def replace_section(document: str, title: str, body: str) -> str:
-    """Return the Markdown document with `body` below `## title`: in place of that section, or else at the end."""
+    """Return the Markdown document with `body` below `## title`: replacing that section, or else at the end."""
     section = f"## {title}\n\n{body.strip()}\n"
     parts = re.split(r"(?m)^(?=## )", document)
     places = [number for number, part in enumerate(parts) if part.split("\n", 1)[0] == f"## {title}"]

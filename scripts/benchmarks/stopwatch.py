@@ -1,4 +1,4 @@
-"""One clock for all trainings: it counts the steps of any PyTorch optimizer, and ends the training itself."""
+"""One clock for training in all systems: it counts the steps of any PyTorch optimizer, and ends training itself."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from translate.system.device import peak_memory
 class Stopwatch:
     """Time a training from the end of update `warm_up` to the end of update `warm_up + steps`, then stop it.
 
-    Wrap any training in `with Stopwatch(...) as watch:`. The block ends after the last update, so neither time nor
+    Wrap any training loop in `with Stopwatch(...) as watch:`. The block ends after the last update, so neither time nor
     memory includes a validation or a checkpoint.
     """
 
     def __init__(self, warm_up: int, steps: int, device: str) -> None:
-        self.pieces = PieceCounts()  # of the timed updates, as far as `add` counted them
+        self.pieces = PieceCounts()  # of the timed updates, counted by `add`
         self._warm_up = warm_up
         self._steps = steps
         self._device = device
@@ -37,7 +37,7 @@ class Stopwatch:
             self.pieces += pieces
 
     def measured(self, work: Work, pieces: PieceCounts, package: str) -> Measured:
-        """Return the figures of the finished training. Times the products alone.
+        """Return the figures of the finished training, and time the products alone.
 
         pieces: of the timed updates. package: the distribution whose version is reported with PyTorch's.
         """
@@ -65,7 +65,7 @@ class Stopwatch:
 
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> bool:
         self._hook.remove()
-        assert kind is not None, "the training ended before the last update that was to be timed"
+        assert kind is not None, "training ended before the last timed update"
         return kind is _AllTimedError
 
     def _after_update(self, optimizer: Optimizer, *_: Any) -> None:

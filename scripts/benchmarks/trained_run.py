@@ -23,11 +23,11 @@ SETTINGS = """
 def trained_run(path: Path, data: Path) -> Run:
     """Open the run at `path`, or train it on Multi30k first: about ten minutes on two CPU cores.
 
-    An interrupted training is resumed. Raises UserError if the training fails.
+    Interrupted training is resumed. Raises UserError if training fails.
     """
     if not path.exists():
         unfinished = path.with_name(f"{path.name}.unfinished")
-        say(f"{path}: not there yet; training it (once)")
+        say(f"{path}: does not exist yet; training it once")
         command = [sys.executable, "-m", "translate", "train", "--out", str(unfinished)]
         if unfinished.exists():
             command += ["--resume"]
@@ -38,6 +38,6 @@ def trained_run(path: Path, data: Path) -> Run:
             for setting in SETTINGS.split():
                 command += ["--set", setting]
         if subprocess.run(command, cwd=ROOT).returncode:
-            raise UserError(f"{unfinished}: the training failed; run the command again to resume it")
+            raise UserError(f"{unfinished}: training failed; run the command again to resume it")
         unfinished.rename(path)
     return Run.open(path)

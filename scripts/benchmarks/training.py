@@ -41,9 +41,9 @@ class Measured:
     tokens_per_second: float  # target pieces without padding
     padding: float  # share of source and target slots together
     updates_per_second: float
-    cores_used: float  # processor seconds per second; if it is far below the threads, the machine was busy
+    cores_used: float  # processor seconds per second; far below the number of threads, the machine was busy
     peak_share: float  # see `products`
-    products_gflops: float  # of the products alone, 10⁹ operations per second
+    products_gflops: float  # speed of the products alone, in 10⁹ operations per second
     peak_memory_bytes: int
     parameters: int
     device_name: str
@@ -87,14 +87,9 @@ def measure(plan: Plan, folder: Path, config: Config) -> Report:
         system, precision, tokens = cell
         tables = config.model_dump()
         tables["train"] |= {"precision": precision, "batch_tokens": tokens, "accumulate": 1}
-        job = Work(
-            folder=folder,
-            config=Config.model_validate(tables),
-            device=plan.device,
-            threads=plan.threads,
-            warm_up=plan.warm_up,
-            steps=plan.steps,
-        )
+        updates = {"warm_up": plan.warm_up, "steps": plan.steps}
+        changed = Config.model_validate(tables)
+        job = Work(folder=folder, config=changed, device=plan.device, threads=plan.threads, **updates)
         measured = Measured(**in_child(f"{system}.train", job))
         found[cell].append(measured)
         say(
@@ -107,19 +102,13 @@ def measure(plan: Plan, folder: Path, config: Config) -> Report:
 
 
 def report(plan: Plan, rows: Sequence[Row], config: Config) -> Report:
-    """Return the rows in all forms."""
+    """Return the rows as a table and as JSON objects."""
     objects = []
     for row in rows:
         figures = asdict(row)
-        objects.append(
-            {
-                **figures.pop("measured"),
-                **figures,
-                **{name: getattr(plan, name) for name in ("device", "threads", "warm_up", "steps")},
-                "vocab_size": config.vocab.size,
-                "model": config.model.model_dump(),
-            }
-        )
+        settings = {name: getattr(plan, name) for name in ("device", "threads", "warm_up", "steps")}
+        settings |= {"vocab_size": config.vocab.size, "model": config.model.model_dump()}
+        objects.append({**figures.pop("measured"), **figures, **settings})
     model = config.model
     sizes = " and ".join(f"{tokens:,}" for tokens in plan.tokens)
     layers = f"{model.num_encoder_layers}+{model.num_decoder_layers} layers"

@@ -1,11 +1,10 @@
-"""One clock for all systems that translate: from lines to translations in memory, including splitting into pieces."""
+"""One clock for all systems that translate: from lines to translations in memory, including segmentation."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from benchmarks.decoding import DecodeJob, Measured
 from benchmarks.report import versions
@@ -36,7 +35,7 @@ def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: S
         load_seconds=load_seconds,
         cores_used=processor_seconds / seconds,
         peak_memory_bytes=peak_memory_bytes,
-        num_pieces=_num_pieces(job.run, translations),
+        num_pieces=sum(len(row) + 1 for row in Run(job.run).load_vocabs().tgt.encode(translations)),
         translations=translations,
         device_name=memory.device_name,
         versions=versions("translate", *packages),
@@ -44,7 +43,7 @@ def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: S
 
 
 def in_order_of_length(lines: Sequence[str], translate: Translate) -> list[str]:
-    """Translate the longest lines first, for a system that batches neighbours; return the order of the lines."""
+    """Translate the longest lines first, for a system that batches adjacent lines; restore their order."""
     order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
     found = dict(zip(order, translate([lines[i] for i in order]), strict=True))
     return [found[i] for i in range(len(lines))]
@@ -68,7 +67,7 @@ class _Memory:
 
     def __enter__(self) -> _Memory:
         if self._device != "cpu":
-            import torch  # here, because some systems run without it
+            import torch  # imported here, because some systems run without it
 
             self.device_name = torch.cuda.get_device_name()
             self._thread = threading.Thread(target=self._watch, args=(torch.cuda.mem_get_info,))
@@ -84,9 +83,3 @@ class _Memory:
         while not self._is_over.wait(GPU_INTERVAL):
             free, all_bytes = free_and_all()
             self._peak_bytes = max(self._peak_bytes, all_bytes - free)
-
-
-def _num_pieces(run: Path, translations: Sequence[str]) -> int:
-    """Count the pieces, with `</s>`."""
-    vocabs = Run(run).load_vocabs()
-    return sum(len(row) + 1 for row in vocabs.tgt.encode(translations))

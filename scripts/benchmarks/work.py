@@ -1,4 +1,4 @@
-"""The work of all systems: the same text, the same pieces, the same sizes."""
+"""The task of all systems: the same text, the same pieces, the same sizes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from translate.data.vocab import Vocab, train_vocab
 from translate.errors import UserError
 
 SRC, TGT = "en", "de"
-NUM_VALID_LINES = 100  # systems require validation text; none validates while it is measured
-MAX_PIECES = 100  # of a side, without its end; JoeyNMT needs the limit, so all have it
+NUM_VALID_LINES = 100  # systems require validation text; none validates during the measurement
+MAX_PIECES = 100  # per side, without `</s>`; JoeyNMT needs a limit, so it applies to all
 
 
 class Job(BaseModel):
@@ -57,7 +57,7 @@ def prepare_folder(folder: Path, data: Path, config: Config) -> Config:
 
 
 def lay_out(folder: Path, texts: Mapping[str, tuple[Sequence[str], Sequence[str]]], config: Config) -> Config:
-    """Do the same for a `train` and a `valid` text in memory: source lines and target lines."""
+    """Do the same for texts in memory. texts: source lines and target lines of `train` and `valid`."""
     paths: dict[str, str] = {}
     for part, sides in texts.items():
         for side, language, lines in zip(("src", "tgt"), (SRC, TGT), sides, strict=True):
@@ -92,4 +92,4 @@ def text_path(data: Path, name: str) -> Path:
     for path in data / name, data / f"{name}.gz":
         if path.is_file():
             return path
-    raise UserError(f"{data}: no {name} or {name}.gz there; run scripts/get_multi30k, or give --data FOLDER")
+    raise UserError(f"{data}: contains neither {name} nor {name}.gz; run scripts/get_multi30k, or give --data FOLDER")

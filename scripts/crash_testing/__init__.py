@@ -1,1 +1,1 @@
-"""Crash tests: real trainings and decodings are killed, or lose their disk, and have to end as if nothing happened."""
+"""Crash tests: real training and decoding processes are killed or lose their disk, and must give the same results."""

@@ -1,4 +1,4 @@
-"""The baseline of the crash tests: tiny trainings and decodings, and their results without any crash."""
+"""The baseline of the crash tests: tiny training and decoding commands, and their results without a crash."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DECODINGS: tuple[tuple[str, ...], ...] = (("--json",), ("--n-best", "2"), ())
 
 @dataclass(frozen=True)
 class Training:
-    """A training and its undisturbed result."""
+    """A training command and its undisturbed result."""
 
     name: str
     options: tuple[str, ...]  # without --out and --resume
@@ -40,14 +40,14 @@ class Training:
     state: Mapping[str, str]
 
     def next_command(self, run: Path) -> tuple[str, ...]:
-        """Return the command that a user gives: with --resume as soon as there is a run to resume."""
+        """Return the command that a user gives: with --resume if there is a run to resume."""
         resume = ("--resume",) if (run / "config.toml").exists() else ()
         return ("train", *self.options, "--out", str(run), "--device", "cpu", *resume)
 
     def check_resumes(self, path: Path, what: str) -> None:
-        """Train `path` to its end. `what` says what happened to it. Raises FindingError unless the result is the same.
+        """Train `path` to its end. what: the disturbance. Raises FindingError unless the result is the same.
 
-        The run folder may hold no file of a process that died.
+        The run folder must not contain partial files of a process that died.
         """
         ended = run(self.next_command(path), path.parents[1] / "log")
         check_end(ended, (0,))
@@ -59,7 +59,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Decoding:
-    """A decoding of the test text and its undisturbed output."""
+    """A command that decodes the test text, and its undisturbed output."""
 
     arguments: tuple[str, ...]  # without --output and --resume
     seconds: float
@@ -75,7 +75,7 @@ class Baseline:
 
 
 def make_baseline(folder: Path, num_variants: int) -> Baseline:
-    """Write the texts and run all commands undisturbed. Raises FindingError if one fails even so."""
+    """Write the texts and run all commands undisturbed. Raises FindingError if one fails."""
     for part, count in NUM_LINES.items():
         for ending in "en", "fr", "align":
             with (TOY / f"{part}.{ending}").open(encoding="utf-8") as lines:

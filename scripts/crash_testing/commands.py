@@ -1,4 +1,4 @@
-"""Commands of `translate`, run as programs that may be hit by signals, and the checks of how they ended."""
+"""Commands of `translate`, run as processes that may receive signals, and checks of how they ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_SECONDS = 600  # a command that runs longer hangs
+LIMIT_SECONDS = 600  # a command that runs longer is considered hung
 TAIL_LINES = 12
 # One thread: sums are computed in the same order in every run.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -24,7 +24,7 @@ class FindingError(Exception):
 
 @dataclass(frozen=True)
 class Blow:
-    """A signal that hits a command, and its time in seconds after the start."""
+    """A signal sent to a command, and its time in seconds after the start."""
 
     signal: signal.Signals
     after: float
@@ -38,7 +38,7 @@ class Ended:
     status: int  # as in a shell: 128 + n for signal n
     stderr: str
     seconds: float
-    died_of_signal: bool = False  # did not handle the signal
+    died_of_signal: bool = False  # without handling the signal
 
     def finding(self, what: str) -> FindingError:
         """Return an error that quotes the last lines of the command."""

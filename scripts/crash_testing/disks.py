@@ -1,4 +1,4 @@
-"""Trainings whose disk is full, becomes read-only or vanishes: one error line, and nothing lost once it is repaired."""
+"""Training on a disk that is full, becomes read-only or vanishes: one error line, and no loss after the repair."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL, LARGE = (16, 1000), 64_000  # KiB
 def disturb_disk(baseline: Baseline, folder: Path, rng: random.Random) -> int:
     """Train on a disk with a fault. Returns the number of faults. Raises FindingError.
 
-    Only a process that may mount can have a small or a read-only disk; otherwise the folder vanishes.
+    Only a process that may mount can create a small or read-only disk; otherwise the folder is deleted.
     """
     training, disk = rng.choice(baseline.trainings), folder / "disk"
     disk.mkdir()
@@ -41,7 +41,7 @@ def disturb_disk(baseline: Baseline, folder: Path, rng: random.Random) -> int:
 
 
 def _train(training: Training, disk: Path, moment: float, action: Callable[[], object] | None) -> Ended:
-    """Train on the disk, and do something to it `moment` seconds after the start."""
+    """Train on the disk, and call `action` `moment` seconds after the start."""
     timer = Timer(moment, action or (lambda: None))
     timer.start()
     try:
@@ -52,7 +52,7 @@ def _train(training: Training, disk: Path, moment: float, action: Callable[[], o
 
 
 def _make_read_only(disk: Path) -> None:
-    """Remount the disk, which is refused while a file is open for writing."""
+    """Remount the disk read-only; retry, because this fails while a file is open for writing."""
     for _ in range(200):
         if _mount("-o", "remount,ro", str(disk)):
             return

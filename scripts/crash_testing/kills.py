@@ -1,4 +1,4 @@
-"""Trainings and decodings killed or stopped at random moments: resumed, they have to end as if nothing had happened."""
+"""Training and decoding, killed or stopped at random moments: after resuming, the results must be the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crash_testing.baseline import Baseline
 from crash_testing.commands import Blow, Ended, check_end, run
 
 MAX_KILLS = 3  # in one trial
-START_SECONDS = 1.0  # Python itself starts; it may end in any way
+START_SECONDS = 1.0  # Python itself starts, and may end in any way
 OLD_OUTPUT = b"the previous content\n"
 
 
@@ -50,8 +50,8 @@ def kill_decoding(baseline: Baseline, folder: Path, rng: random.Random) -> int:
 def hit(arguments: tuple[str, ...], seconds: float, folder: Path, rng: random.Random) -> Ended:
     """Run a command that takes `seconds`, and kill it (SIGKILL) or ask it to stop (SIGINT, SIGTERM) at a random moment.
 
-    Later moments are more likely, because a program imports its libraries first. Raises FindingError if it ends in
-    another way than by the signal or in time.
+    Later moments are more likely, because a program imports its libraries first. Raises FindingError if it ends
+    neither normally nor by the signal.
     """
     number = rng.choice((*[signal.SIGKILL] * 4, signal.SIGINT, signal.SIGTERM))
     blows = [Blow(number, seconds * max(rng.random(), rng.random()))]
@@ -64,9 +64,9 @@ def hit(arguments: tuple[str, ...], seconds: float, folder: Path, rng: random.Ra
 
 
 def check_saved(ended: Ended, path: Path) -> None:
-    """Raise FindingError if a training said that it stops after a step, but did not save that step.
+    """Raise FindingError if training announced that it stops after a step, but did not save that step.
 
-    After a second signal it dies at once, perhaps without saving.
+    After a second signal the process dies at once, perhaps without saving.
     """
     if "stopping after this step" not in ended.stderr or ended.died_of_signal:
         return

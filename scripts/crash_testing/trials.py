@@ -1,4 +1,4 @@
-"""The trials of the crash tests, several at a time until the time is over, and the verdict."""
+"""The trials of the crash tests, run in parallel until the time is over, and their verdict."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import shutil
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 from crash_testing.baseline import Baseline
 from crash_testing.commands import FindingError
@@ -20,22 +18,13 @@ from crash_testing.disks import disturb_disk
 from crash_testing.kills import kill_decoding, kill_training
 
 NUM_WORKERS = 2
-
-
-class Kind(NamedTuple):
-    """A kind of trial."""
-
-    trial: Callable[[Baseline, Path, random.Random], int]
-    things: str  # that it counts
-
-
-TRAINING, DECODING = Kind(kill_training, "kills of trainings"), Kind(kill_decoding, "kills of decodings")
-KINDS = (TRAINING, DECODING, Kind(disturb_disk, "disk faults"))  # trial n is of kind (n - 1) modulo 3
+# Trials, each of which returns the number of the things that it counts. Trial n is of kind (n - 1) modulo 3.
+KINDS = {"training kills": kill_training, "decoding kills": kill_decoding, "disk faults": disturb_disk}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run."""
+    """The trials to run."""
 
     seed: int
     minutes: float
@@ -50,12 +39,12 @@ class Plan:
 class Tally:
     """The results so far."""
 
-    counts: Counter[str] = field(default_factory=Counter)  # by things
+    counts: Counter[str] = field(default_factory=Counter)  # by kind of trial
     num_findings: int = 0
 
     def verdict(self, plan: Plan, seconds: float) -> str:
         """Return the last line of the output."""
-        done = ", ".join(f"{self.counts[kind.things]:,} {kind.things}" for kind in KINDS)
+        done = ", ".join(f"{self.counts[things]:,} {things}" for things in KINDS)
         end = f"{self.num_findings:,} finding{'s' * (self.num_findings > 1)}" if self.num_findings else "no findings"
         return f"crash test: {done} in {seconds / 60:.1f} minutes, seed {plan.seed}: {end}"
 
@@ -78,22 +67,19 @@ def run_trials(plan: Plan, baseline: Baseline, folder: Path, started: float) -> 
     return tally
 
 
-def _kind(number: int) -> Kind:
-    return KINDS[(number - 1) % len(KINDS)]
-
-
 def _trial(plan: Plan, baseline: Baseline, folder: Path, number: int) -> int:
     folder.mkdir()
-    return _kind(number).trial(baseline, folder, random.Random(f"{plan.seed} {number}"))
+    trial = list(KINDS.values())[(number - 1) % len(KINDS)]
+    return trial(baseline, folder, random.Random(f"{plan.seed} {number}"))
 
 
 def _report(plan: Plan, tally: Tally, folder: Path, number: int, future: Future[int]) -> None:
     error = future.exception()
     if error is None:
-        tally.counts[_kind(number).things] += future.result()
+        tally.counts[list(KINDS)[(number - 1) % len(KINDS)]] += future.result()
     else:
         is_finding = isinstance(error, FindingError)
-        text = str(error) if is_finding else "".join(traceback.format_exception(error))  # may be due to the code
+        text = str(error) if is_finding else "".join(traceback.format_exception(error))  # possibly a bug in the tests
         tally.num_findings += 1
         print(f"finding: {text}\n  repeat: {plan.command(number)}", flush=True)
     shutil.rmtree(folder / str(number), ignore_errors=True)

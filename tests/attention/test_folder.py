@@ -173,7 +173,7 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
     ("command", "message"),
     [
         (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; did you mean verify?"),
-        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz holds one line; give the folder"),
+        (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz holds a single line; give the folder"),
         (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page with all maps"),
         (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--words"], "--html writes a page"),
         (["align", "MAPS", "--json"], "--json: needs gold links; add --gold FILE"),
@@ -182,7 +182,7 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
             ["decode", "x", "a", "--attention-layers", "0"],
             "--attention-layers and --attention-precision need --attention",
         ),
-        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of numbers from 0"),
+        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of layer numbers"),
         (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
     ],
 )

@@ -252,7 +252,7 @@ def test_what_cannot_be_checked_is_named(
         (["--src", path, "--tgt", tmp_path / "none"], "none: no such file"),
         (["--src", path, "--tgt", tmp_path], "this is a folder"),
         (["--src", path, "--tgt", overlong], "overlong: a line is longer than 3,000,000 bytes"),
-        (["--src", path, "--tgt", path, "--test-src", path], "--test-src needs --test-tgt"),
+        (["--src", path, "--tgt", path, "--test-src", path], "--test-src and --test-tgt must"),
         (["--src", path, "--tgt", path, "--vocab", path], "not a sentencepiece model"),
         (["--src", path, "--tgt", path, "--vocab", tmp_path], "not a run folder"),
     ):

@@ -216,8 +216,10 @@ def test_an_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp
     run("decode", tiny_run, "She sings.", "--attention", folder)
     mine = folder / "index.jsonl"
     before = mine.read_bytes()
-    run("decode", tiny_run, "--input", mine, "--attention", folder).assert_one_line_about("elsewhere")
-    run("decode", tiny_run, "x", "--output", folder / "o", "--attention", folder).assert_one_line_about("elsewhere")
+    run("decode", tiny_run, "--input", mine, "--attention", folder).assert_one_line_about("in another folder")
+    run("decode", tiny_run, "x", "--output", folder / "o", "--attention", folder).assert_one_line_about(
+        "in another folder"
+    )
     assert mine.read_bytes() == before
 
 

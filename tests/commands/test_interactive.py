@@ -131,7 +131,7 @@ def test_control_c_drops_the_line_or_ends_the_answer_alone(
     terminal.wait_for(b"> ")
     terminal.type(b"caf\xe9 \r")
     if output:  # readline leaves such a byte out by itself
-        terminal.wait_for(b"warning: this line is not UTF-8")
+        terminal.wait_for(b"warning: skipped a line that is not UTF-8")
     terminal.wait_for(b"> ")
     terminal.type(b"x\r")
     if not output:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from translate.alignment.error_rate import GoldFile
 from translate.check.check import Texts, check
-from translate.commands.attention_options import keep_of
+from translate.commands.attention_options import parse_selection
 from translate.config.settings import Config
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.readers.lines import count_lines, digest_of_text, read_lines
@@ -161,14 +161,14 @@ def test_a_head_to_mask_is_one_of_the_model_or_refused(translator: Translator, t
 @given(st.text("0123456789,- +_²١", max_size=12), st.text("encodrs,", max_size=12) | st.just("cross, encoder"))
 @example("9" * 5000, "")
 def test_layers_and_kinds_to_keep_are_read_or_refused(layers: str, kinds: str) -> None:
-    said, keep = "", None
+    said, selection = "", None
     try:
-        keep = keep_of(Path("maps"), kinds, layers, "float32")
+        selection = parse_selection(Path("maps"), kinds, layers, "float32")
     except UserError as error:
         said = str(error)
-    if keep is None:
+    if selection is None:
         assert said.startswith("--attention-")
         return
-    assert set(keep.kinds) == ({part.strip() for part in kinds.split(",")} if kinds else set(KINDS))
+    assert set(selection.kinds) == ({part.strip() for part in kinds.split(",")} if kinds else set(KINDS))
     assert re.fullmatch(r"(\s*[0-9]+\s*,)*\s*[0-9]+\s*|", layers)
-    assert keep.layers == (tuple(sorted({int(part) for part in layers.split(",")})) if layers else None)
+    assert selection.layers == (tuple(sorted({int(part) for part in layers.split(",")})) if layers else None)

@@ -87,7 +87,7 @@ def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(conf
     weights = folder / "none,seed=1" / "model.safetensors"
     written = weights.stat().st_mtime_ns
     longer = trying(config, "--seeds", "2", "--folder", folder)
-    assert (longer.returncode, longer.stderr) == (0, "none,seed=2: begins\n")
+    assert (longer.returncode, longer.stderr) == (0, "none,seed=2: started\n")
     losses = [lowest_loss(folder / f"none,seed={seed}") for seed in (1, 2)]
     mean, deviation = sum(losses) / 2, abs(losses[0] - losses[1]) / 2**0.5
     assert cells(longer.stdout)[2][3] == f"{mean:.3f} ± {deviation:.3f}"
@@ -95,7 +95,7 @@ def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(conf
     config.write_text(config.read_text("utf-8").replace("d_ff = 64", "d_ff = 48"), "utf-8")
     other = trying(config, "--folder", folder)
     assert other.returncode == 2
-    assert other.stderr.startswith(f"error: {folder / 'none,seed=1'}: was with model.d_ff = 64 (now 48)")
+    assert other.stderr.startswith(f"error: {folder / 'none,seed=1'}: trained with model.d_ff = 64 (now 48)")
 
 
 def test_what_cannot_be_tried_is_said_in_one_line_before_any_training(config: Path, tmp_path: Path) -> None:

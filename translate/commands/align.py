@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 MAX_DRAWN = 20  # lines
 EPILOG = """\b
 Methods:
-  argmax        each target word with the source word of most weight
-  threshold     every link of at least --threshold
+  argmax        link each target word to the source word with the highest weight
+  threshold     keep every link whose weight is at least --threshold
   intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
-                argmax in both directions, symmetrized; the reverse links come from the same map,
-                or from the other model with --reverse and --directions apart
+                symmetrize argmax in both directions; the reverse links come from the same map,
+                or from the reverse model with --reverse and --directions apart
 
 \b
 Examples:
@@ -40,14 +40,16 @@ Examples:
 """
 
 Lines = Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder; or a run, with --src and --tgt.")]
-Gold = Annotated[Path | None, Option(metavar="FILE", help="Gold links to score by (i-j sure, ipj possible).")]
+Gold = Annotated[Path | None, Option(metavar="FILE", help="Gold links to score against (i-j sure, ipj possible).")]
 Method = Annotated[
     Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
     | None,
-    Option(help="Method, as listed below.  [default: grow-diag]"),
+    Option(help="Alignment method, as listed below.  [default: grow-diag]"),
 ]
-Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Use the row that reads a word (Shift-Att).")]
-Reverse = Annotated[Path | None, Option(metavar="DIR|RUN", help="The same pairs by a reverse model.")]
+Shift = Annotated[
+    bool | None, Option("--shift/--no-shift", help="Align each word by the row that reads it (Shift-Att).")
+]
+Reverse = Annotated[Path | None, Option(metavar="DIR|RUN", help="Attention of a reverse model for the same pairs.")]
 Directions = Annotated[
     Literal["apart", "together"] | None,
     Option(help="With --reverse: combine alignments (apart) or maps (together).  [default: together]"),
@@ -59,15 +61,17 @@ def align(
     src: Annotated[Path | None, Option(metavar="FILE", help="With RUN: source text.")] = None,
     tgt: Annotated[Path | None, Option(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
     gold: Gold = None,
-    one_indexed: Annotated[bool, Option("--one-indexed", help="--gold counts words from 1.")] = False,
+    one_indexed: Annotated[bool, Option("--one-indexed", help="The gold links count words from 1.")] = False,
     layer: options.Layer = None,
     head: options.Head = None,
     method: Method = None,
-    threshold: Annotated[float | None, Option(help="Minimum weight; implies --method threshold.")] = None,
+    threshold: Annotated[float | None, Option(help="Minimum weight of a link; implies --method threshold.")] = None,
     shift: Shift = None,
     reverse: Reverse = None,
     directions: Directions = None,
-    store: Annotated[Path | None, Option(metavar="RUN", help="Store the best setting by --gold in RUN.")] = None,
+    store: Annotated[
+        Path | None, Option(metavar="RUN", help="Store the setting that is best on --gold in RUN.")
+    ] = None,
     as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -75,9 +79,9 @@ def align(
 ) -> None:
     """Align words by attention, and score alignments.
 
-    Output lines hold links i-j from source word i to target word j; words are separated by white space and counted
-    from 0. --gold scores every layer, head and method that the options leave open. Without options, the setting stored
-    in the run by --store is used. Pictures show the first 20 lines.
+    Each output line lists links i-j from source word i to target word j. Words are separated by white space and counted
+    from 0. --gold scores every layer, head and method that the options leave open. Without options, the setting that
+    --store saved in the run is used. Pictures show the first 20 lines.
     """
     from translate.alignment.aligner import Pairing
     from translate.alignment.methods import MapChoice
@@ -86,8 +90,8 @@ def align(
     from translate.api import load_translator
 
     scoring = _scoring(gold, one_indexed, store, as_json)
-    asked = AlignmentOptions(method, shift, threshold, directions)
-    asked.check(has_reverse=reverse is not None)
+    requested = AlignmentOptions(method, shift, threshold, directions)
+    requested.check(has_reverse=reverse is not None)
     load = partial(load_translator, device=device)
     pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
     choice = MapChoice(layer, head) if layer is not None or head is not None else None
@@ -95,9 +99,9 @@ def align(
         pairing.check(choice)
     files = pictures(png, svg)
     if scoring:
-        _score(pairing, choice, asked, scoring, files)
+        _score(pairing, choice, requested, scoring, files)
     else:
-        _align(pairing, choice, asked, files)
+        _align(pairing, choice, requested, files)
 
 
 class Scoring(NamedTuple):
@@ -119,7 +123,7 @@ def _scoring(gold: Path | None, is_one_indexed: bool, store: Path | None, as_jso
 
 
 def _score(
-    pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, scoring: Scoring, files: Sequence[Path]
+    pairing: Pairing, choice: MapChoice | None, requested: AlignmentOptions, scoring: Scoring, files: Sequence[Path]
 ) -> None:
     """Print the error rates; store the best setting and draw its alignments if requested."""
     from translate.alignment.aligner import aligned, try_all
@@ -132,7 +136,7 @@ def _score(
         check_storable(run, pairing)
     gold = GoldFile(scoring.gold, scoring.is_one_indexed)
     trial = try_all(
-        pairing, [choice] if choice else pairing.choices(), asked.configs(pairing.reverse is not None), gold
+        pairing, [choice] if choice else pairing.choices(), requested.configs(pairing.reverse is not None), gold
     )
     if scoring.as_json:
         for result in trial.best_of_maps():
@@ -152,15 +156,15 @@ def _score(
         _draw(list(zip(lines, gold, strict=False)), files)
 
 
-def _align(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, files: Sequence[Path]) -> None:
+def _align(pairing: Pairing, choice: MapChoice | None, requested: AlignmentOptions, files: Sequence[Path]) -> None:
     """Print the links of each line, and draw those of the first lines if requested."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
     from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
-    config, origin = asked.config(pairing.reverse is not None), ""
-    if choice is None and asked == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
+    config, origin = requested.config(pairing.reverse is not None), ""
+    if choice is None and requested == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, config = stored.choice, stored.config
         pairing.check(choice)
@@ -183,7 +187,7 @@ def _align(pairing: Pairing, choice: MapChoice | None, asked: AlignmentOptions, 
 
 
 def _draw(lines: Sequence[tuple[AlignedPair, Sequence[PharaohLink] | None]], files: Sequence[Path]) -> None:
-    """Draw the lines that have maps, with their gold links if given."""
+    """Draw the lines that have maps, with their gold links if there are any."""
     import numpy as np
 
     from translate.report.alignment_picture import LinkedPair, save_links
@@ -197,7 +201,7 @@ def _draw(lines: Sequence[tuple[AlignedPair, Sequence[PharaohLink] | None]], fil
                 LinkedPair(pair.source.split(), pair.target.split(), found, sure, _gold_links(gold or (), False))
             )
     if not pairs:
-        raise UserError("none of the first lines has a map; there is nothing to draw")
+        raise UserError("none of the first lines has maps; there is nothing to draw")
     for path in files:
         report_picture(path, save_links(pairs, path))
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LAYER = re.compile("[0-9]{1,9}")
 
 
-def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
-    """Parse the options; None without a folder. Raises UserError for unknown kinds and malformed layers."""
+def parse_selection(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
+    """Parse the options; None without a folder. Raises UserError for unknown kinds or malformed layers."""
     from translate.attention.selection import AttentionSelection
 
     if not folder:
@@ -34,7 +34,7 @@ def keep_of(folder: Path | None, kinds: str, layers: str, precision: StoredType)
             raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
     parts = [part.strip() for part in layers.split(",")] if layers else []
     if not all(LAYER.fullmatch(part) for part in parts):
-        raise UserError(f"--attention-layers: {layers!r} is not a list of numbers from 0, such as 0,2")
+        raise UserError(f"--attention-layers: {layers!r} is not a list of layer numbers, such as 0,2")
     numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
     return AttentionSelection(ordered, tuple(numbers) or None, precision)
@@ -48,9 +48,9 @@ def attention_writer(
     selection: AttentionSelection | None,
     text: Iterable[str] | None,
 ) -> AbstractContextManager[AttentionWriter | None]:
-    """Return the writer of the attention folder, if requested. The torch engine computes the maps in any case.
+    """Return the writer of the attention folder, if requested. The torch engine always computes the maps.
 
-    text: the whole input, if it can be read beforehand; the writer then estimates the size of the folder.
+    text: the whole input, if it can be read in advance; the writer then estimates the size of the folder.
     """
     if not folder or not selection:
         return nullcontext()

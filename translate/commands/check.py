@@ -30,17 +30,18 @@ def check(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    test_src: Annotated[Path | None, Option(metavar="FILE", help="Test text, source.")] = None,
-    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Test text, target.")] = None,
-    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary to count pieces with.")] = None,
+    test_src: Annotated[Path | None, Option(metavar="FILE", help="Source test text.")] = None,
+    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Target test text.")] = None,
+    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary for counting pieces.")] = None,
     overrides: options.Set = None,
-    examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Examples per finding.")] = 1,
+    examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Number of examples to show per finding.")] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Find problems in a parallel corpus.
 
-    The report names the lines of each finding, and what training does about it. Validation and test texts are checked
-    for overlap with the training text. The exit status is 0 whatever is found, and 2 if a file cannot be read.
+    The report lists the affected lines of each finding, and how training handles them. Validation and test texts are
+    checked for overlap with the training text. The exit status is 0 even if problems are found, and 2 if a file cannot
+    be read.
     """
     from tqdm import tqdm
 
@@ -53,7 +54,7 @@ def check(
     settings = load_config(config, options.given_settings(overrides, **files))
     data = settings.data
     if not data.train_src:
-        raise UserError("check: no text given; use --src and --tgt, or a settings file with data.train_src")
+        raise UserError("check: no text given; use --src and --tgt, or a settings file that sets data.train_src")
     names = (src or data.train_src, tgt or data.train_tgt)
     texts, vocabs = _texts(data, test_src, test_tgt), _vocabs(vocab, settings)
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
@@ -66,7 +67,7 @@ def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> 
     from translate.check.check import Texts
 
     if bool(test_src) != bool(test_tgt):
-        raise UserError("check: --test-src needs --test-tgt, and the other way round")
+        raise UserError("check: --test-src and --test-tgt must be given together")
     return Texts(
         _text(data.train_src, data.train_tgt, data),
         _text(data.valid_src, data.valid_tgt, data) if data.valid_src else None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
 
 
-EPILOG = """Options of search and sampling default to the [decode] settings of the run.
+EPILOG = """Search and sampling options default to the run's [decode] settings.
 
 \b
 Examples:
@@ -38,8 +38,8 @@ Examples:
 def decode(
     run: options.Run,
     sentences: Annotated[list[str] | None, Argument(metavar="SENTENCE", help="Text to translate.")] = None,
-    input: Annotated[Path | None, Option(metavar="FILE", help="Translate the lines of FILE (or .gz).")] = None,
-    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE, not standard output.")] = None,
+    input: Annotated[Path | None, Option(metavar="FILE", help="Translate the lines of FILE (plain or .gz).")] = None,
+    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE instead of standard output.")] = None,
     beam_size: options.BeamSize = None,
     n_best: options.NBest = 1,
     length_penalty: options.LengthPenalty = None,
@@ -57,7 +57,7 @@ def decode(
     ensemble: options.Ensemble = None,
     mask: options.Mask = None,
     as_json: options.JsonLines = False,
-    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode; it left FILE.partial.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode, which left FILE.partial.")] = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
@@ -68,7 +68,8 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line; with --n-best above 1: line number, score and translation, separated by tabs.
+    Prints one line per input line. With --n-best above 1, each translation gets its own line: input line number, score
+    and translation, separated by tabs.
     """
     from translate.commands.decode_io import Places
     from translate.decoding.results import DecodeRequest
@@ -83,7 +84,7 @@ def decode(
 
 
 class ModelOptions(NamedTuple):
-    """What translates."""
+    """The options that select and load the model."""
 
     run: Path
     ensemble: list[Path]
@@ -96,11 +97,11 @@ class ModelOptions(NamedTuple):
 def _decode(
     model: ModelOptions,
     places: Places,
-    maps: tuple[str, str, StoredType],  # kinds, layers and precision to keep
+    maps: tuple[str, str, StoredType],  # kinds, layers and precision of the attention maps to write
     request: DecodeRequest,
-    changes: Mapping[str, object],  # of the decode settings; None: no change
+    changes: Mapping[str, object],  # decode settings to override; None: keep the run's
 ) -> None:
-    """Translate, and report the speed."""
+    """Translate and report the speed."""
     from translate.commands.decode_io import Job, write_resumably, write_whole
     from translate.system.distributed import joined
 
@@ -109,12 +110,12 @@ def _decode(
         places.check(world)
 
         from translate.api import load_translator
-        from translate.commands.attention_options import keep_of
+        from translate.commands.attention_options import parse_selection
         from translate.config.toml import changed_search
 
         started = time.monotonic()
         _check_utf8([request.prefix, *request.terms, *(places.sentences or [])])
-        keep = keep_of(places.attention, *maps)
+        selection = parse_selection(places.attention, *maps)
         _check_mask(mask, engine, places.attention)
         translator = load_translator(run, device, engine, precision, ensemble)
         masking.enter_context(_masking(mask, translator))
@@ -129,7 +130,7 @@ def _decode(
         if places.can_resume:
             num_lines = write_resumably(job, places, job.made_by([run, *ensemble], engine, mask))
         else:
-            with _attention_writer(job, places, keep if world.is_first else None, run, device) as writer:
+            with _attention_writer(job, places, selection if world.is_first else None, run, device) as writer:
                 num_lines = write_whole(job, places, writer)
     if not world.is_first:
         return
@@ -144,7 +145,7 @@ def _check_mask(mask: list[str], engine: str, attention: Path | None) -> None:
     if mask and engine != "torch":
         raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
     if mask and attention:
-        raise UserError("--mask: attention files belong to the whole model; leave out --attention or --mask")
+        raise UserError("--mask: attention files describe the unmasked model; leave out --attention or --mask")
 
 
 def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:

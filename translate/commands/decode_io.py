@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Places(NamedTuple):
-    """The input and the outputs."""
+    """The inputs and outputs of a decode."""
 
     sentences: Sequence[str] | None
     input: Path | None
@@ -50,7 +50,9 @@ class Places(NamedTuple):
         if (maps := self.attention) and any(
             file and file.resolve().parent == maps.resolve() for file in (self.input, self.output)
         ):
-            raise UserError(f"decode: {maps} is cleared for the attention files; keep --input and --output elsewhere")
+            raise UserError(
+                f"decode: {maps} will be cleared for the attention files; keep --input and --output in another folder"
+            )
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
@@ -60,13 +62,13 @@ class Places(NamedTuple):
 
     @property
     def can_resume(self) -> bool:
-        """Whether an interrupted decode can be resumed: only from a file to a file."""
+        """Whether an interrupted decode can be resumed; input and output must be files."""
         is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
         return is_file and self._has_whole_input and not self.attention
 
     @property
     def advice(self) -> str:
-        """What to do after one of several processes has died."""
+        """What the user can do after one of several processes died."""
         if self.can_resume:
             return f"finished lines are in {self.output}.partial; to continue, repeat the command with --resume"
         return "nothing was written; start again"
@@ -82,14 +84,14 @@ class Places(NamedTuple):
         return self.input is not None and self.input.is_file()
 
     def lines(self) -> Iterable[str]:
-        """Read the sentences, else the file, else standard input."""
+        """Return the given sentences, or else the lines of the input file or of standard input."""
         if self.sentences:
             return self.sentences
         return read_lines(self.input) if self.input else split_lines(sys.stdin.buffer, "standard input")
 
 
 class Job(NamedTuple):
-    """How to translate."""
+    """A translator, its settings, the request, and the processes that share the work."""
 
     translator: Translator
     settings: DecodeSettings
@@ -97,7 +99,7 @@ class Job(NamedTuple):
     world: World
 
     def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
-        """Everything that determines the translations except the text, as JSON values."""
+        """Return everything that determines the translations, except the text, as JSON values."""
         opened = [Run.open(run) for run in runs]
         return {
             "weights": [run.digest_of_weights() for run in opened],
@@ -122,10 +124,10 @@ class Job(NamedTuple):
 
 
 def write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
-    """Translate to standard output or to a file that appears whole, and write attention; return the number of lines."""
+    """Translate to standard output or to a file that appears when complete; return the number of lines."""
     found = job.translations(places.lines())
     if not job.world.is_first:
-        deque(found, maxlen=0)  # translates this process's share; the first process gets it and writes
+        deque(found, maxlen=0)  # translates this process's share, which the first process collects and writes
         return 0
     num_lines = 0
     with ExitStack() as stack:
@@ -187,7 +189,7 @@ def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
     if file.num_lines:
         say(f"resuming after line {file.num_lines:,}, the last in {file.partial}")
     else:
-        say(f"{file.partial} holds no translated line; starting with line 1")
+        say(f"{file.partial} contains no translated lines; starting from line 1")
     return file
 
 

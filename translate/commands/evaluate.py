@@ -30,7 +30,7 @@ Fields of --json:
   length_ratio     ratio of characters to each reference
   unit, buckets    words or characters; first, last, num_lines, bleu, chrf
   warnings         reasons to doubt the scores (also on standard error)
-  against          translations, scores and length_ratio of the other, and
+  against          translations, scores and length_ratio of the other translations, and
     significance   bleu, chrf, ter: p_value, margin, other_margin, signature
     num_changed, num_better, num_worse    numbers of lines
     better, worse  line, source, references, translation, other, chrf, other_chrf
@@ -51,23 +51,23 @@ def evaluate(
     show: Annotated[
         int | None,
         Option(
-            metavar="N", min=0, help=f"With --against: changed lines to show, each way.  [default: {DEFAULT_SHOWN}]"
+            metavar="N", min=0, help=f"With --against: changed lines to show per direction.  [default: {DEFAULT_SHOWN}]"
         ),
     ] = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
     length_penalty: options.LengthPenalty = None,
-    lowercase: Annotated[bool, Option("--lowercase", help="Case-insensitive BLEU; TER always is.")] = False,
+    lowercase: Annotated[bool, Option("--lowercase", help="Ignore case in BLEU, as TER always does.")] = False,
     tokenize: Annotated[str | None, Option(metavar="NAME", help="sacreBLEU tokenizer, such as 13a or zh.")] = None,
-    no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, bad lines.")] = False,
+    no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, poor translations.")] = False,
     as_json: options.Json = False,
     device: options.Device = "auto",
 ) -> None:
     """Score translations with BLEU, chrF and TER.
 
-    Scores are sacreBLEU's, over all lines and by source length; empty lines count. A run translates with its [decode]
-    settings. --against adds significance tests (paired bootstrap) and the lines that changed most, by chrF. A line
-    that is empty in only some references is scored against the others.
+    Scores are computed by sacreBLEU, over all lines and by source length; empty lines count. A run translates with its
+    [decode] settings. --against adds significance tests (paired bootstrap) and the lines whose chrF changed most. A
+    line that is empty in only some references is scored against the others.
     """
     if show is not None and not against:
         raise UserError(f"--show {show}: shows lines that changed; add --against, or leave out --show")
@@ -82,11 +82,11 @@ def evaluate(
 
 
 class EvaluateRequest(NamedTuple):
-    """Where translations come from."""
+    """The translations to score: files, and runs with their settings."""
 
     paths: Sequence[Path]  # runs, or files of translations
     src: Path
-    changes: Mapping[str, object]  # of decode settings; None: keep the run's
+    changes: Mapping[str, object]  # decode settings to override; None: keep the run's
     device: str
     output: Path | None  # for translations by the first run
 
@@ -120,7 +120,7 @@ def _evaluate(
 
 
 def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
-    """Raise UserError for missing files, and for options that would have no effect or do damage."""
+    """Raise UserError for missing files, and for options that have no effect or would overwrite an input."""
     paths, output = request.paths, request.output
     for path in paths:
         if not path.exists():
@@ -140,7 +140,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
 
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
-    """Raises UserError where the files are not parallel or the references are empty."""
+    """Read the sources and references. Raises UserError if they are not parallel, or all references are empty."""
     from translate.data.readers.sides import Side, read_side
     from translate.evaluation.evaluate import ReferencedText
 
@@ -161,7 +161,7 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
 
 
 def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
-    """The translations of each path, in order. All files and runs are checked before the first run translates."""
+    """Return the translations of each path, in order. All files and runs are checked before any run translates."""
     from translate.api import load_translator
     from translate.config.toml import changed_search
     from translate.data.readers.lines import read_lines
@@ -176,7 +176,7 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
         keep_freed_memory()
     found = []
     with ExitStack() as stack:
-        # Opened first, so that a folder that is not writable is reported before the work.
+        # Opened first, so that an unwritable folder is reported before the translation starts.
         partial = stack.enter_context(atomic_write(request.output)) if request.output else None
         for path, translator in zip(request.paths, translators, strict=True):
             if translator is None:

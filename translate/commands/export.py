@@ -20,15 +20,15 @@ Example:
 def export(
     run: options.Run,
     folder: Annotated[Path, Argument(metavar="DIR", help="Folder to write; must be new or empty.")],
-    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Format, as listed above.")],
+    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Export format, as listed above.")],
     precision: options.Precision = "float32",
 ) -> None:
     """Export a run for use in other programs.
 
     \b
-    ctranslate2  CTranslate2 model and its sentencepiece model
-    huggingface  folder for AutoModelForSeq2SeqLM and AutoTokenizer of Transformers; same pieces and logits
-    onnx         encoder.onnx, decoder.onnx (all positions at once; no search) and the sentencepiece model
+    ctranslate2  CTranslate2 model and sentencepiece models
+    huggingface  folder for Transformers (AutoModelForSeq2SeqLM, AutoTokenizer), with the same pieces and logits
+    onnx         encoder.onnx, decoder.onnx (without key/value cache or search) and sentencepiece models
     """
     from translate.run.folder import Run
 

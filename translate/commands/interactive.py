@@ -1,7 +1,7 @@
 """Translation of sentences typed at a terminal: line editing, history, and a live line that shows the search.
 
-Results alone go to standard output. Everything else goes to standard error, except for readline's prompt, which is
-used only where standard output is the terminal, too.
+Only translations go to standard output. Everything else goes to standard error, except for readline's prompt, which
+is used only if standard output is also a terminal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """Yield the lines typed at standard input, until Ctrl-D. Ctrl-C drops the current line.
+    """Yield the lines typed at standard input, until Ctrl-D. Ctrl-C discards the current line.
 
     Lines that are not UTF-8 are skipped with a warning.
     """
@@ -52,9 +52,9 @@ def read_sentences() -> Iterator[str]:
         except KeyboardInterrupt:
             print(file=sys.stderr)
             continue
-        for line in typed.split("\n"):  # several if lines were pasted
+        for line in typed.split("\n"):  # several lines if text was pasted
             if not is_utf8(line):
-                print("warning: this line is not UTF-8 and is skipped; set the terminal to UTF-8", file=sys.stderr)
+                print("warning: skipped a line that is not UTF-8; set the terminal to UTF-8", file=sys.stderr)
                 continue
             if history:
                 history.add(line)
@@ -67,7 +67,7 @@ def is_utf8(text: str) -> bool:
 
 
 def history_path() -> Path | None:
-    """Return the history file, in the XDG state folder; None without a home."""
+    """Return the history file, in the XDG state folder; None if there is no home folder."""
     state = Path(os.environ.get("XDG_STATE_HOME", ""))
     with suppress(RuntimeError):
         return (state if state.is_absolute() else Path.home() / ".local" / "state") / "translate" / "history"
@@ -75,9 +75,9 @@ def history_path() -> Path | None:
 
 
 class History:
-    """Typed lines, for readline and in a file that only the user may read.
+    """The history of typed lines: in readline, and in a file that only the user can read.
 
-    Errors of the file are ignored. Lines are appended, so several prompts can share the file.
+    File errors are ignored. Lines are appended, so several processes can share the file.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -124,7 +124,7 @@ class LiveLine:
     """The terminal's current line, rewritten in place. Does nothing if `stream` is not a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """stream: by default standard error."""
+        """stream: the terminal to write to; by default standard error."""
         self._stream = stream or sys.stderr
         self._is_live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._is_empty = True
@@ -158,13 +158,13 @@ def _read_plainly() -> str:
     return line.removesuffix("\n")
 
 
-def _end_of(text: str, room: int) -> str:
-    """Return `text` if it fits into `room` columns, else an ellipsis and its end."""
-    used, start = 0, len(text)  # start of the longest end that leaves room for the ellipsis
+def _end_of(text: str, width: int) -> str:
+    """Return `text` if it fits into `width` columns, else an ellipsis and its end."""
+    used, start = 0, len(text)  # start of the longest end that fits after the ellipsis
     for i in reversed(range(len(text))):
         used += character_width(text[i])
-        if used > room:
+        if used > width:
             return "…" + printable(text[start:])
-        if used < room:
+        if used < width:
             start = i
     return printable(text)

@@ -40,34 +40,34 @@ def score(
 ) -> None:
     """Compute log-probability and perplexity of given translations.
 
-    Output columns, separated by tabs: log-probability of the target sentence (natural logarithm, `</s>` included),
-    perplexity per piece, target sentence. The totals go to standard error.
+    Each line has three columns, separated by tabs: log-probability of the target sentence (natural logarithm, `</s>`
+    included), perplexity per piece, and target sentence. The totals go to standard error.
     """
     from translate.api import load_translator
-    from translate.commands.attention_options import attention_writer, keep_of
+    from translate.commands.attention_options import attention_writer, parse_selection
     from translate.data.parallel_text import ParallelText
     from translate.data.readers.sides import Side
     from translate.decoding.results import perplexity
 
-    keep = keep_of(attention, attention_kinds, attention_layers, attention_precision)
+    selection = parse_selection(attention, attention_kinds, attention_layers, attention_precision)
     translator = load_translator(run, device, engine, precision, ensemble or ())
     text = ParallelText(Side(src, 1), Side(tgt, 2))
     sources = (pair.src for pair in text) if src.is_file() else None
-    with attention_writer(attention, run, translator, device, keep, sources) as writer:
-        every = translator.score(text)
-        log_prob, num_pieces, num_lines = _print_scores(_with_attention(every, writer) if writer else every, as_json)
+    with attention_writer(attention, run, translator, device, selection, sources) as writer:
+        scores = translator.score(text)
+        log_prob, num_pieces, num_lines = _print_scores(_with_attention(scores, writer) if writer else scores, as_json)
     if not num_lines:
-        raise UserError(f"{src}, {tgt}: both are empty; there is nothing to score")
+        raise UserError(f"{src}, {tgt}: both files are empty; there is nothing to score")
     totals = f"log-probability {log_prob:.2f}, perplexity {perplexity(log_prob, num_pieces):.3f}"
     print(f"{num_lines:,} lines, {num_pieces:,} pieces: {totals}", file=sys.stderr)
     if attention:
         print(f"attention files: {attention}", file=sys.stderr)
 
 
-def _print_scores(every: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:
+def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:
     """Print each line; return the sum of the log-probabilities, the number of pieces and the number of lines."""
     total, num_pieces, num_lines = 0.0, 0, 0
-    for num_lines, scored in enumerate(every, start=1):
+    for num_lines, scored in enumerate(scores, start=1):
         if as_json:
             line = json.dumps({"id": num_lines, **scored.as_dict()}, ensure_ascii=False)
         else:
@@ -79,11 +79,11 @@ def _print_scores(every: Iterable[Scored], as_json: bool) -> tuple[float, int, i
     return total, num_pieces, num_lines
 
 
-def _with_attention(every: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:
-    """Yield each line once its attention is written, in the groups whose maps are computed together."""
+def _with_attention(scores: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:
+    """Yield each line once its attention is written, in groups whose maps are computed together."""
     from translate.report.attention_folder import LINES_TOGETHER
 
-    numbered = enumerate(every, start=1)
+    numbered = enumerate(scores, start=1)
     while group := list(islice(numbered, LINES_TOGETHER)):
         writer.add([scored.as_translation(number) for number, scored in group])
         yield from (scored for _, scored in group)

@@ -32,21 +32,23 @@ def train(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    align: Annotated[str | None, Option(metavar="FILE", help="Word alignments that guide attention.")] = None,
+    align: Annotated[str | None, Option(metavar="FILE", help="Word alignments for guided attention.")] = None,
     init_from: Annotated[
-        str | None, Option(metavar="RUN", help="Run to fine-tune: its weights and vocabulary.")
+        str | None, Option(metavar="RUN", help="Run to fine-tune; its weights and vocabulary are copied.")
     ] = None,
     overrides: options.Set = None,
-    out: Annotated[Path | None, Option(metavar="RUN", help="Run folder to write.  [default: runs/NAME]")] = None,
-    resume: Annotated[bool, Option("--resume", help="Resume the run from its newest checkpoint.")] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Run a few steps, and print estimates.")] = False,
+    out: Annotated[
+        Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME, after CONFIG.toml or --src]")
+    ] = None,
+    resume: Annotated[bool, Option("--resume", help="Resume the run from its latest checkpoint.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Train for a few steps only, and print estimates.")] = False,
     device: options.Device = "auto",
 ) -> None:
-    """Train a model into a run folder.
+    """Train a model and write it to a run folder.
 
     Give a settings file, two text files, or both. Without a settings file, settings are chosen to suit the text. The
     run's config.toml lists every setting with its meaning. Paths in a settings file are relative to that file; paths
-    on the command line to the working directory.
+    on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
     from translate.system.distributed import joined
@@ -56,13 +58,13 @@ def train(
     given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
     run = Run(out or _default_folder(config, src))
-    with joined(f"everything saved is in {run.path}/checkpoints; resume with the same command and --resume") as world:
+    with joined(f"checkpoints are in {run.path}/checkpoints; resume with the same command and --resume") as world:
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
         elif world.is_first and not dry_run:
             run.refuse_used()  # before the text is read
         if dry_run and (resume or world.size > 1):
-            raise UserError("--dry-run: a training from its start, in one process; leave out --resume and torchrun")
+            raise UserError("--dry-run starts a new training run in a single process; leave out --resume and torchrun")
         if not resume:
             resolved = resolve_new(config, given, device)
         if dry_run:
@@ -72,22 +74,22 @@ def train(
 
 
 def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
-    """Train in a new run folder, or in the one to resume."""
+    """Train in a new run folder, or resume an existing one."""
     from translate.run.folder import Run, training_alone
     from translate.system.device import pick_device
     from translate.training.loop import train
 
-    place = pick_device(device)
+    torch_device = pick_device(device)
     if not world.is_first:
-        train(run, resolved.config, place, world)
+        train(run, resolved.config, torch_device, world)
     elif resume:
         with training_alone(run):
-            train(Run.resume(run.path, resolved.config), resolved.config, place, world)
+            train(Run.resume(run.path, resolved.config), resolved.config, torch_device, world)
     else:
         run = Run.create(run.path, resolved.config)
         with training_alone(run):
             try:
-                train(run, resolved.config, place, world, resolved.reasons, resolved.scan)
+                train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
             except UserError:
                 run.discard_if_unused()
                 raise

@@ -1,4 +1,4 @@
-"""CTranslate2: a run converted to its format, and an engine that translates with it."""
+"""CTranslate2: conversion of a run to its format, and an engine that translates with the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from translate.errors import UserError
 
 
 def import_ctranslate2() -> Any:
-    """Return the package, which is optional. Raises UserError if it is missing."""
+    """Return the package, which is an optional dependency. Raises UserError if it is missing."""
     try:
         import ctranslate2
     except ImportError as error:

@@ -20,17 +20,17 @@ from translate.run.folder import Run
 
 
 class ReadyModel(NamedTuple):
-    """Where the model is, and the temporary folder around it, if any, which is removed with this object."""
+    """The path of a model, and its temporary folder, if it is in one, which is deleted with this object."""
 
     path: Path
     temporary: TemporaryDirectory[str] | None = None
 
 
 def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> ReadyModel:
-    """Return RUN/ctranslate2/PRECISION, converted if it is missing or has other weights or settings than the run.
+    """Return RUN/ctranslate2/PRECISION; convert the run first if the model is missing or does not match it.
 
-    If the run is read-only, the model is put into a temporary folder, for this process alone. If several processes ask
-    at once, one converts and the others wait. Raises UserError as `export_ctranslate2` does.
+    If the run is read-only, the model is written to a temporary folder for this process only. If several processes need
+    the model at the same time, one converts it and the others wait. Raises UserError as `export_ctranslate2` does.
     """
     path = run.path / "ctranslate2" / precision
     settings = settings_digest(config, vocabs)
@@ -44,15 +44,15 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
         lock.acquire()
     except OSError as error:
         print(
-            f"warning: {path.parent}: cannot be written ({error.strerror}); each start converts the model again",
+            f"warning: {path.parent}: cannot be written ({error.strerror}); each start will convert the model again",
             file=sys.stderr,
         )
         temporary = TemporaryDirectory(prefix="translate-ctranslate2-")
         export_ctranslate2(run, Path(temporary.name), precision)
         return ReadyModel(Path(temporary.name), temporary)
     try:
-        if not _is_current(path, run, settings):  # another process may have converted it
-            for old in (path, *path.parent.glob(f".{precision}.*.partial")):  # the latter are of killed processes
+        if not _is_current(path, run, settings):  # another process may have converted it meanwhile
+            for old in (path, *path.parent.glob(f".{precision}.*.partial")):  # partial: left by killed processes
                 _remove(old)
             export_ctranslate2(run, path, precision)
     finally:
@@ -68,15 +68,16 @@ def _remove(path: Path) -> None:
 
 
 def _is_current(path: Path, run: Run, settings: str) -> bool:
-    """Whether the model is intact and was converted from the run as it is now.
+    """Whether the model is intact and was converted from the current weights and settings of the run.
 
-    Weights of the same size and time are the same; if these differ, as after copying the run, their content decides.
+    Weights with the same size and time count as unchanged. If only the time differs, as in a copied run, their content
+    is compared.
     """
     origin = read_origin(path)
     try:
         if origin is None or origin.settings != settings or origin.files != digest_of_files(path):
             return False
-    except OSError:  # something else than a file is there
+    except OSError:  # something other than a file is in the way
         return False
     try:
         status = run.weights_path.stat()
@@ -88,6 +89,6 @@ def _is_current(path: Path, run: Run, settings: str) -> bool:
         return False
     if hashlib.sha256(run.weights_path.read_bytes()).hexdigest() != origin.weights:
         return False
-    with suppress(UserError, OSError):  # only to be faster next time
+    with suppress(UserError, OSError):  # only makes the next start faster
         write_origin(path, origin._replace(time_ns=status.st_mtime_ns))
     return True

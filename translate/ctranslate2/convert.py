@@ -1,6 +1,6 @@
-"""Conversion of a run to CTranslate2, an engine in C++ that translates fast on CPUs and on NVIDIA's GPUs.
+"""Conversion of a run to CTranslate2, an engine in C++ that translates fast on CPUs and NVIDIA GPUs.
 
-Shapes: V vocabulary, D width, N positions. A matrix is (outputs, inputs), here and there.
+Shapes: V vocabulary, D width, N positions. Matrices are (outputs, inputs) in both programs.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Weights = Mapping[str, NDArray[np.float32]]
 def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies, and the sentencepiece models.
 
-    The folder appears whole or not at all, and replaces only an earlier export. precision: of the weights; float32,
-    float16 or int8. CTranslate2 expects `</s>` at the end of the source. Raises UserError if the run has no weights
-    yet, something else is at `folder`, or the package ctranslate2 is missing.
+    The folder appears when complete, and replaces only an earlier export. CTranslate2 expects `</s>` at the end of the
+    source. precision: precision of the weights, float32, float16 or int8. Raises UserError if the run has no weights
+    yet, `folder` holds something else, or the package ctranslate2 is missing.
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
@@ -61,14 +61,14 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
 
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
-    """The model as CTranslate2 describes models, with its weights."""
+    """Return CTranslate2's specification of the model, with its weights."""
     specs = import_ctranslate2().specs
     model = config.model
     is_rotary = model.positions == "rotary"
     shape = {
         "num_heads": model.num_heads,
         "pre_norm": model.norm == "pre",
-        # All dimensions of a head are rotated, the first half with the second.
+        # All dimensions of a head are rotated: the first half is paired with the second.
         "rotary_dim": model.d_model // model.num_heads if is_rotary else None,
         "rotary_interleave": False,
     }
@@ -80,7 +80,7 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
         _fill(spec, model.tie_embeddings, vocabs.joint, weights)
     except KeyError as error:
         raise UserError(
-            f"the run's weights are of another model than its config.toml describes (missing: {error.args[0]})"
+            f"the run's weights do not match the model that its config.toml describes (missing: {error.args[0]})"
         ) from None
     if not is_rotary:
         positions = sinusoidal_positions(num_positions(config), model.d_model)
@@ -95,12 +95,12 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
     try:
         spec.validate()
     except ValueError as error:
-        raise UserError(f"the run's weights are of another model than its config.toml describes ({error})") from None
+        raise UserError(f"the run's weights do not match the model that its config.toml describes ({error})") from None
     return spec
 
 
 def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
-    """Fill in the weights; their names are those of translate/model/transformer.py."""
+    """Fill in the weights, whose names are those of translate/model/transformer.py."""
     embedding = weights["tgt_embedding.weight"]
     spec.decoder.embeddings.weight = embedding
     spec.encoder.embeddings[0].weight = embedding if is_tied and is_joint else weights["src_embedding.weight"]
@@ -112,35 +112,37 @@ def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
             if name == "decoder":
                 _fill_cross_attention(layer.attention, weights, prefix)
             _fill_norm(layer.ffn.layer_norm, weights, prefix + "feed_forward_residual.norm")
-            for place, linear in (layer.ffn.linear_0, "inner"), (layer.ffn.linear_1, "outer"):
-                place.weight = weights[f"{prefix}feed_forward.{linear}.weight"]
-                place.bias = weights[f"{prefix}feed_forward.{linear}.bias"]
+            for dense, linear in (layer.ffn.linear_0, "inner"), (layer.ffn.linear_1, "outer"):
+                dense.weight = weights[f"{prefix}feed_forward.{linear}.weight"]
+                dense.bias = weights[f"{prefix}feed_forward.{linear}.bias"]
         if hasattr(side, "layer_norm"):
             _fill_norm(side.layer_norm, weights, f"{name}_norm")
 
 
-def _fill_self_attention(place: Any, weights: Weights, prefix: str) -> None:
-    """One matrix projects queries, keys and values; another the output."""
+def _fill_self_attention(attention: Any, weights: Weights, prefix: str) -> None:
+    """Fill in two matrices: one projects to queries, keys and values, the other to the output."""
     parts = [weights[f"{prefix}self_attn.{part}.weight"] for part in ("query", "key", "value")]
-    place.linear[0].weight = np.concatenate(parts)
-    place.linear[1].weight = weights[f"{prefix}self_attn.output.weight"]
-    _fill_norm(place.layer_norm, weights, f"{prefix}self_attn_residual.norm")
+    attention.linear[0].weight = np.concatenate(parts)
+    attention.linear[1].weight = weights[f"{prefix}self_attn.output.weight"]
+    _fill_norm(attention.layer_norm, weights, f"{prefix}self_attn_residual.norm")
 
 
-def _fill_cross_attention(place: Any, weights: Weights, prefix: str) -> None:
-    """One matrix projects the target to queries, one the source to keys and values, one the output."""
-    place.linear[0].weight = weights[f"{prefix}cross_attn.query.weight"]
-    place.linear[1].weight = np.concatenate([weights[f"{prefix}cross_attn.{part}.weight"] for part in ("key", "value")])
-    place.linear[2].weight = weights[f"{prefix}cross_attn.output.weight"]
-    _fill_norm(place.layer_norm, weights, f"{prefix}cross_attn_residual.norm")
+def _fill_cross_attention(attention: Any, weights: Weights, prefix: str) -> None:
+    """Fill in three matrices: from target to queries, from source to keys and values, and to the output."""
+    attention.linear[0].weight = weights[f"{prefix}cross_attn.query.weight"]
+    attention.linear[1].weight = np.concatenate(
+        [weights[f"{prefix}cross_attn.{part}.weight"] for part in ("key", "value")]
+    )
+    attention.linear[2].weight = weights[f"{prefix}cross_attn.output.weight"]
+    _fill_norm(attention.layer_norm, weights, f"{prefix}cross_attn_residual.norm")
 
 
-def _fill_norm(place: Any, weights: Weights, name: str) -> None:
-    place.gamma, place.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+def _fill_norm(norm: Any, weights: Weights, name: str) -> None:
+    norm.gamma, norm.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
 def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
-    """(N, D): `translate.model.layers.sinusoidal_positions` in numpy."""
+    """Return positions, (N, D), as `translate.model.layers.sinusoidal_positions` does, in numpy."""
     rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
     angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)

@@ -1,13 +1,13 @@
-"""The ctranslate2 engine: search in C++, on a CPU faster than the torch engine, and without the import of torch.
+"""The ctranslate2 engine: search in C++, on a CPU faster than the torch engine, and without importing torch.
 
 Scores are those of the torch engine: the log-probability of the pieces, `</s>` included, divided by their number to the
-power of the length penalty. Differences between the two are evened out here:
+power of the length penalty. This module compensates for the differences between the engines:
 
 - CTranslate2 ends a sentence's search after a number of finished hypotheses (PATIENCE), the torch engine when no better
   one can be found.
-- CTranslate2 has one length limit for all sentences of a call, and leaves a hypothesis there without `</s>`. The torch
-  engine has a limit for each sentence, and ends hypotheses there. A sentence beyond its own limit is searched again.
-- CTranslate2's scores ignore pieces that are forced or forbidden. The right scores are computed afterwards.
+- CTranslate2 has one length limit for all sentences of a call, and does not append `</s>` at the limit. The torch
+  engine has a limit per sentence, and appends `</s>`. Sentences that exceed their own limit are searched again.
+- CTranslate2's scores ignore pieces that are forced or forbidden. The correct scores are computed afterwards.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, lengt
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # times the beam: finished hypotheses that end a search. 1.5 improves 3 lines in 100 and is 15 % slower
+PATIENCE = 1.0  # finished hypotheses that end a search, per beam slot. 1.5 improves 3 lines in 100, but is 15 % slower
 IMPOSSIBLE = -1e9  # hypotheses that only fill up CTranslate2's beam have a log-probability below this
-BATCH_TOKENS = 512  # on a CPU: larger batches are slower there, in int8 by a quarter
-MIN_COUNTED = 16  # pieces of a line: however short, its hypotheses take memory
-SCORED_TOKENS = 2048  # pieces of a batch of given translations
-MAX_WORKERS = 4  # on a CPU: batches computed at a time; with more threads, several work on each
+BATCH_TOKENS = 512  # on a CPU, where larger batches are slower, in int8 by a quarter
+MIN_COUNTED = 16  # minimum pieces to count per line: the hypotheses of a short line take memory, too
+SCORED_TOKENS = 2048  # pieces per batch of given translations
+MAX_WORKERS = 4  # batches computed in parallel on a CPU; with more threads, several work on each
 
 Batch = tuple[Sequence[int], int]  # indices of sentences, and the maximum length of their translations without `</s>`
 
 
 class Device(NamedTuple):
-    """What the model computes on, and its precision."""
+    """The device and the precision of the computation."""
 
     type: str  # cpu or cuda
-    number: int  # of the GPU
+    number: int  # index of the GPU
     num_threads: int
     precision: str
 
@@ -49,10 +49,10 @@ class Device(NamedTuple):
 
 
 class CTranslate2Engine:
-    """A run's model in CTranslate2."""
+    """The engine for a run's model in CTranslate2's format."""
 
     def __init__(self, model: ReadyModel, device: Device, vocabs: VocabPair, longest: int) -> None:
-        """longest: the maximum number of pieces, as the model has positions for no more."""
+        """longest: the maximum number of pieces, which is the number of positions of the model."""
         self.description = str(device)
         self._model = model
         self._device = device
@@ -78,27 +78,27 @@ class CTranslate2Engine:
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """See Engine; it cannot be watched. Raises UserError for a coverage penalty and for required terms."""
+        """See Engine; `watch` is ignored. Raises UserError for a coverage penalty or required terms."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         self._refuse(sentences, settings, max(limits, default=0))
         translator, options = self._translator, _options(settings, num_best)
         if settings.sample:
-            # A thread reads the seed when it first draws: equal draws need new threads, and always as many.
+            # A thread reads the seed at its first draw: reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
             translator = _open(self._model, self._device._replace(num_threads=1))
         budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
-        everything = range(len(sentences))
-        found = self._run(translator, sentences, _batches(everything, sentences, limits, budget), options)
+        indices = range(len(sentences))
+        found = self._run(translator, sentences, _batches(indices, sentences, limits, budget), options)
         if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
-            found = {i: [self._cut(limits[i], each) for each in found[i]] for i in everything}
-        late = [i for i in everything if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
-        again = (
+            found = {i: [self._cut(limits[i], each) for each in found[i]] for i in indices}
+        overlong = [i for i in indices if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
+        retries = (
             batch
-            for limit in sorted({limits[i] for i in late})
-            for batch in _batches([i for i in late if limits[i] == limit], sentences, limits, budget)
+            for limit in sorted({limits[i] for i in overlong})
+            for batch in _batches([i for i in overlong if limits[i] == limit], sentences, limits, budget)
         )
-        found |= self._run(translator, sentences, again, options)
-        within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in everything]
+        found |= self._run(translator, sentences, retries, options)
+        within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in indices]
         return self._finish(sentences, within, settings, num_best)
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -106,7 +106,7 @@ class CTranslate2Engine:
         self._check_length(max((max(map(len, pair)) for pair in pairs), default=0), "split the line")
         scored = self._translator.score_batch(
             [[self._src_pieces[i] for i in src] for src, _ in pairs],
-            [[self._tgt_pieces[i] for i in tgt[:-1]] for _, tgt in pairs],  # it appends `</s>` itself
+            [[self._tgt_pieces[i] for i in tgt[:-1]] for _, tgt in pairs],  # CTranslate2 appends `</s>` itself
             max_batch_size=SCORED_TOKENS,
             batch_type="tokens",
             max_input_length=0,
@@ -116,11 +116,11 @@ class CTranslate2Engine:
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]
     ) -> dict[int, list[Hypothesis]]:
-        """Search with CTranslate2. A hypothesis that reaches the limit of its batch has no `</s>`."""
+        """Search with CTranslate2. A hypothesis that reaches the limit of its batch does not end with `</s>`."""
         found: dict[int, list[Hypothesis]] = {}
         waiting: dict[int, Any] = {}
-        for rows, most_pieces in batches:
-            if not most_pieces:  # CTranslate2 would refuse
+        for rows, max_pieces in batches:
+            if not max_pieces:  # CTranslate2 would reject a limit of 0
                 found.update({i: [Hypothesis([], 0.0)] for i in rows})
                 continue
             batch = [sentences[i] for i in rows]
@@ -128,7 +128,7 @@ class CTranslate2Engine:
             results = translator.translate_batch(
                 [[self._src_pieces[piece] for piece in sentence.src] for sentence in batch],
                 prefixes if any(prefixes) else None,
-                max_decoding_length=most_pieces,
+                max_decoding_length=max_pieces,
                 asynchronous=True,
                 **options,
             )
@@ -147,16 +147,16 @@ class CTranslate2Engine:
     def _finish(
         self, sentences: Sequence[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, num_best: int
     ) -> list[list[Hypothesis]]:
-        """End hypotheses without `</s>`, and compute the scores where CTranslate2's differ from ours."""
+        """Append missing `</s>`, and compute the scores again if CTranslate2's may differ from ours."""
         is_ruled = settings.min_length or settings.no_repeat_ngram
-        unsure = [
+        to_score = [
             i
             for i, (sentence, hypotheses) in enumerate(zip(sentences, found, strict=True))
             if is_ruled or sentence.prefix or not all(map(self._ends, hypotheses))
         ]
-        ended = {i: [h.pieces if self._ends(h) else [*h.pieces, self._eos_id] for h in found[i]] for i in unsure}
-        log_probs = iter(self.score([(sentences[i].src, pieces) for i in unsure for pieces in ended[i]]))
-        for i in unsure:
+        ended = {i: [h.pieces if self._ends(h) else [*h.pieces, self._eos_id] for h in found[i]] for i in to_score}
+        log_probs = iter(self.score([(sentences[i].src, pieces) for i in to_score for pieces in ended[i]]))
+        for i in to_score:
             scored = [
                 Hypothesis(pieces, sum(next(log_probs)) / len(pieces) ** settings.length_penalty) for pieces in ended[i]
             ]
@@ -167,7 +167,7 @@ class CTranslate2Engine:
         return hypothesis.pieces[-1:] == [self._eos_id]
 
     def _cut(self, limit: int, hypothesis: Hypothesis) -> Hypothesis:
-        """Return the hypothesis, cut where it is too long to end within the limit."""
+        """Return the hypothesis, truncated if it is too long to end within the limit."""
         is_within = self._is_within(limit, hypothesis)
         return hypothesis if is_within else Hypothesis(hypothesis.pieces[: limit - 1], hypothesis.score)
 
@@ -185,20 +185,20 @@ class CTranslate2Engine:
     def _check_length(self, length: int, advice: str) -> None:
         if length > self._longest:
             raise UserError(
-                f"CTranslate2's model has {self._longest} positions, and this needs {length}; use --engine torch, or "
+                f"the CTranslate2 model has {self._longest} positions, but {length} are needed; use --engine torch, or "
                 f"{advice}"
             )
 
 
 def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
-    """The settings under CTranslate2's names."""
+    """Return the decode settings under CTranslate2's names."""
     options = {
         "length_penalty": settings.length_penalty,
         "min_decoding_length": settings.min_length,
         "no_repeat_ngram_size": settings.no_repeat_ngram,
         "max_input_length": 0,
         "return_scores": True,
-        "return_end_token": True,  # it then counts in the length, too
+        "return_end_token": True,  # so that `</s>` counts in the length
     }
     if settings.sample:
         return options | {
@@ -210,14 +210,14 @@ def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
         }
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
-    # All that it finishes: with the right scores the order may be another.
+    # Request all finished hypotheses: the correct scores may change their order.
     num_finished = int(settings.beam_size * PATIENCE + 0.5)
     return options | {"beam_size": settings.beam_size, "num_hypotheses": num_finished, "patience": PATIENCE}
 
 
 def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int) -> Iterator[Batch]:
-    """Group sentences of similar length; the source pieces of a batch, with padding, stay within the budget."""
-    # Longest first: too little memory shows at once.
+    """Group sentences of similar length; each batch has at most `budget` source pieces, including padding."""
+    # Longest first, so that a lack of memory shows at once.
     order = sorted(rows, key=lambda i: (-len(sentences[i].src), -limits[i]))
     start = 0
     while start < len(order):
@@ -244,10 +244,10 @@ def _pick_device(device: str, precision: str) -> Device:
     if device == "auto":
         device = "cuda" if num_gpus else "cpu"
     if device not in ("cpu", "cuda"):
-        raise UserError(f"--device {device}: unknown to CTranslate2; choose auto, cpu or cuda, or --engine torch")
-    gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # of the processes torchrun starts
+        raise UserError(f"--device {device}: not supported by CTranslate2; choose auto, cpu or cuda, or --engine torch")
+    gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # set by torchrun
     if device == "cuda" and gpu >= num_gpus:
-        raise UserError(f"--device cuda: CTranslate2 finds {num_gpus} GPUs here; choose cpu")
+        raise UserError(f"--device cuda: CTranslate2 finds {num_gpus} GPUs; use --device cpu")
     known = package.get_supported_compute_types(device)
     if precision not in known:
         raise UserError(
@@ -258,7 +258,7 @@ def _pick_device(device: str, precision: str) -> Device:
 
 
 def _num_threads() -> int:
-    """The number in OMP_NUM_THREADS, or else the number of cores that this process may use."""
+    """Return the number in OMP_NUM_THREADS, or else the number of cores that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdigit() and int(wanted):
         return int(wanted)
@@ -267,7 +267,7 @@ def _num_threads() -> int:
 
 def _open(model: ReadyModel, device: Device) -> Any:
     package = import_ctranslate2()
-    # Two workers with a thread each took a tenth less time than one with two threads.
+    # Two workers with one thread each took 10 % less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
         return package.Translator(
@@ -281,5 +281,5 @@ def _open(model: ReadyModel, device: Device) -> Any:
         )
     except RuntimeError as error:
         raise UserError(
-            f"{model.path}: CTranslate2 cannot load this model ({error}); remove it, and it is converted again"
+            f"{model.path}: CTranslate2 cannot load this model ({error}); delete it and it will be converted again"
         ) from None

@@ -1,6 +1,6 @@
-"""What a CTranslate2 model was converted from, which shows whether it is up to date.
+"""The record of what a CTranslate2 model was converted from, which shows whether the model is up to date.
 
-Nothing here needs numpy, so an engine whose model is ready starts without it.
+This module does not need numpy, so an engine whose model is up to date starts without it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 
 RECORD = "translate.json"
-FORMAT = 2  # of the models written; engines convert again what has another number
-MIN_POSITIONS = 4096  # CTranslate2 stops with an error where its table of positions ends
+FORMAT = 2  # version of converted models; a model with a different number is converted again
+MIN_POSITIONS = 4096  # CTranslate2 fails if a text is longer than its table of positions
 
 
 class Origin(NamedTuple):
-    """What a model was converted from (the content of RECORD)."""
+    """The source of a converted model (the content of RECORD)."""
 
     settings: str  # SHA-256 of the model's shape and vocabularies
     weights: str  # SHA-256 of the file of weights
     num_bytes: int  # size of that file
-    time_ns: int  # of its last change
+    time_ns: int  # modification time of that file
     files: str  # digest_of_files of the model
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What the model in the folder was converted from; None if there is no record, or a damaged one."""
+    """Read what the model in the folder was converted from; None if the record is missing or damaged."""
     try:
         return Origin(**read_record(folder / RECORD, FORMAT, ""))
     except (OSError, UserError, TypeError):
@@ -38,12 +38,12 @@ def read_origin(folder: Path) -> Origin | None:
 
 
 def write_origin(folder: Path, origin: Origin) -> None:
-    """Write it next to the model, which is valid from then on."""
+    """Write the record next to the model, which is valid from then on."""
     write_record(folder / RECORD, origin._asdict(), FORMAT)
 
 
 def digest_of_files(folder: Path) -> str:
-    """SHA-256 of the names and contents of the model's files."""
+    """Return the SHA-256 of the names and contents of the model's files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name != RECORD:
@@ -54,14 +54,14 @@ def digest_of_files(folder: Path) -> str:
 
 
 def settings_digest(config: Config, vocabs: VocabPair) -> str:
-    """SHA-256 of all that the model depends on, apart from the weights."""
+    """Return the SHA-256 of everything that the model depends on, apart from the weights."""
     parts = (config.model.model_dump_json(), str(num_positions(config)), vocabs.fingerprint)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def num_positions(config: Config) -> int:
-    """N, the maximum number of pieces of a source or a translation, `</s>` included.
+    """Return N, the maximum number of pieces of a source or a translation, `</s>` included.
 
-    The torch engine has no such limit. This one is far above the usual limits of length.
+    The torch engine has no such limit. This one is far above usual length limits.
     """
     return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

@@ -1,4 +1,4 @@
-"""Export to Hugging Face Transformers, version 5 or later, which loads the folder without this program:
+"""Export to Hugging Face Transformers 5 or later, which loads the folder without this program:
 
     tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
 
@@ -7,8 +7,8 @@ layers and positions. The tokenizer is Marian's, which leaves the segmentation t
 
 Differences from a run:
 - The rows of a batch are padded to one length with an additional piece, `<pad>`, which no translation contains.
-- Lines longer than `data.max_pieces` are cut only on request (`truncation=True`). An empty line is translated like any
-  other. The maximum length of a translation does not depend on that of its source.
+- Lines longer than `data.max_pieces` are truncated only on request (`truncation=True`). Empty lines are translated
+  like any other. The maximum length of a translation does not depend on the length of its source.
 - A language code such as `>>fr<<` at the start of a line becomes the unknown piece, as in Marian.
 - Decoded text is stripped of white space, and skip_special_tokens also removes the unknown piece.
 - There is no coverage penalty.
@@ -34,10 +34,10 @@ from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
-NEVER = -1e4  # a logit that leaves no probability and fits into half precision
-MIN_POSITIONS = 1024  # of the table of positions there, which limits the length of a line
+NEVER = -1e4  # a logit that fits into half precision and whose probability is 0
+MIN_POSITIONS = 1024  # minimum size of the position table in Transformers, which limits the length of a line
 
-# How parts of our parameter names are spelled there.
+# Parts of our parameter names, and their names in Transformers.
 RENAMED = {
     "encoder_norm": "model.encoder.layer_norm",
     "decoder_norm": "model.decoder.layer_norm",
@@ -57,14 +57,14 @@ RENAMED = {
 
 
 def export_huggingface(run: Run, folder: Path) -> None:
-    """Write the run's weights, vocabularies and decode settings to `folder`, which appears whole or not at all.
+    """Write the run's weights, vocabularies and decode settings to `folder`, which appears when complete.
 
-    Raises UserError if the run has no weights yet, Transformers has no such model, or `folder` is not empty.
+    Raises UserError if the run has no weights yet, Transformers has no matching model, or `folder` is not empty.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     if config.model.positions == "rotary":
         raise UserError(
-            f'{run.path}: its model.positions = "rotary" is unknown to these models of Transformers; export to '
+            f'{run.path}: Transformers does not support model.positions = "rotary" in these models; export to '
             'ctranslate2 or onnx, or train with model.positions = "sinusoidal"'
         )
     model = load_model(run, vocabs)
@@ -78,24 +78,24 @@ def export_huggingface(run: Run, folder: Path) -> None:
 
 
 def _layers(model: Transformer) -> dict[str, Tensor]:
-    """The weights of the layers and of the norms after them."""
+    """Return the weights of the layers and of the final norms."""
     tensors = {}
     for name, parameter in model.named_parameters():
         if name.startswith(("encoder_", "decoder_")):
             tensors[_rename(name)] = _reorder(name, parameter.detach())
-            if "attn." in name and "norm" not in name:  # projections have biases there
+            if "attn." in name and "norm" not in name:  # projections have biases in Transformers
                 tensors[_rename(name).replace("weight", "bias")] = torch.zeros(model.d_model)
     return tensors
 
 
 def _positions(config: Config) -> dict[str, Tensor]:
-    """The positions, which Transformers would compute in slightly different numbers."""
+    """Return the position tables, which Transformers would compute with slightly different values."""
     positions = sinusoidal_positions(0, _num_positions(config), config.model.d_model, torch.device("cpu"))
     return {f"model.{side}.embed_positions.weight": _halves(positions, dim=1) for side in ("encoder", "decoder")}
 
 
 def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, Tensor]:
-    """Embeddings and output layer, with rows for padding, and a bias that forbids to produce it."""
+    """Return embeddings and output layer, with rows for padding, and a bias that keeps it out of translations."""
     num_rows = _pad_id(vocabs) + 1
 
     def table(weight: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
         "model.decoder.embed_tokens.weight": table(model.tgt_embedding.weight),
         "lm_head.weight": table(model.output.weight),
     }
-    if config.model.norm == "pre":  # Pegasus expects it even if it is not used.
+    if config.model.norm == "pre":  # Pegasus expects this table, although it does not use it.
         tables["model.shared.weight"] = table(model.src_embedding.weight)
     return tables
 
@@ -139,13 +139,13 @@ def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
         "scale_embedding": True,
         "dropout": shape.dropout,
         "attention_dropout": shape.attention_dropout,
-        "forced_eos_token_id": None,  # the default is piece 1 or 0
+        "forced_eos_token_id": None,  # the default would be piece 1 or 0
         **_special_ids(vocabs),
     }
 
 
 def _generation_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
-    """The run's decode settings. Their beam search scores and ends like ours."""
+    """Return the run's decode settings. The beam search of Transformers scores and stops like ours."""
     decode = config.decode
     search: dict[str, Any] = {"num_beams": decode.beam_size, "length_penalty": decode.length_penalty}
     sampling = {"do_sample": True, "temperature": decode.temperature, "top_k": decode.top_k, "top_p": decode.top_p}
@@ -185,7 +185,7 @@ def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
         "pad_token": pad,
         "model_max_length": config.data.max_pieces + 1,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # </s> typed in the text is plain text
+        "split_special_tokens": True,  # </s> in a text is ordinary text
     }
     _write_json(folder / "tokenizer_config.json", settings)
 
@@ -204,12 +204,12 @@ def _is_shared(config: Config, vocabs: VocabPair) -> bool:
 
 
 def _pad_id(vocabs: VocabPair) -> int:
-    """The first id after the pieces of both sides, which have to be padded with the same one."""
+    """Return the first id after the pieces of both sides, which must share a padding id."""
     return max(vocabs.src.size, vocabs.tgt.size)
 
 
 def _longest_translation(config: Config) -> int:
-    """The maximum length of the longest line's translation, in pieces."""
+    """Return the maximum length of a translation of the longest line, in pieces."""
     return length_limit(Sentence(range(config.data.max_pieces + 1)), config.decode)
 
 
@@ -224,7 +224,7 @@ def _rename(name: str) -> str:
 
 
 def _reorder(name: str, weight: Tensor) -> Tensor:
-    """Reorder the axis of the residual stream, if the weight has one, as it is ordered there."""
+    """Reorder the axis of the residual stream, if the weight has one, to match Transformers."""
     if name.endswith("inner.bias"):
         return weight
     is_written = "norm." in name or "attn.output." in name or ".outer." in name
@@ -232,6 +232,6 @@ def _reorder(name: str, weight: Tensor) -> Tensor:
 
 
 def _halves(tensor: Tensor, dim: int) -> Tensor:
-    """Along D our positions are sine, cosine, sine, ...; there all sines come before all cosines."""
+    """Move sines before cosines along `dim`: our positions alternate sine and cosine, those of Transformers do not."""
     order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
     return tensor.index_select(dim, order)

@@ -1,11 +1,11 @@
-"""Export to two ONNX graphs, for programs in any language, which have to bring their own search.
+"""Export to two ONNX graphs, for programs in any language that implement the search themselves.
 
 Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary.
 
 - `encoder.onnx`: `src` (B, S) piece ids, `</s>` last, and `src_mask` (B, S), False on padding
   -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder.
 - `decoder.onnx`: `pieces` (B, T), the first piece and those decoded so far; `source` and `src_mask`
-  -> `logits` (B, T, V) of the piece after each. It keeps no state between calls.
+  -> `logits` (B, T, V) of the piece that follows each. It keeps no state between calls.
 - `vocab.src.model` and `vocab.tgt.model`, for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
   translation, `eos_id` ends both sides.
 """
@@ -29,9 +29,9 @@ from translate.system.files import atomic_folder, write_bytes, write_text
 
 
 def export_onnx(run: Run, folder: Path) -> None:
-    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears whole or not at all.
+    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears when complete.
 
-    Raises UserError if the run has no weights yet, `folder` is not empty, or packages are missing.
+    Raises UserError if the run has no weights yet, `folder` is not empty, or a package is missing.
     """
     if not find_spec("onnxscript"):
         raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
@@ -48,7 +48,7 @@ def export_onnx(run: Run, folder: Path) -> None:
 
 
 def _graphs(model: Transformer) -> dict[str, bytes]:
-    """The bytes of the two files. In the examples that torch traces, all sizes differ."""
+    """Return the content of the two files. All sizes differ in the example inputs that torch traces."""
     encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
     src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
     b, s, t = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
@@ -63,7 +63,7 @@ def _graphs(model: Transformer) -> dict[str, bytes]:
 def _graph(
     module: nn.Module, inputs: dict[str, Tensor], sizes: dict[str, dict[int, torch.export.Dim]], output: str
 ) -> bytes:
-    """Return an ONNX file, weights included. sizes: the names of the axes of each input whose size is free."""
+    """Return an ONNX file, weights included. sizes: the dynamic axes of each input and their names."""
     dynamic = {name: sizes[name] for name in inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # several axes share a name on purpose

@@ -1,4 +1,4 @@
-"""translate attention: show attention maps, and analyse them."""
+"""translate attention: show and analyse attention maps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from translate.errors import UserError
 
 
 class ShowByDefault(TyperGroup):
-    """A group in which `translate attention DIR` means `translate attention show DIR`.
+    """A command group in which `translate attention DIR` means `translate attention show DIR`.
 
-    With --mask or --compare it means the command of that name.
+    The options --mask and --compare select the commands of the same names.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -32,7 +32,7 @@ class ShowByDefault(TyperGroup):
         return super().parse_args(ctx, [meant, *args])
 
 
-group = typer.Typer(cls=ShowByDefault, help="Show attention maps, and analyse them.", rich_markup_mode=None)
+group = typer.Typer(cls=ShowByDefault, help="Show and analyse attention maps.", rich_markup_mode=None)
 group.command(epilog=show.EPILOG)(show.show)
 group.command()(roles.roles)
 group.command(epilog=mask.EPILOG)(mask.mask)

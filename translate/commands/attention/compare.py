@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def compare(
     path: options.MapsFolder,
-    other: Annotated[Path, Option("--compare", metavar="DIR2", help="Attention folder of another run.")],
+    other: Annotated[Path, Option("--compare", metavar="DIR2", help="Attention folder to compare with.")],
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,
-    sentence: Annotated[int, Option(min=1, help="Input line, from 1.")] = 1,
+    sentence: Annotated[int, Option(min=1, help="Input line, counted from 1.")] = 1,
     words: options.Words = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -31,9 +31,9 @@ def compare(
 ) -> None:
     """Show where two attention folders differ.
 
-    Weights of DIR minus weights of DIR2, in percentage points; where the pieces differ, the two maps one after the
-    other. Below: the share of the weight that moved, over all lines with the same pieces (0 %: equal maps, 100 %:
-    disjoint maps). Runs translate differently: compare them on the same translations, by `translate score --attention`.
+    Prints the weights of DIR minus those of DIR2, in percentage points, or both maps if pieces differ. The last line
+    gives the share of the weight that moved, over all lines with the same pieces (0 %: equal maps, 100 %: disjoint
+    maps). To compare runs on the same translations, write the folders with `translate score --attention`.
     """
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
@@ -65,12 +65,12 @@ def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) ->
     if (one.rows, one.columns) == (two.rows, two.columns):
         views = [difference(one, two)._replace(title=f"{one.title} minus {names[1]}")]
     else:
-        print("the two lines have different pieces; both maps instead of their difference\n")
+        print("the two lines have different pieces; showing both maps instead of their difference\n")
     print("\n\n".join(draw_map(each, *screen()) for each in views))
     for number, each in enumerate(views, start=1):
         for file in files:
-            place = file if len(views) == 1 else file.with_stem(f"{file.stem}-{number}")
-            report_picture(place, save_picture(each, place))
+            picture = file if len(views) == 1 else file.with_stem(f"{file.stem}-{number}")
+            report_picture(picture, save_picture(each, picture))
 
 
 def _summary(comparison: MapComparison) -> str:

@@ -1,4 +1,4 @@
-"""Output of the commands that show attention: the terminal, and pictures."""
+"""Terminal and picture output of the attention commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from translate.report.colours import Colours
 
-PIPE_WIDTH = 120  # characters, where standard output is not a terminal
+PIPE_WIDTH = 120  # characters, if standard output is not a terminal
 
 
 def screen() -> tuple[int, Colours]:
@@ -27,7 +27,7 @@ def screen() -> tuple[int, Colours]:
 
 
 def pictures(png: Path | None, svg: Path | None) -> list[Path]:
-    """Return the picture files to draw. Raises UserError where a suffix does not match its option."""
+    """Return the picture files to draw. Raises UserError if a suffix does not match its option."""
     for option, path in ("png", png), ("svg", svg):
         suffix = path.suffix.lower() if path else ""
         if suffix in (".png", ".svg") and suffix != f".{option}":
@@ -38,5 +38,5 @@ def pictures(png: Path | None, svg: Path | None) -> list[Path]:
 
 
 def report_picture(path: Path, messages: Iterable[str]) -> None:
-    """Print the picture's path and warnings about it on standard error."""
+    """Print the picture's path and warnings about it to standard error."""
     print(f"picture: {path}", *(f"warning: {path}: {text}" for text in messages), sep="\n", file=sys.stderr)

@@ -17,15 +17,15 @@ from translate.report.page.writer import InitialView, MapVersion, PageSentence, 
 def write_html(path: Path, html: Path, kind: KindName, layer: int | None, head: int | None) -> None:
     """Write the page of an attention folder, or of one file of maps.
 
-    kind, layer, head: the map shown first; if they are the defaults, the run's best alignment head, where known.
+    kind, layer, head: the map to show first; for the defaults, the run's best alignment head, if it is known.
     """
-    asked = InitialView(kind, layer, head)
+    requested = InitialView(kind, layer, head)
     if not path.is_dir():
-        write_page(html, f"Attention in {path.name}", [_of_file(path)], asked, None)
+        write_page(html, f"Attention in {path.name}", [_file_sentence(path)], requested, None)
     else:
         folder = AttentionFolder.open(path)
-        first = InitialView.of_alignment(folder.about.alignment) if asked == InitialView() else asked
-        write_page(html, f"Attention of {folder.about.run}", _of_folder(folder), first, None)
+        first = InitialView.of_alignment(folder.about.alignment) if requested == InitialView() else requested
+        write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), first, None)
     print(f"page: {html}", file=sys.stderr)
 
 
@@ -33,25 +33,25 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: Init
     """Write the page of the lines that two folders share, with the maps of both and their difference."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
-    write_page(html, f"Attention of {names[0]} and {names[1]}", _of_both(one, other, names), first, None)
+    write_page(html, f"Attention of {names[0]} and {names[1]}", _compared_sentences(one, other, names), first, None)
     print(f"page: {html}", file=sys.stderr)
 
 
-def _of_both(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
+def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
         # The page shows the last version first, and subtracts the one before it: `one` minus `other`.
         versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 
 
-def _of_folder(folder: AttentionFolder) -> Iterator[PageSentence]:
+def _folder_sentences(folder: AttentionFolder) -> Iterator[PageSentence]:
     for entry in folder.entries():
         versions = (MapVersion("", folder.maps(entry)),) if entry.file else ()
         yield PageSentence(entry.id, entry.source, entry.translation, entry.score, entry.warnings, versions)
 
 
-def _of_file(path: Path) -> PageSentence:
-    """Rebuild the text from the pieces; a file of maps knows neither its text nor its line number."""
+def _file_sentence(path: Path) -> PageSentence:
+    """Rebuild the text from the pieces: a file of maps stores neither the text nor the line number."""
     maps = AttentionMaps.load(path)
     source, translation = (" ".join(word for word, _ in words_of(side[:-1])) for side in (maps.source, maps.target))
     return PageSentence(1, source, translation, None, (), (MapVersion("", maps),))

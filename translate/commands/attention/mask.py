@@ -32,18 +32,20 @@ def mask(
     run: options.Run,
     heads: Annotated[
         list[str],
-        Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3; repeatable. every: each head in turn."),
+        Option(
+            "--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or every: each head in turn; repeatable."
+        ),
     ],
     src: options.Src,
     ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
-    examples: Annotated[int, Option(min=0, help="Most changed translations to show.")] = 5,
-    as_json: Annotated[bool, Option("--json", help="Print a JSON object; with every, one per head.")] = False,
+    examples: Annotated[int, Option(min=0, help="Number of translations to show, most changed first.")] = 5,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object, or one per head for --mask every.")] = False,
     device: options.Device = "auto",
 ) -> None:
     """Mask attention heads, and report the effect on loss, BLEU, chrF and translations.
 
-    A head is named kind.layer.head, counted from 0. `--mask every` prints the loss without each head, most important
-    head first.
+    A head is named kind.layer.head, counted from 0. `--mask every` masks one head at a time and
+    prints the loss, most important head first.
     """
     from translate.api import load_translator
     from translate.attention.extract import engine_of
@@ -54,10 +56,10 @@ def mask(
     from translate.model.hooks import heads_of
 
     if EVERY in heads and len(heads) > 1:
-        raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask")
+        raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask options")
     translator = load_translator(run, device)
-    there = heads_of(engine_of(translator).model)
-    chosen = [Head.parse(text, there) for text in heads if text != EVERY]
+    known = heads_of(engine_of(translator).model)
+    chosen = [Head.parse(text, known) for text in heads if text != EVERY]
     pairs = list(ParallelText(Side(src, 1), Side(ref, 2)))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")

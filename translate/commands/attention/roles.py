@@ -26,7 +26,7 @@ def roles(
     png: options.Png = None,
     svg: options.Svg = None,
 ) -> None:
-    """Summarize each head over a whole text, and name its role where it is clear.
+    """Summarize each head over a whole text, and name its role if it is clear.
 
     \b
     entropy   mean entropy of the rows, in nats; normalized: 1 for uniform attention
@@ -36,7 +36,7 @@ def roles(
     previous  share on the piece before the diagonal; next: on the piece after it
     distance  mean distance from the diagonal, in pieces
     role      diagonal, previous-token, next-token, attention sink (</s> or first), broad, alignment, or - if unclear;
-              translate/attention/head_roles.py has the thresholds and their sources
+              translate/attention/head_roles.py lists the thresholds and their sources
     """
     from translate.attention.folder import AttentionFolder
     from translate.attention.head_roles import roles_of
@@ -44,7 +44,7 @@ def roles(
 
     files = pictures(png, svg)
     folder = AttentionFolder.open(path)
-    found = roles_of(_maps(folder, kind), _known(folder.about))
+    found = roles_of(_maps(folder, kind), _alignment_head(folder.about))
     if not found:
         raise UserError(f"{path}: contains no maps; all its lines are empty")
     if as_json:
@@ -66,8 +66,8 @@ def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionM
             yield maps if kind is None else replace(maps, stacks={kind: maps.stack(kind)})
 
 
-def _known(about: About) -> Head | None:
-    """Return the head that aligns best, where the run has stored it."""
+def _alignment_head(about: About) -> Head | None:
+    """Return the head that aligns best, if the run has stored it."""
     from translate.model.attention_kinds import Head
 
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))

@@ -22,11 +22,11 @@ Other commands, each with its own --help:
 
 
 def show(
-    path: Annotated[Path, Argument(metavar="DIR|FILE.npz", help="Attention folder, or one file of it.")],
+    path: Annotated[Path, Argument(metavar="DIR|FILE.npz", help="Attention folder, or one of its files.")],
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,
-    sentence: Annotated[int | None, Option(min=1, help="Input line, from 1.  [default: 1]")] = None,
+    sentence: Annotated[int | None, Option(min=1, help="Input line, counted from 1.  [default: 1]")] = None,
     words: options.Words = False,
     heads: Annotated[bool, Option("--all-heads", help="Show all heads, or those of --layer.")] = False,
     png: options.Png = None,
@@ -44,7 +44,7 @@ def show(
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
     if sentence is not None and path.is_file():
-        raise UserError(f"--sentence {sentence}: {path} holds one line; give the folder, or leave out --sentence")
+        raise UserError(f"--sentence {sentence}: {path} holds a single line; give the folder, or leave out --sentence")
     if not html:
         _print(path, sentence or 1, (kind, layer, head), words, heads, files)
         return

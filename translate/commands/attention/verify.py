@@ -16,7 +16,8 @@ def verify(
     path: options.MapsFolder,
     run: Annotated[Path, Argument(metavar="RUN", help="Run that wrote the folder.")],
     tolerance: Annotated[
-        float | None, Option(min=0, help="Tolerated absolute difference.  [default: 1e-5; float16 1e-3, bfloat16 2e-2]")
+        float | None,
+        Option(min=0, help="Tolerated absolute difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
     ] = None,
 ) -> None:
     """Recompute all maps of a folder independently, and report the largest difference.
@@ -44,11 +45,11 @@ def verify(
     for kind in KINDS:
         if kind in worst:
             print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
-    most = max(worst.values(), key=lambda difference: difference.largest)
-    if most.largest > allowed:
+    largest = max(worst.values(), key=lambda difference: difference.largest)
+    if largest.largest > allowed:
         raise UserError(
-            f"{path / str(most.entry.file)}: differs from the weights of {run} by {most.largest:.1e} ({most.place}), "
-            f"more than {allowed:g}; write the folder again"
+            f"{path / str(largest.entry.file)}: differs from the maps recomputed with {run} by {largest.largest:.1e} "
+            f"({largest.place}), more than {allowed:g}; write the folder again"
         )
     lines = "1 line" if len(files) == 1 else f"{len(files):,} lines"
     print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)
