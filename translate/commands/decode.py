@@ -68,8 +68,7 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line. With --n-best above 1, each translation gets its own line: input line number, score
-    and translation, separated by tabs.
+    Prints one line per input line; with --n-best above 1, tab-separated lines of input line number, score, translation.
     """
     from translate.commands.decode_io import Places
     from translate.decoding.results import DecodeRequest
