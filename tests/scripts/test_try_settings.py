@@ -107,4 +107,4 @@ def test_what_cannot_be_tried_is_said_in_one_line_before_any_training(config: Pa
         assert said in done.stderr
     assert not (tmp_path / "tries").exists()
     config.write_text("", "utf-8")
-    assert "name a validation text" in trying(config).stderr
+    assert "set a validation text" in trying(config).stderr
