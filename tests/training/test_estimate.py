@@ -105,7 +105,7 @@ def test_the_time_left_counts_a_step_with_r_drop_twice(step: int, expected: floa
 
 def test_late_r_drop_needs_a_number_of_steps() -> None:
     values = {"train.rdrop": 3.0, "train.rdrop_from": 0.5, "train.max_steps": 0, "train.max_epochs": 2}
-    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a share of max_steps, which is 0; set max_steps"):
+    with pytest.raises(UserError, match=r"rdrop_from 0\.5 is a fraction of max_steps, which is 0; set max_steps"):
         load_config(None, values)
     assert load_config(None, values | {"train.schedule": "cosine"}).train.is_open
 

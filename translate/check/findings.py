@@ -57,7 +57,7 @@ MEANINGS: dict[str, Meaning] = {
     "empty_both": Meaning("empty on both sides", LEFT_OUT),
     "too_long": Meaning("longer than data.max_pieces", LEFT_OUT),
     "maybe_too_long": Meaning(
-        "possibly longer than data.max_pieces", "left out if longer (always)", "use --vocab for exact counts"
+        "possibly longer than data.max_pieces", "longer pairs are always left out", "use --vocab for exact counts"
     ),
     "unknown_characters": Meaning(
         "characters unknown to the vocabulary", "kept; encoded as byte pieces, or lost if the vocabulary has none"

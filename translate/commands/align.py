@@ -79,7 +79,7 @@ def align(
 ) -> None:
     """Align words by attention, and score alignments.
 
-    Each output line lists links i-j from source word i to target word j, counted from 0. --gold scores every layer, head
+    Each output line lists links i-j from source word i to target word j, counted from 0. --gold scores each layer, head
     and method that the options leave open. Without options, the setting that --store saved in the run is used.
     """
     from translate.alignment.aligner import Pairing

@@ -80,7 +80,7 @@ def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, 
 
 
 def _with_attention(scores: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:
-    """Yield each line once its attention is written, in groups whose maps are computed together."""
+    """Yield each line after its attention has been written; maps are computed for groups of lines."""
     from translate.report.attention_folder import LINES_TOGETHER
 
     numbered = enumerate(scores, start=1)

@@ -81,7 +81,9 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="normalization rule of sentencepiece; the _cf variants also fold case"
     )
-    dropout: Share = Field(0.0, description="BPE-dropout: share of merges left out, redrawn every epoch (bpe only)")
+    dropout: Share = Field(
+        0.0, description="BPE-dropout: probability of skipping a merge, redrawn every epoch (bpe only)"
+    )
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:
@@ -144,7 +146,7 @@ class TrainSettings(Section):
         description="learning rate after the warm-up; cosine decays to 0 at max_steps; if max_steps is 0, it is "
         "computed from max_epochs or max_minutes when training starts, and recorded in the run's config.toml",
     )
-    decay_from: Share = Field(0.0, description="share of max_steps after which cosine decays; 0: after the warm-up")
+    decay_from: Share = Field(0.0, description="fraction of max_steps after which cosine decays; 0: after the warm-up")
     warmup_steps: Limit = Field(400, description="steps of linear warm-up from 0 to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's beta2")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of the weight matrices (AdamW)")
@@ -152,7 +154,7 @@ class TrainSettings(Section):
     clip_norm: NonNegative = Field(1.0, description="maximum gradient norm; 0 disables clipping")
     label_smoothing: Share = Field(0.1, description="share of the target distribution spread over all pieces")
     rdrop: NonNegative = Field(0.0, description="weight of R-Drop, which doubles time and memory per step; 0: off")
-    rdrop_from: Share = Field(0.0, description="share of max_steps after which R-Drop starts")
+    rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
     alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
         -1, description="decoder layer of the guided head, counted from 0; -1: the last but one, or the last of two"
@@ -206,7 +208,7 @@ class TrainSettings(Section):
         if self.rdrop_from and not self.rdrop:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} is set, but R-Drop is off; set rdrop above 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:
-            raise ValueError(f"rdrop_from {self.rdrop_from:g} is a share of max_steps, which is 0; set max_steps")
+            raise ValueError(f"rdrop_from {self.rdrop_from:g} is a fraction of max_steps, which is 0; set max_steps")
         return self
 
     @model_validator(mode="after")

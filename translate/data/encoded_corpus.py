@@ -229,7 +229,7 @@ def _resampled(
 ) -> list[list[int]]:
     """Apply BPE-dropout, except to sides that would become too long, so that the set of pairs never changes.
 
-    stream: the numbers of the block and the side, which select the random numbers.
+    stream: the indices of the block and the side, which seed the random generator.
     """
     seed = np.random.SeedSequence((origin.seed, origin.epoch, *stream)).generate_state(1)[0]
     drawn = dropout.draw(ids, int(seed))

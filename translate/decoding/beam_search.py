@@ -143,7 +143,7 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
 def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
 ) -> tuple[_Beams, Tensor]:
-    """Extend the hypotheses by one piece. Also returns the index of the candidate that became each one, (B, K)."""
+    """Extend the hypotheses by one piece. Also returns the candidate that each one comes from, (B, K)."""
     beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L with <s> is the new length without it
     best, beam, piece = candidates
     pieces = torch.cat([_gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)

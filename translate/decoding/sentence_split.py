@@ -70,7 +70,7 @@ def max_countable(max_pieces: int) -> int:
 
 
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
-    """Split a line into segments, whose concatenated texts and separators equal the line.
+    """Split a line into segments whose texts and separators, concatenated, reproduce the line.
 
     count: function that returns the number of pieces of each text. No segment exceeds max_pieces, unless a single
     character does. Time and memory are linear in the length of the line, and `count` is never called for texts of more

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """The group of processes, as seen by one of them. All must make the same calls to its exchanging methods."""
+    """The group of processes, as seen by one of them. All must call its collective methods in the same order."""
 
     rank: int = 0  # number of this process, from 0
     size: int = 1

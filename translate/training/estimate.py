@@ -102,7 +102,7 @@ def format_minutes(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
-    """Time the first steps of the text, each computed as step `number`. All processes run equally many."""
+    """Time the first steps of the text, treating each as step `number`. All processes run the same number."""
 
     def time_next(count: int) -> list[float]:
         seconds = []

@@ -126,7 +126,7 @@ def _steps(
 
 
 def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
-    """Yield the numbers and weights of this process's parts. All processes get equally many parts.
+    """Yield the numbers and weights of this process's parts. All processes get the same number of parts.
 
     If the last step of an epoch has too few, a process without a part gets the first one with weight 0.
     """

@@ -161,7 +161,7 @@ MAX_BAD_STEPS = 3  # consecutive skipped steps after which training ends
 
 def why_unused(step: int, where: str) -> str:
     """Explain a skipped step. where: its lines of the text."""
-    return f"step {step:,} skipped: its loss or gradient is not finite; it used {where}"
+    return f"step {step:,} skipped: its loss or gradient is not finite; its batch came from {where}"
 
 
 def why_diverged(step: int) -> str:

@@ -72,7 +72,9 @@ def train(
     for reason in reasons:
         run.log(reason)
     keep_freed_memory()
-    advice = f"in a new run lower train.batch_tokens ({config.train.batch_tokens}) or raise train.accumulate"
+    advice = (
+        f"start a new run with a lower train.batch_tokens ({config.train.batch_tokens}) or a higher train.accumulate"
+    )
     with explaining_oom(advice):
         config, precision = _with_planned_steps(run, config, prepared, device, world)
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):

@@ -83,7 +83,7 @@ def _loss_of_share(
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
     halving = Halving()
-    advice = f"in a new run lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
+    advice = f"start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 
     def batch_loss(batch: Sequence[int]) -> list[float]:
         return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]

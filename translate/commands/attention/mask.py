@@ -32,9 +32,7 @@ def mask(
     run: options.Run,
     heads: Annotated[
         list[str],
-        Option(
-            "--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or every: each head in turn; repeatable."
-        ),
+        Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or the word every, for each in turn."),
     ],
     src: options.Src,
     ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
