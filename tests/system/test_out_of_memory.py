@@ -90,7 +90,7 @@ def test_training_goes_on_in_halves_says_so_once_and_does_not_try_what_failed_ag
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
     assert log.count("out of memory: ") == 1
-    assert "start a new run with a lower train.batch_tokens (600) or a higher train.accumulate" in log
+    assert "lower train.batch_tokens (600) or raise train.accumulate" in log
     failed = [places for places in tried if places > 200]
     assert failed == sorted(failed, reverse=True)
     assert len(set(failed)) == len(failed) < 6
