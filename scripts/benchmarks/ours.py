@@ -108,7 +108,7 @@ def learn(job: LearnJob) -> Learned:
         cores_used=cores_used,
         outcomes=[Outcome(BEST, best["step"], translations)],
         device_name=torch.cuda.get_device_name() if job.device == "cuda" else "",
-        versions=versions("torch", "translate"),
+        versions=versions("torch", "translate-attention"),
     )
 
 
@@ -148,5 +148,5 @@ def encode_text(work: Work) -> Encoded:
         lines_per_second=2 * pairs / seconds,
         pieces_per_second=pieces / seconds,
         peak_memory_bytes=peak,
-        versions=versions("sentencepiece", "translate"),
+        versions=versions("sentencepiece", "translate-attention"),
     )

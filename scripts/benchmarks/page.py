@@ -38,7 +38,7 @@ def measure(page: Path | None) -> Report:
         opening, turning = _times(page / "index.html" if page.is_dir() else page)
     row = {"opens_seconds": opening, "turns_ms": statistics.median(turning), "slowest_turn_ms": max(turning)}
     text = f"opens in {opening:.2f} s, turns in {row['turns_ms']:.0f} ms (slowest {row['slowest_turn_ms']:.0f} ms)"
-    return Report("Opening and turning a page", text, [row], versions("playwright", "translate"), "")
+    return Report("Opening and turning a page", text, [row], versions("playwright", "translate-attention"), "")
 
 
 def _times(page: Path) -> tuple[float, list[float]]:

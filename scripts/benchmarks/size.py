@@ -65,7 +65,7 @@ def measure(folder: Path, sizes: Sequence[int], threads: int) -> Report:
         rows.append(_measure_one(folder / f"run-{num_pairs}", sides, num_pairs, threads))
         say(table(COLUMNS, rows[-1:]).splitlines()[-1])
     objects = [asdict(row) for row in rows]
-    return Report("The size of a corpus", table(COLUMNS, rows), objects, versions("torch", "translate"), "")
+    return Report("The size of a corpus", table(COLUMNS, rows), objects, versions("torch", "translate-attention"), "")
 
 
 def _measure_one(run: Path, sides: Sequence[Path], num_pairs: int, threads: int) -> Figures:

@@ -12,7 +12,7 @@ from benchmarks.report import Columns, Report, all_versions, device_words, media
 from benchmarks.work import Work, say
 from translate.config.settings import Config
 
-PACKAGES = {"ours": "translate", "joeynmt": "joeynmt", "huggingface": "transformers"}
+PACKAGES = {"ours": "translate-attention", "joeynmt": "joeynmt", "huggingface": "transformers"}
 PRECISIONS = {
     "ours": ("float32", "bfloat16"),
     "joeynmt": ("float32",),  # it has float16, on CUDA, and no bfloat16

@@ -38,7 +38,7 @@ def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: S
         num_pieces=sum(len(row) + 1 for row in Run(job.run).load_vocabs().tgt.encode(translations)),
         translations=translations,
         device_name=memory.device_name,
-        versions=versions("translate", *packages),
+        versions=versions("translate-attention", *packages),
     )
 
 

@@ -135,7 +135,7 @@ def test_long_lines_are_cut_as_ours(transformers: Any, tmp_path: Path, tiny_conf
 def test_existing_files_are_left_alone(tmp_path: Path, tiny_run: Path) -> None:
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine").touch()
-    with pytest.raises(UserError, match="already exists with other content"):
+    with pytest.raises(UserError, match="already exists and contains other files"):
         export_huggingface(Run.open(tiny_run), tmp_path / "exported")
     assert [path.name for path in tmp_path.rglob("*")] == ["exported", "mine"]
 

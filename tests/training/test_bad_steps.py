@@ -102,7 +102,7 @@ def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes
     spoil(monkeypatch, 3, 4, 7, 9, 10)
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
-    told = re.findall(r"step (\d+) skipped: .* is not finite; it used lines ([\d, ]*)(.*) of (.*)", log)
+    told = re.findall(r"step (\d+) skipped: .* is not finite; its batch came from lines ([\d, ]*)(.*) of (.*)", log)
     assert [int(step) for step, *_ in told] == [3, 4, 7, 9, 10]
     assert all(files == f"{config.data.train_src} and {config.data.train_tgt}" for *_, files in told)
     with feed_of(prepare(run, config), config) as steps:
