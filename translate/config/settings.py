@@ -81,9 +81,7 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="normalization rule of sentencepiece; the _cf variants also fold case"
     )
-    dropout: Share = Field(
-        0.0, description="BPE-dropout: probability of skipping a merge, redrawn every epoch (bpe only)"
-    )
+    dropout: Share = Field(0.0, description="BPE-dropout: probability of skipping a merge, drawn each epoch (bpe only)")
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:
