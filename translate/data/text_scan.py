@@ -48,7 +48,7 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     """
     num_lines = num_pairs = 0
     smallest: list[int] = []  # negated hashes of pairs with text on both sides: a heap with the largest hash on top
-    candidates: IO[bytes] | None = SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) if valid_pairs else None  # noqa: SIM115 - kept
+    candidates = _candidate_file() if valid_pairs else None
     digests = hashlib.sha256(), hashlib.sha256()
 
     def short_pairs() -> Iterator[Pair]:
@@ -73,3 +73,8 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
         smallest.sort(reverse=True)
         split_at = 1 - smallest[max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE)) - 1]
     return TextScan(num_lines, num_pairs, chosen, hashlib.sha256(b"".join(parts)).hexdigest(), split_at, candidates)
+
+
+def _candidate_file() -> IO[bytes]:
+    """An open file, which the scan keeps until the validation pairs are read from it."""
+    return SpooledTemporaryFile(MAX_BYTES_IN_MEMORY)

@@ -24,7 +24,7 @@ def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     """Read the values written by `write_record`.
 
-    Raises FileNotFoundError if there is no file, and UserError with `advice` if it is damaged or in a different format.
+    Raises FileNotFoundError if the file is missing, and UserError with `advice` if it is damaged or has another format.
     """
     content = path.read_bytes()
     try:
