@@ -23,10 +23,10 @@ def ended(status: int = 0, stderr: str = "") -> Ended:
 
 
 def test_one_trial_of_each_kind_finds_nothing() -> None:
-    command = [sys.executable, SCRIPT, "--minutes", "0", "--seed", "7"]
+    command = [sys.executable, SCRIPT, "--minutes", "0", "--seed", "40"]  # a seed with one kill in each trial
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     (verdict,) = done.stdout.splitlines()
-    assert verdict.endswith("seed 7: no findings")
+    assert verdict.endswith("seed 40: no findings")
     assert all(things in verdict for things in KINDS)
     assert done.returncode == 0, done.stderr
 

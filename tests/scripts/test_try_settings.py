@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -50,7 +53,20 @@ def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
 
 
 def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the script in a process of its own."""
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def main() -> Callable[[], int]:
+    """The main function of the script, for calls that need no process of their own."""
+    loader = SourceFileLoader("try_settings", str(SCRIPT))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module.main
 
 
 def cells(table: str) -> list[list[str]]:
@@ -82,7 +98,7 @@ def test_a_training_that_fails_does_not_keep_the_others_from_being_told(tried: T
     assert "train ended with status 2" in done.stderr
 
 
-def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(config: Path, tried: Tried) -> None:
+def test_a_longer_series_keeps_finished_runs(config: Path, tried: Tried) -> None:
     folder, _ = tried
     weights = folder / "none,seed=1" / "model.safetensors"
     written = weights.stat().st_mtime_ns
@@ -98,13 +114,31 @@ def test_a_longer_series_adds_to_what_is_done_and_takes_nothing_else_for_it(conf
     assert other.stderr.startswith(f"error: {folder / 'none,seed=1'}: trained with model.d_ff = 64 (now 48)")
 
 
-def test_what_cannot_be_tried_is_said_in_one_line_before_any_training(config: Path, tmp_path: Path) -> None:
-    for change, said in ("model.widht=3", "model.widht"), ("train.max_steps", "train.max_steps"), ("d_ff=3", "d_ff"):
-        done = trying(config, "--change", change, "--folder", tmp_path / "tries")
-        assert done.returncode == 2
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        assert said in done.stderr
+@pytest.mark.parametrize(
+    ("change", "reported"),
+    [("model.widht=3", "model.widht"), ("train.max_steps", "train.max_steps"), ("d_ff=3", "d_ff")],
+)
+def test_a_wrong_change_is_reported_in_one_line_before_any_training(
+    change: str,
+    reported: str,
+    main: Callable[[], int],
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = "try_settings", config, "--change", change, "--folder", tmp_path / "tries"
+    monkeypatch.setattr("sys.argv", [str(argument) for argument in arguments])
+    assert main() == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert reported in errors
     assert not (tmp_path / "tries").exists()
+
+
+def test_a_settings_file_without_a_validation_text_is_refused(config: Path) -> None:
     config.write_text("", "utf-8")
-    assert "set a validation text" in trying(config).stderr
+    refused = trying(config)
+    assert refused.returncode == 2
+    assert "set a validation text" in refused.stderr
