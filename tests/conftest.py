@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.pages import SENTENCES
-from tests.helpers.runs import TINY, changed, train_into
+from tests.helpers.runs import TINY, changed, draw_quickly, train_into
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
@@ -24,6 +24,14 @@ from translate.report.page.writer import InitialView, write_page
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_curves() -> Iterator[None]:
+    """Draw no curves in this process; tests/report/test_curves.py draws them, as do the processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("translate.training.log.save_curves", draw_quickly)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from tests.faults.kills import count_calls, kill_at
+from tests.helpers.runs import draw_quickly
 from translate.config.toml import load_config
 from translate.run.folder import Run
-from translate.system.files import write_bytes
-from translate.training import log as journal
+from translate.training import log as training_log
 from translate.training.loop import train
 
 
@@ -29,11 +29,6 @@ def go_on(folder: Path, settings: Path) -> None:
     config = load_config(settings)
     is_begun = (folder / "config.toml").exists()
     train(Run.resume(folder, config) if is_begun else Run.create(folder, config), config, torch.device("cpu"))
-
-
-def draw_nothing(metrics: list[dict[str, Any]], path: Path) -> None:
-    """Write a file in the place of the curves, which take most of the time of so small a training."""
-    write_bytes(path, str(len(metrics)).encode())
 
 
 def work(job: dict[str, Any]) -> None:
@@ -50,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for slow in "torch._dynamo", "sacrebleu":
         importlib.import_module(slow)  # once for all children
-    journal.save_curves = draw_nothing
+    training_log.save_curves = draw_quickly
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -89,6 +89,7 @@ def test_each_change_is_a_row_with_the_figures_of_its_run(tried: Tried) -> None:
     assert all(setting in text for setting in ("d_ff = 32", "dropout = 0.3", "seed = 1"))
     assert changed[3] == f"{lowest_loss(run):.3f}"
     assert unchanged[3] != changed[3]
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_training_that_fails_does_not_keep_the_others_from_being_told(tried: Tried) -> None:

@@ -201,7 +201,6 @@ def test_validation_does_not_change_the_training_that_follows(tmp_path: Path, ti
 def test_a_run_has_the_files_of_the_contract(tiny_run: Path) -> None:
     names = {path.name for path in tiny_run.iterdir()}
     assert {"config.toml", "vocab.model", "model.safetensors", "metrics.jsonl", "curves.png", "train.log"} <= names
-    assert (tiny_run / "curves.png").read_bytes().startswith(b"\x89PNG")
     metrics = Run(tiny_run).metrics()
     assert {"step", "epoch", "train_loss", "learning_rate", "tokens_per_second"} <= metrics[0].keys()
     assert {"step", "epoch", "valid_loss", "bleu", "chrf"} <= metrics[-1].keys()

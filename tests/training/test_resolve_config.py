@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,6 @@ from translate.run.folder import Run
 from translate.training.loop import train
 from translate.training.resolve_config import load_new_config, load_resumed_config
 from translate.training.resume import init_from_run
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_curves() -> Iterator[None]:
-    """They take their time, and have a test of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("translate.training.log.save_curves", lambda *_: None)
-        yield
 
 
 @pytest.fixture(scope="module")

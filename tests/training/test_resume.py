@@ -83,7 +83,6 @@ class Whole:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(train_module, "_save", save_and_note)
-            patch.setattr("translate.training.log.save_curves", lambda *_: None)
             train(self.run, self.config, CPU)
 
     def as_of(self, step: int, path: Path) -> Run:
@@ -149,7 +148,6 @@ def test_from_every_step_the_next_is_what_it_was(
     So one step from each is as strong as resuming from each to the end. Compared are all tensors of the checkpoint,
     the progress, the best weights and the lines of metrics.
     """
-    monkeypatch.setattr("translate.training.log.save_curves", lambda *_: None)
     monkeypatch.setattr(train_module, "stopping_at_signals", stopped_at_once)
     resumed = whole.as_of(step, tmp_path / "run")
     with pytest.raises(SystemExit):
@@ -158,10 +156,7 @@ def test_from_every_step_the_next_is_what_it_was(
 
 
 @pytest.mark.parametrize("step", random.Random(6).sample(range(1, NUM_STEPS - 1), 2))
-def test_from_some_steps_the_end_is_what_it_was(
-    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    monkeypatch.setattr("translate.training.log.save_curves", lambda *_: None)
+def test_from_some_steps_the_end_is_what_it_was(whole: Whole, tmp_path: Path, step: int) -> None:
     resumed = whole.as_of(step, tmp_path / "run")
     train(resumed, whole.config, CPU)
     whole.assert_equal(resumed, NUM_STEPS)
