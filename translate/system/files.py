@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,15 +33,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 raise
             raise UserError(f"{path}: cannot be written: {error.strerror}") from None
         return
+    # Named before it is created: a signal between creation and the first line of the block must not leave it behind.
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    os.close(handle)
-    partial = Path(name)
-    try:
+        with naming_disk_errors(path):
+            partial.touch(exist_ok=False)
         yield partial
-        partial.chmod(0o666 & ~_umask())
         sync(partial)
         partial.replace(path)
         sync(path.parent)
@@ -117,9 +113,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
