@@ -111,7 +111,7 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
     pairing = Pairing(Given([random_maps()]), Given([random_maps(("▁x", "</s>"), SOURCE)]))
     with pytest.raises(UserError, match="line 1: 3 source and 3 target words, but the other direction has 3 and 1"):
         try_all(pairing, [MapChoice()], AlignmentOptions().configs(True), GoldFile(gold))
-    with pytest.raises(UserError, match="given ends after line 1, but the other direction has more"):
+    with pytest.raises(UserError, match="given ends after line 1; the other direction has more lines"):
         list(Pairing(Given([random_maps()]), Given([None, None])).pairs(None))
 
 

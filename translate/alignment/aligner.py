@@ -54,7 +54,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """The lines to align with a model and, optionally, with a model of the reverse direction."""
+    """The lines to align, with the maps of a model and, optionally, of a model of the reverse direction."""
 
     forward: MapLines
     reverse: MapLines | None = None
@@ -68,12 +68,11 @@ class Pairing:
         return [*(MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)), MapChoice()]
 
     def check(self, choice: MapChoice) -> None:
-        """Raise UserError if a model does not have that map."""
+        """Raise UserError if one of the models does not have this map."""
         for lines in (self.forward, self.reverse) if self.reverse else (self.forward,):
             if choice.layer is not None and choice.layer not in lines.layers:
-                raise UserError(
-                    f"--layer {choice.layer}: {lines.path} has the layers {', '.join(map(str, lines.layers))}"
-                )
+                layers = ", ".join(map(str, lines.layers))
+                raise UserError(f"--layer {choice.layer}: {lines.path} has the layers {layers}")
             if choice.head is not None and not 0 <= choice.head < lines.num_heads:
                 raise UserError(f"--head {choice.head}: {lines.path} has the heads 0 to {lines.num_heads - 1}")
 
@@ -86,7 +85,7 @@ class Pairing:
         for number, (pair, reverse) in enumerate(both, start=1):
             if pair is None or reverse is None:
                 shorter = self.forward if pair is None else self.reverse
-                raise UserError(f"{shorter.path} ends after line {number - 1:,}, but the other direction has more")
+                raise UserError(f"{shorter.path} ends after line {number - 1:,}; the other direction has more lines")
             yield pair, reverse
 
 

@@ -26,7 +26,7 @@ NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 
 
 
 class MapChoice(NamedTuple):
-    """A cross-attention map: that of a layer and head (from 0), or the mean over whichever of them is None."""
+    """The cross-attention map of a layer and head (from 0). None stands for the mean over all layers or heads."""
 
     layer: int | None = None
     head: int | None = None
@@ -100,7 +100,7 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """Return the links at the largest weight of each row that has any weight. weights: (N, rows, columns)."""
+    """Link each row to its largest weight, unless all its weights are 0. weights: (N, rows, columns)."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)

@@ -34,7 +34,7 @@ class AlignmentConfig:
 
 
 class AlignmentOptions(NamedTuple):
-    """The options of `translate align`; None leaves a setting unspecified."""
+    """The options of `translate align`; None if an option is not set."""
 
     method: Method | None = None
     is_shifted: bool | None = None
@@ -53,7 +53,7 @@ class AlignmentOptions(NamedTuple):
             raise UserError(f"--threshold {self.threshold:g}: must be greater than 0 and at most 1")
 
     def config(self, has_reverse: bool) -> AlignmentConfig:
-        """Return one configuration; unspecified options have defaults. Raises UserError if a threshold is missing."""
+        """Return one configuration, with defaults for unset options. Raises UserError if a threshold is missing."""
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
             raise UserError("--method threshold: set the minimum weight with --threshold")

@@ -18,8 +18,8 @@ from translate.run.folder import Run
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
-PAIRS_TOGETHER = 512  # pairs encoded at a time
-WEIGHTS_IN_MEMORY = 2**25  # approximate limit of attention weights that are computed together
+PAIRS_TOGETHER = 512  # pairs that are encoded together
+WEIGHTS_IN_MEMORY = 2**25  # approximate number of attention weights that are computed together
 
 
 class MappedPair(NamedTuple):
@@ -102,7 +102,7 @@ MapLines = FolderLines | RunLines
 
 
 def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
-    """Return the lines of an attention folder, or of two files with maps from a run.
+    """Return the lines of an attention folder, or of two files with maps computed by a run.
 
     load: loads the translator of a run. Raises UserError if the paths contradict each other.
     """

@@ -14,8 +14,6 @@ from translate.alignment.methods import Method
 from translate.errors import UserError
 from translate.run.folder import Run
 
-ADVICE = "store it again with `translate align --store`"
-
 
 @dataclass(frozen=True)
 class StoredAlignment:
@@ -41,7 +39,7 @@ class StoredAlignment:
         except ValidationError:
             stored = None
         if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):
-            raise UserError(f"{origin}: the stored alignment is damaged; {ADVICE}")
+            raise UserError(f"{origin}: the stored alignment is damaged; store it again with `translate align --store`")
         return stored
 
 

@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=1, le=1000)]  # a larger number indicates a dama
 
 @dataclass(frozen=True)
 class About:
-    """The contents of `about.json`: the model and the selected attention of a folder."""
+    """The contents of `about.json`: the model and the attention that was selected."""
 
     __pydantic_config__ = STRICT
 

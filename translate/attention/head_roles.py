@@ -169,7 +169,7 @@ class _Tally:
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
     def role(self, head: Head, index: int, aligned_head: Head | None) -> Role:
-        """Return the role of a head. index: the index of its layer among those that were kept."""
+        """Return the role of a head. index: position of its layer among the selected layers."""
         sums = zip(MEASURES, self._sums[index, head.head].tolist(), self._counts.tolist(), strict=True)
         figures = {measure: total / count if count else None for measure, total, count in sums}
         monotonicity = self._correlation(index, head.head)

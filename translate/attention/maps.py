@@ -26,8 +26,8 @@ from translate.system.files import write_bytes
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
-MAX_PIECES = 1000  # per side; longer lines get no maps, whose size grows quadratically, to 4 MB per head
-MAX_PACKED = 100  # compression ratio; compressed maps stay far below it, a zip bomb does not
+MAX_PIECES = 1000  # per side; longer lines get no maps, because their size grows quadratically (here 4 MB per head)
+MAX_PACKED = 100  # maximum compression ratio; that of maps is far lower, that of a zip bomb is higher
 # RuntimeError: the archive uses, or claims to use, encryption or an unknown compression method.
 UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, BadZipFile, zlib.error)
 
@@ -36,7 +36,7 @@ class Stack(NamedTuple):
     """The maps of one kind, in all or some layers of the model."""
 
     weights: Floats  # (L, H, rows, columns)
-    layers: tuple[int, ...]  # the number of each of the L layers in the model, from 0
+    layers: tuple[int, ...]  # the numbers of the L layers in the model, from 0
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) ->
     except KeyError as error:
         raise UserError(f"{path}: the piece {error} is not in the run's vocabulary") from None
     spans = list(zip(part_spans(maps.source), part_spans(maps.target), strict=True))
-    if len(spans) == 1:  # several parts do not contain the white space between them
+    if len(spans) == 1:  # pieces do not contain the white space between parts
         _check_text(path, "source", vocabs.src, src, entry.source)
         _check_text(path, "target", vocabs.tgt, tgt, entry.translation)
     expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
