@@ -63,19 +63,19 @@ def test_the_weight_that_lies_elsewhere_is_that_of_a_brute_force(
     one, two = folders
     found = compare(one, two)
     assert (found.num_lines, found.num_compared) == (3, 2)
-    assert {each.head for each in found.heads} == {(kind, 2, head) for kind in KINDS for head in (0, 1)}
-    for each in found.heads:
+    assert found.shares.keys() == {(kind, 2, head) for kind in KINDS for head in (0, 1)}
+    for head, share in found.shares.items():
         rows = []
         for line in 1, 4:
-            first, second = (folder.maps_of_line(line).stacks[each.head.kind].weights for folder in folders)
-            pairs = zip(first[1, each.head.head].tolist(), second[0, each.head.head].tolist(), strict=True)
+            first, second = (folder.maps_of_line(line).stacks[head.kind].weights for folder in folders)
+            pairs = zip(first[1, head.head].tolist(), second[0, head.head].tolist(), strict=True)
             # What a row has more in one place it has less in others.
             rows += [sum(max(0.0, a - b) for a, b in zip(*pair, strict=True)) for pair in pairs]
-        assert each.share == pytest.approx(sum(rows) / len(rows), abs=1e-6)
+        assert share == pytest.approx(sum(rows) / len(rows), abs=1e-6)
 
 
 def test_a_folder_does_not_differ_from_itself(folders: tuple[AttentionFolder, AttentionFolder]) -> None:
-    assert {each.share for each in compare(folders[0], folders[0]).heads} == {0}
+    assert set(compare(folders[0], folders[0]).shares.values()) == {0}
 
 
 def test_a_difference_has_signs_in_the_terminal() -> None:

@@ -60,7 +60,7 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
         src = torch.tensor([translation.parts[0][0]])
         with torch.no_grad(), recording(translator.engine.model) as encoded:
             state = translator.engine.model.encode(src, torch.ones_like(src, dtype=torch.bool))
-        assert np.allclose(torch.cat([*encoded["encoder"].values()]).numpy(), maps.encoder, atol=1e-6)
+        assert np.allclose(torch.cat([*encoded["encoder"].values()]).numpy(), maps.stacks["encoder"].weights, atol=1e-6)
         pieces = [translator.vocabs.tgt.bos_id, *translation.parts[0][1]]
         for t, piece in enumerate(pieces[:-1]):
             with torch.no_grad(), recording(translator.engine.model) as step:
@@ -68,7 +68,9 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
                 logits = translator.engine.model.output(features)
             assert np.allclose(torch.cat([*step["cross"].values()])[:, :, 0].numpy(), maps.cross[:, :, t], atol=1e-5)
             assert np.allclose(
-                torch.cat([*step["decoder"].values()])[:, :, 0].numpy(), maps.decoder[:, :, t, : t + 1], atol=1e-5
+                torch.cat([*step["decoder"].values()])[:, :, 0].numpy(),
+                maps.stacks["decoder"].weights[:, :, t, : t + 1],
+                atol=1e-5,
             )
             if beam_size == 1 and t < len(pieces) - 2:
                 assert int(logits[0, -1].argmax()) == pieces[t + 1]
@@ -80,15 +82,15 @@ def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator)
         maps = maps_of(translator, translation)
         s, t = map(len, translation.parts[0])
         heads = translator.engine.model.encoder_layers[0].self_attn.num_heads
-        assert maps.encoder.shape == (len(settings[0]), heads, s, s)
-        assert maps.decoder.shape == (len(settings[1]), heads, t, t)
+        assert maps.stacks["encoder"].weights.shape == (len(settings[0]), heads, s, s)
+        assert maps.stacks["decoder"].weights.shape == (len(settings[1]), heads, t, t)
         assert maps.cross.shape == (len(settings[1]), heads, t, s)
         assert maps.source[-1] == maps.target[-1] == "</s>"
         assert "".join(maps.target[:-1]).replace("▁", " ").strip() == translation.text.strip()
-        for weights in maps.encoder, maps.decoder, maps.cross:
+        for weights in maps.stacks["encoder"].weights, maps.stacks["decoder"].weights, maps.cross:
             assert weights.dtype == np.float32
             assert np.allclose(weights.sum(-1), 1, atol=1e-5)
-        assert not np.triu(maps.decoder, 1).any()  # no row looks at a piece that was not read yet
+        assert not np.triu(maps.stacks["decoder"].weights, 1).any()  # no row looks at a piece that was not read yet
 
 
 def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
@@ -146,7 +148,9 @@ def some_maps() -> AttentionMaps:
 def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
     maps = some_maps()
     assert np.array_equal(view(maps, "cross", 1, 2, words=False).weights, maps.cross[1, 2])
-    assert np.allclose(view(maps, "encoder", None, 2, words=False).weights, maps.encoder[:, 2].mean(0))
+    assert np.allclose(
+        view(maps, "encoder", None, 2, words=False).weights, maps.stacks["encoder"].weights[:, 2].mean(0)
+    )
     every = view(maps, "cross", None, None, words=False)
     assert np.allclose(every.weights, maps.cross.mean((0, 1)))
     assert every.title == "encoder-decoder attention, mean of 2 layers, mean of 3 heads"
@@ -154,7 +158,7 @@ def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
     one_kept = AttentionMaps(maps.source, maps.target, {"cross": Stack(maps.cross[1:], (1,))})
     assert view(one_kept, "cross", None, None, words=False).title.endswith("attention, layer 1, mean of 3 heads")
     for wrong in 2, -1:
-        with pytest.raises(UserError, match=rf"--layer {wrong}: no such layer; available: 0 to 1"):
+        with pytest.raises(UserError, match=rf"--layer {wrong}: no such layer; available: 0, 1"):
             view(maps, "cross", wrong, None, words=False)
 
 
@@ -189,7 +193,7 @@ def test_the_maps_of_a_line_in_parts_are_those_of_its_parts_side_by_side(transla
         for text in ("The cat sat on the mat.", "I love apples.")
     )
     for kind in "encoder", "decoder", "cross":
-        found, start, end = (getattr(each, kind) for each in (maps, first, last))
+        found, start, end = (each.stack(kind).weights for each in (maps, first, last))
         assert np.allclose(found.sum(-1), 1, atol=1e-5)
         assert np.allclose(found[:, :, : start.shape[2], : start.shape[3]], start, atol=1e-5)
         assert np.allclose(found[:, :, -end.shape[2] :, -end.shape[3] :], end, atol=1e-5)

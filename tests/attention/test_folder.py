@@ -165,7 +165,7 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"000001\.npz: this is a file; pass the folder"):
+    with pytest.raises(UserError, match=r"000001\.npz: this is a file; pass a folder"):
         AttentionFolder.open(write(tmp_path) / "000001.npz")
 
 

@@ -181,7 +181,7 @@ def folder(tmp_path: Path) -> Path:
             name = f"{number:06d}.npz" if lengths else None
             if lengths:
                 maps = sentence(*lengths)
-                decoder = Stack(maps.decoder.repeat(2, axis=0), (0, 1))
+                decoder = Stack(maps.stacks["decoder"].weights.repeat(2, axis=0), (0, 1))
                 replace(maps, stacks={**maps.stacks, "decoder": decoder}).save(path / str(name))
             entry = {"id": number, "file": name, "source": "", "translation": "", "score": 0.0, "warnings": []}
             index.write(json.dumps(entry) + "\n")

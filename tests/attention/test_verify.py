@@ -74,7 +74,7 @@ def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, t
 def test_what_was_kept_in_part_is_compared_in_part(tiny_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run, keep=AttentionSelection(("cross", "encoder"), (1,), "float16"))
     found = list(differences(folder, Run(tiny_run)))
-    assert {each.kind for each in found} == {"cross", "encoder"}
+    assert {each.head.kind for each in found} == {"cross", "encoder"}
     assert {each.head.layer for each in found} == {1}
     assert 1e-5 < max(each.largest for each in found) <= default_tolerance(folder) == 1e-3
 
@@ -91,7 +91,7 @@ def test_a_wrong_weight_is_found_where_it_is(tiny_run: Path, tmp_path: Path) -> 
     place = (1, 0, 2, 3)
     spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
     worst = max(differences(folder, Run(tiny_run)), key=lambda each: each.largest)
-    assert (worst.entry.id, worst.kind) == (3, "cross")
+    assert (worst.entry.id, worst.head.kind) == (3, "cross")
     assert (worst.head.layer, worst.head.head, worst.row, worst.column) == place
     assert worst.largest > 1e-3
 

@@ -110,7 +110,7 @@ def test_the_best_setting_is_stored_and_then_used(
     (best,) = (row for row in rows if row["best"])
     assert len(rows) == 2 * 3 + 1
     stored = StoredAlignment.read(Run(own).load_alignment(), own)
-    assert stored.choice == (best["layer"], best["head"])
+    assert (stored.layer, stored.head) == (best["layer"], best["head"])
     assert (stored.method, stored.shift, stored.threshold) == (best["method"], best["is_shifted"], best["threshold"])
     assert (stored.aer, stored.num_lines, stored.gold) == (best["error_rate"], 4, "gold")
     options = ["--method", stored.method, "--shift" if stored.shift else "--no-shift"]

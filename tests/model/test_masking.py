@@ -98,7 +98,7 @@ def test_the_effect_is_that_of_two_models(translator: Translator, zeroed: Transl
 
 def test_the_importance_of_a_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
     importances = list(head_importances(translator, pairs))
-    assert [each.head for each in importances] == heads_of(engine_of(translator).model)
+    assert [head for head, _ in importances] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
         assert dict(importances)[Head("encoder", 1, 0)] == loss_of(translator, pairs)
 

@@ -58,7 +58,8 @@ def test_maps_and_the_stored_alignment_still_load(run: Run) -> None:
             assert folder.maps(entry).cross.shape[:2] == (1, 2)
     values = run.load_alignment()
     assert values
-    assert StoredAlignment.read(values, run.path).choice == (0, 1)
+    stored = StoredAlignment.read(values, run.path)
+    assert (stored.layer, stored.head) == (0, 1)
     assert folder.about.weights == run.digest_of_weights()
 
 

@@ -6,25 +6,23 @@ Shapes: N maps of one sentence (heads, or means over heads and layers), S source
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from translate.alignment.error_rate import Errors, GoldFile, Score
-from translate.alignment.methods import Links, MapChoice, align, all_choices, word_maps
+from translate.alignment.methods import Links, MapChoice, align, word_maps
 from translate.alignment.settings import AlignmentConfig
 from translate.alignment.sources import MapLines, MappedPair
 from translate.attention.maps import Floats
 from translate.errors import UserError
 
-
-class AlignedPair(NamedTuple):
-    """A pair of lines and its word alignment."""
-
-    pair: MappedPair
-    links: Links | None  # (T, S); None if there are no maps or words and pieces cannot be matched
+# A pair of lines and its word alignment (T, S), which is None if there are no maps or words and pieces do not match.
+AlignedPair = tuple[MappedPair, Links | None]
+# The word-level attention maps of a line: (N, T, S) and, with a reverse model, (N, S, T).
+WordMaps = tuple[Floats, Floats | None]
 
 
 class TrialResult(NamedTuple):
@@ -33,10 +31,6 @@ class TrialResult(NamedTuple):
     choice: MapChoice
     config: AlignmentConfig
     score: Score
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return {**self.choice._asdict(), **asdict(self.config), **self.score._asdict()}
 
 
 class Trial(NamedTuple):
@@ -48,34 +42,33 @@ class Trial(NamedTuple):
     @property
     def best(self) -> TrialResult:
         """The result with the lowest error rate."""
-        return min(self.results, key=lambda result: result.score.error_rate)
+        return min(self.results, key=_error_rate)
 
     def best_of_maps(self) -> list[TrialResult]:
         """Return the best result of each map."""
         best: dict[MapChoice, TrialResult] = {}
         for result in self.results:
-            if result.choice not in best or result.score.error_rate < best[result.choice].score.error_rate:
-                best[result.choice] = result
+            best[result.choice] = min(best.get(result.choice, result), result, key=_error_rate)
         return list(best.values())
 
 
+@dataclass(frozen=True)
 class Pairing:
-    """The lines to align with a model and, optionally, with a model of the reverse direction."""
+    """The lines to align, with the maps of a model and, optionally, of a model of the reverse direction."""
 
-    def __init__(self, forward: MapLines, reverse: MapLines | None = None) -> None:
-        self.forward = forward
-        self.reverse = reverse
+    forward: MapLines
+    reverse: MapLines | None = None
 
     def choices(self) -> list[MapChoice]:
-        """Return the maps that both models have."""
+        """Return the maps that both models have: every head, the mean of each layer and the mean of all layers."""
         layers, num_heads = self.forward.layers, self.forward.num_heads
         if self.reverse:
             layers = tuple(layer for layer in layers if layer in self.reverse.layers)
             num_heads = min(num_heads, self.reverse.num_heads)
-        return all_choices(layers, num_heads)
+        return [*(MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)), MapChoice()]
 
     def check(self, choice: MapChoice) -> None:
-        """Raise UserError if a model does not have that map."""
+        """Raise UserError if one of the models does not have this map."""
         for lines in (self.forward, self.reverse) if self.reverse else (self.forward,):
             if choice.layer is not None and choice.layer not in lines.layers:
                 layers = ", ".join(map(str, lines.layers))
@@ -92,7 +85,7 @@ class Pairing:
         for number, (pair, reverse) in enumerate(both, start=1):
             if pair is None or reverse is None:
                 shorter = self.forward if pair is None else self.reverse
-                raise UserError(f"{shorter.path} ends after line {number - 1:,}, but the other direction has more")
+                raise UserError(f"{shorter.path} ends after line {number - 1:,}; the other direction has more lines")
             yield pair, reverse
 
 
@@ -100,15 +93,13 @@ def aligned(pairing: Pairing, choice: MapChoice, config: AlignmentConfig) -> Ite
     """Yield the alignment of each pair."""
     for number, (pair, reverse) in enumerate(pairing.pairs(choice.layer), start=1):
         maps = _word_maps(pair, reverse, [choice], config.is_shifted, number)
-        yield AlignedPair(pair, _align(maps, config)[0] if maps else None)
+        yield pair, _align(maps, config)[0] if maps else None
 
 
-def try_all(
-    pairing: Pairing, choices: Sequence[MapChoice], configs: Sequence[AlignmentConfig], gold: GoldFile
-) -> Trial:
-    """Score each configuration with each map over all lines.
+def try_all(pairing: Pairing, choices: Sequence[MapChoice], configs: list[AlignmentConfig], gold: GoldFile) -> Trial:
+    """Score each configuration with each map over all lines. A line without maps counts as one without links.
 
-    A line without maps counts as a line without links. Raises UserError if the gold file does not match the lines.
+    Raises UserError if the gold file does not match the lines.
     """
     errors = {config: Errors(len(choices)) for config in configs}
     shifts = {config.is_shifted for config in configs}
@@ -116,10 +107,8 @@ def try_all(
     number = 0
     for number, (both, links) in enumerate(zip_longest(pairs, gold), start=1):
         if both is None or links is None:
-            raise UserError(
-                f"{gold.path} has {'more' if both is None else 'fewer'} lines than {pairing.forward.path}, which has "
-                f"{sum(1 for _ in pairs) + number - (both is None)}"
-            )
+            other = f"{pairing.forward.path}, which has {number - (both is None) + sum(1 for _ in pairs)}"
+            raise UserError(f"{gold.path} has {'more' if both is None else 'fewer'} lines than {other}")
         pair, reverse = both
         by_shift = {is_shifted: _word_maps(pair, reverse, choices, is_shifted, number) for is_shifted in shifts}
         size = len(pair.target.split()), len(pair.source.split())
@@ -128,7 +117,7 @@ def try_all(
             maps = by_shift[config.is_shifted]
             alignments = _align(maps, config) if maps else np.zeros((len(choices), *size), dtype=np.bool_)
             counts.add(alignments, reference)
-    if not any(counts.has_gold for counts in errors.values()):
+    if not any(counts.num_sure for counts in errors.values()):
         raise UserError(f"{gold.path} has no sure links (i-j), so the error rate is undefined")
     results = [
         TrialResult(choice, config, score)
@@ -138,37 +127,34 @@ def try_all(
     return Trial(results, number)
 
 
-class _WordMaps(NamedTuple):
-    """Word-level attention maps of a line."""
-
-    forward: Floats  # (N, T, S)
-    reverse: Floats | None  # (N, S, T)
-
-
 def _word_maps(
     pair: MappedPair, other: MappedPair | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
-) -> _WordMaps | None:
-    """Return the word-level maps, or None if there are none or words and pieces cannot be matched.
+) -> WordMaps | None:
+    """Return the word-level maps, or None if there are no maps, or words and pieces cannot be matched.
 
-    Raises UserError if the two directions have different words.
+    Raises UserError if the two directions have different numbers of words.
     """
-    forward = word_maps(pair.maps, pair.source, pair.target, choices, is_shifted) if pair.maps else None
-    if forward is None or other is None:
-        return None if forward is None else _WordMaps(forward, None)
-    reverse = word_maps(other.maps, other.source, other.target, choices, is_shifted) if other.maps else None
-    if reverse is None:
+    forward, reverse = (
+        word_maps(each.maps, each.source, each.target, choices, is_shifted) if each and each.maps else None
+        for each in (pair, other)
+    )
+    if forward is None or (other and reverse is None):
         return None
-    if reverse.shape != np.swapaxes(forward, 1, 2).shape:
+    if reverse is not None and reverse.shape != np.swapaxes(forward, 1, 2).shape:
         raise UserError(
             f"line {number}: {forward.shape[2]} source and {forward.shape[1]} target words, but the other direction "
             f"has {reverse.shape[1]} and {reverse.shape[2]}; --reverse needs the same pairs with the sides swapped"
         )
-    return _WordMaps(forward, reverse)
+    return forward, reverse
 
 
-def _align(maps: _WordMaps, config: AlignmentConfig) -> Links:
-    """Return the (N, T, S) alignments by one configuration."""
-    if config.directions == "together" and maps.reverse is not None:
-        geometric_mean = np.sqrt(maps.forward * np.swapaxes(maps.reverse, 1, 2))
-        return align(geometric_mean, config.method, config.threshold)
-    return align(maps.forward, config.method, config.threshold, maps.reverse if config.directions == "apart" else None)
+def _align(maps: WordMaps, config: AlignmentConfig) -> Links:
+    """Return the (N, T, S) alignments of one configuration."""
+    forward, reverse = maps
+    if config.directions == "together" and reverse is not None:
+        forward = np.sqrt(forward * np.swapaxes(reverse, 1, 2))  # the geometric mean
+    return align(forward, config.method, config.threshold, reverse if config.directions == "apart" else None)
+
+
+def _error_rate(result: TrialResult) -> float:
+    return result.score.error_rate

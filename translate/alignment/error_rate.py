@@ -28,7 +28,7 @@ class Gold:
 
 @dataclass(frozen=True)
 class GoldFile:
-    """A file with the gold links of one pair per line: `i-j` is sure, `ipj` or `i?j` possible."""
+    """A file with the gold links of one pair per line: `i-j` is sure, `ipj` and `i?j` are possible."""
 
     path: Path
     is_one_indexed: bool = False
@@ -36,31 +36,26 @@ class GoldFile:
     def __iter__(self) -> Iterator[list[PharaohLink]]:
         """Yield the links of each line. Raises UserError if a link is malformed."""
         for number, line in enumerate(read_lines(self.path), start=1):
-            links = parse_links(line, f"{self.path}: line {number}", SURE_OR_POSSIBLE)
-            yield [self._from_zero(link, number) for link in links]
+            location = f"{self.path}: line {number}"
+            links = parse_links(line, location, SURE_OR_POSSIBLE)
+            first = int(self.is_one_indexed)
+            if below := [link.text for link in links if min(link.source, link.target) < first]:
+                raise UserError(f"{location}: {below[0]} refers to word 0; leave out --one-indexed")
+            yield [link._replace(source=link.source - first, target=link.target - first) for link in links]
 
     def gold(self, links: list[PharaohLink], number: int, num_target: int, num_source: int) -> Gold:
         """Return the links of line `number` as (T, S) arrays. Raises UserError if a linked word does not exist."""
-        sure, possible = (np.zeros((num_target, num_source), dtype=np.bool_) for _ in range(2))
+        sure, possible = np.zeros((2, num_target, num_source), dtype=np.bool_)
         for link in links:
             for side, word, count in ("source", link.source, num_source), ("target", link.target, num_target):
                 if word >= count:
-                    raise UserError(self._missing_word(link, number, side, count))
+                    first = int(self.is_one_indexed)
+                    words = f"words {first} to {count - 1 + first}" if count else "no words"
+                    hint = "" if self.is_one_indexed else "; if the file counts from 1, add --one-indexed"
+                    raise UserError(f"{self.path}: line {number}: {link.text}: the {side} has {words}{hint}")
             possible[link.target, link.source] = True
             sure[link.target, link.source] |= link.is_sure
         return Gold(sure, possible)
-
-    def _from_zero(self, link: PharaohLink, number: int) -> PharaohLink:
-        source, target = link.source - self.is_one_indexed, link.target - self.is_one_indexed
-        if min(source, target) < 0:
-            raise UserError(f"{self.path}: line {number}: {link.text} refers to word 0; leave out --one-indexed")
-        return link._replace(source=source, target=target)
-
-    def _missing_word(self, link: PharaohLink, number: int, side: str, count: int) -> str:
-        first = int(self.is_one_indexed)
-        words = f"words {first} to {count - 1 + first}" if count else "no words"
-        hint = "" if self.is_one_indexed else "; if the file counts from 1, add --one-indexed"
-        return f"{self.path}: line {number}: {link.text}: the {side} has {words}{hint}"
 
 
 class Score(NamedTuple):
@@ -72,28 +67,23 @@ class Score(NamedTuple):
 
 
 class Errors:
-    """Corpus counts for N alignments at once (Och and Ney 2003, equations 19 to 21)."""
+    """Corpus counts for N alignments (Och and Ney 2003, equations 19 to 21)."""
 
     def __init__(self, num_alignments: int) -> None:
         self._links, self._sure_links, self._possible_links = np.zeros((3, num_alignments), dtype=np.int64)
-        self._sure = 0
+        self.num_sure = 0  # sure links of the gold alignments
 
     def add(self, links: Links, gold: Gold) -> None:
-        """Add the counts of a line. links: (N, T, S)."""
+        """Add the counts of a line. links: its N alignments, (N, T, S)."""
         self._links += links.sum(axis=(1, 2))
         self._sure_links += (links & gold.sure).sum(axis=(1, 2))
         self._possible_links += (links & gold.possible).sum(axis=(1, 2))
-        self._sure += int(gold.sure.sum())
-
-    @property
-    def has_gold(self) -> bool:
-        """Whether the gold alignments have any sure links."""
-        return self._sure > 0
+        self.num_sure += int(gold.sure.sum())
 
     def scores(self) -> list[Score]:
-        """Return the score of each of the N alignments; requires `has_gold`."""
+        """Return the score of each of the N alignments; undefined without sure links."""
         correct = self._sure_links + self._possible_links
-        error_rates = 1 - correct / (self._links + self._sure)
+        error_rates = 1 - correct / (self._links + self.num_sure)
         precisions = self._possible_links / np.maximum(self._links, 1)
-        recalls = self._sure_links / self._sure
+        recalls = self._sure_links / self.num_sure
         return [Score(*row) for row in np.stack([error_rates, precisions, recalls], axis=1).tolist()]

@@ -18,9 +18,7 @@ import numpy.typing as npt
 from translate.attention.maps import AttentionMaps, Floats, Stack, merge_words
 from translate.data.pieces import END, WORD_START, WordSpan, words_of
 
-Method = Literal[
-    "argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"
-]  # fmt: skip
+Method = Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Links = npt.NDArray[np.bool_]
 Point = tuple[int, int]  # row and column in a map
@@ -28,7 +26,7 @@ NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 
 
 
 class MapChoice(NamedTuple):
-    """A cross-attention map: that of a layer and head (from 0), or the mean over whichever of them is None."""
+    """The cross-attention map of a layer and head (from 0). None stands for the mean over all layers or heads."""
 
     layer: int | None = None
     head: int | None = None
@@ -36,12 +34,6 @@ class MapChoice(NamedTuple):
     def __str__(self) -> str:
         layer = "mean of layers" if self.layer is None else f"layer {self.layer}"
         return f"{layer}, mean of heads" if self.head is None else f"{layer}, head {self.head}"
-
-
-def all_choices(layers: Sequence[int], num_heads: int) -> list[MapChoice]:
-    """Return every head, the mean of each layer and the mean of all layers."""
-    each = [MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)]
-    return [*each, MapChoice()]
 
 
 def word_maps(
@@ -58,14 +50,13 @@ def word_maps(
     target_words = words_of_text(target, [maps.target[n] for n in rows])
     if source_words is None or target_words is None:
         return None
-    between = np.zeros((len(choices), len(target_words), len(source_words)), dtype=np.float32)
+    merged = np.zeros((len(choices), len(target_words), len(source_words)), dtype=np.float32)
     with_pieces = [[n for n, word in enumerate(side) if word] for side in (target_words, source_words)]
     if all(with_pieces):
-        shifted = [row + is_shifted for row in rows]
-        weights = _chosen(maps.stack("cross"), choices)[:, shifted][:, :, columns]
-        target_spans, source_spans = ([word for word in side if word] for side in (target_words, source_words))
-        between[np.ix_(range(len(choices)), *with_pieces)] = merge_words(weights, target_spans, source_spans)
-    return between
+        weights = _chosen(maps.stack("cross"), choices)[:, [row + is_shifted for row in rows]][:, :, columns]
+        spans = ([word for word in side if word] for side in (target_words, source_words))
+        merged[np.ix_(range(len(choices)), *with_pieces)] = merge_words(weights, *spans)
+    return merged
 
 
 def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | None:
@@ -77,19 +68,17 @@ def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | N
     words, spans = text.split(), words_of(pieces) if pieces else []
     if words == [spelled for spelled, _ in spans]:
         return [*spans]
-    found: list[WordSpan | None] = []
-    place = 0
+    matched: list[WordSpan | None] = []
+    end = 0
     for word in words:
-        start, letters, read = place, _letters(word), ""
-        while place < len(spans) and len(read) < len(letters):
-            read += _letters(spans[place][0])
-            place += 1
+        start, letters, read = end, _letters(word), ""
+        while end < len(spans) and len(read) < len(letters):
+            read += _letters(spans[end][0])
+            end += 1
         if read != letters:
             return [*spans] if len(spans) == len(words) else None
-        found.append((word, slice(spans[start][1].start, spans[place - 1][1].stop)) if place > start else None)
-    if any(_letters(spelled) for spelled, _ in spans[place:]):
-        return None
-    return found
+        matched.append((word, slice(spans[start][1].start, spans[end - 1][1].stop)) if end > start else None)
+    return None if any(_letters(spelled) for spelled, _ in spans[end:]) else matched
 
 
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
@@ -111,7 +100,7 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """Return the links at the largest weight of each row that has any weight. weights: (N, rows, columns)."""
+    """Link each row to its largest weight, unless all its weights are 0. weights: (N, rows, columns)."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)
@@ -125,8 +114,9 @@ def combine(forward: Links, backward: Links, method: Method) -> Links:
     if method == "union":
         return forward | backward
     combined = np.zeros_like(forward)
-    for each, one, other in zip(combined, forward, backward, strict=True):
-        for row, column in _grown(_points(one), _points(other), method):
+    for each, *directions in zip(combined, forward, backward, strict=True):
+        points, others = ({(row, column) for row, column in np.argwhere(links).tolist()} for links in directions)
+        for row, column in _grown(points, others, method):
             each[row, column] = True
     return combined
 
@@ -151,17 +141,13 @@ def _letters(word: str) -> str:
     return "".join(letter for letter in normal if letter != WORD_START and unicodedata.category(letter)[0] not in "CZ")
 
 
-def _points(links: Links) -> set[Point]:
-    return {(row, column) for row, column in np.argwhere(links).tolist()}
-
-
 def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Point]:
     """Grow the intersection by neighbouring links from the union (Koehn et al. 2005).
 
     A neighbour is added if its row or its column has no link yet. `-final` then adds links of each direction by the
     same rule, wherever they are; `-final-and` adds them only if neither the row nor the column has a link.
     """
-    grown = forward & backward
+    grown, union = forward & backward, forward | backward
     rows, columns = {row for row, _ in grown}, {column for _, column in grown}
 
     def add(point: Point) -> None:
@@ -169,7 +155,6 @@ def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Poi
         rows.add(point[0])
         columns.add(point[1])
 
-    union = forward | backward
     reading_order = sorted(union)
     is_growing = len(grown) < len(union)
     while is_growing:

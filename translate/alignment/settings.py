@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple, get_args
 
 from translate.alignment.methods import METHODS, Method
 from translate.errors import UserError
 
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried with a gold file
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # tried with a gold file
 Directions = Literal["apart", "together"]
 ONE_DIRECTION: tuple[Method, ...] = ("argmax", "threshold")
 DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
@@ -30,26 +29,12 @@ class AlignmentConfig:
     directions: Directions | None = None
 
     def __str__(self) -> str:
-        parts = [self.method if self.threshold is None else f"{self.method} {self.threshold:g}"]
-        parts += ["shifted"] * self.is_shifted
-        parts += [f"directions {self.directions}"] if self.directions else []
-        return ", ".join(parts)
-
-
-def all_configs(has_reverse: bool, thresholds: Sequence[float] = THRESHOLDS) -> list[AlignmentConfig]:
-    """Return every method with and without shift and, with a reverse model, also with combined directions."""
-    return [
-        AlignmentConfig(method, is_shifted, threshold, directions)
-        for directions in ((None, *DIRECTIONS) if has_reverse else (None,))
-        for method in METHODS
-        if not (directions == "apart" and method in ONE_DIRECTION)
-        for is_shifted in (False, True)
-        for threshold in (thresholds if method == "threshold" else (None,))
-    ]
+        method = self.method if self.threshold is None else f"{self.method} {self.threshold:g}"
+        return method + ", shifted" * self.is_shifted + (f", directions {self.directions}" if self.directions else "")
 
 
 class AlignmentOptions(NamedTuple):
-    """The options of `translate align`; None leaves a setting unspecified."""
+    """The options of `translate align`; None if an option is not set."""
 
     method: Method | None = None
     is_shifted: bool | None = None
@@ -68,7 +53,7 @@ class AlignmentOptions(NamedTuple):
             raise UserError(f"--threshold {self.threshold:g}: must be greater than 0 and at most 1")
 
     def config(self, has_reverse: bool) -> AlignmentConfig:
-        """Return one configuration; unspecified options have defaults. Raises UserError if a threshold is missing."""
+        """Return one configuration, with defaults for unset options. Raises UserError if a threshold is missing."""
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
             raise UserError("--method threshold: set the minimum weight with --threshold")
@@ -76,10 +61,14 @@ class AlignmentOptions(NamedTuple):
         return AlignmentConfig(method, bool(self.is_shifted), self.threshold, directions)
 
     def configs(self, has_reverse: bool) -> list[AlignmentConfig]:
-        """Return all configurations that the options allow."""
-        every = all_configs(has_reverse, THRESHOLDS if self.threshold is None else (self.threshold,))
-        return [
-            config
-            for config in every
-            if all(option in (None, value) for option, value in zip(self, astuple(config), strict=True))
+        """Return all configurations that the options allow; only a reverse model allows combined directions."""
+        thresholds = THRESHOLDS if self.threshold is None else (self.threshold,)
+        configs = [
+            AlignmentConfig(method, is_shifted, threshold, directions)
+            for directions in ((None, *DIRECTIONS) if has_reverse else (None,))
+            for method in METHODS
+            if not (directions == "apart" and method in ONE_DIRECTION)
+            for is_shifted in (False, True)
+            for threshold in (thresholds if method == "threshold" else (None,))
         ]
+        return [c for c in configs if all(mine in (None, its) for mine, its in zip(self, astuple(c), strict=True))]

@@ -1,7 +1,4 @@
-"""Pairs of lines with their cross-attention maps, read from a folder or computed on demand.
-
-Reading a folder does not need torch.
-"""
+"""Pairs of lines with their cross-attention maps, computed on demand or read from a folder, which needs no torch."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ from translate.run.folder import Run
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
-PAIRS_TOGETHER = 512  # pairs encoded at a time
-WEIGHTS_IN_MEMORY = 2**25  # approximate limit of attention weights that are computed together
+PAIRS_TOGETHER = 512  # pairs that are encoded together
+WEIGHTS_IN_MEMORY = 2**25  # approximate number of attention weights that are computed together
 
 
 class MappedPair(NamedTuple):
@@ -78,14 +75,34 @@ class RunLines:
         """
         text = iter(self._text)
         while group := list(islice(text, PAIRS_TOGETHER)):
-            yield from _with_maps(self._translator, group, layer)
+            yield from self._with_maps(group, layer)
+
+    def _with_maps(self, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
+        """Yield the pairs with their maps, which are computed for as many lines at a time as fit into memory."""
+        from translate.attention.extract import attention_maps
+        from translate.attention.selection import AttentionSelection
+
+        selection = AttentionSelection(("cross",), None if layer is None else (layer,))
+        num_maps = self.num_heads * (len(self.layers) if layer is None else 1)
+        ids = _encoded(self._translator, pairs)
+        start = 0
+        while start < len(pairs):
+            end, num_weights = start, 0
+            while end < len(pairs) and (end == start or num_weights < WEIGHTS_IN_MEMORY):
+                num_weights += num_maps * len(ids[end][0]) * len(ids[end][1])
+                end += 1
+            full = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
+            computed = attention_maps(self._translator, [ids[n] for n in full], selection)
+            maps = dict(zip(full, computed, strict=True))
+            yield from (MappedPair(*pairs[n], maps.get(n)) for n in range(start, end))
+            start = end
 
 
 MapLines = FolderLines | RunLines
 
 
 def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
-    """Return the lines of an attention folder, or of two files with maps from a run.
+    """Return the lines of an attention folder, or of two files with maps computed by a run.
 
     load: loads the translator of a run. Raises UserError if the paths contradict each other.
     """
@@ -96,27 +113,6 @@ def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[P
     if src or tgt:
         raise UserError(f"{path}: --src and --tgt need a run folder, but this folder has no config.toml")
     return FolderLines(path)
-
-
-def _with_maps(translator: Translator, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
-    """Yield the pairs with their maps, computed for as many lines at a time as fit in memory."""
-    from translate.attention.extract import attention_maps, engine_of
-    from translate.attention.selection import AttentionSelection
-
-    selection = AttentionSelection(("cross",), None if layer is None else (layer,))
-    model = engine_of(translator).model
-    num_maps = len(selection.layers_of("cross", model)) * model.attention["cross"][0].num_heads
-    ids = _encoded(translator, pairs)
-    start = 0
-    while start < len(pairs):
-        end, num_weights = start, 0
-        while end < len(pairs) and (end == start or num_weights < WEIGHTS_IN_MEMORY):
-            num_weights += num_maps * len(ids[end][0]) * len(ids[end][1])
-            end += 1
-        computable = sorted((n for n in range(start, end) if ids[n][0]), key=lambda n: max(map(len, ids[n])))
-        maps = dict(zip(computable, attention_maps(translator, [ids[n] for n in computable], selection), strict=True))
-        yield from (MappedPair(pairs[n].src, pairs[n].tgt, maps.get(n)) for n in range(start, end))
-        start = end
 
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:

@@ -10,12 +10,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from translate.alignment.aligner import Pairing, Trial
-from translate.alignment.methods import MapChoice, Method
-from translate.alignment.settings import AlignmentConfig
+from translate.alignment.methods import Method
 from translate.errors import UserError
 from translate.run.folder import Run
-
-ADVICE = "store it again with `translate align --store`"
 
 
 @dataclass(frozen=True)
@@ -42,22 +39,12 @@ class StoredAlignment:
         except ValidationError:
             stored = None
         if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):
-            raise UserError(f"{origin}: the stored alignment is damaged; {ADVICE}")
+            raise UserError(f"{origin}: the stored alignment is damaged; store it again with `translate align --store`")
         return stored
-
-    @property
-    def choice(self) -> MapChoice:
-        """The stored map."""
-        return MapChoice(self.layer, self.head)
-
-    @property
-    def config(self) -> AlignmentConfig:
-        """The stored configuration."""
-        return AlignmentConfig(self.method, self.shift, self.threshold)
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:
-    """Raise UserError if the maps come from two models, or not from the current weights of the run."""
+    """Raise UserError if the maps come from two models or from weights other than the current ones of the run."""
     if pairing.reverse:
         raise UserError("--store works with one model only; leave out --reverse")
     path = pairing.forward.path
@@ -66,17 +53,8 @@ def check_storable(run: Run, pairing: Pairing) -> None:
 
 
 def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
-    """Write the best configuration to the run. gold: the gold file that it was scored against."""
-    best = trial.best
-    stored = StoredAlignment(
-        layer=best.choice.layer,
-        head=best.choice.head,
-        method=best.config.method,
-        shift=best.config.is_shifted,
-        threshold=best.config.threshold,
-        aer=best.score.error_rate,
-        num_lines=trial.num_lines,
-        gold=gold.name,
-        weights=run.digest_of_weights(),
-    )
+    """Write the best configuration to the run. gold: the gold file it was scored against."""
+    (layer, head), config, score = trial.best
+    setting = layer, head, config.method, config.is_shifted, config.threshold
+    stored = StoredAlignment(*setting, score.error_rate, trial.num_lines, gold.name, run.digest_of_weights())
     run.write_alignment(asdict(stored))

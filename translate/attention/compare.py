@@ -1,7 +1,4 @@
-"""Compare two attention folders of the same text: how differently each head distributes its weight.
-
-Does not import torch. Sentences are read one by one, so memory use does not grow with the text.
-"""
+"""Compare two attention folders of the same text, line by line: how differently each head distributes its weight."""
 
 from __future__ import annotations
 
@@ -15,28 +12,21 @@ from translate.attention.folder import AttentionFolder, Entry
 from translate.model.attention_kinds import KINDS, Head, KindName
 
 
-class HeadDifference(NamedTuple):
-    """The mean share of a row's weight, from 0 to 1, that a head puts on different columns in the other folder."""
-
-    head: Head
-    share: float
-
-
 class MapComparison(NamedTuple):
-    """The comparison of two folders."""
+    """The result of comparing two folders."""
 
     num_lines: int  # lines that have maps in both folders
     num_compared: int  # of these, lines whose pieces are the same in both
-    heads: list[HeadDifference]  # for the layers and heads that both folders contain
+    shares: dict[Head, float]  # mean share of a row's weight that moved to other columns, for heads in both folders
 
     def mean(self, kind: KindName) -> float | None:
         """Return the mean share over the heads of a kind, or None if no head of that kind was compared."""
-        shares = [each.share for each in self.heads if each.head.kind == kind]
+        shares = [share for head, share in self.shares.items() if head.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
 def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
-    """Compute each head's total variation distance: half the absolute differences of a row, averaged over rows."""
+    """Compute each head's total variation distance: half the L1 distance between two rows, averaged over all rows."""
     num_lines = num_compared = 0
     sums: Counter[Head] = Counter()
     num_rows: Counter[Head] = Counter()
@@ -46,17 +36,16 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
         if (mine.source, mine.target) != (theirs.source, theirs.target):
             continue
         num_compared += 1
-        for kind in [kind for kind in KINDS if kind in mine.stacks and kind in theirs.stacks]:
+        for kind in (kind for kind in KINDS if kind in mine.stacks and kind in theirs.stacks):
             (ours, our_layers), (its, its_layers) = mine.stacks[kind], theirs.stacks[kind]
             num_heads = min(ours.shape[1], its.shape[1])
-            for layer in [layer for layer in our_layers if layer in its_layers]:
+            for layer in (layer for layer in our_layers if layer in its_layers):
                 first, second = ours[our_layers.index(layer), :num_heads], its[its_layers.index(layer), :num_heads]
                 distances = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
                 for head, distance in enumerate(distances.tolist()):
                     sums[Head(kind, layer, head)] += distance
                     num_rows[Head(kind, layer, head)] += ours.shape[2]
-    heads = [HeadDifference(head, sums[head] / num_rows[head]) for head in num_rows]
-    return MapComparison(num_lines, num_compared, heads)
+    return MapComparison(num_lines, num_compared, {head: sums[head] / num_rows[head] for head in num_rows})
 
 
 def common_lines(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[Entry, Entry]]:

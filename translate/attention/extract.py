@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from translate.attention.maps import AttentionMaps, Floats, Stack
 from translate.attention.selection import EVERYTHING, AttentionSelection
@@ -29,11 +28,8 @@ MAX_WEIGHTS = 2**16  # per head and pass, including padding
 def attention_maps(
     translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
 ) -> list[AttentionMaps]:
-    """Return the maps of each pair of a source and its translation. An ensemble returns those of its first model."""
-    maps: list[AttentionMaps] = []
-    for group in _groups(pairs):
-        maps += _maps_of_group(translator, group, selection)
-    return maps
+    """Return the maps of each pair of a source and its translation. For an ensemble, they are from its first model."""
+    return [maps for group in _groups(pairs) for maps in _maps_of_group(translator, group, selection)]
 
 
 def engine_of(translator: Translator) -> TorchEngine:
@@ -43,7 +39,7 @@ def engine_of(translator: Translator) -> TorchEngine:
 
 
 def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
-    """Join the maps of a line that was translated in parts. The pieces of a part attend only to that part."""
+    """Join the maps of a line that was translated in parts. The pieces of a part attend only to each other."""
     if len(parts) == 1:
         return parts[0]
     source = tuple(piece for part in parts for piece in part.source)
@@ -68,40 +64,30 @@ def _groups(pairs: Sequence[PiecePair]) -> Iterator[Sequence[PiecePair]]:
 
 
 @torch.inference_mode()
-def _maps_of_group(
-    translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection
-) -> list[AttentionMaps]:
+def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: AttentionSelection) -> list[AttentionMaps]:
     engine, vocabs = engine_of(translator), translator.vocabs
     model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))
     tgt_in, _ = pad([(vocabs.tgt.bos_id, *tgt[:-1]) for _, tgt in pairs])
-    with recording(model, selection.kinds, selection.layers) as recorded:
+    with recording(model, kept.kinds, kept.layers) as recorded:
         model.features(src, src_mask, tgt_in.to(device))
-    layers = {kind: selection.layers_of(kind, model) for kind in selection.kinds}
-    stacked = {kind: _stacked([recorded[kind][layer] for layer in layers[kind]]) for kind in selection.kinds}
+    # (B, L, H, rows, columns) per kind
+    stacked = {kind: torch.stack([*maps.values()], dim=1).cpu().numpy() for kind, maps in recorded.items()}
     maps = []
     for row, (src_ids, tgt_ids) in enumerate(pairs):
         stacks = {}
-        for kind in selection.kinds:
+        for kind, weights in stacked.items():
             num_rows, num_columns = KINDS[kind].sides(len(src_ids), len(tgt_ids))
-            weights = stacked[kind][row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding
-            stacks[kind] = Stack(weights, layers[kind])
+            unpadded = weights[row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding in memory
+            stacks[kind] = Stack(unpadded, tuple(recorded[kind]))
         maps.append(AttentionMaps(tuple(vocabs.src.pieces(src_ids)), tuple(vocabs.tgt.pieces(tgt_ids)), stacks))
     return maps
 
 
-def _stacked(layers: Sequence[Tensor]) -> Floats:
-    """Stack L tensors (B, H, rows, columns) -> (B, L, H, rows, columns)."""
-    stacked: Floats = torch.stack(list(layers), dim=1).cpu().numpy()
-    return stacked
-
-
 def _block_diagonal(maps: Sequence[Floats]) -> Floats:
     """Combine maps, (L, H, rows, columns) each, into one block-diagonal map with zeros outside the blocks."""
-    num_rows, num_columns = (sum(each.shape[axis] for each in maps) for axis in (2, 3))
-    joined = np.zeros((*maps[0].shape[:2], num_rows, num_columns), dtype=np.float32)
-    row = column = 0
-    for each in maps:
-        joined[:, :, row : row + each.shape[2], column : column + each.shape[3]] = each
-        row, column = row + each.shape[2], column + each.shape[3]
+    ends = np.cumsum([each.shape[2:] for each in maps], axis=0).tolist()  # row and column after each block
+    joined = np.zeros((*maps[0].shape[:2], *ends[-1]), dtype=np.float32)
+    for each, (row, column) in zip(maps, ends, strict=True):
+        joined[:, :, row - each.shape[2] : row, column - each.shape[3] : column] = each
     return joined

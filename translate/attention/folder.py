@@ -1,7 +1,4 @@
-"""Read an attention folder: maps per line, an index, and a description of the model.
-
-Does not import torch, so that maps are shown without delay.
-"""
+"""Read attention folders: a file of maps per line, an index and a description of the model. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter
 
 from translate.attention.maps import AttentionMaps
 from translate.attention.selection import StoredType
@@ -22,16 +19,16 @@ from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
-FORMAT = 2  # version of the whole folder; about.json holds it
+FORMAT = 2  # version of the whole folder, stored in about.json
+ADVICE = "write the folder again with --attention"
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
 Count = Annotated[int, Field(ge=1, le=1000)]  # a larger number indicates a damaged file
-LayerNumber = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class About:
-    """The contents of `about.json`: the model and the selected attention of a folder."""
+    """The contents of `about.json`: the model and the attention that was selected."""
 
     __pydantic_config__ = STRICT
 
@@ -41,7 +38,7 @@ class About:
     num_decoder_layers: Count
     num_heads: Count
     kinds: Annotated[tuple[KindName, ...], Field(min_length=1)]
-    layers: Annotated[tuple[LayerNumber, ...], Field(min_length=1)] | None  # from 0; None: all
+    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None  # from 0; None: all
     precision: Precision  # of the computation
     dtype: StoredType  # of the files
     alignment: dict[str, Any] | None  # the best alignment setting of the run (`translate align --store`)
@@ -72,31 +69,26 @@ def write_about(folder: Path, about: About) -> None:
     write_record(folder / ABOUT, asdict(replace(about, index=digest)), FORMAT)
 
 
+@dataclass(frozen=True)
 class AttentionFolder:
-    """A folder that `translate decode --attention` or `translate score --attention` wrote."""
+    """A folder written by `translate decode --attention` or `translate score --attention`."""
 
-    def __init__(self, path: Path, about: About) -> None:
-        self.path = path
-        self.about = about
+    path: Path
+    about: About
 
     @classmethod
     def open(cls, path: Path) -> AttentionFolder:
         """Open an attention folder. Raises UserError if `path` is not one."""
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path}: this is a file; pass the folder that --attention wrote")
-        if not path.exists():
-            raise UserError(f"{path}: no such folder; pass one that `translate decode --attention` wrote")
-        about_path = path / ABOUT
+        expected = "pass a folder written by `translate decode --attention`"
+        if not path.is_dir():
+            raise UserError(f"{path}: {'this is a file' if path.exists() else 'no such folder'}; {expected}")
         try:
-            values = read_record(about_path, FORMAT, "write the folder again with --attention")
-            about = TypeAdapter(About).validate_json(json.dumps(values))
+            values = read_record(path / ABOUT, FORMAT, ADVICE)
+            return cls(path, TypeAdapter(About).validate_json(json.dumps(values)))
         except FileNotFoundError:
-            raise UserError(
-                f"{path}: not an attention folder (no about.json found); write one with `translate decode --attention`"
-            ) from None
+            raise UserError(f"{path}: not an attention folder (it has no {ABOUT}); {expected}") from None
         except ValueError:
-            raise UserError(f"{about_path}: damaged; write the folder again with --attention") from None
-        return cls(path, about)
+            raise UserError(f"{path / ABOUT}: damaged; {ADVICE}") from None
 
     def entries(self) -> Iterator[Entry]:
         """Yield the lines of the index, in order. Raises UserError if the index is missing or damaged."""
@@ -104,22 +96,21 @@ class AttentionFolder:
         reader = TypeAdapter(Entry, config=STRICT)
         try:
             with path.open("rb") as lines:
-                # Check before using any line; otherwise a wrong line number would go unnoticed.
+                # Check the whole file first; otherwise a wrong line number would go unnoticed.
                 if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
-                    reason = "damaged" if self.about.index else "the folder is incomplete"
-                    raise UserError(f"{path}: {reason}; write the folder again")
+                    raise UserError(f"{path}: {'damaged' if self.about.index else 'incomplete'}; {ADVICE}")
                 lines.seek(0)
                 for number, line in enumerate(lines, start=1):
                     try:
                         yield reader.validate_json(line)
                     except ValueError:
-                        raise UserError(f"{path}: line {number} is damaged; write the folder again") from None
+                        raise UserError(f"{path}: line {number} is damaged; {ADVICE}") from None
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; the folder is incomplete, write it again") from None
+            raise UserError(f"{path}: no such file, so the folder is incomplete; {ADVICE}") from None
 
     def maps(self, entry: Entry) -> AttentionMaps:
         """Return the maps of a line that has a file. Raises UserError if the file is missing or damaged."""
-        assert entry.file is not None
+        assert entry.file
         if Path(entry.file).name != entry.file:
             raise UserError(f"{self.path / INDEX}: {entry.file!r} is not a file in this folder")
         return self._load(self.path / entry.file)
@@ -128,14 +119,12 @@ class AttentionFolder:
         """Return the maps of an input line, counted from 1. Raises UserError if the line has none."""
         path = self.path / f"{number:06d}.npz"
         if not path.exists():
-            raise UserError(
-                f"{self.path}: no attention maps for line {number} ({path.name}); choose another line with --sentence"
-            )
+            raise UserError(f"{path}: no such file, so line {number} has no maps; choose another line with --sentence")
         return self._load(path)
 
     def _load(self, path: Path) -> AttentionMaps:
         maps = AttentionMaps.load(path)
         expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
         if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
-            raise UserError(f"{path}: its kinds, layers or heads do not match about.json; write the folder again")
+            raise UserError(f"{path}: its kinds, layers or heads do not match about.json; {ADVICE}")
         return maps

@@ -1,7 +1,7 @@
 """Head ablation: measure how well a model translates a text without some of its heads.
 
 Michel et al. 2019 ("Are Sixteen Heads Really Better than One?") and Voita et al. 2019 ("Analyzing Multi-Head
-Self-Attention") use this method to show that only a few heads matter much.
+Self-Attention") use this method to show that only a few heads matter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from translate.model.hooks import heads_of, masked
 
 
 class TextScores(NamedTuple):
-    """The scores of a model on a text."""
+    """The scores of the model on the text."""
 
     loss: float  # nats per piece of the reference, including `</s>`
     bleu: float
@@ -29,19 +29,19 @@ class TextScores(NamedTuple):
 
 @dataclass(frozen=True)
 class ChangedLine:
-    """A line whose translation changes when the heads are switched off."""
+    """A line whose translation changes when the heads are masked."""
 
     line: int  # from 1
     source: str
     reference: str
     whole: str  # translation with all heads
     without: str  # translation without the heads
-    likeness: float  # chrF of the two translations, 0 to 100
+    likeness: float  # chrF between the two translations, 0 to 100
 
 
 @dataclass(frozen=True)
 class AblationEffect:
-    """The effect of switching off heads, measured on the lines that have text on both sides."""
+    """The effect of masking heads, measured on the lines that have text on both sides."""
 
     num_lines: int
     num_pieces: int  # of the reference
@@ -51,23 +51,14 @@ class AblationEffect:
     signatures: tuple[str, str]  # sacreBLEU signatures of BLEU and chrF
 
 
-class HeadImportance(NamedTuple):
-    """The importance of one head: the loss without it."""
-
-    head: Head
-    loss: float
-
-
 def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
     """Translate and score a text with and without the heads, which belong to the first model of an ensemble."""
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
-    references = [[pair.tgt for pair in full]]
-    whole_loss, num_pieces = _loss(translator, full)
-    whole = translator.translate([pair.src for pair in full])
+    sources, references = [pair.src for pair in full], [[pair.tgt for pair in full]]
+    (whole_loss, num_pieces), whole = _loss(translator, full), translator.translate(sources)
     with masked(engine_of(translator).model, heads):
-        loss, _ = _loss(translator, full)
-        without = translator.translate([pair.src for pair in full])
+        (loss, _), without = _loss(translator, full), translator.translate(sources)
     before, after = score(whole, references), score(without, references)
     changes = [
         ChangedLine(number, *pair, old, new, sentence_chrf(new, [old]))
@@ -85,20 +76,20 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
 
 
 def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
-    """Return the loss in nats per piece of the reference, with the heads that are switched on."""
+    """Return the loss in nats per piece of the reference, without the heads that are masked at the moment."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
-def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[HeadImportance]:
-    """Yield the loss without each head in turn."""
+def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[tuple[Head, float]]:
+    """Yield each head and the loss without it."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
     for head in heads_of(model):
         with masked(model, [head]):
-            yield HeadImportance(head, _loss(translator, full)[0])
+            yield head, _loss(translator, full)[0]
 
 
 def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Return the loss in nats per piece, and the number of pieces."""
+    """Return the loss in nats per piece and the number of pieces."""
     log_probs = [log_prob for scored in translator.score(pairs) for log_prob in scored.log_probs]
     return -math.fsum(log_probs) / len(log_probs), len(log_probs)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from translate.attention.maps import AttentionMaps, Floats
-from translate.data.pieces import END
+from translate.attention.maps import AttentionMaps, Doubles, Floats, part_spans
 from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
@@ -27,31 +25,24 @@ Measure = Literal[
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 RoleName = Literal["diagonal", "previous-token", "next-token", "attention sink", "broad", "alignment"]
-Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 # Raganato and Tiedemann 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita
 # et al. 2019 ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all find heads
 # that attend to the piece itself, the previous, the next, or the end. Clark et al. require more than half of the weight
 # there, Voita et al. the maximum in 90 % of rows. Small models mix roles: here a third is enough if all other positions
-# have less than half as much. An attention sink needs half.
-MIN_SHARE, MIN_LEAD = 1 / 3, 2
-MIN_SINK_SHARE = 1 / 2
-# If two languages have similar word order, an alignment is also close to the diagonal.
+# have less than half as much. An attention sink needs half of the weight.
+MIN_SHARE, MIN_LEAD, MIN_SINK_SHARE = 1 / 3, 2, 1 / 2
+# If the word order of two languages is similar, an alignment is also close to the diagonal.
 MIN_CROSS_DIAGONAL_SHARE = 2 / 3
 # Clark et al. call a head broad if it gives no piece more than a tenth, in sentences of about a hundred pieces. Here
-# sentences may be shorter, so the entropy is normalized: with 100 pieces, 0.7 is a uniform distribution over 25.
+# sentences may be shorter, so the entropy is normalized: 0.7 corresponds to a uniform distribution over 25 of 100.
 MIN_BROAD_ENTROPY = 0.7
 # An alignment head is focused and moves through the source as the translation proceeds. On the toy test set, these
-# limits select the 7 of 8 heads whose alignment error rate is below 0.32. A head that is known to align need not meet
-# them.
+# limits select exactly the heads with an alignment error rate below 0.32, which are 7 of 8.
 MAX_ALIGNMENT_ENTROPY, MIN_MONOTONICITY = 0.5, 0.7
 POSITIONS: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
-SELF_ATTENTION_ROLES: dict[Measure, RoleName] = {
-    "diagonal": "diagonal",
-    "previous": "previous-token",
-    "next": "next-token",
-}
+SELF_ROLES: dict[Measure, RoleName] = {"diagonal": "diagonal", "previous": "previous-token", "next": "next-token"}
 
 
 @dataclass(frozen=True)
@@ -89,15 +80,15 @@ class PartMaps(NamedTuple):
 
     weights: Doubles  # (L, H, R, C)
     num_keys: Indices  # (R,) keys visible to the row
-    diagonal: Indices  # (R,) column of the piece itself; in the decoder, of the piece just read
+    diagonal: Indices  # (R,) column of the piece itself (decoder: piece just read; cross: same relative position)
     end: int | None  # the column of `</s>`
 
     def measures(self) -> Doubles:
         """Return the measures of each row, (L, H, R, M); NaN if a row has no such position."""
         num_rows, num_columns = self.weights.shape[2:]
+        ends = np.full(num_rows, -1 if self.end is None else self.end)
         entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
         distances = np.abs(np.arange(num_columns) - self.diagonal[:, None])
-        ends = np.full(num_rows, -1 if self.end is None else self.end)
         values: dict[Measure, Doubles] = {
             "entropy": entropy,
             "normalized_entropy": entropy / np.log(np.where(self.num_keys > 1, self.num_keys, np.nan)),
@@ -112,10 +103,9 @@ class PartMaps(NamedTuple):
 
     def centres(self) -> tuple[Doubles, Doubles]:
         """Return each row's mean attended position, from 0 to 1, and its weight, without `</s>`; (L, H, R) each."""
-        num_columns = self.weights.shape[3]
         words = self.weights[..., : self.end]
         weight = words.sum(axis=-1)
-        positions = (np.arange(words.shape[3]) + 0.5) / num_columns
+        positions = (np.arange(words.shape[3]) + 0.5) / self.weights.shape[3]
         return words @ positions / np.where(weight > 0, weight, 1), weight
 
     def _at(self, columns: Indices) -> Doubles:
@@ -126,13 +116,8 @@ class PartMaps(NamedTuple):
 
 
 def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
-    """Yield the parts of a line. weights: the maps of the kind, (L, H, R, C).
-
-    In cross-attention the diagonal is the source piece at the same relative position.
-    """
-    source, target = _spans(maps.source), _spans(maps.target)
-    row_spans, column_spans = KINDS[kind].sides(source, target)
-    for rows, columns in zip(row_spans, column_spans, strict=True):
+    """Yield the parts of a line. weights: the maps of the kind, (L, H, R, C)."""
+    for rows, columns in zip(*KINDS[kind].sides(part_spans(maps.source), part_spans(maps.target)), strict=True):
         num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
         positions = np.arange(num_rows)
         num_keys = positions + 1 if KINDS[kind].is_causal else np.full(num_rows, num_columns)
@@ -142,18 +127,15 @@ def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[P
 
 
 def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:
-    """Return the name of a head's role, or None if the role is unclear.
-
-    In cross-attention the diagonal is a relative position, and its neighbours have no name.
-    """
+    """Return the name of a head's role, or None if it is unclear. Cross-attention has no previous or next token."""
     shares = {measure: value or 0.0 for measure, value in figures.items()}
     entropy = shares["normalized_entropy"]
     if shares["end"] + shares["first"] > MIN_SINK_SHARE:
         return "attention sink"
     top, second = sorted(POSITIONS, key=lambda position: -shares[position])[:2]
     is_clear = shares[top] > MIN_SHARE and shares[top] > MIN_LEAD * shares[second]
-    if kind != "cross" and is_clear and top in SELF_ATTENTION_ROLES:
-        return SELF_ATTENTION_ROLES[top]
+    if kind != "cross" and is_clear and top in SELF_ROLES:
+        return SELF_ROLES[top]
     if kind == "cross" and shares["diagonal"] > MIN_CROSS_DIAGONAL_SHARE:
         return "diagonal"
     if entropy > MIN_BROAD_ENTROPY:
@@ -187,7 +169,7 @@ class _Tally:
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
     def role(self, head: Head, index: int, aligned_head: Head | None) -> Role:
-        """Return the role of a head. index: the index of its layer among those that were kept."""
+        """Return the role of a head. index: position of its layer among the selected layers."""
         sums = zip(MEASURES, self._sums[index, head.head].tolist(), self._counts.tolist(), strict=True)
         figures = {measure: total / count if count else None for measure, total, count in sums}
         monotonicity = self._correlation(index, head.head)
@@ -202,8 +184,3 @@ class _Tally:
         x, y, xx, yy, xy = (each / weight for each in sums)
         variances = (xx - x * x) * (yy - y * y)
         return (xy - x * y) / math.sqrt(variances) if variances > 1e-18 else None
-
-
-def _spans(pieces: tuple[str, ...]) -> list[slice]:
-    ends = [0, *(index + 1 for index, piece in enumerate(pieces) if piece == END)]
-    return [slice(start, end) for start, end in pairwise(ends)]

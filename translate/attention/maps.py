@@ -5,13 +5,14 @@ Shapes: S source pieces, T target pieces, L layers, H heads. The pieces of both 
 
 from __future__ import annotations
 
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -23,20 +24,19 @@ from translate.model.attention_kinds import KINDS, KindName
 from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
-MAX_PIECES = 1000  # per side; longer lines get no maps, whose size grows quadratically, to 4 MB per head
-MAX_PACKED = 100  # compression ratio; compressed maps stay far below it, a zip bomb does not
+MAX_PIECES = 1000  # per side; longer lines get no maps, because their size grows quadratically (here 4 MB per head)
+MAX_PACKED = 100  # maximum compression ratio; that of maps is far lower, that of a zip bomb is higher
 # RuntimeError: the archive uses, or claims to use, encryption or an unknown compression method.
-UNREADABLE = (
-    ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
-)  # fmt: skip
+UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, BadZipFile, zlib.error)
 
 
 class Stack(NamedTuple):
     """The maps of one kind, in all or some layers of the model."""
 
     weights: Floats  # (L, H, rows, columns)
-    layers: tuple[int, ...]  # the number of each of the L layers in the model, from 0
+    layers: tuple[int, ...]  # the numbers of the L layers in the model, from 0
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,6 @@ class AttentionMaps:
             kept = ", ".join(self.stacks)
             raise UserError(f"these files contain no {KINDS[kind].label}; --attention-kinds kept only: {kept}")
         return self.stacks[kind]
-
-    @property
-    def encoder(self) -> Floats:
-        """Encoder self-attention, (L, H, S, S)."""
-        return self.stack("encoder").weights
-
-    @property
-    def decoder(self) -> Floats:
-        """Decoder self-attention, (L, H, T, T)."""
-        return self.stack("decoder").weights
 
     @property
     def cross(self) -> Floats:
@@ -95,20 +85,25 @@ class AttentionMaps:
     @classmethod
     def load(cls, path: Path) -> AttentionMaps:
         """Read an .npz file that `save` wrote. Raises UserError if `path` is not such a file."""
-        origin = "`translate decode --attention`"
         try:
-            content = _arrays(path)
-            if odd := _malformed(content):
-                raise ValueError(odd)
+            arrays = _read(path)
+            _check(arrays)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
-        except IsADirectoryError:
-            raise UserError(f"{path}: this is a folder; pass a file written by {origin}") from None
         except UNREADABLE as error:
-            raise UserError(f"{path}: not an attention file written by {origin}, or damaged ({error})") from None
-        source, target = (tuple(str(piece) for piece in content[side]) for side in ("source", "target"))
-        stacks = {kind: _stack(content, kind) for kind in KINDS if kind in content}
-        return cls(source, target, stacks)
+            expected = "an attention file written by `translate decode --attention`"
+            raise UserError(f"{path}: not {expected}, or damaged ({error})") from None
+        stacks: dict[KindName, Stack] = {}
+        for kind in (kind for kind in KINDS if kind in arrays):
+            layers = arrays.get(f"{kind}_layers", np.arange(len(arrays[kind])))
+            stacks[kind] = Stack(arrays[kind].astype(np.float32), tuple(layers.tolist()))
+        return cls(tuple(map(str, arrays["source"])), tuple(map(str, arrays["target"])), stacks)
+
+
+def part_spans(pieces: Sequence[str]) -> list[slice]:
+    """Return the span of each part of a line. A line that is translated in parts has one `</s>` per part."""
+    ends = [0, *(index + 1 for index, piece in enumerate(pieces) if piece == END)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:
@@ -117,9 +112,9 @@ def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Se
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays of an .npz file, without pickles. Raises one of UNREADABLE if it is not such a file."""
-    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+    with path.open("rb") as stream, ZipFile(stream) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("its decompressed size is implausibly large")
         # Only reading a whole member checks its CRC.
@@ -127,31 +122,24 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
-def _malformed(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """Return the first violation of the file format, or None."""
-    s, t = arrays["source"].size, arrays["target"].size
-    for name, length in ("source", s), ("target", t):
-        if arrays[name].shape != (length,) or not length or arrays[name].dtype.kind != "U" or arrays[name][-1] != END:
-            return f"{name} is malformed"
-    if (arrays["source"] == END).sum() != (arrays["target"] == END).sum():
-        return "the two sides have different numbers of parts"
-    if not any(kind in arrays for kind in KINDS):
-        return "all kinds of attention are missing"
-    for name, kind in KINDS.items():
-        if name not in arrays:
-            continue
-        array, layers = arrays[name], arrays.get(f"{name}_layers")
-        if array.ndim != 4 or array.shape[2:] != kind.sides(s, t) or not array.size or array.dtype.kind != "f":
-            return f"{name} is malformed"
-        if not (array >= 0).all() or array.max() > MAX_WEIGHT:  # NaN fails the first test
-            return f"{name} has weights outside the range from 0 to 1"
+def _check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raise ValueError if the arrays violate the file format, or KeyError if the pieces of a side are missing."""
+    source, target = arrays["source"], arrays["target"]
+    for name, pieces in ("source", source), ("target", target):
+        if pieces.ndim != 1 or not pieces.size or pieces.dtype.kind != "U" or pieces[-1] != END:
+            raise ValueError(f"{name} is malformed")
+    if (source == END).sum() != (target == END).sum():
+        raise ValueError("the two sides have different numbers of parts")
+    if not KINDS.keys() & arrays.keys():
+        raise ValueError("all kinds of attention are missing")
+    for kind in (kind for kind in KINDS if kind in arrays):
+        weights, layers = arrays[kind], arrays.get(f"{kind}_layers")
+        shape = KINDS[kind].sides(source.size, target.size)
+        if weights.ndim != 4 or weights.shape[2:] != shape or not weights.size or weights.dtype.kind != "f":
+            raise ValueError(f"{kind} is malformed")
+        if not (weights >= 0).all() or weights.max() > MAX_WEIGHT:  # NaN fails the first test
+            raise ValueError(f"{kind} has weights outside the range from 0 to 1")
         if layers is not None and (
-            layers.shape != array.shape[:1] or layers.dtype.kind != "i" or (np.diff(layers) <= 0).any() or layers[0] < 0
+            layers.shape != (len(weights),) or layers.dtype.kind != "i" or layers[0] < 0 or (np.diff(layers) <= 0).any()
         ):
-            return f"{name}_layers is malformed"
-    return None
-
-
-def _stack(arrays: Mapping[str, npt.NDArray[Any]], kind: KindName) -> Stack:
-    layers = arrays.get(f"{kind}_layers", np.arange(len(arrays[kind])))
-    return Stack(arrays[kind].astype(np.float32), tuple(layers.tolist()))
+            raise ValueError(f"{kind}_layers is malformed")

@@ -26,13 +26,11 @@ class AttentionSelection(NamedTuple):
         return tuple(layer for layer in existing if self.layers is None or layer in self.layers)
 
     def check(self, model: Seq2Seq) -> None:
-        """Raise UserError if one of the kinds would have no layers."""
+        """Raise UserError if no layer is selected for one of the kinds."""
         for kind in self.kinds:
             if not self.layers_of(kind, model):
-                raise UserError(
-                    f"--attention-layers: selects no layer of the {KINDS[kind].label}, whose layers are 0 to "
-                    f"{len(model.attention[kind]) - 1}"
-                )
+                label, last = KINDS[kind].label, len(model.attention[kind]) - 1
+                raise UserError(f"--attention-layers: selects no layer of the {label}; its layers are 0 to {last}")
 
 
 EVERYTHING = AttentionSelection()

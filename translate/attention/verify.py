@@ -1,8 +1,8 @@
 """Verify attention maps with a second implementation of the Transformer, which shares no code with the first.
 
 It computes in float64 with numpy only, without PyTorch, fused kernels, hooks or batches. Its decoder reads one piece at
-a time and has its own cache. Both implement the same papers (Vaswani et al. 2017; layer norm: Ba et al. 2016; rotary
-positions: Su et al. 2021) and use the same weight names.
+a time and has its own cache. Both implementations follow the same papers (Vaswani et al. 2017; layer norm: Ba et al.
+2016; rotary positions: Su et al. 2021) and use the same weight names.
 
 Shapes: S source pieces, t target pieces so far, D width, H heads.
 """
@@ -12,29 +12,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.attention.maps import AttentionMaps
+from translate.attention.maps import AttentionMaps, Doubles, part_spans
 from translate.config.settings import ModelSettings
-from translate.data.pieces import END
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Head, KindName
 from translate.run.folder import Run
 from translate.run.weights import ModelIdentity, arrays, read_checked_weights
 
-Doubles = npt.NDArray[np.float64]
+KeyValue = tuple[Doubles, Doubles]  # keys and values, (H, S, D/H) each
 NORM_EPSILON = 1e-5
 TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference between the stored and the recomputed maps of a line and kind, and its position."""
+    """The largest difference between the stored and the recomputed maps of a line for one kind, and its position."""
 
     entry: Entry
     largest: float
@@ -43,40 +40,30 @@ class Difference:
     column: int
 
     @property
-    def kind(self) -> KindName:
-        """The kind of attention."""
-        return self.head.kind
-
-    @property
     def place(self) -> str:
         """The file, layer, head, row and column of the largest difference."""
-        _, layer, head = self.head
-        return f"{self.entry.file}, layer {layer}, head {head}, row {self.row}, column {self.column}"
+        file, head = self.entry.file, self.head
+        return f"{file}, layer {head.layer}, head {head.head}, row {self.row}, column {self.column}"
 
 
 def default_tolerance(folder: AttentionFolder) -> float:
-    """Return the difference that rounding may cause, given the precision of the computation and the stored maps."""
+    """Return the difference that rounding may cause, given the precision of the computation and of the stored maps."""
     return max(TOLERANCES[folder.about.precision], TOLERANCES[folder.about.dtype])
 
 
 def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
-    """Recompute the maps of each line that has maps. Yields the largest difference of each kind that was kept.
+    """Recompute the maps of each line that has maps. Yields the largest difference for each kind of attention.
 
     Raises UserError if the folder was written with different weights, or if its pieces are not in the run's vocabulary
     or do not spell the line's text.
     """
     if folder.about.weights != run.digest_of_weights():
-        raise UserError(
-            f"{folder.path}: does not match the weights in {run.weights_path}; pass the run that wrote this folder, or "
-            "write the folder again"
-        )
-    vocabs = run.load_vocabs()
-    model = Reference(run.weights_path, run.load_config().model, vocabs)
+        advice = "pass the run that wrote this folder, or write the folder again"
+        raise UserError(f"{folder.path}: does not match the weights in {run.weights_path}; {advice}")
+    model = Reference(run.weights_path, run.load_config().model, run.load_vocabs())
     for entry in folder.entries():
         if entry.file:
-            maps = folder.maps(entry)
-            _check_text(folder.path / entry.file, entry, maps, vocabs)
-            yield from _compare(entry, maps, model)
+            yield from _compare(folder.path / entry.file, entry, folder.maps(entry), model)
 
 
 class Reference:
@@ -85,23 +72,22 @@ class Reference:
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
         content = read_checked_weights(weights, ModelIdentity.of(settings, vocabs)).content
         self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, content).items()}
-        self.settings = settings
-        self.vocabs = vocabs
+        self.settings, self.vocabs = settings, vocabs
 
     def maps(self, src: Sequence[int], tgt: Sequence[int]) -> dict[KindName, list[Doubles]]:
         """Return the map of each layer, (H, rows, columns), by kind. src, tgt: piece ids ending with `</s>`."""
         memory, encoder = self._encode(src)
         names = [f"decoder_layers.{layer}" for layer in range(self.settings.num_decoder_layers)]
-        source = [self._keys(f"{name}.cross_attn", memory) for name in names]
-        cache: list[list[_Keys]] = [[] for _ in names]
+        source = [self._key_value(f"{name}.cross_attn", memory) for name in names]
+        cache: list[list[KeyValue]] = [[] for _ in names]
         rows: dict[KindName, list[list[Doubles]]] = {"decoder": [[] for _ in names], "cross": [[] for _ in names]}
         for position, piece in enumerate([self.vocabs.tgt.bos_id, *tgt[:-1]]):
             x = self._embed("tgt_embedding", [piece], position)  # (1, D)
             for layer, name in enumerate(names):
                 h = self._before(f"{name}.self_attn", x)
-                cache[layer].append(self._keys(f"{name}.self_attn", h, position))
-                target = _Keys(*(np.concatenate(each, axis=1) for each in zip(*cache[layer], strict=True)))
-                y, weights = self._attend(f"{name}.self_attn", h, target, position)
+                cache[layer].append(self._key_value(f"{name}.self_attn", h, position))
+                keys, values = (np.concatenate(each, axis=1) for each in zip(*cache[layer], strict=True))
+                y, weights = self._attend(f"{name}.self_attn", h, (keys, values), position)
                 rows["decoder"][layer].append(np.pad(weights, ((0, 0), (0, 0), (0, len(tgt) - weights.shape[2]))))
                 x = self._after(f"{name}.self_attn", x, y)
                 h = self._before(f"{name}.cross_attn", x)
@@ -117,7 +103,7 @@ class Reference:
         for layer in range(self.settings.num_encoder_layers):
             name = f"encoder_layers.{layer}"
             h = self._before(f"{name}.self_attn", x)
-            y, weights = self._attend(f"{name}.self_attn", h, self._keys(f"{name}.self_attn", h))
+            y, weights = self._attend(f"{name}.self_attn", h, self._key_value(f"{name}.self_attn", h))
             maps.append(weights)
             x = self._feed_forward(name, self._after(f"{name}.self_attn", x, y))
         return (self._norm("encoder_norm", x) if self.settings.norm == "pre" else x), maps
@@ -131,17 +117,17 @@ class Reference:
         positions = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(pieces), width)
         return scaled + positions
 
-    def _keys(self, name: str, x: Doubles, start: int = 0) -> _Keys:
-        keys, values = self._heads(f"{name}.key", x), self._heads(f"{name}.value", x)
-        return _Keys(self._rotated(name, keys, start), values)
+    def _key_value(self, name: str, x: Doubles, start: int = 0) -> KeyValue:
+        return self._rotated(name, self._heads(f"{name}.key", x), start), self._heads(f"{name}.value", x)
 
-    def _attend(self, name: str, x: Doubles, memory: _Keys, start: int = 0) -> tuple[Doubles, Doubles]:
+    def _attend(self, name: str, x: Doubles, memory: KeyValue, start: int = 0) -> tuple[Doubles, Doubles]:
         """Attend from x (t, D), at positions from `start`. Returns the output (t, D) and the weights (H, t, S)."""
+        keys, values = memory
         query = self._rotated(name, self._heads(f"{name}.query", x), start)
-        scores = np.einsum("htd,hsd->hts", query, memory.keys) / np.sqrt(query.shape[2])
+        scores = np.einsum("htd,hsd->hts", query, keys) / np.sqrt(query.shape[2])
         powers = np.exp(scores - scores.max(axis=2, keepdims=True))
         weights = powers / powers.sum(axis=2, keepdims=True)
-        heads = np.einsum("hts,hsd->thd", weights, memory.values).reshape(x.shape)
+        heads = np.einsum("hts,hsd->thd", weights, values).reshape(x.shape)
         return heads @ self.weights[f"{name}.output.weight"].T, weights
 
     def _heads(self, name: str, x: Doubles) -> Doubles:
@@ -177,54 +163,32 @@ class Reference:
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
 
-class _Keys(NamedTuple):
-    """Keys and values, (H, S, D/H) each."""
-
-    keys: Doubles
-    values: Doubles
-
-
-def _check_text(path: Path, entry: Entry, maps: AttentionMaps, vocabs: VocabPair) -> None:
-    """Check that the pieces spell the texts in the index. A line translated in parts cannot be checked."""
-    if maps.source.count(END) > 1:
-        return
-    for side, pieces, vocab, text in (
-        ("source", maps.source, vocabs.src, entry.source),
-        ("target", maps.target, vocabs.tgt, entry.translation),
-    ):
-        spelled = vocab.decode(_ids(path, vocab, pieces)[:-1])
-        if spelled not in (text, vocab.decode(vocab.encode([text])[0])):
-            raise UserError(f"{path}: its {side} pieces spell {spelled!r}, but index.jsonl has {text!r}")
-
-
-def _compare(entry: Entry, maps: AttentionMaps, model: Reference) -> Iterator[Difference]:
-    """Compare part by part; weights between the parts of a line must be 0."""
-    sides = [_parts(maps.source), _parts(maps.target)]
-    vocabs, path = model.vocabs, Path(entry.file or "")
-    if len(sides[0]) != len(sides[1]):
-        raise UserError(f"{path}: the source has {len(sides[0])} parts, but the target has {len(sides[1])}")
-    expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
-    for src, tgt in zip(*sides, strict=True):
-        recomputed = model.maps(_ids(path, vocabs.src, maps.source[src]), _ids(path, vocabs.tgt, maps.target[tgt]))
-        for kind, stack in maps.stacks.items():
-            rows, columns = KINDS[kind].sides(src, tgt)
-            expected[kind][:, :, rows, columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
-    for kind in KINDS:
-        if kind not in maps.stacks:
-            continue
-        difference = np.abs(maps.stack(kind).weights - expected[kind])
-        difference[np.isnan(difference)] = np.inf
-        layer, head, row, column = (int(index) for index in np.unravel_index(difference.argmax(), difference.shape))
-        yield Difference(entry, float(difference.max()), Head(kind, maps.stack(kind).layers[layer], head), row, column)
-
-
-def _parts(pieces: Sequence[str]) -> list[slice]:
-    ends = [index + 1 for index, piece in enumerate(pieces) if piece == END]
-    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def _ids(path: Path, vocab: Vocab, pieces: Sequence[str]) -> list[int]:
+def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) -> Iterator[Difference]:
+    """Compare the maps in the file `path` part by part; weights between the parts of a line must be 0."""
+    vocabs = model.vocabs
     try:
-        return vocab.ids_of(pieces)
+        src, tgt = vocabs.src.ids_of(maps.source), vocabs.tgt.ids_of(maps.target)
     except KeyError as error:
         raise UserError(f"{path}: the piece {error} is not in the run's vocabulary") from None
+    spans = list(zip(part_spans(maps.source), part_spans(maps.target), strict=True))
+    if len(spans) == 1:  # pieces do not contain the white space between parts
+        _check_text(path, "source", vocabs.src, src, entry.source)
+        _check_text(path, "target", vocabs.tgt, tgt, entry.translation)
+    expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
+    for src_span, tgt_span in spans:
+        recomputed = model.maps(src[src_span], tgt[tgt_span])
+        for kind, stack in maps.stacks.items():
+            rows, columns = KINDS[kind].sides(src_span, tgt_span)
+            expected[kind][:, :, rows, columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
+    for kind, stack in maps.stacks.items():
+        difference = np.abs(stack.weights - expected[kind])
+        difference[np.isnan(difference)] = np.inf
+        layer, head, row, column = (int(index) for index in np.unravel_index(difference.argmax(), difference.shape))
+        yield Difference(entry, float(difference.max()), Head(kind, stack.layers[layer], head), row, column)
+
+
+def _check_text(path: Path, side: str, vocab: Vocab, ids: Sequence[int], text: str) -> None:
+    """Check that the pieces spell the text in the index."""
+    spelled = vocab.decode(ids[:-1])
+    if spelled not in (text, vocab.decode(vocab.encode([text])[0])):
+        raise UserError(f"{path}: its {side} pieces spell {spelled!r}, but index.jsonl has {text!r}")

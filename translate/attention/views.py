@@ -40,16 +40,15 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
 
     words: merge pieces into words (see `merge_words`). Raises UserError if the kind, layer or head does not exist.
     """
-    stack = maps.stack(kind)
-    heads = range(stack.weights.shape[1])
-    layer_indices = _chosen("layer", layer, stack.layers)
-    weights: Floats = stack.weights[layer_indices][:, _chosen("head", head, heads)].mean(axis=(0, 1))
+    weights, layers = maps.stack(kind)
+    heads = range(weights.shape[1])
+    weights = weights[_chosen("layer", layer, layers)][:, _chosen("head", head, heads)].mean(axis=(0, 1))
     rows, columns = list(maps.rows(kind)), list(maps.columns(kind))
     if words:
         row_words, column_words = words_of(rows), words_of(columns)
         weights = merge_words(weights, row_words, column_words)
         rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
-    title = f"{KINDS[kind].label}, {_describe('layer', layer, stack.layers)}, {_describe('head', head, heads)}"
+    title = f"{KINDS[kind].label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
     return MapView(weights, rows, columns, title, KINDS[kind].row_axis, KINDS[kind].column_axis)
 
 
@@ -61,9 +60,9 @@ def difference(one: MapView, other: MapView) -> MapView:
 
 def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: bool) -> Grid:
     """Return the maps of all heads, in all layers or in one."""
-    stack = maps.stack(kind)
-    layers = stack.layers if layer is None else (layer,)
-    return [[view(maps, kind, number, head, words) for head in range(stack.weights.shape[1])] for number in layers]
+    weights, layers = maps.stack(kind)
+    shown = layers if layer is None else (layer,)
+    return [[view(maps, kind, number, head, words) for head in range(weights.shape[1])] for number in shown]
 
 
 def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:
@@ -71,9 +70,7 @@ def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:
     if chosen is None:
         return list(range(len(numbers)))
     if chosen not in numbers:
-        is_range = tuple(numbers) == tuple(range(len(numbers)))
-        listed = f"{numbers[0]} to {numbers[-1]}" if is_range else ", ".join(map(str, numbers))
-        raise UserError(f"--{name} {chosen}: no such {name}; available: {listed}")
+        raise UserError(f"--{name} {chosen}: no such {name}; available: {', '.join(map(str, numbers))}")
     return [numbers.index(chosen)]
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -139,7 +140,8 @@ def _score(
     )
     if scoring.as_json:
         for result in trial.best_of_maps():
-            print(json.dumps({**result.as_dict(), "best": result == trial.best}))
+            values = {**result.choice._asdict(), **asdict(result.config), **result.score._asdict()}
+            print(json.dumps({**values, "best": result == trial.best}))
     else:
         print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  by")
         for result in trial.best_of_maps():
@@ -159,13 +161,14 @@ def _align(pairing: Pairing, choice: MapChoice | None, requested: AlignmentOptio
     """Print the links of each line, and draw those of the first lines if requested."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
-    from translate.alignment.settings import AlignmentOptions
+    from translate.alignment.settings import AlignmentConfig, AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
     config, origin = requested.config(pairing.reverse is not None), ""
     if choice is None and requested == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
-        choice, config = stored.choice, stored.config
+        choice = MapChoice(stored.layer, stored.head)
+        config = AlignmentConfig(stored.method, stored.shift, stored.threshold)
         pairing.check(choice)
         difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
         origin = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{difference})"
@@ -173,11 +176,11 @@ def _align(pairing: Pairing, choice: MapChoice | None, requested: AlignmentOptio
     print(f"aligned by: {choice}, {config}{origin}", file=sys.stderr)
     start, num_lines, num_without = time.monotonic(), 0, 0
     drawn: list[tuple[AlignedPair, None]] = []
-    for num_lines, line in enumerate(aligned(pairing, choice, config), start=1):
-        print("" if line.links is None else pharaoh(line.links))
-        num_without += line.links is None
+    for num_lines, (pair, links) in enumerate(aligned(pairing, choice, config), start=1):
+        print("" if links is None else pharaoh(links))
+        num_without += links is None
         if files and num_lines <= MAX_DRAWN:
-            drawn.append((line, None))
+            drawn.append(((pair, links), None))
     seconds = max(time.monotonic() - start, 1e-3)
     without = f"; {num_without:,} without links (empty, too long or with unclear words)" if num_without else ""
     print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)

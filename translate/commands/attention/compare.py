@@ -77,9 +77,9 @@ def _summary(comparison: MapComparison) -> str:
     from translate.model.attention_kinds import KINDS
 
     lines = f"{comparison.num_compared:,} of {comparison.num_lines:,} common lines have the same pieces"
-    if not comparison.heads:
+    if not comparison.shares:
         return lines
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
     shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
-    most = max(comparison.heads, key=lambda each: each.share)
-    return f"{lines}; weight that moved: {shares}; most in {most.head}, {100 * most.share:.1f} %"
+    head, most = max(comparison.shares.items(), key=lambda item: item[1])
+    return f"{lines}; weight that moved: {shares}; most in {head}, {100 * most:.1f} %"

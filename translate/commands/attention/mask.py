@@ -116,7 +116,7 @@ def _print_importances(translator: Translator, pairs: Sequence[Pair], as_json: b
     bar = tqdm(
         head_importances(translator, pairs), total=num_heads, unit="head", file=sys.stderr, disable=None, leave=False
     )
-    importances = sorted(bar, key=lambda importance: -importance.loss)
+    importances = sorted(bar, key=lambda item: -item[1])
     if as_json:
         for head, loss in importances:
             print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))

@@ -38,8 +38,9 @@ def verify(
     files = set()
     for found in tqdm(differences(folder, Run.open(run)), unit="map", disable=None):
         files.add(found.entry.id)
-        if found.kind not in worst or found.largest > worst[found.kind].largest:
-            worst[found.kind] = found
+        kind = found.head.kind
+        if kind not in worst or found.largest > worst[kind].largest:
+            worst[kind] = found
     if not files:
         raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
