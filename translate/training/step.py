@@ -34,6 +34,9 @@ MAX_NAMED = 20  # lines listed in a message
 NUM_TIMED = 4  # passes per precision, of which the fastest counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # times the time of float32: a smaller gain does not justify bfloat16's rounding
+SMALLER_BATCHES = (
+    "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
+)
 WHY_HALVED = (
     "out of memory: from now on, parts of steps that are too large are halved, which is slower; in a new run "
     "lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
@@ -72,7 +75,7 @@ class Trainer:
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
         self._too_large = math.inf  # size of the smallest part that did not fit into memory
-        self._lines_of = partial(named_lines, corpus=prepared.train, data=config.data)
+        self.lines_of: Callable[[Sequence[int]], str] = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch, float], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
@@ -110,9 +113,16 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        result = StepResult(total(self._gradients(data, step)), self._gradient_norm())
+        losses = total(self._gradients(data, step))
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
         if result.is_used:
-            self._update(step, result.gradient_norm)
+            if self.settings.clip_norm:
+                norm = torch.tensor(result.gradient_norm, device=self.device)
+                torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+            self.optimizer.step()
+            if self.ema:
+                self.ema.update(step)
         self.optimizer.zero_grad()
         return result
 
@@ -141,7 +151,7 @@ class Trainer:
             failed = parts[len(losses)]
             if len(failed.rows) == 1:
                 raise UserError(
-                    f"out of memory for a single pair, {self._lines_of(failed.rows.tolist())}; shorten it, or start a "
+                    f"out of memory for a single pair, {self.lines_of(failed.rows.tolist())}; shorten it, or start a "
                     "new run with a lower data.max_pieces or model.d_model"
                 )
             self._too_large = failed.batch.num_places
@@ -151,29 +161,16 @@ class Trainer:
         """Whether a part has failed to fit into memory."""
         return math.isfinite(self._too_large)
 
-    def _gradient_norm(self) -> float:
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
-
-    def _update(self, step: int, gradient_norm: float) -> None:
-        if self.settings.clip_norm:
-            norm = torch.tensor(gradient_norm, device=self.device)
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
-        self.optimizer.step()
-        if self.ema:
-            self.ema.update(step)
-
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
         """Add the gradients of a part to those of the step. Returns its share of the step's losses."""
-        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
+        seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
         with autocast(self.device, self.precision):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
         # Divide by the pieces of the whole step: each has the same weight, however the step is split.
-        loss = translation = losses.translation * part.weight / num_tokens
-        alignment = None
-        if losses.alignment is not None:
-            alignment = losses.alignment * part.weight / num_tokens
-            loss = translation + self.settings.alignment_weight * alignment
+        translation = losses.translation * part.weight / num_tokens
+        alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
+        loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment
         # Multiply by the number of processes, because their exchange averages instead of adding. 0 times a loss that is
         # not finite is NaN, so the gradient is not finite either, and the exchange spreads this to all processes.
         loss.backward(self.world.size + 0 * loss.detach())
@@ -214,10 +211,6 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
     has_steps = not settings.max_steps or settings.max_steps >= MIN_COMPILED_STEPS
     has_time = not settings.max_minutes or settings.max_minutes >= MIN_COMPILED_MINUTES
     return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and has_steps and has_time)
-
-
-def _dropout_seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
