@@ -17,12 +17,12 @@ from translate.training.prepare import Prepared
 
 RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; maximum share of rare pieces
 SMALL_VOCAB = 1000  # pieces; smaller vocabularies get no advice on their size
-MIN_STEPS = 4  # per epoch
-LAST = 3  # most recent validations, or lines with a training loss, that have to agree
+MIN_STEPS = 4  # steps per epoch
+LAST = 3  # number of most recent validations, or lines with a training loss, that must agree
 FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are slightly worse than a uniform guess
 FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second for noisy losses
 UNLEARNT = 0.5  # times the loss of a uniform guess; a unigram model reaches 0.6
-MIN_LINES = 8  # with a training loss since the end of the warm-up
+MIN_LINES = 8  # lines with a training loss since the end of the warm-up
 RISEN = 1.03  # times the best validation loss
 MAX_ALIKE = 0.1  # distinct translations per distinct source line
 CLIPPED = 20.0  # times train.clip_norm
@@ -40,7 +40,7 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> l
     change = "remove vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
     if config.vocab.algorithm == "char":
         change = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
-    # The vocabulary of a fine-tuned model was trained on a different text.
+    # The vocabulary of a fine-tuned model comes from a different text, on which its pieces were learnt.
     for vocab, counts in [] if config.train.init_from else sides:
         # Byte pieces and control symbols are in every vocabulary, even if they never occur.
         text_counts = counts[[piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))]]
@@ -59,7 +59,7 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> l
 
 
 def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
-    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice by the name of its rule.
+    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice found, by the name of its rule.
 
     num_pieces: size of the target vocabulary.
     """
@@ -99,11 +99,8 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
     if not is_flat or now < UNLEARNT * math.log(num_pieces):
         return None
-    change = (
-        f"raise train.learning_rate ({settings.learning_rate:g})"
-        if settings.learning_rate < 1e-4
-        else f"lower train.learning_rate ({settings.learning_rate:g}) or raise train.warmup_steps"
-    )
+    change = f"train.learning_rate ({settings.learning_rate:g})"
+    change = f"raise {change}" if settings.learning_rate < 1e-4 else f"lower {change} or raise train.warmup_steps"
     return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {change}"
 
 

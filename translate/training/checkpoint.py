@@ -48,7 +48,7 @@ class Progress:
     seconds: float = 0.0  # training time without validation
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
-    precision: str | None = None  # of the matrix products; may be measured if train.precision is "auto"
+    precision: str | None = None  # of the matrix products; with train.precision "auto", the one that was chosen
 
 
 class TrainingState(NamedTuple):
@@ -180,5 +180,4 @@ def _discard(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
-        old = path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial"))
-        shutil.rmtree(old)
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")))

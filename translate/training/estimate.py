@@ -108,7 +108,7 @@ def format_minutes(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
-    """Return the median time of the text's first steps, each run as step `number`. All processes run equally many."""
+    """Return the median time of the first steps, each run as step `number`. All processes time equally many steps."""
 
     def time_next(count: int) -> list[float]:
         seconds = []
@@ -118,10 +118,9 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
             seconds.append(time.monotonic() - started)
         return seconds
 
-    settings = trainer.settings
-    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
+    with closing(feed(prepared, trainer.settings, Progress(), trainer.device, trainer.world)) as steps:
         initial = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
-        extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * settings.max_minutes)
+        extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * trainer.settings.max_minutes)
         later = time_next(int(extra / trainer.world.largest(initial)[0]))
     return statistics.median(later) if len(later) >= NUM_TIMED else initial
 
@@ -148,9 +147,9 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         seconds = plan.seconds if plan else seconds_per_step(trainer, prepared)
     num_steps = steps_per_epoch(prepared, settings, ALONE)
     num_positions = sum(_num_positions(corpus, rows) for rows in order)
-    changed = {name: attrgetter(name)(config) for name in differences(Config(), config)}
+    changed = ((name, attrgetter(name)(config)) for name in differences(Config(), config))
     facts = [
-        *(("setting", f"{name} = {list(v) if isinstance(v, tuple) else v!r}") for name, v in changed.items()),
+        *(("setting", f"{name} = {list(new) if isinstance(new, tuple) else new!r}") for name, new in changed),
         *_corpus_facts(config, prepared, corpus),
         ("model", f"{trainer.num_parameters:,} parameters"),
         ("device", f"{describe(device)}, {trainer.precision}"),
@@ -180,7 +179,7 @@ def _num_pieces(corpus: EncodedCorpus) -> int:
 
 
 def _num_positions(corpus: EncodedCorpus, rows: np.ndarray) -> int:
-    """Return the number of pieces and padding of a batch, on both sides together."""
+    """Return the number of positions of a batch on both sides, including padding."""
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
 
 

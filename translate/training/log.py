@@ -21,7 +21,7 @@ from translate.training.validation import Validation
 
 @dataclass
 class Meter:
-    """Sums over the steps since `start`. Skipped steps count only as tokens."""
+    """Sums over the steps since `start`. Skipped steps add only to `num_tokens`."""
 
     start: Progress
     num_tokens: int = 0
@@ -39,13 +39,13 @@ class Meter:
 
 
 def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> None:
-    """Log the device, the model size and the step at which training starts, and advice on a new run."""
+    """Log the device, the model size, the step at which training starts, and advice if the run is new."""
     world, settings = trainer.world, config.train
     run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}")
     run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: each step then takes twice the time and memory")
+        run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles time and memory per step")
     for advice in [] if progress.step else advise_at_start(prepared, config, world.size):
         run.log(f"advice: {advice}")
 

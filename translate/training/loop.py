@@ -6,7 +6,6 @@ Training that is interrupted and resumed therefore ends with exactly the same we
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -89,9 +88,9 @@ def train(
 def _loop(
     run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop
 ) -> tuple[str | None, int]:
-    """Run steps until a limit is reached or a signal arrives. Returns which; a signal of 0 means none.
+    """Run steps until a limit is reached or a signal arrives. Returns the limit, if any, and the signal, or 0.
 
-    All processes decide alike.
+    All processes end at the same step.
     """
     settings, world = config.train, trainer.world
     if settings.init_from and not progress.step:
@@ -134,7 +133,7 @@ def _loop(
 def _step(
     steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop
 ) -> tuple[StepData, StepResult, Progress, int]:
-    """Perform a step. Returns its data and result, the progress after it, and the signal of any process, or 0."""
+    """Perform a step. Returns its data, its result, the progress after it, and the signal a process received, or 0."""
     started, step = time.monotonic(), progress.step + 1
     data = next(steps)
     result = trainer.step(data, step)
@@ -148,7 +147,7 @@ def _step(
 
 
 def _log_skipped(run: Run, trainer: Trainer, data: StepData, step: int) -> None:
-    rows = list(itertools.chain.from_iterable(trainer.world.gather(data.rows)))
+    rows = [row for share in trainer.world.gather(data.rows) for row in share]
     if trainer.world.is_first:
         lines = trainer.lines_of(rows)
         run.log(f"step {step:,} skipped: its loss or gradient is not finite; its batch came from {lines}")

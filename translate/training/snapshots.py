@@ -28,16 +28,13 @@ from translate.training.prepare import Prepared
 def record_snapshots(
     run: Run, model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, step: int
 ) -> None:
-    """Write the maps of the snapshot pairs at this step, and the page of all steps so far.
+    """Write the maps of the first short validation pairs at this step, and the page of all steps so far.
 
     Leaves the model in training mode and draws no random numbers.
     """
-    src, tgt = prepared.vocabs
-    encoded = (
-        (pair, ([*src.encode([pair.src])[0], src.eos_id], [*tgt.encode([pair.tgt])[0], tgt.eos_id]))
-        for pair in prepared.valid_pairs
-    )
-    short = ((pair, ids) for pair, ids in encoded if max(map(len, ids)) <= config.data.max_pieces)
+    (src, tgt), pairs = prepared.vocabs, prepared.valid_pairs
+    encoded = (([*src.encode([pair.src])[0], src.eos_id], [*tgt.encode([pair.tgt])[0], tgt.eos_id]) for pair in pairs)
+    short = (each for each in zip(pairs, encoded, strict=True) if max(map(len, each[1])) <= config.data.max_pieces)
     chosen = list(islice(short, config.train.snapshot_sentences))
     if not chosen:
         return

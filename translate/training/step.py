@@ -33,12 +33,12 @@ from translate.training.prepare import Prepared
 MAX_NAMED = 20  # lines listed in a message
 NUM_TIMED = 4  # passes per precision, of which the fastest counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
-WORTHWHILE = 0.9  # times the time of float32: a smaller gain does not justify bfloat16's rounding
+WORTHWHILE = 0.9  # share of float32's time: a smaller speed-up does not justify the rounding of bfloat16
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 )
 WHY_HALVED = (
-    "out of memory: from now on, parts of steps that are too large are halved, which is slower; in a new run "
+    "out of memory: micro-batches that do not fit will be halved from now on, which is slower; in a new run, "
     "lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 )
 
@@ -89,15 +89,13 @@ class Trainer:
         return TrainingState(self.model, self.optimizer, self.ema, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
-        """Let the model use the weights to validate and save within the block: the moving average, if there is one."""
+        """Within the block, give the model the weights to validate and save: the moving average, if there is one."""
         return self.ema.in_place() if self.ema else nullcontext()
 
     def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
-        """Decide what "auto" means. A GPU that multiplies faster in bfloat16 also trains faster in it.
+        """Decide what "auto" means. A GPU with bfloat16 instructions trains faster in bfloat16; a CPU is timed.
 
-        A CPU may not, so a few passes over the data of the first step are timed on it.
-
-        recorded: precision of this run when it was started, if any. first_step: returns the data of the first step.
+        recorded: precision of this run when it was started, if any. first_step: returns the data to time.
         """
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
@@ -145,7 +143,7 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if self.world.size > 1 or not is_out_of_memory(error):
                     raise
-            # Outside the `except` block, in which the error still refers to the tensors.
+            # Not in the `except` block, where the error still references the tensors.
             self.optimizer.zero_grad()
             free_memory()
             failed = parts[len(losses)]
@@ -158,7 +156,7 @@ class Trainer:
 
     @property
     def is_halving(self) -> bool:
-        """Whether a part has failed to fit into memory."""
+        """Whether a part did not fit into memory."""
         return math.isfinite(self._too_large)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
@@ -194,27 +192,27 @@ def guided_head(config: Config) -> Head | None:
     settings = config.train
     if not (config.data.train_align and settings.alignment_weight):
         return None
-    # The last layer but one (Garg et al. 2019), but the last of two: the queries of the first have not seen the source.
-    num_layers = config.model.num_decoder_layers
-    default = num_layers - 2 if num_layers > 2 else num_layers - 1
-    return Head("cross", default if settings.alignment_layer < 0 else settings.alignment_layer, settings.alignment_head)
+    layer, num_layers = settings.alignment_layer, config.model.num_decoder_layers
+    if layer < 0:
+        # The last layer but one, as in Garg et al. 2019. In the first of two, the queries have not seen the source.
+        layer = num_layers - 2 if num_layers > 2 else num_layers - 1
+    return Head("cross", layer, settings.alignment_head)
 
 
 def _is_compiled(config: Config, device: torch.device) -> bool:
-    """Whether to compile the model. "auto": on CUDA if training is long enough to repay the minutes of compiling.
+    """Return whether to compile the model. "auto": on CUDA if training is long enough to repay the compilation time.
 
     Never with a guided head: compiled code skips the hook that records its attention.
     """
     settings = config.train
-    if guided_head(config):
-        return False
-    has_steps = not settings.max_steps or settings.max_steps >= MIN_COMPILED_STEPS
-    has_time = not settings.max_minutes or settings.max_minutes >= MIN_COMPILED_MINUTES
-    return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and has_steps and has_time)
+    has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
+    has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
+    is_worthwhile = settings.compile == "auto" and device.type == "cuda" and has_steps and has_time
+    return not guided_head(config) and (settings.compile == "on" or is_worthwhile)
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
-    """Describe the lines and files that these rows of the training corpus come from; lists the first lines only."""
+    """Name the files and the first few lines that these rows of the training corpus come from."""
     lines = sorted(corpus.lines.numbers(rows).tolist())
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))
