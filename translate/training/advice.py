@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 
 from translate.config.settings import Config
-from translate.data.ragged_arrays import IntArray
 from translate.training.prepare import Prepared
 
 RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; maximum share of rare pieces
 SMALL_VOCAB = 1000  # pieces; smaller vocabularies get no advice on their size
-MIN_STEPS = 4  # per epoch
-LAST = 3  # most recent validations, or lines with a training loss, that have to agree
+MIN_STEPS = 4  # steps per epoch
+LAST = 3  # number of most recent validations, or lines with a training loss, that must agree
 FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are slightly worse than a uniform guess
 FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second for noisy losses
 UNLEARNT = 0.5  # times the loss of a uniform guess; a unigram model reaches 0.6
-MIN_LINES = 8  # with a training loss since the end of the warm-up
+MIN_LINES = 8  # lines with a training loss since the end of the warm-up
 RISEN = 1.03  # times the best validation loss
 MAX_ALIKE = 0.1  # distinct translations per distinct source line
 CLIPPED = 20.0  # times train.clip_norm
@@ -36,20 +35,18 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> l
     """Return advice on the vocabulary and the batch size, before the first step."""
     advice = []
     train, vocabs = prepared.train, prepared.vocabs
-    counts = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
-    sides = (
-        [(vocabs.tgt, counts[0] + counts[1])] if vocabs.joint else [(vocabs.src, counts[0]), (vocabs.tgt, counts[1])]
-    )
+    src, tgt = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
+    sides = [(vocabs.tgt, src + tgt)] if vocabs.joint else [(vocabs.src, src), (vocabs.tgt, tgt)]
     change = "remove vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
     if config.vocab.algorithm == "char":
         change = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
-    # A fine-tuned model has learnt its pieces from another text, too.
-    for vocab, side_counts in [] if config.train.init_from else sides:
+    # The vocabulary of a fine-tuned model comes from a different text, on which its pieces were learnt.
+    for vocab, counts in [] if config.train.init_from else sides:
         # Byte pieces and control symbols are in every vocabulary, even if they never occur.
-        is_text = np.array([piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))])
-        if share := _too_rare(side_counts[is_text]):
+        text_counts = counts[[piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))]]
+        if len(text_counts) >= SMALL_VOCAB and (rare := np.mean(text_counts < RARE)) > MAX_RARE:
             advice.append(
-                f"{share:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
+                f"{rare:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
                 f"rarely to be learnt: in a new run {change}"
             )
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
@@ -62,27 +59,15 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> l
 
 
 def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
-    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice by the name of its rule.
+    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice found, by the name of its rule.
 
     num_pieces: size of the target vocabulary.
     """
-    history = _with_comparable_losses(history, config)
+    start = config.train.steps_before_rdrop
+    if history and history[-1]["step"] > start:  # R-Drop adds a term to the training loss: compare only losses with it
+        history = [line for line in history if "train_loss" not in line or line["step"] > start]
     advice = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
     return {name: text for name, text in advice.items() if text}
-
-
-def _with_comparable_losses(history: Sequence[Line], config: Config) -> Sequence[Line]:
-    """Drop the training losses from before R-Drop, which adds a term to the loss."""
-    start = config.train.steps_before_rdrop
-    if not history or history[-1]["step"] <= start:
-        return history
-    return [line for line in history if "train_loss" not in line or line["step"] > start]
-
-
-def _too_rare(counts: IntArray) -> float | None:
-    """Return the share of rare pieces if it is too large, else None."""
-    share = float(np.mean(counts < RARE)) if len(counts) >= SMALL_VOCAB else 0.0
-    return share if share > MAX_RARE else None
 
 
 def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
@@ -105,7 +90,7 @@ def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str |
 def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
     """Detect a high loss that has not fallen since the end of the warm-up."""
     settings = config.train
-    losses = [line["train_loss"] for line in history if "train_loss" in line and line["step"] > settings.warmup_steps]
+    losses = _values(history, "train_loss", after=settings.warmup_steps)
     quarter = len(losses) // 4
     if len(losses) < MIN_LINES or history[-1]["step"] < 2 * settings.warmup_steps:
         return None
@@ -114,11 +99,8 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
     if not is_flat or now < UNLEARNT * math.log(num_pieces):
         return None
-    change = (
-        f"raise train.learning_rate ({settings.learning_rate:g})"
-        if settings.learning_rate < 1e-4
-        else f"lower train.learning_rate ({settings.learning_rate:g}) or raise train.warmup_steps"
-    )
+    change = f"train.learning_rate ({settings.learning_rate:g})"
+    change = f"raise {change}" if settings.learning_rate < 1e-4 else f"lower {change} or raise train.warmup_steps"
     return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {change}"
 
 
@@ -133,7 +115,7 @@ def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> st
     if not is_rising or last[-1] < RISEN * best:
         return None
     then = _values([line for line in history if line["step"] <= best_step], "train_loss")[-LAST:]
-    now = _values([line for line in history if line["step"] > best_step], "train_loss")[-LAST:]
+    now = _values(history, "train_loss", after=best_step)[-LAST:]
     if not (then and now) or statistics.mean(now) > statistics.mean(then):
         return None
     return (
@@ -156,16 +138,14 @@ def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str 
     what = "are empty" if is_empty else "are the same for different lines"
     return (
         f"nearly all validation translations {what}: the model ignores the source; check that the two files match "
-        f"line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise "
-        "train.warmup_steps"
+        f"line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps"
     )
 
 
 def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
     """Detect gradients that are always clipped to a small fraction of their norm."""
     clip = config.train.clip_norm
-    lines = [line for line in history if "gradient_norm" in line and line["step"] > config.train.warmup_steps]
-    norms = [line["gradient_norm"] for line in lines]
+    norms = _values(history, "gradient_norm", after=config.train.warmup_steps)
     if not clip or len(norms) < MIN_LINES or min(norms) < CLIPPED * clip:
         return None
     return (
@@ -174,8 +154,9 @@ def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) ->
     )
 
 
-def _values(history: Sequence[Line], name: str) -> list[float]:
-    return [line[name] for line in history if name in line]
+def _values(history: Sequence[Line], name: str, after: int = 0) -> list[float]:
+    """Return the values of this name from the lines after a step. Only validations can have step 0."""
+    return [line[name] for line in history if name in line and line["step"] > after]
 
 
 RULES: dict[str, Rule] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,8 @@ PROGRESS = "progress.json"
 PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions; no longer read
 UNUSABLE = "this checkpoint cannot be used"
 
+Tensors = dict[str, dict[str, Tensor]]  # by file and name
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -46,7 +48,7 @@ class Progress:
     seconds: float = 0.0  # training time without validation
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
-    precision: str | None = None  # of the matrix products; may be measured if train.precision is "auto"
+    precision: str | None = None  # of the matrix products; with train.precision "auto", the one that was chosen
 
 
 class TrainingState(NamedTuple):
@@ -74,7 +76,11 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
             if state.ema:
                 tensors[EMA] = state.ema.weights
             if state.optimizer.state:  # empty before the first update
-                tensors[OPTIMIZER] = _optimizer_state(state)
+                tensors[OPTIMIZER] = {  # for example "exp_avg.encoder_norm.weight"
+                    f"{moment}.{name}": tensor
+                    for name, parameter in state.model.named_parameters()
+                    for moment, tensor in state.optimizer.state[parameter].items()
+                }
             checksums = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
             write_record(partial / PROGRESS, {"progress": asdict(progress), "files": checksums}, FORMAT)
             sync(partial)
@@ -83,7 +89,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         sync(folder)
-    steps = _checkpoints(folder)
+    steps = step_folders(folder)
     for step in sorted(step for step in steps if step <= progress.step)[:-keep]:
         _discard(steps[step])
     return final
@@ -95,15 +101,15 @@ def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], No
     warn: called with a message for each damaged checkpoint. Raises UserError if all checkpoints are damaged.
     """
     damaged = []
-    for _, checkpoint in sorted(_checkpoints(folder).items(), reverse=True):
+    for _, checkpoint in sorted(step_folders(folder).items(), reverse=True):
         try:
-            contents = _read(checkpoint, state)
+            progress, tensors = _read(checkpoint, state)
         except UserError as error:
             warn(f"warning: checkpoint skipped: {error}")
             damaged.append(checkpoint.name)
-            continue
-        _apply(contents, state)
-        return contents.progress
+        else:
+            _apply(tensors, state)
+            return progress
     if damaged:
         raise UserError(
             f"{folder}: none of the checkpoints can be used ({', '.join(damaged)}; see the warnings above); "
@@ -112,14 +118,13 @@ def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], No
     return None
 
 
-class _Contents(NamedTuple):
-    """Verified contents of a checkpoint."""
+def step_folders(folder: Path) -> dict[int, Path]:
+    """Return the subfolders named step-NNNNNNNN by step, ignoring symbolic links."""
+    matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
+    return {int(match[1]): path for match, path in matches if match and path.is_dir() and not path.is_symlink()}
 
-    progress: Progress
-    tensors: Mapping[str, Mapping[str, Tensor]]  # by file and name
 
-
-def _read(checkpoint: Path, state: TrainingState) -> _Contents:
+def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
     """Read a checkpoint into memory. Raises UserError if any part is damaged or does not match the state."""
     if (checkpoint / PICKLED_OPTIMIZER).exists():
         raise UserError(
@@ -137,56 +142,37 @@ def _read(checkpoint: Path, state: TrainingState) -> _Contents:
         raise UserError(f"{path}: damaged; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
         raise UserError(f"{path}: for step {progress.step}, unlike the folder's name; {UNUSABLE}")
-    wanted: dict[str, Mapping[str, Tensor]] = {MODEL: parameters_of(state.model)}
+    wanted = {MODEL: parameters_of(state.model)}
     if state.ema and EMA in checksums:
         wanted[EMA] = state.ema.weights
     if OPTIMIZER in checksums:
-        wanted[OPTIMIZER] = _optimizer_shapes(state)
+        wanted[OPTIMIZER] = {
+            f"{moment}.{name}": like
+            for name, parameter in wanted[MODEL].items()
+            for moment, like in (("exp_avg", parameter), ("exp_avg_sq", parameter), ("step", torch.zeros(())))
+        }
     tensors = {}
     for name, like in wanted.items():
         weights = read_checked_weights(checkpoint / name, state.identity, UNUSABLE)
         if weights.checksum != checksums.get(name):
             raise UserError(f"{checkpoint / name}: does not match {PROGRESS} in the same folder; {UNUSABLE}")
         tensors[name] = read_tensors(checkpoint / name, weights, like)
-    return _Contents(progress, tensors)
+    return progress, tensors
 
 
-def _apply(contents: _Contents, state: TrainingState) -> None:
-    copy_tensors(contents.tensors[MODEL], parameters_of(state.model))
+def _apply(tensors: Tensors, state: TrainingState) -> None:
+    copy_tensors(tensors[MODEL], parameters_of(state.model))
     if state.ema:
         # If the checkpoint has no average, averaging starts from its weights.
-        copy_tensors(contents.tensors.get(EMA, contents.tensors[MODEL]), state.ema.weights)
+        copy_tensors(tensors.get(EMA, tensors[MODEL]), state.ema.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
     indices = {name: in_order.index(id(parameter)) for name, parameter in state.model.named_parameters()}
-    for name, tensor in contents.tensors.get(OPTIMIZER, {}).items():
+    for name, tensor in tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
         moments.setdefault(indices[parameter], {})[moment] = tensor
     groups = state.optimizer.state_dict()["param_groups"]  # unchanged: they depend on the settings and this device
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _optimizer_state(state: TrainingState) -> dict[str, Tensor]:
-    """Return Adam's state under names such as `exp_avg.encoder_norm.weight`."""
-    return {
-        f"{moment}.{name}": tensor
-        for name, parameter in state.model.named_parameters()
-        for moment, tensor in state.optimizer.state[parameter].items()
-    }
-
-
-def _optimizer_shapes(state: TrainingState) -> dict[str, Tensor]:
-    """Return tensors with the names and shapes of those in `_optimizer_state`."""
-    shapes: dict[str, Tensor] = {}
-    for name, parameter in parameters_of(state.model).items():
-        shapes |= {f"exp_avg.{name}": parameter, f"exp_avg_sq.{name}": parameter, f"step.{name}": torch.zeros(())}
-    return shapes
-
-
-def _checkpoints(folder: Path) -> dict[int, Path]:
-    """Return the checkpoint folders by step, ignoring symbolic links."""
-    matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
-    return {int(match[1]): path for match, path in matches if match and path.is_dir() and not path.is_symlink()}
 
 
 def _discard(path: Path) -> None:
@@ -194,5 +180,4 @@ def _discard(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
-        old = path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial"))
-        shutil.rmtree(old)
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 import torch
 
 from translate.config.settings import Config, TrainSettings
 from translate.config.toml import differences
-from translate.data.batches import EpochOrder, epoch_order, make_batch
+from translate.data.batches import epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.text_scan import TextScan
 from translate.run.folder import Run
@@ -27,17 +30,17 @@ from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
-# If train.max_minutes is set, steps are timed for this many more seconds, but at most this share of the limit: some
-# machines slow down, for example by a third, after a few seconds under load.
+# If train.max_minutes is set, steps are timed for this many more seconds, but at most for this share of the limit:
+# some machines slow down, for example by a third, after a few seconds under load.
 MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
 MANY = 10**6  # steps, used until their number is planned
 MAX_WARM_UP = 0.1  # maximum share of the steps, which limits train.warmup_steps
-SLACK = 0.95  # share of train.max_minutes to plan for: training still ends in time if the machine slows down a little
+SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down a little
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Settings with the planned number of steps, and the time per step."""
+    """The planned number of steps, in the settings, and the time per step."""
 
     config: Config
     seconds: float  # per step
@@ -55,7 +58,11 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
     All processes have to call this; all get the same plan.
     """
     settings = config.train
-    precision, seconds = _time_steps(config, prepared, device, world)
+    # The learning rate does not matter for timing, but it must be defined.
+    timed = settings.model_copy(update={"schedule": "constant", "max_steps": MANY})
+    trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
+    trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
+    seconds = world.largest(seconds_per_step(trainer, prepared))[0]
     limits = []
     if settings.max_epochs:
         limits.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
@@ -64,23 +71,22 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
     num_steps = max(2, min(limits))
     warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
     train = settings.model_copy(update={"max_steps": num_steps, "warmup_steps": warmup})
-    return StepPlan(config.model_copy(update={"train": train}), seconds, precision)
+    return StepPlan(config.model_copy(update={"train": train}), seconds, trainer.precision)
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
     """Return the number of steps of the first epoch. Later epochs differ only slightly."""
     corpus = prepared.train_in(0, world)
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
-    return -(-len(order) // (settings.accumulate * world.size))
+    return math.ceil(len(order) / (settings.accumulate * world.size))
 
 
-def seconds_per_step(trainer: Trainer, prepared: Prepared, settings: TrainSettings) -> float:
+def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
     """Return the median time of a few steps, as the weighted mean of steps without and with R-Drop."""
-    before = _seconds_of(trainer, prepared, settings, 1)
-    if not settings.rdrop_from:
+    share, before = trainer.settings.rdrop_from, _seconds_of(trainer, prepared, 1)
+    if not share:
         return before
-    after = _seconds_of(trainer, prepared, settings, settings.max_steps)
-    return settings.rdrop_from * before + (1 - settings.rdrop_from) * after
+    return share * before + (1 - share) * _seconds_of(trainer, prepared, trainer.settings.max_steps)
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
@@ -101,8 +107,8 @@ def format_minutes(minutes: float) -> str:
     return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
-def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, number: int) -> float:
-    """Time the first steps of the text, treating each as step `number`. All processes run the same number."""
+def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
+    """Return the median time of the first steps, each run as step `number`. All processes time equally many steps."""
 
     def time_next(count: int) -> list[float]:
         seconds = []
@@ -112,21 +118,11 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, settings: TrainSettings, n
             seconds.append(time.monotonic() - started)
         return seconds
 
-    with closing(feed(prepared, settings, Progress(), trainer.device, trainer.world)) as steps:
+    with closing(feed(prepared, trainer.settings, Progress(), trainer.device, trainer.world)) as steps:
         initial = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
-        extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * settings.max_minutes)
+        extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * trainer.settings.max_minutes)
         later = time_next(int(extra / trainer.world.largest(initial)[0]))
     return statistics.median(later) if len(later) >= NUM_TIMED else initial
-
-
-def _time_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[str, float]:
-    """Return the precision and the seconds per step of the slowest process, timed with a throw-away model."""
-    # The learning rate does not matter here, but must be defined.
-    train = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
-    trainer = Trainer(config.model_copy(update={"train": train}), prepared, device, world)
-    first = first_step(prepared, train, Progress(), device, world)
-    trainer.settle_precision(None, lambda: first)
-    return trainer.precision, world.largest(seconds_per_step(trainer, prepared, train))[0]
 
 
 def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:
@@ -143,14 +139,17 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
     with explaining_oom("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
         trainer = Trainer(config, prepared, device)
         order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
-        largest = _largest(corpus, order, prepared.vocabs.tgt.bos_id)
+        rows = max(order, key=lambda rows: _num_positions(corpus, rows))
+        batch = make_batch(corpus, rows, prepared.vocabs.tgt.bos_id)
+        largest = StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=settings.max_steps or 1)
-        seconds = plan.seconds if plan else seconds_per_step(trainer, prepared, settings)
+        seconds = plan.seconds if plan else seconds_per_step(trainer, prepared)
     num_steps = steps_per_epoch(prepared, settings, ALONE)
     num_positions = sum(_num_positions(corpus, rows) for rows in order)
+    changed = ((name, attrgetter(name)(config)) for name in differences(Config(), config))
     facts = [
-        *(("setting", f"{name} = {value!r}") for name, value in _changed_values(config)),
+        *(("setting", f"{name} = {list(new) if isinstance(new, tuple) else new!r}") for name, new in changed),
         *_corpus_facts(config, prepared, corpus),
         ("model", f"{trainer.num_parameters:,} parameters"),
         ("device", f"{describe(device)}, {trainer.precision}"),
@@ -175,40 +174,23 @@ def _corpus_facts(config: Config, prepared: Prepared, corpus: EncodedCorpus) -> 
     yield "vocabulary", f"{prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' per side'}"
 
 
-def _changed_values(config: Config) -> Iterator[tuple[str, object]]:
-    """Yield name and value of the settings that differ from the defaults."""
-    for name in differences(Config(), config):
-        section, _, key = name.partition(".")
-        value = getattr(getattr(config, section), key)
-        yield name, list(value) if isinstance(value, tuple) else value
-
-
 def _num_pieces(corpus: EncodedCorpus) -> int:
     return int(corpus.src.lengths.sum()) + int(corpus.tgt.lengths.sum())
 
 
 def _num_positions(corpus: EncodedCorpus, rows: np.ndarray) -> int:
-    """Return the number of pieces and padding of a batch, on both sides together."""
+    """Return the number of positions of a batch on both sides, including padding."""
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
-
-
-def _largest(corpus: EncodedCorpus, order: EpochOrder, bos_id: int) -> StepData:
-    """Return the data of a step that consists of the epoch's largest batch."""
-    rows = max(order, key=lambda rows: _num_positions(corpus, rows))
-    batch = make_batch(corpus, rows, bos_id)
-    return StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
 
 
 def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float) -> str:
     """Describe the time until the first limit that is set."""
-    minutes_until = {}
-    if settings.max_steps:
-        minutes_until[f"{settings.max_steps:,} steps (train.max_steps)"] = settings.max_steps * seconds / 60
-    if settings.max_epochs:
-        num_steps = settings.max_epochs * steps_per_epoch
-        minutes_until[f"{settings.max_epochs} epochs (train.max_epochs)"] = num_steps * seconds / 60
-    if settings.max_minutes:
-        minutes_until["train.max_minutes"] = settings.max_minutes
+    limits = {
+        f"{settings.max_steps:,} steps (train.max_steps)": settings.max_steps * seconds / 60,
+        f"{settings.max_epochs} epochs (train.max_epochs)": settings.max_epochs * steps_per_epoch * seconds / 60,
+        "train.max_minutes": settings.max_minutes,
+    }
+    minutes_until = {end: minutes for end, minutes in limits.items() if minutes}
     if not minutes_until:
         return "unlimited: neither train.max_steps, train.max_epochs nor train.max_minutes is set"
     end, minutes = min(minutes_until.items(), key=lambda item: item[1])

@@ -2,95 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import signal
+from dataclasses import dataclass
 from typing import Any
 
 from translate.config.settings import Config, TrainSettings
 from translate.report.curves import save_curves
 from translate.run.folder import Run
-from translate.training.advice import diagnose
+from translate.system.device import describe
+from translate.training.advice import advise_at_start, diagnose
 from translate.training.checkpoint import Progress
 from translate.training.loss import Losses, total
-from translate.training.step import StepResult
+from translate.training.optimizer import learning_rate
+from translate.training.prepare import Prepared
+from translate.training.step import StepResult, Trainer
 from translate.training.validation import Validation
 
 
+@dataclass
 class Meter:
-    """Measures loss and speed of training from a given point on."""
+    """Sums over the steps since `start`. Skipped steps add only to `num_tokens`."""
 
-    def __init__(self, start: Progress) -> None:
-        self._start = start
-        self._num_tokens = 0
-        self._num_used = 0
-        self._gradient_norms = 0.0
-        self._losses: Losses | None = None
+    start: Progress
+    num_tokens: int = 0
+    num_used: int = 0
+    gradient_norms: float = 0.0
+    losses: Losses | None = None
 
-    def add(self, stepped: StepResult, num_tokens: int) -> None:
-        """Add a step. The losses of skipped steps do not count."""
-        self._num_tokens += num_tokens
-        if stepped.is_used:
-            self._losses = total([self._losses, stepped.losses]) if self._losses else stepped.losses
-            self._gradient_norms += stepped.gradient_norm
-            self._num_used += 1
-
-    def losses(self) -> list[float]:
-        """Return this process's share of the mean losses: translation and, with a guided head, alignment.
-
-        Empty if all steps were skipped.
-        """
-        return [float(loss) / self._num_used for loss in self._losses or () if loss is not None]
-
-    @property
-    def gradient_norm(self) -> float:
-        """Mean gradient norm before clipping; 0 if all steps were skipped."""
-        return self._gradient_norms / max(self._num_used, 1)
-
-    def tokens_per_second(self, now: Progress) -> float:
-        """Target pieces per second, without padding."""
-        return self._num_tokens / max(now.seconds - self._start.seconds, 1e-9)
+    def add(self, result: StepResult, num_tokens: int) -> None:
+        """Add a step."""
+        self.num_tokens += num_tokens
+        if result.is_used:
+            self.losses = total([self.losses, result.losses]) if self.losses else result.losses
+            self.gradient_norms += result.gradient_norm
+            self.num_used += 1
 
 
-def log_start(
-    run: Run, settings: TrainSettings, num_parameters: int, num_pieces: int, progress: Progress, place: str
-) -> None:
-    """Log the device, the size of the model, and the step at which training starts."""
-    run.log(f"training on {place}")
-    run.log(f"model: {num_parameters:,} parameters, {num_pieces:,} pieces")
+def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> None:
+    """Log the device, the model size, the step at which training starts, and advice if the run is new."""
+    world, settings = trainer.world, config.train
+    run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}")
+    run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop after step {settings.steps_before_rdrop:,.0f}: each step then takes twice the time and memory")
+        run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles time and memory per step")
+    for advice in [] if progress.step else advise_at_start(prepared, config, world.size):
+        run.log(f"advice: {advice}")
 
 
-def log_steps(
-    run: Run, settings: TrainSettings, progress: Progress, losses: list[float], meter: Meter, learning_rate: float
-) -> str:
-    """Log the most recent steps. Returns the text for the progress bar.
+def log_steps(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
+    """Log the steps that were added to the meter. Returns the text for the progress bar.
 
-    losses: translation and, with a guided head, alignment, per target piece; empty if all steps were skipped.
+    All processes have to call this; only the first one logs.
     """
+    # This process's share of the losses: translation and, with a guided head, alignment; empty if no step was used.
+    share = [float(loss) / meter.num_used for loss in meter.losses or () if loss is not None]
+    losses = [sum(shares) for shares in zip(*trainer.world.gather(share), strict=True)]
+    if not trainer.world.is_first:
+        return ""
     names = ("train_loss", "alignment_loss")
-    speed = meter.tokens_per_second(progress)
+    speed = meter.num_tokens / max(progress.seconds - meter.start.seconds, 1e-9)
     run.append_metrics(
         step=progress.step,
         epoch=progress.epoch,
         **{name: round(loss, 5) for name, loss in zip(names, losses, strict=False)},
-        learning_rate=learning_rate,
-        gradient_norm=round(meter.gradient_norm, 5),
+        learning_rate=learning_rate(progress.step, trainer.settings),
+        gradient_norm=round(meter.gradient_norms / max(meter.num_used, 1), 5),
         tokens_per_second=round(speed, 1),
         minutes=round(progress.seconds / 60, 3),
     )
-    left = _seconds_left(progress, settings)
-    text = ", ".join([*(f"loss {loss:.3f}" for loss in losses[:1]), f"{speed:,.0f} tokens/s"])
+    left = _seconds_left(progress, trainer.settings)
+    text = "".join(f"loss {loss:.3f}, " for loss in losses[:1]) + f"{speed:,.0f} tokens/s"
     if left is not None:
         text += f", {left / 60:.1f} min left"
     run.log(f"step {progress.step:,}, epoch {progress.epoch}: {text}")
     return text
-
-
-def log_advice(run: Run, advice: Iterable[str]) -> None:
-    """Log advice, one line for each."""
-    for text in advice:
-        run.log(f"advice: {text}")
 
 
 def log_validation(
@@ -101,19 +87,17 @@ def log_validation(
     The advice of each rule is logged only once; the name of the rule is recorded in metrics.jsonl.
     """
     figures = {
-        "bleu": result.bleu,
-        "chrf": result.chrf,
-        "different_outputs": result.different,
-        "empty_outputs": result.empty,
-    }
-    line: dict[str, Any] = {
         "step": progress.step,
         "epoch": progress.epoch,
         "valid_loss": round(result.loss, 5),
         "perplexity": round(result.perplexity, 3),
-        **{name: round(figure, 4) for name, figure in figures.items() if figure is not None},
+        "bleu": result.bleu,
+        "chrf": result.chrf,
+        "different_outputs": result.different,
+        "empty_outputs": result.empty,
         "minutes": round(progress.seconds / 60, 3),
     }
+    line: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
     history = [*run.metrics(), line]
     logged = {name for past in history for name in past.get("advice", ())}
     advice = {name: text for name, text in diagnose(history, config, num_pieces).items() if name not in logged}
@@ -126,17 +110,19 @@ def log_validation(
     run.log(f"validation at step {progress.step:,}: {scores}{' (the best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
-    log_advice(run, advice.values())
+    for text in advice.values():
+        run.log(f"advice: {text}")
     with run.tolerating_disk_errors("curves.png"):
         save_curves(history, run.curves_path)
 
 
-def log_end(run: Run, reason: str | None, signal_name: str | None) -> None:
-    """Log why training ended and how to use or resume the run."""
+def log_end(run: Run, reason: str | None, signal_number: int) -> None:
+    """Log why training ended, a limit or a signal, and how to use or resume the run."""
     if reason:
         run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
-    if signal_name:
-        run.log(f"stopped by {signal_name} with everything saved; to resume: translate train --resume --out {run.path}")
+    if signal_number:
+        name = signal.Signals(signal_number).name
+        run.log(f"stopped by {name} with everything saved; to resume: translate train --resume --out {run.path}")
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
@@ -154,35 +140,3 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
 def _passes_until(step: float, settings: TrainSettings) -> float:
     """Return the number of forward passes up to a step; each step with R-Drop has two."""
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
-
-
-MAX_BAD_STEPS = 3  # consecutive skipped steps after which training ends
-
-
-def why_unused(step: int, where: str) -> str:
-    """Explain a skipped step. where: its lines of the text."""
-    return f"step {step:,} skipped: its loss or gradient is not finite; its batch came from {where}"
-
-
-def why_diverged(step: int) -> str:
-    """Explain that a weight is not finite."""
-    return (
-        f"training diverged: a weight at step {step} is not finite; lower train.learning_rate or raise "
-        "train.warmup_steps, then start a new run, or --resume from the last checkpoint"
-    )
-
-
-def why_given_up(kept: Progress, settings: TrainSettings, precision: str) -> str:
-    """Explain that training ended after too many skipped steps. kept: progress before these steps."""
-    changes = [
-        f"lower train.learning_rate ({settings.learning_rate:g})",
-        f"raise train.warmup_steps ({settings.warmup_steps:,})",
-        f"{'lower' if settings.clip_norm else 'set'} train.clip_norm ({settings.clip_norm:g})",
-    ]
-    if precision != "float32":
-        changes.append('set train.precision to "float32"')
-    return (
-        f"training diverged: the loss or gradient was not finite in {MAX_BAD_STEPS} consecutive steps after step "
-        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and --resume from step {kept.step:,}, the newest "
-        "checkpoint, or delete that checkpoint to resume from the previous one"
-    )

@@ -6,15 +6,13 @@ Training that is interrupted and resumed therefore ends with exactly the same we
 
 from __future__ import annotations
 
-import itertools
 import math
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import torch
 from tqdm import tqdm
@@ -24,31 +22,20 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import save_weights
-from translate.system.device import describe, explaining_oom, keep_freed_memory
+from translate.system.device import explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
-from translate.training.advice import advise_at_start
 from translate.training.checkpoint import Progress, save_checkpoint
 from translate.training.estimate import plan_steps, reached_limit
 from translate.training.feed import StepData, feed, first_step
-from translate.training.log import (
-    MAX_BAD_STEPS,
-    Meter,
-    log_advice,
-    log_end,
-    log_start,
-    log_steps,
-    log_validation,
-    why_diverged,
-    why_given_up,
-    why_unused,
-)
-from translate.training.optimizer import learning_rate
+from translate.training.log import Meter, log_end, log_start, log_steps, log_validation
 from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, restore_checkpoint
 from translate.training.snapshots import record_snapshots
-from translate.training.step import WHY_HALVED, StepResult, Trainer, named_lines
+from translate.training.step import SMALLER_BATCHES, WHY_HALVED, StepResult, Trainer
 from translate.training.validation import validate
+
+MAX_BAD_STEPS = 3  # consecutive skipped steps after which training ends
 
 
 def train(
@@ -72,140 +59,118 @@ def train(
     for reason in reasons:
         run.log(reason)
     keep_freed_memory()
-    advice = (
-        f"start a new run with a lower train.batch_tokens ({config.train.batch_tokens}) or a higher train.accumulate"
-    )
+    advice = SMALLER_BATCHES.format(settings=config.train)
     with explaining_oom(advice):
-        config, precision = _with_planned_steps(run, config, prepared, device, world)
+        plan = plan_steps(config, prepared, device, world) if config.train.is_open else None
+    if plan:
+        config = plan.config
+        if world.is_first:
+            run.log(f"training will take {plan}")
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)
     progress = restore_checkpoint(run, trainer)
     with explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
-        trainer.settle_precision(progress.precision or precision, first)
+        trainer.settle_precision(progress.precision or (plan.precision if plan else None), first)
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.update_config(config)
         run.forget_metrics_after(progress.step or -1)
-        place = f"{world.describe(describe(device))}, {trainer.precision}"
-        log_start(run, config.train, trainer.num_parameters, prepared.vocabs.tgt.size, progress, place)
-        if not progress.step:
-            log_advice(run, advise_at_start(prepared, config, world.size))
+        log_start(run, config, prepared, trainer, progress)
     with stopping_at_signals() as stop, explaining_oom(advice):
-        end = _loop(run, config, prepared, trainer, progress, stop)
+        end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
-        log_end(run, end.reason, signal.Signals(end.signal).name if end.signal else None)
-    if end.signal:
-        raise SystemExit(128 + end.signal)
+        log_end(run, end, signal_number)
+    if signal_number:
+        raise SystemExit(128 + signal_number)
 
 
-def _with_planned_steps(
-    run: Run, config: Config, prepared: Prepared, device: torch.device, world: World
-) -> tuple[Config, str | None]:
-    """Return the settings with the number of steps and, if that had to be planned, the precision used for timing."""
-    if not config.train.is_open:
-        return config, None
-    plan = plan_steps(config, prepared, device, world)
-    if world.is_first:
-        run.log(f"training will take {plan}")
-    return plan.config, plan.precision
+def _loop(
+    run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop
+) -> tuple[str | None, int]:
+    """Run steps until a limit is reached or a signal arrives. Returns the limit, if any, and the signal, or 0.
 
-
-class _End(NamedTuple):
-    """Why training ended: a limit that was reached, or a signal."""
-
-    reason: str | None
-    signal: int  # 0: none
-
-
-def _loop(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop) -> _End:
-    """Run steps until a limit is reached or a signal arrives. All processes decide alike."""
+    All processes end at the same step.
+    """
     settings, world = config.train, trainer.world
     if settings.init_from and not progress.step:
         progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
     kept = progress  # progress of the trainer's state, which skipped steps do not change
     saved = progress if progress.step else None  # progress of the newest checkpoint
-    reason, signal_seen = reached_limit(progress, settings), 0
+    reason, signal_number = reached_limit(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
         closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
         tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
     ):
-        while not reason and not signal_seen:
+        while not reason and not signal_number:
             was_halving = trainer.is_halving
-            data, result, progress, signal_seen = _step(steps, trainer, progress, stop)
+            data, result, progress, signal_number = _step(steps, trainer, progress, stop)
             if trainer.is_halving and not was_halving:
                 run.log(WHY_HALVED.format(settings=settings))
             meter.add(result, data.num_tokens)
             bar.update()
             if not result.is_used:
-                _log_skipped(run, config, prepared, data, progress, world)
+                _log_skipped(run, trainer, data, progress.step)
                 if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
             reason = reached_limit(progress, settings)
             if reason or progress.step % settings.log_every == 0:
-                bar.set_postfix_str(_log(run, trainer, progress, meter))
+                bar.set_postfix_str(log_steps(run, trainer, progress, meter))
                 meter = Meter(progress)
             if reason or progress.step % settings.validate_every == 0:
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or reached_limit(progress, settings)
             if result.is_used:
                 kept = progress
-            if reason or signal_seen or progress.step % settings.save_every == 0:
-                saved = _save_once(run, trainer, kept, saved)
-    return _End(reason, signal_seen)
+            if kept != saved and (reason or signal_number or progress.step % settings.save_every == 0):
+                _save(run, trainer, kept)
+                saved = kept
+    return reason, signal_number
 
 
-class _Step(NamedTuple):
-    """A completed step, and the progress after it."""
-
-    data: StepData
-    result: StepResult
-    progress: Progress
-    signal: int  # received by any process; 0: none
-
-
-def _step(steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop) -> _Step:
-    started = time.monotonic()
+def _step(
+    steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop
+) -> tuple[StepData, StepResult, Progress, int]:
+    """Perform a step. Returns its data, its result, the progress after it, and the signal a process received, or 0."""
+    started, step = time.monotonic(), progress.step + 1
     data = next(steps)
-    result = trainer.step(data, progress.step + 1)
+    result = trainer.step(data, step)
     seconds = time.monotonic() - started
     # Share what only one process knows: a signal, and the time in the first process. The time in the others includes
     # waiting while the first one saves.
     seconds, signal_number = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
-    progress = replace(
-        progress,
-        step=progress.step + 1,
-        epoch=data.next_epoch,
-        batches=data.next_batch,
-        seconds=progress.seconds + seconds,
-    )
-    return _Step(data, result, progress, int(signal_number))
+    seconds += progress.seconds
+    progress = replace(progress, step=step, epoch=data.next_epoch, batches=data.next_batch, seconds=seconds)
+    return data, result, progress, int(signal_number)
 
 
-def _log_skipped(
-    run: Run, config: Config, prepared: Prepared, data: StepData, progress: Progress, world: World
-) -> None:
-    rows = list(itertools.chain.from_iterable(world.gather(data.rows)))
-    if world.is_first:
-        run.log(why_unused(progress.step, named_lines(rows, prepared.train, config.data)))
+def _log_skipped(run: Run, trainer: Trainer, data: StepData, step: int) -> None:
+    rows = [row for share in trainer.world.gather(data.rows) for row in share]
+    if trainer.world.is_first:
+        lines = trainer.lines_of(rows)
+        run.log(f"step {step:,} skipped: its loss or gradient is not finite; its batch came from {lines}")
 
 
 def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
     """Save the state before the skipped steps, and raise UserError."""
-    _save_once(run, trainer, kept, saved)
+    if kept != saved:
+        _save(run, trainer, kept)
     trainer.world.gather(None)  # wait: torchrun ends all processes when one ends, and the first has to save
-    raise UserError(why_given_up(kept, trainer.settings, trainer.precision))
-
-
-def _log(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
-    """Log the most recent steps. Returns the text for the progress bar."""
-    losses = [sum(shares) for shares in zip(*trainer.world.gather(meter.losses()), strict=True)]
-    if not trainer.world.is_first:
-        return ""
-    rate = learning_rate(progress.step, trainer.settings)
-    return log_steps(run, trainer.settings, progress, losses, meter, rate)
+    settings = trainer.settings
+    changes = [
+        f"lower train.learning_rate ({settings.learning_rate:g})",
+        f"raise train.warmup_steps ({settings.warmup_steps:,})",
+        f"{'lower' if settings.clip_norm else 'set'} train.clip_norm ({settings.clip_norm:g})",
+    ]
+    if trainer.precision != "float32":
+        changes.append('set train.precision to "float32"')
+    raise UserError(
+        f"training diverged: the loss or gradient was not finite in {MAX_BAD_STEPS} consecutive steps after step "
+        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and --resume from step {kept.step:,}, the newest "
+        "checkpoint, or delete that checkpoint to resume from the previous one"
+    )
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
@@ -213,27 +178,18 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
     _check_weights(trainer, progress.step)
     with trainer.weights_to_use():
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
-        score = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
-        now = score[config.train.best_by]
-        is_best = math.isfinite(now) and (progress.best is None or now < progress.best)
+        scores = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
+        score = scores[config.train.best_by]
+        is_best = math.isfinite(score) and (progress.best is None or score < progress.best)
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.identity)
             with run.tolerating_disk_errors("attention snapshots"):
                 record_snapshots(run, trainer.model, prepared, config, trainer.device, progress.step)
-    if is_best:
-        progress = replace(progress, best=now, stale_validations=0)
-    else:
-        progress = replace(progress, stale_validations=progress.stale_validations + 1)
+    best, num_stale = (score, 0) if is_best else (progress.best, progress.stale_validations + 1)
+    progress = replace(progress, best=best, stale_validations=num_stale)
     if trainer.world.is_first:
         log_validation(run, config, prepared.vocabs.tgt.size, progress, result, is_best)
-    return progress
-
-
-def _save_once(run: Run, trainer: Trainer, progress: Progress, saved: Progress | None) -> Progress:
-    """Save unless the newest checkpoint has this progress, so that it is not rewritten. Returns `progress`."""
-    if progress != saved:
-        _save(run, trainer, progress)
     return progress
 
 
@@ -250,4 +206,7 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
 def _check_weights(trainer: Trainer, step: int) -> None:
     """Raise UserError if a weight is not finite, so that such weights are neither validated nor saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
-        raise UserError(why_diverged(step))
+        raise UserError(
+            f"training diverged: a weight at step {step} is not finite; lower train.learning_rate or raise "
+            "train.warmup_steps, then start a new run, or --resume from the last checkpoint"
+        )

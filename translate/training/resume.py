@@ -37,7 +37,8 @@ def init_from_run(run: Run, config: Config) -> None:
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
     """Load the newest intact checkpoint into the trainer and return its progress (a new one if there is no checkpoint).
 
-    Raises UserError if no checkpoint can be used although training had already saved one.
+    If the best weights are lost, replaces them with the current ones and resets the best score. Raises UserError if no
+    checkpoint can be used although training had already saved one.
     """
     world = trainer.world
     progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
@@ -49,16 +50,9 @@ def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
                 "one, or start a new run"
             )
     if len(set(world.gather(progress))) > 1:
-        raise UserError(
-            f"{run.checkpoints_path}: not the same for all processes; all machines need a shared run folder"
-        )
-    return _with_best_weights(run, trainer, progress) if progress else Progress()
-
-
-def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progress:
-    """Return the progress. If the best weights are lost, save the current ones instead and reset the best score."""
-    is_lost = False
-    if progress.best is not None and trainer.world.is_first:
+        raise UserError(f"{run.checkpoints_path}: differs between the processes; all machines need a shared run folder")
+    progress, is_lost = progress or Progress(), False
+    if progress.best is not None and world.is_first:
         try:
             read_checked_weights(run.weights_path, trainer.identity)
         except UserError as error:
@@ -66,4 +60,4 @@ def _with_best_weights(run: Run, trainer: Trainer, progress: Progress) -> Progre
             run.log(f"warning: the best weights so far are lost; the best ones from now on will be kept: {error}")
             with trainer.weights_to_use():
                 save_weights(run.weights_path, trainer.model, trainer.identity)
-    return replace(progress, best=None, stale_validations=0) if trainer.world.gather(is_lost)[0] else progress
+    return replace(progress, best=None, stale_validations=0) if world.gather(is_lost)[0] else progress

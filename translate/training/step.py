@@ -33,9 +33,12 @@ from translate.training.prepare import Prepared
 MAX_NAMED = 20  # lines listed in a message
 NUM_TIMED = 4  # passes per precision, of which the fastest counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
-WORTHWHILE = 0.9  # times the time of float32: a smaller gain does not justify bfloat16's rounding
+WORTHWHILE = 0.9  # share of float32's time: a smaller speed-up does not justify the rounding of bfloat16
+SMALLER_BATCHES = (
+    "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
+)
 WHY_HALVED = (
-    "out of memory: from now on, parts of steps that are too large are halved, which is slower; in a new run "
+    "out of memory: micro-batches that do not fit will be halved from now on, which is slower; in a new run, "
     "lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"
 )
 
@@ -72,7 +75,7 @@ class Trainer:
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
         self._too_large = math.inf  # size of the smallest part that did not fit into memory
-        self._lines_of = partial(named_lines, corpus=prepared.train, data=config.data)
+        self.lines_of: Callable[[Sequence[int]], str] = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch, float], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
         if world.size > 1:
@@ -86,15 +89,13 @@ class Trainer:
         return TrainingState(self.model, self.optimizer, self.ema, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
-        """Let the model use the weights to validate and save within the block: the moving average, if there is one."""
+        """Within the block, give the model the weights to validate and save: the moving average, if there is one."""
         return self.ema.in_place() if self.ema else nullcontext()
 
     def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
-        """Decide what "auto" means. A GPU that multiplies faster in bfloat16 also trains faster in it.
+        """Decide what "auto" means. A GPU with bfloat16 instructions trains faster in bfloat16; a CPU is timed.
 
-        A CPU may not, so a few passes over the data of the first step are timed on it.
-
-        recorded: precision of this run when it was started, if any. first_step: returns the data of the first step.
+        recorded: precision of this run when it was started, if any. first_step: returns the data to time.
         """
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
@@ -110,9 +111,16 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
-        result = StepResult(total(self._gradients(data, step)), self._gradient_norm())
+        losses = total(self._gradients(data, step))
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
         if result.is_used:
-            self._update(step, result.gradient_norm)
+            if self.settings.clip_norm:
+                norm = torch.tensor(result.gradient_norm, device=self.device)
+                torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+            self.optimizer.step()
+            if self.ema:
+                self.ema.update(step)
         self.optimizer.zero_grad()
         return result
 
@@ -135,45 +143,32 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if self.world.size > 1 or not is_out_of_memory(error):
                     raise
-            # Outside the `except` block, in which the error still refers to the tensors.
+            # Not in the `except` block, where the error still references the tensors.
             self.optimizer.zero_grad()
             free_memory()
             failed = parts[len(losses)]
             if len(failed.rows) == 1:
                 raise UserError(
-                    f"out of memory for a single pair, {self._lines_of(failed.rows.tolist())}; shorten it, or start a "
+                    f"out of memory for a single pair, {self.lines_of(failed.rows.tolist())}; shorten it, or start a "
                     "new run with a lower data.max_pieces or model.d_model"
                 )
             self._too_large = failed.batch.num_places
 
     @property
     def is_halving(self) -> bool:
-        """Whether a part has failed to fit into memory."""
+        """Whether a part did not fit into memory."""
         return math.isfinite(self._too_large)
-
-    def _gradient_norm(self) -> float:
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
-
-    def _update(self, step: int, gradient_norm: float) -> None:
-        if self.settings.clip_norm:
-            norm = torch.tensor(gradient_norm, device=self.device)
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
-        self.optimizer.step()
-        if self.ema:
-            self.ema.update(step)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
         """Add the gradients of a part to those of the step. Returns its share of the step's losses."""
-        torch.manual_seed(_dropout_seed(self.settings.seed, step, part.number, *part.halves))
+        seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
         with autocast(self.device, self.precision):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
         # Divide by the pieces of the whole step: each has the same weight, however the step is split.
-        loss = translation = losses.translation * part.weight / num_tokens
-        alignment = None
-        if losses.alignment is not None:
-            alignment = losses.alignment * part.weight / num_tokens
-            loss = translation + self.settings.alignment_weight * alignment
+        translation = losses.translation * part.weight / num_tokens
+        alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
+        loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment
         # Multiply by the number of processes, because their exchange averages instead of adding. 0 times a loss that is
         # not finite is NaN, so the gradient is not finite either, and the exchange spreads this to all processes.
         loss.backward(self.world.size + 0 * loss.detach())
@@ -197,31 +192,27 @@ def guided_head(config: Config) -> Head | None:
     settings = config.train
     if not (config.data.train_align and settings.alignment_weight):
         return None
-    # The last layer but one (Garg et al. 2019), but the last of two: the queries of the first have not seen the source.
-    num_layers = config.model.num_decoder_layers
-    default = num_layers - 2 if num_layers > 2 else num_layers - 1
-    return Head("cross", default if settings.alignment_layer < 0 else settings.alignment_layer, settings.alignment_head)
+    layer, num_layers = settings.alignment_layer, config.model.num_decoder_layers
+    if layer < 0:
+        # The last layer but one, as in Garg et al. 2019. In the first of two, the queries have not seen the source.
+        layer = num_layers - 2 if num_layers > 2 else num_layers - 1
+    return Head("cross", layer, settings.alignment_head)
 
 
 def _is_compiled(config: Config, device: torch.device) -> bool:
-    """Whether to compile the model. "auto": on CUDA if training is long enough to repay the minutes of compiling.
+    """Return whether to compile the model. "auto": on CUDA if training is long enough to repay the compilation time.
 
     Never with a guided head: compiled code skips the hook that records its attention.
     """
     settings = config.train
-    if guided_head(config):
-        return False
-    has_steps = not settings.max_steps or settings.max_steps >= MIN_COMPILED_STEPS
-    has_time = not settings.max_minutes or settings.max_minutes >= MIN_COMPILED_MINUTES
-    return settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda" and has_steps and has_time)
-
-
-def _dropout_seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
+    has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
+    is_worthwhile = settings.compile == "auto" and device.type == "cuda" and has_steps and has_time
+    return not guided_head(config) and (settings.compile == "on" or is_worthwhile)
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
-    """Describe the lines and files that these rows of the training corpus come from; lists the first lines only."""
+    """Name the files and the first few lines that these rows of the training corpus come from."""
     lines = sorted(corpus.lines.numbers(rows).tolist())
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))

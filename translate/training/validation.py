@@ -19,6 +19,7 @@ from translate.system.distributed import World
 from translate.system.out_of_memory import Halving
 from translate.training.loss import SummedLoss
 from translate.training.prepare import Prepared
+from translate.training.step import SMALLER_BATCHES
 
 NUM_SAMPLES = 3
 
@@ -64,14 +65,13 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
         return Validation(loss, None, None, ())
     translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     greedy = config.decode.model_copy(update={"beam_size": 1})
-    translations = translator.translations([pair.src for pair in pairs], greedy, world=world)
-    hypotheses = [translation.text for translation in translations]
+    hypotheses = [each.text for each in translator.translations([pair.src for pair in pairs], greedy, world=world)]
     model.train()
     scores = score(hypotheses, [[pair.tgt for pair in pairs]])
     bleu, chrf = (round(scores[name].value, 2) for name in QUICK_METRICS)
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
-    different = len(set(hypotheses)) / len({pair.src for pair in pairs})
-    empty = sum(not text for text in hypotheses) / len(hypotheses)
+    different = round(len(set(hypotheses)) / len({pair.src for pair in pairs}), 4)
+    empty = round(sum(not text for text in hypotheses) / len(hypotheses), 4)
     return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
 
 
@@ -82,8 +82,7 @@ def _loss_of_share(
     corpus, bos_id = prepared.valid, prepared.vocabs.tgt.bos_id
     rows = corpus.tgt.lengths.argsort(kind="stable")
     loss = SummedLoss(model, label_smoothing=0.0)
-    halving = Halving()
-    advice = f"start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
+    halving, advice = Halving(), SMALLER_BATCHES.format(settings=settings)
 
     def batch_loss(batch: Sequence[int]) -> list[float]:
         return [float(loss(make_batch(corpus, np.array(batch), bos_id).to(device)).translation)]
