@@ -225,6 +225,6 @@ def _parts(pieces: Sequence[str]) -> list[slice]:
 
 def _ids(path: Path, vocab: Vocab, pieces: Sequence[str]) -> list[int]:
     try:
-        return vocab.ids_of(pieces)
+        return [vocab.ids[piece] for piece in pieces]
     except KeyError as error:
         raise UserError(f"{path}: the piece {error} is not in the run's vocabulary") from None

@@ -22,19 +22,15 @@ class Side(NamedTuple):
 
     @property
     def format(self) -> Format:
-        """The format of the file."""
         name = self.path.name.removesuffix(".gz")
         return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), plain.sentence)
 
 
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
-    """Yield the sentences of one side. Raises UserError naming the file and the line if one cannot be read.
-
-    digest: see `open_unpacked`.
-    """
+    """Yield the sentences of a side. digest: see `open_unpacked`. Raises UserError if a line cannot be read."""
     sentence = side.format
     for number, line in enumerate(read_lines(side.path, digest), start=1):
         try:
             yield sentence(line, side.column)
         except BadLineError as error:
-            raise UserError(error.message(str(side.path), number)) from None
+            raise UserError(f"{side.path}: line {number} {error}") from None
