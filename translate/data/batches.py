@@ -110,7 +110,10 @@ def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed:
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
     random.shuffle(rows)
     sizes: list[int] = []
-    for pool in np.array_split(rows, _num_pools(tgt_lengths, budget)):
+    num_pools = 1
+    if tgt_lengths.sum() >= MIN_BATCHES * budget:  # with one pool, the longest rows would always be in the same batch
+        num_pools = max(2, math.ceil(len(rows) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
+    for pool in np.array_split(rows, num_pools):
         pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
         sizes += [part.stop - part.start for part in cut(tgt_lengths[pool], src_lengths[pool], budget)]
     ends = np.cumsum(sizes, dtype=np.int64)
@@ -171,13 +174,6 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
     ids = np.full(mask.shape, FILLER_ID, dtype=np.int64)
     ids[mask] = pieces
     return torch.from_numpy(ids), torch.from_numpy(mask)
-
-
-def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
-    """Return the number of pools. With one pool, the longest rows would be in the same batch in every epoch."""
-    if tgt_lengths.sum() < MIN_BATCHES * budget:
-        return 1
-    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
 
 
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:

@@ -29,13 +29,9 @@ class Characters(NamedTuple):
     starts: Array  # (L,) int64, index of the first character of each line
     lengths: Array  # (L,) int64, without the line feeds
 
-    def sums(self, values: Array) -> Array:
-        """Return the sum of (N,) values over each line: (L,)."""
-        return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
-
-    def unions(self, bits: Array) -> Array:
-        """Return the bitwise union of (N,) bits over each line: (L,)."""
-        return np.bitwise_or.reduceat(bits, self.starts) if len(self.starts) else bits[:0]
+    def reduce(self, function: np.ufunc, values: Array) -> Array:
+        """Combine the (N,) values of each line, for example with `np.add` to their sums: (L,)."""
+        return function.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
 
 def characters_of(lines: Sequence[str]) -> Characters:

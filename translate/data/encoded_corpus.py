@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,8 @@ from tqdm import tqdm
 from translate.data.bpe_dropout import MergeDropout
 from translate.data.filters import NO_FILTERS, Filters, PairFilter, pair_filter
 from translate.data.parallel_text import ParallelText
-from translate.data.ragged_arrays import (
-    IntArray,
-    PieceRows,
-    Rows,
-    RowWriter,
-    digest_of_rows,
-    open_rows,
-    paths_of,
-    rows_of,
-)
-from translate.data.vocab import Log, Vocab, VocabPair
+from translate.data.ragged_arrays import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, paths_of, rows_of
+from translate.data.vocab import Log, VocabPair
 from translate.data.word_links import LinkedPair, linked_pairs, piece_links
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
@@ -101,9 +92,9 @@ class EncodedCorpus:
     def __len__(self) -> int:
         return len(self.src)
 
-    def line_numbers(self, rows: Sequence[int]) -> IntArray:
+    def line_numbers(self, rows: Sequence[int]) -> list[int]:
         """Return the line numbers of some rows."""
-        return np.memmap(self.lines_path, LINE_DTYPE, "r")[np.asarray(rows)]
+        return np.memmap(self.lines_path, LINE_DTYPE, "r")[np.asarray(rows)].tolist()
 
 
 def encode(
@@ -127,45 +118,38 @@ def encode(
             bar.update(counts.num_read)
     report = replace(report, filtered={**fault_filter.counts} if fault_filter else {})
     seconds = time.monotonic() - started
-    manifest = _Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin)))
-    write_record(_manifest_path(base), asdict(manifest), FORMAT)
+    digest = digest_of_rows(base, _names_of_rows(origin))
+    write_record(_manifest_path(base), {"origin": asdict(origin), "report": asdict(report), "rows": digest}, FORMAT)
     log(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """Open the corpus that `encode` wrote to `base`.*; None if it is missing or has changed since."""
-    manifest = _read_manifest(base)
     try:
-        if manifest is None or manifest.rows != digest_of_rows(base, _names_of_rows(manifest.origin)):
+        origin, report, digest = _read_manifest(base)
+        if digest != digest_of_rows(base, _names_of_rows(origin)):
             return None
     except UserError:
         return None
-    src, tgt = (open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
-    links = open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
-    return EncodedCorpus(src, tgt, manifest.report, paths_of(base, "lines")[0], links)
+    src, tgt = (open_rows(base, name, _dtype(vocab.size)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
+    links = open_rows(base, "links", _dtype(origin.max_pieces)) if origin.is_aligned else None
+    return EncodedCorpus(src, tgt, report, paths_of(base, "lines")[0], links)
 
 
 def origin_of(base: Path) -> CorpusOrigin | None:
     """Return the origin of the corpus `base`.*; None if there is no such corpus."""
-    manifest = _read_manifest(base)
-    return manifest.origin if manifest else None
+    with suppress(UserError):
+        return _read_manifest(base)[0]
+    return None
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    """The content of `base`.json."""
-
-    origin: CorpusOrigin
-    report: CorpusReport
-    rows: str  # SHA-256 of the row files
-
-
-def _read_manifest(base: Path) -> _Manifest | None:
+def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
+    """Return the origin, the report and the SHA-256 of the row files from `base`.json. Raises UserError."""
     try:
         record = read_record(_manifest_path(base), FORMAT, "")
-        return _Manifest(CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"])
-    except (OSError, UserError, TypeError, KeyError):
-        return None
+        return CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"]
+    except (OSError, TypeError, KeyError) as error:
+        raise UserError(f"{_manifest_path(base)}: {error}") from None
 
 
 _Block = tuple[list[Rows], CorpusReport]  # source, target, line numbers and, if the text is aligned, links
@@ -202,9 +186,12 @@ def _encode_block(
     fitting = list(itertools.compress(full, fits))
     sides = [list(itertools.compress(ids, fits)) for ids in sides]
     for side, dropout in enumerate(dropouts):
-        sides[side] = _resampled(sides[side], dropout, origin, number, side)
+        seed = np.random.SeedSequence((origin.seed, origin.epoch, number, side)).generate_state(1)[0]
+        drawn = zip(sides[side], dropout.draw(sides[side], int(seed)), strict=True)
+        # Rows that would become too long keep their pieces, so that the set of pairs never changes.
+        sides[side] = [new if len(new) <= origin.max_pieces else old for old, new in drawn]
     rows = [
-        rows_of([[*ids, vocab.eos_id] for ids in side], _piece_dtype(vocab))
+        rows_of([[*ids, vocab.eos_id] for ids in side], _dtype(vocab.size))
         for side, vocab in zip(sides, vocabs, strict=True)
     ]
     rows.append(rows_of([[each.line] for each in fitting], LINE_DTYPE))
@@ -212,17 +199,8 @@ def _encode_block(
     if origin.is_aligned:
         links = piece_links(fitting, sides[0], sides[1], vocabs)
         num_unclear = links.count(None)
-        rows.append(rows_of([row or [] for row in links], _place_dtype(origin)))
+        rows.append(rows_of([row or [] for row in links], _dtype(origin.max_pieces)))
     return rows, CorpusReport(len(fitting), len(block) - len(full), len(full) - len(fitting), num_unclear)
-
-
-def _resampled(
-    rows: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, block: int, side: int
-) -> list[list[int]]:
-    """Apply BPE-dropout, except to rows that would become too long, so that the set of pairs never changes."""
-    seed = np.random.SeedSequence((origin.seed, origin.epoch, block, side)).generate_state(1)[0]
-    drawn = dropout.draw(rows, int(seed))
-    return [old if len(new) > origin.max_pieces else new for new, old in zip(drawn, rows, strict=True)]
 
 
 def _names_of_rows(origin: CorpusOrigin) -> list[str]:
@@ -234,10 +212,6 @@ def _manifest_path(base: Path) -> Path:
     return base.with_name(f"{base.name}.json")
 
 
-def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
-    return np.min_scalar_type(vocab.size - 1)
-
-
-def _place_dtype(origin: CorpusOrigin) -> np.dtype[Any]:
-    """Return the type for the positions of pieces within a side, from 0."""
-    return np.min_scalar_type(origin.max_pieces - 1)
+def _dtype(size: int) -> np.dtype[Any]:
+    """Return the smallest type for numbers below `size`."""
+    return np.min_scalar_type(size - 1)

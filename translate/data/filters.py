@@ -96,19 +96,15 @@ class PairFilter:
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
         found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
-        found["length_ratio"] = self._is_unequal(src.lengths, tgt.lengths)
+        root = self._statistics.length_ratio**0.5  # so that lengths are compared relative to the usual ratio
+        lengths = np.stack([src.lengths * root, tgt.lengths / root])
+        found["length_ratio"] = lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
         src_foreign, tgt_foreign = self._statistics.is_foreign
         found["script"] = _is_foreign(src, src_foreign) | _is_foreign(tgt, tgt_foreign)
         found["language"] = np.zeros(len(pairs), bool)
         if languages := self._statistics.languages:
             found["language"] = (languages.sides_of(src) < 0) | (languages.sides_of(tgt) > 0)
         return found
-
-    def _is_unequal(self, src_lengths: Array, tgt_lengths: Array) -> Array:
-        """Return whether one side is too long for the other, relative to the median ratio of the text: (P,) bool."""
-        root = self._statistics.length_ratio**0.5
-        lengths = np.stack([src_lengths * root, tgt_lengths / root])
-        return lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
 
 
 class SeenLines:
@@ -194,6 +190,6 @@ def _foreign_letters(characters: Characters) -> Array:
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
     """Return the lines with most of their letters in scripts foreign to the side: (L,) bool."""
-    num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
-    num_letters = characters.sums((scripts()[characters.codes] > 0).astype(np.int32))
+    num_foreign = characters.reduce(np.add, is_foreign[characters.codes].astype(np.int32))
+    num_letters = characters.reduce(np.add, (scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -33,7 +33,8 @@ class LanguageProfile:
 
     def log_odds(self, characters: Characters) -> Array:
         """Return the log-odds of each line in nats, (L,) float: positive if it looks like the source language."""
-        return characters.sums(np.where(characters.codes != LINE_FEED, self.evidence[_trigrams(characters)], 0))
+        evidence = np.where(characters.codes != LINE_FEED, self.evidence[_trigrams(characters)], 0)
+        return characters.reduce(np.add, evidence)
 
     def sides_of(self, characters: Characters) -> Array:
         """Return the language of each line, (L,): 1 is the source language, -1 the target language, 0 unclear."""

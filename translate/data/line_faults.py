@@ -38,7 +38,7 @@ LEAD, CLEAR_TAIL = 32, 64
 def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault, Array]:
     """Return which lines have each fault: (L,) bool. characters: the characters of these lines."""
     kinds = _kinds()[characters.codes]
-    bits = characters.unions(kinds)
+    bits = characters.reduce(np.bitwise_or, kinds)
     faults = {name: (bits & bit) > 0 for name, bit in BITS.items()}
     faults["mojibake"] = np.zeros(len(lines), bool)
     both = (kinds[:-1] << 1) & kinds[1:] & CLEAR_TAIL

@@ -62,13 +62,9 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
             yield blank_if_long(pair)
 
     chosen = sample(short_pairs())
-    parts = [digest.digest() for digest in digests]
-    if text.alignment:
-        parts.append(digest_of_file(text.alignment))
-    split_at = 0
-    if smallest:
-        smallest.sort(reverse=True)
-        split_at = 1 - smallest[max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE)) - 1]
+    parts = [digest.digest() for digest in digests] + ([digest_of_file(text.alignment)] if text.alignment else [])
+    num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
+    split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest else 0
     return TextScan(num_lines, num_pairs, chosen, hashlib.sha256(b"".join(parts)).hexdigest(), split_at, candidates)
 
 

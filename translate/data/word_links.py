@@ -36,10 +36,7 @@ class LinkedPair(NamedTuple):
 
 
 def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
-    """Yield every pair of the text, with its links if the text has an alignment.
-
-    Raises UserError if a line cannot be read or a linked word does not exist.
-    """
+    """Yield every pair with its links. Raises UserError if a line cannot be read or a linked word does not exist."""
     if text.alignment is None:
         yield from (LinkedPair(pair, (), number) for number, pair in text.numbered())
         return

@@ -222,7 +222,7 @@ def _dropout_seed(*numbers: int) -> int:
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
     """Describe the lines and files that these rows of the training corpus come from; lists the first lines only."""
-    lines = sorted(corpus.line_numbers(rows).tolist())
+    lines = sorted(corpus.line_numbers(rows))
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))
     more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""

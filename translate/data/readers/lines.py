@@ -42,10 +42,7 @@ def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
 
 
 def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[str]:
-    """Yield the lines of a byte stream and update the digest with its bytes.
-
-    Raises UserError if a line is not UTF-8 or exceeds MAX_LINE_BYTES. name: the name of the stream in the error.
-    """
+    """Yield the lines of a stream, whose bytes update the digest. Raises UserError if a line cannot be read."""
     for number, raw in enumerate(raw_lines(stream), start=1):
         if digest:
             digest.update(raw)
@@ -57,11 +54,7 @@ def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines with their line endings.
-
-    An overlong line is yielded in parts that are longer than MAX_LINE_BYTES, except for the last one. A file without
-    line endings therefore does not fill the memory.
-    """
+    """Yield the lines with their endings. Overlong lines come in parts, all but the last over MAX_LINE_BYTES long."""
     return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
@@ -98,10 +91,7 @@ def digest_of_text(path: Path) -> str:
 
 @contextmanager
 def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file. digest: hash object that is updated with the packed bytes as they are read.
-
-    Raises UserError if the file is missing, or turns out to be damaged while it is read.
-    """
+    """Open a plain or .gz file, whose packed bytes update the digest. Raises UserError if it cannot be read."""
     try:
         with open_file(path, digest) as stream:
             yield cast("BinaryIO", gzip.GzipFile(mode="rb", fileobj=stream)) if path.suffix == ".gz" else stream

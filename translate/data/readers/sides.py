@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.data.readers import plain, tsv
+from translate.data.readers import tsv
 from translate.data.readers.lines import BadLineError, Digest, read_lines
 from translate.errors import UserError
 
@@ -21,9 +21,10 @@ class Side(NamedTuple):
     column: int
 
     @property
-    def format(self) -> Format:
+    def format(self) -> Format | None:
+        """The format of the file; None for plain text, in which each line is a sentence."""
         name = self.path.name.removesuffix(".gz")
-        return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), plain.sentence)
+        return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 
 
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
@@ -31,6 +32,6 @@ def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
     sentence = side.format
     for number, line in enumerate(read_lines(side.path, digest), start=1):
         try:
-            yield sentence(line, side.column)
+            yield sentence(line, side.column) if sentence else line
         except BadLineError as error:
             raise UserError(f"{side.path}: line {number} {error}") from None
