@@ -48,7 +48,7 @@ class CheckReport:
     """The result of a check."""
 
     num_lines: tuple[int, int]  # lines of the source file and of the target file
-    num_left_out: int  # pairs that training would leave out with these settings
+    num_left_out: int  # pairs that training would leave out under these settings
     findings: tuple[Finding, ...]  # most important first
     longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines of each side
     length_ratio: float  # median of target characters per source character

@@ -81,7 +81,7 @@ class Finding:
     count: int
     lines: tuple[int, ...]  # numbers of the first MAX_LISTED such lines, from 1
     examples: tuple[Example, ...]
-    training: str  # what training does with such pairs under the settings
+    training: str  # what training does with such pairs under these settings
     note: str = ""  # further details
 
     @property
@@ -116,7 +116,7 @@ class Tally:
 
 
 def what_training_does(name: str, data: DataSettings) -> str:
-    """Describe what training does with such pairs under the settings."""
+    """Describe what training does with such pairs under these settings."""
     if name not in FILTER_NAMES:
         return MEANINGS[name].training
     if name in data.filter:

@@ -23,13 +23,13 @@ from translate.errors import UserError
 Trouble = LineTrouble | Literal["crlf", "bom"]
 MAX_SKIPPED_BYTES = 100_000_000  # maximum length of a line; a file with a longer line is not text
 SHOWN_BYTES = 1_000  # number of bytes shown of a line that cannot be read
-BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the one or exceeds the other
+BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first or exceeds the second
 
 RawPair = tuple[bytes | None, bytes | None]
 
 
 class SideLines(NamedTuple):
-    """Consecutive lines of one side, and the troubles of those rows that have any."""
+    """Consecutive lines of one side, and the troubles that individual rows have."""
 
     texts: list[str]  # only for display if training could not read the row
     troubles: dict[int, tuple[Trouble, ...]]
@@ -92,7 +92,7 @@ def _decode_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> SideLine
             raise ValueError
         text = b"".join(raws).decode("utf-8")
     except ValueError:
-        text = "\r"  # forces a look at each line
+        text = "\r"  # forces a check of each line
     if "\r" not in text and not (is_start and text.startswith(BYTE_ORDER_MARK)):
         lines = SideLines(text.split("\n")[: len(raws)], {})
     else:

@@ -100,7 +100,7 @@ class EpochOrder:
 
 
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
-    """Return the batches of one epoch; a pure function of its arguments.
+    """Return the batches of an epoch; a pure function of its arguments.
 
     All rows are shuffled and divided into pools. Each pool is sorted by length and cut into batches of at most `budget`
     target pieces, including padding. Finally, the batches of all pools are shuffled. Each row is therefore equally
@@ -164,7 +164,7 @@ def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device, to a GPU asynchronously from pinned memory."""
+    """Copy a tensor to a device; to a GPU, asynchronously from pinned memory."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 

@@ -33,7 +33,7 @@ class MergeDropout:
         self._merged = lru_cache(CACHED_WORDS)(self._merge)
 
     def draw(self, rows: Sequence[list[int]], seed: int) -> list[list[int]]:
-        """Resample the segmentation of each text in `rows`, from `Vocab.encode`; a pure function of its arguments."""
+        """Sample a segmentation of each text from its piece ids (`Vocab.encode`); a pure function of its arguments."""
         random = Random(seed)
         num_until_drop = self._num_kept(random)  # number of merges before the next dropped one
         drawn = []

@@ -30,7 +30,7 @@ class Characters(NamedTuple):
     lengths: Array  # (L,) int64, without the line feeds
 
     def reduce(self, function: np.ufunc, values: Array) -> Array:
-        """Combine the (N,) values of each line, for example with `np.add` to their sums: (L,)."""
+        """Reduce (N,) values to one value per line: (L,). With `np.add`, for example, it is the sum over the line."""
         return function.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
 

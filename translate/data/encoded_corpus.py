@@ -52,7 +52,7 @@ class CorpusOrigin:
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """How many pairs of a text were encoded, and how many were left out, and why."""
+    """How many pairs of a text were encoded, how many were left out, and why."""
 
     pairs: int = 0
     empty: int = 0
@@ -75,7 +75,7 @@ class CorpusReport:
 
     @property
     def num_read(self) -> int:
-        """The number of all pairs, including those left out."""
+        """The total number of pairs, including those left out."""
         return self.pairs + self.empty + self.too_long + sum(self.filtered.values())
 
 
@@ -144,7 +144,7 @@ def origin_of(base: Path) -> CorpusOrigin | None:
 
 
 def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
-    """Return the origin, the report and the SHA-256 of the row files from `base`.json. Raises UserError."""
+    """Read origin, report and digest of the row files from `base`.json. Raises UserError if that is impossible."""
     try:
         record = read_record(_manifest_path(base), FORMAT, "")
         return CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"]

@@ -23,8 +23,8 @@ from translate.data.word_links import LinkedPair
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # number of pairs filtered at a time
-SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs and less than twice as many
-SAMPLE_CHARACTERS = 500  # characters used of each line in the sample
+SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs, and fewer than twice as many
+SAMPLE_CHARACTERS = 500  # only the first characters of each line in the sample are used
 MAX_SAMPLED_CHARACTERS = 2_000  # per side; longer pairs are left out of the sample to limit memory
 SPARE_CHARACTERS = 20  # one side may be longer by this many characters regardless of the ratio
 MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as a script of that side
@@ -68,7 +68,7 @@ class PairFilter:
         self._filters, self._statistics, self._seen = filters, statistics, SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """Yield the pairs without faults; pairs with an empty side have none. The first filter that matches counts."""
+        """Yield the pairs that no filter matches, and count each of the others under the first filter that does."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
             is_faulty = self.faults([each.pair for each in block])
@@ -96,7 +96,7 @@ class PairFilter:
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
         found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
-        root = self._statistics.length_ratio**0.5  # so that lengths are compared relative to the usual ratio
+        root = self._statistics.length_ratio**0.5  # lengths are compared relative to the usual ratio
         lengths = np.stack([src.lengths * root, tgt.lengths / root])
         found["length_ratio"] = lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
         src_foreign, tgt_foreign = self._statistics.is_foreign
@@ -150,7 +150,7 @@ def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
 
 
 def sample(items: Iterable[T]) -> list[T]:
-    """Return evenly spaced items: at least SAMPLE_PAIRS and less than twice as many, or all if there are fewer."""
+    """Return evenly spaced items: at least SAMPLE_PAIRS and fewer than twice as many, or all of them."""
     chosen: list[T] = []
     step = 1
     for number, item in enumerate(items):
@@ -189,7 +189,7 @@ def _foreign_letters(characters: Characters) -> Array:
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
-    """Return the lines with most of their letters in scripts foreign to the side: (L,) bool."""
+    """Return which lines have most of their letters in scripts foreign to the side: (L,) bool."""
     num_foreign = characters.reduce(np.add, is_foreign[characters.codes].astype(np.int32))
     num_letters = characters.reduce(np.add, (scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -37,7 +37,7 @@ class LanguageProfile:
         return characters.reduce(np.add, evidence)
 
     def sides_of(self, characters: Characters) -> Array:
-        """Return the language of each line, (L,): 1 is the source language, -1 the target language, 0 unclear."""
+        """Return the language of each line: (L,), 1 for the source, -1 for the target, 0 if unclear."""
         log_odds = self.log_odds(characters)
         is_clear = abs(log_odds) > np.maximum(MIN_LOG_ODDS, MIN_LOG_ODDS_PER_CHARACTER * characters.lengths)
         return np.sign(log_odds) * is_clear
@@ -85,7 +85,7 @@ def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
 
 
 def _trigrams(characters: Characters) -> Array:
-    """Return the bucket of the trigram around each character: (N,). That of a line feed spans two lines: ignore it."""
+    """Return the bucket of the trigram around each character: (N,). Ignore that of a line feed."""
     codes = characters.codes
     mixed = codes * MIXERS[1]
     mixed[1:] += codes[:-1] * MIXERS[0]

@@ -1,4 +1,4 @@
-"""Faults of individual lines that are visible in their characters.
+"""Faults that are visible in the characters of a single line.
 
 Shapes: N characters, L lines, U Unicode code points.
 """
@@ -24,7 +24,7 @@ INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *rang
 # Unassigned characters count as invisible, too; joiners and direction marks do not, because some scripts need them.
 DAMAGED = [0xFFFD]
 
-# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. SIGNS prove nothing: they follow letters in correct text.
+# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. SIGNS also follow letters in correct text.
 TAILS = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0) for encoding in ("cp1252", "latin-1")}
 SIGNS = set("…‘’“”–—«»")
 TAIL = f"[{re.escape(''.join(sorted(TAILS)))}]"

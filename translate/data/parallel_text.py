@@ -45,7 +45,7 @@ class ParallelText:
     is_reversed: bool = False  # whether source and target are swapped in the alignment file
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yield these pairs, even empty ones. Raises UserError if a file cannot be read or the line counts differ."""
+        """Yield the selected pairs, even empty ones. Raises UserError if a file is unreadable or line counts differ."""
         return (pair for _, pair in self.numbered())
 
     def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
@@ -90,11 +90,11 @@ def line_hash(line: str) -> int:
 
 
 def split(text: ParallelText, at: int) -> TextSplit:
-    """Split by the hash of the source line, regardless of the order: validation below `at`, training from `at` on."""
+    """Split by the hash of the source line, whatever the order: validation if it is below `at`, otherwise training."""
     return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 
 def fingerprint(text: ParallelText) -> str:
-    """Return the SHA-256 of the files of a text, as they are on disk."""
+    """Return the SHA-256 of the files of a text, without unpacking them."""
     paths = filter(None, (text.src.path, text.tgt.path, text.alignment))
     return hashlib.sha256(b"".join(map(digest_of_file, paths))).hexdigest()

@@ -31,7 +31,7 @@ class PharaohLink(NamedTuple):
 
 
 def parse_links(line: str, location: str, notation: Notation) -> list[PharaohLink]:
-    """Parse the links of a line. location: its file and number, for errors. Raises UserError if a link is malformed."""
+    """Parse the links of a line. location: file and line for errors. Raises UserError if a link is malformed."""
     links = []
     for text in line.split():
         match = LINK.fullmatch(text)

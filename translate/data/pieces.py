@@ -1,4 +1,4 @@
-"""Text of pieces (subword tokens): words, word starts and byte pieces."""
+"""The text of pieces (subword tokens): words, word starts and byte pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ragged arrays in files: rows of numbers of unequal length, read on demand.
+"""Ragged arrays in files: rows of numbers that differ in length, read on demand.
 
 Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces contains the numbers of all rows,
 `base`.NAME.lengths the length of each row (int32).
@@ -42,7 +42,7 @@ class PieceRows:
         return len(self.lengths)
 
     def counts(self, size: int) -> IntArray:
-        """Return the frequency of each number below `size`: (size,). The file is read as a stream."""
+        """Return the frequency of each number below `size`: (size,). The file is read in blocks."""
         counts = np.zeros(size, dtype=np.int64)
         for offset in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
             block = os.pread(self._file, COUNTED_BYTES, offset)

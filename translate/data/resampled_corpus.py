@@ -43,6 +43,6 @@ class ResampledCorpus:
         corpus = open_corpus(base, vocabs)
         if corpus is None:
             raise UserError(
-                f"{base}.json: not what the first process wrote; put the run folder on a shared file system"
+                f"{base}.json differs from that of the first process; put the run folder on a shared file system"
             )
         return corpus

@@ -19,14 +19,14 @@ MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs ab
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
-Log = Callable[[str], None]  # receives one line of text
+Log = Callable[[str], None]  # receives one message
 
 
 class Vocab:
     """A sentencepiece model. `bos_id` starts each target, `eos_id` ends each row; padding has no id."""
 
     def __init__(self, proto: bytes, name: str) -> None:
-        """proto: the content of a model file. name: its name in errors. Raises UserError if it is not a model."""
+        """proto: content of a model file. name: its name in error messages. Raises UserError if it is not a model."""
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
@@ -66,7 +66,7 @@ class Vocab:
 
     @property
     def merge_ranks(self) -> dict[str, float]:
-        """The merge ranks of the pieces of a BPE model, lowest first. Special pieces have no rank."""
+        """The rank of each piece of a BPE model; lower ranks are merged first. Special pieces have no rank."""
         model = self._processor
         special = model.is_unknown, model.is_control, model.is_byte
         scores = {id_: model.get_score(id_) for id_ in range(self.size) if not any(is_(id_) for is_ in special)}

@@ -86,8 +86,8 @@ def _parse(line: str, pair: Pair, path: Path, number: int) -> tuple[WordLink, ..
         for name, word, count in zip(("source", "target"), (link.source, link.target), num_words, strict=True):
             if word >= count:
                 raise UserError(
-                    f"{path}: line {number}: {link.text} refers to {name} word {word}, but words 0 to {count - 1} "
-                    "exist; check that the file belongs to this text and that links are written as source-target"
+                    f"{path}: line {number}: {link.text} refers to {name} word {word}, but the {name} has words 0 to "
+                    f"{count - 1}; check that the file belongs to this text and that links are written source-target"
                 )
     return tuple(WordLink(link.source, link.target) for link in links)
 

@@ -21,7 +21,7 @@ from translate.errors import UserError
 Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
 BLOCK_BYTES = 2**20
-MAX_LINE_BYTES = 1_000_000  # including the line feed; more than any sentence has
+MAX_LINE_BYTES = 1_000_000  # including the line feed; no sentence is longer
 OVERLONG = f"is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence per line?"
 
 LineTrouble = Literal["not_utf8", "endless", "columns"]  # reasons why a line cannot be read
@@ -42,7 +42,7 @@ def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
 
 
 def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[str]:
-    """Yield the lines of a stream, whose bytes update the digest. Raises UserError if a line cannot be read."""
+    """Yield the lines of a stream and update the digest with its bytes. Raises UserError if a line cannot be read."""
     for number, raw in enumerate(raw_lines(stream), start=1):
         if digest:
             digest.update(raw)
@@ -54,7 +54,7 @@ def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines with their endings. Overlong lines come in parts, all but the last over MAX_LINE_BYTES long."""
+    """Yield the lines with their endings. Overlong lines are split; all parts but the last exceed MAX_LINE_BYTES."""
     return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
@@ -91,7 +91,7 @@ def digest_of_text(path: Path) -> str:
 
 @contextmanager
 def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file, whose packed bytes update the digest. Raises UserError if it cannot be read."""
+    """Open a plain or .gz file. Reading updates the digest with the packed bytes. Raises UserError if it fails."""
     try:
         with open_file(path, digest) as stream:
             yield cast("BinaryIO", gzip.GzipFile(mode="rb", fileobj=stream)) if path.suffix == ".gz" else stream

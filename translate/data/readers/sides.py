@@ -15,7 +15,7 @@ FORMATS: dict[str, Format] = {".tsv": tsv.sentence}  # by suffix, with or withou
 
 
 class Side(NamedTuple):
-    """A file and the column to read (from 1), which plain text ignores."""
+    """A file and the column to read (from 1; ignored for plain text)."""
 
     path: Path
     column: int
