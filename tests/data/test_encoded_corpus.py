@@ -71,7 +71,7 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
     assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
     assert str(corpus.report) == "2 pairs (2 with an empty side and 1 longer than data.max_pieces left out)"
     assert len(corpus) == 2
-    assert corpus.lines.numbers([1, 0]).tolist() == [5, 1]
+    assert corpus.line_numbers([1, 0]) == [5, 1]
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
         assert vocab.decode(corpus.src[row][:-1]) == source
         assert vocab.decode(corpus.tgt[row][:-1]) == target

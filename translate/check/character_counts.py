@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.data.characters import LINE_FEED, NUM_CHARACTERS, Array, Characters
+from translate.data.pieces import BYTE_PIECE
 from translate.data.vocab import Vocab
 
 
@@ -26,7 +27,7 @@ class CharacterCounts:
         self._first_lines = np.zeros(NUM_CHARACTERS, np.int64)
 
     def add(self, characters: Characters, first_line: int) -> None:
-        """Count the characters of a block whose first line has the number `first_line`."""
+        """Count the characters of a block. first_line: the number of its first line."""
         counts = np.bincount(characters.codes, minlength=NUM_CHARACTERS)
         counts[LINE_FEED] = 0
         if ((counts > 0) & (self.counts == 0)).any():
@@ -38,11 +39,10 @@ class CharacterCounts:
 
     @classmethod
     def total(cls, src: CharacterCounts, tgt: CharacterCounts) -> CharacterCounts:
-        """Return the sum of the counts of both sides of a text."""
+        """Return the counts of both sides of a text together."""
         both = cls()
         both.counts = src.counts + tgt.counts
-        no_line = np.iinfo(np.int64).max
-        firsts = (np.where(side.counts > 0, side._first_lines, no_line) for side in (src, tgt))
+        firsts = (np.where(side.counts > 0, side._first_lines, np.iinfo(np.int64).max) for side in (src, tgt))
         both._first_lines = np.minimum(*firsts)
         return both
 
@@ -50,11 +50,7 @@ class CharacterCounts:
         """Return the characters that have no piece in the vocabulary, most frequent first."""
         codes = np.flatnonzero(self.counts)
         rows = vocab.encode([chr(code) for code in codes])
-        is_unknown = [
-            any(piece_id == vocab.unk_id for piece_id in row)
-            or any(len(piece) == 6 and piece.startswith("<0x") for piece in vocab.pieces(row))
-            for row in rows
-        ]
+        is_unknown = [vocab.unk_id in row or any(map(BYTE_PIECE.fullmatch, vocab.pieces(row))) for row in rows]
         return self._counted(codes[np.array(is_unknown, bool)])
 
     def not_covered(self, coverage: float) -> list[CountedCharacter]:
@@ -66,6 +62,5 @@ class CharacterCounts:
 
     def _counted(self, codes: Array) -> list[CountedCharacter]:
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]
-        return [
-            CountedCharacter(chr(code), int(self.counts[code]), int(self._first_lines[code])) for code in codes.tolist()
-        ]
+        times, first_lines = self.counts[codes].tolist(), self._first_lines[codes].tolist()
+        return list(map(CountedCharacter, map(chr, codes), times, first_lines))

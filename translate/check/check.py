@@ -1,14 +1,13 @@
 """Check a parallel text before training.
 
-A first pass collects statistics of the text; a second pass checks every pair. The findings about pairs count exactly
-what data.filter would leave out, because both use the same filters. The memory needed is three 8-byte hashes per pair.
+The first pass collects statistics of the text, the second checks every pair. The findings count exactly the pairs that
+data.filter would leave out, because both use the same filters. The check keeps three 8-byte hashes per pair in memory.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,26 +18,17 @@ from translate.check.findings import MAX_LISTED, MEANINGS, Example, Finding, Tal
 from translate.check.lenient_reader import LineBlock, read_blocks
 from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
-from translate.data.filters import (
-    FILTER_NAMES,
-    CorpusStatistics,
-    Filters,
-    PairFilter,
-    SeenLines,
-    blank_if_long,
-    corpus_statistics,
-    sample,
-)
+from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, text_statistics
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.vocab import VocabPair
 
-NUM_LONGEST = 3  # number of longest lines that are listed per side
-BYTES_PER_PIECE = 4  # assumed without a vocabulary; most languages have at most this on average
+NUM_LONGEST = 3  # number of longest lines listed per side
+BYTES_PER_PIECE = 4  # estimate without a vocabulary; few languages have more on average
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The training text to check, and held-out texts that it must not overlap with."""
+    """The training text to check, and held-out texts with which it must not overlap."""
 
     train: ParallelText
     valid: ParallelText | None = None
@@ -58,7 +48,7 @@ class CheckReport:
     """The result of a check."""
 
     num_lines: tuple[int, int]  # lines of the source file and of the target file
-    num_left_out: int  # pairs that training would leave out under the settings
+    num_left_out: int  # pairs that training would leave out under these settings
     findings: tuple[Finding, ...]  # most important first
     longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines of each side
     length_ratio: float  # median of target characters per source character
@@ -76,8 +66,8 @@ def check(
 ) -> CheckReport:
     """Check every pair of a text. Raises UserError if a file is missing or is not text.
 
-    vocabs: vocabularies that count pieces and unknown characters exactly; if None, both are estimated. num_examples:
-    maximum number of examples per finding. progress: callback that receives the number of pairs after each block.
+    vocabs: vocabularies for counting pieces and unknown characters; if None, both are estimated. num_examples: maximum
+    number of examples per finding. progress: callback that receives the number of pairs in each block.
     """
     return _Check(texts, config, vocabs, num_examples).run(progress)
 
@@ -86,14 +76,13 @@ class _Check:
     def __init__(self, texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int) -> None:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
-        self._statistics = _statistics(texts.train)
+        # Statistics of the same sample as in training.
+        blocks = read_blocks(texts.train.src, texts.train.tgt)
+        self._statistics = text_statistics(pair for block in blocks for pair in block.pairs[: block.num_pairs])
         self._filter = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._statistics)
         self._sources = SeenLines()
-        self._held_out = {
-            f"overlap_{name}": _read_held_out(text)
-            for name, text in (("valid", texts.valid), ("test", texts.test))
-            if text
-        }
+        held_out = {"overlap_valid": texts.valid, "overlap_test": texts.test}
+        self._held_out = {name: _read_held_out(text) for name, text in held_out.items() if text}
         self._num_same_pairs = dict.fromkeys(self._held_out, 0)
         self._characters = (CharacterCounts(), CharacterCounts())
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
@@ -121,16 +110,15 @@ class _Check:
         usable[block.unusable] = False
         self._tally_troubles(block)
         has_src, has_tgt = (np.fromiter((bool(pair[i].strip()) for pair in pairs), bool, len(pairs)) for i in (0, 1))
+        is_full = has_src & has_tgt
         found = self._filter.faults(pairs)
         found["empty_source"] = usable & ~has_src & has_tgt
         found["empty_target"] = usable & has_src & ~has_tgt
         found["empty_both"] = usable & ~has_src & ~has_tgt
-        found |= self._find_repeats(pairs, has_src & has_tgt, found["duplicates"])
-        lengths = self._measure_lengths(pairs, first)
-        found["too_long" if self._vocabs else "maybe_too_long"] = (
-            (lengths > self._config.data.max_pieces) & has_src & has_tgt
-        )
-        is_left_out = ~has_src | ~has_tgt
+        found |= self._find_repeats(pairs, is_full, found["duplicates"])
+        is_long = self._measure_lengths(pairs, first) > self._config.data.max_pieces
+        found["too_long" if self._vocabs else "maybe_too_long"] = is_long & is_full
+        is_left_out = ~is_full
         for name, rows in found.items():
             if name in self._config.data.filter or name == "too_long":
                 is_left_out |= rows
@@ -139,14 +127,12 @@ class _Check:
         self._num_left_out += int((is_left_out & usable).sum())
 
     def _tally_troubles(self, block: LineBlock) -> None:
-        def example(row: int) -> Example:
-            return Example(block.first + row, block.src.text(row), block.tgt.text(row))
-
-        for row in sorted({*block.src.troubles, *block.tgt.troubles}):
+        for row in sorted({*block.src.troubles, *block.tgt.troubles, *range(block.num_pairs, len(block))}):
+            example = Example(block.first + row, block.src.text(row), block.tgt.text(row))
             for trouble in dict.fromkeys(block.src.troubles.get(row, ()) + block.tgt.troubles.get(row, ())):
-                self._tallies[trouble].add(example(row))
-        for row in range(block.num_pairs, len(block)):
-            self._tallies["line_counts"].add(example(row))
+                self._tallies[trouble].add(example)
+            if row >= block.num_pairs:
+                self._tallies["line_counts"].add(example)
 
     def _find_repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
         """Find sources that occurred before with a different target, and sources that a held-out text contains."""
@@ -159,9 +145,9 @@ class _Check:
         return found
 
     def _measure_lengths(self, pairs: Sequence[Pair], first: int) -> Array:
-        """Count characters and note the longest lines.
+        """Count the characters, and remember the longest lines.
 
-        Returns the number of pieces of each pair's longer side, or 0 if it cannot exceed the limit.
+        Returns the number of pieces on the longer side of each pair, or 0 if it cannot exceed the limit.
         """
         pieces = np.zeros(len(pairs), np.int64)
         for side in (0, 1):
@@ -169,9 +155,8 @@ class _Check:
             characters = characters_of(lines)
             self._characters[side].add(characters, first)
             top = np.argsort(characters.lengths)[-NUM_LONGEST:].tolist()
-            self._longest[side] = heapq.nlargest(
-                NUM_LONGEST, [*self._longest[side], *((len(lines[row]), -(first + row), lines[row]) for row in top)]
-            )
+            longest = [*self._longest[side], *((len(lines[row]), -(first + row), lines[row]) for row in top)]
+            self._longest[side] = heapq.nlargest(NUM_LONGEST, longest)
             # A side has at most one piece per byte, plus one for the start of its first word.
             rows = np.flatnonzero(4 * characters.lengths >= self._config.data.max_pieces).tolist()
             rows = [row for row in rows if len(lines[row].encode()) >= self._config.data.max_pieces]
@@ -182,7 +167,7 @@ class _Check:
         if self._vocabs:
             return [len(row) for row in self._vocabs[side].encode(lines)]
         if self._is_by_character:
-            return [len(line) + 1 for line in lines]  # + 1: the marker of its first word
+            return [len(line) + 1 for line in lines]  # + 1: the marker of the first word
         return [len(line.encode()) // BYTES_PER_PIECE for line in lines]
 
     def _vocab_size(self) -> int:
@@ -207,7 +192,7 @@ class _Check:
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
         self._tallies[name].count = sum(character.times for character in unknown)
         self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]
-        notes[name] = _describe_characters(unknown)
+        notes[name] = ", ".join(f"{char} (U+{ord(char):04X}) {times:,} times" for char, times, _ in unknown[:10])
         for name, tally in self._tallies.items():
             if tally.count:
                 yield tally.finding(name, data, notes.get(name, ""))
@@ -217,36 +202,16 @@ class _Check:
         if self._vocabs and not self._vocabs.joint:
             return [*src.unknown_to(self._vocabs.src), *tgt.unknown_to(self._vocabs.tgt)]
         both = CharacterCounts.total(src, tgt)
-        return (
-            both.unknown_to(self._vocabs.src)
-            if self._vocabs
-            else both.not_covered(self._config.vocab.character_coverage)
-        )
+        if self._vocabs:
+            return both.unknown_to(self._vocabs.src)
+        return both.not_covered(self._config.vocab.character_coverage)
 
 
-class _HeldOutText(NamedTuple):
-    """The source lines and the pairs of a held-out text."""
-
-    sources: SeenLines
-    pairs: SeenLines
-
-
-def _read_held_out(text: ParallelText) -> _HeldOutText:
-    seen = _HeldOutText(SeenLines(), SeenLines())
+def _read_held_out(text: ParallelText) -> tuple[SeenLines, SeenLines]:
+    """Return the source lines and the pairs of a held-out text."""
+    sources, pairs = SeenLines(), SeenLines()
     for block in read_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]
-        seen.sources.add(pair.src.strip() for pair in full)
-        seen.pairs.add(pair.stripped for pair in full)
-    return seen
-
-
-def _statistics(text: ParallelText) -> CorpusStatistics:
-    """Collect statistics of the readable pairs, from the same sample as training."""
-    blocks = read_blocks(text.src, text.tgt)
-    pairs = (pair for block in blocks for pair in block.pairs[: block.num_pairs])
-    return corpus_statistics(sample(map(blank_if_long, pairs)))
-
-
-def _describe_characters(characters: Iterable[CountedCharacter]) -> str:
-    shown = list(itertools.islice(characters, 10))
-    return ", ".join(f"{each.character} (U+{ord(each.character):04X}) {each.times:,} times" for each in shown)
+        sources.add(pair.src.strip() for pair in full)
+        pairs.add(pair.stripped for pair in full)
+    return sources, pairs

@@ -3,57 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from translate.config.settings import DataSettings, FilterName
+from translate.config.settings import DataSettings
+from translate.data.filters import FILTER_NAMES
 
 MAX_LISTED = 1_000  # maximum number of line numbers kept per finding
 
 
 class Meaning(NamedTuple):
-    """A kind of finding: its title, what training does with such pairs, and advice for the user."""
+    """A kind of finding."""
 
     title: str
-    training: str  # empty if it depends on data.filter
+    training: str = ""  # what training does with such pairs; empty if it depends on data.filter
     advice: str = ""
 
 
-# What training does.
 STOPS = "training stops with an error"
 LEFT_OUT = "left out (always)"
 DROPPED = "dropped when read (always)"
+RESTORE = "if possible, restore them from the original files"
+REMOVE = "remove them from the training text"
+MISALIGNED = "if there are many, the lines may be misaligned"
 # By name, in order of importance.
 MEANINGS: dict[str, Meaning] = {
     "line_counts": Meaning("unequal files", STOPS, "line n of one file must be the translation of line n of the other"),
     "not_utf8": Meaning("not UTF-8", STOPS, "convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8 FILE"),
     "endless": Meaning("overlong lines", STOPS, "is this a text file with one sentence per line?"),
     "columns": Meaning("too few columns", STOPS, "correct these lines, or set data.src_column and data.tgt_column"),
-    "overlap_test": Meaning(
-        "in the test text",
-        "kept; scores on that text will be too high",
-        "remove them from the training text",
-    ),
-    "overlap_valid": Meaning(
-        "in the validation text",
-        "kept; validation scores will be too high",
-        "remove them from the training text",
-    ),
-    "language": Meaning("wrong language (that of the other side)", ""),
-    "identical": Meaning("identical sides", ""),
-    "length_ratio": Meaning("implausible length ratio", ""),
-    "script": Meaning("unexpected script", ""),
-    "mojibake": Meaning("wrongly decoded characters", "", "if possible, restore them from the original files"),
-    "damaged": Meaning("lost characters (U+FFFD)", "", "if possible, restore them from the original files"),
-    "control": Meaning("control characters", ""),
-    "invisible": Meaning("invisible characters", ""),
-    "line_breaks": Meaning("line breaks within a line", ""),
-    "duplicates": Meaning("duplicate pairs", ""),
-    "empty_source": Meaning(
-        "empty source, non-empty target", LEFT_OUT, "if there are many, the lines may be misaligned"
-    ),
-    "empty_target": Meaning(
-        "non-empty source, empty target", LEFT_OUT, "if there are many, the lines may be misaligned"
-    ),
+    "overlap_test": Meaning("in the test text", "kept; scores on that text will be too high", REMOVE),
+    "overlap_valid": Meaning("in the validation text", "kept; validation scores will be too high", REMOVE),
+    "language": Meaning("wrong language (that of the other side)"),
+    "identical": Meaning("identical sides"),
+    "length_ratio": Meaning("implausible length ratio"),
+    "script": Meaning("unexpected script"),
+    "mojibake": Meaning("wrongly decoded characters", advice=RESTORE),
+    "damaged": Meaning("lost characters (U+FFFD)", advice=RESTORE),
+    "control": Meaning("control characters"),
+    "invisible": Meaning("invisible characters"),
+    "line_breaks": Meaning("line breaks within a line"),
+    "duplicates": Meaning("duplicate pairs"),
+    "empty_source": Meaning("empty source, non-empty target", LEFT_OUT, MISALIGNED),
+    "empty_target": Meaning("non-empty source, empty target", LEFT_OUT, MISALIGNED),
     "empty_both": Meaning("empty on both sides", LEFT_OUT),
     "too_long": Meaning("longer than data.max_pieces", LEFT_OUT),
     "maybe_too_long": Meaning(
@@ -72,11 +63,10 @@ MEANINGS: dict[str, Meaning] = {
     "bom": Meaning("byte-order mark", DROPPED),
 }
 HARMLESS = ("same_source", "crlf", "bom", "rare_characters", "maybe_too_long", "empty_both")
-FILTERS = get_args(FilterName)
 
 
 class Example(NamedTuple):
-    """A line with a finding: its number and both sides."""
+    """A pair with a finding."""
 
     line: int
     source: str
@@ -85,13 +75,13 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """All occurrences of one kind of fault in a text."""
+    """All occurrences of a fault in a text."""
 
     name: str  # a key of MEANINGS
     count: int
     lines: tuple[int, ...]  # numbers of the first MAX_LISTED such lines, from 1
     examples: tuple[Example, ...]
-    training: str  # what training does with such pairs under the settings
+    training: str  # what training does with such pairs under these settings
     note: str = ""  # further details
 
     @property
@@ -120,14 +110,14 @@ class Tally:
             self.examples.append(example)
 
     def finding(self, name: str, data: DataSettings, note: str = "") -> Finding:
-        """Return the finding with everything counted so far."""
+        """Return the finding for everything counted so far."""
         training = what_training_does(name, data)
         return Finding(name, self.count, tuple(self.lines), tuple(self.examples), training, note)
 
 
 def what_training_does(name: str, data: DataSettings) -> str:
-    """Describe what training does with such pairs under the settings."""
-    if name not in FILTERS:
+    """Describe what training does with such pairs under these settings."""
+    if name not in FILTER_NAMES:
         return MEANINGS[name].training
     if name in data.filter:
         return "left out (by data.filter)"

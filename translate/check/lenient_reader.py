@@ -1,14 +1,13 @@
-"""Read faulty parallel text for the check: the same lines as `ParallelText`, together with their faults."""
+"""Read faulty parallel text for the check: the same lines as `ParallelText` reads, with their faults."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from translate.data.parallel_text import Pair
-from translate.data.readers import plain
 from translate.data.readers.lines import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -18,23 +17,21 @@ from translate.data.readers.lines import (
     open_unpacked,
     raw_lines,
 )
-from translate.data.readers.sides import Side
+from translate.data.readers.sides import Format, Side
 from translate.errors import UserError
 
 Trouble = LineTrouble | Literal["crlf", "bom"]
-STOPPING: tuple[LineTrouble, ...] = get_args(LineTrouble)  # troubles that make training stop
-MAX_SKIPPED_BYTES = 100_000_000  # of one line; a file with a longer line is not text
+MAX_SKIPPED_BYTES = 100_000_000  # maximum length of a line; a file with a longer line is not text
 SHOWN_BYTES = 1_000  # number of bytes shown of a line that cannot be read
-BLOCK_PAIRS = 4_000  # maximum size of a block
-BLOCK_BYTES = 4_000_000  # a block ends early when it exceeds this
+BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first or exceeds the second
 
 RawPair = tuple[bytes | None, bytes | None]
 
 
 class SideLines(NamedTuple):
-    """Consecutive lines of one side, and the troubles of those rows that have any."""
+    """Consecutive lines of one side, and the troubles that individual rows have."""
 
-    texts: list[str]  # for display only, if a trouble of the row stops training
+    texts: list[str]  # only for display if training could not read the row
     troubles: dict[int, tuple[Trouble, ...]]
 
     def text(self, row: int) -> str:
@@ -43,12 +40,12 @@ class SideLines(NamedTuple):
 
     def is_usable(self, row: int) -> bool:
         """Return whether training could read this row."""
-        return not any(trouble in STOPPING for trouble in self.troubles.get(row, ()))
+        return not set(self.troubles.get(row, ())) - {"crlf", "bom"}
 
 
 @dataclass(frozen=True)
 class LineBlock:
-    """Consecutive lines of both sides; a side whose file has ended has fewer lines."""
+    """Consecutive lines of both sides. A side whose file has ended has fewer lines."""
 
     first: int  # number of the first line, from 1
     src: SideLines
@@ -64,7 +61,7 @@ class LineBlock:
 
     @property
     def unusable(self) -> list[int]:
-        """The rows that have only one side, or would make training stop."""
+        """The rows that have only one side or would make training stop."""
         rows = sorted({*self.src.troubles, *self.tgt.troubles})
         stopping = [row for row in rows if not (self.src.is_usable(row) and self.tgt.is_usable(row))]
         return [*stopping, *range(self.num_pairs, len(self))]
@@ -79,10 +76,7 @@ class LineBlock:
 
 
 def read_blocks(src: Side, tgt: Side) -> Iterator[LineBlock]:
-    """Yield all lines of both sides, to the end of the longer one.
-
-    Raises UserError if a file is missing or is not text.
-    """
+    """Yield all lines of both sides. Raises UserError if a file is missing or is not text."""
     first = 1
     for raws in _blocks(itertools.zip_longest(_raw_lines_of(src), _raw_lines_of(tgt))):
         sides = [[raw for raw in raws_of_side if raw is not None] for raws_of_side in zip(*raws, strict=True)]
@@ -98,14 +92,14 @@ def _decode_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> SideLine
             raise ValueError
         text = b"".join(raws).decode("utf-8")
     except ValueError:
-        text = "\r"  # forces a look at each line
+        text = "\r"  # forces a check of each line
     if "\r" not in text and not (is_start and text.startswith(BYTE_ORDER_MARK)):
         lines = SideLines(text.split("\n")[: len(raws)], {})
     else:
         decoded = [_decode_raw_line(raw, is_start and row == 0) for row, raw in enumerate(raws)]
         troubles = {row: troubles for row, (_, troubles) in enumerate(decoded) if troubles}
         lines = SideLines([text for text, _ in decoded], troubles)
-    return lines if side.format is plain.sentence else _extract_sentences(lines, side)
+    return _extract_sentences(lines, side.format, side.column) if side.format else lines
 
 
 def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
@@ -120,12 +114,11 @@ def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
         yield block
 
 
-def _extract_sentences(lines: SideLines, side: Side) -> SideLines:
-    """Extract the sentence from each line by the format of the side."""
+def _extract_sentences(lines: SideLines, sentence: Format, column: int) -> SideLines:
     texts, troubles = list(lines.texts), dict(lines.troubles)
     for row, text in enumerate(texts):
         try:
-            texts[row] = side.format(text, side.column)
+            texts[row] = sentence(text, column)
         except BadLineError as error:
             if lines.is_usable(row):
                 troubles[row] = (*troubles.get(row, ()), error.trouble)
@@ -135,23 +128,16 @@ def _extract_sentences(lines: SideLines, side: Side) -> SideLines:
 def _raw_lines_of(side: Side) -> Iterator[bytes]:
     """Yield the raw lines of a side with their line endings; overlong lines are truncated."""
     with open_unpacked(side.path) as stream:
-        parts = raw_lines(stream)
-        for raw in parts:
-            yield raw
-            if len(raw) > MAX_LINE_BYTES:
-                _skip_line(raw, parts, side)
-
-
-def _skip_line(part: bytes, parts: Iterator[bytes], side: Side) -> None:
-    """Skip the rest of an overlong line. part: its first part."""
-    num_skipped = len(part)
-    while len(part) > MAX_LINE_BYTES and not part.endswith(b"\n"):
-        part = next(parts, b"")
-        num_skipped += len(part)
-        if num_skipped > MAX_SKIPPED_BYTES:
-            raise UserError(
-                f"{side.path}: a line is longer than {MAX_SKIPPED_BYTES:,} bytes; expected one sentence per line"
-            )
+        num_bytes = 0  # of the current line
+        for part in raw_lines(stream):
+            if not num_bytes:
+                yield part
+            num_bytes += len(part)
+            if num_bytes > MAX_SKIPPED_BYTES:
+                fault = f"a line is longer than {MAX_SKIPPED_BYTES:,} bytes; expected one sentence per line"
+                raise UserError(f"{side.path}: {fault}")
+            if len(part) <= MAX_LINE_BYTES or part.endswith(b"\n"):
+                num_bytes = 0
 
 
 def _decode_raw_line(raw: bytes, is_first: bool) -> tuple[str, tuple[Trouble, ...]]:

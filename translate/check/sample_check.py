@@ -1,4 +1,4 @@
-"""Quick check of a sample of the text, run before training starts. `translate check` reports everything."""
+"""A quick check of a sample of the text before training starts. `translate check` reports everything."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_sta
 from translate.data.parallel_text import Pair
 
 MAX_PAIRS = 10_000  # maximum number of checked pairs
-MIN_SHARE = 0.002  # minimum share of pairs with a fault before it is reported
-MIN_PAIRS = 3  # minimum number of pairs with a fault before it is reported
-MAX_LINES = 4  # maximum number of faults that are reported
+MIN_SHARE, MIN_PAIRS = 0.002, 3  # minimum share and number of pairs with a fault before it is reported
+MAX_FAULTS = 4  # maximum number of faults that are reported
 
 
 def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
     """Return a message for each frequent fault that `data.filter` does not remove, most frequent first.
 
-    chosen: a sample of the text (`TextScan.sample`). Duplicates are not counted, because a sample contains few of them.
+    chosen: a sample of the text (`TextScan.sample`). Duplicates are not counted because a sample contains few of them.
     """
     pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
@@ -30,10 +29,8 @@ def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
         is_left_out |= is_faulty[name]
     counts = {name: int((is_faulty[name] & ~is_left_out).sum()) for name in filters.names if name not in data.filter}
     frequent = [name for name, count in counts.items() if count >= max(MIN_PAIRS, MIN_SHARE * len(pairs))]
-    frequent.sort(key=lambda name: -counts[name])
-    lines = [
-        f"text: {MEANINGS[name].title} in about {counts[name] / len(pairs):.1%} of the pairs; "
-        f"{what_training_does(name, data)}"
-        for name in frequent[:MAX_LINES]
-    ]
+    lines = []
+    for name in sorted(frequent, key=lambda name: -counts[name])[:MAX_FAULTS]:
+        share, training = counts[name] / len(pairs), what_training_does(name, data)
+        lines.append(f"text: {MEANINGS[name].title} in about {share:.1%} of the pairs; {training}")
     return [*lines, "text: run `translate check` for line numbers"] if lines else []

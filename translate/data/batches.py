@@ -1,4 +1,4 @@
-"""Batches: their composition, a pure function of lengths, budget, seed and epoch, and their tensors.
+"""Batches: which pairs they consist of (a pure function of lengths, budget, seed and epoch), and their tensors.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding, K links. Masks
 are True for pieces and False for padding.
@@ -18,16 +18,15 @@ from torch import Tensor
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray, PieceRows
 
-# Pairs are sorted by length within pools: large enough for little padding (30 batches or more), small enough for
-# random batches.
+# Pairs are sorted by length within pools: large enough for little padding, small enough for random batches.
 POOL_PAIRS = 16_384  # minimum size of a pool
 POOL_PAIRS_PER_PIECE = 4  # minimum size of a pool per piece of the budget
-MIN_BATCHES = 8  # minimum for a second pool, because each pool ends with one batch that is not full
+MIN_BATCHES = 8  # minimum for a second pool, because each pool ends with a batch that is not full
 FILLER_ID = 0  # the id at padded positions, which are masked
 
 
 class PieceLinks(NamedTuple):
-    """The alignment that guides the attention of a batch: K links between a target piece and a source piece."""
+    """The alignment that guides the attention of a batch: K links from a target piece to a source piece."""
 
     places: Tensor  # (K,) position in the flattened (B * T) `tgt_in` at which the target piece is predicted
     sources: Tensor  # (K,) index of the source piece
@@ -37,13 +36,9 @@ class PieceLinks(NamedTuple):
         """Copy to a device."""
         return PieceLinks(*(_moved(each, device) for each in self))
 
-    def select(self, is_kept: Tensor, places: Tensor) -> PieceLinks:
-        """Return the links selected by a (K,) mask, with the new places of those links."""
-        return PieceLinks(places, self.sources[is_kept], self.shares[is_kept])
-
 
 class Batch(NamedTuple):
-    """Padded pairs. `tgt_in` is `<s>` and the target without `</s>`; `targets` are the next pieces to predict."""
+    """Padded pairs. `tgt_in` is `<s>` and the target without `</s>`; `targets` are the pieces to predict."""
 
     src: Tensor  # (B, S)
     src_mask: Tensor  # (B, S)
@@ -65,43 +60,30 @@ class Batch(NamedTuple):
     def select(self, pairs: slice) -> Batch:
         """Return a slice of the pairs, padded to the longest of them."""
         width = self.tgt_in.size(1)
-        bounds = pairs.start * width, pairs.stop * width
-        src_mask = self.src_mask[pairs]
-        num_src = int(src_mask.sum(dim=1).max())
-        is_kept = (self.places >= bounds[0]) & (self.places < bounds[1])
+        start, stop = pairs.start * width, pairs.stop * width
+        num_src = int(self.src_mask[pairs].sum(dim=1).max())
+        is_kept = (self.places >= start) & (self.places < stop)
         num_tgt = int((self.places[is_kept] % width).max()) + 1
 
         def moved(places: Tensor) -> Tensor:
-            return (places - bounds[0]) // width * num_tgt + places % width
+            return (places - start) // width * num_tgt + places % width
 
         links = self.links
         if links:
-            is_linked = (links.places >= bounds[0]) & (links.places < bounds[1])
-            links = links.select(is_linked, moved(links.places[is_linked]))
-        return Batch(
-            src=self.src[pairs, :num_src],
-            src_mask=src_mask[:, :num_src],
-            tgt_in=self.tgt_in[pairs, :num_tgt],
-            targets=self.targets[is_kept],
-            places=moved(self.places[is_kept]),
-            links=links,
-        )
+            is_linked = (links.places >= start) & (links.places < stop)
+            links = PieceLinks(moved(links.places[is_linked]), links.sources[is_linked], links.shares[is_linked])
+        src, src_mask, tgt_in = self.src[pairs, :num_src], self.src_mask[pairs, :num_src], self.tgt_in[pairs, :num_tgt]
+        return Batch(src, src_mask, tgt_in, self.targets[is_kept], moved(self.places[is_kept]), links)
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
-        return Batch(
-            src=_moved(self.src, device),
-            src_mask=_moved(self.src_mask, device),
-            tgt_in=_moved(self.tgt_in, device),
-            targets=_moved(self.targets, device),
-            places=_moved(self.places, device),
-            links=self.links and self.links.to(device),
-        )
+        src, src_mask, tgt_in, targets, places = (_moved(each, device) for each in self[:-1])
+        return Batch(src, src_mask, tgt_in, targets, places, self.links and self.links.to(device))
 
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The batches of an epoch: `order[i]` are the rows of batch i, that is `rows[starts[i] : ends[i]]`."""
+    """The batches of an epoch: `order[i]` returns the rows of batch i."""
 
     rows: IntArray  # (N,) int32, each row of the corpus once
     starts: IntArray  # (batches,)
@@ -118,28 +100,29 @@ class EpochOrder:
 
 
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
-    """Return the batches of one epoch; a pure function of its arguments.
+    """Return the batches of an epoch; a pure function of its arguments.
 
     All rows are shuffled and divided into pools. Each pool is sorted by length and cut into batches of at most `budget`
-    target pieces with padding. Finally, the batches of all pools are shuffled. So every row is equally likely at any
-    position in the epoch, and in each epoch it is batched with different rows of similar length.
+    target pieces, including padding. Finally, the batches of all pools are shuffled. Each row is therefore equally
+    likely at any position in the epoch, and is batched with other rows of similar length in each epoch.
     """
     random = np.random.default_rng((seed, epoch))
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
     random.shuffle(rows)
-    sizes = []
-    for pool in np.array_split(rows, _num_pools(tgt_lengths, budget)):
+    sizes: list[int] = []
+    num_pools = 1
+    if tgt_lengths.sum() >= MIN_BATCHES * budget:  # with one pool, the longest rows would always be in the same batch
+        num_pools = max(2, math.ceil(len(rows) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
+    for pool in np.array_split(rows, num_pools):
         pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
-        parts = cut(tgt_lengths[pool], src_lengths[pool], budget)
-        sizes.append(np.array([part.stop - part.start for part in parts], dtype=np.int64))
-    size = np.concatenate(sizes)
-    ends = np.cumsum(size)
-    shuffled = random.permutation(len(size))
-    return EpochOrder(rows, (ends - size)[shuffled], ends[shuffled])
+        sizes += [part.stop - part.start for part in cut(tgt_lengths[pool], src_lengths[pool], budget)]
+    ends = np.cumsum(sizes, dtype=np.int64)
+    shuffled = random.permutation(len(sizes))
+    return EpochOrder(rows, (ends - sizes)[shuffled], ends[shuffled])
 
 
 def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
-    """Cut sorted rows into runs of at most `budget` pieces with padding; a row over the budget is a run of its own.
+    """Cut sorted rows into runs of at most `budget` pieces, including padding. A longer row is a run of its own.
 
     The other side is limited to twice the budget, so that unusual pairs cannot exhaust the memory.
     """
@@ -160,8 +143,7 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
     """Create a batch from some rows of a corpus."""
     src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
     tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
-    start = torch.full((len(rows), 1), bos_id)
-    tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
+    tgt_in = torch.cat([torch.full((len(rows), 1), bos_id), tgt_out[:, :-1]], dim=1)
     places = tgt_mask.flatten().nonzero().squeeze(1)
     links = _links(corpus.links, rows, tgt_in.size(1)) if corpus.links is not None else None
     return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places, links)
@@ -182,7 +164,7 @@ def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device, to a GPU asynchronously from pinned memory."""
+    """Copy a tensor to a device; to a GPU, asynchronously from pinned memory."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
@@ -194,21 +176,11 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def _num_pools(tgt_lengths: IntArray, budget: int) -> int:
-    """Return the number of pools: at least two, unless the text is tiny.
-
-    With a single pool, the longest rows would be in the same batch in every epoch.
-    """
-    if tgt_lengths.sum() < MIN_BATCHES * budget:
-        return 1
-    return max(2, math.ceil(len(tgt_lengths) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
-
-
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
     """Return an order in which neighbours have similar lengths on both sides.
 
-    Pairs are sorted by the longer side and then by the difference between the sides, alternately in ascending and
-    descending order, so that the last pairs of a group resemble the first pairs of the next.
+    Pairs are sorted by the longer side and then by the difference between the sides, in ascending and descending order
+    alternately, so that the last pairs of a group resemble the first pairs of the next.
     """
     longer = np.maximum(src_lengths, tgt_lengths)
     lead = src_lengths - tgt_lengths

@@ -1,7 +1,7 @@
 """BPE-dropout (Provilkov et al. 2020): segment text while randomly dropping merges.
 
-The implementation in sentencepiece is not reproducible: it samples different pieces in each process, whatever the seed.
-This one splits the pieces from sentencepiece into characters and merges these, word by word.
+The implementation in sentencepiece ignores the seed: it samples different pieces in each process. This one is
+reproducible. It splits the pieces from sentencepiece into characters and merges these again, word by word.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from random import Random
-from typing import NamedTuple
 
 from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab
@@ -19,30 +18,22 @@ CACHED_WORDS = 2**17  # number of cached segmentations; about 50 MB
 MAX_WORD = 12  # pieces; longer words, as in scripts without spaces, are processed in parts
 
 
-class Merged(NamedTuple):
-    """The segmentation of a word for one choice of dropped merges."""
-
-    ids: tuple[int, ...]
-    num_merges: int  # merges that were applied or dropped
-
-
 class MergeDropout:
     """Samples segmentations with a BPE vocabulary (`Vocab.has_merges`)."""
 
     def __init__(self, vocab: Vocab, dropout: float) -> None:
         """dropout: the probability that a merge is dropped, 0 < dropout < 1."""
-        self._pieces = vocab.pieces(range(vocab.size))
-        self._starts_word = [piece.startswith(WORD_START) for piece in self._pieces]
-        self._ids = {piece: id_ for id_, piece in enumerate(self._pieces)}
-        self._ranks = vocab.merge_ranks
+        self._ids, self._ranks = vocab.ids, vocab.merge_ranks
+        self._starts_word = [piece.startswith(WORD_START) for piece in vocab.ids]
+        # By id: the characters that a piece is merged from, or the piece itself if it cannot be split.
+        self._parts = [
+            piece if piece in self._ranks and vocab.ids.keys() >= set(piece) else [piece] for piece in vocab.ids
+        ]
         self._log_kept = math.log1p(-dropout)
         self._merged = lru_cache(CACHED_WORDS)(self._merge)
 
     def draw(self, rows: Sequence[list[int]], seed: int) -> list[list[int]]:
-        """Return sampled segmentations of the same texts; a pure function of its arguments.
-
-        rows: the piece ids of each text from `Vocab.encode`.
-        """
+        """Sample a segmentation of each text from its piece ids (`Vocab.encode`); a pure function of its arguments."""
         random = Random(seed)
         num_until_drop = self._num_kept(random)  # number of merges before the next dropped one
         drawn = []
@@ -50,13 +41,13 @@ class MergeDropout:
             ids: list[int] = []
             for word in self._words(row):
                 dropped: tuple[int, ...] = ()
-                merged = self._merged(word, dropped)
-                while num_until_drop < merged.num_merges:
+                word_ids, num_merges = self._merged(word, dropped)
+                while num_until_drop < num_merges:
                     dropped = (*dropped, num_until_drop)
-                    merged = self._merged(word, dropped)
+                    word_ids, num_merges = self._merged(word, dropped)
                     num_until_drop += 1 + self._num_kept(random)
-                num_until_drop -= merged.num_merges
-                ids += merged.ids
+                num_until_drop -= num_merges
+                ids += word_ids
             drawn.append(ids)
         return drawn
 
@@ -73,13 +64,14 @@ class MergeDropout:
         if row:
             yield tuple(row[start:])
 
-    def _merge(self, word: tuple[int, ...], dropped: tuple[int, ...]) -> Merged:
-        """Segment a word. dropped: the indices of dropped merges, in the order in which merges are considered.
+    def _merge(self, word: tuple[int, ...], dropped: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """Segment a word. Returns its piece ids, and the number of merges that were applied or dropped.
 
-        The merge with the best rank comes first; of equal ranks, the leftmost. A dropped merge is considered again only
-        after one of its two parts has changed, as in sentencepiece.
+        Merges are numbered in the order in which they are considered; `dropped` lists those to drop. The merge with the
+        lowest rank comes first; of equal ranks, the leftmost. As in sentencepiece, a dropped merge is considered again
+        only after one of its two parts has changed.
         """
-        parts = [part for id_ in word for part in self._unmerged(self._pieces[id_])]
+        parts = [part for id_ in word for part in self._parts[id_]]
         ranks = [self._rank(parts, index) for index in range(len(parts) - 1)]
         number = 0
         while ranks and (best := min(ranks)) < math.inf:
@@ -92,11 +84,7 @@ class MergeDropout:
                 for neighbour in range(max(index - 1, 0), min(index + 1, len(ranks))):
                     ranks[neighbour] = self._rank(parts, neighbour)
             number += 1
-        return Merged(tuple(self._ids[part] for part in parts), number)
+        return tuple(self._ids[part] for part in parts), number
 
     def _rank(self, parts: list[str], index: int) -> float:
         return self._ranks.get(parts[index] + parts[index + 1], math.inf)
-
-    def _unmerged(self, piece: str) -> Sequence[str]:
-        """Return the characters that a piece is merged from, or the piece itself if it cannot be split."""
-        return piece if piece in self._ranks and all(character in self._ids for character in piece) else [piece]

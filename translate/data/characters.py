@@ -16,26 +16,22 @@ import numpy.typing as npt
 
 NUM_CHARACTERS = sys.maxunicode + 1
 LINE_FEED = 10
-NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; here also the script of everything that is not a letter
+NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; here also that of all non-letters
 SAME_SCRIPT = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani", "Zinh": NO_SCRIPT, "Zzzz": NO_SCRIPT}
 
 Array = npt.NDArray[Any]
 
 
 class Characters(NamedTuple):
-    """The characters of several lines, each followed by a line feed."""
+    """The characters of several lines, each of which ends with a line feed."""
 
     codes: Array  # (N,) uint32, code points
     starts: Array  # (L,) int64, index of the first character of each line
-    lengths: Array  # (L,) int64, lengths without the line feeds
+    lengths: Array  # (L,) int64, without the line feeds
 
-    def sums(self, values: Array) -> Array:
-        """Return the (L,) sums of (N,) values over each line."""
-        return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
-
-    def unions(self, bits: Array) -> Array:
-        """Return the (L,) bitwise unions of (N,) bits over each line."""
-        return np.bitwise_or.reduceat(bits, self.starts) if len(self.starts) else bits[:0]
+    def reduce(self, function: np.ufunc, values: Array) -> Array:
+        """Reduce (N,) values to one value per line: (L,). With `np.add`, for example, it is the sum over the line."""
+        return function.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
 
 def characters_of(lines: Sequence[str]) -> Characters:
@@ -49,7 +45,7 @@ def characters_of(lines: Sequence[str]) -> Characters:
 
 @lru_cache
 def unassigned() -> Array:
-    """Return which code points have no character in Python's version of Unicode: (U,) bool."""
+    """Return which code points are not assigned in Python's version of Unicode: (U,) bool."""
     return np.fromiter((unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool)
 
 

@@ -1,7 +1,7 @@
-"""Encoded corpora: pairs as piece ids, written once by several threads to files from which batches are read.
+"""Encoded corpora: pairs as piece ids, written to files once by several threads. Batches are read from these files.
 
-The text and its pieces are never held in memory: files are written block by block, and an open corpus keeps only the
-lengths and positions of its rows (12 bytes per row and side).
+The text is written block by block and never held in memory. An open corpus keeps only the lengths and positions of its
+rows in memory (12 bytes per row and side).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,8 +23,8 @@ from tqdm import tqdm
 from translate.data.bpe_dropout import MergeDropout
 from translate.data.filters import NO_FILTERS, Filters, PairFilter, pair_filter
 from translate.data.parallel_text import ParallelText
-from translate.data.ragged_arrays import NumberRows, PieceRows, Rows, RowWriter, digest_of_rows, open_rows, rows_of
-from translate.data.vocab import Vocab, VocabPair
+from translate.data.ragged_arrays import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, paths_of, rows_of
+from translate.data.vocab import Log, VocabPair
 from translate.data.word_links import LinkedPair, linked_pairs, piece_links
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
@@ -32,7 +32,7 @@ from translate.system.checked_json import read_record, write_record
 FORMAT = 1  # format version of the manifests
 BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes at a time
 LINE_DTYPE = np.dtype(np.uint32)
-MAX_THREADS = 8  # the single reading thread cannot keep more of them busy
+MAX_THREADS = 8  # a single thread reads the text and cannot keep more of them busy
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class CorpusOrigin:
     """Everything that a corpus was encoded from. If any of it changes, the corpus will be encoded again."""
 
     text: str  # fingerprint of the text files
-    hashes: str  # range of source-line hashes, the part of the text that is encoded
+    hashes: str  # range of source-line hashes: the part of the text that is encoded
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # per side; longer pairs are left out
-    is_aligned: bool = False  # whether it has links between the pieces of a pair
+    is_aligned: bool = False  # whether there are links between the pieces of a pair
     filters: str = ""  # description of the filters
-    dropout: float = 0.0  # BPE-dropout; above 0 the pieces depend on seed and epoch
+    dropout: float = 0.0  # BPE-dropout; if above 0, the pieces depend on seed and epoch
     seed: int = 0
     epoch: int = 0
 
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """How many pairs of a text were encoded or left out, and why."""
+    """How many pairs of a text were encoded, how many were left out, and why."""
 
     pairs: int = 0
     empty: int = 0
@@ -62,12 +62,8 @@ class CorpusReport:
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
         """Add the counts of two parts of a text, except `filtered`, which is counted for the whole text only."""
-        return CorpusReport(
-            self.pairs + other.pairs,
-            self.empty + other.empty,
-            self.too_long + other.too_long,
-            self.unclear + other.unclear,
-        )
+        pairs, empty, too_long = self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long
+        return CorpusReport(pairs, empty, too_long, self.unclear + other.unclear)
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
@@ -79,7 +75,7 @@ class CorpusReport:
 
     @property
     def num_read(self) -> int:
-        """The number of all pairs, including those left out."""
+        """The total number of pairs, including those left out."""
         return self.pairs + self.empty + self.too_long + sum(self.filtered.values())
 
 
@@ -90,91 +86,73 @@ class EncodedCorpus:
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
-    lines: NumberRows  # line number of each row in the text, from 1
+    lines_path: Path  # file with the line number of each row in the text, from 1
     links: PieceRows | None = None  # rows of target piece, source piece, target piece, …: two numbers per link
 
     def __len__(self) -> int:
         return len(self.src)
 
+    def line_numbers(self, rows: Sequence[int]) -> list[int]:
+        """Return the line numbers of some rows."""
+        return np.memmap(self.lines_path, LINE_DTYPE, "r")[np.asarray(rows)].tolist()
+
 
 def encode(
-    text: ParallelText,
-    vocabs: VocabPair,
-    origin: CorpusOrigin,
-    base: Path,
-    log: Callable[[str], None],
-    filters: Filters = NO_FILTERS,
+    text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, base: Path, log: Log, filters: Filters = NO_FILTERS
 ) -> None:
     """Write the text as piece ids to the files `base`.*, leaving out pairs with an empty or overlong side.
 
-    filters: filters that leave out further pairs. log: callback that receives the time and speed. A progress bar is
-    shown if standard error is a terminal.
+    filters: filters that leave out further pairs. log: callback that receives the time and speed.
     """
     base.parent.mkdir(parents=True, exist_ok=True)
     # The manifest is deleted first and written last: rows without it are incomplete.
-    manifest = _manifest_path(base)
-    manifest.unlink(missing_ok=True)
-    report = CorpusReport()
-    started = time.monotonic()
+    _manifest_path(base).unlink(missing_ok=True)
+    report, started = CorpusReport(), time.monotonic()
     fault_filter = pair_filter(text, filters) if filters.names else None
-    with (
-        ExitStack() as stack,
-        tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar,
-    ):
+    with ExitStack() as stack, tqdm(desc=f"encoding {base.name}", unit="pair", unit_scale=True, disable=None) as bar:
         writers = [stack.enter_context(closing(RowWriter(base, name))) for name in _names_of_rows(origin)]
-        for block in _encoded_blocks(text, vocabs, origin, fault_filter):
-            for writer, rows in zip(writers, block.rows, strict=True):
+        for rows_by_name, counts in _encoded_blocks(text, vocabs, origin, fault_filter):
+            for writer, rows in zip(writers, rows_by_name, strict=True):
                 writer.add(rows)
-            report += block.report
-            bar.update(block.report.num_read)
+            report += counts
+            bar.update(counts.num_read)
     report = replace(report, filtered={**fault_filter.counts} if fault_filter else {})
     seconds = time.monotonic() - started
-    written = _Manifest(origin, report, digest_of_rows(base, _names_of_rows(origin)))
-    write_record(manifest, asdict(written), FORMAT)
+    digest = digest_of_rows(base, _names_of_rows(origin))
+    write_record(_manifest_path(base), {"origin": asdict(origin), "report": asdict(report), "rows": digest}, FORMAT)
     log(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
     """Open the corpus that `encode` wrote to `base`.*; None if it is missing or has changed since."""
-    manifest = _read_manifest(base)
     try:
-        if manifest is None or manifest.rows != digest_of_rows(base, _names_of_rows(manifest.origin)):
+        origin, report, digest = _read_manifest(base)
+        if digest != digest_of_rows(base, _names_of_rows(origin)):
             return None
-    except FileNotFoundError:
+    except UserError:
         return None
-    src, tgt = (open_rows(base, name, _piece_dtype(vocab)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
-    links = open_rows(base, "links", _place_dtype(manifest.origin)) if manifest.origin.is_aligned else None
-    return EncodedCorpus(src, tgt, manifest.report, NumberRows(base, "lines", LINE_DTYPE), links)
+    src, tgt = (open_rows(base, name, _dtype(vocab.size)) for name, vocab in zip(("src", "tgt"), vocabs, strict=True))
+    links = open_rows(base, "links", _dtype(origin.max_pieces)) if origin.is_aligned else None
+    return EncodedCorpus(src, tgt, report, paths_of(base, "lines")[0], links)
 
 
 def origin_of(base: Path) -> CorpusOrigin | None:
     """Return the origin of the corpus `base`.*; None if there is no such corpus."""
-    manifest = _read_manifest(base)
-    return manifest.origin if manifest else None
+    with suppress(UserError):
+        return _read_manifest(base)[0]
+    return None
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    """The content of `base`.json."""
-
-    origin: CorpusOrigin
-    report: CorpusReport
-    rows: str  # SHA-256 of the row files
-
-
-def _read_manifest(base: Path) -> _Manifest | None:
+def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
+    """Read origin, report and digest of the row files from `base`.json. Raises UserError if that is impossible."""
     try:
         record = read_record(_manifest_path(base), FORMAT, "")
-        return _Manifest(CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"])
-    except (OSError, UserError, TypeError, KeyError):
-        return None
+        return CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"]
+    except (OSError, TypeError, KeyError) as error:
+        raise UserError(f"{_manifest_path(base)}: {error}") from None
 
 
-class _Block(NamedTuple):
-    """A block of encoded pairs."""
-
-    rows: tuple[Rows, ...]  # source, target, line numbers and, if the text is aligned, links
-    report: CorpusReport
+_Block = tuple[list[Rows], CorpusReport]  # source, target, line numbers and, if the text is aligned, links
 
 
 def _encoded_blocks(
@@ -182,7 +160,7 @@ def _encoded_blocks(
 ) -> Iterator[_Block]:
     """Yield the whole text in blocks, in order. Only a few blocks are in memory at a time.
 
-    Threads suffice, because sentencepiece releases the GIL; processes would lose time by transferring the text.
+    Threads suffice, because sentencepiece releases the GIL; processes would lose time transferring the text.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
     pairs = fault_filter.kept(linked_pairs(text)) if fault_filter else linked_pairs(text)
@@ -201,48 +179,32 @@ def _encoded_blocks(
 def _encode_block(
     block: list[LinkedPair], number: int, vocabs: VocabPair, origin: CorpusOrigin, dropouts: list[MergeDropout]
 ) -> _Block:
-    """Encode a block. dropouts: the sampler of each side; empty without BPE-dropout."""
+    """Encode block `number` of the text. dropouts: the sampler of each side; empty without BPE-dropout."""
     full = [each for each in block if each.pair.is_full]
-    src_ids = vocabs.src.encode([each.pair.src for each in full])
-    tgt_ids = vocabs.tgt.encode([each.pair.tgt for each in full])
-    fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(src_ids, tgt_ids, strict=True)]
-    num_fit, num_full = sum(fits), len(full)
-    full = list(itertools.compress(full, fits))
-    src_ids, tgt_ids = (list(itertools.compress(ids, fits)) for ids in (src_ids, tgt_ids))
-    lines = rows_of([[each.line] for each in full], LINE_DTYPE)
-    if dropouts:
-        src_ids, tgt_ids = (
-            _resampled(ids, dropout, origin, (number, side))
-            for side, (ids, dropout) in enumerate(zip((src_ids, tgt_ids), dropouts, strict=True))
-        )
-    rows = [_ended_rows(src_ids, vocabs.src), _ended_rows(tgt_ids, vocabs.tgt), lines]
+    sides = [vocab.encode([each.pair[side] for each in full]) for side, vocab in enumerate(vocabs)]
+    fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(*sides, strict=True)]
+    fitting = list(itertools.compress(full, fits))
+    sides = [list(itertools.compress(ids, fits)) for ids in sides]
+    for side, dropout in enumerate(dropouts):
+        seed = np.random.SeedSequence((origin.seed, origin.epoch, number, side)).generate_state(1)[0]
+        drawn = zip(sides[side], dropout.draw(sides[side], int(seed)), strict=True)
+        # Rows that would become too long keep their pieces, so that the set of pairs never changes.
+        sides[side] = [new if len(new) <= origin.max_pieces else old for old, new in drawn]
+    rows = [
+        rows_of([[*ids, vocab.eos_id] for ids in side], _dtype(vocab.size))
+        for side, vocab in zip(sides, vocabs, strict=True)
+    ]
+    rows.append(rows_of([[each.line] for each in fitting], LINE_DTYPE))
     num_unclear = 0
     if origin.is_aligned:
-        links = piece_links(full, src_ids, tgt_ids, vocabs)
+        links = piece_links(fitting, sides[0], sides[1], vocabs)
         num_unclear = links.count(None)
-        rows.append(rows_of([row or [] for row in links], _place_dtype(origin)))
-    return _Block(tuple(rows), CorpusReport(num_fit, len(block) - num_full, num_full - num_fit, num_unclear))
-
-
-def _resampled(
-    ids: list[list[int]], dropout: MergeDropout, origin: CorpusOrigin, stream: tuple[int, int]
-) -> list[list[int]]:
-    """Apply BPE-dropout, except to sides that would become too long, so that the set of pairs never changes.
-
-    stream: the indices of the block and the side, which seed the random generator.
-    """
-    seed = np.random.SeedSequence((origin.seed, origin.epoch, *stream)).generate_state(1)[0]
-    drawn = dropout.draw(ids, int(seed))
-    return [old if len(new) > origin.max_pieces else new for new, old in zip(drawn, ids, strict=True)]
-
-
-def _ended_rows(ids: list[list[int]], vocab: Vocab) -> Rows:
-    """Append `</s>` to each row."""
-    return rows_of([[*row, vocab.eos_id] for row in ids], _piece_dtype(vocab))
+        rows.append(rows_of([row or [] for row in links], _dtype(origin.max_pieces)))
+    return rows, CorpusReport(len(fitting), len(block) - len(full), len(full) - len(fitting), num_unclear)
 
 
 def _names_of_rows(origin: CorpusOrigin) -> list[str]:
-    """Return the names of the row files, in the order of `_Block.rows`."""
+    """Return the names of the row files, in the order of the rows in a `_Block`."""
     return ["src", "tgt", "lines", *(["links"] if origin.is_aligned else [])]
 
 
@@ -250,10 +212,6 @@ def _manifest_path(base: Path) -> Path:
     return base.with_name(f"{base.name}.json")
 
 
-def _piece_dtype(vocab: Vocab) -> np.dtype[Any]:
-    return np.min_scalar_type(vocab.size - 1)
-
-
-def _place_dtype(origin: CorpusOrigin) -> np.dtype[Any]:
-    """Return the type for the positions of pieces within a side, from 0."""
-    return np.min_scalar_type(origin.max_pieces - 1)
+def _dtype(size: int) -> np.dtype[Any]:
+    """Return the smallest type for numbers below `size`."""
+    return np.min_scalar_type(size - 1)

@@ -1,8 +1,8 @@
 """Filters that find faulty pairs: `data.filter` leaves them out, `translate check` reports them.
 
-The filters are language-independent: they learn from the text itself what is normal in it.
+The filters are language-independent: they learn what is normal from the text itself.
 
-Shapes: N characters, L lines, P pairs, U Unicode code points.
+Shapes: L lines, P pairs, U Unicode code points.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from translate.data.word_links import LinkedPair
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # number of pairs filtered at a time
-SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs and less than twice as many
-SAMPLE_CHARACTERS = 500  # characters used of each line in the sample
-MAX_SAMPLED_CHARACTERS = 2_000  # per side; longer pairs are left out of the sample to bound memory
-SPARE_CHARACTERS = 20  # one side may be longer by this many characters, whatever the ratio
+SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs, and fewer than twice as many
+SAMPLE_CHARACTERS = 500  # only the first characters of each line in the sample are used
+MAX_SAMPLED_CHARACTERS = 2_000  # per side; longer pairs are left out of the sample to limit memory
+SPARE_CHARACTERS = 20  # one side may be longer by this many characters regardless of the ratio
 MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as a script of that side
 MIN_FOREIGN = 3  # minimum number of letters in foreign scripts before a line is reported
 T = TypeVar("T")
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Filters:
-    """Filters in the order in which they are applied, and their settings."""
+    """Filters, in the order in which they are applied, and their settings."""
 
     names: tuple[FilterName, ...]
     max_length_ratio: float
@@ -45,8 +45,7 @@ class Filters:
 
     def __str__(self) -> str:
         """Return the names of the filters, or "" if there are none."""
-        ratio = f" {self.max_length_ratio:g}"
-        return ", ".join(f"{name}{ratio if name == 'length_ratio' else ''}" for name in self.names)
+        return ", ".join(self.names).replace("length_ratio", f"length_ratio {self.max_length_ratio:g}")
 
 
 NO_FILTERS = Filters((), 1.0)
@@ -62,17 +61,14 @@ class CorpusStatistics:
 
 
 class PairFilter:
-    """Finds faulty pairs. It remembers the pairs that it has seen in order to find duplicates."""
+    """Finds faulty pairs. It remembers all pairs that it has seen, to find duplicates."""
 
     def __init__(self, filters: Filters, statistics: CorpusStatistics) -> None:
-        # Number of pairs that `kept` left out, by the first matching filter.
-        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)
-        self._filters = filters
-        self._statistics = statistics
-        self._seen = SeenLines()
+        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)  # pairs that `kept` left out, by filter
+        self._filters, self._statistics, self._seen = filters, statistics, SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """Yield the pairs without faults, and pairs with an empty side, to which no filter applies."""
+        """Yield the pairs that no filter matches, and count each of the others under the first filter that does."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
             is_faulty = self.faults([each.pair for each in block])
@@ -83,7 +79,7 @@ class PairFilter:
             yield from itertools.compress(block, is_kept.tolist())
 
     def faults(self, pairs: Sequence[Pair]) -> dict[str, Array]:
-        """Return which of the next pairs match each filter: (P,) bool. Pairs with an empty side never match."""
+        """Return which of the next pairs match each filter: (P,) bool. No filter matches pairs with an empty side."""
         names = set(self._filters.names)
         is_full = np.fromiter((pair.is_full for pair in pairs), bool, len(pairs))
         found: dict[str, Array] = {}
@@ -100,30 +96,25 @@ class PairFilter:
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
         found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
-        found["length_ratio"] = self._is_unequal(src.lengths, tgt.lengths)
+        root = self._statistics.length_ratio**0.5  # lengths are compared relative to the usual ratio
+        lengths = np.stack([src.lengths * root, tgt.lengths / root])
+        found["length_ratio"] = lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
         src_foreign, tgt_foreign = self._statistics.is_foreign
         found["script"] = _is_foreign(src, src_foreign) | _is_foreign(tgt, tgt_foreign)
-        languages = self._statistics.languages
-        found["language"] = (
-            languages.is_like_target(src) | languages.is_like_source(tgt) if languages else np.zeros(len(pairs), bool)
-        )
+        found["language"] = np.zeros(len(pairs), bool)
+        if languages := self._statistics.languages:
+            found["language"] = (languages.sides_of(src) < 0) | (languages.sides_of(tgt) > 0)
         return found
-
-    def _is_unequal(self, src_lengths: Array, tgt_lengths: Array) -> Array:
-        """Return whether one side is too long for the other, relative to the median ratio of the text: (P,) bool."""
-        root = self._statistics.length_ratio**0.5
-        lengths = np.stack([src_lengths * root, tgt_lengths / root])
-        return lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
 
 
 class SeenLines:
-    """A set of lines that needs 8 bytes per line: their hashes in sorted arrays of increasing size."""
+    """A set of lines, stored as their hashes (8 bytes per line) in sorted arrays of decreasing size."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
 
     def add(self, lines: Iterable[str]) -> Array:
-        """Add lines. Returns which of them were known already or repeat an earlier one of them: (L,) bool."""
+        """Add lines. Returns which of them were already known or repeat an earlier one: (L,) bool."""
         new = np.fromiter(map(line_hash, lines), np.uint64)
         unique, first, positions = np.unique(new, return_index=True, return_inverse=True)
         is_repeated = first[positions] != np.arange(len(new))
@@ -148,8 +139,8 @@ class SeenLines:
 
 
 def pair_filter(text: ParallelText, filters: Filters) -> PairFilter:
-    """Return the filter for a text or a part of it, with statistics of the whole text, which is read once."""
-    return PairFilter(filters, corpus_statistics(sample(map(blank_if_long, ParallelText(text.src, text.tgt)))))
+    """Return the filter for a text or a part of it. The whole text is read once for its statistics."""
+    return PairFilter(filters, text_statistics(ParallelText(text.src, text.tgt)))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
@@ -159,7 +150,7 @@ def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
 
 
 def sample(items: Iterable[T]) -> list[T]:
-    """Return evenly spaced items: at least SAMPLE_PAIRS and less than twice as many, or all if there are fewer."""
+    """Return evenly spaced items: at least SAMPLE_PAIRS and fewer than twice as many, or all of them."""
     chosen: list[T] = []
     step = 1
     for number, item in enumerate(items):
@@ -173,6 +164,11 @@ def sample(items: Iterable[T]) -> list[T]:
 def blank_if_long(pair: Pair) -> Pair:
     """Return the pair, or an empty pair if a side has more than MAX_SAMPLED_CHARACTERS characters."""
     return pair if max(map(len, pair)) <= MAX_SAMPLED_CHARACTERS else Pair("", "")
+
+
+def text_statistics(pairs: Iterable[Pair]) -> CorpusStatistics:
+    """Compute the statistics of a text from a sample of its pairs."""
+    return corpus_statistics(sample(map(blank_if_long, pairs)))
 
 
 def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
@@ -193,7 +189,7 @@ def _foreign_letters(characters: Characters) -> Array:
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
-    """Return the lines with most of their letters in scripts foreign to the side: (L,) bool."""
-    num_foreign = characters.sums(is_foreign[characters.codes].astype(np.int32))
-    num_letters = characters.sums((scripts()[characters.codes] > 0).astype(np.int32))
+    """Return which lines have most of their letters in scripts foreign to the side: (L,) bool."""
+    num_foreign = characters.reduce(np.add, is_foreign[characters.codes].astype(np.int32))
+    num_letters = characters.reduce(np.add, (scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -1,6 +1,6 @@
-"""Identify which of the two languages of a parallel text a line is written in, by character trigrams.
+"""Identify in which of the two languages of a parallel text a line is written.
 
-The two languages are learned from the text itself: trigrams as in Cavnar and Trenkle 1994, weighted by naive Bayes.
+They are learned from the text itself: character trigrams as in Cavnar and Trenkle 1994, weighted by naive Bayes.
 
 Shapes: N characters, L lines.
 """
@@ -20,7 +20,7 @@ MIN_LINES = 500  # minimum number of pairs to learn two languages
 MAX_EVIDENCE = 4.0  # maximum nats of a single trigram, however rare
 MIN_LOG_ODDS = 20.0  # minimum nats of a line that is clearly in one language
 MIN_LOG_ODDS_PER_CHARACTER = 0.5  # minimum nats per character of such a line
-MIN_RIGHT = 0.95  # minimum share of lines that must look like their own side
+MIN_RIGHT = 0.95  # minimum share of lines that look like their own side
 MOSTLY_RIGHT = 0.55  # minimum share of pairs in the right order if many are swapped
 MAX_ROUNDS = 10
 
@@ -32,22 +32,21 @@ class LanguageProfile:
     evidence: Array  # (NUM_BUCKETS,) float32, nats
 
     def log_odds(self, characters: Characters) -> Array:
-        """Return the log-odds of each line, (L,) float in nats: positive for the source language, else negative."""
-        return characters.sums(np.where(_is_character(characters), self.evidence[_trigrams(characters)], 0))
+        """Return the log-odds of each line in nats, (L,) float: positive if it looks like the source language."""
+        evidence = np.where(characters.codes != LINE_FEED, self.evidence[_trigrams(characters)], 0)
+        return characters.reduce(np.add, evidence)
 
-    def is_like_source(self, characters: Characters) -> Array:
-        """Return the lines that are clearly in the source language: (L,) bool."""
-        return _is_clear(self.log_odds(characters), characters)
-
-    def is_like_target(self, characters: Characters) -> Array:
-        """Return the lines that are clearly in the target language: (L,) bool."""
-        return _is_clear(-self.log_odds(characters), characters)
+    def sides_of(self, characters: Characters) -> Array:
+        """Return the language of each line: (L,), 1 for the source, -1 for the target, 0 if unclear."""
+        log_odds = self.log_odds(characters)
+        is_clear = abs(log_odds) > np.maximum(MIN_LOG_ODDS, MIN_LOG_ODDS_PER_CHARACTER * characters.lengths)
+        return np.sign(log_odds) * is_clear
 
 
 def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """Learn the languages of two sides; None if the sides are too short or too similar to be distinguished.
+    """Learn the languages of the two sides; None if they are too short or too similar.
 
-    The sides of many pairs may be swapped, as long as most are not.
+    The sides of many pairs may be swapped, as long as those of most pairs are not.
     """
     if len(src) < MIN_LINES:
         return None
@@ -58,10 +57,9 @@ def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile |
 
 
 def _learn_with_swaps(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """Learn from every second pair, iteratively swapping the sides of pairs that look swapped.
+    """Learn from every second pair, repeatedly swapping the sides of pairs that look swapped.
 
-    The other pairs validate the result: their sides must look like different languages, which never happens if both
-    sides are in one language.
+    The other pairs validate the result: their sides must look like different languages.
     """
     pairs = list(zip(src, tgt, strict=True))
     training_pairs, held_out = pairs[::2], pairs[1::2]
@@ -81,25 +79,16 @@ def _learn_with_swaps(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile
 
 def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
     sides = [characters_of(lines) for lines in (src, tgt)]
-    counts = [np.bincount(_trigrams(side)[_is_character(side)], minlength=NUM_BUCKETS) + 0.5 for side in sides]
+    counts = [np.bincount(_trigrams(side)[side.codes != LINE_FEED], minlength=NUM_BUCKETS) + 0.5 for side in sides]
     src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)
     return LanguageProfile((src_logs - tgt_logs).clip(-MAX_EVIDENCE, MAX_EVIDENCE).astype(np.float32))
 
 
-def _is_clear(log_odds: Array, characters: Characters) -> Array:
-    return log_odds > np.maximum(MIN_LOG_ODDS, MIN_LOG_ODDS_PER_CHARACTER * characters.lengths)
-
-
 def _trigrams(characters: Characters) -> Array:
-    """Return the bucket of the trigram around each character, (N,); line feeds mark the start and end of a line."""
+    """Return the bucket of the trigram around each character: (N,). Ignore that of a line feed."""
     codes = characters.codes
     mixed = codes * MIXERS[1]
     mixed[1:] += codes[:-1] * MIXERS[0]
     mixed[:-1] += codes[1:] * MIXERS[2]
     mixed ^= mixed >> 15
     return (mixed * MIXERS[0]) >> 16
-
-
-def _is_character(characters: Characters) -> Array:
-    """Return which characters are not line feeds, (N,) bool; the neighbours of a line feed are in different lines."""
-    return characters.codes != LINE_FEED

@@ -1,4 +1,4 @@
-"""Faults of individual lines that are visible in their characters.
+"""Faults that are visible in the characters of a single line.
 
 Shapes: N characters, L lines, U Unicode code points.
 """
@@ -8,25 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from translate.data.characters import NUM_CHARACTERS, Array, Characters, unassigned
 
 LineFault = Literal["control", "line_breaks", "invisible", "damaged", "mojibake"]
-LINE_FAULTS: tuple[LineFault, ...] = ("control", "line_breaks", "invisible", "damaged", "mojibake")
+LINE_FAULTS: tuple[LineFault, ...] = get_args(LineFault)
 
 CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0xA0)]  # tabs are allowed
 LINE_BREAKS = [0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]
-# Private and unassigned characters count, too, but not joiners, zero-width spaces and direction marks, which some
-# scripts need.
-INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)]
 PRIVATE = [*range(0xE000, 0xF900), *range(0xF0000, NUM_CHARACTERS)]
+INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), *PRIVATE]
+# Unassigned characters count as invisible, too; joiners and direction marks do not, because some scripts need them.
 DAMAGED = [0xFFFD]
 
-# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. Characters that may follow a letter in correct text, such
-# as dashes and quotes, prove nothing.
+# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. SIGNS also follow letters in correct text.
 TAILS = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0) for encoding in ("cp1252", "latin-1")}
 SIGNS = set("…‘’“”–—«»")
 TAIL = f"[{re.escape(''.join(sorted(TAILS)))}]"
@@ -40,7 +38,7 @@ LEAD, CLEAR_TAIL = 32, 64
 def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault, Array]:
     """Return which lines have each fault: (L,) bool. characters: the characters of these lines."""
     kinds = _kinds()[characters.codes]
-    bits = characters.unions(kinds)
+    bits = characters.reduce(np.bitwise_or, kinds)
     faults = {name: (bits & bit) > 0 for name, bit in BITS.items()}
     faults["mojibake"] = np.zeros(len(lines), bool)
     both = (kinds[:-1] << 1) & kinds[1:] & CLEAR_TAIL
@@ -54,7 +52,7 @@ def _kinds() -> Array:
     """Return the fault bits of each code point: (U,) uint8."""
     kinds = np.zeros(NUM_CHARACTERS, np.uint8)
     kinds[unassigned()] |= BITS["invisible"]
-    for bit, codes in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE + PRIVATE, DAMAGED), strict=True):
+    for bit, codes in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE, DAMAGED), strict=True):
         kinds[codes] |= bit
     kinds[[ord(lead) for lead in LEADS]] |= LEAD
     kinds[[ord(tail) for tail in TAILS - SIGNS if tail]] |= CLEAR_TAIL

@@ -36,27 +36,27 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class ParallelText:
-    """The pairs of lines from two files (or columns) whose source line has a hash in the range `hashes`."""
+    """Pairs of lines from two files (or columns): those whose source line has a hash in `hashes`."""
 
     src: Side
     tgt: Side
     hashes: range = ALL_HASHES
-    alignment: Path | None = None  # file with the word links of each pair, read by `word_links`
-    is_reversed: bool = False  # whether the alignment file has source and target swapped
+    alignment: Path | None = None  # file of word links, read by `word_links`
+    is_reversed: bool = False  # whether source and target are swapped in the alignment file
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yield all selected pairs, even empty ones. Raises UserError if a file is bad or the line counts differ."""
+        """Yield the selected pairs, even empty ones. Raises UserError if a file is unreadable or line counts differ."""
         return (pair for _, pair in self.numbered())
 
     def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
-        """Yield the same pairs with their line numbers, from 1; updates the digests with the bytes of the files."""
+        """Yield the same pairs with their line numbers, from 1. digests: see `open_unpacked`."""
         sides = itertools.zip_longest(read_side(self.src, src_digest), read_side(self.tgt, tgt_digest))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
-                num_both, num_all = number - 1, number + sum(1 for _ in sides)
-                counts = (num_both, num_all) if src is None else (num_all, num_both)
+                counts = number - 1, number + sum(1 for _ in sides)
+                num_src, num_tgt = counts if src is None else counts[::-1]
                 raise UserError(
-                    f"{self.src.path} has {counts[0]} lines but {self.tgt.path} has {counts[1]}; "
+                    f"{self.src.path} has {num_src} lines but {self.tgt.path} has {num_tgt}; "
                     "parallel files must have the same number of lines"
                 )
             if self.hashes is ALL_HASHES or line_hash(src) in self.hashes:
@@ -71,14 +71,14 @@ class TextSplit(NamedTuple):
 
 
 def text_of(data: DataSettings, src: str, tgt: str, alignment: str = "") -> ParallelText:
-    """Return the parallel text in the given files, with the columns and the direction from the settings."""
+    """Return the parallel text in these files; the settings give the columns and the direction."""
     sides = Side(Path(src), data.src_column), Side(Path(tgt), data.tgt_column)
     links = Path(alignment) if alignment else None
     return ParallelText(*(sides[::-1] if data.reverse else sides), alignment=links, is_reversed=data.reverse)
 
 
 def check_stays(*paths: Path) -> None:
-    """Raise UserError if a path is a pipe or a device, because the text is read several times."""
+    """Raise UserError if a path is a pipe or device: the text is read several times."""
     for path in paths:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a pipe or device, but the text is read several times; write it to a file first")
@@ -90,16 +90,11 @@ def line_hash(line: str) -> int:
 
 
 def split(text: ParallelText, at: int) -> TextSplit:
-    """Split by the hash of the source line: validation below `at`, training from there on.
-
-    The split does not depend on the order of the lines and is stored as a single number.
-    """
+    """Split by the hash of the source line, whatever the order: validation if it is below `at`, otherwise training."""
     return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 
 def fingerprint(text: ParallelText) -> str:
-    """Return the SHA-256 of the files of a text, as they are on disk."""
-    digest = hashlib.sha256()
-    for path in text.src.path, text.tgt.path, *([text.alignment] if text.alignment else []):
-        digest.update(digest_of_file(path))
-    return digest.hexdigest()
+    """Return the SHA-256 of the files of a text, without unpacking them."""
+    paths = filter(None, (text.src.path, text.tgt.path, text.alignment))
+    return hashlib.sha256(b"".join(map(digest_of_file, paths))).hexdigest()

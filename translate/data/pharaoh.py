@@ -11,10 +11,10 @@ LINK = re.compile(r"(\d{1,9})([-p?])(\d{1,9})", re.ASCII)
 
 
 class Notation(NamedTuple):
-    """A variant of the format: the separators allowed in a link, and an explanation for error messages."""
+    """A variant of the format."""
 
-    separators: str
-    help: str
+    separators: str  # characters that may separate the two numbers of a link
+    help: str  # explanation for error messages
 
 
 SURE = Notation("-", "a link is SOURCE-TARGET, two word numbers counted from 0, as in 0-0 1-2")
@@ -31,7 +31,7 @@ class PharaohLink(NamedTuple):
 
 
 def parse_links(line: str, location: str, notation: Notation) -> list[PharaohLink]:
-    """Parse the links of one line. Raises UserError if a link is malformed. location: file and line, for the error."""
+    """Parse the links of a line. location: file and line for errors. Raises UserError if a link is malformed."""
     links = []
     for text in line.split():
         match = LINK.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Text of pieces (subword tokens): words, word starts and byte pieces."""
+"""The text of pieces (subword tokens): words, word starts and byte pieces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def words_of(pieces: Sequence[str]) -> list[WordSpan]:
 
 def _spell(pieces: Sequence[str]) -> str:
     """Return the word that pieces form, with byte pieces (`<0xE2>`) decoded to characters."""
-    spelled = b"".join(
-        bytes([int(match[1], 16)]) if (match := BYTE_PIECE.fullmatch(piece)) else piece.encode() for piece in pieces
-    )
+    matches = ((piece, BYTE_PIECE.fullmatch(piece)) for piece in pieces)
+    spelled = b"".join(bytes.fromhex(match[1]) if match else piece.encode() for piece, match in matches)
     return spelled.decode(errors="replace").removeprefix(WORD_START) or WORD_START

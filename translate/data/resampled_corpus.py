@@ -1,53 +1,48 @@
-"""The training text with BPE-dropout (Provilkov et al. 2020), encoded again in each epoch.
+"""The training text with BPE-dropout (Provilkov et al. 2020), encoded again for each epoch.
 
-The pieces are a pure function of text, seed and epoch. The files are slightly larger than without dropout; each epoch
-replaces those of the previous one.
+The pieces are a pure function of text, seed and epoch. The files of each epoch replace those of the previous one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import Filters
 from translate.data.parallel_text import ParallelText
-from translate.data.vocab import VocabPair
+from translate.data.vocab import Log, VocabPair
 from translate.errors import UserError
 from translate.system.distributed import World
 
 
 @dataclass(frozen=True)
 class ResampledCorpus:
-    """A training text whose pieces differ between epochs; its pairs and their order do not."""
+    """A training text whose pieces change in each epoch, unlike its pairs and their order."""
 
-    folder: Path  # folder for the encoded corpora
-    log: Callable[[str], None]
+    folder: Path  # for the encoded corpora
+    log: Log
     text: ParallelText
-    origin: CorpusOrigin  # the epoch in it is ignored
+    origin: CorpusOrigin  # its epoch is ignored
     filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
-        """Return the corpus of an epoch, which the first process encodes unless an interrupted run left it complete.
+        """Return the corpus of an epoch. The first process encodes it, unless an interrupted run already has.
 
         All processes must call this after the last step of the previous epoch. Raises UserError if another process
         cannot read the files.
         """
-        base = self.folder / f"epoch-{epoch}"
+        base, origin = self.folder / f"epoch-{epoch}", replace(self.origin, epoch=epoch)
         if world.is_first:
-            self._ensure_encoded(base, replace(self.origin, epoch=epoch), vocabs)
+            for old in self.folder.glob("epoch-*"):
+                if old.name.partition(".")[0] != base.name:
+                    old.unlink()
+            if origin_of(base) != origin or open_corpus(base, vocabs) is None:
+                encode(self.text, vocabs, origin, base, self.log, self.filters)
         world.gather(None)  # the others wait for the first
         corpus = open_corpus(base, vocabs)
         if corpus is None:
             raise UserError(
-                f"{base}.json differs from what the first process wrote; put the run folder on a shared file system"
+                f"{base}.json differs from that of the first process; put the run folder on a shared file system"
             )
         return corpus
-
-    def _ensure_encoded(self, base: Path, origin: CorpusOrigin, vocabs: VocabPair) -> None:
-        for old in base.parent.glob("epoch-*"):
-            if old.name.partition(".")[0] != base.name:
-                old.unlink()
-        if origin_of(base) != origin or open_corpus(base, vocabs) is None:
-            encode(self.text, vocabs, origin, base, self.log, self.filters)

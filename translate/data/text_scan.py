@@ -1,4 +1,4 @@
-"""Single pass over the text of a new run: counts, a sample, the validation split and the fingerprint."""
+"""A single pass over the text of a new run: counts, a sample, the validation split and the fingerprint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
-MAX_BYTES_IN_MEMORY = 2**24  # limit for validation candidates; more of them are kept on disk
+MAX_BYTES_IN_MEMORY = 2**24  # of validation candidates; if there are more, they are kept on disk
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,10 @@ class TextScan:
     sample: list[Pair]  # evenly spaced pairs; overlong pairs are replaced by empty ones
     fingerprint: str  # as `parallel_text.fingerprint`
     split_at: int  # argument of `parallel_text.split` that yields about `valid_pairs` validation pairs; 0: none
-    _candidates: IO[bytes] | None  # both lines of the pairs whose source line has one of the smallest hashes
+    _candidates: IO[bytes]  # both lines of the pairs whose source line has one of the smallest hashes
 
     def valid_pairs(self) -> Iterator[Pair]:
         """Yield the validation pairs, whose hashes are below `split_at`, in the order of the text."""
-        if self._candidates is None:
-            return
         self._candidates.seek(0)
         lines = (line.removesuffix(b"\n").decode() for line in self._candidates)
         for src, tgt in zip(lines, lines, strict=True):
@@ -42,13 +40,12 @@ class TextScan:
 def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     """Read a text to its end. Raises UserError if anything in it cannot be read.
 
-    valid_pairs: number of pairs to split off for validation, limited to a twentieth of the text. The pairs with the
-    smallest hashes are split off. Candidates are collected as the text is read: about
-    valid_pairs * log(N / valid_pairs) of N pairs.
+    valid_pairs: number of pairs to split off for validation, at most a twentieth of the text. They are those with the
+    smallest hashes. About valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
     """
     num_lines = num_pairs = 0
     smallest: list[int] = []  # negated hashes of pairs with text on both sides: a heap with the largest hash on top
-    candidates = _candidate_file() if valid_pairs else None
+    candidates = _candidate_file()
     digests = hashlib.sha256(), hashlib.sha256()
 
     def short_pairs() -> Iterator[Pair]:
@@ -56,7 +53,7 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
         for _, pair in text.numbered(*digests):
             num_lines += 1
             num_pairs += pair.is_full
-            if candidates is not None:
+            if valid_pairs:
                 value = line_hash(pair.src)
                 if len(smallest) < valid_pairs or value <= -smallest[0]:
                     candidates.write(f"{pair.src}\n{pair.tgt}\n".encode())
@@ -65,16 +62,11 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
             yield blank_if_long(pair)
 
     chosen = sample(short_pairs())
-    parts = [digest.digest() for digest in digests]
-    if text.alignment:
-        parts.append(digest_of_file(text.alignment))
-    split_at = 0
-    if smallest:
-        smallest.sort(reverse=True)
-        split_at = 1 - smallest[max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE)) - 1]
+    parts = [digest.digest() for digest in digests] + ([digest_of_file(text.alignment)] if text.alignment else [])
+    num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
+    split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest else 0
     return TextScan(num_lines, num_pairs, chosen, hashlib.sha256(b"".join(parts)).hexdigest(), split_at, candidates)
 
 
 def _candidate_file() -> IO[bytes]:
-    """An open file, which the scan keeps until the validation pairs are read from it."""
     return SpooledTemporaryFile(MAX_BYTES_IN_MEMORY)

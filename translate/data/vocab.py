@@ -19,13 +19,14 @@ MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs ab
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
+Log = Callable[[str], None]  # receives one message
 
 
 class Vocab:
     """A sentencepiece model. `bos_id` starts each target, `eos_id` ends each row; padding has no id."""
 
     def __init__(self, proto: bytes, name: str) -> None:
-        """proto: the bytes of a model file. name: its name in errors. Raises UserError if they are not a model."""
+        """proto: content of a model file. name: its name in error messages. Raises UserError if it is not a model."""
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
@@ -35,7 +36,7 @@ class Vocab:
         self.proto = proto
         self.size: int = self._processor.vocab_size()
         try:
-            self.pieces(range(self.size))
+            self.ids = {piece: id_ for id_, piece in enumerate(self.pieces(range(self.size)))}
         except UnicodeDecodeError:
             raise UserError(f"{name}: damaged sentencepiece model; one of its pieces is not UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
@@ -54,7 +55,7 @@ class Vocab:
             raise UserError(f"{path}: no such sentencepiece model") from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text, without `<s>` and `</s>`, which are ordinary text if they occur in it."""
+        """Return the piece ids of each text, without `<s>` and `</s>`; in a text, these are ordinary characters."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
@@ -65,22 +66,16 @@ class Vocab:
 
     @property
     def merge_ranks(self) -> dict[str, float]:
-        """The pieces of a BPE model with their merge ranks; the lowest rank is merged first.
-
-        Control symbols, byte pieces and user-defined symbols have no rank; the latter have the score of the first merge
-        and precede it.
-        """
-        processor = self._processor
-        normal = [
-            id_
-            for id_ in range(self.size)
-            if not (processor.is_unknown(id_) or processor.is_control(id_) or processor.is_byte(id_))
-        ]
-        first = max((id_ for id_ in normal if not processor.get_score(id_)), default=0)
-        return {processor.id_to_piece(id_): -processor.get_score(id_) for id_ in normal if id_ >= first}
+        """The rank of each piece of a BPE model; lower ranks are merged first. Special pieces have no rank."""
+        model = self._processor
+        special = model.is_unknown, model.is_control, model.is_byte
+        scores = {id_: model.get_score(id_) for id_ in range(self.size) if not any(is_(id_) for is_ in special)}
+        # User-defined symbols precede the first merge and have the same score, 0.
+        first = max((id_ for id_, score in scores.items() if not score), default=0)
+        return {model.id_to_piece(id_): -score for id_, score in scores.items() if id_ >= first}
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece ids as one line: line breaks that come from byte pieces become spaces."""
+        """Return the text of piece ids as one line: line breaks from byte pieces become spaces."""
         text: str = self._processor.decode([int(i) for i in ids])
         return text.translate(LINE_BREAKS)
 
@@ -88,18 +83,9 @@ class Vocab:
         """Return the pieces as strings; `▁` marks the start of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
-    def ids_of(self, pieces: Iterable[str]) -> list[int]:
-        """Return the ids of pieces. Raises KeyError if a piece is not in the vocabulary."""
-        ids = []
-        for piece in pieces:
-            ids.append(int(self._processor.piece_to_id(piece)))
-            if self._processor.id_to_piece(ids[-1]) != piece:
-                raise KeyError(piece)
-        return ids
-
 
 class VocabPair(NamedTuple):
-    """The vocabularies of the two sides, which are the same object if the vocabulary is joint."""
+    """The vocabularies of the two sides; the same object twice if the vocabulary is joint."""
 
     src: Vocab
     tgt: Vocab
@@ -120,18 +106,13 @@ def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
 
 
 def train_vocab(
-    lines: Callable[[], Iterable[str]],
-    settings: VocabSettings,
-    seed: int,
-    log: Callable[[str], None],
-    num_lines: int | None = None,
+    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, log: Log, num_lines: int | None = None
 ) -> Vocab:
-    """Train a vocabulary on text.
+    """Train a vocabulary, on a random sample if the text has more than MAX_TRAINING_LINES lines.
 
-    lines: function that returns a new iterator over the text; of more than MAX_TRAINING_LINES lines, the seed selects a
-    sample. log: callback that reports sampling, and a size lowered because the text has too few distinct pieces.
-    num_lines: number of lines; if None, an additional pass counts them. Raises UserError if there is no text or it has
-    more characters than `settings.size`.
+    lines: function that returns a new iterator over the text. num_lines: number of lines; if None, they are counted.
+    The size is lowered if the text has too few distinct pieces. Raises UserError if the text is empty, or has more
+    distinct characters than `settings.size`.
     """
     if num_lines is None:
         num_lines = sum(1 for _ in lines())
@@ -156,7 +137,7 @@ def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
 
 
 def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
-    """Return the largest size that the text allows. Raises UserError if sentencepiece failed for another reason."""
+    """Return the largest size that the text allows. Raises UserError if training failed for another reason."""
     if match := TOO_LARGE.search(str(error)):
         return int(match[1])
     if match := TOO_SMALL.search(str(error)):

@@ -7,6 +7,7 @@ counted from 0; words are separated by spaces. All pieces of two linked words ar
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,16 +36,13 @@ class LinkedPair(NamedTuple):
 
 
 def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
-    """Yield every pair of the text with its links; there are none if the text has no alignment.
-
-    Raises UserError if a line cannot be read or a linked word does not exist.
-    """
+    """Yield every pair with its links. Raises UserError if a line cannot be read or a linked word does not exist."""
     if text.alignment is None:
         yield from (LinkedPair(pair, (), number) for number, pair in text.numbered())
         return
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
-        _, line = next(numbered for numbered in lines if numbered[0] == number)
+        line = next(line for line_number, line in lines if line_number == number)
         # The file is parsed, and its errors are reported, in its original direction.
         links = _parse(line, Pair(*pair[::-1]) if text.is_reversed else pair, text.alignment, number)
         yield LinkedPair(pair, tuple(WordLink(*link[::-1]) for link in links) if text.is_reversed else links, number)
@@ -60,8 +58,7 @@ def check_alignment(text: ParallelText) -> None:
             f"{text.alignment} has {num_lines} lines but {text.src.path} has {num_pairs}; "
             "an alignment has one line per pair, which is empty if no words are linked"
         )
-    for _ in linked_pairs(text):
-        pass
+    deque(linked_pairs(text), maxlen=0)
 
 
 def piece_links(
@@ -69,7 +66,7 @@ def piece_links(
 ) -> list[list[int] | None]:
     """Return the links between the pieces of each pair; None if the pieces of a linked word are ambiguous.
 
-    Each result is a row of numbers: the target piece and source piece of the first link, then of the second, and so on.
+    A row consists of the target piece and the source piece of the first link, then of the second, and so on.
     """
     src_words = _pieces_of_words(vocabs.src, [each.pair.src for each in linked], src_ids)
     tgt_words = _pieces_of_words(vocabs.tgt, [each.pair.tgt for each in linked], tgt_ids)
@@ -83,14 +80,14 @@ def piece_links(
 
 def _parse(line: str, pair: Pair, path: Path, number: int) -> tuple[WordLink, ...]:
     links = parse_links(line, f"{path}: line {number}", SURE)
-    # The larger of two counts, because an aligner may split words at other white space, too.
+    # The larger of two counts, because an aligner may also split words at other white space.
     num_words = [max(len(_words(side)), len(side.split())) for side in pair] if links else []
     for link in links:
         for name, word, count in zip(("source", "target"), (link.source, link.target), num_words, strict=True):
             if word >= count:
                 raise UserError(
-                    f"{path}: line {number}: {link.text} refers to {name} word {word}, but words 0 to {count - 1} "
-                    "exist; check that the file belongs to this text and that links are written source-target"
+                    f"{path}: line {number}: {link.text} refers to {name} word {word}, but the {name} has words 0 to "
+                    f"{count - 1}; check that the file belongs to this text and that links are written source-target"
                 )
     return tuple(WordLink(link.source, link.target) for link in links)
 
@@ -102,30 +99,25 @@ def _words(text: str) -> list[str]:
 def _pieces_of_words(vocab: Vocab, texts: Sequence[str], ids: Sequence[list[int]]) -> list[list[range]]:
     """Return the pieces of each word of each text; nothing for a text in which they are ambiguous.
 
-    Normalization can turn one word into several or none: a no-break space separates words, a zero-width character is
-    removed. How the aligner counted such words is unknown. So a text is used only if each word, encoded separately, is
-    one word, and no piece of the text crosses the boundaries of these words.
+    Normalization can split or remove words: a no-break space separates words, a zero-width character is removed. The
+    aligner may have counted such words differently. A text is therefore used only if each of its words is still one
+    word when encoded separately, and no piece of the text crosses a word boundary.
     """
     words = [_words(text) for text in texts]
-    pieces = iter(vocab.encode(list(itertools.chain.from_iterable(words))))
-    pieces_of_texts: list[list[range]] = []
-    for text_words, text_ids in zip(words, ids, strict=True):
-        encoded = [vocab.pieces(word) for word in itertools.islice(pieces, len(text_words))]
-        spelled = ["".join(word) for word in encoded]
-        pieces_of_texts.append(_match(spelled, vocab.pieces(text_ids)) if all(map(_is_word, encoded)) else [])
-    return pieces_of_texts
+    encoded = iter(vocab.encode(list(itertools.chain.from_iterable(words))))
+    return [
+        _match([vocab.pieces(word) for word in itertools.islice(encoded, len(text_words))], vocab.pieces(text_ids))
+        for text_words, text_ids in zip(words, ids, strict=True)
+    ]
 
 
-def _match(words: Sequence[str], pieces: Sequence[str]) -> list[range]:
-    """Return the pieces of each word; nothing if the texts differ or a piece belongs to two words."""
-    if "".join(words) != "".join(pieces):
+def _match(words: Sequence[Sequence[str]], pieces: Sequence[str]) -> list[range]:
+    """Return the pieces of each word, which was encoded separately; nothing if they are ambiguous."""
+    if not all([index for index, piece in enumerate(word) if piece.startswith(WORD_START)] == [0] for word in words):
         return []
+    spelled = ["".join(word) for word in words]
     num_pieces = {end: count for count, end in enumerate(itertools.accumulate(map(len, pieces), initial=0))}
-    ends = [num_pieces.get(end) for end in itertools.accumulate(map(len, words), initial=0)]
-    matched = [end for end in ends if end is not None]
-    return list(itertools.starmap(range, itertools.pairwise(matched))) if len(matched) == len(ends) else []
-
-
-def _is_word(pieces: Sequence[str]) -> bool:
-    """Return whether the pieces form one word: only the first starts a word."""
-    return [index for index, piece in enumerate(pieces) if piece.startswith(WORD_START)] == [0]
+    ends = list(itertools.accumulate(map(len, spelled), initial=0))
+    if "".join(spelled) != "".join(pieces) or not num_pieces.keys() >= set(ends):
+        return []
+    return [range(num_pieces[start], num_pieces[end]) for start, end in itertools.pairwise(ends)]

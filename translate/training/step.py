@@ -213,7 +213,7 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
     """Name the files and the first few lines that these rows of the training corpus come from."""
-    lines = sorted(corpus.lines.numbers(rows).tolist())
+    lines = sorted(corpus.line_numbers(rows))
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))
     more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""

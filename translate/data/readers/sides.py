@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from translate.data.readers import plain, tsv
+from translate.data.readers import tsv
 from translate.data.readers.lines import BadLineError, Digest, read_lines
 from translate.errors import UserError
 
@@ -15,26 +15,23 @@ FORMATS: dict[str, Format] = {".tsv": tsv.sentence}  # by suffix, with or withou
 
 
 class Side(NamedTuple):
-    """A file and the column to read (from 1), which plain text ignores."""
+    """A file and the column to read (from 1; ignored for plain text)."""
 
     path: Path
     column: int
 
     @property
-    def format(self) -> Format:
-        """The format of the file."""
+    def format(self) -> Format | None:
+        """The format of the file; None for plain text, in which each line is a sentence."""
         name = self.path.name.removesuffix(".gz")
-        return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), plain.sentence)
+        return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 
 
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
-    """Yield the sentences of one side. Raises UserError naming the file and the line if one cannot be read.
-
-    digest: see `open_unpacked`.
-    """
+    """Yield the sentences of a side. digest: see `open_unpacked`. Raises UserError if a line cannot be read."""
     sentence = side.format
     for number, line in enumerate(read_lines(side.path, digest), start=1):
         try:
-            yield sentence(line, side.column)
+            yield sentence(line, side.column) if sentence else line
         except BadLineError as error:
-            raise UserError(error.message(str(side.path), number)) from None
+            raise UserError(f"{side.path}: line {number} {error}") from None
