@@ -35,13 +35,11 @@ def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError if the training state alone exceeds the main memory. GPUs report this immediately themselves."""
-    memory = main_memory()
-    if device.type != "cpu" or memory is None:
-        return
+    """Raise UserError if the training state alone exceeds the main memory. GPUs report this themselves."""
+    memory = main_memory() if device.type == "cpu" else None
     num_parameters = count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     needed = num_parameters * (BYTES_PER_PARAMETER + (4 if config.train.ema_decay else 0))
-    if needed > memory:
+    if memory is not None and needed > memory:
         raise UserError(
             f"training a model with {num_parameters:,} parameters needs {needed / 1e9:,.0f} GB, but this machine has "
             f"only {memory / 1e9:,.0f} GB; lower model.d_model, model.d_ff, the number of layers or vocab.size"

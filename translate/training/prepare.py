@@ -1,4 +1,4 @@
-"""Preparation of training data: vocabularies, encoded corpora, validation lines. Each is created once per run.
+"""Preparation of the training data: vocabularies, encoded corpora, validation lines. All are created once per run.
 
 A new run reads its training text three times: to scan it, to train the vocabulary and to encode it. Filters
 (data.filter), separate or smaller vocabularies and alignments need further passes.
@@ -59,7 +59,7 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
     copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
     valid_text = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(train_text.src.path, train_text.tgt.path, valid_text.src.path, valid_text.tgt.path)
-    record, num_lines = _record(run, data, scan, train_text, valid_text)
+    record, num_lines = _recorded(run, data, scan, train_text, valid_text)
     if record.split_at:
         train_text = split(train_text, record.split_at).train
     if run.has_vocabs:
@@ -91,10 +91,7 @@ def prepare_together(run: Run, config: Config, world: World, scan: TextScan | No
         train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
         if train and valid:
             return Prepared(vocabs, train, valid, *gathered)
-    raise UserError(
-        f"{run.path}: does not contain the files written by the first process; all machines need the run folder at the "
-        "same path on a shared file system"
-    )
+    raise UserError(f"{run.path}: files of the first process are missing; all machines must share this folder")
 
 
 def scan_training_text(data: DataSettings) -> TextScan:
@@ -113,7 +110,7 @@ class _Record:
     split_at: int  # pairs whose source line has a lower hash are for validation; 0: validation files are given
 
 
-def _record(
+def _recorded(
     run: Run, data: DataSettings, scan: TextScan | None, train: ParallelText, valid: ParallelText
 ) -> tuple[_Record, int | None]:
     """Scan the texts of a new run and record them, or check that those of an existing run match its record.
@@ -155,15 +152,9 @@ def _split_off(scan: TextScan, train: ParallelText, valid: ParallelText) -> int:
     if not 0 < sum(are_full) < scan.num_pairs:
         reason = "too few different lines to split off a validation text; pass one with --valid-src and --valid-tgt"
         raise UserError(f"{train.src.path}: {reason}")
-    with (
-        atomic_write(valid.src.path) as src_path,
-        atomic_write(valid.tgt.path) as tgt_path,
-        src_path.open("w", encoding="utf-8", newline="\n") as src,
-        tgt_path.open("w", encoding="utf-8", newline="\n") as tgt,
-    ):
-        for pair in scan.valid_pairs():
-            src.write(f"{pair.src}\n")
-            tgt.write(f"{pair.tgt}\n")
+    for side, path in enumerate((valid.src.path, valid.tgt.path)):
+        with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
+            lines.writelines(f"{pair[side]}\n" for pair in scan.valid_pairs())
     return len(are_full)
 
 

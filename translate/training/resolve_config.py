@@ -30,8 +30,8 @@ class ResolvedConfig:
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
     """Resolve the settings of a new run. Without a settings file they are chosen to suit the text and the device.
 
-    The text is read only after the given settings have been validated. Raises UserError if a setting is invalid or
-    contradicts the run in train.init_from, or if the text cannot be read.
+    The given settings are validated before the text is read. Raises UserError if a setting is invalid or contradicts
+    the run in train.init_from, or if the text cannot be read.
     """
     config = load_new_config(path, given)
     _check_has_text(config, "")
@@ -81,12 +81,16 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
 
 
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
-    """Read the settings with which a run resumes. The run in train.init_from is no longer needed."""
+    """Read the settings with which a run resumes, without the run in train.init_from."""
     if path is None:
         return load_config(run.config_path, given)
     before = run.load_config()
     config = load_config(path, given, _inherited(before) if before.train.init_from else None)
-    return _with_planned_steps(before, config)
+    old, new = before.train, config.train
+    if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
+        return config
+    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}  # still valid: the limits are the same
+    return config.model_copy(update={"train": new.model_copy(update=planned)})
 
 
 def _check_has_text(config: Config, where: str) -> None:
@@ -98,12 +102,3 @@ def _inherited(config: Config) -> dict[str, object]:
     """Return the settings that a run inherits if it starts from the weights of a run with this config."""
     kept = "vocab.", "model.", "data.max_pieces"
     return {name: value for name, value in values_by_name(config).items() if name.startswith(kept)}
-
-
-def _with_planned_steps(before: Config, now: Config) -> Config:
-    """Return the settings `now` with the steps planned for `before` if both have the same limits."""
-    old, new = before.train, now.train
-    if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
-        return now
-    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}
-    return now.model_copy(update={"train": new.model_copy(update=planned)})
