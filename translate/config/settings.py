@@ -132,7 +132,7 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """Optimization, schedule, validation and checkpoints. A limit of 0 means no limit."""
 
-    init_from: str = Field("", description="run to start from; its weights, vocabulary and architecture are kept")
+    init_from: str = Field("", description="run whose weights, vocabulary and architecture are inherited")
     seed: Seed = Field(1, description="random seed of the initial weights, the order of the pairs and dropout")
     batch_tokens: Count = Field(4096, description="target pieces per step and process, padding included")
     accumulate: Count = Field(1, description="micro-batches per step and process; larger values save memory")
@@ -262,7 +262,7 @@ class Config(Section):
             )
         weight, is_aligned = train.alignment_weight, bool(self.data.train_align)
         if is_aligned and not self.data.train_src:
-            raise ValueError("data.train_align is set but data.train_src is not; set the training text, too")
+            raise ValueError("data.train_align is set but data.train_src is not; set both")
         if weight and not is_aligned and weight != TrainSettings().alignment_weight:
             raise ValueError(
                 f"train.alignment_weight = {weight}: there are no alignments to guide attention; "

@@ -28,7 +28,7 @@ PATH_KEYS = {
     "vocab": ("model",),
     "train": ("init_from",),
 }
-RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, still read
+RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, which are still accepted
 
 
 def load_config(
@@ -183,7 +183,7 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
             if isinstance(table, dict) and isinstance(value := table.get(key), str) and value:
                 try:
                     file = folder / Path(value).expanduser()
-                    # The name of a shell's <(command) must not be resolved.
+                    # The path of a shell's <(command) must not be resolved.
                     table[key] = str(file if file.is_fifo() else file.resolve())
                     table[key].encode()  # names that are not UTF-8 cannot be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:

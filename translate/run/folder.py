@@ -69,10 +69,9 @@ class Run:
         return run
 
     def refuse_used(self) -> None:
-        """Raise UserError if the path exists and holds anything but unfinished files."""
-        path = self.path
-        if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
-            raise UserError(f"{path}: already exists; add --resume to resume this run, or choose another --out")
+        """Raise UserError if the path exists, unless it is a folder that contains only unfinished files."""
+        if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - set(self.path.glob(PARTIAL))):
+            raise UserError(f"{self.path}: already exists; add --resume to resume this run, or choose another --out")
 
     def discard_if_unused(self) -> None:
         """Delete the folder if training did not reach its first step, so that a corrected command can use it."""
@@ -149,11 +148,8 @@ class Run:
             write_bytes(self.path / f"{name}.model", vocab.proto)
 
     def log(self, text: str) -> None:
-        """Write a line to standard error, above the progress bar, and with a timestamp to train.log.
-
-        Control characters are replaced because the log quotes text samples and is read in terminals.
-        """
-        text = without_controls(text)
+        """Write a line to standard error, above the progress bar, and with a timestamp to train.log."""
+        text = without_controls(text)  # the line may quote a text, and the log is read in terminals
         tqdm.write(text, file=sys.stderr)
         with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")

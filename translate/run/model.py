@@ -74,10 +74,8 @@ def read_tensors(path: Path, weights: CheckedWeights, like: Mapping[str, Tensor]
     mismatched = sorted(like.keys() ^ tensors.keys())
     mismatched += [name for name in like.keys() & tensors.keys() if like[name].shape != tensors[name].shape]
     if mismatched:
-        raise UserError(
-            f"{path}: these weights do not match the model that config.toml describes (first mismatch: "
-            f"{mismatched[0]}); restore the matching file"
-        )
+        reason = f"do not match the model that config.toml describes (first mismatch: {mismatched[0]})"
+        raise UserError(f"{path}: these weights {reason}; restore the matching file")
     return tensors
 
 

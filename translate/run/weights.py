@@ -106,15 +106,13 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
     # Settings that did not exist yet had the behaviour of their current defaults.
     stored = ModelSettings().model_dump(exclude=TRAINING_ONLY) | json.loads(metadata["model"])
     if differing := [f"model.{name} = {value!r}" for name, value in stored.items() if wanted.get(name) != value]:
-        raise UserError(
-            f"{path}: these weights do not match the model that config.toml describes: they were trained with "
-            f"{', '.join(differing)}; restore that in config.toml{advice}"
-        )
+        reason = f"do not match the model that config.toml describes: they were trained with {', '.join(differing)}"
+        raise UserError(f"{path}: these weights {reason}; restore that in config.toml{advice}")
     return CheckedWeights(content, checksum)
 
 
 def vocabs_of(path: Path) -> str | None:
-    """Return the fingerprint of the vocabularies that a weight file belongs to, or None if it records none."""
+    """Return the fingerprint of the vocabularies recorded in a weight file, or None if there is none."""
     with suppress(OSError), path.open("rb") as stream:
         if (length := int.from_bytes(stream.read(8), "little")) <= MAX_HEADER:
             return (_metadata(stream.read(length)) or {}).get("vocabs")

@@ -18,15 +18,15 @@ from translate.data.characters import characters_of
 from translate.data.text_scan import TextScan
 
 COVERAGE = 0.9995  # share of the text's characters, as in vocab.character_coverage
-PIECES_PER_CHARACTER = 1.5  # minimum
+PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
-MAX_MINUTES = 60.0  # of training on a CPU
+MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # but at most a tenth of all steps
-MAX_TOKENS_ON_CPU = 1024  # target pieces per step; larger steps on a CPU are hardly faster per piece, only fewer
-LATE = 0.55  # share of the steps after which the learning rate falls and R-Drop, which doubles the step time, starts
-TUNING_FACTOR = 4  # by which fine-tuning is shorter and its learning rate lower
-MAX_NAMED = 4  # settings given by the user that are listed by name
+MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
+LATE = 0.55  # share of the steps before the learning rate decays and R-Drop, which doubles the step time, starts
+TUNING_FACTOR = 4  # divisor of the epochs and the learning rate in fine-tuning
+MAX_NAMED = 4  # maximum number of the user's settings that are listed by name
 
 
 class TextMeasures(NamedTuple):
@@ -127,8 +127,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
-    if train.weight_decay:
-        dropout += f", weight decay {train.weight_decay:g}"
+    dropout += f", weight decay {train.weight_decay:g}" if train.weight_decay else ""
     rate = f"learning rate {train.learning_rate:g}" + (
         f", falling after {train.decay_from:.0%}" if train.decay_from else ""
     )

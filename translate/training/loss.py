@@ -1,6 +1,6 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021) each
+A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021), each
 batch passes through the model twice, and the predictions under different dropout are trained to agree.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
@@ -21,12 +21,12 @@ from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.seq2seq import Seq2Seq
 
-# Logits in memory at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU, this many
-# fit into the cache; a GPU needs large products to be fully used.
+# Maximum number of logits in memory: all N x V would be by far the largest tensor in a step of a small model. On a CPU,
+# this many fit into the cache; a GPU is only fully used by large matrix products.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
 # Arguments: (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is needed. Returns the
-# scalar loss and its gradient with respect to the logits, (P * N, V). It may overwrite the log-probabilities.
+# scalar loss and its gradient with respect to the logits, (P * N, V). May overwrite the log-probabilities.
 RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
@@ -45,7 +45,7 @@ def total(losses: Sequence[Losses]) -> Losses:
 
 
 class SummedLoss(nn.Module):
-    """A model with its loss, summed over the target pieces so that the batches of a step can be added up."""
+    """A model with its loss, summed over target pieces so that the losses of a step's batches can be added up."""
 
     def __init__(self, model: Seq2Seq, label_smoothing: float, guided: Head | None = None) -> None:
         """guided: cross-attention head that learns from given alignments, if any."""
@@ -91,7 +91,7 @@ def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """Return the summed cross-entropy of softmax(features weightᵀ) against the targets; a scalar in nats.
 
-    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the target distribution q is 1 - ε for
+    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε, the target distribution q is 1 - ε for
     the target plus ε spread over all V (Szegedy et al. 2016, section 7).
     """
     rows_loss = partial(_smoothed_loss, label_smoothing=label_smoothing)

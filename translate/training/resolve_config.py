@@ -12,7 +12,7 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning: they affect only training
+MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # by fine-tuning: they affect only training
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ResolvedConfig:
 
 
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
-    """Resolve the settings of a new run. Without a settings file they are chosen to suit the text and the device.
+    """Resolve the settings of a new run. Without a settings file, they are chosen to suit the text and the device.
 
     The given settings are validated before the text is read. Raises UserError if a setting is invalid or contradicts
     the run in train.init_from, or if the text cannot be read.
