@@ -157,4 +157,4 @@ def test_training_reads_other_pieces_in_each_epoch(
     train(run, changed(config, "train", max_epochs=3), CPU)
     assert asked == [0, 1, 2]
     log = (run.path / "train.log").read_text()
-    assert "0.2 of the merges in the training text are left out at random, redrawn every epoch (vocab.dropout)" in log
+    assert "0.2 of the merges in the training text are skipped at random, redrawn each epoch (vocab.dropout)" in log

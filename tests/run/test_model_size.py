@@ -52,5 +52,5 @@ def test_a_model_is_refused_exactly_if_its_state_exceeds_the_memory(
         check_fits(config, JOINT, CPU)
     monkeypatch.setattr("translate.run.model.main_memory", lambda: needed - 1)
     check_fits(config, JOINT, torch.device("cuda"))
-    with pytest.raises(UserError, match=r"^training a model of [\d,]+ parameters takes .*lower model\.d_model"):
+    with pytest.raises(UserError, match=r"^training a model with [\d,]+ parameters needs .*lower model\.d_model"):
         check_fits(config, JOINT, CPU)

@@ -17,9 +17,10 @@ from translate.data.readers.sides import Side
 from translate.data.text_scan import scan_text
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
-from translate.training.auto_config import LATE, SIZES, TextMeasures, measure_text, settings_for
+from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text
 from translate.training.resolve_config import resolve_new
 
+CUDA = torch.device("cuda")
 OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
 
 
@@ -51,7 +52,7 @@ def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
-    chosen = [settings_for(figures, torch.device("cuda")) for figures in OF_EACH_SIZE]
+    chosen = [choose_settings(Config(), {}, figures, CUDA) for figures in OF_EACH_SIZE]
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
         assert values == sorted(values)
@@ -82,8 +83,8 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
 
 
 def test_on_a_cpu_steps_are_small_and_many() -> None:
-    assert {settings_for(figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
-    assert settings_for(OF_EACH_SIZE[-1], torch.device("cuda"))["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
+    assert {choose_settings(Config(), {}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
+    assert choose_settings(Config(), {}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
 
 
 @pytest.mark.parametrize(

@@ -313,13 +313,13 @@ def test_a_guided_training_is_not_compiled(config: Config) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (["train.alignment_layer=3"], "train.alignment_layer = 3: the decoder has 3 layers, 0 to 2"),
+        (["train.alignment_layer=3"], "train.alignment_layer = 3: the last decoder layer is 2"),
         (
             ["model.num_decoder_layers=1", "train.alignment_layer=1"],
-            "train.alignment_layer = 1: the decoder has 1 layer, 0",
+            "train.alignment_layer = 1: the last decoder layer is 0",
         ),
         (["train.alignment_layer=-2"], "train.alignment_layer = -2: should be greater than or equal to -1"),
-        (["train.alignment_head=4"], "train.alignment_head = 4: a layer has 4 heads, 0 to 3"),
+        (["train.alignment_head=4"], "train.alignment_head = 4: the last head is 3"),
         (["train.alignment_weight=-1"], "train.alignment_weight = -1: should be greater than or equal to 0"),
         (["train.alignment_weight=0.1"], "train.alignment_weight = 0.1: there are no alignments to guide attention"),
         (["data.train_align=a"], "data.train_align is set but data.train_src is not"),

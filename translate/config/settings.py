@@ -60,10 +60,9 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _both_sides(self) -> DataSettings:
         for part in "train", "valid":
-            given = [bool(getattr(self, f"{part}_{side}")) for side in ("src", "tgt")]
-            if given[0] != given[1]:
-                present, missing = ("src", "tgt") if given[0] else ("tgt", "src")
-                raise ValueError(f"{part}_{present} is set but {part}_{missing} is not; give both sides")
+            for present, missing in (f"{part}_src", f"{part}_tgt"), (f"{part}_tgt", f"{part}_src"):
+                if getattr(self, present) and not getattr(self, missing):
+                    raise ValueError(f"{present} is set but {missing} is not; give both sides")
         return self
 
 
@@ -73,7 +72,9 @@ class VocabSettings(Section):
     size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="number of pieces; lowered for small texts")
     model: str = Field("", description="an existing sentencepiece model to use instead of training one")
     joint: bool = Field(True, description="share one vocabulary between both languages")
-    algorithm: Literal["bpe", "unigram", "char"] = Field("bpe", description="char: one piece per character")
+    algorithm: Literal["bpe", "unigram", "char"] = Field(
+        "bpe", description="segmentation; char: one piece per character"
+    )
     character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
         0.9995, description="share of the text covered by characters with their own piece; the others become bytes"
     )
@@ -88,7 +89,7 @@ class VocabSettings(Section):
         if self.dropout and self.algorithm != "bpe" and not self.model:
             raise ValueError(
                 f'dropout = {self.dropout}: BPE-dropout leaves out merges, but algorithm "{self.algorithm}" has none; '
-                'set dropout to 0.0 or algorithm to "bpe"'
+                'set dropout to 0.0, or algorithm to "bpe"'
             )
         if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
             raise ValueError(
@@ -121,9 +122,9 @@ class ModelSettings(Section):
         if self.d_model % 2:
             raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need pairs of dimensions")
         if self.positions == "rotary" and self.d_model // self.num_heads % 2:
+            width = self.d_model // self.num_heads
             raise ValueError(
-                f"heads are {self.d_model // self.num_heads} wide (d_model / num_heads), which is odd; "
-                "rotary positions rotate pairs of dimensions"
+                f"head width {width} (d_model / num_heads) is odd; rotary positions need pairs of dimensions"
             )
         return self
 
@@ -131,18 +132,18 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """Optimization, schedule, validation and checkpoints. A limit of 0 means no limit."""
 
-    init_from: str = Field("", description="run to start from; its weights, vocabulary and architecture are taken over")
+    init_from: str = Field("", description="run whose weights, vocabulary and architecture are inherited")
     seed: Seed = Field(1, description="random seed of the initial weights, the order of the pairs and dropout")
     batch_tokens: Count = Field(4096, description="target pieces per step and process, padding included")
-    accumulate: Count = Field(1, description="micro-batches per step and process; more save memory")
+    accumulate: Count = Field(1, description="micro-batches per step and process; larger values save memory")
     max_steps: Limit = Field(100_000, description="stop after this many steps")
     max_epochs: Limit = Field(0, description="stop after this many epochs")
     max_minutes: NonNegative = Field(0.0, description="stop after this many minutes, not counting validation")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
-        description="learning rate after the warm-up; cosine decays to 0 at max_steps; if max_steps is 0, it is "
-        "computed from max_epochs or max_minutes when training starts, and recorded in the run's config.toml",
+        description="learning rate after the warm-up; cosine decays to 0 at max_steps (if that is 0, it is computed "
+        "from max_epochs or max_minutes when training starts, and recorded in the run's config.toml)",
     )
     decay_from: Share = Field(0.0, description="fraction of max_steps after which cosine decays; 0: after the warm-up")
     warmup_steps: Limit = Field(400, description="steps of linear warm-up from 0 to learning_rate")
@@ -155,7 +156,7 @@ class TrainSettings(Section):
     rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
     alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="decoder layer of the guided head, counted from 0; -1: the last but one, or the last of two"
+        -1, description="decoder layer of the guided head, counted from 0; -1: the second to last, or the last of two"
     )
     alignment_head: Limit = Field(0, description="cross-attention head to guide, counted from 0")
     validate_every: Count = Field(500, description="steps between validations")
@@ -190,19 +191,13 @@ class TrainSettings(Section):
         return self.rdrop_from * self.max_steps
 
     @model_validator(mode="after")
-    def _schedule_ends(self) -> TrainSettings:
+    def _schedule_is_possible(self) -> TrainSettings:
         if self.schedule == "cosine" and 0 < self.max_steps <= self.warmup_steps:
             raise ValueError(f'schedule "cosine" needs max_steps above warmup_steps ({self.warmup_steps})')
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
             raise ValueError('schedule "cosine" needs an end: set max_steps, max_epochs or max_minutes')
         if self.decay_from and self.schedule != "cosine":
-            raise ValueError(
-                f'decay_from {self.decay_from:g} needs schedule "cosine", but schedule is "{self.schedule}"'
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _rdrop_begins(self) -> TrainSettings:
+            raise ValueError(f'decay_from {self.decay_from:g} needs schedule "cosine" instead of "{self.schedule}"')
         if self.rdrop_from and not self.rdrop:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} is set, but R-Drop is off; set rdrop above 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:
@@ -210,16 +205,12 @@ class TrainSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _weight_decay_is_small(self) -> TrainSettings:
+    def _values_are_consistent(self) -> TrainSettings:
         if (share := self.learning_rate * self.weight_decay) >= 1:
             raise ValueError(
                 f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: a step "
-                "shrinks the weights by this share, which must be below 1 and is usually below 0.001"
+                "shrinks the weights by this fraction, which must be below 1 and is usually below 0.001"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _values_are_consistent(self) -> TrainSettings:
         if self.best_by != "valid_loss" and not self.validate_sentences:
             raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
         if self.accumulate > self.batch_tokens:
@@ -234,7 +225,7 @@ class DecodeSettings(Section):
     length_penalty: Penalty = Field(
         1.0, description="score = log-probability / pieces ** length_penalty; low values favour short translations"
     )
-    coverage_penalty: Penalty = Field(0.0, description="weight of a penalty for source pieces with attention below 1")
+    coverage_penalty: Penalty = Field(0.0, description="penalty weight for source pieces with total attention below 1")
     no_repeat_ngram: NgramLength = Field(0, description="length of n-grams that may not be repeated; 0: off")
     min_length: Limit = Field(0, description="minimum pieces per translation")
     max_length: Limit = Field(0, description="maximum pieces per translation; 0: only max_length_ratio applies")
@@ -246,7 +237,7 @@ class DecodeSettings(Section):
         1.0, description="sampling: draw from the fewest pieces whose total probability reaches this value"
     )
     seed: Seed = Field(1, description="random seed of sampling")
-    batch_tokens: Count = Field(4096, description="source pieces translated together, padding included")
+    batch_tokens: Count = Field(4096, description="source pieces per batch, padding included")
 
 
 class Config(Section):
@@ -259,41 +250,24 @@ class Config(Section):
     decode: DecodeSettings = DecodeSettings()
 
     @model_validator(mode="after")
-    def _guided_head_exists(self) -> Config:
+    def _sections_agree(self) -> Config:
         train, num_layers, num_heads = self.train, self.model.num_decoder_layers, self.model.num_heads
-        if train.alignment_layer >= num_layers:
+        if (layer := train.alignment_layer) >= num_layers:
+            raise ValueError(f"train.alignment_layer = {layer}: the last decoder layer is {num_layers - 1}")
+        if (head := train.alignment_head) >= num_heads:
+            raise ValueError(f"train.alignment_head = {head}: the last head is {num_heads - 1}")
+        if train.rdrop and not (self.model.dropout or self.model.attention_dropout):
             raise ValueError(
-                f"train.alignment_layer = {train.alignment_layer}: the decoder has {_numbered(num_layers, 'layer')}"
+                f"train.rdrop = {train.rdrop:g}: R-Drop has no effect without dropout; raise model.dropout"
             )
-        if train.alignment_head >= num_heads:
-            raise ValueError(
-                f"train.alignment_head = {train.alignment_head}: a layer has {_numbered(num_heads, 'head')}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _passes_differ(self) -> Config:
-        if self.train.rdrop and not (self.model.dropout or self.model.attention_dropout):
-            raise ValueError(
-                f"train.rdrop = {self.train.rdrop:g}: R-Drop has no effect without dropout; raise model.dropout"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _guidance_is_possible(self) -> Config:
-        weight, is_given = self.train.alignment_weight, bool(self.data.train_align)
-        if is_given and not self.data.train_src:
-            raise ValueError("data.train_align is set but data.train_src is not; set the training text, too")
-        if weight and not is_given and weight != TrainSettings().alignment_weight:
+        weight, is_aligned = train.alignment_weight, bool(self.data.train_align)
+        if is_aligned and not self.data.train_src:
+            raise ValueError("data.train_align is set but data.train_src is not; set both")
+        if weight and not is_aligned and weight != TrainSettings().alignment_weight:
             raise ValueError(
                 f"train.alignment_weight = {weight}: there are no alignments to guide attention; "
                 "set data.train_align to a file of word alignments"
             )
-        if weight and is_given and self.train.compile == "on":
+        if weight and is_aligned and train.compile == "on":
             raise ValueError('train.compile = "on": cannot be used with data.train_align; set it to "auto" or "off"')
         return self
-
-
-def _numbered(count: int, name: str) -> str:
-    """Format a count and the range of indices."""
-    return f"{count} {name}s, 0 to {count - 1}" if count > 1 else f"1 {name}, 0"

@@ -28,21 +28,17 @@ PATH_KEYS = {
     "vocab": ("model",),
     "train": ("init_from",),
 }
-
-
-RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, still read
+RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, which are still accepted
 
 
 def load_config(
-    path: Path | None,
-    overrides: Mapping[str, object] | None = None,
-    inherited: Mapping[str, object] | None = None,
+    path: Path | None, overrides: Mapping[str, object] | None = None, inherited: Mapping[str, object] | None = None
 ) -> Config:
     """Read the settings from a TOML file, if given, and apply overrides by `section.key`.
 
     Paths in the file are relative to its folder, paths in the overrides to the working directory; both become absolute.
-    inherited: values that replace defaults, by `section.key`. Raises UserError with one line per mistake, naming the
-    file and the setting.
+    inherited: values by `section.key` that replace the defaults. Raises UserError with one line per mistake, which
+    names the file and the setting.
     """
     tables, sources = _given(path, overrides or {})
     for name, value in (inherited or {}).items():
@@ -50,15 +46,6 @@ def load_config(
         if isinstance(table := tables.setdefault(section, {}), dict):
             table.setdefault(key, value)
     return _checked(Config, tables, path, sources)
-
-
-def changed_settings(config: Config, changes: Mapping[str, object]) -> Config:
-    """Return the settings with changes by `section.key`. Raises UserError if the result is not valid."""
-    tables = config.model_dump()
-    for name, value in changes.items():
-        section, _, key = name.partition(".")
-        tables[section][key] = value
-    return _checked(Config, tables)
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
@@ -100,13 +87,8 @@ def to_toml(config: Config) -> str:
 
 def differences(before: Config, now: Config) -> dict[str, str]:
     """Describe each setting that differs, by name."""
-    changed = {}
-    for name in setting_names():
-        section, _, key = name.partition(".")
-        old, new = (getattr(getattr(config, section), key) for config in (before, now))
-        if old != new:
-            changed[name] = f"{name} = {json.dumps(old)} (now {json.dumps(new)})"
-    return changed
+    values = zip(values_by_name(before).items(), values_by_name(now).values(), strict=True)
+    return {name: f"{name} = {json.dumps(old)} (now {json.dumps(new)})" for (name, old), new in values if old != new}
 
 
 def is_frozen(name: str) -> bool:
@@ -119,11 +101,16 @@ def is_frozen(name: str) -> bool:
 
 def setting_names() -> list[str]:
     """Return the names of all settings as `section.key`."""
-    return [f"{section}.{key}" for section, settings in Config() for key in type(settings).model_fields]
+    return list(values_by_name(Config()))
+
+
+def values_by_name(config: Config) -> dict[str, object]:
+    """Return the values of all settings by `section.key`."""
+    return {f"{section}.{key}": value for section, settings in config for key, value in settings}
 
 
 def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read a file and apply the overrides. Returns the tables and the source of each name that is not from the file."""
+    """Read a file and apply the overrides. Returns the tables, and the source of each name set by an override."""
     tables = _read_toml(path) if path else {}
     sources: dict[str, str] = {}
     if path:
@@ -132,12 +119,11 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
         section, dot, key = name.partition(".")
         if not (section and dot and key):
             raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
-        table = {section: {key: value}}
-        _make_absolute(table, Path.cwd())
-        if not isinstance(tables.setdefault(section, {}), dict):
-            raise UserError(f"{path}: {section}: this is a section; write [{section}] and its settings below it")
-        tables[section].update(table[section])
-        sources |= {name: "command line", section: "command line"}
+        override = {section: {key: value}}
+        _make_absolute(override, Path.cwd())
+        if isinstance(table := tables.setdefault(section, {}), dict):  # anything else will be rejected as a section
+            table |= override[section]
+            sources |= {name: "command line", section: "command line"}
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")
         values, new_key = tables.get(section), new.partition(".")[2]
@@ -173,12 +159,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; this does not look like a settings file")
+            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; is it a settings file?")
         for number, line in enumerate(content.split(b"\n"), start=1):
             if len(line) > MAX_LINE_BYTES:
                 raise UserError(
-                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; this does not look like "
-                    "a settings file"
+                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is it a settings file?"
                 )
         return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
@@ -194,15 +179,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
     for section, keys in PATH_KEYS.items():
         table = tables.get(section)
-        if not isinstance(table, dict):
-            continue
         for key in keys:
-            if isinstance(value := table.get(key), str) and value:
+            if isinstance(table, dict) and isinstance(value := table.get(key), str) and value:
                 try:
                     file = folder / Path(value).expanduser()
-                    # The name of a shell's <(command) cannot be resolved.
+                    # The path of a shell's <(command) must not be resolved.
                     table[key] = str(file if file.is_fifo() else file.resolve())
-                    table[key].encode()  # a name that is not UTF-8 could not be written to the run's config.toml
+                    table[key].encode()  # names that are not UTF-8 cannot be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:
                     raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None
 
@@ -235,7 +218,7 @@ def _shown(value: object) -> str:
     """Format a value as in TOML, truncated to MAX_SHOWN characters."""
     try:
         text = json.dumps(value, default=str)
-    except (ValueError, RecursionError):  # thousands of digits, or deeply nested tables
+    except (ValueError, RecursionError):  # a number with thousands of digits, or deeply nested tables
         return f"({type(value).__name__})"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -69,10 +69,9 @@ class Run:
         return run
 
     def refuse_used(self) -> None:
-        """Raise UserError if the path exists and holds anything but unfinished files."""
-        path = self.path
-        if path.exists() and (not path.is_dir() or set(path.iterdir()) - set(path.glob(PARTIAL))):
-            raise UserError(f"{path}: already exists; add --resume to resume this run, or choose another --out")
+        """Raise UserError if the path exists, unless it is a folder that contains only unfinished files."""
+        if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - set(self.path.glob(PARTIAL))):
+            raise UserError(f"{self.path}: already exists; add --resume to resume this run, or choose another --out")
 
     def discard_if_unused(self) -> None:
         """Delete the folder if training did not reach its first step, so that a corrected command can use it."""
@@ -84,7 +83,7 @@ class Run:
         """Open an existing run. Raises UserError if the path is not a run folder."""
         run = cls(path)
         if not run.config_path.is_file():
-            reason = "no such folder" if not path.exists() else "not a run folder (it has no config.toml)"
+            reason = "not a run folder (it has no config.toml)" if path.exists() else "no such folder"
             raise UserError(f"{path}: {reason}; give a folder written by `translate train`")
         return run
 
@@ -111,12 +110,10 @@ class Run:
 
     def load_alignment(self) -> dict[str, Any] | None:
         """Read the alignment configuration that `translate align --store` wrote; None if there is none."""
-        try:
-            return read_record(
-                self.alignment_path, ALIGNMENT_FORMAT, "store it again with `translate align --store`, or delete it"
-            )
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            advice = "store it again with `translate align --store`, or delete it"
+            return read_record(self.alignment_path, ALIGNMENT_FORMAT, advice)
+        return None
 
     def write_alignment(self, values: dict[str, Any]) -> None:
         """Write the alignment configuration for `load_alignment`."""
@@ -124,7 +121,7 @@ class Run:
 
     @property
     def has_vocabs(self) -> bool:
-        """Whether the vocabularies have been written. Does not read them."""
+        """Whether the vocabulary files exist; they may be damaged."""
         return all(path.is_file() for path in self._vocab_paths())
 
     def load_vocabs(self) -> VocabPair:
@@ -133,13 +130,10 @@ class Run:
             raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
         src, tgt = self._vocab_paths()
         protos = src.read_bytes(), tgt.read_bytes()
-        # Checked first, because sentencepiece must not read a damaged file.
+        # Checked before sentencepiece reads the files, because it does not detect all damage.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
             names = f"{src}" if src == tgt else f"{src} or {tgt}"
-            raise UserError(
-                f"{names}: does not match {self.weights_path.name} in the same folder; one of the files is damaged "
-                "or from a different run: restore it"
-            )
+            raise UserError(f"{names}: does not match {self.weights_path.name}; restore the damaged or replaced file")
         vocab = Vocab(protos[0], str(src))
         return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
@@ -149,18 +143,13 @@ class Run:
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
         """Write one file for a joint vocabulary, otherwise one per side."""
-        if vocabs.joint:
-            write_bytes(self.path / "vocab.model", vocabs.src.proto)
-            return
-        write_bytes(self.path / "vocab.src.model", vocabs.src.proto)
-        write_bytes(self.path / "vocab.tgt.model", vocabs.tgt.proto)
+        files = {"vocab": vocabs.src} if vocabs.joint else {"vocab.src": vocabs.src, "vocab.tgt": vocabs.tgt}
+        for name, vocab in files.items():
+            write_bytes(self.path / f"{name}.model", vocab.proto)
 
     def log(self, text: str) -> None:
-        """Write a line to standard error, above the progress bar, and with a timestamp to train.log.
-
-        Control characters are replaced, because the log quotes text samples and is read in terminals.
-        """
-        text = without_controls(text)
+        """Write a line to standard error, above the progress bar, and with a timestamp to train.log."""
+        text = without_controls(text)  # the line may quote a text, and the log is read in terminals
         tqdm.write(text, file=sys.stderr)
         with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
@@ -181,34 +170,28 @@ class Run:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read the lines of metrics.jsonl, except a last line that a killed process left incomplete."""
-        if not self.metrics_path.exists():
-            return []
-        lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        return [self._metrics_line(number, line) for number, line in enumerate(lines, start=1)]
+        """Read metrics.jsonl, except a last line that a killed process left incomplete. Raises UserError if damaged."""
+        content = self.metrics_path.read_bytes() if self.metrics_path.exists() else b""
+        lines: list[dict[str, Any]] = []
+        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                values = json.loads(line)
+                kinds = {type(values[name]) for name in values.keys() - {"advice"}}
+                if type(values["step"]) is int and kinds <= {int, float, NoneType}:
+                    lines.append(values)
+            if len(lines) < number:
+                raise UserError(f"{self.metrics_path}: line {number} is damaged; delete it or the file to continue")
+        return lines
 
     def forget_metrics_after(self, step: int) -> None:
-        """Remove the lines of later steps, which resumed training repeats."""
+        """Remove the lines after `step`; the resumed run writes them again."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
 
-    def _metrics_line(self, number: int, line: bytes) -> dict[str, Any]:
-        try:
-            values = json.loads(line)
-            if type(values["step"]) is int and all(
-                type(values[name]) in (int, float, NoneType) for name in values.keys() - {"advice"}
-            ):
-                return values
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            pass
-        raise UserError(
-            f"{self.metrics_path}: line {number} is damaged; delete this line or the file to continue without it"
-        )
-
     def _sweep(self) -> None:
         """Delete unfinished files of a killed process, but not in folders that other processes may be writing to."""
-        own = (self.path, self.checkpoints_path, self.corpus_path)
-        for stale in [*(path for folder in own for path in folder.glob(PARTIAL)), *self.snapshots_path.rglob(PARTIAL)]:
+        stale_paths = [*self.path.glob(PARTIAL), *self.checkpoints_path.glob(PARTIAL), *self.corpus_path.glob(PARTIAL)]
+        for stale in [*stale_paths, *self.snapshots_path.rglob(PARTIAL)]:
             if stale.is_dir():
                 shutil.rmtree(stale)
             else:
@@ -221,17 +204,13 @@ def training_alone(run: Run) -> Iterator[None]:
 
     The system releases the lock however the process ends. On a file system without locks, a warning is printed instead.
     """
-    lock = None
-    try:
-        lock = take_lock(run.path / ".lock")
-    except Timeout:
-        raise UserError(
-            f"{run.path}: another process is training in this folder; stop it, or choose another --out"
-        ) from None
-    except OSError:
-        print(f"warning: {run.path}: cannot be locked; make sure that no other process is using it", file=sys.stderr)
-    try:
+    path = run.path
+    with ExitStack() as stack:
+        try:
+            stack.callback(release_lock, take_lock(path / ".lock"))
+        except Timeout:
+            message = f"{path}: another process is training in this folder; stop it, or choose another --out"
+            raise UserError(message) from None
+        except OSError:
+            print(f"warning: {path}: cannot be locked; make sure that no other process is using it", file=sys.stderr)
         yield
-    finally:
-        if lock:
-            release_lock(lock)

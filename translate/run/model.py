@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -16,13 +15,7 @@ from translate.errors import UserError
 from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer, count_parameters
 from translate.run.folder import Run
-from translate.run.weights import (
-    CheckedWeights,
-    ModelIdentity,
-    current_name,
-    read_checked_weights,
-    write_checked_weights,
-)
+from translate.run.weights import CheckedWeights, ModelIdentity, decoded, read_checked_weights, write_checked_weights
 from translate.system.memory import main_memory
 
 BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, float32 each
@@ -42,15 +35,13 @@ def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError if the training state alone exceeds the main memory. GPUs report this themselves, at once."""
-    memory = main_memory()
-    if device.type != "cpu" or memory is None:
-        return
+    """Raise UserError if the training state alone exceeds the main memory. GPUs report this themselves."""
+    memory = main_memory() if device.type == "cpu" else None
     num_parameters = count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     needed = num_parameters * (BYTES_PER_PARAMETER + (4 if config.train.ema_decay else 0))
-    if needed > memory:
+    if memory is not None and needed > memory:
         raise UserError(
-            f"training a model of {num_parameters:,} parameters takes {needed / 1e9:,.0f} GB, but this machine has "
+            f"training a model with {num_parameters:,} parameters needs {needed / 1e9:,.0f} GB, but this machine has "
             f"only {memory / 1e9:,.0f} GB; lower model.d_model, model.d_ff, the number of layers or vocab.size"
         )
 
@@ -78,18 +69,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], identity: ModelIdent
 
 
 def read_tensors(path: Path, weights: CheckedWeights, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a file. Raises UserError if their names and shapes differ from those of `like`."""
-    try:
-        tensors = {current_name(name): tensor for name, tensor in load(weights.content).items()}
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
+    """Return the tensors of a file. Raises UserError if their names or shapes differ from those of `like`."""
+    tensors = decoded(path, weights.content, load)
     mismatched = sorted(like.keys() ^ tensors.keys())
     mismatched += [name for name in like.keys() & tensors.keys() if like[name].shape != tensors[name].shape]
     if mismatched:
-        raise UserError(
-            f"{path}: these weights do not match the model that config.toml describes (first mismatch: "
-            f"{mismatched[0]}); restore the matching file"
-        )
+        reason = f"do not match the model that config.toml describes (first mismatch: {mismatched[0]})"
+        raise UserError(f"{path}: these weights {reason}; restore the matching file")
     return tensors
 
 

@@ -1,6 +1,6 @@
 """Weight files with a checksum and the identity of their model.
 
-The format is safetensors. The metadata at the start of the file contain the SHA-256 of all other bytes, so that even a
+The format is safetensors. The metadata at the start of the file contain the SHA-256 of all other bytes, so even a
 single flipped bit is detected. This module does not import torch.
 """
 
@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from translate.config.settings import ModelSettings
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.system.files import write_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 FORMAT = 1
 MAX_HEADER = 10**8  # bytes; the limit of safetensors
@@ -30,12 +33,14 @@ CHECKSUM = slice(8 + len(HEADER_START), 8 + len(HEADER_START) + 64)  # position 
 TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that do not affect inference
 OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # name of a residual connection in version 0.1.0
 
+Array = TypeVar("Array")
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
     """Identity of the model that weights belong to.
 
-    With a different vocabulary or number of heads, weights may have the right shapes and still produce nonsense.
+    With a different vocabulary or number of heads, weights may have the right shapes but produce nonsense.
     """
 
     vocabs: str  # fingerprint of the vocabularies
@@ -51,11 +56,11 @@ class CheckedWeights(NamedTuple):
     """Content of a weight file whose checksum has been verified, if it has one."""
 
     content: bytes  # input of `load` of safetensors
-    checksum: str | None  # None if the file has no metadata because another program wrote it
+    checksum: str | None  # None if the file has no metadata, as written by other programs
 
 
 def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -> str:
-    """Write the output of safetensors' `save` atomically, with the identity of the model. Returns the checksum."""
+    """Write the output of safetensors' `save` with the identity of the model, atomically. Returns the checksum."""
     end = 8 + int.from_bytes(content[:8], "little")
     metadata = {"sha256": "0" * 64, "format": str(FORMAT), "vocabs": identity.vocabs, "model": identity.model}
     header = json.dumps({METADATA: metadata, **json.loads(content[8:end])}, separators=(",", ":")).encode()
@@ -93,49 +98,38 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
     checksum = metadata.get("sha256")
     if not content.startswith(HEADER_START, 8) or checksum != _checksum(content):
         raise UserError(f"{path}: damaged (its checksum does not match its content){advice}")
-    if metadata.get("format") != str(FORMAT):
-        raise UserError(
-            f"{path}: format {metadata.get('format')}, but this version reads format {FORMAT}; "
-            "update translate, or use a run in this format"
-        )
+    if (version := metadata.get("format")) != str(FORMAT):
+        raise UserError(f"{path}: format {version}, but this version reads format {FORMAT}; update translate")
     if metadata.get("vocabs") != identity.vocabs:
-        raise UserError(
-            f"{path}: does not match the vocabulary of the run; one of the files is damaged or from a different run: "
-            f"restore it{advice}"
-        )
-    if differing := _differences(json.loads(metadata["model"]), json.loads(identity.model)):
-        raise UserError(
-            f"{path}: these weights do not match the model that config.toml describes: they were trained with "
-            f"{', '.join(differing)}; restore that in config.toml{advice}"
-        )
+        raise UserError(f"{path}: does not match the run's vocabulary; restore the damaged or replaced file{advice}")
+    wanted = json.loads(identity.model)
+    # Settings that did not exist yet had the behaviour of their current defaults.
+    stored = ModelSettings().model_dump(exclude=TRAINING_ONLY) | json.loads(metadata["model"])
+    if differing := [f"model.{name} = {value!r}" for name, value in stored.items() if wanted.get(name) != value]:
+        reason = f"do not match the model that config.toml describes: they were trained with {', '.join(differing)}"
+        raise UserError(f"{path}: these weights {reason}; restore that in config.toml{advice}")
     return CheckedWeights(content, checksum)
 
 
 def vocabs_of(path: Path) -> str | None:
-    """Return the fingerprint of the vocabularies that a weight file belongs to; None if it records none."""
-    try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            metadata = _metadata(stream.read(length)) if length <= MAX_HEADER else None
-    except OSError:
-        return None
-    return metadata.get("vocabs") if metadata else None
+    """Return the fingerprint of the vocabularies recorded in a weight file, or None if there is none."""
+    with suppress(OSError), path.open("rb") as stream:
+        if (length := int.from_bytes(stream.read(8), "little")) <= MAX_HEADER:
+            return (_metadata(stream.read(length)) or {}).get("vocabs")
+    return None
 
 
 def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
     """Return the weights as NumPy arrays. Raises UserError if the content is not a valid weight file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    return decoded(path, content, safetensors.numpy.load)
 
+
+def decoded(path: Path, content: bytes, load: Callable[[bytes], dict[str, Array]]) -> dict[str, Array]:
+    """Return what `load` of safetensors reads, under current parameter names. Raises UserError if it is damaged."""
     try:
-        return {current_name(name): array for name, array in load(content).items()}
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        return {OLD_RESIDUAL.sub(r"\1_residual", name): array for name, array in load(content).items()}
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: damaged or not a safetensors file ({error})") from None
-
-
-def current_name(name: str) -> str:
-    """Return the current name of a parameter, which an older version may have written under a different name."""
-    return OLD_RESIDUAL.sub(r"\1_residual", name)
 
 
 def _checksum(content: bytes | bytearray) -> str:
@@ -146,16 +140,10 @@ def _checksum(content: bytes | bytearray) -> str:
 
 
 def _metadata(header: bytes) -> dict[str, Any] | None:
-    """Return the metadata of a header; None if it has none. Malformed headers are left to safetensors to reject."""
+    """Return the metadata of a header, or None if it has none. Malformed headers are left to safetensors to reject."""
     try:
         values = json.loads(header)
         metadata = values.get(METADATA) if isinstance(values, dict) else None
         return metadata if metadata is None or isinstance(metadata, dict) else {}
     except (ValueError, RecursionError):
         return {} if METADATA.encode() in header else None
-
-
-def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Return the stored settings that differ. A setting that did not exist yet had its current default."""
-    before = ModelSettings().model_dump(exclude=TRAINING_ONLY) | stored
-    return [f"model.{name} = {value!r}" for name, value in before.items() if wanted.get(name) != value]

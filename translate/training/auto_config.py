@@ -1,8 +1,8 @@
 """Automatic configuration: settings that suit the text and the machine, chosen if there is no settings file.
 
 A small text needs a small model: a large one learns to translate every line in the same way (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments behind the first two rows of the table
-and the rotary positions; the rows for larger texts follow published models.
+Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of the
+table and to rotary positions; the rows for larger texts follow published models.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
 from translate.data.characters import characters_of
 from translate.data.text_scan import TextScan
 
 COVERAGE = 0.9995  # share of the text's characters, as in vocab.character_coverage
-PIECES_PER_CHARACTER = 1.5  # minimum
+PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
-MAX_MINUTES = 60.0  # of training on a CPU
+MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # but at most a tenth of all steps
-MAX_TOKENS_ON_CPU = 1024  # target pieces per step; larger steps on a CPU are hardly faster per piece, only fewer
-LATE = 0.55  # share of the steps after which the learning rate falls and R-Drop, which doubles the step time, starts
-TUNING_FACTOR = 4  # by which fine-tuning is shorter and its learning rate lower
-MAX_NAMED = 4  # settings given by the user that are listed by name
+MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
+LATE = 0.55  # share of the steps before the learning rate decays and R-Drop, which doubles the step time, starts
+TUNING_FACTOR = 4  # divisor of the epochs and the learning rate in fine-tuning
+MAX_NAMED = 4  # maximum number of the user's settings that are listed by name
 
 
 class TextMeasures(NamedTuple):
-    """Measurements of a text on which the rules depend."""
+    """Measurements of a text that determine its settings."""
 
     num_pairs: int  # pairs with text on both sides
     src_length: float  # mean characters per line
@@ -69,44 +69,18 @@ def measure_text(scan: TextScan) -> TextMeasures | None:
     if not pairs:
         return None
     src, tgt = (characters_of([pair[side] for pair in pairs]) for side in (0, 1))
-    counts = np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1]
-    counts[::-1].sort()
-    before = np.cumsum(counts) - counts
-    num_characters = int((before < COVERAGE * counts.sum()).sum())
+    counts = np.sort(np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1])[::-1]
+    num_characters = int((np.cumsum(counts) - counts < COVERAGE * counts.sum()).sum())
     return TextMeasures(scan.num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
 
 
 def choose_settings(
     config: Config, given: Mapping[str, object], measures: TextMeasures, device: torch.device
 ) -> dict[str, object]:
-    """Return the settings that suit a text, by name.
-
-    given: the settings that the user has set in `config`; some choices depend on them.
-    """
-    values = settings_for(measures, device)
-    if config.train.init_from:
-        size = _size(measures)
-        values["train.learning_rate"] = size.learning_rate / TUNING_FACTOR
-        values["train.max_epochs"] = size.epochs // TUNING_FACTOR
-    if set(LIMITS) & set(given):
-        values |= dict.fromkeys(LIMITS, 0)
-    if num_steps := config.train.max_steps if "train.max_steps" in given else 0:
-        values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
-        if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
-            values["train.schedule"] = "constant"  # a cosine would have no steps left
-    keeps_dropout = "model.dropout" in given or config.train.init_from  # the second keeps the dropout of that run
-    dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
-    if not given.get("train.rdrop", dropout or config.model.attention_dropout):
-        values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
-    if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # shares of an unknown number of steps
-    return values
-
-
-def settings_for(measures: TextMeasures, device: torch.device) -> dict[str, object]:
-    """Return the settings for a text of this size, by name."""
-    size, is_cpu = _size(measures), device.type == "cpu"
-    return {
+    """Return the settings that suit a text, by name. given: settings in `config` that the user chose."""
+    size = next(size for size in SIZES if measures.num_pairs <= size.max_pairs)
+    is_cpu = device.type == "cpu"
+    values: dict[str, object] = {
         "vocab.size": max(size.vocab, NUM_SPECIAL_PIECES + round(PIECES_PER_CHARACTER * measures.num_characters)),
         "model.d_model": size.d_model,
         "model.d_ff": size.d_ff,
@@ -128,6 +102,22 @@ def settings_for(measures: TextMeasures, device: torch.device) -> dict[str, obje
         "train.max_minutes": MAX_MINUTES if is_cpu else 0.0,
         "train.patience": 0,
     }
+    if config.train.init_from:
+        values["train.learning_rate"] = size.learning_rate / TUNING_FACTOR
+        values["train.max_epochs"] = size.epochs // TUNING_FACTOR
+    if set(LIMITS) & set(given):
+        values |= dict.fromkeys(LIMITS, 0)
+    if num_steps := config.train.max_steps if "train.max_steps" in given else 0:
+        values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
+        if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
+            values["train.schedule"] = "constant"  # a cosine would have no steps left
+    keeps_dropout = "model.dropout" in given or config.train.init_from  # which keeps the dropout of that run
+    dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
+    if not given.get("train.rdrop", dropout or config.model.attention_dropout):
+        values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
+    if given.get("train.schedule", values["train.schedule"]) != "cosine":
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # fractions of an unknown number of steps
+    return values
 
 
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
@@ -137,32 +127,21 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
-    if train.weight_decay:
-        dropout += f", weight decay {train.weight_decay:g}"
-    rate = f"learning rate {train.learning_rate:g}"
-    if train.decay_from:
-        rate += f", falling after {train.decay_from:.0%}"
+    dropout += f", weight decay {train.weight_decay:g}" if train.weight_decay else ""
+    rate = f"learning rate {train.learning_rate:g}" + (
+        f", falling after {train.decay_from:.0%}" if train.decay_from else ""
+    )
+    limits = [f"{train.max_steps:,} steps"] * bool(train.max_steps)
+    limits += [f"{train.max_epochs} epochs"] * bool(train.max_epochs)
+    limits += [f"{train.max_minutes:g} minutes"] * bool(train.max_minutes)
     lines = {
         "vocab": f"{vocab.size:,} pieces; with more, each would be too rare in a text of this size",
         "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
         "dropout": f"{dropout}; against overfitting",
-        "steps": f"{train.batch_tokens:,} target pieces per step, {_limits(train)}, {rate}",
+        "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",
     }
     lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters"
     chosen = [name for name in given if not name.startswith("data.")]
     named = ", ".join(chosen) if len(chosen) <= MAX_NAMED else f"{len(chosen)} settings"
     head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', with {named} as given' if chosen else ''}:"
     return head, *(f"    {name:<8} {text}" for name, text in lines.items())
-
-
-def _limits(train: TrainSettings) -> str:
-    limits = {
-        f"{train.max_steps:,} steps": train.max_steps,
-        f"{train.max_epochs} epochs": train.max_epochs,
-        f"{train.max_minutes:g} minutes": train.max_minutes,
-    }
-    return " or ".join(text for text, limit in limits.items() if limit)
-
-
-def _size(measures: TextMeasures) -> Size:
-    return next(size for size in SIZES if measures.num_pairs <= size.max_pairs)

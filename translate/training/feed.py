@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -27,22 +28,21 @@ class Part(NamedTuple):
     """A micro-batch of a step."""
 
     batch: Batch
-    number: int  # index among the parts of the step, over all processes; dropout depends on it
+    number: int  # index among the parts of the step in all processes; dropout depends on it
     rows: IntArray  # of the corpus, in the order of the batch
     weight: float = 1.0  # 0 if another process counts this part
-    halves: tuple[int, ...] = ()  # the halves, 1 or 2, by which it was divided; dropout depends on them
+    halves: tuple[int, ...] = ()  # which half, 1 or 2, was taken at each division; dropout depends on them
 
     def split_below(self, too_large: float) -> list[Part]:
         """Halve this part until each resulting part has fewer than `too_large` positions or is a single pair."""
-        num_pairs = len(self.rows)
-        if num_pairs == 1 or self.batch.num_places < too_large:
+        if len(self.rows) == 1 or self.batch.num_places < too_large:
             return [self]
-        middle = num_pairs // 2
-        halves = [
-            self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
-            for number, pairs in enumerate((slice(0, middle), slice(middle, num_pairs)), start=1)
-        ]
-        return [part for half in halves for part in half.split_below(too_large)]
+        parts = []
+        middle = len(self.rows) // 2
+        for number, pairs in (1, slice(0, middle)), (2, slice(middle, len(self.rows))):
+            half = self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
+            parts += half.split_below(too_large)
+        return parts
 
 
 class StepData(NamedTuple):
@@ -65,17 +65,16 @@ def feed(
     """Yield the data of one step after another, on the device, starting from the given progress. Never ends.
 
     A step consists of `accumulate` parts per process. N processes are equivalent to one process with N times
-    `batch_tokens` and `accumulate`. Each pair is used once per epoch. With `vocab.dropout` the processes synchronize
+    `batch_tokens` and `accumulate`. Each pair is used once per epoch. With `vocab.dropout`, the processes synchronize
     at the start of each epoch.
     """
-    epoch, start = progress.epoch, progress.batches
+    bos_id = prepared.vocabs.tgt.bos_id
     while True:
-        text, bos_id = prepared.train_in(epoch, world), prepared.vocabs.tgt.bos_id
-        epoch_steps = _steps(text, bos_id, settings, (epoch, start), device, world)
-        del text  # so that the texts of two epochs are never in memory together
+        # No variable refers to the corpus: the corpora of two epochs must not be in memory at the same time.
+        epoch_steps = _steps(prepared.train_in(progress.epoch, world), bos_id, settings, progress, device, world)
         with closing(prefetched(epoch_steps)) as steps:
             yield from steps
-        epoch, start = epoch + 1, 0
+        progress = replace(progress, epoch=progress.epoch + 1, batches=0)
 
 
 def first_step(
@@ -102,33 +101,21 @@ def prefetched(items: Iterator[T]) -> Generator[T]:
 
 
 def _steps(
-    corpus: EncodedCorpus,
-    bos_id: int,
-    settings: TrainSettings,
-    cursor: tuple[int, int],
-    device: torch.device,
-    world: World,
+    corpus: EncodedCorpus, bos_id: int, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> Iterator[StepData]:
-    """Yield the steps of an epoch. cursor: number of the epoch, and its first unused batch."""
+    """Yield the remaining steps of the epoch in `progress`."""
     if device.index is not None:
         torch.cuda.set_device(device)  # required in each thread
-    epoch, start = cursor
+    epoch = progress.epoch
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
-    for first in range(start, len(order), settings.accumulate * world.size):
+    for first in range(progress.batches, len(order), settings.accumulate * world.size):
         after = min(first + settings.accumulate * world.size, len(order))
         num_tokens = sum(int(corpus.tgt.lengths[order[i]].sum()) for i in range(first, after))
         parts = []
-        for number, weight in _numbers(after - first, world):
-            rows = order[first + number]
-            parts.append(Part(make_batch(corpus, rows, bos_id).to(device), number, rows, weight))
+        # All processes get the same number of parts. If the epoch's last step has too few, a process without a part
+        # gets the first one with weight 0.
+        for i in range(first + world.rank, after + (first - after) % world.size, world.size):
+            index, weight = (i, 1.0) if i < after else (first, 0.0)
+            parts.append(Part(make_batch(corpus, order[index], bos_id).to(device), index - first, order[index], weight))
         following = (epoch, after) if after < len(order) else (epoch + 1, 0)
         yield StepData(parts, num_tokens, *following)
-
-
-def _numbers(num_parts: int, world: World) -> Iterator[tuple[int, float]]:
-    """Yield the numbers and weights of this process's parts. All processes get the same number of parts.
-
-    If the last step of an epoch has too few, a process without a part gets the first one with weight 0.
-    """
-    for number in range(world.rank, num_parts + -num_parts % world.size, world.size):
-        yield (number, 1.0) if number < num_parts else (0, 0.0)

@@ -1,6 +1,6 @@
 """The training loss: cross-entropy with label smoothing, computed together with the output layer.
 
-A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021) each
+A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021), each
 batch passes through the model twice, and the predictions under different dropout are trained to agree.
 
 Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
@@ -21,12 +21,12 @@ from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.seq2seq import Seq2Seq
 
-# Logits in memory at a time: all N x V would be by far the largest tensor of a small model's step. On a CPU, this many
-# fit into the cache; a GPU needs large products to be fully used.
+# Maximum number of logits in memory: all N x V would be by far the largest tensor in a step of a small model. On a CPU,
+# this many fit into the cache; a GPU is only fully used by large matrix products.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
 # Arguments: (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is needed. Returns the
-# scalar loss and its gradient with respect to the logits, (P * N, V). It may overwrite the log-probabilities.
+# scalar loss and its gradient with respect to the logits, (P * N, V). May overwrite the log-probabilities.
 RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
@@ -45,7 +45,7 @@ def total(losses: Sequence[Losses]) -> Losses:
 
 
 class SummedLoss(nn.Module):
-    """A model with its loss, summed over the target pieces so that the batches of a step can be added up."""
+    """A model with its loss, summed over target pieces so that the losses of a step's batches can be added up."""
 
     def __init__(self, model: Seq2Seq, label_smoothing: float, guided: Head | None = None) -> None:
         """guided: cross-attention head that learns from given alignments, if any."""
@@ -57,10 +57,7 @@ class SummedLoss(nn.Module):
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features
 
     def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
-        """Return the losses of the batch. With R-Drop the alignment loss is averaged over both passes.
-
-        rdrop: weight of R-Drop; 0: a single pass.
-        """
+        """Return the losses of the batch, the alignment loss as the mean of the passes. rdrop: weight of R-Drop."""
         if not self.guided:
             return Losses(self._translation(batch, rdrop))
         assert batch.links
@@ -94,11 +91,11 @@ def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """Return the summed cross-entropy of softmax(features weightᵀ) against the targets; a scalar in nats.
 
-    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε the target distribution q is 1 - ε for
+    features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε, the target distribution q is 1 - ε for
     the target plus ε spread over all V (Szegedy et al. 2016, section 7).
     """
-    loss = partial(_smoothed_loss, label_smoothing=label_smoothing)
-    return _linear_loss(features[None], weight, targets, loss)
+    rows_loss = partial(_smoothed_loss, label_smoothing=label_smoothing)
+    return _linear_loss(features[None], weight, targets, rows_loss, torch.is_grad_enabled())
 
 
 def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, rdrop: float) -> Tensor:
@@ -108,34 +105,28 @@ def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothin
     and C₂, distributions P₁ and P₂ and α = `rdrop` it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target
     piece. Halving keeps it on the scale of a single pass, so the same learning rates work.
     """
-    return _linear_loss(features, weight, targets, partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop))
-
-
-def _linear_loss(features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss) -> Tensor:
-    """Apply `_LinearLoss` to features of P passes, (P, N, D)."""
-    apply = cast("Callable[..., Tensor]", _LinearLoss.apply)
-    return apply(features, weight, targets, rows_loss, torch.is_grad_enabled())
+    rows_loss = partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop)
+    return _linear_loss(features, weight, targets, rows_loss, torch.is_grad_enabled())
 
 
 class _LinearLoss(torch.autograd.Function):
     """Output layer and loss fused, a few rows at a time.
 
     The forward pass already computes the gradient with respect to the logits (for cross-entropy p - q, the softmax
-    minus the target distribution) and propagates it to `features` and `weight`. So no (N, V) tensor is ever complete;
-    PyTorch's own functions allocate five.
+    minus the target distribution) and propagates it to `features` and `weight`. So no complete (N, V) tensor is ever
+    allocated; PyTorch's own functions allocate five.
     """
 
     @staticmethod
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, targets: Tensor, rows_loss: RowsLoss, wants_gradient: bool
     ) -> Tensor:
-        """Map features (P, N, D), weight (V, D) and targets (N,) to the scalar loss."""
+        """Map features (P, N, D) of P passes, weight (V, D) and targets (N,) to the scalar loss."""
         device = features.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         kernel = weight.to(dtype)
         total = torch.zeros((), device=features.device)
-        features_grad = torch.empty_like(features)
-        weight_grad: Tensor | None = None
+        features_grad, weight_grad = torch.empty_like(features), None
         max_logits = MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU
         num_rows = max(1, max_logits // (weight.size(0) * features.size(0)))
         with torch.autocast(device, enabled=False):
@@ -146,12 +137,11 @@ class _LinearLoss(torch.autograd.Function):
                 log_probs = (rows @ kernel.t())[: len(flat)].float().log_softmax(dim=-1)
                 loss, gradient = rows_loss(log_probs, wanted, wants_gradient)
                 total += loss
-                if gradient is None:
-                    continue
-                logits_grad = as_factor(gradient, dtype)
-                features_grad[:, part] = (logits_grad @ kernel)[: len(flat)].view_as(features[:, part])
-                product = (logits_grad.t() @ rows).to(weight.dtype)
-                weight_grad = product if weight_grad is None else weight_grad.add_(product)
+                if gradient is not None:
+                    logits_grad = as_factor(gradient, dtype)
+                    features_grad[:, part] = (logits_grad @ kernel)[: len(flat)].view_as(features[:, part])
+                    product = (logits_grad.t() @ rows).to(weight.dtype)
+                    weight_grad = product if weight_grad is None else weight_grad.add_(product)
         ctx.save_for_backward(features_grad, weight_grad)
         return total
 
@@ -159,6 +149,9 @@ class _LinearLoss(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         features_grad, weight_grad = ctx.saved_tensors
         return features_grad * grad_outputs[0], weight_grad * grad_outputs[0], None, None, None
+
+
+_linear_loss = cast("Callable[[Tensor, Tensor, Tensor, RowsLoss, bool], Tensor]", _LinearLoss.apply)
 
 
 def _smoothed_loss(
@@ -174,11 +167,10 @@ def _r_drop(
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss of two passes P and Q with R-Drop.
 
-    With respect to the logits of P the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q. For
-    the logits of Q, P and Q change places.
+    With respect to the logits of P, the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q.
+    For the logits of Q, swap P and Q.
     """
-    alpha = rdrop / 4
-    both = targets.repeat(2, 1)
+    alpha, both = rdrop / 4, targets.repeat(2, 1)
     loss = _loss(log_probs, both, label_smoothing) / 2
     log_p, log_q = log_probs.chunk(2)
     log_ratio = log_p - log_q

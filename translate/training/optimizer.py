@@ -51,7 +51,7 @@ def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.devic
 
 
 class ExponentialMovingAverage:
-    """Moving average of a model's parameters, in which each step weighs `decay` times as much as the next.
+    """Moving average of a model's parameters, in which each step has `decay` times the weight of the next.
 
     It covers about the last 1 / (1 - decay) steps (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
     """
@@ -65,7 +65,7 @@ class ExponentialMovingAverage:
 
     def update(self, step: int) -> None:
         """Include the weights after update `step`, counted from 1."""
-        # Start with the plain mean of all steps: otherwise the random initial weights would matter for a long time.
+        # Start with the plain mean of all steps; otherwise the random initial weights would count for a long time.
         num_steps = step + self._num_before
         decay = min(self.decay, (num_steps - 1) / num_steps)
         torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)

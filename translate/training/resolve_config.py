@@ -1,4 +1,4 @@
-"""Resolution of training settings: given by the user, taken over from another run, or chosen to suit the text."""
+"""Resolution of training settings: given by the user, inherited from another run, or chosen to suit the text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.config.settings import Config
-from translate.config.toml import changed_settings, differences, given_setting, load_config, setting_names
+from translate.config.toml import differences, given_setting, load_config, values_by_name
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-# They affect only training, so fine-tuning may change them.
-MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}
+MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # by fine-tuning: they affect only training
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ class ResolvedConfig:
 
 
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
-    """Resolve the settings of a new run. Without a settings file they are chosen to suit the text and the device.
+    """Resolve the settings of a new run. Without a settings file, they are chosen to suit the text and the device.
 
-    The text is read only after the given settings have been validated. Raises UserError if a setting is invalid or
-    contradicts the run in train.init_from, or if the text cannot be read.
+    The given settings are validated before the text is read. Raises UserError if a setting is invalid or contradicts
+    the run in train.init_from, or if the text cannot be read.
     """
     config = load_new_config(path, given)
     _check_has_text(config, "")
@@ -40,16 +39,16 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
         return ResolvedConfig(config)
     from translate.system.device import pick_device  # imported here because torch takes a second
     from translate.training.auto_config import choose_settings, explain, measure_text
-    from translate.training.prepare import nothing_to_train_on, scan_training_text
+    from translate.training.prepare import NO_PAIRS, scan_training_text
 
     scan = scan_training_text(config.data)
     measures = measure_text(scan)
     if measures is None:
-        src = config.data.train_tgt if config.data.reverse else config.data.train_src
-        raise UserError(nothing_to_train_on(src, num_pairs=0))
+        raise UserError(f"{config.data.train_tgt if config.data.reverse else config.data.train_src}: {NO_PAIRS}")
     values = choose_settings(config, given, measures, pick_device(device))
     fixed = {*given, *(_inherited(config) if config.train.init_from else ())}
-    config = changed_settings(config, {name: value for name, value in values.items() if name not in fixed})
+    chosen = {name: value for name, value in values.items() if name not in fixed}
+    config = load_config(None, chosen, inherited=values_by_name(config))
     return ResolvedConfig(config, explain(config, measures, given), scan)
 
 
@@ -76,42 +75,30 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
     if contradicting := [changed[name] for name in inherited if name in changed and name not in MAY_CHANGE]:
         raise UserError(
             f"{other.path}: has {', '.join(contradicting)}, which a run that starts from its weights cannot change; "
-            f"remove {'this setting' if len(contradicting) == 1 else 'these settings'}, or remove train.init_from"
+            f"remove {'this setting' if len(contradicting) == 1 else 'these settings'} or train.init_from"
         )
     return config
 
 
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
-    """Read the settings with which a run resumes. The run in train.init_from is no longer needed."""
+    """Read the settings with which a run resumes, without the run in train.init_from."""
     if path is None:
         return load_config(run.config_path, given)
     before = run.load_config()
     config = load_config(path, given, _inherited(before) if before.train.init_from else None)
-    return _with_planned_steps(before, config)
+    old, new = before.train, config.train
+    if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
+        return config
+    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}  # still valid: the limits are the same
+    return config.model_copy(update={"train": new.model_copy(update=planned)})
 
 
 def _check_has_text(config: Config, where: str) -> None:
     if not config.data.train_src:
-        raise UserError(
-            f"{where}data.train_src: no training text; pass --src and --tgt, or a settings file that names it"
-        )
+        raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or name it in a settings file")
 
 
 def _inherited(config: Config) -> dict[str, object]:
-    """Return the settings that a run takes over when it starts from the weights of a run with this config."""
-    sections = config.model_dump()
-    inherited = {}
-    for name in setting_names():
-        section, _, key = name.partition(".")
-        if section in ("vocab", "model") or name == "data.max_pieces":
-            inherited[name] = sections[section][key]
-    return inherited
-
-
-def _with_planned_steps(before: Config, now: Config) -> Config:
-    """Return the settings `now` with the steps planned for `before`, if both have the same limits."""
-    old, new = before.train, now.train
-    if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
-        return now
-    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}
-    return now.model_copy(update={"train": new.model_copy(update=planned)})
+    """Return the settings that a run inherits if it starts from the weights of a run with this config."""
+    kept = "vocab.", "model.", "data.max_pieces"
+    return {name: value for name, value in values_by_name(config).items() if name.startswith(kept)}
