@@ -14,7 +14,7 @@ from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import MapView, all_heads
 from translate.cli import app
 from translate.errors import UserError
-from translate.report.figure import advice, fonts_for
+from translate.report.figure import fonts_for, undrawn_warnings
 from translate.report.picture import MAX_SHAPES, save_grid, save_picture
 
 WEIGHTS = np.array([[0.9, 0.1], [0.004, 0.996]], dtype=np.float32)
@@ -97,8 +97,11 @@ def test_what_no_font_can_draw_is_told_with_the_package_that_can() -> None:
     fonts, undrawn = fonts_for(["abc", "\U0003fffd\u200d\ufe0f"])
     assert fonts[0] == "DejaVu Sans"
     assert undrawn == "\U0003fffd"
-    assert "fonts-noto-cjk" in advice("漢")
-    assert "fonts-symbola" in advice("\U0001f469")
+    assert undrawn_warnings("") == []
+    for character, package in ("漢", "fonts-noto-cjk"), ("\U0001f469", "fonts-symbola"):
+        (warning,) = undrawn_warnings(character)
+        assert f"no installed font can draw {character}," in warning
+        assert package in warning
 
 
 @pytest.mark.parametrize("words", [("我", "你"), ("ह", "न")])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Plot losses, scores and learning rate against the step. metrics: the lines of metrics.jsonl."""
+    """Plot losses, scores and the learning rate against the step. metrics: the records of metrics.jsonl."""
     from matplotlib.figure import Figure  # imported here because it loads slowly
     from matplotlib.ticker import MaxNLocator
 
@@ -38,6 +38,5 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 def _plot(axes: Axes, lines: list[Mapping[str, Any]], names: Mapping[str, str], style: str) -> None:
     for name, label in names.items():
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        if points:
+        if points := [(line["step"], line[name]) for line in lines if name in line]:
             axes.plot(*zip(*points, strict=True), style, label=label)

@@ -20,7 +20,7 @@ EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
 
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
-    """Format the report as text that is safe on a terminal. names: the names of the two files."""
+    """Format the report as text that is safe to print on a terminal. names: the names of the two files."""
     lines = [f"{visible(names[0])}, {visible(names[1])}: {counted(report.num_pairs, 'pair')}"]
     if report.num_lines[0] != report.num_lines[1]:
         lines.append(f"the source has {counted(report.num_lines[0], 'line')}, the target {report.num_lines[1]:,}")
@@ -39,23 +39,21 @@ def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
 def as_json(report: CheckReport, names: tuple[str, str]) -> str:
     """Format the report as one JSON object on one line."""
     longest = [[line._asdict() for line in side] for side in report.longest]
-    return json.dumps(
-        {
-            "source": {"path": names[0], "lines": report.num_lines[0], "longest": longest[0]},
-            "target": {"path": names[1], "lines": report.num_lines[1], "longest": longest[1]},
-            "pairs": report.num_pairs,
-            "left_out": report.num_left_out,
-            "training_would_stop": why_training_stops(report),
-            "length_ratio": round(report.length_ratio, 4),
-            "knows_languages": report.knows_languages,
-            "findings": [finding.as_dict() for finding in report.findings],
-        },
-        ensure_ascii=True,
-    )
+    values = {
+        "source": {"path": names[0], "lines": report.num_lines[0], "longest": longest[0]},
+        "target": {"path": names[1], "lines": report.num_lines[1], "longest": longest[1]},
+        "pairs": report.num_pairs,
+        "left_out": report.num_left_out,
+        "training_would_stop": why_training_stops(report),
+        "length_ratio": round(report.length_ratio, 4),
+        "knows_languages": report.knows_languages,
+        "findings": [finding.as_dict() for finding in report.findings],
+    }
+    return json.dumps(values)
 
 
 def why_training_stops(report: CheckReport) -> str:
-    """Return the errors that would stop training, or "" if it would start."""
+    """Return the problems that would stop training, or "" if there are none."""
     if stopping := [finding.meaning.title for finding in report.findings if finding.training == STOPS]:
         return ", ".join(stopping)
     return "" if report.num_pairs > report.num_left_out else "no pairs are left to train on"
@@ -66,34 +64,32 @@ def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
     more = ", …" if len(finding.lines) > MAX_LINES or finding.count > len(finding.lines) else ""
     first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
     where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
-    yield from _wrapped(f"{finding.count:,} × {finding.meaning.title}: {where}", "")
+    yield from _wrapped(f"{finding.count:,} × {finding.meaning.title}: {where}")
     if finding.note:
-        yield from _wrapped(visible(finding.note))
+        yield from _wrapped(visible(finding.note), INDENT)
     for example in finding.examples if with_examples else ():
         for number, text in (f"{example.line:,}", example.source), ("", example.target):
             yield f"{INDENT}{number:>{NUMBER_WIDTH}} | {isolated(visible(text, EXAMPLE_WIDTH))}"
     advice = f"; {finding.meaning.advice}" if finding.meaning.advice else ""
-    yield from _wrapped(f"{finding.training}{advice}")
+    yield from _wrapped(f"{finding.training}{advice}", INDENT)
 
 
 def _summary(report: CheckReport, config: Config) -> Iterator[str]:
     for side, longest in zip(("source", "target"), report.longest, strict=True):
         if longest:
-            yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}", "")
+            yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}")
     limit, size = config.data.max_pieces, report.vocab_size
     yield from _wrapped(
         f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. The logits of a target of "
-        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same.",
-        "",
+        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same."
     )
     if not report.knows_languages:
         yield from _wrapped(
             "The languages of the two sides were not compared: there are too few lines, or the sides are too similar "
-            "(for example, if they are swapped in half of the pairs).",
-            "",
+            "(for example, if they are swapped in half of the pairs)."
         )
     if reason := why_training_stops(report):
-        yield from _wrapped(f"Training would stop with an error: {reason}.", "")
+        yield from _wrapped(f"Training would stop with an error: {reason}.")
     else:
         used = counted(report.num_pairs - report.num_left_out, "pair")
         yield f"Training would use {used}, including validation, and leave out {report.num_left_out:,}."
@@ -106,7 +102,8 @@ def _long_lines(longest: Sequence[LongLine]) -> str:
     return f"{first.line:,} ({characters}, about {pieces}){''.join(rest)}"
 
 
-def _wrapped(text: str, indent: str = INDENT) -> list[str]:
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    """Wrap a paragraph; `indent` is the indent of its first line."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from translate.evaluation.evaluate import Bucket, ChangedLine, Evaluation, SystemComparison
-from translate.evaluation.metrics import MetricName
+from translate.evaluation.metrics import MetricName, Score, Significance
 from translate.report.text import counted, table, visible
 from translate.system.terminal_text import columns_of, isolated
 
@@ -32,7 +32,7 @@ class Names(NamedTuple):
 
 
 class Report(NamedTuple):
-    """An evaluation with its names and warnings, and the comparison with other translations, if there are any."""
+    """An evaluation with names and warnings, and the comparison with other translations, if there are any."""
 
     names: Names
     evaluation: Evaluation
@@ -41,23 +41,23 @@ class Report(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """The number of lines in the text."""
+        """The number of lines of the text."""
         return sum(bucket.num_lines for bucket in self.evaluation.buckets)
 
 
 def as_text(report: Report, num_shown: int) -> str:
-    """Format the report as text that is safe on a terminal. num_shown: maximum number of better and of worse lines."""
+    """Format the report as text that is safe to print. num_shown: maximum number of better and of worse lines."""
     names, evaluation, comparison, _ = report
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
+    signed: Mapping[MetricName, Score | Significance] = evaluation.scores
     if not comparison:
         lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation, None))]
-        signatures = {name: score.signature for name, score in evaluation.scores.items()}
     else:
         lines += [*table(_both_scores(names, evaluation, comparison)), "", *LEGEND, *TEST_LEGEND, ""]
         lines += [*table(_lengths(evaluation, comparison.other)), "", *_changes(report, comparison, num_shown)]
-        signatures = {name: tested.signature for name, tested in comparison.significance.items()}
-    return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {signature}" for name, signature in signatures.items())])
+        signed = comparison.significance
+    return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {each.signature}" for name, each in signed.items())])
 
 
 def as_json(report: Report, num_shown: int) -> str:
@@ -95,38 +95,21 @@ def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
+    labels = [LABELS[metric] for metric in evaluation.scores]
     figures = [f"{score.value:.2f}" for score in evaluation.scores.values()]
-    return [["", *_labels(evaluation), "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
+    return [["", *labels, "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
 
 
-def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[list[str]]:
-    tested = list(comparison.significance.values())
-    ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
-    our_cells = _with_margins(ours, [each.margin for each in tested])
-    their_cells = _with_margins(theirs, [each.other_margin for each in tested])
-    gains = [f"{one - other:+.2f}" for one, other in zip(ours, theirs, strict=True)]
-    p_values = [NONE if each.p_value is None else f"{each.p_value:.3f}" for each in tested]
-    return [
-        ["", *_with_gaps(_labels(evaluation)), "length"],
-        [_shortened(names.translations), *our_cells, _ratio(evaluation)],
-        [_shortened(names.other), *their_cells, _ratio(comparison.other)],
-        ["difference", *_with_gaps(gains), ""],
-        ["p", *_with_gaps(p_values), ""],
-    ]
-
-
-def _with_margins(values: Sequence[float], margins: Sequence[float]) -> list[str]:
-    pairs = zip(values, margins, strict=True)
-    return [cell for value, margin in pairs for cell in (f"{value:.2f}", f"±{margin:.2f}")]
-
-
-def _with_gaps(cells: Iterable[str]) -> list[str]:
-    """Insert an empty cell, for the column of margins, after each cell."""
-    return [each for cell in cells for each in (cell, "")]
-
-
-def _labels(evaluation: Evaluation) -> list[str]:
-    return [LABELS[name] for name in evaluation.scores]
+def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[tuple[str, ...]]:
+    """Return the scores of both systems: per metric, a column of scores and one of margins of error."""
+    columns = [["", _shortened(names.translations), _shortened(names.other), "difference", "p"]]
+    for metric, tested in comparison.significance.items():
+        ours, theirs = evaluation.scores[metric].value, comparison.other.scores[metric].value
+        p_value = NONE if tested.p_value is None else f"{tested.p_value:.3f}"
+        columns.append([LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value])
+        columns.append(["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""])
+    columns.append(["length", _ratio(evaluation), _ratio(comparison.other), "", ""])
+    return list(zip(*columns, strict=True))
 
 
 def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]]:
