@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from translate.attention.extract import attention_maps, engine_of, joined_maps
 from translate.attention.folder import INDEX, About, Entry, Precision, write_about
@@ -62,11 +61,23 @@ class AttentionWriter:
 
         sample: lines of the whole text, if it is known. log: receives the estimated size before any map is written.
         """
-        selection.check(engine_of(translator).model)
+        engine = engine_of(translator)
+        selection.check(engine.model)
         self._folder, self._translator, self._selection = folder, translator, selection
-        self._sample, self._log = sample, log
-        self._about = _about(run, translator, selection)
-        self._is_empty = True
+        self._sample, self._log, self._is_empty = sample, log, True
+        encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
+        self._about = About(
+            run=run.path.resolve().name,
+            weights=run.digest_of_weights(),
+            num_encoder_layers=len(encoder),
+            num_decoder_layers=len(cross),
+            num_heads=cross[0].num_heads,
+            kinds=selection.kinds,
+            layers=selection.layers,
+            precision=cast("Precision", engine.precision),
+            dtype=selection.dtype,
+            alignment=run.load_alignment(),
+        )
 
     def __enter__(self) -> AttentionWriter:
         """Create the folder or empty it. Raises UserError if it contains unrelated files."""
@@ -81,10 +92,8 @@ class AttentionWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        self._stack.__exit__(kind, *error)
         if kind is None:
             write_about(self._folder, self._about)  # now with the checksum of the index
 
@@ -100,7 +109,7 @@ class AttentionWriter:
         maps = iter(attention_maps(self._translator, list(chain.from_iterable(parts)), self._selection))
         all_maps = [joined_maps(list(islice(maps, len(each)))) if each else None for each in parts]
         if self._is_empty:
-            size = estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
+            size = _estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
             options = "--attention-kinds, --attention-layers and --attention-precision float16"
             self._log(f"attention: {size}; {options} reduce it")
         self._is_empty = False
@@ -138,13 +147,10 @@ class TextSample(NamedTuple):
         return cls(num_lines, sample)
 
 
-def estimated_size(
-    first_maps: Sequence[AttentionMaps | None], vocab: Vocab, dtype: StoredType, text: TextSample | None
+def _estimated_size(
+    first_maps: Sequence[AttentionMaps | None], src_vocab: Vocab, dtype: StoredType, text: TextSample | None
 ) -> str:
-    """Describe the estimated size of the folder: for the whole text, or per line if the text is not known.
-
-    first_maps: the maps of the first lines. vocab: the source vocabulary.
-    """
+    """Estimate the size of the folder from the first maps: for the whole text, or per line if the text is not known."""
     maps = [each for each in first_maps if each]
     if text is None:
         sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
@@ -152,27 +158,10 @@ def estimated_size(
     total = PAGE_BYTES
     if maps and text.lines:
         growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
-        lengths = [len(ids) + 1 for ids in vocab.encode(text.lines) if ids]
+        lengths = [len(ids) + 1 for ids in src_vocab.encode(text.lines) if ids]
         sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
         total += sum(sizes) * text.num_lines / len(text.lines)
     return f"about {_bytes(total)} for {counted(text.num_lines, 'line')}"
-
-
-def _about(run: Run, translator: Translator, selection: AttentionSelection) -> About:
-    engine = engine_of(translator)
-    encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
-    return About(
-        run=run.path.resolve().name,
-        weights=run.digest_of_weights(),
-        num_encoder_layers=len(encoder),
-        num_decoder_layers=len(cross),
-        num_heads=cross[0].num_heads,
-        kinds=selection.kinds,
-        layers=selection.layers,
-        precision=cast("Precision", engine.precision),
-        dtype=selection.dtype,
-        alignment=run.load_alignment(),
-    )
 
 
 def _create_or_empty(folder: Path) -> None:

@@ -17,6 +17,7 @@ WIDTH = 80  # columns of the report
 NUMBER_WIDTH = 7  # width of the line number before an example
 INDENT = "    "
 EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
+WRAPPER = textwrap.TextWrapper(WIDTH, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
@@ -64,32 +65,32 @@ def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
     more = ", …" if len(finding.lines) > MAX_LINES or finding.count > len(finding.lines) else ""
     first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
     where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
-    yield from _wrapped(f"{finding.count:,} × {finding.meaning.title}: {where}")
+    yield from WRAPPER.wrap(f"{finding.count:,} × {finding.meaning.title}: {where}")
     if finding.note:
-        yield from _wrapped(visible(finding.note), INDENT)
+        yield from WRAPPER.wrap(INDENT + visible(finding.note))
     for example in finding.examples if with_examples else ():
         for number, text in (f"{example.line:,}", example.source), ("", example.target):
             yield f"{INDENT}{number:>{NUMBER_WIDTH}} | {isolated(visible(text, EXAMPLE_WIDTH))}"
     advice = f"; {finding.meaning.advice}" if finding.meaning.advice else ""
-    yield from _wrapped(f"{finding.training}{advice}", INDENT)
+    yield from WRAPPER.wrap(f"{INDENT}{finding.training}{advice}")
 
 
 def _summary(report: CheckReport, config: Config) -> Iterator[str]:
     for side, longest in zip(("source", "target"), report.longest, strict=True):
         if longest:
-            yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}")
+            yield from WRAPPER.wrap(f"longest {side} lines: {_long_lines(longest)}")
     limit, size = config.data.max_pieces, report.vocab_size
-    yield from _wrapped(
+    yield from WRAPPER.wrap(
         f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. The logits of a target of "
         f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same."
     )
     if not report.knows_languages:
-        yield from _wrapped(
+        yield from WRAPPER.wrap(
             "The languages of the two sides were not compared: there are too few lines, or the sides are too similar "
             "(for example, if they are swapped in half of the pairs)."
         )
     if reason := why_training_stops(report):
-        yield from _wrapped(f"Training would stop with an error: {reason}.")
+        yield from WRAPPER.wrap(f"Training would stop with an error: {reason}.")
     else:
         used = counted(report.num_pairs - report.num_left_out, "pair")
         yield f"Training would use {used}, including validation, and leave out {report.num_left_out:,}."
@@ -100,10 +101,3 @@ def _long_lines(longest: Sequence[LongLine]) -> str:
     characters, pieces = counted(first.characters, "character"), counted(first.pieces, "piece")
     rest = (f", {each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others)
     return f"{first.line:,} ({characters}, about {pieces}){''.join(rest)}"
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    """Wrap a paragraph; `indent` is the indent of its first line."""
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
-    )

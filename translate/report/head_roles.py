@@ -39,10 +39,9 @@ def roles_table(roles: Sequence[Role]) -> str:
 
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
-    """Draw the shares as heat maps, one per kind, with a row per head and its role on the right.
+    """Draw the shares as heat maps, one per kind, as PNG or SVG depending on the suffix.
 
-    The suffix of the path selects PNG or SVG. A single hue from light to dark is also readable in greyscale and for
-    colour-blind readers.
+    A row is a head, with its role on the right. The single hue is also readable in greyscale and if colour-blind.
     """
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure

@@ -6,7 +6,6 @@ Sizes are in inches. Axes cover exactly their cells. Labels are outside, and the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,7 +54,8 @@ def save_picture(view: MapView, path: Path) -> list[str]:
     fonts, undrawn = fonts_for(map(printable, (*view.rows, *view.columns)))
     with figure_at(path, size.width, size.height, fonts) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
-        mesh = _draw_cells(axes, view, _lowest([view]), is_image=view.weights.size > MAX_SHAPES)
+        lowest = -1 if (view.weights < 0).any() else 0
+        mesh = _draw_cells(axes, view, lowest, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
         _label_columns(axes, view, size)
         axes.set_title(view.column_axis, fontsize=MAX_FONT)
@@ -74,7 +74,8 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
     across, down = size.width + GAP, size.height + GAP + TITLE
     width, height = num_columns * across - GAP, num_rows * down - GAP
     views = [view for layer in grid for view in layer]
-    lowest, is_image = _lowest(views), sum(view.weights.size for view in views) > MAX_SHAPES
+    lowest = -1 if any((view.weights < 0).any() for view in views) else 0
+    is_image = sum(view.weights.size for view in views) > MAX_SHAPES
     fonts, undrawn = fonts_for(map(printable, (*first.rows, *first.columns)))
     with figure_at(path, width, height, fonts) as figure:
         for number, view in enumerate(views):
@@ -95,7 +96,6 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
 
 
 def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) -> MapSize:
-    """Shrink cells that are too large for a grid of such maps."""
     num_rows, num_columns = view.weights.shape
     cell = min(cell, MAX_SIZE / maps_across / num_columns, MAX_SIZE / maps_down / num_rows)
     stride = max(1, math.ceil(MIN_FONT / (POINTS * cell * FONT_SHARE)))
@@ -103,12 +103,8 @@ def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) 
     return MapSize(cell * num_columns, cell * num_rows, font, stride)
 
 
-def _lowest(views: Sequence[MapView]) -> int:
-    """Return the lower end of the colour scale: -1 for differences, otherwise 0."""
-    return -1 if any((view.weights < 0).any() for view in views) else 0
-
-
 def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> ScalarMappable:
+    """Draw the weights in colours. lowest: lower end of the colour scale, -1 for a difference and otherwise 0."""
     from matplotlib.colors import ListedColormap, Normalize
 
     num_rows, num_columns = view.weights.shape
@@ -127,17 +123,15 @@ def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> Scala
 
 
 def _label_rows(axes: Axes, view: MapView, size: MapSize) -> None:
-    axes.set_yticks(*_labels(view.rows, size.stride), fontsize=size.font)
+    labels = [printable(piece) for piece in view.rows[:: size.stride]]
+    axes.set_yticks(range(0, len(view.rows), size.stride), labels, fontsize=size.font)
 
 
 def _label_columns(axes: Axes, view: MapView, size: MapSize) -> None:
-    ticks, labels = _labels(view.columns, size.stride)
+    ticks = range(0, len(view.columns), size.stride)
+    labels = [printable(piece) for piece in view.columns[:: size.stride]]
     axes.set_xticks(ticks, labels, rotation=60, ha="left", rotation_mode="anchor", fontsize=size.font)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
-
-
-def _labels(pieces: Sequence[str], stride: int) -> tuple[range, list[str]]:
-    return range(0, len(pieces), stride), list(map(printable, pieces[::stride]))
 
 
 def _write_percentages(axes: Axes, view: MapView) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from translate.evaluation.evaluate import Bucket, ChangedLine, Evaluation, SystemComparison
-from translate.evaluation.metrics import MetricName, Score, Significance
+from translate.evaluation.metrics import QUICK_METRICS, MetricName, Score, Significance
 from translate.report.text import counted, table, visible
 from translate.system.terminal_text import columns_of, isolated
 
@@ -50,12 +50,11 @@ def as_text(report: Report, num_shown: int) -> str:
     names, evaluation, comparison, _ = report
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
+    lines += [*table(_scores(names, evaluation, comparison)), "", *LEGEND, *(TEST_LEGEND if comparison else ()), ""]
+    lines += table(_lengths(evaluation, comparison.other if comparison else None))
     signed: Mapping[MetricName, Score | Significance] = evaluation.scores
-    if not comparison:
-        lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation, None))]
-    else:
-        lines += [*table(_both_scores(names, evaluation, comparison)), "", *LEGEND, *TEST_LEGEND, ""]
-        lines += [*table(_lengths(evaluation, comparison.other)), "", *_changes(report, comparison, num_shown)]
+    if comparison:
+        lines += ["", *_changes(report, comparison, num_shown)]
         signed = comparison.significance
     return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {each.signature}" for name, each in signed.items())])
 
@@ -94,37 +93,33 @@ def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
-    labels = [LABELS[metric] for metric in evaluation.scores]
-    figures = [f"{score.value:.2f}" for score in evaluation.scores.values()]
-    return [["", *labels, "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
-
-
-def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[tuple[str, ...]]:
-    """Return the scores of both systems: per metric, a column of scores and one of margins of error."""
-    columns = [["", _shortened(names.translations), _shortened(names.other), "difference", "p"]]
+def _scores(names: Names, evaluation: Evaluation, comparison: SystemComparison | None) -> list[tuple[str, ...]]:
+    """Return the scores; for a comparison also the margins of error, the differences and the p-values."""
+    columns = [["", _shortened(names.translations)], ["length", _ratio(evaluation)]]
+    if not comparison:
+        columns[1:1] = [[LABELS[metric], f"{score.value:.2f}"] for metric, score in evaluation.scores.items()]
+        return list(zip(*columns, strict=True))
+    columns[0] += [_shortened(names.other), "difference", "p"]
+    columns[1] += [_ratio(comparison.other), "", ""]
     for metric, tested in comparison.significance.items():
         ours, theirs = evaluation.scores[metric].value, comparison.other.scores[metric].value
         p_value = NONE if tested.p_value is None else f"{tested.p_value:.3f}"
-        columns.append([LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value])
-        columns.append(["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""])
-    columns.append(["length", _ratio(evaluation), _ratio(comparison.other), "", ""])
+        figures = [LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value]
+        columns[-1:-1] = [figures, ["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""]]
     return list(zip(*columns, strict=True))
 
 
-def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]]:
+def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[tuple[str, ...]]:
     """Return scores by source length, with the differences from the other evaluation if there is one."""
-    headings = ["BLEU", "+/-", "chrF", "+/-"] if other else ["BLEU", "chrF"]
-    rows = [[f"source {evaluation.unit}", "lines", *headings]]
-    for index, ours in enumerate(evaluation.buckets):
-        row = [_range(ours), f"{ours.num_lines:,}"]
-        for metric in "bleu", "chrf":
-            value = getattr(ours, metric)
-            row.append(f"{value:.2f}")
-            if other:
-                row.append(f"{value - getattr(other.buckets[index], metric):+.2f}")
-        rows.append(row)
-    return rows
+    buckets = evaluation.buckets
+    columns = [[f"source {evaluation.unit}", *map(_range, buckets)]]
+    columns.append(["lines", *(f"{bucket.num_lines:,}" for bucket in buckets)])
+    for metric in QUICK_METRICS:
+        columns.append([LABELS[metric], *(f"{getattr(bucket, metric):.2f}" for bucket in buckets)])
+        if other:
+            pairs = zip(buckets, other.buckets, strict=True)
+            columns.append(["+/-", *(f"{getattr(a, metric) - getattr(b, metric):+.2f}" for a, b in pairs)])
+    return list(zip(*columns, strict=True))
 
 
 def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> Iterator[str]:
@@ -133,8 +128,7 @@ def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> It
         yield "All translations are the same."
         return
     better, worse = comparison.better, comparison.worse
-    num_equal = num_changed - len(better) - len(worse)
-    share = 100 * num_changed / report.num_lines
+    num_equal, share = num_changed - len(better) - len(worse), 100 * num_changed / report.num_lines
     yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
     yield f"by chrF: {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
     for title, changes in ("better", better), ("worse", worse):

@@ -18,10 +18,7 @@ TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Draw a table of percentages with labels. Columns that do not fit follow in further blocks.
-
-    width: width of the terminal in characters. Numbers have signs if any weight is negative (a difference).
-    """
+    """Draw a table of percentages, with signs if any is negative. Columns beyond `width` follow in further blocks."""
     sign = "+" if (view.weights < 0).any() else ""
     rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
     widths = [max(columns_of(label), len(f"{sign}100")) for label in columns]

@@ -80,9 +80,7 @@ class PageWriter:
     """Adds sentences to a page that `writing_page` opened."""
 
     def __init__(self, stream: IO[str], sidecar_folder: Path | None, stack: ExitStack) -> None:
-        self._stream = stream
-        self._sidecar_folder = sidecar_folder
-        self._stack = stack
+        self._stream, self._sidecar_folder, self._stack = stream, sidecar_folder, stack
         self._bytes_in_page = 0
         self.partial_folder: Path | None = None  # created with the first sidecar file
 
