@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from translate.report.figure import figure_at, fonts_for, undrawn_warnings
+from translate.report.figure import POINTS_PER_INCH, figure_at
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ FONT_SIZE = 10.0
 SPACE = 9.0  # between two words
 HEIGHT = 76.0  # of a pair
 SOURCE_AT, TARGET_AT = 58.0, 14.0  # distance of the words' centres from the bottom of the pair
-POINTS = 72  # per inch
 # Colour-blind readers can distinguish blue, orange and grey. The line styles differ in greyscale, too.
 RIGHT, WRONG, MISSED = ("#0b5cad", "-"), ("#d55e00", "--"), ("#8a8a8a", ":")
 
@@ -38,17 +37,17 @@ def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
 
     If gold links are given, wrong links are orange and dashed, and missed sure links are grey and dotted.
     """
-    fonts, undrawn = fonts_for(printable(word) for pair in pairs for side in pair[:2] for word in side)
-    height = len(pairs) * HEIGHT / POINTS
-    with figure_at(path, 1, height, fonts) as figure:
+    words = (word for pair in pairs for side in pair[:2] for word in side)
+    height = len(pairs) * HEIGHT / POINTS_PER_INCH
+    with figure_at(path, 1, height, words) as (figure, warnings):
         centres = [(_word_centres(pair.source), _word_centres(pair.target)) for pair in pairs]
         width = max(side[-1] for each in centres for side in each) + SPACE
-        figure.set_size_inches(width / POINTS, height)
+        figure.set_size_inches(width / POINTS_PER_INCH, height)
         for number, (pair, (sources, targets)) in enumerate(zip(pairs, centres, strict=True), start=1):
             axes = figure.add_axes((0, 1 - number / len(pairs), 1, 1 / len(pairs)), xlim=(0, width), ylim=(0, HEIGHT))
             axes.set_axis_off()
             _draw(axes, pair, sources, targets)
-    return undrawn_warnings(undrawn)
+    return warnings
 
 
 def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Sequence[float]) -> None:

@@ -18,12 +18,11 @@ from translate.attention.folder import INDEX, About, Entry, Precision, write_abo
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
-from translate.data.vocab import Vocab
 from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, is_sidecar_folder, writing_page
+from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
 from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.files import atomic_write
@@ -109,9 +108,8 @@ class AttentionWriter:
         maps = iter(attention_maps(self._translator, list(chain.from_iterable(parts)), self._selection))
         all_maps = [joined_maps(list(islice(maps, len(each)))) if each else None for each in parts]
         if self._is_empty:
-            size = _estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
             options = "--attention-kinds, --attention-layers and --attention-precision float16"
-            self._log(f"attention: {size}; {options} reduce it")
+            self._log(f"attention: {self._estimated_size(all_maps)}; {options} reduce it")
         self._is_empty = False
         return list(map(self._add, translations, all_maps))
 
@@ -127,6 +125,20 @@ class AttentionWriter:
         versions = (MapVersion("", maps),) if maps else ()
         self._page.add(PageSentence(translation.id, source, text, score, translation.warnings, versions))
         return translation
+
+    def _estimated_size(self, first_maps: Sequence[AttentionMaps | None]) -> str:
+        """Estimate the size of the folder from the first maps; describe it per line if the text is not known."""
+        maps, text, dtype = [each for each in first_maps if each], self._sample, self._selection.dtype
+        if text is None:
+            sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
+            return f"about {_bytes(sum(sizes) / len(first_maps))} per line"
+        total = PAGE_BYTES
+        if maps and text.lines:
+            growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
+            lengths = [len(ids) + 1 for ids in self._translator.vocabs.src.encode(text.lines) if ids]
+            sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
+            total += sum(sizes) * text.num_lines / len(text.lines)
+        return f"about {_bytes(total)} for {counted(text.num_lines, 'line')}"
 
 
 class TextSample(NamedTuple):
@@ -147,23 +159,6 @@ class TextSample(NamedTuple):
         return cls(num_lines, sample)
 
 
-def _estimated_size(
-    first_maps: Sequence[AttentionMaps | None], src_vocab: Vocab, dtype: StoredType, text: TextSample | None
-) -> str:
-    """Estimate the size of the folder from the first maps: for the whole text, or per line if the text is not known."""
-    maps = [each for each in first_maps if each]
-    if text is None:
-        sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
-        return f"about {_bytes(sum(sizes) / len(first_maps))} per line"
-    total = PAGE_BYTES
-    if maps and text.lines:
-        growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
-        lengths = [len(ids) + 1 for ids in src_vocab.encode(text.lines) if ids]
-        sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
-        total += sum(sizes) * text.num_lines / len(text.lines)
-    return f"about {_bytes(total)} for {counted(text.num_lines, 'line')}"
-
-
 def _create_or_empty(folder: Path) -> None:
     """Create the folder, or remove the attention files that it contains."""
     if folder.exists() and not folder.is_dir():
@@ -171,10 +166,9 @@ def _create_or_empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
     for path in paths:
-        is_ours = is_sidecar_folder(path) if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
+        is_ours = (path / SIDECAR_MARK).is_file() if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
         if not is_ours:
-            advice = "pass another folder to --attention"
-            raise UserError(f"{folder}: contains {path.name}, which is not an attention file; {advice}")
+            raise UserError(f"{folder}: contains {path.name}, which is not an attention file; choose another folder")
     for path in paths:
         if path.is_dir():
             shutil.rmtree(path)

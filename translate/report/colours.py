@@ -11,7 +11,6 @@ RGB = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that screens can show
 PAGE_BLUE, PAGE_ORANGE = 255.0, 55.0
-PAGE_STEPS = 256
 
 
 class Scale(NamedTuple):
@@ -79,7 +78,6 @@ def oklch(lightness: float, chroma: float, hue: float) -> RGB:
     )
 
 
-RESET = "\x1b[0m"
 CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # levels of red, green and blue in colours 16 to 231
 GREYS = range(232, 256)
 # For weights 0 to 1 and 0 to -1. The 256 colours contain no uniform scale; these come closest and keep their hue.
@@ -107,7 +105,7 @@ def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> st
     """Add escape codes for these colours, which the terminal must support."""
     if colours is Colours.NONE:
         return text
-    return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}{RESET}"
+    return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}\x1b[0m"
 
 
 def indexed(number: int) -> RGB:
@@ -126,7 +124,7 @@ def _code(rgb: RGB, colours: Colours) -> str:
 
 
 def _page_scale(is_dark: bool, is_change: bool) -> dict[str, str]:
-    colours = [_page_colour(step / (PAGE_STEPS - 1), is_dark, is_change) for step in range(PAGE_STEPS)]
+    colours = [_page_colour(step / 255, is_dark, is_change) for step in range(256)]
     inks = "".join("d" if ink(each) == BLACK else "w" for each in colours)
     return {"colours": b"".join(map(bytes, colours)).hex(), "inks": inks}
 

@@ -1,4 +1,4 @@
-"""Save figures atomically and reproducibly, with fonts that can draw their labels."""
+"""Save figures atomically and reproducibly, with fonts that can draw their labels. Sizes are in inches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translate.system.files import atomic_write
+from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontEntry
 
 DOTS_PER_INCH = 200
+POINTS_PER_INCH = 72
 # If several fonts can draw a character, the first one in this list is used. Other fonts follow in alphabetical order.
 PREFERRED = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei",
@@ -28,16 +30,18 @@ CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC
 
 
 @contextmanager
-def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iterator[Figure]:
-    """Yield a figure, which is saved at `path` if the block succeeds. Equal figures produce equal bytes."""
+def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
+    """Yield a figure, saved at `path` if the block succeeds, and font warnings. Equal figures produce equal bytes."""
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
+    fonts, undrawn = fonts_for(map(printable, labels))
     settings: dict[Any, Any] = {
         "font.family": [*fonts, "sans-serif"],  # the last is for SVG viewers without these fonts
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
+        "savefig.pad_inches": 0.1,
         "svg.fonttype": "none",  # text that can be selected and searched
         "svg.hashsalt": "translate",  # makes random names reproducible
     }
@@ -45,23 +49,18 @@ def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iter
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # `undrawn_warnings` reports these
         figure = Figure(figsize=(width, height))
-        yield figure
+        yield figure, undrawn_warnings(undrawn)
         with atomic_write(path) as partial:
-            figure.savefig(
-                partial, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight", pad_inches=0.1, metadata=metadata
-            )
+            figure.savefig(partial, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
-    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw.
-
-    Most labels need only the font that comes with matplotlib; others are opened only for missing characters.
-    """
+    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw."""
     # Joiners (Cf) and variation selectors only modify other characters.
     characters = {each for each in "".join(labels) if not "\ufe00" <= each <= "\ufe0f"}
     undrawn = {ord(each) for each in characters if unicodedata.category(each) != "Cf"}
     chosen: list[str] = []
-    for entry in _installed_fonts():
+    for entry in _installed_fonts():  # most labels need only the first one, which comes with matplotlib
         drawn = _drawn_by(entry, undrawn)
         if drawn or not chosen:
             chosen.append(entry.name)

@@ -98,6 +98,5 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
 
 def _long_lines(longest: Sequence[LongLine]) -> str:
     first, *others = longest
-    characters, pieces = counted(first.characters, "character"), counted(first.pieces, "piece")
-    rest = (f", {each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others)
-    return f"{first.line:,} ({characters}, about {pieces}){''.join(rest)}"
+    shown = [f"{first.line:,} ({counted(first.characters, 'character')}, about {counted(first.pieces, 'piece')})"]
+    return ", ".join(shown + [f"{each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others])

@@ -30,7 +30,7 @@ def roles_table(roles: Sequence[Role]) -> str:
     for kind, kind_roles in _by_kind(roles).items():
         rows = [["head", *(HEADINGS.get(measure, measure) for measure in COLUMNS), "role"]]
         for role in kind_roles:
-            cells = (_cell(measure, role.figures[measure]) for measure in COLUMNS)
+            cells = [_cell(measure, role.figures[measure]) for measure in COLUMNS]
             rows.append([str(role.head), *cells, role.name or NONE])
         numbers = table([row[:-1] for row in rows])
         lines += ["", f"{KINDS[kind].label}, {kind_roles[0].num_rows:,} rows", ""]
@@ -39,10 +39,7 @@ def roles_table(roles: Sequence[Role]) -> str:
 
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
-    """Draw the shares as heat maps, one per kind, as PNG or SVG depending on the suffix.
-
-    A row is a head, with its role on the right. The single hue is also readable in greyscale and if colour-blind.
-    """
+    """Draw the shares as heat maps, one per kind with a row per head, as PNG or SVG depending on the suffix."""
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
@@ -61,18 +58,18 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
 
 def _draw(axes: Axes, roles: Sequence[Role]) -> None:
     shares = np.array([[role.figures[measure] for measure in SHARES] for role in roles], dtype=float)  # None: NaN
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")  # one hue is also readable in greyscale
     axes.set_facecolor("#eeeeee")
     labels = ["normalized\nentropy", *(HEADINGS.get(measure, measure) for measure in SHARES[1:])]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
     axes.set_yticks(range(len(roles)), [f"{role.head.layer}.{role.head.head}" for role in roles], fontsize=8)
     axes.set_ylabel("layer.head", fontsize=8)
-    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
-    axes.spines[:].set_visible(False)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     names = axes.secondary_yaxis("right")
     names.set_yticks(range(len(roles)), [role.name or NONE for role in roles], fontsize=8)
-    names.tick_params(length=0)
-    names.spines[:].set_visible(False)
+    for each in axes, names:
+        each.tick_params(length=0)
+        each.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(shares):
         text = NONE if np.isnan(value) else f"{100 * value:.0f}"
         ink = "white" if value > DARK else "#333333"

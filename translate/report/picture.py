@@ -1,7 +1,4 @@
-"""Draw maps for print: one map with percentages, or the maps of all heads.
-
-Sizes are in inches. Axes cover exactly their cells. Labels are outside, and the picture is cropped around them.
-"""
+"""Draw maps for print: one map with percentages, or the maps of all heads. Sizes are in inches."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 
 from translate.attention.views import Grid, MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
-from translate.report.figure import figure_at, fonts_for, undrawn_warnings
+from translate.report.figure import POINTS_PER_INCH, figure_at
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ MAX_SIZE = 24.0  # size of all cells together
 NUMBERED_CELL, PLAIN_CELL, GRID_CELL = 0.38, 0.19, 0.14
 MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a titled map in a grid; gap; height of a title
 MAX_BAR = 2.5
-POINTS = 72  # per inch
 FONT_SHARE = 0.8  # font size as a share of the space for a label
 MAX_FONT, SMALL_FONT, MIN_FONT = 10.0, 8.0, 4.5  # points
 MAX_NUMBERED = 24  # rows and columns; numbers in smaller cells would be unreadable
@@ -51,9 +47,8 @@ def save_picture(view: MapView, path: Path) -> list[str]:
     """
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
-    fonts, undrawn = fonts_for(map(printable, (*view.rows, *view.columns)))
-    with figure_at(path, size.width, size.height, fonts) as figure:
-        axes = figure.add_axes((0, 0, 1, 1))
+    with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
+        axes = figure.add_axes((0, 0, 1, 1))  # labels are outside, and the picture is cropped around them
         lowest = -1 if (view.weights < 0).any() else 0
         mesh = _draw_cells(axes, view, lowest, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
@@ -64,7 +59,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
         if has_numbers:
             _write_percentages(axes, view)
         _add_colour_bar(figure, mesh, size.width, size.height)
-    return _warnings(undrawn, size.stride)
+    return _label_warnings(size.stride) + warnings
 
 
 def save_grid(grid: Grid, path: Path) -> list[str]:
@@ -76,8 +71,7 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
     views = [view for layer in grid for view in layer]
     lowest = -1 if any((view.weights < 0).any() for view in views) else 0
     is_image = sum(view.weights.size for view in views) > MAX_SHAPES
-    fonts, undrawn = fonts_for(map(printable, (*first.rows, *first.columns)))
-    with figure_at(path, width, height, fonts) as figure:
+    with figure_at(path, width, height, (*first.rows, *first.columns)) as (figure, warnings):
         for number, view in enumerate(views):
             row, column = divmod(number, num_columns)
             left, bottom = column * across, height - row * down - size.height
@@ -92,14 +86,14 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
         caption = f"{first.kind_title}\nrows: {first.row_axis}; columns: {first.column_axis}"
         figure.text(0.5, 0, caption, ha="center", va="top", fontsize=MAX_FONT)
         _add_colour_bar(figure, mesh, width, height)
-    return _warnings(undrawn, size.stride)
+    return _label_warnings(size.stride) + warnings
 
 
 def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) -> MapSize:
     num_rows, num_columns = view.weights.shape
     cell = min(cell, MAX_SIZE / maps_across / num_columns, MAX_SIZE / maps_down / num_rows)
-    stride = max(1, math.ceil(MIN_FONT / (POINTS * cell * FONT_SHARE)))
-    font = min(MAX_FONT, POINTS * cell * stride * FONT_SHARE)
+    stride = max(1, math.ceil(MIN_FONT / (POINTS_PER_INCH * cell * FONT_SHARE)))
+    font = min(MAX_FONT, POINTS_PER_INCH * cell * stride * FONT_SHARE)
     return MapSize(cell * num_columns, cell * num_rows, font, stride)
 
 
@@ -149,6 +143,5 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
     bar.ax.tick_params(labelsize=SMALL_FONT, length=2, width=0.6)
 
 
-def _warnings(undrawn: str, stride: int) -> list[str]:
-    unlabelled = [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []
-    return [*unlabelled, *undrawn_warnings(undrawn)]
+def _label_warnings(stride: int) -> list[str]:
+    return [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []

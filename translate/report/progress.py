@@ -18,15 +18,15 @@ def with_progress(
 ) -> Iterator[T]:
     """Yield the results, one for each line of the file `source`, and show a progress bar on standard error.
 
-    No bar is shown if standard error is not a terminal, or if `results_to` is one. num_done: number of lines finished
-    by an earlier process. Counting the lines first takes less than 1 % of the time needed to translate them.
+    No bar is shown if standard error is not a terminal, or if `results_to` is one. num_done: lines finished earlier.
     """
     if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
         return
     from tqdm import tqdm
 
-    total = count_lines(source) if source.is_file() else None  # a pipe can be read only once
+    # A pipe can be read only once. Counting the lines takes less than 1 % of the time needed to translate them.
+    total = count_lines(source) if source.is_file() else None
     # Results arrive in bursts: only the average rate predicts the time left, and every result may update the bar.
     yield from tqdm(
         results, total=total, initial=num_done, unit=" lines", leave=False, smoothing=0, miniters=1, dynamic_ncols=True

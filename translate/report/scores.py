@@ -54,7 +54,8 @@ def as_text(report: Report, num_shown: int) -> str:
     lines += table(_lengths(evaluation, comparison.other if comparison else None))
     signed: Mapping[MetricName, Score | Significance] = evaluation.scores
     if comparison:
-        lines += ["", *_changes(report, comparison, num_shown)]
+        changes = _changes(report, comparison, num_shown) if comparison.changes else ["All translations are the same."]
+        lines += ["", *changes]
         signed = comparison.significance
     return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {each.signature}" for name, each in signed.items())])
 
@@ -84,28 +85,22 @@ def as_json(report: Report, num_shown: int) -> str:
 
 
 def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "translations": name,
-        "scores": {metric: score._asdict() for metric, score in evaluation.scores.items()},
-        "length_ratio": evaluation.length_ratio,
-        "unit": evaluation.unit,
-        "buckets": [asdict(bucket) for bucket in evaluation.buckets],
-    }
+    scores = {metric: score._asdict() for metric, score in evaluation.scores.items()}
+    return {"translations": name, **asdict(evaluation), "scores": scores}
 
 
 def _scores(names: Names, evaluation: Evaluation, comparison: SystemComparison | None) -> list[tuple[str, ...]]:
     """Return the scores; for a comparison also the margins of error, the differences and the p-values."""
-    columns = [["", _shortened(names.translations)], ["length", _ratio(evaluation)]]
     if not comparison:
-        columns[1:1] = [[LABELS[metric], f"{score.value:.2f}"] for metric, score in evaluation.scores.items()]
-        return list(zip(*columns, strict=True))
-    columns[0] += [_shortened(names.other), "difference", "p"]
-    columns[1] += [_ratio(comparison.other), "", ""]
+        figures = [[LABELS[metric], f"{score.value:.2f}"] for metric, score in evaluation.scores.items()]
+        return list(zip(["", _shortened(names.translations)], *figures, ["length", _ratio(evaluation)], strict=True))
+    columns = [["", _shortened(names.translations), _shortened(names.other), "difference", "p"]]
     for metric, tested in comparison.significance.items():
         ours, theirs = evaluation.scores[metric].value, comparison.other.scores[metric].value
         p_value = NONE if tested.p_value is None else f"{tested.p_value:.3f}"
-        figures = [LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value]
-        columns[-1:-1] = [figures, ["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""]]
+        columns.append([LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value])
+        columns.append(["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""])
+    columns.append(["length", _ratio(evaluation), _ratio(comparison.other), "", ""])
     return list(zip(*columns, strict=True))
 
 
@@ -124,9 +119,6 @@ def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[tuple[str
 
 def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> Iterator[str]:
     names, num_changed = report.names, len(comparison.changes)
-    if not num_changed:
-        yield "All translations are the same."
-        return
     better, worse = comparison.better, comparison.worse
     num_equal, share = num_changed - len(better) - len(worse), 100 * num_changed / report.num_lines
     yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
@@ -162,9 +154,8 @@ def _shortened(name: str) -> str:
 
 
 def _range(bucket: Bucket) -> str:
-    if bucket.last is None:
-        return f"{bucket.first}+"
-    return f"{bucket.first}-{bucket.last}" if bucket.last else "none"
+    last = "+" if bucket.last is None else f"-{bucket.last}"
+    return "none" if bucket.last == 0 else f"{bucket.first}{last}"
 
 
 def _ratio(evaluation: Evaluation) -> str:

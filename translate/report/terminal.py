@@ -36,8 +36,8 @@ def draw_map(view: MapView, width: int, colours: Colours) -> str:
 def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
     """Draw small maps of all heads: one layer below another, with as many heads side by side as fit.
 
-    In colour, a character shows two weights, one above the other. Otherwise it shows one weight in tenths, rounded
-    down. Maps wider than the terminal are downsampled: a character then shows the largest of several weights.
+    In colour, a character shows two weights, one above the other; otherwise one weight in tenths, rounded down. If maps
+    are wider than the terminal, a character shows the largest of several weights.
     """
     first = grid[0][0]
     stride = -(-len(first.columns) // width)

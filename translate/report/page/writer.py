@@ -1,7 +1,4 @@
-"""Write the attention page: sentences and their maps in one HTML file that a browser opens from disk.
-
-It embeds the files in `assets/` and loads nothing over the network. Shapes: see `translate.attention.maps`.
-"""
+"""Write the attention page: one HTML file with sentences, their maps, and the scripts and styles in `assets/`."""
 
 from __future__ import annotations
 
@@ -130,7 +127,7 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
         page = PageWriter(stream, sidecar_folder, stack)
         yield page
         stream.write(after)
-        if sidecar_folder and not page.partial_folder and is_sidecar_folder(sidecar_folder):
+        if sidecar_folder and not page.partial_folder and (sidecar_folder / SIDECAR_MARK).is_file():
             shutil.rmtree(sidecar_folder)  # left by the previous page
 
 
@@ -143,16 +140,11 @@ def write_page(
             page.add(sentence)
 
 
-def is_sidecar_folder(path: Path) -> bool:
-    """Whether a page stored maps in this folder."""
-    return (path / SIDECAR_MARK).is_file()
-
-
 def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
-    Average the maps over layers and heads, then the entropies of their rows except that of `</s>`, and divide by log S.
-    None if the maps include no encoder-decoder attention or have no other row.
+    It is the mean entropy of the rows of the mean map over layers and heads, without the row of `</s>`, divided by the
+    logarithm of the number of source pieces. None if there is no such attention or no such row.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -197,12 +189,18 @@ def _inert(content: object) -> str:
 
 
 def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
-    """Return the page with SENTENCES as a placeholder."""
+    """Return the page with SENTENCES as a placeholder.
+
+    Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and sidecar
+    files if there may be any. Browsers disagree on whether 'self' covers files next to a page opened from disk.
+    """
     style = "\n".join(map(_part, STYLES))
     # Everything is in one scope; only the function that sidecar files call is global.
     script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
     return Template(_part("page.html")).substitute(
-        policy=_policy(style, script, has_sidecars),
+        script_hash=_digest(script),
+        style_hash=_digest(style),
+        sidecars=" 'self' file:" if has_sidecars else "",
         title=html.escape(title),
         style=style,
         palette=_inert(page_palette()),
@@ -212,17 +210,8 @@ def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
     )
 
 
-def _policy(style: str, script: str, has_sidecars: bool) -> str:
-    """Return a Content-Security-Policy that allows this style and script (by their hashes) and generated images.
-
-    Sidecar files are allowed only if the page may have any. Browsers disagree on whether 'self' covers files next to a
-    page that was opened from disk, so `file:` is listed as well.
-    """
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
-    style_hash, script_hash = (f"'sha256-{digest}'" for digest in digests)
-    sources = f"{script_hash} 'self' file:" if has_sidecars else script_hash
-    loaded = f"script-src {sources}; style-src {style_hash}; img-src data: blob:"
-    return f"default-src 'none'; {loaded}; base-uri 'none'; form-action 'none'"
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _part(name: str) -> str:
