@@ -29,7 +29,7 @@ from translate.system.files import atomic_write
 
 LINES_TOGETHER = 16  # lines whose maps are computed together
 PAGE_FOLDER = "page"  # the maps that index.html loads on demand
-FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
+FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
 
 MAX_SAMPLED = 1000  # lines
 HEADER_BYTES = 280  # headers of an array in an .npz file, including its directory entry

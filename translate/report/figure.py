@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontEntry
 
-DOTS_PER_INCH = 200
 POINTS_PER_INCH = 72
 # If several fonts can draw a character, the first one in this list is used. Other fonts follow in alphabetical order.
 PREFERRED = (
@@ -51,7 +50,7 @@ def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) ->
         figure = Figure(figsize=(width, height))
         yield figure, undrawn_warnings(undrawn)
         with atomic_write(path) as partial:
-            figure.savefig(partial, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+            figure.savefig(partial, format=suffix, dpi=200, bbox_inches="tight", metadata=metadata)
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:

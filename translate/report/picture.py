@@ -49,8 +49,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
     with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
         axes = figure.add_axes((0, 0, 1, 1))  # labels are outside, and the picture is cropped around them
-        lowest = -1 if (view.weights < 0).any() else 0
-        mesh = _draw_cells(axes, view, lowest, is_image=view.weights.size > MAX_SHAPES)
+        mesh = _draw_cells(axes, view, -1 if (view.weights < 0).any() else 0, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
         _label_columns(axes, view, size)
         axes.set_title(view.column_axis, fontsize=MAX_FONT)
