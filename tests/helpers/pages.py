@@ -1,4 +1,4 @@
-"""Sentences and maps for the tests of the page, and what these do in a browser."""
+"""Sentences and maps for the tests of the attention page, and helpers that operate it in a browser."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def visit(page: Any, file: Path, link: str = "") -> None:
 
 
 def weight_at(page: Any, kind: str, row: int, column: int, size: tuple[int, ...]) -> float:
-    """Point at a cell; the weight that the page says, from 0 to 1."""
+    """Point at a cell and return the weight that the page shows, from 0 to 1."""
     cells = page.locator(f"[data-kind={kind}] .cell-canvas")
     cells.scroll_into_view_if_needed()
     box = cells.bounding_box()

@@ -1,4 +1,4 @@
-"""Alignments as a picture: every word and every link is there, and told apart by gold."""
+"""Pictures of word alignments: all words and links are drawn, and compared with gold links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAIR = LinkedPair(["I", "love", "<script>"], ["J'aime", "les", "pommes."], froze
 
 
 def strokes(path: Path) -> list[int]:
-    """Lines of each colour: right, wrong, missed."""
+    """Count the lines of each colour: right, wrong, missed."""
     text = path.read_text(encoding="utf-8")
     return [text.count(f"stroke: {colour}") for colour, _ in (RIGHT, WRONG, MISSED)]
 
@@ -23,13 +23,13 @@ def test_every_word_and_link_is_drawn(tmp_path: Path) -> None:
     assert "<script>" not in text
 
 
-def test_gold_links_tell_right_from_wrong_and_missed(tmp_path: Path) -> None:
+def test_gold_links_distinguish_right_wrong_and_missed_links(tmp_path: Path) -> None:
     gold = PAIR._replace(sure=frozenset({(0, 0), (2, 2)}), possible=frozenset({(1, 0)}))
     save_links([gold], tmp_path / "links.svg")
     assert strokes(tmp_path / "links.svg") == [2, 1, 1]
 
 
-def test_the_same_links_make_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_links_produce_equal_bytes(tmp_path: Path) -> None:
     for name in "one.png", "two.png":
         save_links([PAIR], tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

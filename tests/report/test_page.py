@@ -26,12 +26,12 @@ BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)"| id="([\w-
 
 
 def blocks(html: str) -> list[tuple[str, object]]:
-    """The inert parts of a page: their class or id, and their JSON."""
+    """The JSON blocks of a page, each with its class or id."""
     return [(name or id_, json.loads(content)) for name, id_, content in BLOCK.findall(html)]
 
 
 def unpacked(text: str) -> np.ndarray:
-    """The weights of a block, as the page's JavaScript reads them."""
+    """Unpack the weights of a block as the page's JavaScript does."""
     planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(2, -1).astype(np.uint32)
     return (planes[0] * 256 + planes[1]) / 65535
 
@@ -85,7 +85,9 @@ def test_the_policy_names_the_one_script_and_style_by_their_hashes(tmp_path: Pat
     assert not re.search(r"https?://(?!www\.w3\.org)", html)
 
 
-def test_what_is_beyond_the_budget_lies_beside_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_beyond_the_budget_are_in_a_folder_next_to_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 3000)
     sentences = [sentence(i, maps_of("a b c", "d e f")) for i in range(1, 6)]
     write_page(tmp_path / "index.html", "t", sentences, InitialView(), tmp_path / "page")
@@ -102,7 +104,7 @@ def test_what_is_beyond_the_budget_lies_beside_the_page(tmp_path: Path, monkeypa
     assert not (tmp_path / "page").exists()
 
 
-def test_a_page_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_page_leaves_the_previous_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
     write_page(tmp_path / "index.html", "t", [sentence(1, maps_of("a", "b"))], InitialView(), tmp_path / "page")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -116,7 +118,7 @@ def test_a_page_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatc
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unrelated_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "novel.txt").write_text("mine")
@@ -143,7 +145,7 @@ def test_a_sentence_without_maps_or_with_a_score_of_minus_infinity_is_listed(tmp
     assert (listed["score"], listed["maps"], listed["attention_entropy"]) == (None, None, None)
 
 
-def test_decode_writes_a_page_and_the_command_one_for_mailing(
+def test_decode_writes_a_page_and_html_writes_the_same_in_one_file(
     tmp_path: Path, translator: Translator, tiny_run: Path
 ) -> None:
     folder = tmp_path / "maps"
@@ -177,6 +179,6 @@ def test_the_page_of_two_folders_subtracts_as_the_command_does(
     assert shown.exit_code == 0, shown.output
     content = dict(blocks(file.read_text(encoding="utf-8")))
     assert content["sentence"]["source"] == "I love apples."
-    # The page shows the last at first, and takes the other from it.
+    # The page opens with the last version and subtracts the other one from it.
     versions = content["maps-1"]["versions"]
     assert [version["label"] for version in versions] == [str(tmp_path / "other"), str(tmp_path / "one")]

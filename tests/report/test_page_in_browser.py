@@ -1,4 +1,4 @@
-"""The attention page in Chromium: the maps that a user sees, and what is done with them. Skipped without Chromium."""
+"""The attention page in Chromium: the maps that users see and explore. Skipped without Chromium."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_fil
     assert page.locator("#help").is_visible()
 
 
-def test_a_label_that_is_pointed_at_is_not_cut(page: Any, tmp_path: Path) -> None:
+def test_a_label_under_the_pointer_is_not_truncated(page: Any, tmp_path: Path) -> None:
     maps = maps_of("▁a", "▁mammouth ▁communément")
     write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView(), None)
     visit(page, tmp_path / "p.html")
@@ -104,7 +104,7 @@ def test_a_link_restores_all_that_was_chosen(page: Any, page_file: Path) -> None
     assert page.locator("[data-kind=decoder] .shown").inner_text() == "Layer 0, head 1"
 
 
-def test_a_link_that_asks_for_what_is_not_there_shows_what_is(page: Any, page_file: Path) -> None:
+def test_invalid_parts_of_a_link_are_ignored(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#line=99&kind=nothing&cross=7.9&view=%00&minus=x&sort=&words=1")
     assert page.locator("[data-kind=cross] .shown").inner_text() == "Mean of 2 layers, mean of 3 heads"
 
@@ -124,7 +124,7 @@ def test_text_of_any_kind_stays_text(page: Any, page_file: Path) -> None:
     assert (arabic.text_content(), arabic.get_attribute("direction")) == ("جلست", "rtl")
 
 
-def test_the_line_view_shows_who_a_word_looks_at_and_who_looks_at_it(page: Any, page_file: Path) -> None:
+def test_the_line_view_shows_what_a_word_attends_to_and_what_attends_to_it(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#view=lines&words=1")
     shown = view(CAT, "cross", 1, 2, True)
     page.locator("[data-kind=cross] .word.right").nth(1).hover()
@@ -187,8 +187,8 @@ def test_pictures_are_saved(page: Any, page_file: Path, tmp_path: Path) -> None:
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
-def test_colours_are_told_apart_by_lightness_alone(page: Any, page_file: Path) -> None:
-    """Each step of the scale is as much darker (or brighter) as the step before."""
+def test_colours_can_be_distinguished_by_lightness_alone(page: Any, page_file: Path) -> None:
+    """Steps of the scale differ by similar amounts of lightness."""
     for scheme, sign in ("light", -1), ("dark", 1):
         page.emulate_media(color_scheme=scheme)
         visit(page, page_file)

@@ -1,4 +1,4 @@
-"""The attention page in Chromium: the list of sentences, maps beside the page, lines without maps, a phone."""
+"""The attention page in Chromium: the list of sentences, sidecar files, lines without maps, phones, print."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def test_a_line_without_maps_says_why(page: Any, tmp_path: Path) -> None:
     assert texts == ["(empty line)", "(empty line)", "very long"]
 
 
-def test_what_is_sorted_or_searched_for_is_in_sight(page: Any, tmp_path: Path) -> None:
+def test_the_sort_key_is_listed_and_the_list_starts_at_its_top(page: Any, tmp_path: Path) -> None:
     many = [PageSentence(i, f"sentence {i}", "", -i / 100, (), ()) for i in range(1, 1001)]
     write_page(tmp_path / "p.html", "t", many, InitialView(), None)
     visit(page, tmp_path / "p.html")
-    assert page.locator("#rows .figure").count() == 0  # it would not say what it is
+    assert page.locator("#rows .figure").count() == 0  # the rows are not sorted by a figure
     page.select_option("#sort", "score")
     assert listed(page)[0] == 1000
     assert page.locator("#rows .figure").first.inner_text() == "−10.00"
 
 
-def test_maps_beside_the_page_load_when_they_are_shown(
+def test_sidecar_files_are_loaded_when_they_are_shown(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_module, "BYTES_IN_PAGE", 0)
@@ -110,7 +110,7 @@ def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_fil
         page.set_viewport_size({"width": 1440, "height": 1000})
 
 
-def test_kinds_that_were_not_kept_take_no_room(page: Any, tmp_path: Path) -> None:
+def test_kinds_that_were_not_kept_take_no_space(page: Any, tmp_path: Path) -> None:
     maps = AttentionMaps(CAT.source, CAT.target, {"cross": CAT.stacks["cross"]})
     write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView("encoder", 0, 1, False), None)
     visit(page, tmp_path / "p.html")
@@ -154,7 +154,7 @@ def test_on_paper_nothing_is_cut_or_lies_on_something_else(page: Any, tmp_path: 
         page.set_viewport_size({"width": 1440, "height": 1000})
 
 
-def test_a_tap_says_a_weight_until_the_next(browser: Any, page_file: Path) -> None:
+def test_a_tap_shows_a_weight_until_the_next_tap(browser: Any, page_file: Path) -> None:
     phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True).new_page()
     visit(phone, page_file)
     phone.locator("[data-kind=cross] .cell-canvas").tap()

@@ -14,7 +14,7 @@ from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import MapView, all_heads
 from translate.cli import app
 from translate.errors import UserError
-from translate.report.figure import advice, fonts_for
+from translate.report.figure import fonts_for, undrawn_warnings
 from translate.report.picture import MAX_SHAPES, save_grid, save_picture
 
 WEIGHTS = np.array([[0.9, 0.1], [0.004, 0.996]], dtype=np.float32)
@@ -56,7 +56,7 @@ def test_labels_of_an_svg_are_text_that_cannot_do_anything(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_same_map_makes_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+def test_equal_maps_produce_equal_bytes(tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     for path in paths:
         save_picture(a_map(["a", "b"]), path)
@@ -77,14 +77,14 @@ def test_many_cells_become_an_image_and_many_labels_fewer(tmp_path: Path) -> Non
     path = tmp_path / "map.svg"
     labels = [f"p{place}" for place in range(1000)]
     weights = np.full((MAX_SHAPES // len(labels) + 1, len(labels)), 0.5, dtype=np.float32)
-    told = save_picture(MapView(weights, labels[: len(weights)], labels, "t", "", ""), path)
-    assert told == ["too many pieces: only one in 4 has a label"]
+    warnings = save_picture(MapView(weights, labels[: len(weights)], labels, "t", "", ""), path)
+    assert warnings == ["too many pieces: only one in 4 has a label"]
     assert {"p992", "p996"} <= set(texts(path))
     assert "p997" not in texts(path)
     assert path.stat().st_size < 1e6
 
 
-def test_weights_below_nothing_are_orange_and_above_blue(tmp_path: Path) -> None:
+def test_negative_weights_are_orange_and_positive_ones_blue(tmp_path: Path) -> None:
     view = a_map(["a", "b"])._replace(weights=np.array([[1.0, -1.0]], dtype=np.float32), rows=["a"])
     save_picture(view, tmp_path / "map.png")
     pixels = matplotlib.image.imread(tmp_path / "map.png")[..., :3]
@@ -93,12 +93,15 @@ def test_weights_below_nothing_are_orange_and_above_blue(tmp_path: Path) -> None
     assert ((red - blue) > 0.3).sum() > 1000
 
 
-def test_what_no_font_can_draw_is_told_with_the_package_that_can() -> None:
+def test_characters_without_a_font_are_reported_with_a_package_that_has_one() -> None:
     fonts, undrawn = fonts_for(["abc", "\U0003fffd\u200d\ufe0f"])
     assert fonts[0] == "DejaVu Sans"
     assert undrawn == "\U0003fffd"
-    assert "fonts-noto-cjk" in advice("漢")
-    assert "fonts-symbola" in advice("\U0001f469")
+    assert undrawn_warnings("") == []
+    for character, package in ("漢", "fonts-noto-cjk"), ("\U0001f469", "fonts-symbola"):
+        (warning,) = undrawn_warnings(character)
+        assert f"no installed font can draw {character}," in warning
+        assert package in warning
 
 
 @pytest.mark.parametrize("words", [("我", "你"), ("ह", "न")])

@@ -1,4 +1,4 @@
-"""A bar where it helps and nowhere else."""
+"""The progress bar appears only on a terminal that does not show the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def lines_file(folder: Path) -> Path:
     return path
 
 
-def test_the_bar_tells_lines_done_and_left_and_goes_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_shows_lines_done_and_left_and_disappears_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     results = with_progress(range(500), lines_file(tmp_path), io.StringIO())

@@ -1,4 +1,4 @@
-"""Maps as text: for terminals with and without colours, and for pipes."""
+"""Maps as text, for terminals with and without colours, and for pipes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def without_colours(text: str) -> str:
 
 
 def luminance(rgb: RGB) -> float:
-    """WCAG's, from sRGB."""
+    """Relative luminance of an sRGB colour (WCAG)."""
     linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -128,7 +128,7 @@ def test_colours_are_those_that_the_terminal_has(
 @pytest.mark.parametrize("scale", [ON_TERMINAL, ON_PAPER])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_equal_steps_of_weight_look_equal(scale: Scale, sign: int) -> None:
-    """By another measure than the one that made them: CIE's L*."""
+    """Measured independently of OKLab, as CIE L*."""
     grey = [116 * luminance(colour(sign * weight, scale)) ** (1 / 3) - 16 for weight in np.linspace(0.1, 1, 10)]
     steps = [after - before for before, after in pairwise(grey)]
     assert len({step > 0 for step in steps}) == 1

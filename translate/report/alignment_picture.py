@@ -1,4 +1,4 @@
-"""Draw word alignments: source words above, target words below, a line for each link. Sizes are in points."""
+"""Draw word alignments: source words above, target words below, and a line for each link. Sizes are in points."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from translate.report.figure import figure_at, fonts_for, undrawn_warnings
+from translate.report.figure import POINTS_PER_INCH, figure_at
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 FONT_SIZE = 10.0
 SPACE = 9.0  # between two words
-HEIGHT = 76.0  # height of a pair
-SOURCE_AT, TARGET_AT = 58.0, 14.0  # vertical centre of the words, from the bottom of a pair
-POINTS = 72  # per inch
-# Colour-blind readers can distinguish blue, orange and grey; the line styles also differ in greyscale.
+HEIGHT = 76.0  # of a pair
+SOURCE_AT, TARGET_AT = 58.0, 14.0  # distance of the words' centres from the bottom of the pair
+# Colour-blind readers can distinguish blue, orange and grey. The line styles differ in greyscale, too.
 RIGHT, WRONG, MISSED = ("#0b5cad", "-"), ("#d55e00", "--"), ("#8a8a8a", ":")
 
-Links = frozenset[tuple[int, int]]  # pairs of a source word and a target word, from 0
+Links = frozenset[tuple[int, int]]  # pairs of a source word and a target word, numbered from 0
 
 
 class LinkedPair(NamedTuple):
-    """A pair of sentences as words, with its links and its gold links, if there are any."""
+    """The words of a pair of sentences, with predicted links and, if known, gold links."""
 
     source: Sequence[str]
     target: Sequence[str]
     links: Links
-    sure: Links | None = None
+    sure: Links | None = None  # None: no gold links are given
     possible: Links = frozenset()  # in addition to the sure ones
 
 
 def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
     """Draw pairs below each other, as SVG or PNG depending on the suffix. Returns warnings about missing fonts.
 
-    If gold links are given, wrong links are orange and dashed, and missing sure links are grey and dotted.
+    If gold links are given, wrong links are orange and dashed, and missed sure links are grey and dotted.
     """
-    fonts, undrawn = fonts_for(printable(word) for pair in pairs for side in pair[:2] for word in side)
-    with figure_at(path, 1, len(pairs) * HEIGHT / POINTS, fonts) as figure:
+    words = (word for pair in pairs for side in pair[:2] for word in side)
+    height = len(pairs) * HEIGHT / POINTS_PER_INCH
+    with figure_at(path, 1, height, words) as (figure, warnings):
         centres = [(_word_centres(pair.source), _word_centres(pair.target)) for pair in pairs]
         width = max(side[-1] for each in centres for side in each) + SPACE
-        figure.set_size_inches(width / POINTS, len(pairs) * HEIGHT / POINTS)
+        figure.set_size_inches(width / POINTS_PER_INCH, height)
         for number, (pair, (sources, targets)) in enumerate(zip(pairs, centres, strict=True), start=1):
             axes = figure.add_axes((0, 1 - number / len(pairs), 1, 1 / len(pairs)), xlim=(0, width), ylim=(0, HEIGHT))
             axes.set_axis_off()
             _draw(axes, pair, sources, targets)
-    return undrawn_warnings(undrawn)
+    return warnings
 
 
 def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Sequence[float]) -> None:
@@ -63,7 +63,7 @@ def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Seque
 
 
 def _word_centres(words: Sequence[str]) -> list[float]:
-    """Return the centre of each word, from left to right, followed by the end of the last word."""
+    """Return the centre of each word, from left to right, followed by the end of the last word and its space."""
     from matplotlib.textpath import TextPath
 
     centres, end = [], SPACE

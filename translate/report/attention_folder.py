@@ -1,4 +1,4 @@
-"""Write an attention folder, line by line, as translations arrive."""
+"""Write an attention folder line by line, as translations arrive."""
 
 from __future__ import annotations
 
@@ -8,44 +8,43 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from translate.attention.extract import attention_maps, engine_of, joined_maps
-from translate.attention.folder import INDEX, About, Precision, write_about
+from translate.attention.folder import INDEX, About, Entry, Precision, write_about
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
-from translate.data.vocab import Vocab
 from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, is_sidecar_folder, writing_page
+from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
+from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.files import atomic_write
 
 LINES_TOGETHER = 16  # lines whose maps are computed together
-PAGE_FOLDER = "page"  # holds the maps that index.html loads on demand
-FOLDER_FILE = re.compile(rf"\d{{6,}}\.npz|index\.(jsonl|html)|about\.json|{PAGE_FOLDER}|\..*\.partial")
+PAGE_FOLDER = "page"  # the maps that index.html loads on demand
+FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
 
 MAX_SAMPLED = 1000  # lines
-HEADER_BYTES = 280  # header of an array in an .npz file, including its directory entry
+HEADER_BYTES = 280  # headers of an array in an .npz file, including its directory entry
 LABEL_BYTES = 40  # numpy pads each piece to the longest one, at four bytes per character
 WEIGHT_BYTES = {"float32": 4.0, "float16": 2.0}
-# The page holds a compressed copy of the maps. Sizes were measured on the toy corpus and on Tatoeba.
+# The page contains a compressed copy of the maps. Its sizes were measured on the toy corpus and on Tatoeba.
 PAGE_WEIGHT_BYTES, PAGE_LINE_BYTES, PAGE_BYTES = 1.9, 1200.0, 68_000.0
 
 
 class AttentionWriter:
     """Context manager that writes an attention folder for the translations that are added to it.
 
-    NNNNNN.npz holds the maps of input line N (from 000001; none for an empty line or one of more than MAX_PIECES
-    pieces), index.jsonl has an entry per line, index.html shows the maps in a browser. An existing attention
-    folder is replaced. If the block fails, the index and the page are not written.
+    NNNNNN.npz holds the maps of input line N (from 000001; empty lines and lines of more than MAX_PIECES pieces have
+    none), index.jsonl has an entry per line, and index.html shows the maps in a browser. An existing attention folder
+    is replaced. If the block fails, the index and the page are not written.
     """
 
     def __init__(
@@ -61,14 +60,26 @@ class AttentionWriter:
 
         sample: lines of the whole text, if it is known. log: receives the estimated size before any map is written.
         """
-        selection.check(engine_of(translator).model)
+        engine = engine_of(translator)
+        selection.check(engine.model)
         self._folder, self._translator, self._selection = folder, translator, selection
-        self._sample, self._log = sample, log
-        self._about = _about(run, translator, selection)
-        self._is_empty = True
+        self._sample, self._log, self._is_empty = sample, log, True
+        encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
+        self._about = About(
+            run=run.path.resolve().name,
+            weights=run.digest_of_weights(),
+            num_encoder_layers=len(encoder),
+            num_decoder_layers=len(cross),
+            num_heads=cross[0].num_heads,
+            kinds=selection.kinds,
+            layers=selection.layers,
+            precision=cast("Precision", engine.precision),
+            dtype=selection.dtype,
+            alignment=run.load_alignment(),
+        )
 
     def __enter__(self) -> AttentionWriter:
-        """Create or empty the folder. Raises UserError if it contains unrelated files."""
+        """Create the folder or empty it. Raises UserError if it contains unrelated files."""
         _create_or_empty(self._folder)
         write_about(self._folder, self._about)
         with ExitStack() as stack:
@@ -80,10 +91,8 @@ class AttentionWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        self._stack.__exit__(kind, *error)
         if kind is None:
             write_about(self._folder, self._about)  # now with the checksum of the index
 
@@ -94,14 +103,15 @@ class AttentionWriter:
             yield from self.add(group)
 
     def add(self, translations: Sequence[Translation]) -> list[Translation]:
-        """Write the files of a few translations, whose maps are computed together. Returns them with their warnings."""
-        all_maps = self._maps(translations)
+        """Write the files of a few translations, computing their maps together. Returns them with their warnings."""
+        parts = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
+        maps = iter(attention_maps(self._translator, list(chain.from_iterable(parts)), self._selection))
+        all_maps = [joined_maps(list(islice(maps, len(each)))) if each else None for each in parts]
         if self._is_empty:
-            size = estimated_size(all_maps, self._translator.vocabs.src, self._selection.dtype, self._sample)
             options = "--attention-kinds, --attention-layers and --attention-precision float16"
-            self._log(f"attention: {size}; {options} reduce it")
+            self._log(f"attention: {self._estimated_size(all_maps)}; {options} reduce it")
         self._is_empty = False
-        return [self._add(translation, maps) for translation, maps in zip(translations, all_maps, strict=True)]
+        return list(map(self._add, translations, all_maps))
 
     def _add(self, translation: Translation, maps: AttentionMaps | None) -> Translation:
         for warning in _attention_warnings(translation, maps):
@@ -109,38 +119,37 @@ class AttentionWriter:
         name = f"{translation.id:06d}.npz" if maps else None
         if maps and name:
             maps.save(self._folder / name, self._selection.dtype)
-        score = translation.translations[0].score
-        entry = {
-            "id": translation.id,
-            "file": name,
-            "source": translation.source,
-            "translation": translation.text,
-            "score": score,
-            "warnings": translation.warnings,
-        }
-        self._index.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        source, text, score = translation.source, translation.text, translation.translations[0].score
+        entry = Entry(translation.id, name, source, text, score, translation.warnings)
+        self._index.write(json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
         versions = (MapVersion("", maps),) if maps else ()
-        texts = translation.source, translation.text
-        self._page.add(PageSentence(translation.id, *texts, score, tuple(translation.warnings), versions))
+        self._page.add(PageSentence(translation.id, source, text, score, translation.warnings, versions))
         return translation
 
-    def _maps(self, translations: Sequence[Translation]) -> list[AttentionMaps | None]:
-        """Return the maps of each line; None for a line that is empty or too long."""
-        parts_of_lines = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
-        pairs = [pair for parts in parts_of_lines for pair in parts]
-        maps = iter(attention_maps(self._translator, pairs, self._selection))
-        return [joined_maps(list(islice(maps, len(parts)))) if parts else None for parts in parts_of_lines]
+    def _estimated_size(self, first_maps: Sequence[AttentionMaps | None]) -> str:
+        """Estimate the size of the folder from the first maps; describe it per line if the text is not known."""
+        maps, text, dtype = [each for each in first_maps if each], self._sample, self._selection.dtype
+        if text is None:
+            sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
+            return f"about {_bytes(sum(sizes) / len(first_maps))} per line"
+        total = PAGE_BYTES
+        if maps and text.lines:
+            growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
+            lengths = [len(ids) + 1 for ids in self._translator.vocabs.src.encode(text.lines) if ids]
+            sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
+            total += sum(sizes) * text.num_lines / len(text.lines)
+        return f"about {_bytes(total)} for {counted(text.num_lines, 'line')}"
 
 
 class TextSample(NamedTuple):
-    """The size and some lines of a text that is about to be translated."""
+    """The number of lines of a text that will be translated, and some of its lines."""
 
     num_lines: int
     lines: list[str]  # drawn at random
 
     @classmethod
     def of(cls, text: Iterable[str]) -> TextSample:
-        """Read the lines once and sample them with Algorithm R (Vitter 1985)."""
+        """Sample lines in one pass with Algorithm R (Vitter 1985)."""
         random, sample, num_lines = Random(1), list[str](), 0
         for num_lines, line in enumerate(text, start=1):
             if num_lines <= MAX_SAMPLED:
@@ -150,43 +159,6 @@ class TextSample(NamedTuple):
         return cls(num_lines, sample)
 
 
-def estimated_size(
-    first_maps: Sequence[AttentionMaps | None], vocab: Vocab, dtype: StoredType, text: TextSample | None
-) -> str:
-    """Describe the estimated size of the folder: for the whole text, or per line if the text is not known.
-
-    first_maps: the maps of the first lines. vocab: the source vocabulary.
-    """
-    maps = [each for each in first_maps if each]
-    if text is None:
-        sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
-        return f"about {_bytes(sum(sizes) / len(first_maps))} per line"
-    total = PAGE_BYTES
-    if maps and text.lines:
-        growth = sum(len(each.target) for each in maps) / sum(len(each.source) for each in maps)
-        lengths = [len(ids) + 1 for ids in vocab.encode(text.lines) if ids]
-        sizes = [_size(length, round(growth * length), maps[0], dtype) for length in lengths]
-        total += sum(sizes) * text.num_lines / len(text.lines)
-    return f"about {_bytes(total)} for {text.num_lines:,} line{'' if text.num_lines == 1 else 's'}"
-
-
-def _about(run: Run, translator: Translator, selection: AttentionSelection) -> About:
-    engine = engine_of(translator)
-    attention = engine.model.attention
-    return About(
-        run=run.path.resolve().name,
-        weights=run.digest_of_weights(),
-        num_encoder_layers=len(attention["encoder"]),
-        num_decoder_layers=len(attention["cross"]),
-        num_heads=attention["cross"][0].num_heads,
-        kinds=selection.kinds,
-        layers=selection.layers,
-        precision=cast("Precision", engine.precision),
-        dtype=selection.dtype,
-        alignment=run.load_alignment(),
-    )
-
-
 def _create_or_empty(folder: Path) -> None:
     """Create the folder, or remove the attention files that it contains."""
     if folder.exists() and not folder.is_dir():
@@ -194,11 +166,9 @@ def _create_or_empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
     for path in paths:
-        is_ours = is_sidecar_folder(path) if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
+        is_ours = (path / SIDECAR_MARK).is_file() if path.name == PAGE_FOLDER else FOLDER_FILE.fullmatch(path.name)
         if not is_ours:
-            raise UserError(
-                f"{folder}: contains {path.name}, which is not an attention file; pass another folder to --attention"
-            )
+            raise UserError(f"{folder}: contains {path.name}, which is not an attention file; choose another folder")
     for path in paths:
         if path.is_dir():
             shutil.rmtree(path)
@@ -207,7 +177,7 @@ def _create_or_empty(folder: Path) -> None:
 
 
 def _num_pieces(translation: Translation) -> int:
-    """Return the number of pieces on the longer side."""
+    """Return the number of pieces of the longer side."""
     return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
 
 
@@ -222,9 +192,9 @@ def _attention_warnings(translation: Translation, maps: AttentionMaps | None) ->
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """Estimate the bytes of a line with the kinds, layers and heads of `like`. Lines that are too long get no maps."""
+    """Estimate the size of a line in bytes, for maps with the kinds, layers and heads of `like`."""
     if max(num_src, num_tgt) > MAX_PIECES:
-        return PAGE_LINE_BYTES
+        return PAGE_LINE_BYTES  # the line gets no maps
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
     weights = sum(cells[kind] * math.prod(stack.weights.shape[:2]) for kind, stack in like.stacks.items())
     labels = LABEL_BYTES * (num_src + num_tgt) + HEADER_BYTES * (2 + len(like.stacks)) + PAGE_LINE_BYTES

@@ -1,4 +1,4 @@
-"""Colours of weights: perceptually uniform scales for terminals, pictures and the page; terminal escape sequences."""
+"""Colours of weights: perceptually uniform scales for terminals, pictures and the page; terminal escape codes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 RGB = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that a screen can show
+BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that screens can show
 PAGE_BLUE, PAGE_ORANGE = 255.0, 55.0
-PAGE_STEPS = 256
 
 
 class Scale(NamedTuple):
-    """The lightness of weight 0 and of weight 1 (or -1), from 0, black, to 1, white."""
+    """The lightness of weight 0 and of weight ±1: a number from 0 (black) to 1 (white)."""
 
     zero: float
     full: float
 
 
-ON_TERMINAL = Scale(0.23, 0.95)  # bright on dark cells, which stand out on both dark and light terminals
+ON_TERMINAL = Scale(0.23, 0.95)  # dark to bright, which stands out on both dark and light terminals
 ON_PAPER = Scale(1.0, 0.32)
 
 
@@ -48,31 +47,26 @@ def ink(background: RGB) -> RGB:
 
 
 def page_palette() -> dict[str, dict[str, object]]:
-    """Return the colours of the page in its two themes, as JSON values.
+    """Return the colours of the two themes of the page, as JSON values.
 
     `weights` and `changes` are the scales of maps and of differences. Each has its colours as hexadecimal digits and,
     for each colour, the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
     """
-    themes = {
-        "light": ("#ffffff", "#1b2430", "#566274", oklch(0.47, 0.13, PAGE_BLUE), oklch(0.56, 0.14, PAGE_ORANGE)),
-        "dark": ("#171d26", "#e7ecf3", "#9eabbc", oklch(0.78, 0.11, PAGE_BLUE), oklch(0.8, 0.13, PAGE_ORANGE)),
+    palette: dict[str, dict[str, object]] = {
+        "light": {"paper": "#ffffff", "ink": "#1b2430", "muted": "#566274"},
+        "dark": {"paper": "#171d26", "ink": "#e7ecf3", "muted": "#9eabbc"},
     }
-    return {
-        theme: {
-            "paper": paper,
-            "ink": text,
-            "muted": muted,
-            "line": f"#{bytes(line).hex()}",
-            "more": f"#{bytes(more).hex()}",
-            "weights": _page_scale(theme == "dark", is_change=False),
-            "changes": _page_scale(theme == "dark", is_change=True),
-        }
-        for theme, (paper, text, muted, line, more) in themes.items()
-    }
+    # Lightness and chroma of the lines.
+    for theme, blue, orange in ("light", (0.47, 0.13), (0.56, 0.14)), ("dark", (0.78, 0.11), (0.8, 0.13)):
+        palette[theme]["line"] = f"#{bytes(oklch(*blue, PAGE_BLUE)).hex()}"
+        palette[theme]["more"] = f"#{bytes(oklch(*orange, PAGE_ORANGE)).hex()}"
+        palette[theme]["weights"] = _page_scale(theme == "dark", is_change=False)
+        palette[theme]["changes"] = _page_scale(theme == "dark", is_change=True)
+    return palette
 
 
 def oklch(lightness: float, chroma: float, hue: float) -> RGB:
-    """Convert OKLCh to sRGB. hue: in degrees. Equal distances in OKLab look equal (Ottosson 2020)."""
+    """Convert OKLCh to sRGB; equal distances in OKLab look equal (Ottosson 2020). hue: in degrees."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -84,15 +78,14 @@ def oklch(lightness: float, chroma: float, hue: float) -> RGB:
     )
 
 
-RESET = "\x1b[0m"
 CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # levels of red, green and blue in colours 16 to 231
 GREYS = range(232, 256)
-# The 256 colours contain no uniform scale. These come closest and keep their hue, for weights 0 to 1 and 0 to -1.
+# For weights 0 to 1 and 0 to -1. The 256 colours contain no uniform scale; these come closest and keep their hue.
 BLUES, ORANGES = (234, 18, 19, 24, 67, 110, 153, 255), (234, 52, 88, 130, 137, 180, 223, 255)
 
 
 def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
-    """Return the supported colours: NONE in a pipe, on a dumb terminal, or if NO_COLOR (no-color.org) is set."""
+    """Return the supported colours: NONE in a pipe, on a dumb terminal, or if NO_COLOR is set (no-color.org)."""
     term = environment.get("TERM", "")
     if not is_terminal or environment.get("NO_COLOR") or term in ("", "dumb"):
         return Colours.NONE
@@ -101,7 +94,7 @@ def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
 
 
 def shade(weight: float, colours: Colours) -> RGB:
-    """Return the colour of a weight from -1 to 1 among those that the terminal supports."""
+    """Return the terminal colour of a weight from -1 to 1, limited to those that the terminal supports."""
     if colours is Colours.INDEXED:
         ladder = BLUES if weight >= 0 else ORANGES
         return indexed(ladder[round(min(abs(weight), 1.0) * (len(ladder) - 1))])
@@ -109,17 +102,16 @@ def shade(weight: float, colours: Colours) -> RGB:
 
 
 def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
-    """Return the text in these colours, which the terminal must support."""
+    """Add escape codes for these colours, which the terminal must support."""
     if colours is Colours.NONE:
         return text
-    return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}{RESET}"
+    return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}\x1b[0m"
 
 
 def indexed(number: int) -> RGB:
-    """Return one of the 256 colours as RGB, except the first 16, which differ between terminals."""
+    """Return one of the 256 colours as RGB. number: from 16, because the first 16 differ between terminals."""
     if number in GREYS:
-        grey = 8 + 10 * (number - GREYS.start)
-        return grey, grey, grey
+        return (8 + 10 * (number - GREYS.start),) * 3
     red, green, blue = (CUBE_STEPS[(number - 16) // step % 6] for step in (36, 6, 1))
     return red, green, blue
 
@@ -132,13 +124,13 @@ def _code(rgb: RGB, colours: Colours) -> str:
 
 
 def _page_scale(is_dark: bool, is_change: bool) -> dict[str, str]:
-    colours = [_page_colour(step / (PAGE_STEPS - 1), is_dark, is_change) for step in range(PAGE_STEPS)]
+    colours = [_page_colour(step / 255, is_dark, is_change) for step in range(256)]
     inks = "".join("d" if ink(each) == BLACK else "w" for each in colours)
     return {"colours": b"".join(map(bytes, colours)).hex(), "inks": inks}
 
 
 def _page_colour(t: float, is_dark: bool, is_change: bool) -> RGB:
-    """Return the colour at t, from 0 to 1. Weights range from paper to blue, changes from blue via paper to orange."""
+    """Return the colour at t, from 0 to 1: weights from paper to blue, changes from blue through paper to orange."""
     if is_change:
         strength, hue = abs(2 * t - 1), PAGE_BLUE if t < 0.5 else PAGE_ORANGE
         if is_dark:

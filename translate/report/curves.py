@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from translate.system.files import atomic_write
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+LOSSES = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
+# Title of the vertical axis, line style, and the metrics to plot with their labels.
+PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("loss (nats per piece)", "-", LOSSES),
+    ("score of greedy validation translations", ".-", {"bleu": "BLEU", "chrf": "chrF"}),
+    ("", "-", {"learning_rate": "learning rate"}),
+)
 
 
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Plot losses, scores and learning rate against the step. metrics: the lines of metrics.jsonl."""
+    """Plot losses, scores and the learning rate against the step. metrics: the records of metrics.jsonl."""
     from matplotlib.figure import Figure  # imported here because it loads slowly
     from matplotlib.ticker import MaxNLocator
 
     lines = list(metrics)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    losses, scores, rate = figure.subplots(1, 3)
-    names = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
-    _plot(losses, lines, names, "-")
-    losses.set_ylabel("loss (nats per piece)")
-    _plot(scores, lines, {"bleu": "BLEU", "chrf": "chrF"}, ".-")
-    scores.set_ylabel("score of greedy validation translations")
-    _plot(rate, lines, {"learning_rate": "learning rate"}, "-")
-    for axes in losses, scores, rate:
+    for axes, (title, style, names) in zip(figure.subplots(1, 3), PANELS, strict=True):
+        for name, label in names.items():
+            if points := [(line["step"], line[name]) for line in lines if name in line]:
+                axes.plot(*zip(*points, strict=True), style, label=label)
+        axes.set_ylabel(title)
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more would overlap
         axes.grid(alpha=0.3)
@@ -34,10 +36,3 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
             axes.legend()
     with atomic_write(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
-
-
-def _plot(axes: Axes, lines: list[Mapping[str, Any]], names: Mapping[str, str], style: str) -> None:
-    for name, label in names.items():
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        if points:
-            axes.plot(*zip(*points, strict=True), style, label=label)

@@ -1,4 +1,4 @@
-"""Save figures atomically and reproducibly, with fonts that can draw their labels."""
+"""Save figures atomically and reproducibly, with fonts that can draw their labels. Sizes are in inches."""
 
 from __future__ import annotations
 
@@ -10,60 +10,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translate.system.files import atomic_write
+from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontEntry
 
-DOTS_PER_INCH = 200
-# If several fonts can draw a character, the first in this list is used, then others in alphabetical order.
+POINTS_PER_INCH = 72
+# If several fonts can draw a character, the first one in this list is used. Other fonts follow in alphabetical order.
 PREFERRED = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei",
     "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji", "Arial Unicode MS",
 )  # fmt: skip
+RANKS = {name: rank for rank, name in enumerate(PREFERRED)}
 REGULAR = (400, "normal", "regular", "book")
 PLACEHOLDER_FONT = "Last Resort"  # draws a box for every character
 CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH")
 
 
 @contextmanager
-def figure_at(path: Path, width: float, height: float, fonts: list[str]) -> Iterator[Figure]:
-    """Yield a figure, which is saved at `path` if the block succeeds. Equal figures produce equal bytes."""
+def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
+    """Yield a figure, saved at `path` if the block succeeds, and font warnings. Equal figures produce equal bytes."""
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
+    fonts, undrawn = fonts_for(map(printable, labels))
     settings: dict[Any, Any] = {
-        "font.family": [*fonts, "sans-serif"],  # the last is for readers of an SVG with other fonts
+        "font.family": [*fonts, "sans-serif"],  # the last is for SVG viewers without these fonts
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
+        "savefig.pad_inches": 0.1,
         "svg.fonttype": "none",  # text that can be selected and searched
         "svg.hashsalt": "translate",  # makes random names reproducible
     }
-    is_svg = path.suffix.lower() == ".svg"
+    suffix, metadata = ("svg", {"Date": None}) if path.suffix.lower() == ".svg" else ("png", None)
     with rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # `fonts_for` reports these
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `undrawn_warnings` reports these
         figure = Figure(figsize=(width, height))
-        yield figure
+        yield figure, undrawn_warnings(undrawn)
         with atomic_write(path) as partial:
-            figure.savefig(
-                partial,
-                format="svg" if is_svg else "png",
-                dpi=DOTS_PER_INCH,
-                bbox_inches="tight",
-                pad_inches=0.1,
-                metadata={"Date": None} if is_svg else None,
-            )
+            figure.savefig(partial, format=suffix, dpi=200, bbox_inches="tight", metadata=metadata)
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
-    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw.
-
-    Most labels need only the font that comes with matplotlib; others are opened only for missing characters.
-    """
-    undrawn = {ord(character) for label in labels for character in label if not _is_invisible(character)}
+    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw."""
+    # Joiners (Cf) and variation selectors only modify other characters.
+    characters = {each for each in "".join(labels) if not "\ufe00" <= each <= "\ufe0f"}
+    undrawn = {ord(each) for each in characters if unicodedata.category(each) != "Cf"}
     chosen: list[str] = []
-    for entry in _installed_fonts():
+    for entry in _installed_fonts():  # most labels need only the first one, which comes with matplotlib
         drawn = _drawn_by(entry, undrawn)
         if drawn or not chosen:
             chosen.append(entry.name)
@@ -73,15 +69,13 @@ def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
     return chosen, "".join(map(chr, sorted(undrawn)))
 
 
-def advice(undrawn: str) -> str:
-    """Name the fonts to install for characters that no installed font can draw."""
-    packages = ", ".join(sorted({_package(character) for character in undrawn}))
-    return f"no installed font can draw {' '.join(undrawn)}; install one, on Debian or Ubuntu for example {packages}"
-
-
 def undrawn_warnings(undrawn: str) -> list[str]:
     """Return a warning about the characters that no installed font can draw, if there are any."""
-    return [f"{advice(undrawn)}; the picture shows boxes instead"] if undrawn else []
+    if not undrawn:
+        return []
+    packages = ", ".join(sorted(set(map(_package, undrawn))))
+    boxes = f"no installed font can draw {' '.join(undrawn)}, so the picture shows boxes instead"
+    return [f"{boxes}; install a suitable font, for example {packages} on Debian or Ubuntu"]
 
 
 def _package(character: str) -> str:
@@ -91,12 +85,13 @@ def _package(character: str) -> str:
 
 
 def _installed_fonts() -> Iterator[FontEntry]:
-    """Yield upright fonts of regular weight: preferred fonts, others, then those added since matplotlib's scan."""
+    """Yield upright fonts of regular weight: preferred ones, others, and those installed since matplotlib's scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     def usable(entries: list[FontEntry]) -> list[FontEntry]:
         upright = [entry for entry in entries if entry.style == "normal" and entry.weight in REGULAR]
-        return sorted((e for e in upright if not e.name.startswith(PLACEHOLDER_FONT)), key=_rank)
+        real = (entry for entry in upright if not entry.name.startswith(PLACEHOLDER_FONT))
+        return sorted(real, key=lambda entry: (RANKS.get(entry.name, len(RANKS)), entry.name))
 
     known = list(fontManager.ttflist)
     yield from usable(known)
@@ -106,20 +101,9 @@ def _installed_fonts() -> Iterator[FontEntry]:
     yield from usable(fontManager.ttflist[len(known) :])
 
 
-def _rank(entry: FontEntry) -> tuple[int, str]:
-    return PREFERRED.index(entry.name) if entry.name in PREFERRED else len(PREFERRED), entry.name
-
-
 def _drawn_by(entry: FontEntry, codes: set[int]) -> set[int]:
     from matplotlib.ft2font import FT2Font
 
-    try:
-        font = FT2Font(entry.fname, face_index=entry.index)
-    except (OSError, RuntimeError):  # removed since the scan
-        return set()
-    return codes & font.get_charmap().keys()
-
-
-def _is_invisible(character: str) -> bool:
-    """Whether a character is a joiner or variation selector, which only modifies other characters."""
-    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
+    with suppress(OSError, RuntimeError):  # removed since the scan
+        return codes & FT2Font(entry.fname, face_index=entry.index).get_charmap().keys()
+    return set()

@@ -17,10 +17,11 @@ WIDTH = 80  # columns of the report
 NUMBER_WIDTH = 7  # width of the line number before an example
 INDENT = "    "
 EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
+WRAPPER = textwrap.TextWrapper(WIDTH, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
-    """Format the report as text that is safe on a terminal. names: the names of the two files."""
+    """Format the report as text that is safe to print on a terminal. names: the names of the two files."""
     lines = [f"{visible(names[0])}, {visible(names[1])}: {counted(report.num_pairs, 'pair')}"]
     if report.num_lines[0] != report.num_lines[1]:
         lines.append(f"the source has {counted(report.num_lines[0], 'line')}, the target {report.num_lines[1]:,}")
@@ -39,23 +40,21 @@ def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
 def as_json(report: CheckReport, names: tuple[str, str]) -> str:
     """Format the report as one JSON object on one line."""
     longest = [[line._asdict() for line in side] for side in report.longest]
-    return json.dumps(
-        {
-            "source": {"path": names[0], "lines": report.num_lines[0], "longest": longest[0]},
-            "target": {"path": names[1], "lines": report.num_lines[1], "longest": longest[1]},
-            "pairs": report.num_pairs,
-            "left_out": report.num_left_out,
-            "training_would_stop": why_training_stops(report),
-            "length_ratio": round(report.length_ratio, 4),
-            "knows_languages": report.knows_languages,
-            "findings": [finding.as_dict() for finding in report.findings],
-        },
-        ensure_ascii=True,
-    )
+    values = {
+        "source": {"path": names[0], "lines": report.num_lines[0], "longest": longest[0]},
+        "target": {"path": names[1], "lines": report.num_lines[1], "longest": longest[1]},
+        "pairs": report.num_pairs,
+        "left_out": report.num_left_out,
+        "training_would_stop": why_training_stops(report),
+        "length_ratio": round(report.length_ratio, 4),
+        "knows_languages": report.knows_languages,
+        "findings": [finding.as_dict() for finding in report.findings],
+    }
+    return json.dumps(values)
 
 
 def why_training_stops(report: CheckReport) -> str:
-    """Return the errors that would stop training, or "" if it would start."""
+    """Return the problems that would stop training, or "" if there are none."""
     if stopping := [finding.meaning.title for finding in report.findings if finding.training == STOPS]:
         return ", ".join(stopping)
     return "" if report.num_pairs > report.num_left_out else "no pairs are left to train on"
@@ -66,34 +65,32 @@ def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
     more = ", …" if len(finding.lines) > MAX_LINES or finding.count > len(finding.lines) else ""
     first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
     where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
-    yield from _wrapped(f"{finding.count:,} × {finding.meaning.title}: {where}", "")
+    yield from WRAPPER.wrap(f"{finding.count:,} × {finding.meaning.title}: {where}")
     if finding.note:
-        yield from _wrapped(visible(finding.note))
+        yield from WRAPPER.wrap(INDENT + visible(finding.note))
     for example in finding.examples if with_examples else ():
         for number, text in (f"{example.line:,}", example.source), ("", example.target):
             yield f"{INDENT}{number:>{NUMBER_WIDTH}} | {isolated(visible(text, EXAMPLE_WIDTH))}"
     advice = f"; {finding.meaning.advice}" if finding.meaning.advice else ""
-    yield from _wrapped(f"{finding.training}{advice}")
+    yield from WRAPPER.wrap(f"{INDENT}{finding.training}{advice}")
 
 
 def _summary(report: CheckReport, config: Config) -> Iterator[str]:
     for side, longest in zip(("source", "target"), report.longest, strict=True):
         if longest:
-            yield from _wrapped(f"longest {side} lines: {_long_lines(longest)}", "")
+            yield from WRAPPER.wrap(f"longest {side} lines: {_long_lines(longest)}")
     limit, size = config.data.max_pieces, report.vocab_size
-    yield from _wrapped(
+    yield from WRAPPER.wrap(
         f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. The logits of a target of "
-        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same.",
-        "",
+        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same."
     )
     if not report.knows_languages:
-        yield from _wrapped(
+        yield from WRAPPER.wrap(
             "The languages of the two sides were not compared: there are too few lines, or the sides are too similar "
-            "(for example, if they are swapped in half of the pairs).",
-            "",
+            "(for example, if they are swapped in half of the pairs)."
         )
     if reason := why_training_stops(report):
-        yield from _wrapped(f"Training would stop with an error: {reason}.", "")
+        yield from WRAPPER.wrap(f"Training would stop with an error: {reason}.")
     else:
         used = counted(report.num_pairs - report.num_left_out, "pair")
         yield f"Training would use {used}, including validation, and leave out {report.num_left_out:,}."
@@ -101,12 +98,5 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
 
 def _long_lines(longest: Sequence[LongLine]) -> str:
     first, *others = longest
-    characters, pieces = counted(first.characters, "character"), counted(first.pieces, "piece")
-    rest = (f", {each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others)
-    return f"{first.line:,} ({characters}, about {pieces}){''.join(rest)}"
-
-
-def _wrapped(text: str, indent: str = INDENT) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
-    )
+    shown = [f"{first.line:,} ({counted(first.characters, 'character')}, about {counted(first.pieces, 'piece')})"]
+    return ", ".join(shown + [f"{each.line:,} ({each.characters:,}, {each.pieces:,})" for each in others])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from translate.attention.head_roles import Measure, Role
 from translate.model.attention_kinds import KINDS, KindName
 from translate.report.text import table
@@ -15,30 +17,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NONE = "-"
-HEADINGS: dict[Measure, str] = {
-    "entropy": "entropy",
-    "normalized_entropy": "normalized",
-    "end": "</s>",
-    "first": "first",
-    "previous": "previous",
-    "diagonal": "diagonal",
-    "next": "next",
-    "distance": "distance",
-}
 SHARES: tuple[Measure, ...] = ("normalized_entropy", "end", "first", "previous", "diagonal", "next")
+COLUMNS: tuple[Measure, ...] = ("entropy", *SHARES, "distance")
+HEADINGS: dict[Measure, str] = {"normalized_entropy": "normalized", "end": "</s>"}  # others are their own headings
 ROW_INCHES, COLUMN_INCHES = 0.26, 0.62
 DARK = 0.55  # larger shares are written in white
 
 
 def roles_table(roles: Sequence[Role]) -> str:
-    """Format a table per kind with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
+    """Format a table per kind, with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
     lines = []
     for kind, kind_roles in _by_kind(roles).items():
-        rows = [
-            [str(role.head), *(_cell(measure, role.figures[measure]) for measure in HEADINGS), role.name or NONE]
-            for role in kind_roles
-        ]
-        rows.insert(0, ["head", *HEADINGS.values(), "role"])
+        rows = [["head", *(HEADINGS.get(measure, measure) for measure in COLUMNS), "role"]]
+        for role in kind_roles:
+            cells = [_cell(measure, role.figures[measure]) for measure in COLUMNS]
+            rows.append([str(role.head), *cells, role.name or NONE])
         numbers = table([row[:-1] for row in rows])
         lines += ["", f"{KINDS[kind].label}, {kind_roles[0].num_rows:,} rows", ""]
         lines += [f"{line}  {row[-1]}" for line, row in zip(numbers, rows, strict=True)]
@@ -46,11 +39,7 @@ def roles_table(roles: Sequence[Role]) -> str:
 
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
-    """Draw the shares as heat maps, one per kind, with a row for each head and its role on the right.
-
-    The suffix of the path selects PNG or SVG. A single hue from light to dark stays readable in greyscale and for
-    colour-blind readers. Each share is also written in its cell.
-    """
+    """Draw the shares as heat maps, one per kind with a row per head, as PNG or SVG depending on the suffix."""
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
@@ -68,25 +57,23 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
 
 
 def _draw(axes: Axes, roles: Sequence[Role]) -> None:
-    shares = [[role.figures[measure] for measure in SHARES] for role in roles]
-    filled = [[value if value is not None else float("nan") for value in row] for row in shares]
-    axes.imshow(filled, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    shares = np.array([[role.figures[measure] for measure in SHARES] for role in roles], dtype=float)  # None: NaN
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")  # one hue is also readable in greyscale
     axes.set_facecolor("#eeeeee")
-    labels = ["normalized\nentropy", *(HEADINGS[measure] for measure in SHARES[1:])]
+    labels = ["normalized\nentropy", *(HEADINGS.get(measure, measure) for measure in SHARES[1:])]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)
     axes.set_yticks(range(len(roles)), [f"{role.head.layer}.{role.head.head}" for role in roles], fontsize=8)
     axes.set_ylabel("layer.head", fontsize=8)
-    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
-    axes.spines[:].set_visible(False)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     names = axes.secondary_yaxis("right")
     names.set_yticks(range(len(roles)), [role.name or NONE for role in roles], fontsize=8)
-    names.tick_params(length=0)
-    names.spines[:].set_visible(False)
-    for row, values in enumerate(shares):
-        for column, value in enumerate(values):
-            text = NONE if value is None else f"{100 * value:.0f}"
-            ink = "white" if value is not None and value > DARK else "#333333"
-            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
+    for each in axes, names:
+        each.tick_params(length=0)
+        each.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(shares):
+        text = NONE if np.isnan(value) else f"{100 * value:.0f}"
+        ink = "white" if value > DARK else "#333333"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
     for row in range(1, len(roles)):
         is_new_layer = roles[row].head.layer != roles[row - 1].head.layer
         axes.axhline(row - 0.5, color="white", linewidth=4 if is_new_layer else 1)
@@ -95,8 +82,7 @@ def _draw(axes: Axes, roles: Sequence[Role]) -> None:
 
 
 def _by_kind(roles: Sequence[Role]) -> dict[KindName, list[Role]]:
-    by_kind = {kind: [role for role in roles if role.head.kind == kind] for kind in KINDS}
-    return {kind: kind_roles for kind, kind_roles in by_kind.items() if kind_roles}
+    return {kind: found for kind in KINDS if (found := [role for role in roles if role.head.kind == kind])}
 
 
 def _cell(measure: Measure, value: float | None) -> str:

@@ -1,13 +1,8 @@
-"""Draw maps for print: one map with percentages, or the maps of all heads.
-
-Sizes are in inches. The axes fit their cells exactly; labels are outside, and the picture is cropped around them.
-"""
+"""Draw maps for print: one map with percentages, or the maps of all heads. Sizes are in inches."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +10,7 @@ import numpy as np
 
 from translate.attention.views import Grid, MapView
 from translate.report.colours import ON_PAPER, WHITE, colour, ink
-from translate.report.figure import figure_at, fonts_for, undrawn_warnings
+from translate.report.figure import POINTS_PER_INCH, figure_at
 from translate.system.terminal_text import printable
 
 if TYPE_CHECKING:
@@ -25,15 +20,14 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 24.0  # size of all cells together
 NUMBERED_CELL, PLAIN_CELL, GRID_CELL = 0.38, 0.19, 0.14
-MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a small map with a title; gap; title height
+MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a titled map in a grid; gap; height of a title
 MAX_BAR = 2.5
-POINTS = 72  # per inch
-FONT_SHARE = 0.8  # of the space for a label
+FONT_SHARE = 0.8  # font size as a share of the space for a label
 MAX_FONT, SMALL_FONT, MIN_FONT = 10.0, 8.0, 4.5  # points
 MAX_NUMBERED = 24  # rows and columns; numbers in smaller cells would be unreadable
 MAX_LINED = 64  # rows and columns; grid lines would hide smaller cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
-MIN_NUMBER = 0.005
+MIN_NUMBER = 0.005  # smaller weights would round to 0 %
 LINES, FRAME = "#e8e8e8", "#999999"
 
 
@@ -43,21 +37,19 @@ class MapSize(NamedTuple):
     width: float
     height: float
     font: float  # size of the labels, in points
-    stride: int  # every stride-th piece is labelled
+    stride: int  # one in `stride` pieces is labelled
 
 
 def save_picture(view: MapView, path: Path) -> list[str]:
-    """Draw a map as SVG or PNG, depending on the suffix: 0 is white, 1 is dark blue, negative weights are orange.
+    """Draw a map as SVG or PNG, depending on the suffix. 0 is white, 1 is dark blue, negative weights are orange.
 
     Equal maps produce equal bytes. Returns warnings about pieces without a label and characters without a font.
     """
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
-    size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL, (MAX_SIZE, MAX_SIZE))
-    fonts, undrawn = fonts_for(map(printable, (*view.rows, *view.columns)))
-    with figure_at(path, size.width, size.height, fonts) as figure:
-        axes = figure.add_axes((0, 0, 1, 1))
-        is_difference = bool((view.weights < 0).any())
-        mesh = _draw_cells(axes, view, is_difference, is_image=view.weights.size > MAX_SHAPES)
+    size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
+    with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
+        axes = figure.add_axes((0, 0, 1, 1))  # labels are outside, and the picture is cropped around them
+        mesh = _draw_cells(axes, view, -1 if (view.weights < 0).any() else 0, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
         _label_columns(axes, view, size)
         axes.set_title(view.column_axis, fontsize=MAX_FONT)
@@ -66,28 +58,25 @@ def save_picture(view: MapView, path: Path) -> list[str]:
         if has_numbers:
             _write_percentages(axes, view)
         _add_colour_bar(figure, mesh, size.width, size.height)
-    return _warnings(undrawn, size.stride)
+    return _label_warnings(size.stride) + warnings
 
 
 def save_grid(grid: Grid, path: Path) -> list[str]:
     """Draw the maps of all heads, one row per layer, with shared labels and one colour bar; see `save_picture`."""
-    num_rows, num_columns = len(grid), len(grid[0])
-    first = grid[0][0]
-    max_size = MAX_SIZE / num_columns, MAX_SIZE / num_rows
-    size = _size(first, max(GRID_CELL, MIN_GRID_MAP / len(first.columns)), max_size)
+    num_rows, num_columns, first = len(grid), len(grid[0]), grid[0][0]
+    size = _size(first, max(GRID_CELL, MIN_GRID_MAP / len(first.columns)), num_rows, num_columns)
     across, down = size.width + GAP, size.height + GAP + TITLE
     width, height = num_columns * across - GAP, num_rows * down - GAP
-    views = list(chain.from_iterable(grid))
-    is_difference = any(bool((view.weights < 0).any()) for view in views)
+    views = [view for layer in grid for view in layer]
+    lowest = -1 if any((view.weights < 0).any() for view in views) else 0
     is_image = sum(view.weights.size for view in views) > MAX_SHAPES
-    fonts, undrawn = fonts_for(map(printable, (*first.rows, *first.columns)))
-    with figure_at(path, width, height, fonts) as figure:
+    with figure_at(path, width, height, (*first.rows, *first.columns)) as (figure, warnings):
         for number, view in enumerate(views):
             row, column = divmod(number, num_columns)
             left, bottom = column * across, height - row * down - size.height
             box = left / width, bottom / height, size.width / width, size.height / height
             axes = figure.add_axes(box, xticks=[], yticks=[])
-            mesh = _draw_cells(axes, view, is_difference, is_image)
+            mesh = _draw_cells(axes, view, lowest, is_image)
             axes.set_xlabel(view.head_title, fontsize=SMALL_FONT, labelpad=3)
             if column == 0:
                 _label_rows(axes, view, size)
@@ -96,52 +85,46 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
         caption = f"{first.kind_title}\nrows: {first.row_axis}; columns: {first.column_axis}"
         figure.text(0.5, 0, caption, ha="center", va="top", fontsize=MAX_FONT)
         _add_colour_bar(figure, mesh, width, height)
-    return _warnings(undrawn, size.stride)
+    return _label_warnings(size.stride) + warnings
 
 
-def _size(view: MapView, cell: float, max_size: tuple[float, float]) -> MapSize:
+def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) -> MapSize:
     num_rows, num_columns = view.weights.shape
-    cell = min(cell, max_size[0] / num_columns, max_size[1] / num_rows)
-    stride = max(1, math.ceil(MIN_FONT / (POINTS * cell * FONT_SHARE)))
-    font = min(MAX_FONT, POINTS * cell * stride * FONT_SHARE)
+    cell = min(cell, MAX_SIZE / maps_across / num_columns, MAX_SIZE / maps_down / num_rows)
+    stride = max(1, math.ceil(MIN_FONT / (POINTS_PER_INCH * cell * FONT_SHARE)))
+    font = min(MAX_FONT, POINTS_PER_INCH * cell * stride * FONT_SHARE)
     return MapSize(cell * num_columns, cell * num_rows, font, stride)
 
 
-def _draw_cells(axes: Axes, view: MapView, is_difference: bool, is_image: bool) -> ScalarMappable:
-    from matplotlib.colors import ListedColormap
+def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> ScalarMappable:
+    """Draw the weights in colours. lowest: lower end of the colour scale, -1 for a difference and otherwise 0."""
+    from matplotlib.colors import ListedColormap, Normalize
 
     num_rows, num_columns = view.weights.shape
-    lowest = -1 if is_difference else 0
-    colours = [tuple(channel / 255 for channel in colour(w, ON_PAPER)) for w in np.linspace(lowest, 1, 511)]
-    colour_map = ListedColormap(colours)
+    norm = Normalize(lowest, 1)
+    colours = ListedColormap(np.array([colour(weight, ON_PAPER) for weight in np.linspace(lowest, 1, 511)]) / 255)
     if is_image:
-        mesh: ScalarMappable = axes.imshow(view.weights, cmap=colour_map, vmin=lowest, vmax=1, aspect="auto")
+        mesh: ScalarMappable = axes.imshow(view.weights, cmap=colours, norm=norm, aspect="auto")
     else:
         edges = np.arange(num_columns + 1) - 0.5, np.arange(num_rows + 1) - 0.5
         lines = LINES if max(num_rows, num_columns) <= MAX_LINED else "none"
-        mesh = axes.pcolormesh(
-            *edges, view.weights, cmap=colour_map, vmin=lowest, vmax=1, edgecolors=lines, linewidth=0.4
-        )
+        mesh = axes.pcolormesh(*edges, view.weights, cmap=colours, norm=norm, edgecolors=lines, linewidth=0.4)
         axes.invert_yaxis()
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_color(FRAME)
+    axes.spines[:].set_color(FRAME)
     return mesh
 
 
 def _label_rows(axes: Axes, view: MapView, size: MapSize) -> None:
-    axes.set_yticks(*_labels(view.rows, size.stride), fontsize=size.font)
+    labels = [printable(piece) for piece in view.rows[:: size.stride]]
+    axes.set_yticks(range(0, len(view.rows), size.stride), labels, fontsize=size.font)
 
 
 def _label_columns(axes: Axes, view: MapView, size: MapSize) -> None:
-    ticks, labels = _labels(view.columns, size.stride)
+    ticks = range(0, len(view.columns), size.stride)
+    labels = [printable(piece) for piece in view.columns[:: size.stride]]
     axes.set_xticks(ticks, labels, rotation=60, ha="left", rotation_mode="anchor", fontsize=size.font)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
-
-
-def _labels(pieces: Sequence[str], stride: int) -> tuple[range, list[str]]:
-    ticks = range(0, len(pieces), stride)
-    return ticks, [printable(pieces[tick]) for tick in ticks]
 
 
 def _write_percentages(axes: Axes, view: MapView) -> None:
@@ -159,6 +142,5 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
     bar.ax.tick_params(labelsize=SMALL_FONT, length=2, width=0.6)
 
 
-def _warnings(undrawn: str, stride: int) -> list[str]:
-    unlabelled = [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []
-    return [*unlabelled, *undrawn_warnings(undrawn)]
+def _label_warnings(stride: int) -> list[str]:
+    return [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []

@@ -1,4 +1,4 @@
-"""A progress bar for long jobs on a terminal: lines done, lines per second, time left."""
+"""Show the progress of long jobs on a terminal: lines done, lines per second, time left."""
 
 from __future__ import annotations
 
@@ -16,33 +16,25 @@ T = TypeVar("T")
 def with_progress(
     results: Iterable[T], source: Path, results_to: IO[str] | None = None, num_done: int = 0
 ) -> Iterator[T]:
-    """Yield the results, one for each line of the file `source`, and show the progress on standard error.
+    """Yield the results, one for each line of the file `source`, and show a progress bar on standard error.
 
-    No bar is shown if standard error is not a terminal or if the results also go to a terminal. num_done: number of
-    lines finished earlier. Counting the lines first takes less than 1 % of the time to translate them.
+    No bar is shown if standard error is not a terminal, or if `results_to` is one. num_done: lines finished earlier.
     """
     if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
         return
     from tqdm import tqdm
 
-    total = count_lines(source) if source.is_file() else None  # a pipe can be read only once
+    # A pipe can be read only once. Counting the lines takes less than 1 % of the time needed to translate them.
+    total = count_lines(source) if source.is_file() else None
     # Results arrive in bursts: only the average rate predicts the time left, and every result may update the bar.
     yield from tqdm(
-        results,
-        total=total,
-        initial=num_done,
-        unit=" lines",
-        file=sys.stderr,
-        leave=False,
-        smoothing=0,
-        miniters=1,
-        dynamic_ncols=True,
+        results, total=total, initial=num_done, unit=" lines", leave=False, smoothing=0, miniters=1, dynamic_ncols=True
     )
 
 
 def say(text: str) -> None:
-    """Print a line without control characters on standard error, above the progress bar if there is one."""
+    """Print a line to standard error, above the progress bar if there is one. Control characters are replaced."""
     from tqdm import tqdm
 
     tqdm.write(without_controls(text), file=sys.stderr)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from translate.evaluation.evaluate import Bucket, ChangedLine, Evaluation, SystemComparison
-from translate.evaluation.metrics import MetricName
+from translate.evaluation.metrics import QUICK_METRICS, MetricName, Score, Significance
 from translate.report.text import counted, table, visible
 from translate.system.terminal_text import columns_of, isolated
 
@@ -32,7 +32,7 @@ class Names(NamedTuple):
 
 
 class Report(NamedTuple):
-    """An evaluation with its names and warnings, and the comparison with other translations, if there are any."""
+    """An evaluation with names and warnings, and the comparison with other translations, if there are any."""
 
     names: Names
     evaluation: Evaluation
@@ -41,23 +41,23 @@ class Report(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """The number of lines in the text."""
+        """The number of lines of the text."""
         return sum(bucket.num_lines for bucket in self.evaluation.buckets)
 
 
 def as_text(report: Report, num_shown: int) -> str:
-    """Format the report as text that is safe on a terminal. num_shown: maximum number of better and of worse lines."""
+    """Format the report as text that is safe to print. num_shown: maximum number of better and of worse lines."""
     names, evaluation, comparison, _ = report
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
-    if not comparison:
-        lines += [*table(_scores(names, evaluation)), "", *LEGEND, "", *table(_lengths(evaluation, None))]
-        signatures = {name: score.signature for name, score in evaluation.scores.items()}
-    else:
-        lines += [*table(_both_scores(names, evaluation, comparison)), "", *LEGEND, *TEST_LEGEND, ""]
-        lines += [*table(_lengths(evaluation, comparison.other)), "", *_changes(report, comparison, num_shown)]
-        signatures = {name: tested.signature for name, tested in comparison.significance.items()}
-    return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {signature}" for name, signature in signatures.items())])
+    lines += [*table(_scores(names, evaluation, comparison)), "", *LEGEND, *(TEST_LEGEND if comparison else ()), ""]
+    lines += table(_lengths(evaluation, comparison.other if comparison else None))
+    signed: Mapping[MetricName, Score | Significance] = evaluation.scores
+    if comparison:
+        changes = _changes(report, comparison, num_shown) if comparison.changes else ["All translations are the same."]
+        lines += ["", *changes]
+        signed = comparison.significance
+    return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {each.signature}" for name, each in signed.items())])
 
 
 def as_json(report: Report, num_shown: int) -> str:
@@ -85,73 +85,42 @@ def as_json(report: Report, num_shown: int) -> str:
 
 
 def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "translations": name,
-        "scores": {metric: score._asdict() for metric, score in evaluation.scores.items()},
-        "length_ratio": evaluation.length_ratio,
-        "unit": evaluation.unit,
-        "buckets": [asdict(bucket) for bucket in evaluation.buckets],
-    }
+    scores = {metric: score._asdict() for metric, score in evaluation.scores.items()}
+    return {"translations": name, **asdict(evaluation), "scores": scores}
 
 
-def _scores(names: Names, evaluation: Evaluation) -> list[list[str]]:
-    figures = [f"{score.value:.2f}" for score in evaluation.scores.values()]
-    return [["", *_labels(evaluation), "length"], [_shortened(names.translations), *figures, _ratio(evaluation)]]
+def _scores(names: Names, evaluation: Evaluation, comparison: SystemComparison | None) -> list[tuple[str, ...]]:
+    """Return the scores; for a comparison also the margins of error, the differences and the p-values."""
+    if not comparison:
+        figures = [[LABELS[metric], f"{score.value:.2f}"] for metric, score in evaluation.scores.items()]
+        return list(zip(["", _shortened(names.translations)], *figures, ["length", _ratio(evaluation)], strict=True))
+    columns = [["", _shortened(names.translations), _shortened(names.other), "difference", "p"]]
+    for metric, tested in comparison.significance.items():
+        ours, theirs = evaluation.scores[metric].value, comparison.other.scores[metric].value
+        p_value = NONE if tested.p_value is None else f"{tested.p_value:.3f}"
+        columns.append([LABELS[metric], f"{ours:.2f}", f"{theirs:.2f}", f"{ours - theirs:+.2f}", p_value])
+        columns.append(["", f"±{tested.margin:.2f}", f"±{tested.other_margin:.2f}", "", ""])
+    columns.append(["length", _ratio(evaluation), _ratio(comparison.other), "", ""])
+    return list(zip(*columns, strict=True))
 
 
-def _both_scores(names: Names, evaluation: Evaluation, comparison: SystemComparison) -> list[list[str]]:
-    tested = list(comparison.significance.values())
-    ours, theirs = ([score.value for score in each.scores.values()] for each in (evaluation, comparison.other))
-    our_cells = _with_margins(ours, [each.margin for each in tested])
-    their_cells = _with_margins(theirs, [each.other_margin for each in tested])
-    gains = [f"{one - other:+.2f}" for one, other in zip(ours, theirs, strict=True)]
-    p_values = [NONE if each.p_value is None else f"{each.p_value:.3f}" for each in tested]
-    return [
-        ["", *_with_gaps(_labels(evaluation)), "length"],
-        [_shortened(names.translations), *our_cells, _ratio(evaluation)],
-        [_shortened(names.other), *their_cells, _ratio(comparison.other)],
-        ["difference", *_with_gaps(gains), ""],
-        ["p", *_with_gaps(p_values), ""],
-    ]
-
-
-def _with_margins(values: Sequence[float], margins: Sequence[float]) -> list[str]:
-    pairs = zip(values, margins, strict=True)
-    return [cell for value, margin in pairs for cell in (f"{value:.2f}", f"±{margin:.2f}")]
-
-
-def _with_gaps(cells: Iterable[str]) -> list[str]:
-    """Insert an empty cell, for the column of margins, after each cell."""
-    return [each for cell in cells for each in (cell, "")]
-
-
-def _labels(evaluation: Evaluation) -> list[str]:
-    return [LABELS[name] for name in evaluation.scores]
-
-
-def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[list[str]]:
+def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[tuple[str, ...]]:
     """Return scores by source length, with the differences from the other evaluation if there is one."""
-    headings = ["BLEU", "+/-", "chrF", "+/-"] if other else ["BLEU", "chrF"]
-    rows = [[f"source {evaluation.unit}", "lines", *headings]]
-    for index, ours in enumerate(evaluation.buckets):
-        row = [_range(ours), f"{ours.num_lines:,}"]
-        for metric in "bleu", "chrf":
-            value = getattr(ours, metric)
-            row.append(f"{value:.2f}")
-            if other:
-                row.append(f"{value - getattr(other.buckets[index], metric):+.2f}")
-        rows.append(row)
-    return rows
+    buckets = evaluation.buckets
+    columns = [[f"source {evaluation.unit}", *map(_range, buckets)]]
+    columns.append(["lines", *(f"{bucket.num_lines:,}" for bucket in buckets)])
+    for metric in QUICK_METRICS:
+        columns.append([LABELS[metric], *(f"{getattr(bucket, metric):.2f}" for bucket in buckets)])
+        if other:
+            pairs = zip(buckets, other.buckets, strict=True)
+            columns.append(["+/-", *(f"{getattr(a, metric) - getattr(b, metric):+.2f}" for a, b in pairs)])
+    return list(zip(*columns, strict=True))
 
 
 def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> Iterator[str]:
     names, num_changed = report.names, len(comparison.changes)
-    if not num_changed:
-        yield "All translations are the same."
-        return
     better, worse = comparison.better, comparison.worse
-    num_equal = num_changed - len(better) - len(worse)
-    share = 100 * num_changed / report.num_lines
+    num_equal, share = num_changed - len(better) - len(worse), 100 * num_changed / report.num_lines
     yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
     yield f"by chrF: {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
     for title, changes in ("better", better), ("worse", worse):
@@ -185,9 +154,8 @@ def _shortened(name: str) -> str:
 
 
 def _range(bucket: Bucket) -> str:
-    if bucket.last is None:
-        return f"{bucket.first}+"
-    return f"{bucket.first}-{bucket.last}" if bucket.last else "none"
+    last = "+" if bucket.last is None else f"-{bucket.last}"
+    return "none" if bucket.last == 0 else f"{bucket.first}{last}"
 
 
 def _ratio(evaluation: Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Maps as text, for the terminal and for pipes: one map with percentages, or small maps of all heads."""
+"""Draw maps as text, for the terminal and for pipes: one map with percentages, or small maps of all heads."""
 
 from __future__ import annotations
 
@@ -18,33 +18,26 @@ TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Draw labelled rows and columns of percentages; columns that do not fit follow in further blocks.
-
-    width: the width of the terminal in characters. Numbers have signs if any weight is negative (a difference).
-    """
-    is_difference = bool((view.weights < 0).any())
-    min_width = 4 if is_difference else 3
+    """Draw a table of percentages, with signs if any is negative. Columns beyond `width` follow in further blocks."""
+    sign = "+" if (view.weights < 0).any() else ""
     rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
-    widths = [max(columns_of(label), min_width) for label in columns]
+    widths = [max(columns_of(label), len(f"{sign}100")) for label in columns]
     margin = max(map(columns_of, rows))
     lines = [view.title]
     for block in _blocks([size + 1 for size in widths], width - margin):
         header = zip(columns[block], widths[block], strict=True)
         lines += ["", " " * margin + "".join(" " + _right(label, size) for label, size in header)]
         for label, weights in zip(rows, view.weights[:, block].tolist(), strict=True):
-            cells = (
-                _cell(" " + _percent(weight, is_difference).rjust(size), weight, colours)
-                for weight, size in zip(weights, widths[block], strict=True)
-            )
-            lines.append(_right(label, margin) + "".join(cells))
+            cells = zip(weights, widths[block], strict=True)
+            lines.append(_right(label, margin) + "".join(_cell(weight, size, sign, colours) for weight, size in cells))
     return "\n".join(lines)
 
 
 def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
-    """Draw small maps of all heads without percentages: layers below each other, as many heads per row as fit.
+    """Draw small maps of all heads: one layer below another, with as many heads side by side as fit.
 
-    In colour, a character shows two weights, one above the other; otherwise it shows one weight in tenths, rounded
-    down. Maps wider than the terminal are downsampled: a character then shows the largest of several weights.
+    In colour, a character shows two weights, one above the other; otherwise one weight in tenths, rounded down. If maps
+    are wider than the terminal, a character shows the largest of several weights.
     """
     first = grid[0][0]
     stride = -(-len(first.columns) // width)
@@ -65,15 +58,14 @@ def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
 
 
 def shrunk(weights: Floats, stride: int) -> Floats:
-    """Downsample (rows, columns) to the largest weight of each square of stride x stride."""
+    """Downsample a map, (rows, columns), to the largest weight of each stride × stride block."""
     over_rows = np.maximum.reduceat(weights, range(0, weights.shape[0], stride), axis=0)
     return np.maximum.reduceat(over_rows, range(0, weights.shape[1], stride), axis=1)
 
 
 def _blocks(widths: Sequence[int], available: int) -> list[slice]:
-    """Return ranges of columns that fit into the available width, with at least one column each."""
-    blocks = []
-    first = used = 0
+    """Split columns of these widths into blocks that fit the available width, with at least one column each."""
+    blocks, first, used = [], 0, 0
     for column, width in enumerate(widths):
         if column > first and used + width > available:
             blocks.append(slice(first, column))
@@ -82,15 +74,10 @@ def _blocks(widths: Sequence[int], available: int) -> list[slice]:
     return [*blocks, slice(first, len(widths))]
 
 
-def _percent(weight: float, is_signed: bool) -> str:
-    if abs(weight) < MIN_SHOWN:
-        return "·"
-    return f"{100 * weight:+.0f}" if is_signed else f"{100 * weight:.0f}"
-
-
-def _cell(text: str, weight: float, colours: Colours) -> str:
+def _cell(weight: float, width: int, sign: str, colours: Colours) -> str:
+    text = "·" if abs(weight) < MIN_SHOWN else f"{100 * weight:{sign}.0f}"
     background = shade(weight, colours)
-    return painted(text, ink(background), background, colours)
+    return painted(" " + text.rjust(width), ink(background), background, colours)
 
 
 def _right(label: str, width: int) -> str:
@@ -101,11 +88,6 @@ def _panel(weights: Floats, colours: Colours) -> list[str]:
     rows = weights.tolist()
     if colours is Colours.NONE:
         return ["".join(TENTHS[min(int(10 * weight), 9)] for weight in row) for row in rows]
-    pairs = zip_longest(rows[::2], rows[1::2], fillvalue=[0.0] * weights.shape[1])
-    return [
-        "".join(
-            painted("▀", shade(above, colours), shade(below, colours), colours)
-            for above, below in zip(*pair, strict=True)
-        )
-        for pair in pairs
-    ]
+    shades = [[shade(weight, colours) for weight in row] for row in rows]
+    pairs = zip_longest(shades[::2], shades[1::2], fillvalue=[shade(0, colours)] * weights.shape[1])
+    return ["".join(painted("▀", above, below, colours) for above, below in zip(*pair, strict=True)) for pair in pairs]

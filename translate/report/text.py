@@ -25,14 +25,13 @@ def counted(number: int, name: str) -> str:
 
 
 def visible(text: str, width: int = 10**9) -> str:
-    """Truncate a text to one line of `width` columns, with unprintable characters written as their codes."""
-    parts = [character if character.isprintable() else _code(character) for character in text[: width + 1]]
+    """Truncate a text to `width` columns. Unprintable characters, such as line breaks, are written as their codes."""
+    parts = [each if each.isprintable() else _code(ord(each)) for each in text[: width + 1]]
     ends = list(itertools.accumulate(map(columns_of, parts)))
     if len(parts) == len(text) and ends[-1:] <= [width]:
         return "".join(parts)
     return "".join(parts[: bisect_right(ends, width - 1)]) + "…"
 
 
-def _code(character: str) -> str:
-    number = ord(character)
+def _code(number: int) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

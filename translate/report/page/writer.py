@@ -1,7 +1,4 @@
-"""Write the attention page: sentences and their maps in one HTML file that a browser opens from disk.
-
-It embeds the files in `assets/` and loads nothing over the network. Shapes: see `translate.attention.maps`.
-"""
+"""Write the attention page: one HTML file with sentences, their maps, and the scripts and styles in `assets/`."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
-# The order matters: code that runs while the page loads uses only the preceding files.
+# Order matters: code that runs while the page loads uses only the preceding files.
 SCRIPTS = (
     "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js", "state.js",
     "list.js", "card.js", "keys.js", "app.js", "controls.js",
 )  # fmt: skip
 SENTENCES = "<!-- sentences -->"
-BYTES_IN_PAGE = 16_000_000  # maps that a browser reads at once; it loads further maps on demand
+BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads further maps on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
-FULL = 65535  # the weight 1 as a 16-bit number: the page is accurate to 0.0008 %
+FULL = 65535  # weight 1 as a 16-bit number; the rounding error is at most 0.0008 %
 
 
 class MapVersion(NamedTuple):
@@ -50,29 +47,29 @@ class MapVersion(NamedTuple):
 
 @dataclass(frozen=True)
 class PageSentence:
-    """A line of the input, as the page lists it."""
+    """A line of the input, with its translation and maps."""
 
     id: int
     source: str
     translation: str
     score: float | None
     warnings: tuple[str, ...]
-    # The last version is shown first; translation, score and warnings belong to it. A line without maps (empty or
-    # too long) has no versions.
     versions: tuple[MapVersion, ...]
+    """The page opens with the last version, to which translation, score and warnings belong. A line without maps (empty
+    or too long) has no versions."""
 
 
 class InitialView(NamedTuple):
     """The map that the page opens with."""
 
     kind: KindName = "cross"
-    layer: int | None = None  # None: the mean of all; likewise for heads
+    layer: int | None = None  # None: the mean over all layers; likewise for `head`
     head: int | None = None
     words: bool = True
 
     @classmethod
     def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
-        """Show the layer and head that align best according to `about.json`, or the mean of all if it names none."""
+        """Return the view of the run's best alignment head in `about.json`, or the mean over all heads if unknown."""
         return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
 
 
@@ -80,28 +77,19 @@ class PageWriter:
     """Adds sentences to a page that `writing_page` opened."""
 
     def __init__(self, stream: IO[str], sidecar_folder: Path | None, stack: ExitStack) -> None:
-        self._stream = stream
-        self._sidecar_folder = sidecar_folder
-        self._stack = stack
-        self._partial_folder: Path | None = None  # created with the first sidecar file
+        self._stream, self._sidecar_folder, self._stack = stream, sidecar_folder, stack
         self._bytes_in_page = 0
-
-    @property
-    def has_sidecars(self) -> bool:
-        """Whether some maps are in sidecar files."""
-        return self._partial_folder is not None
+        self.partial_folder: Path | None = None  # created with the first sidecar file
 
     def add(self, sentence: PageSentence) -> None:
         """Write a sentence and its maps, to the page or to a sidecar file. Sentence ids must be unique."""
         block = _block(sentence.versions) if sentence.versions else ""
-        location = self._store(sentence, block)
-        # JSON has no -inf.
-        score = sentence.score if sentence.score is not None and math.isfinite(sentence.score) else None
+        location = self._store(sentence.id, block) if block else None
         entry = {
             "id": sentence.id,
             "source": sentence.source,
             "translation": sentence.translation,
-            "score": score,
+            "score": sentence.score if math.isfinite(sentence.score or 0) else None,  # JSON has no -inf
             "warnings": sentence.warnings,
             "attention_entropy": normalized_entropy(sentence.versions[-1].maps) if sentence.versions else None,
             "maps": location,
@@ -110,31 +98,28 @@ class PageWriter:
         if location == "here":
             self._stream.write(f'<script type="application/json" id="maps-{sentence.id}">{block}</script>\n')
 
-    def _store(self, sentence: PageSentence, block: str) -> str | None:
-        """Write a sidecar file if the page is full. Returns "here", the file's name, or None if `block` is empty."""
-        if not block:
-            return None
+    def _store(self, number: int, block: str) -> str:
+        """Write a sidecar file if the page is full. Returns the file's path relative to the page, or "here"."""
         if self._sidecar_folder is None or self._bytes_in_page + len(block) <= BYTES_IN_PAGE:
             self._bytes_in_page += len(block)
             return "here"
-        if self._partial_folder is None:
-            self._partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
-            (self._partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
-        name = f"{sentence.id:06d}.js"
+        if self.partial_folder is None:
+            self.partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
+            (self.partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         # A page opened from disk may not fetch files, but it may run scripts, so the block is the argument of a call.
-        call = f"receiveMaps({sentence.id}, {_inert(block)});\n"
-        (self._partial_folder / name).write_text(call, encoding="utf-8")
-        return f"{self._sidecar_folder.name}/{name}"
+        path = self.partial_folder / f"{number:06d}.js"
+        path.write_text(f"receiveMaps({number}, {_inert(block)});\n", encoding="utf-8")
+        return f"{self._sidecar_folder.name}/{path.name}"
 
 
 @contextmanager
 def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path | None) -> Iterator[PageWriter]:
-    """Open a page that takes sentences one by one; it appears at `path` if the block succeeds.
+    """Open a page, to which sentences are added one by one; it appears at `path` if the block succeeds.
 
     sidecar_folder: a folder next to `path` for the maps beyond BYTES_IN_PAGE, one file per sentence; if None, the page
-    holds all maps. Raises UserError if the disk is full or `sidecar_folder` contains unrelated files.
+    contains all maps. Raises UserError if the disk is full or `sidecar_folder` contains unrelated files.
     """
-    before, after = _frame(title, view, sidecar_folder is not None)
+    before, _, after = _frame(title, view, sidecar_folder is not None).partition(SENTENCES)
     with ExitStack() as stack:
         partial = stack.enter_context(atomic_write(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
@@ -142,29 +127,24 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
         page = PageWriter(stream, sidecar_folder, stack)
         yield page
         stream.write(after)
-        if sidecar_folder and not page.has_sidecars and is_sidecar_folder(sidecar_folder):
-            shutil.rmtree(sidecar_folder)  # of the previous page
+        if sidecar_folder and not page.partial_folder and (sidecar_folder / SIDECAR_MARK).is_file():
+            shutil.rmtree(sidecar_folder)  # left by the previous page
 
 
 def write_page(
     path: Path, title: str, sentences: Iterable[PageSentence], view: InitialView, sidecar_folder: Path | None
 ) -> None:
-    """Write a page of these sentences; see `writing_page`."""
+    """Write a page with these sentences; see `writing_page`."""
     with writing_page(path, title, view, sidecar_folder) as page:
         for sentence in sentences:
             page.add(sentence)
 
 
-def is_sidecar_folder(path: Path) -> bool:
-    """Whether a page stored its maps in this folder."""
-    return (path / SIDECAR_MARK).is_file()
-
-
 def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
-    It is the mean entropy of the rows of the mean map over layers and heads, without the row of `</s>`, divided by
-    log S. None if there is no such attention or no such row.
+    It is the mean entropy of the rows of the mean map over layers and heads, without the row of `</s>`, divided by the
+    logarithm of the number of source pieces. None if there is no such attention or no such row.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -176,19 +156,18 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
 
 
 def _block(versions: Sequence[MapVersion]) -> str:
-    """Encode the maps of a sentence as JSON: labels, and the weights of all stacks, deflated and in base64."""
+    """Encode the maps of a sentence as JSON: a description of each version, and the packed weights of all stacks."""
     stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
-    described = [_described(version) for version in versions]
+    described = [_described(label, maps) for label, maps in versions]
     return _inert({"versions": described, "weights": _packed(np.concatenate(stacks))})
 
 
-def _described(version: MapVersion) -> dict[str, object]:
-    maps = version.maps
+def _described(label: str, maps: AttentionMaps) -> dict[str, object]:
     sides = {"source": maps.source, "target": maps.target, "read": maps.columns("decoder")}
     words = {side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()}
     stacks = [(kind, stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()]
     return {
-        "label": version.label,
+        "label": label,
         "source": maps.source,
         "target": maps.target,
         "words": words,
@@ -198,24 +177,30 @@ def _described(version: MapVersion) -> dict[str, object]:
 
 
 def _packed(weights: Floats) -> str:
-    """Pack all high bytes, then all low bytes: most high bytes are equal, so they compress better on their own."""
+    """Compress 16-bit weights to base64: all high bytes, most of which are equal, then all low bytes."""
     numbers = np.rint(np.clip(weights, 0, 1) * np.float32(FULL)).astype(">u2")
     planes = numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes)).decode("ascii")
 
 
 def _inert(content: object) -> str:
-    """Return JSON that cannot end its script element because it contains no `<`."""
+    """Return JSON that cannot end its script element, because it contains no `<`."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def _frame(title: str, view: InitialView, has_sidecars: bool) -> tuple[str, str]:
-    """Return the parts of the page before and after its sentences."""
+def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
+    """Return the page with SENTENCES as a placeholder.
+
+    Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and sidecar
+    files if there may be any. Browsers disagree on whether 'self' covers files next to a page opened from disk.
+    """
     style = "\n".join(map(_part, STYLES))
     # Everything is in one scope; only the function that sidecar files call is global.
     script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
-    page = Template(_part("page.html")).substitute(
-        policy=_policy(style, script, has_sidecars),
+    return Template(_part("page.html")).substitute(
+        script_hash=_digest(script),
+        style_hash=_digest(style),
+        sidecars=" 'self' file:" if has_sidecars else "",
         title=html.escape(title),
         style=style,
         palette=_inert(page_palette()),
@@ -223,24 +208,10 @@ def _frame(title: str, view: InitialView, has_sidecars: bool) -> tuple[str, str]
         sentences=SENTENCES,
         script=script,
     )
-    before, _, after = page.partition(SENTENCES)
-    return before, after
 
 
-def _policy(style: str, script: str, has_sidecars: bool) -> str:
-    """Return the Content-Security-Policy: it allows one script and one style, by their hashes, and generated images.
-
-    Sidecar files are allowed only if there may be any. Browsers differ in whether 'self' covers files next to a page
-    that was opened from disk, so `file:` is listed as well.
-    """
-    style_hash, script_hash = (
-        "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in (style, script)
-    )
-    sidecars = " 'self' file:" if has_sidecars else ""
-    return (
-        f"default-src 'none'; script-src {script_hash}{sidecars}; style-src {style_hash}; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _part(name: str) -> str:

@@ -45,7 +45,7 @@ async function showState() {
   prepareNeighbours();
 }
 
-/** The versions of a sentence, or a message that explains why it has none. */
+/** The versions of a sentence, or a message that explains why there are none. */
 async function mapsOf(sentence) {
   if (!sentence) return { versions: [], message: "There are no sentences on this page." };
   if (!sentence.maps) return { versions: [], message: whyNoMaps(sentence) };
@@ -86,7 +86,7 @@ function factsOf(sentence, version) {
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
   const facts = [fact(`line ${sentence.id}`, "Line number in the input")];
-  if (isLast && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Search score; higher is better"));
+  if (isLast && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Score of the translation; higher is better"));
   if (entropy !== null) {
     const item = fact(`normalized entropy ${number(entropy)}`, "0: each piece attends to one source piece; 1: uniform attention. See the help (?).");
     const meter = make("span", "meter");
@@ -107,7 +107,7 @@ function availableKinds() {
   return KINDS.filter((kind) => currentVersion()?.stacks[kind]);
 }
 
-/** The kind that the keys act on: the selected kind if it has maps, otherwise another. */
+/** The kind that the keys act on: the selected kind, or another one if it has no maps. */
 function activeKind() {
   const kinds = availableKinds();
   return kinds.includes(state.kind) ? state.kind : kinds.at(-1);

@@ -76,7 +76,7 @@ function createCard(kind, on) {
   };
 }
 
-/** The reason why no map of the kind can be shown, or null. */
+/** A message that explains why no map of this kind can be shown, or null. */
 function problemOf(kind, version, minus) {
   if (minus && !areAlike(version, minus, kind)) {
     return `“${version.label}” and “${minus.label}” have different pieces, layers or heads for this kind, so there is no difference to show.`;

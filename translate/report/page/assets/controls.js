@@ -58,7 +58,7 @@ function toggleDifference() {
   if (others.length) change({ minus: isOn ? null : others[0].label });
 }
 
-/** Choose the next layer or head of the active kind; the mean follows the last. */
+/** Choose the next layer or head of the active kind; the mean comes after the last. */
 function stepPick(which, by) {
   const kind = activeKind();
   if (!kind) return;
@@ -109,7 +109,7 @@ function listen() {
     element("open-list").setAttribute("aria-expanded", String(isOpen));
     list.reveal();
   });
-  document.addEventListener("pointerdown", () => announce(null), { capture: true }); // hides the tooltip of the previous touch
+  document.addEventListener("pointerdown", () => announce(null), { capture: true }); // hide the tooltip of the previous touch
   on("find", "submit", (event) => event.preventDefault());
   on("query", "input", () => change({ query: element("query").value }));
   on("sort", "change", () => change({ sort: element("sort").value }));

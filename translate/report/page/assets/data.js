@@ -1,7 +1,7 @@
 // The sentences of the page and their maps, which are decoded on demand and validated before use.
 
-const MAX_DECODED = 12; // sentences whose maps stay decoded: going back is instant, and memory stays bounded
-const decoded = new Map(); // id -> promise of versions, the most recently used last
+const MAX_DECODED = 12; // sentences whose maps stay decoded, so that going back is instant and memory stays bounded
+const decoded = new Map(); // id -> promise of versions, most recently used last
 const awaited = new Map(); // id -> the function that receives the block of a sidecar file
 
 /** Read all sentences: {id, source, translation, score, warnings, attention_entropy, maps: "here", a file's name, or null}. */
@@ -21,8 +21,8 @@ function versionsOf(sentence) {
 /** The text of a sentence's block, from this page or from a sidecar file. */
 async function blockOf(sentence) {
   if (sentence.maps === "here") return document.getElementById(`maps-${sentence.id}`)?.textContent ?? "";
-  // A page that was opened from disk may not fetch files, but it may run scripts; so the file is a script that
-  // passes its block to receiveMaps.
+  // A page opened from disk may not fetch files, but it may run scripts, so the file is a script that passes its block
+  // to receiveMaps.
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     const finish = (settle, value) => {
@@ -31,8 +31,8 @@ async function blockOf(sentence) {
       settle(value);
     };
     awaited.set(sentence.id, (block) => finish(resolve, block));
-    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder next to this page.`));
-    script.onload = () => awaited.has(sentence.id) && finish(reject, new Error(`The file ${sentence.maps} is damaged; write the page again.`));
+    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder to the folder of this page.`));
+    script.onload = () => awaited.has(sentence.id) && finish(reject, new Error(`The file ${sentence.maps} is damaged; create the page again.`));
     script.src = sentence.maps;
     document.head.append(script);
   });
@@ -55,7 +55,7 @@ async function decode(block) {
     if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
     return read;
   } catch {
-    throw new Error("The maps of this sentence are damaged; write the page again.");
+    throw new Error("The maps of this sentence are damaged; create the page again.");
   }
 }
 

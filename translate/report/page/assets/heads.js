@@ -1,4 +1,4 @@
-// The small maps of all layers and heads, for selecting one. The last row and column are means.
+// The small maps of all layers and heads, from which the user selects one. The last row and column are means.
 
 /** Draw a button for each map into `host`. mapAt(layer, head) returns a map (null: the mean); a click calls choose(layer, head). */
 function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
@@ -59,7 +59,7 @@ function paintThumb(canvas, map, scale) {
   paper.putImageData(image, 0, 0);
 }
 
-/** "layer 1, head 2", "mean of 3 layers, head 2" etc.; counts only the layers and heads that were kept. */
+/** "layer 1, head 2", "mean of 3 layers, head 2" etc.; counts only layers and heads that were kept. */
 function describePick(stack, layer, head) {
   const describe = (chosen, name, numbers) => {
     if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;

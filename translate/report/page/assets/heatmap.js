@@ -1,8 +1,8 @@
 // The heat map: a canvas for the cells, and labels that stay visible while a long sentence scrolls.
 
-const CELLS = { smallest: 15, largest: 46 }; // pixels; a map that would need smaller cells scrolls
+const CELLS = { smallest: 15, largest: 46 }; // pixels; maps that would need smaller cells scroll
 const MIN_NUMBERED_CELL = 22; // pixels; smaller cells show no percentage
-const MAX_CANVAS_PIXELS = 16e6; // browsers do not show a larger canvas
+const MAX_CANVAS_PIXELS = 16e6; // browsers do not display larger canvases
 const PAPER_WIDTH = 680; // printable width of A4 or Letter in pixels
 const SLANT = Math.PI / 3.2; // angle of column labels in radians
 

@@ -3,9 +3,9 @@
 const LINE_SIZE = 14; // font size in pixels
 const LINE_PITCH = 25; // distance between words in pixels
 const MIN_WEIGHT = 0.01; // smaller weights are drawn only for the word under the pointer
-const MAX_LINES = 700; // only the largest weights: more lines cannot be distinguished
+const MAX_LINES = 700; // only the largest weights: more lines could not be distinguished
 const MAX_THICKNESS = 11;
-const BOLDER = 1.15; // the width of bold text relative to regular text
+const BOLDER = 1.15; // width of bold text relative to regular text
 const STRONG = 0.1; // at this weight or more, the other word is bold
 
 /** Draw the line view as a self-contained SVG element that includes all colours and sizes. */
@@ -81,7 +81,7 @@ function drawLines(stage, map, scale, width, announce) {
   }
 }
 
-/** A box above the lines, where the tooltip hides no words. */
+/** A box above the lines, where the tooltip covers no words. */
 function above(stage) {
   const { left, top, width } = stage.getBoundingClientRect();
   return { left, top: top - 42, width, height: 0 };

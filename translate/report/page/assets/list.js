@@ -1,4 +1,4 @@
-// The list of sentences: searched, filtered and sorted. Only the visible rows are in the document, so the list may be long.
+// The list of sentences: search, filter and sort it. Only visible rows are in the document, so the list may be long.
 
 const ROW_HEIGHT = 62; // pixels, as in the style sheet
 const SPARE_ROWS = 6; // above and below the visible rows

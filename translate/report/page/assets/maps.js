@@ -39,7 +39,7 @@ function mergeWords(weights, numColumns, rowSpans, columnSpans) {
   return merged;
 }
 
-/** The sides of a version that are the rows and columns of a kind. */
+/** The sides of a version that form the rows and columns of a kind. */
 function sidesOf(kind) {
   return { encoder: ["source", "source"], decoder: ["target", "read"], cross: ["target", "source"] }[kind];
 }

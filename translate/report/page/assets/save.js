@@ -2,7 +2,7 @@
 
 const SAVED_CELL = 30;
 const PNG_SCALE = 2;
-const MAX_PNG_PIXELS = 16e6; // browsers cannot export a larger canvas
+const MAX_PNG_PIXELS = 16e6; // browsers cannot export larger canvases
 
 /** Draw a heat map as a self-contained SVG element with a title and a legend. */
 function heatMapSvg(map, scale, title) {
