@@ -50,7 +50,7 @@ def describe(device: torch.device) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed memory for the next step: requesting it again took a fifth of a small step on a CPU."""
+    """Make glibc keep freed memory for the next step: requesting it again took a fifth of a small model's step."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

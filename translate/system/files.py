@@ -34,9 +34,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with naming_disk_errors(path):
-            partial.touch(exist_ok=False)
+            partial.touch(0o600, exist_ok=False)
         with naming_disk_errors(path, DISK_ERRORS, "; the existing file is unchanged"):
             yield partial
+            os.umask(umask := os.umask(0))  # the umask can only be read by setting it
+            partial.chmod(0o666 & ~umask)
             sync(partial)
             partial.replace(path)
             sync(path.parent)

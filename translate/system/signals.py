@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first signal ends a command cleanly, training after the current step; the second, at once."""
+"""Handling of SIGINT and SIGTERM: the first signal ends a command cleanly, the second one immediately."""
 
 from __future__ import annotations
 
