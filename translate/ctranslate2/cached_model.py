@@ -61,7 +61,7 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
 
 
 def _is_current(path: Path, run: Run, settings: str) -> bool:
-    """Whether the model is intact and was converted from the current weights and settings of the run.
+    """Return whether the model is intact and was converted from the current weights and settings of the run.
 
     Weights with the same size and time count as unchanged. If only the time differs, as in a copied run, their content
     is compared.

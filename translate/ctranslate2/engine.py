@@ -29,7 +29,7 @@ from translate.run.folder import Run
 PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3 % of the lines but is 15 % slower
 IMPOSSIBLE = -1e9  # hypotheses that only fill up CTranslate2's beam have a log-probability below this
 BATCH_TOKENS = 512  # pieces per batch on a CPU; larger batches are slower, in int8 by a quarter
-MIN_COUNTED = 16  # pieces that a line counts for at least, because hypotheses of short lines take memory, too
+MIN_COUNTED = 16  # minimum number of pieces counted per line: hypotheses of short lines take memory, too
 SCORED_TOKENS = 2048  # pieces per batch of given translations
 MAX_WORKERS = 4  # batches computed in parallel on a CPU; additional threads share the work on each batch
 

@@ -45,5 +45,5 @@ def settings_digest(config: Config, vocabs: VocabPair) -> str:
 
 
 def num_positions(config: Config) -> int:
-    """Return N, the maximum number of pieces of a source or a translation with `</s>`; far above usual lengths."""
+    """Return N, the maximum number of pieces of a source or translation, `</s>` included: far above usual lengths."""
     return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

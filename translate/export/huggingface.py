@@ -178,7 +178,7 @@ def _is_shared(config: Config, vocabs: VocabPair) -> bool:
 
 
 def _pad_id(vocabs: VocabPair) -> int:
-    """Return the padding id of both sides, the first after their pieces."""
+    """Return the padding id of both sides: the first id after their pieces."""
     return max(vocabs.src.size, vocabs.tgt.size)
 
 
@@ -200,6 +200,6 @@ def _reorder(name: str, weight: Tensor) -> Tensor:
 
 
 def _halves(tensor: Tensor, dim: int) -> Tensor:
-    """Move sines before cosines along `dim`, where they are in Transformers; ours alternate."""
+    """Move sines before cosines along `dim`, as in Transformers; ours alternate."""
     order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
     return tensor.index_select(dim, order)

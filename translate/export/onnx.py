@@ -28,7 +28,7 @@ from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
 B, S, T = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
-AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 1: T}, "source": {0: B, 3: S}}  # dynamic ones
+DYNAMIC_AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 1: T}, "source": {0: B, 3: S}}
 
 
 def export_onnx(run: Run, folder: Path) -> None:
@@ -62,7 +62,7 @@ def _graphs(model: Transformer) -> dict[str, bytes]:
 
 def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
     """Return an ONNX file, weights included. inputs: examples of the graph's inputs."""
-    axes = {name: AXES[name] for name in inputs}
+    axes = {name: DYNAMIC_AXES[name] for name in inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # several axes share a name on purpose
         program = torch.onnx.export(

@@ -103,7 +103,7 @@ def _angles(start: int, length: int, width: int, device: torch.device) -> Tensor
 
 
 class Dropout(nn.Module):
-    """Set each element to 0 with probability p and scale the others by 1 / (1 - p) (Srivastava et al. 2014).
+    """Sets each element to 0 with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
 
     On a CPU, PyTorch draws one random number per element from a single generator, which takes a third of a small
     model's step. This layer draws one byte per element, so p is rounded to a multiple of 1/256.

@@ -240,7 +240,7 @@ def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
 
 
 def as_bias(mask: Tensor) -> Tensor:
-    """Convert a boolean mask to a term of the scores: 0 for True, -inf for False. Other masks stay as they are."""
+    """Convert a boolean mask to 0 for True and -inf for False, to be added to scores. Other masks remain unchanged."""
     if mask.is_floating_point():
         return mask
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)

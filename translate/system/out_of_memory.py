@@ -1,4 +1,4 @@
-"""Batches that do not fit into memory are halved."""
+"""Halving of batches that do not fit into memory."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def dying_of_signals() -> AbstractContextManager[None]:
 
 @dataclass
 class Stop:
-    """The signal received, or 0. The signal handler writes to no other object."""
+    """The signal received, or 0. The signal handler changes nothing else."""
 
     signal: int = 0
 

@@ -40,7 +40,7 @@ def spelled_out(text: str, also: str = "") -> str:
 
 
 def for_stream(text: str, stream: IO[str] | None) -> str:
-    """Return a text to be written to a stream: unchanged for a file or pipe, without controls for a terminal."""
+    """Return text for output to a stream: unchanged for a file or pipe, without control characters for a terminal."""
     return without_controls(text) if stream and stream.isatty() else text
 
 
