@@ -38,7 +38,7 @@ def load_translator(
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
         from translate.ctranslate2.engine import CTranslate2Engine
 
-        return Translator(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
+        return Translator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
         raise UserError(f"--precision {precision}: the torch engine has float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import

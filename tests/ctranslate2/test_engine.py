@@ -37,7 +37,7 @@ BEAM = DecodeSettings(beam_size=5)
 def both(path: Path) -> tuple[CTranslate2Engine, TorchEngine]:
     run = Run(path)
     config, vocabs = run.load_config(), run.load_vocabs()
-    return CTranslate2Engine.load(run, config, vocabs, "cpu"), TorchEngine.load([run], vocabs, "cpu")
+    return CTranslate2Engine(run, config, vocabs, "cpu"), TorchEngine.load([run], vocabs, "cpu")
 
 
 def read_sentences(path: Path, vocabs: VocabPair) -> list[Sentence]:
@@ -242,9 +242,9 @@ def test_what_the_engine_does_not_have_is_refused(
         engine.search(sentences[:1], DecodeSettings(max_length=5000), 1)
     run = Run(tiny_run)
     with pytest.raises(UserError, match="precision float16"):
-        CTranslate2Engine.load(run, run.load_config(), run.load_vocabs(), "cpu", "float16")
+        CTranslate2Engine(run, run.load_config(), run.load_vocabs(), "cpu", "float16")
     with pytest.raises(UserError, match="--device mps"):
-        CTranslate2Engine.load(run, run.load_config(), run.load_vocabs(), "mps")
+        CTranslate2Engine(run, run.load_config(), run.load_vocabs(), "mps")
 
 
 def test_special_pieces_typed_in_the_text_are_plain_text(
@@ -354,7 +354,7 @@ from translate.run.folder import Run
 
 run = Run(Path(sys.argv[1]))
 config, vocabs = run.load_config(), run.load_vocabs()
-engine = CTranslate2Engine.load(run, config, vocabs, "cpu")
+engine = CTranslate2Engine(run, config, vocabs, "cpu")
 print(Translator(engine, vocabs, config).translate(["I love apples."])[0])
 assert "torch" not in sys.modules, "torch was imported"
 """
@@ -369,7 +369,7 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     with pytest.raises(UserError, match=r": pip install ctranslate2$"):
-        CTranslate2Engine.load(copied_run, copied_run.load_config(), copied_run.load_vocabs())
+        CTranslate2Engine(copied_run, copied_run.load_config(), copied_run.load_vocabs())
 
 
 def test_a_damaged_model_is_converted_again(copied_run: Run) -> None:

@@ -1,10 +1,12 @@
-"""CTranslate2: conversion of a run to its format, and an engine that translates with the result."""
+"""CTranslate2: conversion of a run to its format, and an engine that uses the converted model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from translate.errors import UserError
+
+PRECISIONS = ("float32", "float16", "int8")
 
 
 def import_ctranslate2() -> Any:

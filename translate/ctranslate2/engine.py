@@ -1,23 +1,24 @@
-"""The ctranslate2 engine: search in C++, on a CPU faster than the torch engine, and without importing torch.
+"""The ctranslate2 engine, which searches in C++: on a CPU faster than the torch engine, and without importing torch.
 
 Scores are those of the torch engine: the log-probability of the pieces, `</s>` included, divided by their number to the
-power of the length penalty. This module compensates for the differences between the engines:
+power of the length penalty. This module handles the differences between the engines:
 
-- CTranslate2 ends a sentence's search after a number of finished hypotheses (PATIENCE), the torch engine when no better
-  one can be found.
-- CTranslate2 has one length limit for all sentences of a call, and does not append `</s>` at the limit. The torch
-  engine has a limit per sentence, and appends `</s>`. Sentences that exceed their own limit are searched again.
-- CTranslate2's scores ignore pieces that are forced or forbidden. The correct scores are computed afterwards.
+- CTranslate2 ends a sentence's search after a number of finished hypotheses (PATIENCE). The torch engine ends it when
+  no better hypothesis can be found.
+- CTranslate2 has one length limit for all sentences of a call and does not append `</s>` at the limit. The torch engine
+  has a limit per sentence and appends `</s>`. The search is repeated for sentences that exceed their own limit.
+- CTranslate2's scores ignore forced and forbidden pieces. The correct scores are computed afterwards.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
-from translate.ctranslate2 import import_ctranslate2
+from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
 from translate.ctranslate2.fingerprint import num_positions
 from translate.data.vocab import VocabPair
@@ -25,12 +26,12 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, lengt
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # finished hypotheses that end a search, per beam slot. 1.5 improves 3 lines in 100, but is 15 % slower
+PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3 % of the lines but is 15 % slower
 IMPOSSIBLE = -1e9  # hypotheses that only fill up CTranslate2's beam have a log-probability below this
-BATCH_TOKENS = 512  # on a CPU, where larger batches are slower, in int8 by a quarter
-MIN_COUNTED = 16  # minimum pieces to count per line: the hypotheses of a short line take memory, too
+BATCH_TOKENS = 512  # pieces per batch on a CPU; larger batches are slower, in int8 by a quarter
+MIN_COUNTED = 16  # minimum number of pieces counted per line: hypotheses of short lines take memory, too
 SCORED_TOKENS = 2048  # pieces per batch of given translations
-MAX_WORKERS = 4  # batches computed in parallel on a CPU; with more threads, several work on each
+MAX_WORKERS = 4  # batches computed in parallel on a CPU; additional threads share the work on each batch
 
 Batch = tuple[Sequence[int], int]  # indices of sentences, and the maximum length of their translations without `</s>`
 
@@ -43,37 +44,28 @@ class Device(NamedTuple):
     num_threads: int
     precision: str
 
-    def __str__(self) -> str:
-        where = "CUDA" if self.type == "cuda" else f"CPU ({self.num_threads} threads)"
-        return f"CTranslate2 {self.precision} on {where}"
-
 
 class CTranslate2Engine:
     """The engine for a run's model in CTranslate2's format."""
 
-    def __init__(self, model: ReadyModel, device: Device, vocabs: VocabPair, longest: int) -> None:
-        """longest: the maximum number of pieces, which is the number of positions of the model."""
-        self.description = str(device)
-        self._model = model
-        self._device = device
-        self._longest = longest
-        self._eos_id = vocabs.tgt.eos_id
-        self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
-        self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
-        self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._translator = _open(model, device)
-
-    @classmethod
-    def load(
-        cls, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
-    ) -> CTranslate2Engine:
+    def __init__(
+        self, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
+    ) -> None:
         """Load the model of a run, which is converted on first use. device: auto, cpu or cuda.
 
         precision: float32, float16 (on CUDA) or int8. Raises UserError if the package ctranslate2 or the weights are
         missing, or the device or the precision is not available.
         """
-        chosen = _pick_device(device, precision)
-        return cls(ready_model(run, config, vocabs, precision), chosen, vocabs, num_positions(config))
+        self._device = _pick_device(device, precision)
+        self._model = ready_model(run, config, vocabs, precision)
+        where = "CUDA" if self._device.type == "cuda" else f"CPU ({self._device.num_threads} threads)"
+        self.description = f"CTranslate2 {precision} on {where}"
+        self._longest = num_positions(config)
+        self._eos_id = vocabs.tgt.eos_id
+        self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
+        self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
+        self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
+        self._translator = _open(self._model, self._device)
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -92,11 +84,8 @@ class CTranslate2Engine:
         if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
             found = {i: [self._cut(limits[i], each) for each in found[i]] for i in indices}
         overlong = [i for i in indices if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
-        retries = (
-            batch
-            for limit in sorted({limits[i] for i in overlong})
-            for batch in _batches([i for i in overlong if limits[i] == limit], sentences, limits, budget)
-        )
+        same_limit = groupby(sorted(overlong, key=limits.__getitem__), limits.__getitem__)
+        retries = (batch for _, rows in same_limit for batch in _batches(rows, sentences, limits, budget))
         found |= self._run(translator, sentences, retries, options)
         within = [[each for each in found[i] if self._is_within(limits[i], each)] for i in indices]
         return self._finish(sentences, within, settings, num_best)
@@ -116,12 +105,12 @@ class CTranslate2Engine:
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]
     ) -> dict[int, list[Hypothesis]]:
-        """Search with CTranslate2. A hypothesis that reaches the limit of its batch does not end with `</s>`."""
+        """Search with CTranslate2. Hypotheses that reach the limit of their batch do not end with `</s>`."""
         found: dict[int, list[Hypothesis]] = {}
         waiting: dict[int, Any] = {}
         for rows, max_pieces in batches:
             if not max_pieces:  # CTranslate2 would reject a limit of 0
-                found.update({i: [Hypothesis([], 0.0)] for i in rows})
+                found |= {i: [Hypothesis([], 0.0)] for i in rows}
                 continue
             batch = [sentences[i] for i in rows]
             prefixes = [[self._tgt_pieces[piece] for piece in sentence.prefix] for sentence in batch]
@@ -134,10 +123,17 @@ class CTranslate2Engine:
             )
             waiting.update(zip(rows, results, strict=True))
         for i, result in waiting.items():
-            found[i] = self._hypotheses(_wait(result), options["length_penalty"])
+            found[i] = self._hypotheses(result, options["length_penalty"])
         return found
 
-    def _hypotheses(self, result: Any, length_penalty: float) -> list[Hypothesis]:
+    def _hypotheses(self, pending: Any, length_penalty: float) -> list[Hypothesis]:
+        """Wait for a result of CTranslate2 and return its hypotheses."""
+        try:
+            result = pending.result()
+        except RuntimeError as error:
+            if "out of memory" not in str(error):
+                raise
+            raise UserError(f"CTranslate2: {error}; lower decode.batch_tokens in config.toml, or --beam-size") from None
         found = [
             Hypothesis([self._tgt_ids[piece] for piece in pieces], score)
             for pieces, score in zip(result.hypotheses, result.scores, strict=True)
@@ -149,11 +145,8 @@ class CTranslate2Engine:
     ) -> list[list[Hypothesis]]:
         """Append missing `</s>`, and compute the scores again if CTranslate2's may differ from ours."""
         is_ruled = settings.min_length or settings.no_repeat_ngram
-        to_score = [
-            i
-            for i, (sentence, hypotheses) in enumerate(zip(sentences, found, strict=True))
-            if is_ruled or sentence.prefix or not all(map(self._ends, hypotheses))
-        ]
+        prefixes = [sentence.prefix for sentence in sentences]
+        to_score = [i for i, row in enumerate(found) if is_ruled or prefixes[i] or not all(map(self._ends, row))]
         ended = {i: [h.pieces if self._ends(h) else [*h.pieces, self._eos_id] for h in found[i]] for i in to_score}
         log_probs = iter(self.score([(sentences[i].src, pieces) for i in to_score for pieces in ended[i]]))
         for i in to_score:
@@ -184,10 +177,8 @@ class CTranslate2Engine:
 
     def _check_length(self, length: int, advice: str) -> None:
         if length > self._longest:
-            raise UserError(
-                f"the CTranslate2 model has {self._longest} positions, but {length} are needed; use --engine torch, or "
-                f"{advice}"
-            )
+            problem = f"the CTranslate2 model has {self._longest} positions, but {length} are needed"
+            raise UserError(f"{problem}; use --engine torch, or {advice}")
 
 
 def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
@@ -201,13 +192,8 @@ def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
         "return_end_token": True,  # so that `</s>` counts in the length
     }
     if settings.sample:
-        return options | {
-            "beam_size": 1,
-            "num_hypotheses": num_best,
-            "sampling_topk": settings.top_k,
-            "sampling_topp": settings.top_p,
-            "sampling_temperature": settings.temperature,
-        }
+        options |= {"beam_size": 1, "num_hypotheses": num_best, "sampling_temperature": settings.temperature}
+        return options | {"sampling_topk": settings.top_k, "sampling_topp": settings.top_p}
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
     # Request all finished hypotheses: the correct scores may change their order.
@@ -217,7 +203,7 @@ def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
 
 def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int) -> Iterator[Batch]:
     """Group sentences of similar length; each batch has at most `budget` source pieces, including padding."""
-    # Longest first, so that a lack of memory shows at once.
+    # Longest first, so that a lack of memory is noticed at once.
     order = sorted(rows, key=lambda i: (-len(sentences[i].src), -limits[i]))
     start = 0
     while start < len(order):
@@ -225,17 +211,6 @@ def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequenc
         batch = order[start : start + max(1, budget // width)]
         yield batch, max(limits[i] for i in batch) - 1
         start += len(batch)
-
-
-def _wait(result: Any) -> Any:
-    try:
-        return result.result()
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
-            raise
-        raise UserError(
-            f"CTranslate2: {error}; lower decode.batch_tokens in the run's config.toml, or --beam-size"
-        ) from None
 
 
 def _pick_device(device: str, precision: str) -> Device:
@@ -248,17 +223,15 @@ def _pick_device(device: str, precision: str) -> Device:
     gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # set by torchrun
     if device == "cuda" and gpu >= num_gpus:
         raise UserError(f"--device cuda: CTranslate2 finds {num_gpus} GPUs; use --device cpu")
-    known = package.get_supported_compute_types(device)
-    if precision not in known:
-        raise UserError(
-            f"precision {precision}: not available with CTranslate2 on this {device.upper()}; choose "
-            f"{' or '.join(each for each in ('float32', 'float16', 'int8') if each in known)}"
-        )
+    available = [each for each in PRECISIONS if each in package.get_supported_compute_types(device)]
+    if precision not in available:
+        where = f"with CTranslate2 on this {device.upper()}"
+        raise UserError(f"precision {precision}: not available {where}; choose {' or '.join(available)}")
     return Device(device, gpu, _num_threads(), precision)
 
 
 def _num_threads() -> int:
-    """Return the number in OMP_NUM_THREADS, or else the number of cores that this process may use."""
+    """Return OMP_NUM_THREADS, or else the number of cores that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdigit() and int(wanted):
         return int(wanted)
@@ -266,11 +239,10 @@ def _num_threads() -> int:
 
 
 def _open(model: ReadyModel, device: Device) -> Any:
-    package = import_ctranslate2()
     # Two workers with one thread each took 10 % less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
-        return package.Translator(
+        return import_ctranslate2().Translator(
             str(model.path),
             device=device.type,
             device_index=device.number,
@@ -280,6 +252,5 @@ def _open(model: ReadyModel, device: Device) -> Any:
             max_queued_batches=-1,
         )
     except RuntimeError as error:
-        raise UserError(
-            f"{model.path}: CTranslate2 cannot load this model ({error}); delete it and it will be converted again"
-        ) from None
+        advice = "delete it and it will be converted again"
+        raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None

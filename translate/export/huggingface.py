@@ -2,15 +2,15 @@
 
     tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
 
-A pre-norm Transformer becomes a Pegasus, a post-norm one (the paper's) a Marian: these architectures have the same
-layers and positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
+A pre-norm Transformer is exported as Pegasus, a post-norm one (the paper's) as Marian, which have the same layers and
+positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
 
 Differences from a run:
-- The rows of a batch are padded to one length with an additional piece, `<pad>`, which no translation contains.
+- The lines of a batch are padded to one length with an additional piece, `<pad>`, which no translation contains.
 - Lines longer than `data.max_pieces` are truncated only on request (`truncation=True`). Empty lines are translated
   like any other. The maximum length of a translation does not depend on the length of its source.
 - A language code such as `>>fr<<` at the start of a line becomes the unknown piece, as in Marian.
-- Decoded text is stripped of white space, and skip_special_tokens also removes the unknown piece.
+- Decoded text is stripped of white space, and `skip_special_tokens` also removes the unknown piece.
 - There is no coverage penalty.
 """
 
@@ -34,18 +34,17 @@ from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
-NEVER = -1e4  # a logit that fits into half precision and whose probability is 0
+NEVER = -1e4  # a logit that fits into half precision and has a probability of 0
 MIN_POSITIONS = 1024  # minimum size of the position table in Transformers, which limits the length of a line
 
-# Parts of our parameter names, and their names in Transformers.
+# Parts of our parameter names and their names in Transformers.
 RENAMED = {
     "encoder_norm": "model.encoder.layer_norm",
     "decoder_norm": "model.decoder.layer_norm",
     "encoder_layers": "model.encoder.layers",
     "decoder_layers": "model.decoder.layers",
-    "self_attn_residual.norm": "self_attn_layer_norm",
-    "cross_attn_residual.norm": "encoder_attn_layer_norm",
     "feed_forward_residual.norm": "final_layer_norm",
+    "_residual.norm": "_layer_norm",
     "feed_forward.inner": "fc1",
     "feed_forward.outer": "fc2",
     "cross_attn": "encoder_attn",
@@ -57,16 +56,14 @@ RENAMED = {
 
 
 def export_huggingface(run: Run, folder: Path) -> None:
-    """Write the run's weights, vocabularies and decode settings to `folder`, which appears when complete.
+    """Write the run's weights, vocabularies and decode settings to `folder`, which appears when it is complete.
 
     Raises UserError if the run has no weights yet, Transformers has no matching model, or `folder` is not empty.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     if config.model.positions == "rotary":
-        raise UserError(
-            f'{run.path}: Transformers does not support model.positions = "rotary" in these models; export to '
-            'ctranslate2 or onnx, or train with model.positions = "sinusoidal"'
-        )
+        advice = 'export to ctranslate2 or onnx, or train with "sinusoidal"'
+        raise UserError(f'{run.path}: these Transformers models do not support model.positions = "rotary"; {advice}')
     model = load_model(run, vocabs)
     assert isinstance(model, Transformer)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
@@ -82,9 +79,12 @@ def _layers(model: Transformer) -> dict[str, Tensor]:
     tensors = {}
     for name, parameter in model.named_parameters():
         if name.startswith(("encoder_", "decoder_")):
-            tensors[_rename(name)] = _reorder(name, parameter.detach())
+            renamed = name
+            for ours, theirs in RENAMED.items():
+                renamed = renamed.replace(ours, theirs)
+            tensors[renamed] = _reorder(name, parameter.detach())
             if "attn." in name and "norm" not in name:  # projections have biases in Transformers
-                tensors[_rename(name).replace("weight", "bias")] = torch.zeros(model.d_model)
+                tensors[renamed.replace("weight", "bias")] = torch.zeros(model.d_model)
     return tensors
 
 
@@ -95,7 +95,7 @@ def _positions(config: Config) -> dict[str, Tensor]:
 
 
 def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, Tensor]:
-    """Return embeddings and output layer, with rows for padding, and a bias that keeps it out of translations."""
+    """Return the embeddings and output layer, with rows for padding, and a bias that keeps it out of translations."""
     num_rows = _pad_id(vocabs) + 1
 
     def table(weight: Tensor) -> Tensor:
@@ -103,90 +103,64 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
 
     bias = torch.zeros(1, num_rows)
     bias[:, vocabs.tgt.size :] = NEVER
+    src, tgt = table(model.src_embedding.weight), table(model.tgt_embedding.weight)
     if _is_shared(config, vocabs):
-        return {"final_logits_bias": bias, "model.shared.weight": table(model.tgt_embedding.weight)}
-    tables = {
-        "final_logits_bias": bias,
-        "model.encoder.embed_tokens.weight": table(model.src_embedding.weight),
-        "model.decoder.embed_tokens.weight": table(model.tgt_embedding.weight),
-        "lm_head.weight": table(model.output.weight),
-    }
-    if config.model.norm == "pre":  # Pegasus expects this table, although it does not use it.
-        tables["model.shared.weight"] = table(model.src_embedding.weight)
+        return {"final_logits_bias": bias, "model.shared.weight": tgt}
+    tables = {"final_logits_bias": bias, "model.encoder.embed_tokens.weight": src}
+    tables |= {"model.decoder.embed_tokens.weight": tgt, "lm_head.weight": table(model.output.weight)}
+    if config.model.norm == "pre":  # Pegasus expects this table, although it does not use it
+        tables["model.shared.weight"] = src.clone()
     return tables
 
 
 def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
-    shape = config.model
-    is_shared = _is_shared(config, vocabs)
+    shape, is_shared = config.model, _is_shared(config, vocabs)
     pegasus = {"model_type": "pegasus", "architectures": ["PegasusForConditionalGeneration"]}
     marian = {"model_type": "marian", "architectures": ["MarianMTModel"], "share_encoder_decoder_embeddings": is_shared}
-    return {
-        **(pegasus if shape.norm == "pre" else marian),
-        "dtype": "float32",
-        "is_encoder_decoder": True,
-        "vocab_size": _pad_id(vocabs) + 1,
-        "tie_word_embeddings": is_shared,
-        "max_position_embeddings": _num_positions(config),
-        "d_model": shape.d_model,
-        "encoder_layers": shape.num_encoder_layers,
-        "decoder_layers": shape.num_decoder_layers,
-        "encoder_attention_heads": shape.num_heads,
-        "decoder_attention_heads": shape.num_heads,
-        "encoder_ffn_dim": shape.d_ff,
-        "decoder_ffn_dim": shape.d_ff,
-        "activation_function": "relu",
-        "scale_embedding": True,
-        "dropout": shape.dropout,
-        "attention_dropout": shape.attention_dropout,
-        "forced_eos_token_id": None,  # the default would be piece 1 or 0
-        **_special_ids(vocabs),
-    }
+    return (
+        (pegasus if shape.norm == "pre" else marian)
+        | {"dtype": "float32", "is_encoder_decoder": True}
+        | {"vocab_size": _pad_id(vocabs) + 1, "tie_word_embeddings": is_shared}
+        | {"max_position_embeddings": _num_positions(config), "d_model": shape.d_model}
+        | {"encoder_layers": shape.num_encoder_layers, "decoder_layers": shape.num_decoder_layers}
+        | {"encoder_attention_heads": shape.num_heads, "decoder_attention_heads": shape.num_heads}
+        | {"encoder_ffn_dim": shape.d_ff, "decoder_ffn_dim": shape.d_ff, "activation_function": "relu"}
+        | {"scale_embedding": True, "dropout": shape.dropout, "attention_dropout": shape.attention_dropout}
+        | {"forced_eos_token_id": None}  # the default would be piece 1 or 0
+        | _special_ids(vocabs)
+    )
 
 
 def _generation_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
     """Return the run's decode settings. The beam search of Transformers scores and stops like ours."""
     decode = config.decode
-    search: dict[str, Any] = {"num_beams": decode.beam_size, "length_penalty": decode.length_penalty}
+    beam = {"num_beams": decode.beam_size, "length_penalty": decode.length_penalty, "early_stopping": False}
     sampling = {"do_sample": True, "temperature": decode.temperature, "top_k": decode.top_k, "top_p": decode.top_p}
-    return {
-        **(sampling if decode.sample else search | {"early_stopping": False}),
-        "no_repeat_ngram_size": decode.no_repeat_ngram,
-        "min_new_tokens": decode.min_length,
-        "max_new_tokens": _longest_translation(config),
-        **_special_ids(vocabs),
-    }
+    rules = {"no_repeat_ngram_size": decode.no_repeat_ngram, "min_new_tokens": decode.min_length}
+    rules["max_new_tokens"] = _longest_translation(config)
+    return (sampling if decode.sample else beam) | rules | _special_ids(vocabs)
 
 
 def _special_ids(vocabs: VocabPair) -> dict[str, int]:
-    return {
-        "bos_token_id": vocabs.tgt.bos_id,
-        "eos_token_id": vocabs.tgt.eos_id,
-        "pad_token_id": _pad_id(vocabs),
-        "decoder_start_token_id": vocabs.tgt.bos_id,
-    }
+    bos, eos, pad = vocabs.tgt.bos_id, vocabs.tgt.eos_id, _pad_id(vocabs)
+    return {"bos_token_id": bos, "eos_token_id": eos, "pad_token_id": pad, "decoder_start_token_id": bos}
 
 
 def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
     unk, eos = vocabs.src.pieces([vocabs.src.unk_id, vocabs.src.eos_id])
+    src_ids, tgt_ids = map(_piece_ids, vocabs)
     pad = "<pad>"
-    while any(pad in _piece_ids(vocab) for vocab in vocabs):  # a piece of a given vocabulary may have this name
+    while pad in src_ids | tgt_ids:  # a piece of a given vocabulary may have this name
         pad = f"<{pad}>"
     write_bytes(folder / "source.spm", vocabs.src.proto)
     write_bytes(folder / "target.spm", vocabs.tgt.proto)
-    _write_json(folder / "vocab.json", _piece_ids(vocabs.src) | {pad: _pad_id(vocabs)})
+    _write_json(folder / "vocab.json", src_ids | {pad: _pad_id(vocabs)})
     if not vocabs.joint:
-        _write_json(folder / "target_vocab.json", _piece_ids(vocabs.tgt) | {pad: _pad_id(vocabs)})
-    settings = {
-        "tokenizer_class": "MarianTokenizer",
-        "separate_vocabs": not vocabs.joint,
-        "unk_token": unk,
-        "eos_token": eos,
-        "pad_token": pad,
-        "model_max_length": config.data.max_pieces + 1,
-        "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # </s> in a text is ordinary text
-    }
+        _write_json(folder / "target_vocab.json", tgt_ids | {pad: _pad_id(vocabs)})
+    settings: dict[str, Any] = {"tokenizer_class": "MarianTokenizer", "separate_vocabs": not vocabs.joint}
+    settings |= {"unk_token": unk, "eos_token": eos, "pad_token": pad}
+    settings |= {"model_max_length": config.data.max_pieces + 1, "clean_up_tokenization_spaces": False}
+    settings["split_special_tokens"] = True  # </s> in a text is ordinary text
     _write_json(folder / "tokenizer_config.json", settings)
 
 
@@ -199,12 +173,12 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _is_shared(config: Config, vocabs: VocabPair) -> bool:
-    """Whether one table serves both sides and the output layer."""
+    """Return whether both sides and the output layer share one table."""
     return vocabs.joint and config.model.tie_embeddings
 
 
 def _pad_id(vocabs: VocabPair) -> int:
-    """Return the first id after the pieces of both sides, which must share a padding id."""
+    """Return the padding id of both sides: the first id after their pieces."""
     return max(vocabs.src.size, vocabs.tgt.size)
 
 
@@ -217,12 +191,6 @@ def _num_positions(config: Config) -> int:
     return max(MIN_POSITIONS, config.data.max_pieces + 1, _longest_translation(config))
 
 
-def _rename(name: str) -> str:
-    for ours, theirs in RENAMED.items():
-        name = name.replace(ours, theirs)
-    return name
-
-
 def _reorder(name: str, weight: Tensor) -> Tensor:
     """Reorder the axis of the residual stream, if the weight has one, to match Transformers."""
     if name.endswith("inner.bias"):
@@ -232,6 +200,6 @@ def _reorder(name: str, weight: Tensor) -> Tensor:
 
 
 def _halves(tensor: Tensor, dim: int) -> Tensor:
-    """Move sines before cosines along `dim`: our positions alternate sine and cosine, those of Transformers do not."""
+    """Move sines before cosines along `dim`, as in Transformers; ours alternate."""
     order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
     return tensor.index_select(dim, order)

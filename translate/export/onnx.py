@@ -1,4 +1,4 @@
-"""Export to two ONNX graphs, for programs in any language that implement the search themselves.
+"""Export to two ONNX graphs for programs, in any language, that implement the search themselves.
 
 Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary.
 
@@ -6,8 +6,8 @@ Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decod
   -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder.
 - `decoder.onnx`: `pieces` (B, T), the first piece and those decoded so far; `source` and `src_mask`
   -> `logits` (B, T, V) of the piece that follows each. It keeps no state between calls.
-- `vocab.src.model` and `vocab.tgt.model`, for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
-  translation, `eos_id` ends both sides.
+- `vocab.src.model` and `vocab.tgt.model` for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
+  translation; `eos_id` is the last piece on both sides.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
+B, S, T = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
+DYNAMIC_AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 1: T}, "source": {0: B, 3: S}}
+
 
 def export_onnx(run: Run, folder: Path) -> None:
-    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears when complete.
+    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears when it is complete.
 
     Raises UserError if the run has no weights yet, `folder` is not empty, or a package is missing.
     """
@@ -43,32 +46,27 @@ def export_onnx(run: Run, folder: Path) -> None:
             write_bytes(partial / f"{name}.onnx", graph)
         write_bytes(partial / "vocab.src.model", vocabs.src.proto)
         write_bytes(partial / "vocab.tgt.model", vocabs.tgt.proto)
-        ids = {"bos_id": vocabs.tgt.bos_id, "eos_id": vocabs.tgt.eos_id}
-        write_text(partial / "ids.json", json.dumps(ids) + "\n")
+        write_text(partial / "ids.json", json.dumps({"bos_id": vocabs.tgt.bos_id, "eos_id": vocabs.tgt.eos_id}) + "\n")
 
 
 def _graphs(model: Transformer) -> dict[str, bytes]:
     """Return the content of the two files. All sizes differ in the example inputs that torch traces."""
     encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
     src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
-    b, s, t = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
-    masked = {"src_mask": src_mask}
-    sizes = {"src": {0: b, 1: s}, "src_mask": {0: b, 1: s}, "pieces": {0: b, 1: t}, "source": {0: b, 3: s}}
+    inputs = {"pieces": pieces, "source": encoder(src, src_mask), "src_mask": src_mask}
     return {
-        "encoder": _graph(encoder, {"src": src} | masked, sizes, "source"),
-        "decoder": _graph(decoder, {"pieces": pieces, "source": encoder(src, src_mask)} | masked, sizes, "logits"),
+        "encoder": _graph(encoder, {"src": src, "src_mask": src_mask}, "source"),
+        "decoder": _graph(decoder, inputs, "logits"),
     }
 
 
-def _graph(
-    module: nn.Module, inputs: dict[str, Tensor], sizes: dict[str, dict[int, torch.export.Dim]], output: str
-) -> bytes:
-    """Return an ONNX file, weights included. sizes: the dynamic axes of each input and their names."""
-    dynamic = {name: sizes[name] for name in inputs}
+def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
+    """Return an ONNX file, weights included. inputs: examples of the graph's inputs."""
+    axes = {name: DYNAMIC_AXES[name] for name in inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # several axes share a name on purpose
         program = torch.onnx.export(
-            module, kwargs=inputs, dynamic_shapes=dynamic, output_names=[output], dynamo=True, verbose=False
+            module, kwargs=inputs, dynamic_shapes=axes, output_names=[output], dynamo=True, verbose=False
         )
     assert program is not None
     return program.model_proto.SerializeToString()
@@ -96,6 +94,6 @@ class _Decoder(nn.Module):
     def forward(self, pieces: Tensor, source: Tensor, src_mask: Tensor) -> Tensor:
         """(B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
         each = source.unbind(1)
-        kvs = tuple(KeyValue(keys, values) for keys, values in zip(each[::2], each[1::2], strict=True))
+        kvs = tuple(map(KeyValue, each[::2], each[1::2]))
         state = TransformerState.start(as_bias(src_mask)[:, None, None, :], kvs)
         return self.model.output(self.model.decode(pieces, state))

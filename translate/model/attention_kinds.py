@@ -35,7 +35,7 @@ class Kind:
         return "source" if self.columns == "source" else "target, read"
 
     def sides(self, source: Item, target: Item) -> tuple[Item, Item]:
-        """Given one item per side, return the item of the rows and the item of the columns."""
+        """Return the items of the rows and of the columns, given one item per side."""
         return source if self.rows == "source" else target, source if self.columns == "source" else target
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from translate.model.attention_kinds import KINDS, Head, KindName
 from translate.model.seq2seq import AttentionModule, Seq2Seq
 
 Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows, columns)
-ForwardHook = Callable[[nn.Module, tuple[Any, ...], Tensor], None]
 
 
 def heads_of(model: Seq2Seq) -> list[Head]:
@@ -30,23 +29,18 @@ def heads_of(model: Seq2Seq) -> list[Head]:
 def recording(
     model: Seq2Seq, kinds: Collection[KindName] = tuple(KINDS), layers: Collection[int] | None = None
 ) -> Iterator[Recording]:
-    """Record the attention maps of a pass of the model in the block.
+    """Record the attention maps of the model's forward passes in the block.
 
     If a layer is called several times with a few rows each, its map contains all rows. layers: layer numbers from 0, or
     None for all layers.
     """
     maps: Recording = {kind: {} for kind in kinds}
-    handles = [
-        module.register_forward_hook(_record(maps[kind], layer))
-        for kind in kinds
-        for layer, module in enumerate(model.attention[kind])
-        if layers is None or layer in layers
-    ]
-    try:
+    with ExitStack() as hooks:
+        for kind in kinds:
+            for layer, module in enumerate(model.attention[kind]):
+                if layers is None or layer in layers:
+                    hooks.enter_context(module.register_forward_hook(_record(maps[kind], layer)))
         yield maps
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -60,11 +54,8 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
         with torch.autocast(x.device.type, enabled=False):  # autocast would compute the product in bfloat16
             maps.append(module.weights(x.float(), *others)[:, head.head])
 
-    handle = model.attention[head.kind][head.layer].register_forward_hook(hook)
-    try:
+    with model.attention[head.kind][head.layer].register_forward_hook(hook):
         yield maps
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -74,18 +65,14 @@ def masked(model: Seq2Seq, heads: Sequence[Head]) -> Iterator[None]:
     Zeros replace the output of a masked head before the output projection (Michel et al. 2019, "Are Sixteen Heads
     Really Better than One?", equation 2). Its map can still be recorded.
     """
-    handles = []
-    for kind, layer, head in heads:
-        module = model.attention[kind][layer]
-        handles.append(module.output.register_forward_pre_hook(_zero_head(module, head)))
-    try:
+    with ExitStack() as hooks:
+        for kind, layer, head in heads:
+            module = model.attention[kind][layer]
+            hooks.enter_context(module.output.register_forward_pre_hook(_zero_head(module, head)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _record(maps: dict[int, Tensor], layer: int) -> ForwardHook:
+def _record(maps: dict[int, Tensor], layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)
         rows = module.weights(*arguments)
@@ -100,7 +87,7 @@ def _zero_head(module: AttentionModule, head: int) -> Callable[[nn.Module, tuple
     factors[head] = 0
 
     def hook(_output: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        (outputs,) = arguments  # (B, T, D), the outputs of all heads, concatenated
+        (outputs,) = arguments  # (B, T, D): the concatenated outputs of all heads
         return (outputs * factors.flatten().to(outputs.dtype),)
 
     return hook

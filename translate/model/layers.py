@@ -1,17 +1,17 @@
-"""Layers that all models share: linear layers, positions, dropout."""
+"""Layers that all models share: linear layers, position encodings and dropout."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 # PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 product, which takes milliseconds and a
-# megabyte of memory. Rows are therefore padded to a multiple of this number, so that few shapes occur.
+# megabyte of memory. Padding the rows to a multiple of this number keeps the number of shapes low.
 ROWS = 64
 
 
@@ -19,7 +19,7 @@ class Linear(nn.Linear):
     """x Wᵀ + b: PyTorch's linear layer, with a faster product in bfloat16.
 
     On a CPU, the bfloat16 product has few shapes and converts its factors only once. If the weights themselves are
-    bfloat16, as in fast decoding, input and output remain float32.
+    bfloat16, as in fast decoding, the input and the output remain float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,15 +28,14 @@ class Linear(nn.Linear):
             return multiplied(x, self.weight, self.bias)
         if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             return super().forward(x)
-        product = cast("Callable[..., Tensor]", _Product.apply)
+        product: Callable[..., Tensor] = _Product.apply
         return product(x.flatten(0, -2), self.weight, self.bias).view(*x.shape[:-1], self.out_features)
 
 
 def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32, multiplied in bfloat16."""
     flat = x.flatten(0, -2)
-    rows = as_factor(flat, torch.bfloat16)
-    y = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
+    y = F.linear(as_factor(flat, torch.bfloat16), weight, bias)
     return y[: len(flat)].float().view(*x.shape[:-1], len(weight))
 
 
@@ -44,11 +43,7 @@ def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert a factor (N, I) of a product to `dtype`; for bfloat16 on a CPU, pad it with rows of zeros."""
     if dtype != torch.bfloat16 or x.device.type != "cpu":
         return x.to(dtype)
-    num_rows = x.size(0)
-    rows = x.new_empty(-(-num_rows // ROWS) * ROWS, x.size(1), dtype=dtype)
-    rows[:num_rows] = x
-    rows[num_rows:] = 0
-    return rows
+    return F.pad(x.to(dtype), (0, 0, 0, -len(x) % ROWS))
 
 
 class _Product(torch.autograd.Function):
@@ -60,8 +55,7 @@ class _Product(torch.autograd.Function):
         rows, kernel = as_factor(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(rows, kernel)
         ctx.has_bias = bias is not None
-        y = rows @ kernel.t() if bias is None else torch.addmm(bias.bfloat16(), rows, kernel.t())
-        return y[: x.size(0)]
+        return F.linear(rows, kernel, None if bias is None else bias.bfloat16())[: len(x)]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -91,27 +85,27 @@ class RotaryEmbedding(NamedTuple):
 
 def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
     """Return the embedding of `length` positions from `start`. Plane i rotates by 10000^(-2 i H / D) per position."""
-    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
-    rates = torch.exp(torch.arange(0, head_width, 2, device=device) * (-math.log(10_000.0) / head_width))
-    angles = positions[:, None, None] * rates  # (T, 1, D/2H)
+    angles = _angles(start, length, head_width, device)[:, None]  # (T, 1, D/2H)
     return RotaryEmbedding(angles.cos(), angles.sin())
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
     """Return sines and cosines of geometrically increasing wavelengths, (length, D) (Vaswani et al. 2017, 3.5)."""
-    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
-    rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
-    angles = positions[:, None] * rates  # (length, D/2)
+    angles = _angles(start, length, d_model, device)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
-INTEGER_AS_WIDE_AS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
+def _angles(start: int, length: int, width: int, device: torch.device) -> Tensor:
+    """Return position * 10000^(-2 i / width) for each position and plane i: (length, width / 2)."""
+    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
+    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
+    return positions[:, None] * rates
 
 
 class Dropout(nn.Module):
     """Sets each element to 0 with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
 
-    On the CPU, PyTorch draws one random number per element from a single generator, which takes a third of a small
+    On a CPU, PyTorch draws one random number per element from a single generator, which takes a third of a small
     model's step. This layer draws one byte per element, so p is rounded to a multiple of 1/256.
     """
 
@@ -125,16 +119,16 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.threshold / 256)
-        return x * dropout_mask(x.numel(), self.threshold, x.dtype).view(x.shape)
+        return x * _dropout_mask(x.numel(), self.threshold, x.dtype).view(x.shape)
 
 
-def dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
+def _dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
     """Return `size` factors: 0 with probability threshold / 256, else 1 / (1 - threshold / 256), which keeps the mean.
 
     The mask is computed on integers as wide as `dtype`, of which the processor handles 16 or more at once. PyTorch's
     comparisons and selections on bytes or booleans are several times slower.
     """
-    integer = INTEGER_AS_WIDE_AS[dtype]
+    integer = {torch.float32: torch.int32, torch.bfloat16: torch.int16}[dtype]
     num_bytes = dtype.itemsize
     draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
     # Extract the bytes of each draw as numbers from -128 to 127: shift each to the top and back down.

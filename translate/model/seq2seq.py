@@ -16,7 +16,7 @@ from translate.model.attention_kinds import KindName
 
 
 class DecoderState(Protocol):
-    """State of decoding for K hypotheses of each of B sentences."""
+    """The decoding state of K hypotheses for each of B sentences."""
 
     def select(self, sentences: Tensor) -> Self:
         """Return the state of the given sentences, in the given order. sentences: (B',)."""
@@ -44,7 +44,7 @@ class Seq2Seq(nn.Module, ABC):
     @property
     @abstractmethod
     def attention(self) -> Mapping[KindName, Sequence[AttentionModule]]:
-        """Attention modules in order of their layers, for each kind of attention that the model has."""
+        """The attention modules of each kind, in the order of their layers."""
 
     @abstractmethod
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:

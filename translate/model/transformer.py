@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -19,7 +20,7 @@ from translate.config.settings import ModelSettings
 from translate.model.attention_kinds import KindName
 from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding, sinusoidal_positions
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
-from translate.model.transformer_state import KeyValue, LayerCache, TransformerState
+from translate.model.transformer_state import KeyValue, TransformerState
 
 
 class Attention(AttentionModule):
@@ -49,15 +50,14 @@ class Attention(AttentionModule):
         """(B, T, D) -> (B, T, D), computed by PyTorch's fused kernel. rotary: embedding of the query positions."""
         query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
-        keys, values = kv
+        attend = partial(F.scaled_dot_product_attention, attn_mask=mask, dropout_p=dropout)
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # The CPU kernel's backward pass is ten times slower in bfloat16 than in float32.
-            query, keys, values = query.float(), keys.float(), values.float()
-            with torch.autocast("cpu", enabled=False):  # autocast would convert them back
-                heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
+            with torch.autocast("cpu", enabled=False):  # autocast would convert the arguments back
+                heads = attend(query.float(), kv.keys.float(), kv.values.float())
         else:
-            heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
-        return self._output(heads)
+            heads = attend(query, kv.keys, kv.values)
+        return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
 
     def weights(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
@@ -75,9 +75,6 @@ class Attention(AttentionModule):
     def _split_heads(self, x: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
         heads = x.view(*x.shape[:2], self.num_heads, -1)  # (B, T, D) -> (B, T, H, D/H)
         return (rotary(heads) if rotary else heads).transpose(1, 2)  # -> (B, H, T, D/H)
-
-    def _output(self, heads: Tensor) -> Tensor:
-        return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
 
 
 class FeedForward(nn.Module):
@@ -121,11 +118,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
         """(B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: the positions' rotary embedding, if it is used."""
-
-        def attend(h: Tensor) -> Tensor:
-            return self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary)
-
-        x = self.self_attn_residual(x, attend)
+        x = self.self_attn_residual(x, lambda h: self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary))
         return self.feed_forward_residual(x, self.feed_forward)
 
 
@@ -147,18 +140,17 @@ class DecoderLayer(nn.Module):
         tgt_mask: Tensor,
         source: KeyValue,
         src_mask: Tensor,
-        cache: LayerCache | None = None,
+        append: Callable[[KeyValue], KeyValue] = lambda new: new,
         rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
         """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
-        cache: keys and values of the M - T earlier pieces, if there are any; the mask is then (B, 1, T, M).
+        append: adds the new keys and values to those of M - T earlier pieces; the mask is then (B, 1, T, M).
         rotary: rotary embedding of the T positions, if it is used.
         """
 
         def attend(h: Tensor) -> Tensor:
-            target = self.self_attn.project(h, rotary)
-            return self.self_attn(h, cache.append(target) if cache else target, tgt_mask, rotary)
+            return self.self_attn(h, append(self.self_attn.project(h, rotary)), tgt_mask, rotary)
 
         x = self.self_attn_residual(x, attend)
         x = self.cross_attn_residual(x, lambda h: self.cross_attn(h, source, src_mask))
@@ -166,7 +158,7 @@ class DecoderLayer(nn.Module):
 
 
 class Transformer(Seq2Seq):
-    """Encoder-decoder model: for each side embeddings and a stack of layers, then the output layer."""
+    """Encoder-decoder model: embeddings and a stack of layers for each side, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
         """is_joint: whether both sides share a vocabulary; tied embeddings then also share one matrix across sides."""
@@ -183,13 +175,12 @@ class Transformer(Seq2Seq):
         self.encoder_layers = cast("list[EncoderLayer]", encoder_layers)
         self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)
         # With pre-norm, the residual stream leaves the last layer unnormalized.
-        is_pre_norm = settings.norm == "pre"
-        self.encoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
-        self.decoder_norm = nn.LayerNorm(settings.d_model) if is_pre_norm else nn.Identity()
+        norm = nn.LayerNorm if settings.norm == "pre" else nn.Identity
+        self.encoder_norm, self.decoder_norm = norm(settings.d_model), norm(settings.d_model)
         self.apply(_initialize)
         if isinstance(self.decoder_norm, nn.LayerNorm):
-            # The stream contains the embedding of the piece just read. With tied embeddings, the logits of an untrained
-            # model would favour that piece, especially in wide models.
+            # The stream contains the embedding of the piece just read. With tied embeddings, an untrained model would
+            # otherwise favour that piece, especially if it is wide.
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
         if settings.tie_embeddings:
             self.output.weight = self.tgt_embedding.weight
@@ -232,17 +223,15 @@ class Transformer(Seq2Seq):
         tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
         x, rotary = self._embed(self.tgt_embedding, pieces, state.num_pieces - 1, 1)
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, state.cache(number), rotary)
+            x = layer(x, tgt_mask, source, state.src_mask, partial(state.append, number), rotary)
         return self.decoder_norm(x), state
 
-    def _embed(
-        self, embedding: nn.Module, pieces: Tensor, start: int, num_positions: int
-    ) -> tuple[Tensor, RotaryEmbedding | None]:
-        """(B, T) pieces at T positions from `start`, or at a single one -> (B, T, D), rotary embedding or None."""
-        x = embedding(pieces) * math.sqrt(self.d_model)  # scales embeddings to the magnitude of sinusoidal positions
+    def _embed(self, table: nn.Module, pieces: Tensor, start: int, count: int) -> tuple[Tensor, RotaryEmbedding | None]:
+        """(B, T) pieces at `count` positions from `start`, T or 1 -> (B, T, D), rotary embedding or None."""
+        x = table(pieces) * math.sqrt(self.d_model)  # scales embeddings to the magnitude of sinusoidal positions
         if self.rotated_width:
-            return self.dropout(x), rotary_embedding(start, num_positions, self.rotated_width, x.device)
-        return self.dropout(x + sinusoidal_positions(start, num_positions, self.d_model, x.device)), None
+            return self.dropout(x), rotary_embedding(start, count, self.rotated_width, x.device)
+        return self.dropout(x + sinusoidal_positions(start, count, self.d_model, x.device)), None
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
@@ -251,7 +240,7 @@ def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
 
 
 def as_bias(mask: Tensor) -> Tensor:
-    """Convert a boolean mask to a term of the scores: 0 for True, -inf for False. Other masks stay as they are."""
+    """Convert a boolean mask to 0 for True and -inf for False, to be added to scores. Other masks remain unchanged."""
     if mask.is_floating_point():
         return mask
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
@@ -259,19 +248,15 @@ def as_bias(mask: Tensor) -> Tensor:
 
 def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> int:
     """Count the parameters of a Transformer without building it, which takes seconds for a thousand layers."""
-    attention = 4 * settings.d_model**2
-    feed_forward = 2 * settings.d_model * settings.d_ff + settings.d_ff + settings.d_model
-    norm = 2 * settings.d_model
-    encoder_layer = attention + feed_forward + 2 * norm
-    decoder_layer = 2 * attention + feed_forward + 3 * norm
+    width = settings.d_model
+    attention, norm = 4 * width**2, 2 * width
+    feed_forward = 2 * width * settings.d_ff + settings.d_ff + width
+    encoder = settings.num_encoder_layers * (attention + feed_forward + 2 * norm)
+    decoder = settings.num_decoder_layers * (2 * attention + feed_forward + 3 * norm)
+    final_norms = 2 * norm if settings.norm == "pre" else 0
     num_tables = 1 if settings.tie_embeddings else 2  # matrices of target pieces: embedding and output layer
     num_rows = num_tables * num_tgt_pieces + (0 if is_joint and settings.tie_embeddings else num_src_pieces)
-    return (
-        num_rows * settings.d_model
-        + settings.num_encoder_layers * encoder_layer
-        + settings.num_decoder_layers * decoder_layer
-        + (2 * norm if settings.norm == "pre" else 0)
-    )
+    return num_rows * width + encoder + decoder + final_norms
 
 
 def _initialize(module: nn.Module) -> None:

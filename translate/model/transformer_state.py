@@ -37,23 +37,6 @@ class KeyValue(NamedTuple):
         return KeyValue(*copies)
 
 
-class LayerCache(NamedTuple):
-    """Keys and values of the earlier target pieces in one layer, followed by free slots."""
-
-    slots: KeyValue  # (B, H, C, D/H)
-    num_slots: int  # M
-
-    def append(self, new: KeyValue) -> KeyValue:
-        """Fill the next K slots. Returns a view of all filled slots, (B, H, M + K, D/H).
-
-        The previous state shares the memory but never reads beyond its own slots.
-        """
-        end = self.num_slots + new.keys.size(2)
-        for slots, piece in zip(self.slots, new, strict=True):
-            slots[:, :, self.num_slots : end] = piece
-        return KeyValue(*(slots[:, :, :end] for slots in self.slots))
-
-
 @dataclass(frozen=True)
 class TransformerState:
     """DecoderState of the Transformer for K hypotheses of each of B sentences.
@@ -86,7 +69,7 @@ class TransformerState:
         return replace(self, visible=self.visible.gather(1, beams[:, :, None].expand(-1, -1, self.visible.size(2))))
 
     def next(self) -> TransformerState:
-        """Return the state with one more slot per hypothesis, still unfilled and visible only to that hypothesis."""
+        """Return the state with one more slot per hypothesis, not yet filled and visible only to that hypothesis."""
         num_hypotheses = self.visible.size(1)
         has_slots = self.num_slots + num_hypotheses <= self.visible.size(2)
         state = self if has_slots else self._reallocated(torch.arange(len(self.visible), device=self.visible.device))
@@ -95,12 +78,17 @@ class TransformerState:
         visible[:, :, new] = torch.eye(num_hypotheses, dtype=torch.bool, device=visible.device)
         return replace(state, visible=visible, num_slots=new.stop, num_pieces=self.num_pieces + 1)
 
-    def cache(self, layer: int) -> LayerCache:
-        """Return the cache of a layer, without the slots that `next` has just added."""
-        return LayerCache(self.target[layer], self.num_slots - self.visible.size(1))
+    def append(self, layer: int, new: KeyValue) -> KeyValue:
+        """Fill the K slots that `next` has added to a layer. Returns a view of all filled slots, (B, H, M, D/H).
+
+        The previous state shares the memory but never reads beyond its own slots.
+        """
+        for slots, piece in zip(self.target[layer], new, strict=True):
+            slots[:, :, self.num_slots - self.visible.size(1) : self.num_slots] = piece
+        return KeyValue(*(slots[:, :, : self.num_slots] for slots in self.target[layer]))
 
     def _reallocated(self, sentences: Tensor) -> TransformerState:
-        """Copy the cache of the given sentences to new memory: drop slots visible to no hypothesis, add free ones."""
+        """Copy the cache of the given sentences to new memory without slots that no hypothesis sees; add free slots."""
         visible = self.visible.index_select(0, sentences)
         is_used = visible.any(dim=1)  # (B, C)
         num_used = int(is_used.sum(dim=1).max()) if is_used.numel() else 0

@@ -24,11 +24,10 @@ def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     """Read the values written by `write_record`.
 
-    Raises FileNotFoundError if the file is missing, and UserError with `advice` if it is damaged or has another format.
+    Raises FileNotFoundError if the file is missing, UserError with `advice` if it is damaged or has another format.
     """
-    content = path.read_bytes()
     try:
-        whole = json.loads(content)
+        whole = json.loads(path.read_bytes())
         digest, stored = whole.pop(DIGEST, None), whole.pop(FORMAT, None)
         is_intact = digest == _digest({FORMAT: stored, **whole})
     except (ValueError, TypeError, AttributeError, RecursionError):

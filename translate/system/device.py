@@ -1,4 +1,4 @@
-"""Devices, their memory and the precision of computations."""
+"""Devices: choice, memory and precision."""
 
 from __future__ import annotations
 
@@ -14,23 +14,32 @@ from translate.errors import UserError
 from translate.system.memory import peak_main_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device; auto chooses CUDA, else MPS, else the CPU. Raises UserError if the device is not available.
-
-    Each process that torchrun starts on a machine gets its own GPU.
-    """
-    if name not in DEVICES:
-        raise UserError(f"--device {name}: unknown device; choose one of {', '.join(DEVICES)}")
+    """Return this process's device; auto: CUDA, else MPS, else the CPU. Raises UserError if it is not available."""
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return _local_device(next(device for device, available in is_available.items() if available))
-    if not is_available[name]:
-        names = ", ".join(device for device, available in is_available.items() if available)
-        raise UserError(f"--device {name}: not available to PyTorch; choose one of {names}")
-    return _local_device(name)
+    names = [device for device, available in is_available.items() if available]
+    if name not in ("auto", *names):
+        raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}")
+    name = names[0] if name == "auto" else name
+    if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("--device mps: PyTorch does not support several processes on MPS; use --device cpu")
+    if name != "cuda":
+        return torch.device(name)
+    # PyTorch prefers cuDNN attention on some GPUs. It builds a plan for each new batch shape, which takes as long as
+    # several steps, and some versions misread float32 masks (PyTorch pull request 191612).
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    if "LOCAL_RANK" not in os.environ:  # not started by torchrun
+        return torch.device(name)
+    number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= num_gpus:
+        raise UserError(
+            f"--device cuda: each process needs its own GPU, but this machine has {num_gpus}; "
+            f"start {num_gpus} processes (--nproc-per-node {num_gpus}), or add --device cpu"
+        )
+    torch.cuda.set_device(number)  # otherwise pinned memory would belong to the first GPU
+    return torch.device(name, number)
 
 
 def describe(device: torch.device) -> str:
@@ -41,11 +50,7 @@ def describe(device: torch.device) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed memory for the next step instead of returning it to the system.
-
-    Every training step allocates the same large tensors. Requesting their memory from the system each time took a fifth
-    of a small model's step on a CPU.
-    """
+    """Make glibc keep freed memory for the next step: requesting it again took a fifth of a small model's step."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
@@ -53,9 +58,7 @@ def keep_freed_memory() -> None:
 
 def peak_memory(device: torch.device) -> int:
     """Return the peak memory of this process so far in bytes: GPU memory on CUDA, else main memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
-    return peak_main_memory()
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_main_memory()
 
 
 @contextmanager
@@ -71,7 +74,7 @@ def explaining_oom(advice: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error means out of memory. PyTorch has no dedicated exception for this on CPU and MPS."""
+    """Return whether memory ran out. PyTorch has no dedicated exception for this on CPU and MPS."""
     messages = "can't allocate memory", "MPS backend out of memory"
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(each in str(error) for each in messages)
 
@@ -83,29 +86,3 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # from PyTorch 2.10 on
         return any(has_it and name.endswith("bf16") for name, has_it in torch.cpu.get_capabilities().items())
     return False
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the autocast context of a training step: matrix products in float32 or bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def _local_device(name: str) -> torch.device:
-    """Return the device of the given type for this process."""
-    if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("--device mps: PyTorch does not support several processes on MPS; use --device cpu")
-    if name != "cuda":
-        return torch.device(name)
-    # PyTorch prefers cuDNN attention on some GPUs. It builds a plan for each new batch shape, which takes as long as
-    # several steps, and some versions misread float32 masks (PyTorch pull request 191612).
-    torch.backends.cuda.enable_cudnn_sdp(False)
-    if "LOCAL_RANK" not in os.environ:
-        return torch.device(name)
-    number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if number >= num_gpus:
-        raise UserError(
-            f"--device cuda: each process needs its own GPU, but this machine has {num_gpus}; "
-            f"start {num_gpus} processes (--nproc-per-node {num_gpus}), or add --device cpu"
-        )
-    torch.cuda.set_device(number)  # otherwise pinned memory would belong to the first GPU
-    return torch.device(name, number)

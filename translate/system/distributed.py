@@ -1,7 +1,7 @@
-"""Several processes, started by `torchrun` on one or more machines, that share one training run or translation.
+"""Processes, started by `torchrun` on one or more machines, that share one training run or translation.
 
-All processes run the same command on their shares of the data and exchange results. Only the first process prepares
-data, writes files and logs. Without torchrun, a process is a world of one.
+All run the same command on their shares of the data and exchange results. Only the first process prepares data, writes
+files and logs. Without torchrun, a process is a world of one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +22,7 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-# The others wait while the first process trains the vocabulary and encodes the text. A process that dies is detected at
-# once, because its connection closes.
-PATIENCE = timedelta(hours=12)
+PATIENCE = timedelta(hours=12)  # the others wait while the first prepares the data; a lost process is noticed at once
 
 T = TypeVar("T")
 
@@ -46,11 +44,11 @@ class World:
         return device if self.size == 1 else f"{self.size} processes, each on {device}"
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return every `size`th item for this process, which distributes sorted items evenly."""
+        """Return this process's share: every `size`th item, which distributes sorted items evenly."""
         return items[self.rank :: self.size]
 
     def collect(self, share: list[T]) -> list[T]:
-        """Return the items of all processes, one for each item before `share`, in the original order."""
+        """Return the results of all processes in the order of the items that were shared, one result per item."""
         shares = self.gather(share)
         return [shares[i % self.size][i // self.size] for i in range(sum(map(len, shares)))]
 
@@ -58,7 +56,7 @@ class World:
         """Return the values of all processes in order of rank."""
         if self.size == 1:
             return [value]
-        import torch.distributed as dist  # imported here, because a single process does not need it
+        import torch.distributed as dist  # a single process does not need it
 
         values: list[T] = [value] * self.size
         dist.all_gather_object(values, value)
@@ -86,9 +84,9 @@ def is_launched() -> bool:
 
 @contextmanager
 def joined(advice: str) -> Iterator[World]:
-    """Connect the processes that torchrun started and yield their World.
+    """Connect the processes that torchrun started and yield the World.
 
-    An error that stops all processes is raised as a UserError in only one of them; the others exit with its status. If
+    A UserError or OSError that stops all processes is raised in only one of them; the others exit with its status. If
     another process ends unexpectedly, raises UserError with `advice` on how to resume.
     """
     if not is_launched() or os.environ["WORLD_SIZE"] == "1":
@@ -103,46 +101,34 @@ def joined(advice: str) -> Iterator[World]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
     try:
-        with _explaining_lost_processes(advice):
-            yield World(rank, size)
-    except (UserError, OSError) as error:
+        yield World(rank, size)
+    except Exception as error:
+        # Gloo has no dedicated exception, but each of its messages contains the name of its source file, gloo/….
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            error = UserError(f"another process was killed, or its machine failed; {advice}")
+        if not isinstance(error, UserError | OSError):
+            _is_first_to_report(store)
+            raise
         # torchrun ends the others with SIGTERM as soon as one has ended. Ignoring SIGTERM lets this process print its
         # message first. The processes that print nothing exit at once.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _report_to_torchrun(error)
         if not _is_first_to_report(store):
             os._exit(2)
-        raise
-    except Exception:
-        _is_first_to_report(store)
-        raise
+        raise error from None
     dist.destroy_process_group()
-
-
-@contextmanager
-def _explaining_lost_processes(advice: str) -> Iterator[None]:
-    from torch.distributed import DistError
-
-    try:
-        yield
-    except RuntimeError as error:
-        # Gloo has no dedicated exception, but each of its messages contains the name of its source file, gloo/….
-        if not (isinstance(error, DistError) or "gloo" in str(error)):
-            raise
-        raise UserError(f"another process was killed, or its machine failed; {advice}") from None
 
 
 def _is_first_to_report(store: Store) -> bool:
     from torch.distributed import DistError
 
-    try:
+    with suppress(DistError):  # the process that hosted the store has ended
         return store.add("translate/reported", 1) == 1
-    except DistError:
-        return True  # the process that hosted the store has ended
+    return True
 
 
 def _report_to_torchrun(error: Exception) -> None:
-    """Make the report of torchrun, which is printed last, end with our message."""
+    """Make torchrun's own report, which it prints last, end with our message."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         line = f"error: {error}"
         extra = {"py_callstack": line, "timestamp": str(int(time.time()))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +13,7 @@ from uuid import uuid4
 from translate.errors import UserError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
 
 
 @contextmanager
@@ -26,27 +27,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"{path}: this is a folder; give a file name")
     if path.exists() and not path.is_file():
-        try:
+        with naming_disk_errors(path, DISK_ERRORS):
             yield path
-        except OSError as error:
-            if error.errno not in DISK_ERRORS:
-                raise
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
         return
     # Named before it is created: a signal between creation and the first line of the block must not leave it behind.
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with naming_disk_errors(path):
-            partial.touch(mode=0o600, exist_ok=False)
-        yield partial
-        partial.chmod(0o666 & ~_umask())
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise UserError(f"{path}: cannot be written: {error.strerror}; the existing file is unchanged") from None
+            partial.touch(0o600, exist_ok=False)
+        with naming_disk_errors(path, DISK_ERRORS, "; the existing file is unchanged"):
+            yield partial
+            os.umask(umask := os.umask(0))  # the umask can only be read by setting it
+            partial.chmod(0o666 & ~umask)
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -55,8 +50,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder, which replaces `folder` if the block succeeds.
 
-    mark: name of a file that identifies earlier output; an existing folder is replaced only if it is empty or contains
-    such a file. Raises UserError if `folder` must not be replaced or cannot be written.
+    mark: name of a file that identifies earlier output. An existing folder is replaced only if it is empty or contains
+    this file. Raises UserError if `folder` must not be replaced or cannot be written.
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
@@ -65,20 +60,15 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
         raise UserError(f"{folder}: already exists and contains other files; choose another folder, or empty this one")
     partial, old = (folder.parent / f".{folder.name}.{uuid4().hex[:8]}.{state}" for state in ("partial", "old.partial"))
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        for file in (*partial.iterdir(), partial):
-            sync(file)
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-        sync(folder.parent)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS and not isinstance(
-            error, PermissionError | NotADirectoryError | FileNotFoundError
-        ):
-            raise
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+        with naming_disk_errors(folder, FOLDER_ERRORS):
+            partial.mkdir(parents=True)
+            yield partial
+            for file in (*partial.iterdir(), partial):
+                sync(file)
+            if folder.exists():
+                folder.rename(old)
+            partial.rename(folder)
+            sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -96,15 +86,18 @@ def write_text(path: Path, content: str) -> None:
 
 
 @contextmanager
-def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Convert OSErrors of a block that writes to `path` to UserErrors that name the file.
+def naming_disk_errors(path: Path, numbers: Collection[int] | None = None, note: str = "") -> Iterator[None]:
+    """Convert OSErrors in a block that writes to `path` to UserErrors that name the file.
 
-    The operating system's errors for full or broken disks do not contain the file name.
+    The operating system's errors for full or broken disks do not contain the file name. numbers: error numbers to
+    convert, or None for all. note: end of the message.
     """
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        if numbers is not None and error.errno not in numbers:
+            raise
+        raise UserError(f"{path}: cannot be written: {error.strerror}{note}") from None
 
 
 def sync(path: Path) -> None:
@@ -114,9 +107,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

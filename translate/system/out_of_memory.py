@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class Halving:
-    """Computes batches, split into halves if they or a smaller batch did not fit into memory; warns the first time."""
+    """Computes batches, halving those at least as large as one that did not fit into memory; warns the first time."""
 
     def __init__(self) -> None:
         self._too_large = math.inf  # size of the smallest batch that did not fit
@@ -44,15 +44,9 @@ class Halving:
                 if len(lines) == 1:
                     raise UserError(f"out of memory for a single line of {size(lines)} pieces; {advice}") from None
             # Not in the `except` block, where the error still references the tensors.
-            free_memory()
+            torch.cuda.empty_cache()
             if math.isinf(self._too_large):
                 tqdm.write(f"warning: out of memory; continuing with smaller batches; {advice}", file=sys.stderr)
             self._too_large = min(self._too_large, size(lines))
         middle = len(lines) // 2
         return self(compute, lines[:middle], size, advice) + self(compute, lines[middle:], size, advice)
-
-
-def free_memory() -> None:
-    """Free the GPU memory that PyTorch caches, which may be enough for blocks of other sizes."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

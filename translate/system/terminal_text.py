@@ -13,12 +13,11 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UNSEEN = frozenset(map(chr, {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029} - {ord("\n")}))
 JOINERS = "\u200c\u200d"  # select forms of letters and join emoji
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of the Unicode bidirectional algorithm
-ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 def columns_of(text: str) -> int:
     """Return the width of a text in columns; the parts of joined emoji are counted separately."""
-    return sum(character_width(character) for character in text)
+    return sum(map(character_width, text))
 
 
 def character_width(character: str) -> int:
@@ -31,23 +30,17 @@ def character_width(character: str) -> int:
 
 
 def without_controls(text: str) -> str:
-    """Replace control characters, except line breaks and tabs.
-
-    Escape sequences in text from files could move the cursor, rename the window or inject input.
-    """
+    """Replace control characters except line breaks and tabs, because escape sequences could control the terminal."""
     return CONTROLS.sub("�", text)
 
 
 def spelled_out(text: str, also: str = "") -> str:
-    """Escape control characters, unusual line separators and the characters in `also`, as in Python strings.
-
-    Line breaks are kept. Used in messages, which have to show the characters.
-    """
+    """Escape control characters, unusual line separators and the characters in `also`, but not line breaks."""
     return "".join(repr(each)[1:-1] if each in UNSEEN or each in also else each for each in text)
 
 
 def for_stream(text: str, stream: IO[str] | None) -> str:
-    """Return text from files for output: unchanged for a file or pipe, without control characters for a terminal."""
+    """Return text for output to a stream: unchanged for a file or pipe, without control characters for a terminal."""
     return without_controls(text) if stream and stream.isatty() else text
 
 
@@ -58,6 +51,5 @@ def printable(text: str) -> str:
 
 def isolated(text: str) -> str:
     """Enclose right-to-left text in isolate marks; otherwise a terminal would reorder the whole line."""
-    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text):
-        return ISOLATE + text + END_OF_ISOLATE
-    return text
+    is_reordered = any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text)
+    return f"\u2068{text}\u2069" if is_reordered else text

@@ -21,9 +21,8 @@ from translate.model.attention_kinds import Head
 from translate.model.seq2seq import Seq2Seq
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
-from translate.system.device import autocast, is_out_of_memory, multiplies_bfloat16
+from translate.system.device import is_out_of_memory, multiplies_bfloat16
 from translate.system.distributed import ALONE, World
-from translate.system.out_of_memory import free_memory
 from translate.training.checkpoint import TrainingState
 from translate.training.feed import Part, StepData
 from translate.training.loss import Losses, SummedLoss, total
@@ -145,7 +144,7 @@ class Trainer:
                     raise
             # Not in the `except` block, where the error still references the tensors.
             self.optimizer.zero_grad()
-            free_memory()
+            torch.cuda.empty_cache()
             failed = parts[len(losses)]
             if len(failed.rows) == 1:
                 raise UserError(
@@ -163,7 +162,7 @@ class Trainer:
         """Add the gradients of a part to those of the step. Returns its share of the step's losses."""
         seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
-        with autocast(self.device, self.precision):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
         # Divide by the pieces of the whole step: each has the same weight, however the step is split.
         translation = losses.translation * part.weight / num_tokens
