@@ -109,7 +109,7 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
     gold = tmp_path / "gold"
     gold.write_text("0-0\n")
     pairing = Pairing(Given([random_maps()]), Given([random_maps(("▁x", "</s>"), SOURCE)]))
-    with pytest.raises(UserError, match="line 1: 3 source and 3 target words, but the other direction has 3 and 1"):
+    with pytest.raises(UserError, match="line 1 has 3 source and 3 target words, but the other direction has 3 and 1"):
         try_all(pairing, [MapChoice()], AlignmentOptions().configs(True), GoldFile(gold))
     with pytest.raises(UserError, match="given ends after line 1; the other direction has more lines"):
         list(Pairing(Given([random_maps()]), Given([None, None])).pairs(None))
@@ -127,7 +127,7 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
         ("0-0\n٣-1\n", False, r"gold: line 2: '٣-1' is not a link"),
         ("0-0\n3p1\n", False, r"gold: line 2: 3p1: the source has words 0 to 2; if the file counts from 1, add --one"),
         ("1-1\n1-4\n", True, r"gold: line 2: 1-4: the target has words 1 to 3$"),
-        ("0-1\n1-1\n", True, r"gold: line 1: 0-1 refers to word 0; leave out --one-indexed"),
+        ("0-1\n1-1\n", True, r"gold: line 1: 0-1 refers to word 0; omit --one-indexed"),
         ("0-0\n", False, r"gold has fewer lines than given, which has 2"),
         ("0-0\n0-0\n0-0\n", False, r"gold has more lines than given, which has 2"),
         ("0p0\n0p0\n", False, r"gold has no sure links \(i-j\)"),

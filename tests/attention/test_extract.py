@@ -158,7 +158,7 @@ def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
     one_kept = AttentionMaps(maps.source, maps.target, {"cross": Stack(maps.cross[1:], (1,))})
     assert view(one_kept, "cross", None, None, words=False).title.endswith("attention, layer 1, mean of 3 heads")
     for wrong in 2, -1:
-        with pytest.raises(UserError, match=rf"--layer {wrong}: no such layer; available: 0, 1"):
+        with pytest.raises(UserError, match=rf"--layer {wrong}: no such layer; available layers: 0, 1"):
             view(maps, "cross", wrong, None, words=False)
 
 
@@ -226,15 +226,15 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
     assert maps.stack("cross").layers == (1,)
     assert maps.cross.dtype == np.float32
     shown = view(maps, "cross", 1, 0, words=False)
-    with pytest.raises(UserError, match="--layer 0: no such layer; available: 1"):
+    with pytest.raises(UserError, match="--layer 0: no such layer; available layers: 1"):
         view(maps, "cross", 0, None, words=False)
     with pytest.raises(
-        UserError, match="these files contain no decoder self-attention; --attention-kinds kept only: cross"
+        UserError, match="these files contain no decoder self-attention because --attention-kinds kept only cross"
     ):
         view(maps, "decoder", None, None, words=False)
     (same,) = attention_maps(translator, next(translator.translations(LINES)).parts)
     assert np.allclose(shown.weights, same.cross[1, 0], atol=1e-3)
-    with pytest.raises(UserError, match="--attention-layers: selects no layer of the encoder-decoder attention"):
+    with pytest.raises(UserError, match="--attention-layers: no layer of the encoder-decoder attention is selected"):
         write_folder(tmp_path / "no", tiny_run, translator, [], AttentionSelection(layers=(2,)))
 
 

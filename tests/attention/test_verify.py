@@ -112,5 +112,5 @@ def test_maps_of_other_weights_or_other_text_are_refused(tiny_run: Path, other_r
     index.write_text("\n".join(lines), encoding="utf-8")
     write_about(folder.path, folder.about)
     folder = AttentionFolder.open(folder.path)
-    with pytest.raises(UserError, match=r"000003\.npz: its source pieces spell 'I love apples.', but .* 'I hate"):
+    with pytest.raises(UserError, match=r"000003\.npz: the source pieces spell 'I love apples.', but .* 'I hate"):
         list(differences(folder, Run(tiny_run)))

@@ -127,7 +127,7 @@ def test_the_best_setting_is_stored_and_then_used(
     assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
     assert status == 2
-    assert "was written with different weights" in err
+    assert "was created with different weights" in err
     (own / "alignment.json").write_text('{"format": 2, "layer": "x"}')
     status, _, err = run(capsys, "align", own, *texts, *cpu)
     assert (status, err.count("\n")) == (2, 1)
@@ -137,8 +137,8 @@ def test_the_best_setting_is_stored_and_then_used(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layer", 7], "--layer 7: .* has the layers 0, 1"),
-        (["--head", -1], "--head -1: .* has the heads 0 to 1"),
+        (["--layer", 7], "--layer 7: no such layer in .*; available: 0, 1"),
+        (["--head", -1], "--head -1: .* has only heads 0 to 1"),
         (["--method", "threshold"], "--method threshold: set the minimum weight with --threshold"),
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),

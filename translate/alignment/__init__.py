@@ -1,1 +1,1 @@
-"""Word alignments from attention maps: methods, error rates and the settings stored in a run."""
+"""Word alignments derived from attention maps: methods, error rates and the configuration stored in a run."""

@@ -1,6 +1,6 @@
-"""Align lines with one configuration, or score all configurations against a gold file.
+"""Align lines using one configuration, or score all configurations against a gold file.
 
-Shapes: N maps of one sentence (heads, or means over heads and layers), S source words, T target words.
+Shapes: N maps of one sentence (single heads, or means over heads and layers), S source words, T target words.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from translate.alignment.sources import MapLines, MappedPair
 from translate.attention.maps import Floats
 from translate.errors import UserError
 
-# A pair of lines and its word alignment (T, S), which is None if there are no maps or words and pieces do not match.
+# A pair of lines and its (T, S) word alignment, or None if it has no maps or its words do not match its pieces.
 AlignedPair = tuple[MappedPair, Links | None]
-# The word-level attention maps of a line: (N, T, S) and, with a reverse model, (N, S, T).
+# The word-level attention maps of a line: (N, T, S) and, if there is a reverse model, (N, S, T).
 WordMaps = tuple[Floats, Floats | None]
 
 
@@ -34,7 +34,7 @@ class TrialResult(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """The scores of all maps and configurations on a text."""
+    """The scores of all combinations of maps and configurations on a text."""
 
     results: list[TrialResult]
     num_lines: int
@@ -45,7 +45,7 @@ class Trial(NamedTuple):
         return min(self.results, key=_error_rate)
 
     def best_of_maps(self) -> list[TrialResult]:
-        """Return the best result of each map."""
+        """Return the best result for each map."""
         best: dict[MapChoice, TrialResult] = {}
         for result in self.results:
             best[result.choice] = min(best.get(result.choice, result), result, key=_error_rate)
@@ -54,13 +54,13 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """The lines to align, with the maps of a model and, optionally, of a model of the reverse direction."""
+    """The lines to align, with maps from a model and, optionally, from a model for the reverse direction."""
 
     forward: MapLines
     reverse: MapLines | None = None
 
     def choices(self) -> list[MapChoice]:
-        """Return the maps that both models have: every head, the mean of each layer and the mean of all layers."""
+        """Return the maps that both models have: every head, the mean of each layer and the mean over all layers."""
         layers, num_heads = self.forward.layers, self.forward.num_heads
         if self.reverse:
             layers = tuple(layer for layer in layers if layer in self.reverse.layers)
@@ -68,16 +68,16 @@ class Pairing:
         return [*(MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)), MapChoice()]
 
     def check(self, choice: MapChoice) -> None:
-        """Raise UserError if one of the models does not have this map."""
+        """Raise UserError if either model does not have this map."""
         for lines in (self.forward, self.reverse) if self.reverse else (self.forward,):
             if choice.layer is not None and choice.layer not in lines.layers:
                 layers = ", ".join(map(str, lines.layers))
-                raise UserError(f"--layer {choice.layer}: {lines.path} has the layers {layers}")
+                raise UserError(f"--layer {choice.layer}: no such layer in {lines.path}; available: {layers}")
             if choice.head is not None and not 0 <= choice.head < lines.num_heads:
-                raise UserError(f"--head {choice.head}: {lines.path} has the heads 0 to {lines.num_heads - 1}")
+                raise UserError(f"--head {choice.head}: {lines.path} has only heads 0 to {lines.num_heads - 1}")
 
     def pairs(self, layer: int | None) -> Iterator[tuple[MappedPair, MappedPair | None]]:
-        """Yield each pair with its reverse. Raises UserError if the two directions have different numbers of lines."""
+        """Yield each pair with its reverse pair. Raises UserError if the directions have different numbers of lines."""
         if not self.reverse:
             yield from ((pair, None) for pair in self.forward.pairs(layer))
             return
@@ -90,14 +90,14 @@ class Pairing:
 
 
 def aligned(pairing: Pairing, choice: MapChoice, config: AlignmentConfig) -> Iterator[AlignedPair]:
-    """Yield the alignment of each pair."""
+    """Yield each pair with its alignment."""
     for number, (pair, reverse) in enumerate(pairing.pairs(choice.layer), start=1):
         maps = _word_maps(pair, reverse, [choice], config.is_shifted, number)
         yield pair, _align(maps, config)[0] if maps else None
 
 
 def try_all(pairing: Pairing, choices: Sequence[MapChoice], configs: list[AlignmentConfig], gold: GoldFile) -> Trial:
-    """Score each configuration with each map over all lines. A line without maps counts as one without links.
+    """Score every configuration on every map over all lines. A line without maps counts as having no links.
 
     Raises UserError if the gold file does not match the lines.
     """
@@ -130,7 +130,7 @@ def try_all(pairing: Pairing, choices: Sequence[MapChoice], configs: list[Alignm
 def _word_maps(
     pair: MappedPair, other: MappedPair | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
 ) -> WordMaps | None:
-    """Return the word-level maps, or None if there are no maps, or words and pieces cannot be matched.
+    """Return the word-level maps, or None if there are no maps or the words do not match the pieces.
 
     Raises UserError if the two directions have different numbers of words.
     """
@@ -142,14 +142,14 @@ def _word_maps(
         return None
     if reverse is not None and reverse.shape != np.swapaxes(forward, 1, 2).shape:
         raise UserError(
-            f"line {number}: {forward.shape[2]} source and {forward.shape[1]} target words, but the other direction "
+            f"line {number} has {forward.shape[2]} source and {forward.shape[1]} target words, but the other direction "
             f"has {reverse.shape[1]} and {reverse.shape[2]}; --reverse needs the same pairs with the sides swapped"
         )
     return forward, reverse
 
 
 def _align(maps: WordMaps, config: AlignmentConfig) -> Links:
-    """Return the (N, T, S) alignments of one configuration."""
+    """Return the (N, T, S) alignments for one configuration."""
     forward, reverse = maps
     if config.directions == "together" and reverse is not None:
         forward = np.sqrt(forward * np.swapaxes(reverse, 1, 2))  # the geometric mean

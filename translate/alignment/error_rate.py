@@ -1,4 +1,4 @@
-"""Score alignments against a gold file: alignment error rate, precision and recall.
+"""Score alignments against a gold file by alignment error rate, precision and recall.
 
 Shapes: N alignments of one sentence, S source words, T target words.
 """
@@ -20,7 +20,7 @@ from translate.errors import UserError
 
 @dataclass(frozen=True)
 class Gold:
-    """The gold alignment of a line. Sure links are also possible links."""
+    """The gold alignment of a line. Every sure link is also a possible link."""
 
     sure: Links  # (T, S)
     possible: Links  # (T, S)
@@ -28,7 +28,7 @@ class Gold:
 
 @dataclass(frozen=True)
 class GoldFile:
-    """A file with the gold links of one pair per line: `i-j` is sure, `ipj` and `i?j` are possible."""
+    """A file of gold links, one sentence pair per line: `i-j` is a sure link; `ipj` and `i?j` are possible links."""
 
     path: Path
     is_one_indexed: bool = False
@@ -40,7 +40,7 @@ class GoldFile:
             links = parse_links(line, location, SURE_OR_POSSIBLE)
             first = int(self.is_one_indexed)
             if below := [link.text for link in links if min(link.source, link.target) < first]:
-                raise UserError(f"{location}: {below[0]} refers to word 0; leave out --one-indexed")
+                raise UserError(f"{location}: {below[0]} refers to word 0; omit --one-indexed")
             yield [link._replace(source=link.source - first, target=link.target - first) for link in links]
 
     def gold(self, links: list[PharaohLink], number: int, num_target: int, num_source: int) -> Gold:
@@ -59,7 +59,7 @@ class GoldFile:
 
 
 class Score(NamedTuple):
-    """The scores of a corpus, from 0 to 1. Precision is 0 if there are no links."""
+    """Corpus-level scores, from 0 to 1. Precision is 0 if there are no links."""
 
     error_rate: float
     precision: float
@@ -67,21 +67,21 @@ class Score(NamedTuple):
 
 
 class Errors:
-    """Corpus counts for N alignments (Och and Ney 2003, equations 19 to 21)."""
+    """Corpus-level link counts for N alignments (Och and Ney 2003, equations 19 to 21)."""
 
     def __init__(self, num_alignments: int) -> None:
         self._links, self._sure_links, self._possible_links = np.zeros((3, num_alignments), dtype=np.int64)
-        self.num_sure = 0  # sure links of the gold alignments
+        self.num_sure = 0  # number of sure links in the gold alignments
 
     def add(self, links: Links, gold: Gold) -> None:
-        """Add the counts of a line. links: its N alignments, (N, T, S)."""
+        """Add the counts for one line. links: the N alignments of the line, (N, T, S)."""
         self._links += links.sum(axis=(1, 2))
         self._sure_links += (links & gold.sure).sum(axis=(1, 2))
         self._possible_links += (links & gold.possible).sum(axis=(1, 2))
         self.num_sure += int(gold.sure.sum())
 
     def scores(self) -> list[Score]:
-        """Return the score of each of the N alignments; undefined without sure links."""
+        """Return the scores of the N alignments. They are undefined if there are no sure links."""
         correct = self._sure_links + self._possible_links
         error_rates = 1 - correct / (self._links + self.num_sure)
         precisions = self._possible_links / np.maximum(self._links, 1)

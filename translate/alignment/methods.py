@@ -1,9 +1,9 @@
-"""Turn attention maps into word alignments with published methods.
+"""Convert attention maps to word alignments with published methods.
 
-Words are separated by white space in the text, regardless of their pieces; `</s>` is not a word. A word-level map has
-one row per target word and one column per source word; an alignment is a boolean array of that shape, True for links.
+Words are delimited by whitespace in the text, regardless of their pieces. `</s>` is not a word. A word-level map has
+one row per target word and one column per source word. An alignment is a boolean array of the same shape (True: link).
 
-Shapes: N maps of one sentence (heads, or means over heads and layers), S source words, T target words.
+Shapes: N maps of one sentence (single heads, or means over heads and layers), S source words, T target words.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from translate.data.pieces import END, WORD_START, WordSpan, words_of
 Method = Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Links = npt.NDArray[np.bool_]
-Point = tuple[int, int]  # row and column in a map
-NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
+Point = tuple[int, int]  # row and column of a map
+NEIGHBORS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 class MapChoice(NamedTuple):
-    """The cross-attention map of a layer and head (from 0). None stands for the mean over all layers or heads."""
+    """A cross-attention map, given by layer and head (from 0). None selects the mean over all layers or heads."""
 
     layer: int | None = None
     head: int | None = None
@@ -39,11 +39,11 @@ class MapChoice(NamedTuple):
 def word_maps(
     maps: AttentionMaps, source: str, target: str, choices: Sequence[MapChoice], is_shifted: bool
 ) -> Floats | None:
-    """Return the chosen maps at word level, (N, T, S), or None if words and pieces cannot be matched.
+    """Return the chosen word-level maps, (N, T, S), or None if the words do not match the pieces.
 
-    Weights are summed over the pieces of a source word and averaged over those of a target word. A word without pieces
-    has zero weight. is_shifted: use the row in which a target piece is the decoder's input, one after the row that
-    predicts it (Shift-Att, Chen et al. 2020); for the last piece, it is the row that predicts `</s>`.
+    Weights are summed over a source word's pieces and averaged over a target word's pieces. A word without pieces has
+    zero weight. is_shifted: whether to use the row in which a target piece is the decoder input, one after the row that
+    predicts it (Shift-Att, Chen et al. 2020). For the last piece, this is the row that predicts `</s>`.
     """
     columns, rows = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.source, maps.target))
     source_words = words_of_text(source, [maps.source[n] for n in columns])
@@ -60,10 +60,10 @@ def word_maps(
 
 
 def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | None:
-    """Return each word of a text with its pieces (None for a word without any), or None if they cannot be matched.
+    """Return each word and its pieces (None for a word without pieces), or None if words and pieces do not match.
 
-    Normalization can split a word (at a zero-width space) or remove it (if no piece has its characters). Words and
-    pieces are matched by their letters; failing that, text and pieces must have the same number of words.
+    Normalization can split a word (at a zero-width space) or remove it (if no piece contains its characters). Words and
+    pieces are matched by their letters. If that fails, the text and the pieces must have the same number of words.
     """
     words, spans = text.split(), words_of(pieces) if pieces else []
     if words == [spelled for spelled, _ in spans]:
@@ -84,10 +84,10 @@ def words_of_text(text: str, pieces: Sequence[str]) -> list[WordSpan | None] | N
 def align(weights: Floats, method: Method, threshold: float | None = None, reverse: Floats | None = None) -> Links:
     """Convert word-level maps to alignments, both (N, T, S).
 
-    argmax links each target word to the source word with the largest weight; threshold links all pairs of words
-    with at least that weight. The other methods combine the argmax of two directions: over the rows and the columns of
-    a map or, with `reverse`, over the rows of both models' maps. reverse: (N, S, T) maps of a model of the reverse
-    direction. Ties are resolved in favour of the first word.
+    argmax links each target word to the source word with the largest weight, and threshold links every pair of words
+    whose weight is at least `threshold`. The other methods combine argmax links in two directions: along the rows and
+    columns of one map or, with `reverse`, along the rows of both models' maps. reverse: (N, S, T) maps from a model for
+    the reverse direction. Ties are resolved in favor of the first word.
     """
     if method == "threshold":
         assert threshold is not None
@@ -100,7 +100,7 @@ def align(weights: Floats, method: Method, threshold: float | None = None, rever
 
 
 def best_of_rows(weights: Floats) -> Links:
-    """Link each row to its largest weight, unless all its weights are 0. weights: (N, rows, columns)."""
+    """Link each row to the column with its largest weight unless all weights are 0. weights: (N, rows, columns)."""
     links = np.zeros(weights.shape, dtype=np.bool_)
     if links.size:
         np.put_along_axis(links, weights.argmax(axis=2)[:, :, None], True, axis=2)
@@ -122,7 +122,7 @@ def combine(forward: Links, backward: Links, method: Method) -> Links:
 
 
 def pharaoh(links: Links) -> str:
-    """Format a (T, S) alignment in Pharaoh format: `i-j` for source word i and target word j, from 0, sorted by i."""
+    """Return a (T, S) alignment in Pharaoh format: `i-j` for source word i and target word j, 0-based, sorted by i."""
     return " ".join(f"{i}-{j}" for i, j in np.argwhere(links.T).tolist())
 
 
@@ -136,16 +136,16 @@ def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:
 
 
 def _letters(word: str) -> str:
-    """Return the normalized letters of a word, without spaces and control characters."""
+    """Return the normalized characters of a word, excluding spaces and control characters."""
     normal = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in normal if letter != WORD_START and unicodedata.category(letter)[0] not in "CZ")
 
 
 def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Point]:
-    """Grow the intersection by neighbouring links from the union (Koehn et al. 2005).
+    """Grow the intersection by adding neighboring links from the union (Koehn et al. 2005).
 
-    A neighbour is added if its row or its column has no link yet. `-final` then adds links of each direction by the
-    same rule, wherever they are; `-final-and` adds them only if neither the row nor the column has a link.
+    A neighbor is added if its row or column has no link yet. `-final` then applies the same rule to all links of each
+    direction, adjacent or not. `-final-and` adds a link only if neither its row nor its column has one yet.
     """
     grown, union = forward & backward, forward | backward
     rows, columns = {row for row, _ in grown}, {column for _, column in grown}
@@ -160,10 +160,10 @@ def _grown(forward: set[Point], backward: set[Point], method: Method) -> set[Poi
     while is_growing:
         is_growing = False
         for point in (point for point in reading_order if point in grown):
-            for neighbour in ((point[0] + down, point[1] + right) for down, right in NEIGHBOURS):
-                is_free = neighbour[0] not in rows or neighbour[1] not in columns
-                if is_free and neighbour in union:
-                    add(neighbour)
+            for neighbor in ((point[0] + down, point[1] + right) for down, right in NEIGHBORS):
+                is_free = neighbor[0] not in rows or neighbor[1] not in columns
+                if is_free and neighbor in union:
+                    add(neighbor)
                     is_growing = True
     if method != "grow-diag":
         needed = 2 if method == "grow-diag-final-and" else 1

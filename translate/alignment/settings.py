@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from translate.alignment.methods import METHODS, Method
 from translate.errors import UserError
 
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # tried with a gold file
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # values to try when scoring against a gold file
 Directions = Literal["apart", "together"]
 ONE_DIRECTION: tuple[Method, ...] = ("argmax", "threshold")
 DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
@@ -16,11 +16,11 @@ DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """How a word-level map is converted to an alignment.
+    """A configuration for converting word-level maps to alignments.
 
-    is_shifted: see `word_maps`. directions: how two models are combined. "apart" aligns with each model and combines
-    the alignments; "together" aligns with the geometric mean of their maps (cf. the product of Liang et al. 2006);
-    None means that there is only one model.
+    is_shifted: see `word_maps`. directions: how to combine two models. "apart" aligns with each model and combines the
+    alignments. "together" aligns with the geometric mean of the two models' maps (cf. the product used by Liang et al.
+    2006). None means that there is only one model.
     """
 
     method: Method = "grow-diag"
@@ -34,7 +34,7 @@ class AlignmentConfig:
 
 
 class AlignmentOptions(NamedTuple):
-    """The options of `translate align`; None if an option is not set."""
+    """The options of `translate align`. Unset options are None."""
 
     method: Method | None = None
     is_shifted: bool | None = None
@@ -46,14 +46,14 @@ class AlignmentOptions(NamedTuple):
         if self.directions and not has_reverse:
             raise UserError("--directions needs two models; add --reverse DIR|RUN")
         if self.directions == "apart" and self.method in ONE_DIRECTION:
-            raise UserError(f"--method {self.method} uses one direction only; leave out --directions apart")
+            raise UserError(f"--method {self.method} uses only one direction; omit --directions apart")
         if self.threshold is not None and self.method not in (None, "threshold"):
             raise UserError(f"--threshold works only with --method threshold, not with {self.method}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold:g}: must be greater than 0 and at most 1")
 
     def config(self, has_reverse: bool) -> AlignmentConfig:
-        """Return one configuration, with defaults for unset options. Raises UserError if a threshold is missing."""
+        """Return one configuration, using defaults for unset options. Raises UserError if the threshold is missing."""
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
             raise UserError("--method threshold: set the minimum weight with --threshold")
@@ -61,7 +61,7 @@ class AlignmentOptions(NamedTuple):
         return AlignmentConfig(method, bool(self.is_shifted), self.threshold, directions)
 
     def configs(self, has_reverse: bool) -> list[AlignmentConfig]:
-        """Return all configurations that the options allow; only a reverse model allows combined directions."""
+        """Return all configurations that the options allow. Combining directions requires a reverse model."""
         thresholds = THRESHOLDS if self.threshold is None else (self.threshold,)
         configs = [
             AlignmentConfig(method, is_shifted, threshold, directions)

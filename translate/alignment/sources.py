@@ -1,4 +1,4 @@
-"""Pairs of lines with their cross-attention maps, computed on demand or read from a folder, which needs no torch."""
+"""Pairs of lines and their cross-attention maps, computed on demand or read from a folder without importing torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from translate.run.folder import Run
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
-PAIRS_TOGETHER = 512  # pairs that are encoded together
-WEIGHTS_IN_MEMORY = 2**25  # approximate number of attention weights that are computed together
+PAIRS_TOGETHER = 512  # number of pairs encoded at once
+WEIGHTS_IN_MEMORY = 2**25  # approximate number of attention weights computed at once
 
 
 class MappedPair(NamedTuple):
-    """A pair of lines and its attention maps; None if a side is empty or too long."""
+    """A pair of lines and its attention maps, which are None if either side is empty or too long."""
 
     source: str
     target: str
@@ -31,14 +31,14 @@ class MappedPair(NamedTuple):
 
 
 class FolderLines:
-    """The lines of an attention folder."""
+    """Line pairs read from an attention folder."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError if `path` is not an attention folder or lacks cross-attention."""
+        """Open the attention folder at `path`. Raises UserError if this fails or it contains no cross-attention."""
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:
-            raise UserError(f"{path} has no cross-attention; write it again with cross among --attention-kinds")
+            raise UserError(f"{path} contains no cross-attention; recreate it with cross in --attention-kinds")
         self.path = path
         self.layers = about.layers_of("cross")
         self.num_heads = about.num_heads
@@ -46,16 +46,16 @@ class FolderLines:
         self.alignment: dict[str, Any] | None = about.alignment
 
     def pairs(self, layer: int | None) -> Iterator[MappedPair]:
-        """Yield the pairs in order, with the maps of all layers in the folder, regardless of `layer`."""
+        """Yield the pairs in order, with the maps of all layers in the folder. `layer` is ignored."""
         for entry in self._folder.entries():
             yield MappedPair(entry.source, entry.translation, self._folder.maps(entry) if entry.file else None)
 
 
 class RunLines:
-    """The lines of two parallel files, with maps computed by a run's model."""
+    """Line pairs read from two parallel files, with maps computed by a run's model."""
 
     def __init__(self, path: Path, translator: Translator, src: Path, tgt: Path) -> None:
-        """translator: the translator of the run at `path`. Raises UserError if `path` is not a run with weights."""
+        """Open the run from which `translator` was loaded. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
         run = Run.open(path)
@@ -69,7 +69,7 @@ class RunLines:
         self.alignment = run.load_alignment()
 
     def pairs(self, layer: int | None) -> Iterator[MappedPair]:
-        """Yield the pairs in order, with the maps of one layer, or of all if `layer` is None.
+        """Yield the pairs in order, with the maps of one layer, or of all layers if `layer` is None.
 
         Raises UserError if the files are not parallel.
         """
@@ -78,7 +78,7 @@ class RunLines:
             yield from self._with_maps(group, layer)
 
     def _with_maps(self, pairs: Sequence[Pair], layer: int | None) -> Iterator[MappedPair]:
-        """Yield the pairs with their maps, which are computed for as many lines at a time as fit into memory."""
+        """Yield the pairs with their maps, computing the maps of as many lines at once as WEIGHTS_IN_MEMORY allows."""
         from translate.attention.extract import attention_maps
         from translate.attention.selection import AttentionSelection
 
@@ -102,13 +102,13 @@ MapLines = FolderLines | RunLines
 
 
 def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
-    """Return the lines of an attention folder, or of two files with maps computed by a run.
+    """Return line pairs from an attention folder, or from two files with maps computed by a run.
 
-    load: loads the translator of a run. Raises UserError if the paths contradict each other.
+    load: a function that loads a run's translator. Raises UserError if the paths are inconsistent.
     """
     if (path / "config.toml").is_file():
         if not src or not tgt:
-            raise UserError(f"{path}: a run needs --src and --tgt; add them, or give an attention folder instead")
+            raise UserError(f"{path}: a run needs --src and --tgt; add both, or pass an attention folder instead")
         return RunLines(path, load(path), src, tgt)
     if src or tgt:
         raise UserError(f"{path}: --src and --tgt need a run folder, but this folder has no config.toml")
@@ -116,7 +116,7 @@ def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[P
 
 
 def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
-    """Return the piece ids of both sides, ending with `</s>`; both are empty if a side is empty or too long."""
+    """Return the piece ids of both sides, ending with `</s>`. Both are empty if either side is empty or too long."""
     max_length = max_countable(MAX_PIECES)
     encoded = []
     for vocab, texts in zip(translator.vocabs, zip(*pairs, strict=True), strict=True):

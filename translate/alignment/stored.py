@@ -17,23 +17,23 @@ from translate.run.folder import Run
 
 @dataclass(frozen=True)
 class StoredAlignment:
-    """A map, a configuration and their score."""
+    """A chosen map, an alignment configuration and their score."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    layer: int | None  # from 0; None: mean over all layers
-    head: int | None  # from 0; None: mean over all heads
+    layer: int | None  # numbered from 0; None for the mean over all layers
+    head: int | None  # numbered from 0; None for the mean over all heads
     method: Method
     shift: bool
     threshold: Annotated[float, Field(gt=0, le=1)] | None
     aer: float
     num_lines: int
     gold: str  # name of the gold file
-    weights: str  # SHA-256 of the weights that were scored
+    weights: str  # SHA-256 of the weights used for scoring
 
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
-        """Validate values from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
+        """Validate values read from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
         try:
             stored = TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError:
@@ -44,16 +44,16 @@ class StoredAlignment:
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:
-    """Raise UserError if the maps come from two models or from weights other than the current ones of the run."""
+    """Raise UserError if the maps come from two models or from weights other than the run's current weights."""
     if pairing.reverse:
-        raise UserError("--store works with one model only; leave out --reverse")
+        raise UserError("--store works with only one model; omit --reverse")
     path = pairing.forward.path
     if pairing.forward.weights != run.digest_of_weights():
-        raise UserError(f"--store {run.path}: {path} was written with different weights; write it again with this run")
+        raise UserError(f"--store {run.path}: {path} was created with different weights; recreate it with this run")
 
 
 def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
-    """Write the best configuration to the run. gold: the gold file it was scored against."""
+    """Store the best configuration in the run. gold: the gold file used for scoring."""
     (layer, head), config, score = trial.best
     setting = layer, head, config.method, config.is_shifted, config.threshold
     stored = StoredAlignment(*setting, score.error_rate, trial.num_lines, gold.name, run.digest_of_weights())

@@ -1,1 +1,1 @@
-"""Attention maps: extraction by a forced pass, storage, merging into words, verification, comparison, statistics."""
+"""Attention maps: teacher-forced extraction, storage, merging of pieces into words, verification and comparison."""

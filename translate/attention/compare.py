@@ -1,4 +1,4 @@
-"""Compare two attention folders of the same text, line by line: how differently each head distributes its weight."""
+"""Compare two attention folders for the same text and measure how differently each head distributes its weight."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from translate.model.attention_kinds import KINDS, Head, KindName
 
 
 class MapComparison(NamedTuple):
-    """The result of comparing two folders."""
+    """The result of comparing two attention folders."""
 
-    num_lines: int  # lines that have maps in both folders
-    num_compared: int  # of these, lines whose pieces are the same in both
-    shares: dict[Head, float]  # mean share of a row's weight that moved to other columns, for heads in both folders
+    num_lines: int  # lines with maps in both folders
+    num_compared: int  # lines with maps and identical pieces in both folders
+    shares: dict[Head, float]  # per head in both folders: mean share of a row's weight that moved to other columns
 
     def mean(self, kind: KindName) -> float | None:
-        """Return the mean share over the heads of a kind, or None if no head of that kind was compared."""
+        """Return the mean share across all heads of the given kind, or None if no such head was compared."""
         shares = [share for head, share in self.shares.items() if head.kind == kind]
         return sum(shares) / len(shares) if shares else None
 
 
 def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
-    """Compute each head's total variation distance: half the L1 distance between two rows, averaged over all rows."""
+    """Compute each head's total variation distance (half the L1 distance between two rows), averaged over all rows."""
     num_lines = num_compared = 0
     sums: Counter[Head] = Counter()
     num_rows: Counter[Head] = Counter()
@@ -49,7 +49,7 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
 
 
 def common_lines(one: AttentionFolder, other: AttentionFolder) -> Iterator[tuple[Entry, Entry]]:
-    """Yield the lines that have maps in both folders. Both indexes must be sorted by line number."""
+    """Yield the index entries of lines with maps in both folders. Both indexes must be sorted by line number."""
     theirs = other.entries()
     entry = next(theirs, None)
     for mine in one.entries():

@@ -1,8 +1,8 @@
-"""Extract attention maps: one teacher-forced pass over finished translations.
+"""Extract attention maps from finished translations in a single teacher-forced pass.
 
-Attention depends only on the pieces, so these are the weights that the search used to produce them.
+Attention weights depend only on the pieces, so they are the same as those computed during decoding.
 
-Shapes: B sentences, S source pieces, T target pieces, L layers, H heads. The pieces of both sides include `</s>`.
+Shapes: B sentences, L layers, H heads. The pieces on both sides include `</s>`.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.model.hooks import recording
 
-PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, `</s>` last on both
-MAX_WEIGHTS = 2**16  # per head and pass, including padding
+PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, both ending with `</s>`
+MAX_WEIGHTS = 2**16  # maximum number of weights per head in one pass, including padding
 
 
 def attention_maps(
     translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
 ) -> list[AttentionMaps]:
-    """Return the maps of each pair of a source and its translation. For an ensemble, they are from its first model."""
+    """Return the attention maps for each source-translation pair. An ensemble's maps come from its first model."""
     return [maps for group in _groups(pairs) for maps in _maps_of_group(translator, group, selection)]
 
 
 def engine_of(translator: Translator) -> TorchEngine:
-    """Return the translator's engine, which must be the torch engine: no other engine exposes its attention."""
+    """Return the translator's engine, which must be the torch engine because no other engine exposes attention."""
     assert isinstance(translator.engine, TorchEngine)
     return translator.engine
 
 
 def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
-    """Join the maps of a line that was translated in parts. The pieces of a part attend only to each other."""
+    """Join the maps of a line that was translated in parts. Pieces attend only to pieces in the same part."""
     if len(parts) == 1:
         return parts[0]
     source = tuple(piece for part in parts for piece in part.source)
@@ -52,7 +52,7 @@ def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
 
 
 def _groups(pairs: Sequence[PiecePair]) -> Iterator[Sequence[PiecePair]]:
-    """Split the pairs, in order, into groups that are computed together."""
+    """Split the pairs, in order, into groups that are each processed in one pass."""
     start, longest = 0, 0
     for end, (src, tgt) in enumerate(pairs):
         longest = max(longest, len(src), len(tgt))
@@ -71,7 +71,7 @@ def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: Att
     tgt_in, _ = pad([(vocabs.tgt.bos_id, *tgt[:-1]) for _, tgt in pairs])
     with recording(model, kept.kinds, kept.layers) as recorded:
         model.features(src, src_mask, tgt_in.to(device))
-    # (B, L, H, rows, columns) per kind
+    # (B, L, H, rows, columns) for each kind of attention
     stacked = {kind: torch.stack([*maps.values()], dim=1).cpu().numpy() for kind, maps in recorded.items()}
     maps = []
     for row, (src_ids, tgt_ids) in enumerate(pairs):
@@ -85,8 +85,8 @@ def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: Att
 
 
 def _block_diagonal(maps: Sequence[Floats]) -> Floats:
-    """Combine maps, (L, H, rows, columns) each, into one block-diagonal map with zeros outside the blocks."""
-    ends = np.cumsum([each.shape[2:] for each in maps], axis=0).tolist()  # row and column after each block
+    """Combine maps of shape (L, H, rows, columns) into one block-diagonal map with zeros outside the blocks."""
+    ends = np.cumsum([each.shape[2:] for each in maps], axis=0).tolist()  # row and column at which each block ends
     joined = np.zeros((*maps[0].shape[:2], *ends[-1]), dtype=np.float32)
     for each, (row, column) in zip(maps, ends, strict=True):
         joined[:, :, row - each.shape[2] : row, column - each.shape[3] : column] = each

@@ -1,4 +1,4 @@
-"""Read attention folders: a file of maps per line, an index and a description of the model. Does not import torch."""
+"""Read attention folders (one map file per line, an index and a model description) without importing torch."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
-FORMAT = 2  # version of the whole folder, stored in about.json
-ADVICE = "write the folder again with --attention"
+FORMAT = 2  # version of the folder format, stored in about.json
+ADVICE = "recreate the folder with --attention"
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
-Count = Annotated[int, Field(ge=1, le=1000)]  # a larger number indicates a damaged file
+Count = Annotated[int, Field(ge=1, le=1000)]  # a larger value indicates a damaged file
 
 
 @dataclass(frozen=True)
 class About:
-    """The contents of `about.json`: the model and the attention that was selected."""
+    """The contents of `about.json`: the model and the selected attention."""
 
     __pydantic_config__ = STRICT
 
-    run: str  # the run folder's name
-    weights: str  # SHA-256 of its model.safetensors
+    run: str  # name of the run folder
+    weights: str  # SHA-256 of the run's model.safetensors
     num_encoder_layers: Count
     num_decoder_layers: Count
     num_heads: Count
     kinds: Annotated[tuple[KindName, ...], Field(min_length=1)]
-    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None  # from 0; None: all
-    precision: Precision  # of the computation
-    dtype: StoredType  # of the files
-    alignment: dict[str, Any] | None  # the best alignment setting of the run (`translate align --store`)
+    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None  # numbered from 0; None for all
+    precision: Precision  # precision of the computation
+    dtype: StoredType  # data type of the stored maps
+    alignment: dict[str, Any] | None  # the run's best alignment (`translate align --store`)
     index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
     def layers_of(self, kind: KindName) -> tuple[int, ...]:
-        """Return the layers of a kind that the folder contains."""
+        """Return the layers that the folder contains for the given kind of attention."""
         existing = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
         return tuple(number for number in existing if self.layers is None or number in self.layers)
 
 
 class Entry(NamedTuple):
-    """A line of `index.jsonl`."""
+    """One line of `index.jsonl`."""
 
-    id: int  # number of the input line, from 1
-    file: str | None  # None for a line that is empty or too long
+    id: int  # input line number, starting at 1
+    file: str | None  # None if the line is empty or too long
     source: str
     translation: str
     score: float
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Write `about.json` to the folder, with the checksum of the index if that exists."""
+    """Write `about.json` to the folder, including the checksum of the index if the index exists."""
     digest = None
     with suppress(FileNotFoundError), (folder / INDEX).open("rb") as index:
         digest = hashlib.file_digest(index, "sha256").hexdigest()
@@ -71,32 +71,32 @@ def write_about(folder: Path, about: About) -> None:
 
 @dataclass(frozen=True)
 class AttentionFolder:
-    """A folder written by `translate decode --attention` or `translate score --attention`."""
+    """An attention folder written by `translate decode --attention` or `translate score --attention`."""
 
     path: Path
     about: About
 
     @classmethod
     def open(cls, path: Path) -> AttentionFolder:
-        """Open an attention folder. Raises UserError if `path` is not one."""
+        """Open the attention folder at `path`. Raises UserError if there is none or its `about.json` is damaged."""
         expected = "pass a folder written by `translate decode --attention`"
         if not path.is_dir():
-            raise UserError(f"{path}: {'this is a file' if path.exists() else 'no such folder'}; {expected}")
+            raise UserError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; {expected}")
         try:
             values = read_record(path / ABOUT, FORMAT, ADVICE)
             return cls(path, TypeAdapter(About).validate_json(json.dumps(values)))
         except FileNotFoundError:
-            raise UserError(f"{path}: not an attention folder (it has no {ABOUT}); {expected}") from None
+            raise UserError(f"{path}: not an attention folder ({ABOUT} is missing); {expected}") from None
         except ValueError:
             raise UserError(f"{path / ABOUT}: damaged; {ADVICE}") from None
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the lines of the index, in order. Raises UserError if the index is missing or damaged."""
+        """Yield the index entries in order. Raises UserError if the index is missing or damaged."""
         path = self.path / INDEX
         reader = TypeAdapter(Entry, config=STRICT)
         try:
             with path.open("rb") as lines:
-                # Check the whole file first; otherwise a wrong line number would go unnoticed.
+                # Verify the checksum first: a wrong line number would otherwise go unnoticed.
                 if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
                     raise UserError(f"{path}: {'damaged' if self.about.index else 'incomplete'}; {ADVICE}")
                 lines.seek(0)
@@ -106,25 +106,25 @@ class AttentionFolder:
                     except ValueError:
                         raise UserError(f"{path}: line {number} is damaged; {ADVICE}") from None
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file, so the folder is incomplete; {ADVICE}") from None
+            raise UserError(f"{path}: the folder is incomplete because this file is missing; {ADVICE}") from None
 
     def maps(self, entry: Entry) -> AttentionMaps:
-        """Return the maps of a line that has a file. Raises UserError if the file is missing or damaged."""
+        """Return the maps of an entry that names a file. Raises UserError if the file is missing or damaged."""
         assert entry.file
         if Path(entry.file).name != entry.file:
-            raise UserError(f"{self.path / INDEX}: {entry.file!r} is not a file in this folder")
+            raise UserError(f"{self.path / INDEX}: {entry.file!r} must be a file name without a path; {ADVICE}")
         return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:
-        """Return the maps of an input line, counted from 1. Raises UserError if the line has none."""
+        """Return the maps of an input line, numbered from 1. Raises UserError if the line has no maps."""
         path = self.path / f"{number:06d}.npz"
         if not path.exists():
-            raise UserError(f"{path}: no such file, so line {number} has no maps; choose another line with --sentence")
+            raise UserError(f"{path}: no such file; line {number} has no maps, so choose another line with --sentence")
         return self._load(path)
 
     def _load(self, path: Path) -> AttentionMaps:
         maps = AttentionMaps.load(path)
         expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
         if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
-            raise UserError(f"{path}: its kinds, layers or heads do not match about.json; {ADVICE}")
+            raise UserError(f"{path}: the kinds, layers or heads in this file do not match about.json; {ADVICE}")
         return maps

@@ -1,4 +1,4 @@
-"""Head ablation: measure how well a model translates a text without some of its heads.
+"""Head ablation: measure how well a model translates a text with some of its attention heads masked.
 
 Michel et al. 2019 ("Are Sixteen Heads Really Better than One?") and Voita et al. 2019 ("Analyzing Multi-Head
 Self-Attention") use this method to show that only a few heads matter.
@@ -20,39 +20,39 @@ from translate.model.hooks import heads_of, masked
 
 
 class TextScores(NamedTuple):
-    """The scores of the model on the text."""
+    """A model's scores on a text."""
 
-    loss: float  # nats per piece of the reference, including `</s>`
+    loss: float  # in nats per reference piece, including `</s>`
     bleu: float
     chrf: float
 
 
 @dataclass(frozen=True)
 class ChangedLine:
-    """A line whose translation changes when the heads are masked."""
+    """A line whose translation changes when heads are masked."""
 
-    line: int  # from 1
+    line: int  # line number, starting at 1
     source: str
     reference: str
     whole: str  # translation with all heads
-    without: str  # translation without the heads
-    likeness: float  # chrF between the two translations, 0 to 100
+    without: str  # translation with the selected heads masked
+    likeness: float  # chrF of one translation against the other, from 0 to 100
 
 
 @dataclass(frozen=True)
 class AblationEffect:
-    """The effect of masking heads, measured on the lines that have text on both sides."""
+    """The effect of masking heads, measured on the lines with text on both sides."""
 
     num_lines: int
-    num_pieces: int  # of the reference
-    whole: TextScores  # with all heads
+    num_pieces: int  # number of reference pieces
+    whole: TextScores  # scores with all heads
     without: TextScores
-    changes: tuple[ChangedLine, ...]  # the largest change first
-    signatures: tuple[str, str]  # sacreBLEU signatures of BLEU and chrF
+    changes: tuple[ChangedLine, ...]  # sorted from the largest to the smallest change
+    signatures: tuple[str, str]  # sacreBLEU signatures for BLEU and chrF
 
 
 def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
-    """Translate and score a text with and without the heads, which belong to the first model of an ensemble."""
+    """Translate and score a text with and without the given heads. In an ensemble, only the first model is masked."""
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
     sources, references = [pair.src for pair in full], [[pair.tgt for pair in full]]
@@ -76,12 +76,12 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
 
 
 def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
-    """Return the loss in nats per piece of the reference, without the heads that are masked at the moment."""
+    """Return the loss in nats per reference piece. Heads that are currently masked do not contribute."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
 def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[tuple[Head, float]]:
-    """Yield each head and the loss without it."""
+    """Yield each head with the model's loss when that head is masked."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
     for head in heads_of(model):
@@ -90,6 +90,6 @@ def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[
 
 
 def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Return the loss in nats per piece and the number of pieces."""
+    """Return the loss in nats per reference piece and the number of reference pieces."""
     log_probs = [log_prob for scored in translator.score(pairs) for log_prob in scored.log_probs]
     return -math.fsum(log_probs) / len(log_probs), len(log_probs)

@@ -1,4 +1,4 @@
-"""The role of each head over a text: statistics of its attention, and a name if the role is clear."""
+"""Roles of attention heads: statistics of each head over a text, and a name for its role if the role is clear."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
     "entropy",  # nats
-    "normalized_entropy",  # divided by the log of the number of visible keys
+    "normalized_entropy",  # entropy divided by the log of the number of visible keys
     "end",  # weight on `</s>`, which the decoder never reads
-    "first",  # weight on the first key, which is `<s>` in the decoder
+    "first",  # weight on the first key (`<s>` in the decoder)
     "diagonal",
     "previous",  # weight on the key before the diagonal
     "next",
@@ -29,17 +29,17 @@ Indices = npt.NDArray[np.intp]
 
 # Raganato and Tiedemann 2018 ("An Analysis of Encoder Representations in Transformer-Based Machine Translation"), Voita
 # et al. 2019 ("Analyzing Multi-Head Self-Attention") and Clark et al. 2019 ("What Does BERT Look At?") all find heads
-# that attend to the piece itself, the previous, the next, or the end. Clark et al. require more than half of the weight
-# there, Voita et al. the maximum in 90 % of rows. Small models mix roles: here a third is enough if all other positions
-# have less than half as much. An attention sink needs half of the weight.
+# that attend to the current, previous, next or final piece. Clark et al. require more than half of the weight there;
+# Voita et al. require the maximum in 90% of rows. Heads in small models mix roles, so a third is enough here if every
+# other position has less than half as much weight. An attention sink needs half of the weight.
 MIN_SHARE, MIN_LEAD, MIN_SINK_SHARE = 1 / 3, 2, 1 / 2
-# If the word order of two languages is similar, an alignment is also close to the diagonal.
+# If two languages have similar word order, alignments also lie close to the diagonal.
 MIN_CROSS_DIAGONAL_SHARE = 2 / 3
-# Clark et al. call a head broad if it gives no piece more than a tenth, in sentences of about a hundred pieces. Here
-# sentences may be shorter, so the entropy is normalized: 0.7 corresponds to a uniform distribution over 25 of 100.
+# Clark et al. call a head broad if no piece receives more than a tenth of its weight, in inputs of about 100 pieces.
+# Inputs may be shorter here, so entropy is normalized: 0.7 corresponds to a uniform distribution over 25 of 100 pieces.
 MIN_BROAD_ENTROPY = 0.7
 # An alignment head is focused and moves through the source as the translation proceeds. On the toy test set, these
-# limits select exactly the heads with an alignment error rate below 0.32, which are 7 of 8.
+# limits select exactly the heads with an alignment error rate below 0.32 (7 of 8 heads).
 MAX_ALIGNMENT_ENTROPY, MIN_MONOTONICITY = 0.5, 0.7
 POSITIONS: tuple[Measure, ...] = ("diagonal", "previous", "next", "end", "first")
 SELF_ROLES: dict[Measure, RoleName] = {"diagonal": "diagonal", "previous": "previous-token", "next": "next-token"}
@@ -47,17 +47,17 @@ SELF_ROLES: dict[Measure, RoleName] = {"diagonal": "diagonal", "previous": "prev
 
 @dataclass(frozen=True)
 class Role:
-    """The role of a head and its statistics."""
+    """A head's role and its attention statistics."""
 
     head: Head
     num_rows: int  # rows with more than one visible key
-    figures: dict[Measure, float | None]  # means over rows; None if no row has such a position
-    monotonicity: float | None  # correlation of a row's position in its sentence with the position it attends to
-    name: RoleName | None  # None if it is unclear
+    figures: dict[Measure, float | None]  # mean of each measure over rows; None if undefined in all rows
+    monotonicity: float | None  # correlation between a row's position in its sentence and the position it attends to
+    name: RoleName | None  # None if the role is unclear
 
 
 def roles_of(sentences: Iterable[AttentionMaps], aligned_head: Head | None = None) -> list[Role]:
-    """Return the role of each head, by kind, layer and head. aligned_head: the head that is known to align."""
+    """Return the role of each head, sorted by kind, layer and head. aligned_head: the known alignment head, if any."""
     tallies: dict[tuple[KindName, tuple[int, ...]], _Tally] = {}
     for maps in sentences:
         for kind, stack in maps.stacks.items():
@@ -73,18 +73,18 @@ def roles_of(sentences: Iterable[AttentionMaps], aligned_head: Head | None = Non
 
 
 class PartMaps(NamedTuple):
-    """The maps of one kind for one part of a line; only lines that are too long for the model have several parts.
+    """The maps of one kind for one part of a line. Only lines that are too long for the model have multiple parts.
 
     Shapes: L layers, H heads, R rows, C columns, M measures.
     """
 
     weights: Doubles  # (L, H, R, C)
-    num_keys: Indices  # (R,) keys visible to the row
-    diagonal: Indices  # (R,) column of the piece itself (decoder: piece just read; cross: same relative position)
-    end: int | None  # the column of `</s>`
+    num_keys: Indices  # (R,) number of keys visible to each row
+    diagonal: Indices  # (R,) column of the current piece (decoder: last piece read; cross: same relative position)
+    end: int | None  # column of `</s>`; None for decoder self-attention
 
     def measures(self) -> Doubles:
-        """Return the measures of each row, (L, H, R, M); NaN if a row has no such position."""
+        """Return the measures of each row, (L, H, R, M). A measure is NaN where its position does not exist."""
         num_rows, num_columns = self.weights.shape[2:]
         ends = np.full(num_rows, -1 if self.end is None else self.end)
         entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
@@ -102,21 +102,21 @@ class PartMaps(NamedTuple):
         return np.stack([values[measure] for measure in MEASURES], axis=-1)
 
     def centres(self) -> tuple[Doubles, Doubles]:
-        """Return each row's mean attended position, from 0 to 1, and its weight, without `</s>`; (L, H, R) each."""
+        """Return each row's mean attended position (0 to 1) and total weight, excluding `</s>`. Both are (L, H, R)."""
         words = self.weights[..., : self.end]
         weight = words.sum(axis=-1)
         positions = (np.arange(words.shape[3]) + 0.5) / self.weights.shape[3]
         return words @ positions / np.where(weight > 0, weight, 1), weight
 
     def _at(self, columns: Indices) -> Doubles:
-        """Return the weight of each row at its column, (L, H, R); NaN if that key is not visible."""
+        """Return the weight of each row at its column, or NaN where that key is not visible. Shape: (L, H, R)."""
         is_visible = (columns >= 0) & (columns < self.num_keys)
         taken = self.weights[:, :, np.arange(len(columns)), np.where(is_visible, columns, 0)]
         return np.where(is_visible, taken, np.nan)
 
 
 def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
-    """Yield the parts of a line. weights: the maps of the kind, (L, H, R, C)."""
+    """Yield the maps of each part of a line. weights: maps of the given kind, (L, H, R, C)."""
     for rows, columns in zip(*KINDS[kind].sides(part_spans(maps.source), part_spans(maps.target)), strict=True):
         num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
         positions = np.arange(num_rows)
@@ -145,17 +145,17 @@ def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: 
 
 
 class _Tally:
-    """Sums over the rows of all maps of one kind."""
+    """Running sums over the rows of all maps of one kind."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.num_heads = shape[1]
         self._num_rows = 0
         self._sums: Doubles = np.zeros((*shape, len(MEASURES)))  # (L, H, M)
-        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # rows with such a position
-        self._moments: Doubles = np.zeros((*shape, 6))  # of row positions (x) and attended positions (y)
+        self._counts = np.zeros(len(MEASURES), dtype=np.int64)  # number of rows in which each measure is defined
+        self._moments: Doubles = np.zeros((*shape, 6))  # moments of row positions (x) and attended positions (y)
 
     def add(self, part: PartMaps) -> None:
-        """Count the rows of a part that have more than one visible key."""
+        """Add the rows of a part that have more than one visible key to the sums."""
         has_choice = part.num_keys > 1
         if not has_choice.any():
             return
@@ -169,7 +169,7 @@ class _Tally:
         self._moments += np.stack([each.sum(axis=2) for each in moments], axis=-1)
 
     def role(self, head: Head, index: int, aligned_head: Head | None) -> Role:
-        """Return the role of a head. index: position of its layer among the selected layers."""
+        """Return the role of a head. index: position of the head's layer among the selected layers."""
         sums = zip(MEASURES, self._sums[index, head.head].tolist(), self._counts.tolist(), strict=True)
         figures = {measure: total / count if count else None for measure, total, count in sums}
         monotonicity = self._correlation(index, head.head)
@@ -177,7 +177,7 @@ class _Tally:
         return Role(head, self._num_rows, figures, monotonicity, name)
 
     def _correlation(self, index: int, head: int) -> float | None:
-        """Return the weighted Pearson correlation, or None if one side does not vary."""
+        """Return the weighted Pearson correlation of row and attended positions, or None if either is constant."""
         weight, *sums = self._moments[index, head].tolist()
         if weight <= 0:
             return None

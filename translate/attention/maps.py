@@ -1,6 +1,6 @@
-"""The attention maps of a sentence: save, load and check them; merge pieces into words.
+"""Attention maps of a sentence: saving, loading, validation and merging of pieces into words.
 
-Shapes: S source pieces, T target pieces, L layers, H heads. The pieces of both sides include `</s>`.
+Shapes: S source pieces, T target pieces, L layers, H heads. The pieces on both sides include `</s>`.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from translate.system.files import write_bytes
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-MAX_WEIGHT = 1.01  # 1, plus the rounding error of bfloat16
-MAX_PIECES = 1000  # per side; longer lines get no maps, because their size grows quadratically (here 4 MB per head)
-MAX_PACKED = 100  # maximum compression ratio; that of maps is far lower, that of a zip bomb is higher
-# RuntimeError: the archive uses, or claims to use, encryption or an unknown compression method.
+MAX_WEIGHT = 1.01  # 1 plus the maximum rounding error of bfloat16
+MAX_PIECES = 1000  # per side; longer lines get no maps because their size grows quadratically (4 MB per head here)
+MAX_PACKED = 100  # maximum compression ratio; attention maps compress far less, zip bombs compress more
+# RuntimeError is raised if the archive uses, or claims to use, encryption or an unknown compression method.
 UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, BadZipFile, zlib.error)
 
 
 class Stack(NamedTuple):
-    """The maps of one kind, in all or some layers of the model."""
+    """The maps of one kind in all or some of the model's layers."""
 
     weights: Floats  # (L, H, rows, columns)
-    layers: tuple[int, ...]  # the numbers of the L layers in the model, from 0
+    layers: tuple[int, ...]  # numbers of the L layers in the model, starting at 0
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """The attention of one translated sentence, before dropout; each row sums to 1.
+    """The attention maps of one translated sentence, before dropout. Each row sums to 1.
 
-    Row t of `decoder` and `cross` is the attention that produced target[t]. At that step the model has read `<s>` and
+    Row t of `decoder` and `cross` is the attention used to predict target[t]. At that step the model has read `<s>` and
     the pieces before t, so column j of `decoder` is the j-th piece *read*: `<s>`, then target[0], target[1], ...
     """
 
@@ -52,27 +52,27 @@ class AttentionMaps:
     stacks: Mapping[KindName, Stack]  # only the kinds that were kept
 
     def stack(self, kind: KindName) -> Stack:
-        """Return the stack of a kind. Raises UserError if that kind was not kept."""
+        """Return the maps of the given kind. Raises UserError if that kind was not kept."""
         if kind not in self.stacks:
             kept = ", ".join(self.stacks)
-            raise UserError(f"these files contain no {KINDS[kind].label}; --attention-kinds kept only: {kept}")
+            raise UserError(f"these files contain no {KINDS[kind].label} because --attention-kinds kept only {kept}")
         return self.stacks[kind]
 
     @property
     def cross(self) -> Floats:
-        """Encoder-decoder attention, (L, H, T, S)."""
+        """Encoder-decoder attention weights, (L, H, T, S)."""
         return self.stack("cross").weights
 
     def rows(self, kind: KindName) -> tuple[str, ...]:
-        """Return the pieces that attend (queries)."""
+        """Return the pieces that correspond to the rows (the queries)."""
         return self.source if KINDS[kind].rows == "source" else self.target
 
     def columns(self, kind: KindName) -> tuple[str, ...]:
-        """Return the pieces that are attended to (keys)."""
+        """Return the pieces that correspond to the columns (the keys)."""
         return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
 
     def save(self, path: Path, dtype: StoredType = "float32") -> None:
-        """Write an .npz file atomically. If only some layers were kept, `cross_layers` etc. list them."""
+        """Save an .npz file atomically. If only some layers were kept, arrays such as `cross_layers` name them."""
         arrays: dict[str, npt.NDArray[Any]] = {"source": np.array(self.source), "target": np.array(self.target)}
         for kind, stack in self.stacks.items():
             arrays[kind] = stack.weights.astype(dtype)
@@ -84,7 +84,7 @@ class AttentionMaps:
 
     @classmethod
     def load(cls, path: Path) -> AttentionMaps:
-        """Read an .npz file that `save` wrote. Raises UserError if `path` is not such a file."""
+        """Load the maps from an .npz file written by `save`. Raises UserError if the file is missing or invalid."""
         try:
             arrays = _read(path)
             _check(arrays)
@@ -92,7 +92,7 @@ class AttentionMaps:
             raise UserError(f"{path}: no such file") from None
         except UNREADABLE as error:
             expected = "an attention file written by `translate decode --attention`"
-            raise UserError(f"{path}: not {expected}, or damaged ({error})") from None
+            raise UserError(f"{path}: damaged, or not {expected} ({error})") from None
         stacks: dict[KindName, Stack] = {}
         for kind in (kind for kind in KINDS if kind in arrays):
             layers = arrays.get(f"{kind}_layers", np.arange(len(arrays[kind])))
@@ -101,29 +101,29 @@ class AttentionMaps:
 
 
 def part_spans(pieces: Sequence[str]) -> list[slice]:
-    """Return the span of each part of a line. A line that is translated in parts has one `</s>` per part."""
+    """Return the span of each part of a line. A line translated in parts has one `</s>` per part."""
     ends = [0, *(index + 1 for index, piece in enumerate(pieces) if piece == END)]
     return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:
-    """Merge pieces into words, (..., rows, columns): the sum over the columns of a word, the mean over its rows."""
+    """Merge the pieces of (..., rows, columns) maps into words, summing over columns and averaging over rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays of an .npz file, without pickles. Raises one of UNREADABLE if it is not such a file."""
+    """Read the arrays of an .npz file without unpickling. Raises one of UNREADABLE if the file is invalid."""
     with path.open("rb") as stream, ZipFile(stream) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
-            raise ValueError("its decompressed size is implausibly large")
-        # Only reading a whole member checks its CRC.
+            raise ValueError("its uncompressed size is implausibly large")
+        # The CRC of a member is checked only if the entire member is read.
         members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
     return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
 def _check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raise ValueError if the arrays violate the file format, or KeyError if the pieces of a side are missing."""
+    """Raise ValueError if the arrays violate the file format, or KeyError if one side's pieces are missing."""
     source, target = arrays["source"], arrays["target"]
     for name, pieces in ("source", source), ("target", target):
         if pieces.ndim != 1 or not pieces.size or pieces.dtype.kind != "U" or pieces[-1] != END:
@@ -131,14 +131,14 @@ def _check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     if (source == END).sum() != (target == END).sum():
         raise ValueError("the two sides have different numbers of parts")
     if not KINDS.keys() & arrays.keys():
-        raise ValueError("all kinds of attention are missing")
+        raise ValueError("it contains no attention weights")
     for kind in (kind for kind in KINDS if kind in arrays):
         weights, layers = arrays[kind], arrays.get(f"{kind}_layers")
         shape = KINDS[kind].sides(source.size, target.size)
         if weights.ndim != 4 or weights.shape[2:] != shape or not weights.size or weights.dtype.kind != "f":
             raise ValueError(f"{kind} is malformed")
-        if not (weights >= 0).all() or weights.max() > MAX_WEIGHT:  # NaN fails the first test
-            raise ValueError(f"{kind} has weights outside the range from 0 to 1")
+        if not (weights >= 0).all() or weights.max() > MAX_WEIGHT:  # the first test also rejects NaN
+            raise ValueError(f"{kind} contains weights that are not between 0 and 1")
         if layers is not None and (
             layers.shape != (len(weights),) or layers.dtype.kind != "i" or layers[0] < 0 or (np.diff(layers) <= 0).any()
         ):

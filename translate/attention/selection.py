@@ -1,4 +1,4 @@
-"""Select the attention to keep and its precision. Imports neither torch nor numpy, so that commands start fast."""
+"""Select which attention to keep and in what precision. For fast startup, torch and numpy are not imported here."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ StoredType = Literal["float32", "float16"]
 
 
 class AttentionSelection(NamedTuple):
-    """The kinds and layers of attention to keep, and the type to store them in."""
+    """The kinds and layers of attention to keep, and the data type used to store them."""
 
     kinds: tuple[KindName, ...] = tuple(KINDS)
-    layers: tuple[int, ...] | None = None  # from 0; None: all
+    layers: tuple[int, ...] | None = None  # numbered from 0; None for all
     dtype: StoredType = "float32"
 
     def layers_of(self, kind: KindName, model: Seq2Seq) -> tuple[int, ...]:
-        """Return the selected layers that exist; encoder and decoder may differ in their number of layers."""
+        """Return the selected layers that exist. The encoder and decoder may have different numbers of layers."""
         existing = range(len(model.attention[kind]))
         return tuple(layer for layer in existing if self.layers is None or layer in self.layers)
 
     def check(self, model: Seq2Seq) -> None:
-        """Raise UserError if no layer is selected for one of the kinds."""
+        """Raise UserError if any of the selected kinds has no selected layer."""
         for kind in self.kinds:
             if not self.layers_of(kind, model):
                 label, last = KINDS[kind].label, len(model.attention[kind]) - 1
-                raise UserError(f"--attention-layers: selects no layer of the {label}; its layers are 0 to {last}")
+                raise UserError(f"--attention-layers: no layer of the {label} is selected; its layers are 0 to {last}")
 
 
 EVERYTHING = AttentionSelection()

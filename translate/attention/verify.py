@@ -1,10 +1,10 @@
-"""Verify attention maps with a second implementation of the Transformer, which shares no code with the first.
+"""Verify attention maps against an independent second implementation of the Transformer.
 
-It computes in float64 with numpy only, without PyTorch, fused kernels, hooks or batches. Its decoder reads one piece at
-a time and has its own cache. Both implementations follow the same papers (Vaswani et al. 2017; layer norm: Ba et al.
-2016; rotary positions: Su et al. 2021) and use the same weight names.
+It uses only NumPy, in float64, without PyTorch, fused kernels, hooks or batches. Its decoder reads one piece at a time
+and has its own cache. Both implementations follow the same papers (Vaswani et al. 2017; layer norm: Ba et al. 2016;
+rotary positions: Su et al. 2021) and use the same weight names, but they share no code.
 
-Shapes: S source pieces, t target pieces so far, D width, H heads.
+Shapes: S keys, t queries, D model width, H heads.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from translate.model.attention_kinds import KINDS, Head, KindName
 from translate.run.folder import Run
 from translate.run.weights import ModelIdentity, arrays, read_checked_weights
 
-KeyValue = tuple[Doubles, Doubles]  # keys and values, (H, S, D/H) each
+KeyValue = tuple[Doubles, Doubles]  # keys and values, each of shape (H, S, D/H)
 NORM_EPSILON = 1e-5
 TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference between the stored and the recomputed maps of a line for one kind, and its position."""
+    """The largest difference between a line's stored and recomputed maps of one kind, and its position."""
 
     entry: Entry
     largest: float
@@ -47,18 +47,18 @@ class Difference:
 
 
 def default_tolerance(folder: AttentionFolder) -> float:
-    """Return the difference that rounding may cause, given the precision of the computation and of the stored maps."""
+    """Return the largest difference that rounding may cause, given the precisions of the computation and the files."""
     return max(TOLERANCES[folder.about.precision], TOLERANCES[folder.about.dtype])
 
 
 def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
-    """Recompute the maps of each line that has maps. Yields the largest difference for each kind of attention.
+    """Recompute the maps of each line with stored maps and yield the largest difference for each kind of attention.
 
-    Raises UserError if the folder was written with different weights, or if its pieces are not in the run's vocabulary
-    or do not spell the line's text.
+    Raises UserError if the folder was created with different weights, or if its pieces are missing from the run's
+    vocabulary or do not spell the text of the line.
     """
     if folder.about.weights != run.digest_of_weights():
-        advice = "pass the run that wrote this folder, or write the folder again"
+        advice = "pass the run that created this folder, or recreate the folder"
         raise UserError(f"{folder.path}: does not match the weights in {run.weights_path}; {advice}")
     model = Reference(run.weights_path, run.load_config().model, run.load_vocabs())
     for entry in folder.entries():
@@ -67,7 +67,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
 
 
 class Reference:
-    """The Transformer of a run, implemented for clarity, not speed."""
+    """A run's Transformer, implemented for clarity rather than speed."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
         content = read_checked_weights(weights, ModelIdentity.of(settings, vocabs)).content
@@ -75,7 +75,7 @@ class Reference:
         self.settings, self.vocabs = settings, vocabs
 
     def maps(self, src: Sequence[int], tgt: Sequence[int]) -> dict[KindName, list[Doubles]]:
-        """Return the map of each layer, (H, rows, columns), by kind. src, tgt: piece ids ending with `</s>`."""
+        """Return each kind's maps, one (H, rows, columns) array per layer. src, tgt: piece ids ending with `</s>`."""
         memory, encoder = self._encode(src)
         names = [f"decoder_layers.{layer}" for layer in range(self.settings.num_decoder_layers)]
         source = [self._key_value(f"{name}.cross_attn", memory) for name in names]
@@ -121,7 +121,7 @@ class Reference:
         return self._rotated(name, self._heads(f"{name}.key", x), start), self._heads(f"{name}.value", x)
 
     def _attend(self, name: str, x: Doubles, memory: KeyValue, start: int = 0) -> tuple[Doubles, Doubles]:
-        """Attend from x (t, D), at positions from `start`. Returns the output (t, D) and the weights (H, t, S)."""
+        """Attend from x (t, D), with positions from `start`. Returns the output (t, D) and the weights (H, t, S)."""
         keys, values = memory
         query = self._rotated(name, self._heads(f"{name}.query", x), start)
         scores = np.einsum("htd,hsd->hts", query, keys) / np.sqrt(query.shape[2])
@@ -131,12 +131,12 @@ class Reference:
         return heads @ self.weights[f"{name}.output.weight"].T, weights
 
     def _heads(self, name: str, x: Doubles) -> Doubles:
-        """Project and split into heads: (t, D) -> (H, t, D/H)."""
+        """Project the input and split it into heads: (t, D) -> (H, t, D/H)."""
         projected = x @ self.weights[f"{name}.weight"].T
         return projected.reshape(len(x), self.settings.num_heads, -1).transpose(1, 0, 2)
 
     def _rotated(self, name: str, heads: Doubles, start: int) -> Doubles:
-        """Rotate (H, t, D/H) by position if the model uses rotary positions and this is self-attention."""
+        """Apply rotary embeddings to (H, t, D/H) heads if the model uses them and this is self-attention."""
         if self.settings.positions != "rotary" or "cross_attn" in name:
             return heads
         half = heads.shape[2] // 2
@@ -158,13 +158,13 @@ class Reference:
         return x + y if self.settings.norm == "pre" else self._norm(f"{sublayer}_residual.norm", x + y)
 
     def _norm(self, name: str, x: Doubles) -> Doubles:
-        centred = x - x.mean(axis=1, keepdims=True)
-        scaled = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + NORM_EPSILON)
+        centered = x - x.mean(axis=1, keepdims=True)
+        scaled = centered / np.sqrt((centered**2).mean(axis=1, keepdims=True) + NORM_EPSILON)
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
 
 def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) -> Iterator[Difference]:
-    """Compare the maps in the file `path` part by part; weights between the parts of a line must be 0."""
+    """Compare the maps in the file `path` part by part. Weights between different parts of a line must be 0."""
     vocabs = model.vocabs
     try:
         src = [vocabs.src.ids[piece] for piece in maps.source]
@@ -172,7 +172,7 @@ def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) ->
     except KeyError as error:
         raise UserError(f"{path}: the piece {error} is not in the run's vocabulary") from None
     spans = list(zip(part_spans(maps.source), part_spans(maps.target), strict=True))
-    if len(spans) == 1:  # pieces do not contain the white space between parts
+    if len(spans) == 1:  # the pieces do not include the whitespace between parts
         _check_text(path, "source", vocabs.src, src, entry.source)
         _check_text(path, "target", vocabs.tgt, tgt, entry.translation)
     expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
@@ -189,7 +189,7 @@ def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) ->
 
 
 def _check_text(path: Path, side: str, vocab: Vocab, ids: Sequence[int], text: str) -> None:
-    """Check that the pieces spell the text in the index."""
+    """Raise UserError if the pieces do not spell the text in the index."""
     spelled = vocab.decode(ids[:-1])
     if spelled not in (text, vocab.decode(vocab.encode([text])[0])):
-        raise UserError(f"{path}: its {side} pieces spell {spelled!r}, but index.jsonl has {text!r}")
+        raise UserError(f"{path}: the {side} pieces spell {spelled!r}, but the text in index.jsonl is {text!r}")

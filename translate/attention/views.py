@@ -1,4 +1,4 @@
-"""Views of attention maps: one layer and head, a mean of several, a difference, or the grid of all heads."""
+"""Views of attention maps: a single head, a mean over layers or heads, a difference, or a grid of all heads."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from translate.model.attention_kinds import KINDS, KindName
 
 
 class MapView(NamedTuple):
-    """A map with its labels."""
+    """An attention map and its labels."""
 
     weights: Floats  # (rows, columns)
     rows: list[str]
     columns: list[str]
     title: str
-    row_axis: str  # describes the rows
+    row_axis: str  # label of the row axis
     column_axis: str
 
     @property
     def kind_title(self) -> str:
-        """The beginning of the title, which all heads share."""
+        """The first part of the title, which is the same for all heads."""
         return self.title.partition(", ")[0]
 
     @property
     def head_title(self) -> str:
-        """The rest of the title: "layer 0, head 1"."""
+        """The rest of the title, such as "layer 0, head 1"."""
         return self.title.partition(", ")[2]
 
 
-Grid = list[list[MapView]]  # a row per layer, with a map per head
+Grid = list[list[MapView]]  # one row per layer and one column per head
 
 
 def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | None, words: bool) -> MapView:
-    """Return the map of a layer and head (from 0). None stands for the mean over all layers or heads.
+    """Return the map of a layer and head, both numbered from 0. None selects the mean over all layers or heads.
 
-    words: merge pieces into words (see `merge_words`). Raises UserError if the kind, layer or head does not exist.
+    words: whether to merge pieces into words. Raises UserError if the kind, layer or head does not exist.
     """
     weights, layers = maps.stack(kind)
     heads = range(weights.shape[1])
@@ -53,24 +53,24 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
 
 
 def difference(one: MapView, other: MapView) -> MapView:
-    """Return `one` minus `other`, from -1 to 1. Both must have the same rows and columns."""
+    """Return the difference `one` minus `other`. Both maps must have the same rows and columns."""
     assert (one.rows, one.columns) == (other.rows, other.columns)
     return one._replace(weights=one.weights - other.weights)
 
 
 def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: bool) -> Grid:
-    """Return the maps of all heads, in all layers or in one."""
+    """Return the maps of all heads in one layer, or in all layers if `layer` is None."""
     weights, layers = maps.stack(kind)
     shown = layers if layer is None else (layer,)
     return [[view(maps, kind, number, head, words) for head in range(weights.shape[1])] for number in shown]
 
 
 def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:
-    """Return the index of the chosen number, or all indices if it is None."""
+    """Return the index of the chosen layer or head, or all indices if `chosen` is None."""
     if chosen is None:
         return list(range(len(numbers)))
     if chosen not in numbers:
-        raise UserError(f"--{name} {chosen}: no such {name}; available: {', '.join(map(str, numbers))}")
+        raise UserError(f"--{name} {chosen}: no such {name}; available {name}s: {', '.join(map(str, numbers))}")
     return [numbers.index(chosen)]
 
 
