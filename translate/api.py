@@ -29,10 +29,7 @@ def load_translator(
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
         if other.load_vocabs().fingerprint != vocabs.fingerprint:
-            raise UserError(
-                f"{other.path}: its vocabulary differs from that of {run}; runs of an ensemble must share a vocabulary "
-                "(train the others with vocab.model)"
-            )
+            raise UserError(f"{other.path}: its vocabulary differs from that of {run}; train it with vocab.model")
     if engine == "ctranslate2":
         if ensemble:
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")

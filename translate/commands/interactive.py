@@ -82,8 +82,12 @@ class History:
 
     def __init__(self, path: Path | None) -> None:
         """Load the newest lines of the file, and shorten it to HISTORY_LINES."""
-        self.path = path
-        lines = self._load()
+        self.path, content = path, b""
+        with suppress(OSError):
+            if path and path.is_file():
+                content = path.read_bytes()[-HISTORY_BYTES:]
+        text = content.decode(errors="replace")
+        lines = [line for line in text.split("\n") if line.strip() and line.isprintable()]
         self.last = lines[-1] if lines else ""
         with suppress(ImportError):
             import readline
@@ -99,15 +103,6 @@ class History:
         if line.strip() and line != self.last:
             self.last = line
             self._write([line], os.O_APPEND)
-
-    def _load(self) -> list[str]:
-        content = ""
-        with suppress(OSError):
-            if self.path and self.path.is_file():
-                with self.path.open("rb") as stream:
-                    stream.seek(max(0, self.path.stat().st_size - HISTORY_BYTES))
-                    content = stream.read(HISTORY_BYTES).decode(errors="replace")
-        return [line for line in content.split("\n") if line.strip() and line.isprintable()]
 
     def _write(self, lines: list[str], mode: int) -> None:
         if self.path is None:
@@ -133,17 +128,13 @@ class LiveLine:
         """Show `text`, or its end if it is wider than the terminal."""
         if self._is_live:
             self._is_empty = False
-            self._write(ERASE + _end_of(text, self._columns() - 1))
+            print(ERASE + _end_of(text, self._columns() - 1), end="", file=self._stream, flush=True)
 
     def clear(self) -> None:
         """Clear the line."""
         if not self._is_empty:
             self._is_empty = True
-            self._write(ERASE)
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+            print(ERASE, end="", file=self._stream, flush=True)
 
     def _columns(self) -> int:
         with suppress(OSError, ValueError):

@@ -11,6 +11,7 @@ from typer import Option
 from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture, screen
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
     from translate.attention.compare import MapComparison
@@ -45,9 +46,8 @@ def compare(
         if files or words:
             raise UserError("--html writes a page with all maps; leave out --png, --svg and --words")
         from translate.commands.attention.html_page import write_comparison
-        from translate.report.page.writer import InitialView
 
-        write_comparison(folders, html, InitialView(kind, layer, head))
+        write_comparison(folders, html, (kind, layer, head))
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     _print(views, [str(path), str(other)], files)
@@ -74,8 +74,6 @@ def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) ->
 
 
 def _summary(comparison: MapComparison) -> str:
-    from translate.model.attention_kinds import KINDS
-
     lines = f"{comparison.num_compared:,} of {comparison.num_lines:,} common lines have the same pieces"
     if not comparison.heads:
         return lines

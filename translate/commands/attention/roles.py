@@ -12,16 +12,16 @@ from typer import Option
 from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
 from translate.errors import UserError
+from translate.model.attention_kinds import Head, KindName
 
 if TYPE_CHECKING:
     from translate.attention.folder import About, AttentionFolder
     from translate.attention.maps import AttentionMaps
-    from translate.model.attention_kinds import Head, KindName
 
 
 def roles(
     path: options.MapsFolder,
-    kind: Annotated[options.KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
+    kind: Annotated[KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object per head.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -68,7 +68,5 @@ def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionM
 
 def _alignment_head(about: About) -> Head | None:
     """Return the head that aligns best, if the run has stored it."""
-    from translate.model.attention_kinds import Head
-
     layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
     return Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None

@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
 
 
 def verify(
@@ -29,7 +30,6 @@ def verify(
 
     from translate.attention.folder import AttentionFolder
     from translate.attention.verify import Difference, default_tolerance, differences
-    from translate.model.attention_kinds import KINDS
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
@@ -45,11 +45,11 @@ def verify(
     for kind in KINDS:
         if kind in worst:
             print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
-    largest = max(worst.values(), key=lambda difference: difference.largest)
-    if largest.largest > allowed:
+    most = max(worst.values(), key=lambda difference: difference.largest)
+    if most.largest > allowed:
         raise UserError(
-            f"{path / str(largest.entry.file)}: differs from the maps recomputed with {run} by {largest.largest:.1e} "
-            f"({largest.place}), more than {allowed:g}; write the folder again"
+            f"{path / str(most.entry.file)}: differs from the maps of {run} by {most.largest:.1e} ({most.place}), more "
+            f"than {allowed:g}; write the folder again"
         )
     lines = "1 line" if len(files) == 1 else f"{len(files):,} lines"
     print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)
