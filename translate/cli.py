@@ -18,7 +18,6 @@ from translate.errors import UserError
 from translate.system.signals import raise_signals
 from translate.system.terminal_text import spelled_out
 
-COMPLETION = "_TRANSLATE_COMPLETE"  # set by the shell to request completions
 STANDARD_OUTPUT = "standard output"  # name in error messages
 
 # Base class of usage errors, independent of whether typer vendors click or imports it.
@@ -27,7 +26,7 @@ USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
-    if COMPLETION in os.environ:
+    if "_TRANSLATE_COMPLETE" in os.environ:  # set by the shell to request completions
         app(prog_name="translate")  # prints completions and exits
     if isinstance(old := sys.stdout, TextIOWrapper):
         sys.stdout = StandardOutput(old.detach(), line_buffering=old.line_buffering, write_through=old.write_through)
@@ -65,7 +64,7 @@ def _run(arguments: list[str]) -> int:
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
         if sys.stdout:
-            sys.stdout.flush()  # here, because a full disk can still be reported
+            sys.stdout.flush()  # now, while a full disk can still be reported
         return 0
     except typer.Exit as end:
         return end.exit_code
@@ -98,9 +97,8 @@ def _drop_output() -> None:
 
 def _print_error(text: str, arguments: list[str]) -> int:
     """Print an error. Control characters are escaped, and so are line breaks that come from the command line."""
-    for argument in arguments:
-        if "\n" in argument:
-            text = text.replace(argument, spelled_out(argument, "\n"))
+    for argument in (each for each in arguments if "\n" in each):
+        text = text.replace(argument, spelled_out(argument, "\n"))
     for line in spelled_out(text).split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

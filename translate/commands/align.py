@@ -60,7 +60,7 @@ def align(
     method: Annotated[Method | None, Option(help="Alignment method, as listed below.  [default: grow-diag]")] = None,
     threshold: Annotated[float | None, Option(help="Minimum weight of a link; implies --method threshold.")] = None,
     shift: Shift = None,
-    reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Attention of a reverse model.")] = None,
+    reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Attention of a reverse model, same pairs.")] = None,
     directions: Directions = None,
     store: Annotated[Path | None, Option(metavar="RUN", help="Store the best setting on --gold in RUN.")] = None,
     as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
@@ -73,39 +73,31 @@ def align(
     Each output line lists links i-j from source word i to target word j, counted from 0. --gold scores each layer, head
     and method that the options leave open. Without options, the setting that --store saved in the run is used.
     """
+    from translate.alignment import error_rate, methods, settings
     from translate.alignment.aligner import Pairing
-    from translate.alignment.error_rate import GoldFile
-    from translate.alignment.methods import MapChoice
-    from translate.alignment.settings import AlignmentOptions
     from translate.alignment.sources import open_lines
     from translate.api import load_translator
 
     for option, is_given in ("--store", store), ("--one-indexed", one_indexed), ("--json", as_json):
         if is_given and not gold:
             raise UserError(f"{option}: needs gold links; add --gold FILE")
-    requested = AlignmentOptions(method, shift, threshold, directions)
-    requested.check(has_reverse=reverse is not None)
+    given = settings.AlignmentOptions(method, shift, threshold, directions)
+    given.check(has_reverse=reverse is not None)
     load = partial(load_translator, device=device)
     pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
-    choice = MapChoice(layer, head) if layer is not None or head is not None else None
-    if choice:
-        pairing.check(choice)
+    choice = methods.MapChoice(layer, head)
+    pairing.check(choice)
     files = pictures(png, svg)
     if gold:
-        lines = _score(pairing, choice, requested, GoldFile(gold, one_indexed), store, as_json)
+        lines = _score(pairing, choice, given, error_rate.GoldFile(gold, one_indexed), store, as_json)
     else:
-        lines = _align(pairing, choice, requested)
+        lines = _align(pairing, choice, given)
     if files and lines:
         _draw(lines, files)
 
 
 def _score(
-    pairing: Pairing,
-    choice: MapChoice | None,
-    requested: AlignmentOptions,
-    gold: GoldFile,
-    store: Path | None,
-    as_json: bool,
+    pairing: Pairing, choice: MapChoice, given: AlignmentOptions, gold: GoldFile, store: Path | None, as_json: bool
 ) -> Iterable[DrawnLine]:
     """Print the error rates, and store the best setting if requested; return the first lines, aligned by it."""
     from translate.alignment.aligner import aligned, try_all
@@ -115,8 +107,8 @@ def _score(
     run = Run.open(store) if store else None
     if run:
         check_storable(run, pairing)
-    choices, configs = [choice] if choice else pairing.choices(), requested.configs(pairing.reverse is not None)
-    trial = try_all(pairing, choices, configs, gold)
+    choices = pairing.choices() if choice == (None, None) else [choice]
+    trial = try_all(pairing, choices, given.configs(pairing.reverse is not None), gold)
     if as_json:
         for result in trial.best_of_maps():
             print(json.dumps({**result.as_dict(), "best": result == trial.best}))
@@ -133,21 +125,20 @@ def _score(
     return zip(islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN), gold, strict=False)
 
 
-def _align(pairing: Pairing, choice: MapChoice | None, requested: AlignmentOptions) -> list[DrawnLine]:
+def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list[DrawnLine]:
     """Print the links of each line; return the first lines."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
     from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
-    config, origin = requested.config(pairing.reverse is not None), ""
-    if choice is None and requested == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
+    config, origin = given.config(pairing.reverse is not None), ""
+    if choice == MapChoice() and given == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, config = stored.choice, stored.config
         pairing.check(choice)
         difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
         origin = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{difference})"
-    choice = choice or MapChoice()
     print(f"aligned by: {choice}, {config}{origin}", file=sys.stderr)
     start, num_lines, num_without = time.monotonic(), 0, 0
     first: list[DrawnLine] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
     from translate.report.attention_folder import AttentionWriter
 
-LAYER = re.compile("[0-9]{1,9}")
-
 
 def parse_selection(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
     """Parse the options; None without a folder. Raises UserError for unknown kinds or malformed layers."""
@@ -31,7 +28,7 @@ def parse_selection(folder: Path | None, kinds: str, layers: str, precision: Sto
         if kind not in KINDS:
             raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
     numbers = [part.strip() for part in layers.split(",")] if layers else []
-    if not all(LAYER.fullmatch(number) for number in numbers):
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
         raise UserError(f"--attention-layers: {layers!r} is not a list of layer numbers, such as 0,2")
     ordered = tuple(kind for kind in KINDS if kind in chosen)
     return AttentionSelection(ordered, tuple(sorted(set(map(int, numbers)))) or None, precision)

@@ -24,6 +24,7 @@ from translate.decoding.resumable_output import OutputFile
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import say, with_progress
+from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write
@@ -31,6 +32,8 @@ from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
+
+MapOptions = tuple[str, str, StoredType]  # kinds, layers and precision of the attention maps to write
 
 
 class ModelOptions(NamedTuple):
@@ -139,17 +142,9 @@ class Job(NamedTuple):
 
 
 def translate(
-    model: ModelOptions,
-    places: Places,
-    maps: tuple[str, str, StoredType],
-    request: DecodeRequest,
-    changes: Mapping[str, object],
+    model: ModelOptions, places: Places, maps: MapOptions, request: DecodeRequest, changes: Mapping[str, object]
 ) -> None:
-    """Translate, and report the speed.
-
-    maps: kinds, layers and precision of the attention maps to write. changes: values for decode settings; None keeps
-    the run's value.
-    """
+    """Translate, and report the speed. changes: values for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
         started = time.monotonic()
@@ -180,7 +175,7 @@ def translate(
                 num_lines = _write_whole(job, places, writer)
     if world.is_first:
         seconds = time.monotonic() - started
-        lines = "1 line" if num_lines == 1 else f"{num_lines:,} lines"
+        lines = counted(num_lines, "line")
         print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
         if places.attention:
             print(f"attention files: {places.attention}", file=sys.stderr)

@@ -26,8 +26,8 @@ from translate.system.terminal_text import for_stream
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
-NUM_SHOWN = 5
-Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show N better, N worse lines.  [default: {NUM_SHOWN}]")]
+SHOWN = 5
+Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show N better and N worse lines.  [default: {SHOWN}]")]
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
@@ -74,7 +74,7 @@ def evaluate(
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
     report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
-    formatted = (scores.as_json if as_json else scores.as_text)(report, NUM_SHOWN if show is None else show)
+    formatted = (scores.as_json if as_json else scores.as_text)(report, SHOWN if show is None else show)
     print(for_stream(formatted, sys.stdout))
 
 
@@ -117,13 +117,11 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
         raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave it out")
-    if not output:
-        return
-    if not paths[0].is_dir():
+    if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
-    if output.suffix == ".gz":
+    if output and output.suffix == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
-    if output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
+    if output and output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
         raise UserError(f"--output {output}: would overwrite an input file; choose another file")
 
 

@@ -35,10 +35,7 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """Yield the lines typed at standard input, until Ctrl-D. Ctrl-C discards the current line.
-
-    Lines that are not UTF-8 are skipped with a warning.
-    """
+    """Yield the typed lines until Ctrl-D. Ctrl-C discards a line; one that is not UTF-8 is skipped with a warning."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     print("Type one sentence per line; end with Ctrl-D.", file=sys.stderr)
@@ -116,10 +113,9 @@ class History:
 
 
 class LiveLine:
-    """The terminal's current line, rewritten in place. Does nothing if `stream` is not a terminal."""
+    """The current line of a terminal, by default of standard error, rewritten in place. Elsewhere, nothing is shown."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """stream: the terminal to write to; by default standard error."""
         self._stream = stream or sys.stderr
         self._is_live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._is_empty = True
@@ -128,18 +124,16 @@ class LiveLine:
         """Show `text`, or its end if it is wider than the terminal."""
         if self._is_live:
             self._is_empty = False
-            print(ERASE + _end_of(text, self._columns() - 1), end="", file=self._stream, flush=True)
+            columns = DEFAULT_COLUMNS
+            with suppress(OSError, ValueError):
+                columns = os.get_terminal_size(self._stream.fileno()).columns or DEFAULT_COLUMNS
+            print(ERASE + _end_of(text, columns - 1), end="", file=self._stream, flush=True)
 
     def clear(self) -> None:
         """Clear the line."""
         if not self._is_empty:
             self._is_empty = True
             print(ERASE, end="", file=self._stream, flush=True)
-
-    def _columns(self) -> int:
-        with suppress(OSError, ValueError):
-            return os.get_terminal_size(self._stream.fileno()).columns or DEFAULT_COLUMNS
-        return DEFAULT_COLUMNS
 
 
 def _read_plainly() -> str:

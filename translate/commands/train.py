@@ -53,7 +53,8 @@ def train(
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
-    run = Run(out or _default_folder(config, src))
+    name = config.stem if config else Path(src or "run").name.partition(".")[0]
+    run = Run(out or Path("runs") / name)
     with joined(f"checkpoints are in {run.path}/checkpoints; resume with the same command and --resume") as world:
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
@@ -101,8 +102,3 @@ def _dry_run(resolved: ResolvedConfig, device: str) -> None:
         run = Run.create(Path(folder), resolved.config)
         for line in (*resolved.reasons, *dry_run(run, resolved.config, pick_device(device), resolved.scan)):
             print(line)
-
-
-def _default_folder(config: Path | None, src: str | None) -> Path:
-    name = config.stem if config else Path(src or "run").name.partition(".")[0]
-    return Path("runs") / name

@@ -39,14 +39,13 @@ def compare(
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
     from translate.attention.views import view
+    from translate.commands.attention.html_page import write_comparison
 
     files = pictures(png, svg)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
         if files or words:
             raise UserError("--html writes a page with all maps; leave out --png, --svg and --words")
-        from translate.commands.attention.html_page import write_comparison
-
         write_comparison(folders, html, (kind, layer, head))
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]

@@ -31,7 +31,7 @@ Examples:
 
 def mask(
     run: options.Run,
-    heads: Annotated[list[str], Option("--mask", metavar="HEAD", help="Head, such as cross.2.3, or every.")],
+    heads: Annotated[list[str], Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or every.")],
     src: options.Src,
     ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
     examples: Annotated[int, Option(min=0, help="Number of translations to show, most changed first.")] = 5,
@@ -75,11 +75,8 @@ def _as_json(effect: AblationEffect, names: Sequence[str], examples: int) -> str
 
 
 def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
-    lines = [
-        f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference",
-        "",
-        "                     all heads  without  difference",
-    ]
+    title = f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference"
+    lines = [title, "", f"{'':21}all heads  without  difference"]
     rows = zip(("loss (nats per piece)", "BLEU", "chrF"), (4, 2, 2), effect.whole, effect.without, strict=True)
     for label, digits, old, new in rows:
         lines.append(f"{label:<21}{old:9.{digits}f}  {new:7.{digits}f}  {new - old:+10.{digits}f}")

@@ -11,6 +11,7 @@ from typer import Argument, Option
 from translate.commands import options
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
+from translate.report.text import counted
 
 
 def verify(
@@ -29,27 +30,20 @@ def verify(
     from tqdm import tqdm
 
     from translate.attention.folder import AttentionFolder
-    from translate.attention.verify import Difference, default_tolerance, differences
+    from translate.attention.verify import default_tolerance, differences
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
     allowed = default_tolerance(folder) if tolerance is None else tolerance
-    worst: dict[str, Difference] = {}
-    files = set()
-    for found in tqdm(differences(folder, Run.open(run)), unit="map", disable=None):
-        files.add(found.entry.id)
-        if found.kind not in worst or found.largest > worst[found.kind].largest:
-            worst[found.kind] = found
-    if not files:
+    found = sorted(tqdm(differences(folder, Run.open(run)), unit="map", disable=None), key=lambda each: -each.largest)
+    if not found:
         raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
-        if kind in worst:
-            print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
-    most = max(worst.values(), key=lambda difference: difference.largest)
+        if worst := next((each for each in found if each.kind == kind), None):
+            print(f"{KINDS[kind].label}: largest difference {worst.largest:.1e} ({worst.place})")
+    most = found[0]
     if most.largest > allowed:
-        raise UserError(
-            f"{path / str(most.entry.file)}: differs from the maps of {run} by {most.largest:.1e} ({most.place}), more "
-            f"than {allowed:g}; write the folder again"
-        )
-    lines = "1 line" if len(files) == 1 else f"{len(files):,} lines"
+        difference = f"differs from {run} by {most.largest:.1e}, more than {allowed:g} ({most.place})"
+        raise UserError(f"{path}: {difference}; write the folder again")
+    lines = counted(len({each.entry.id for each in found}), "line")
     print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)
