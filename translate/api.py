@@ -1,4 +1,4 @@
-"""Load a translator from a run folder. The engine is chosen here, so that `translator` does not depend on any."""
+"""Load a translator from a run folder. Engines are chosen here, to keep `translator` independent of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_translator(
 
         return Translator(CTranslate2Engine.load(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
-        raise UserError(f"--precision {precision}: the torch engine has float32 and bfloat16; add --engine ctranslate2")
+        raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

@@ -20,7 +20,7 @@ from translate.system.terminal_text import spelled_out
 
 STANDARD_OUTPUT = "standard output"  # name in error messages
 
-# Base class of usage errors, independent of whether typer vendors click or imports it.
+# Base class of usage errors, whether typer vendors click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 class StandardOutput(TextIOWrapper):
-    """Standard output whose errors name it, unlike those of the system."""
+    """Standard output that names itself in its errors."""
 
     def write(self, text: str, /) -> int:
         with _naming_standard_output():

@@ -42,7 +42,7 @@ def decode(
     ensemble: options.Ensemble = None,
     mask: options.Mask = None,
     as_json: options.JsonLines = False,
-    resume: Annotated[bool, Option("--resume", help="Resume an interrupted decode, which left FILE.partial.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Resume an interrupted translation from FILE.partial.")] = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
@@ -53,7 +53,8 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line; with --n-best above 1, tab-separated lines of input line number, score, translation.
+    Prints one line per input line. With --n-best above 1, each line has three columns, separated by tabs: number of the
+    input line, score and translation.
     """
     from translate.commands.decode_io import ModelOptions, Places, translate
     from translate.decoding.results import DecodeRequest

@@ -48,7 +48,7 @@ class ModelOptions(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The inputs and outputs of a decode."""
+    """The inputs and outputs of `translate decode`."""
 
     sentences: Sequence[str] | None
     input: Path | None
@@ -84,7 +84,7 @@ class Places(NamedTuple):
 
     @property
     def can_resume(self) -> bool:
-        """Whether an interrupted decode can be resumed; input and output must be files."""
+        """Whether an interrupted translation can be resumed; input and output must be files."""
         is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
         return is_file and self.input is not None and self.input.is_file() and not self.attention
 
@@ -245,7 +245,7 @@ def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) ->
 
 
 def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
-    """Translate a file to a file, resumably; return the number of translated lines."""
+    """Translate a file to a file in a resumable way; return the number of translated lines."""
     assert places.input
     assert places.output
     if not job.world.is_first:

@@ -113,7 +113,7 @@ class History:
 
 
 class LiveLine:
-    """The current line of a terminal, by default of standard error, rewritten in place. Elsewhere, nothing is shown."""
+    """A line that is rewritten in place on a terminal, by default standard error; elsewhere, nothing is shown."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr

@@ -65,7 +65,7 @@ Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 
 def given_settings(overrides: list[str] | None, **files: str | None) -> dict[str, object]:
-    """Return the settings given on the command line. files: paths by name in the section data; None: not given."""
+    """Return the settings given on the command line. files: paths by setting of section data, if given."""
     from translate.config.toml import parse_override
 
     given = dict(parse_override(text) for text in overrides or [])
