@@ -43,7 +43,7 @@ def verify(
             print(f"{KINDS[kind].label}: largest difference {worst.largest:.1e} ({worst.place})")
     most = found[0]
     if most.largest > allowed:
-        difference = f"differs from {run} by {most.largest:.1e}, more than {allowed:g} ({most.place})"
+        difference = f"differs from the maps of {run} by {most.largest:.1e}, more than {allowed:g} ({most.place})"
         raise UserError(f"{path}: {difference}; write the folder again")
     lines = counted(len({each.entry.id for each in found}), "line")
     print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)
