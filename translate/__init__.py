@@ -4,8 +4,7 @@ Use from Python::
 
     from translate import load
 
-    translator = load("runs/toy")
-    translator.translate(["I love apples."])
+    load("runs/toy").translate(["I love apples."])
 """
 
 from __future__ import annotations

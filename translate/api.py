@@ -1,4 +1,4 @@
-"""Load a translator from a run folder. The engine is chosen here, so that `translator` does not depend on any."""
+"""Load a translator from a run folder. Engines are chosen here, to keep `translator` independent of them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,7 @@ def load_translator(
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
         if other.load_vocabs().fingerprint != vocabs.fingerprint:
-            raise UserError(
-                f"{other.path}: its vocabulary differs from that of {run}; runs of an ensemble must share a vocabulary "
-                "(train the others with vocab.model)"
-            )
+            raise UserError(f"{other.path}: its vocabulary differs from that of {run}; train it with vocab.model")
     if engine == "ctranslate2":
         if ensemble:
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
@@ -40,7 +37,7 @@ def load_translator(
 
         return Translator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
-        raise UserError(f"--precision {precision}: the torch engine has float32 and bfloat16; add --engine ctranslate2")
+        raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

@@ -18,21 +18,18 @@ from translate.errors import UserError
 from translate.system.signals import raise_signals
 from translate.system.terminal_text import spelled_out
 
-COMPLETION = "_TRANSLATE_COMPLETE"  # set by the shell to request completions
 STANDARD_OUTPUT = "standard output"  # name in error messages
 
-# Base class of usage errors, independent of whether typer vendors click or imports it.
+# Base class of usage errors, whether typer vendors click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
-    if COMPLETION in os.environ:
+    if "_TRANSLATE_COMPLETE" in os.environ:  # set by the shell to request completions
         app(prog_name="translate")  # prints completions and exits
-    if isinstance(before := sys.stdout, TextIOWrapper):
-        sys.stdout = StandardOutput(
-            before.detach(), line_buffering=before.line_buffering, write_through=before.write_through
-        )
+    if isinstance(old := sys.stdout, TextIOWrapper):
+        sys.stdout = StandardOutput(old.detach(), line_buffering=old.line_buffering, write_through=old.write_through)
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, TextIOWrapper):
             # Use UTF-8 on every system, and escape characters that cannot be encoded (lone surrogates).
@@ -42,7 +39,7 @@ def main() -> None:
 
 
 class StandardOutput(TextIOWrapper):
-    """Standard output that names itself in its errors, which system errors do not."""
+    """Standard output that names itself in its errors."""
 
     def write(self, text: str, /) -> int:
         with _naming_standard_output():
@@ -67,7 +64,7 @@ def _run(arguments: list[str]) -> int:
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
         if sys.stdout:
-            sys.stdout.flush()  # flushed here, so that a full disk can still be reported
+            sys.stdout.flush()  # now, while a full disk can still be reported
         return 0
     except typer.Exit as end:
         return end.exit_code
@@ -89,10 +86,7 @@ def _run(arguments: list[str]) -> int:
         return 128 + signal.SIGINT
     except Exception:
         traceback.print_exc()
-        print(
-            "error: this is a bug in translate; please report it with the lines above",
-            file=sys.stderr,
-        )
+        print("error: this is a bug in translate; please report it with the lines above", file=sys.stderr)
         return 1
 
 
@@ -101,14 +95,10 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _printable(text: str, arguments: list[str]) -> str:
-    """Escape control characters, and line breaks that come from the command line."""
-    for given in (argument for argument in arguments if "\n" in argument):
-        text = text.replace(given, spelled_out(given, "\n"))
-    return spelled_out(text)
-
-
 def _print_error(text: str, arguments: list[str]) -> int:
-    for line in _printable(text, arguments).split("\n"):
+    """Print an error. Control characters are escaped, and so are line breaks that come from the command line."""
+    for argument in (each for each in arguments if "\n" in each):
+        text = text.replace(argument, spelled_out(argument, "\n"))
+    for line in spelled_out(text).split("\n"):
         print(f"error: {line}", file=sys.stderr)
     return 2

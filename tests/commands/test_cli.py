@@ -245,7 +245,7 @@ def test_a_device_that_is_not_there_is_one_line(
 
 
 def test_a_bug_of_ours_is_reported_as_such(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translate.api.load_translator", lambda *_: 1 / 0)
+    monkeypatch.setattr("translate.commands.decode_io.load_translator", lambda *_: 1 / 0)
     outcome = run("decode", tiny_run, "x")
     assert outcome.status == 1
     assert "ZeroDivisionError" in outcome.errors

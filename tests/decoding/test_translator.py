@@ -296,7 +296,7 @@ def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> Non
         assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
         assert exact.log_probs != found.log_probs
     assert len(near.translate(LINES)) == len(LINES)
-    with pytest.raises(UserError, match="has float32 and bfloat16"):
+    with pytest.raises(UserError, match="torch supports float32 and bfloat16"):
         load_translator(tiny_run, "cpu", precision="int8")
 
 

@@ -41,5 +41,3 @@ app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=align.EPILOG)(align.align)
 app.command(epilog=export.EPILOG)(export.export)
 app.add_typer(attention.group, name="attention")
-
-__all__ = ["app"]

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translate.attention.selection import StoredType
+from translate.attention.selection import AttentionSelection, StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
+from translate.report.progress import say
 
 if TYPE_CHECKING:
-    from translate.attention.selection import AttentionSelection
     from translate.decoding.translator import Translator
     from translate.report.attention_folder import AttentionWriter
-
-LAYER = re.compile("[0-9]{1,9}")
 
 
 def parse_selection(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
     """Parse the options; None without a folder. Raises UserError for unknown kinds or malformed layers."""
-    from translate.attention.selection import AttentionSelection
-
     if not folder:
         if kinds or layers or precision != "float32":
             raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
@@ -32,12 +27,11 @@ def parse_selection(folder: Path | None, kinds: str, layers: str, precision: Sto
     for kind in chosen:
         if kind not in KINDS:
             raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
-    parts = [part.strip() for part in layers.split(",")] if layers else []
-    if not all(LAYER.fullmatch(part) for part in parts):
+    numbers = [part.strip() for part in layers.split(",")] if layers else []
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
         raise UserError(f"--attention-layers: {layers!r} is not a list of layer numbers, such as 0,2")
-    numbers = sorted(set(map(int, parts)))
     ordered = tuple(kind for kind in KINDS if kind in chosen)
-    return AttentionSelection(ordered, tuple(numbers) or None, precision)
+    return AttentionSelection(ordered, tuple(sorted(set(map(int, numbers)))) or None, precision)
 
 
 def attention_writer(
@@ -57,7 +51,6 @@ def attention_writer(
     from translate.api import load_translator
     from translate.decoding.torch_engine import TorchEngine
     from translate.report.attention_folder import AttentionWriter, TextSample
-    from translate.report.progress import say
     from translate.run.folder import Run
 
     sample = TextSample.of(text) if text is not None else None

@@ -47,8 +47,7 @@ def check(
 
     from translate.check.check import check as check_texts
     from translate.config.toml import load_config
-    from translate.report.findings import as_json as to_json
-    from translate.report.findings import as_text
+    from translate.report import findings
 
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
     settings = load_config(config, options.given_settings(overrides, **files))
@@ -60,36 +59,32 @@ def check(
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
         report = check_texts(texts, settings, vocabs, examples, bar.update)
     names = names[::-1] if data.reverse else names
-    print(to_json(report, names) if as_json else as_text(report, names, settings))
+    print(findings.as_json(report, names) if as_json else findings.as_text(report, names, settings))
 
 
 def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> Texts:
     from translate.check.check import Texts
+    from translate.data.parallel_text import check_stays, text_of
 
     if bool(test_src) != bool(test_tgt):
         raise UserError("check: --test-src and --test-tgt must be given together")
-    return Texts(
-        _text(data.train_src, data.train_tgt, data),
-        _text(data.valid_src, data.valid_tgt, data) if data.valid_src else None,
-        _text(str(test_src), str(test_tgt), data) if test_src else None,
-    )
 
+    def text(src: str, tgt: str) -> ParallelText:
+        check_stays(Path(src), Path(tgt))
+        return text_of(data, src, tgt)
 
-def _text(src: str, tgt: str, data: DataSettings) -> ParallelText:
-    from translate.data.parallel_text import check_stays, text_of
-
-    check_stays(Path(src), Path(tgt))
-    return text_of(data, src, tgt)
+    valid = text(data.valid_src, data.valid_tgt) if data.valid_src else None
+    return Texts(text(data.train_src, data.train_tgt), valid, text(str(test_src), str(test_tgt)) if test_src else None)
 
 
 def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:
     from translate.data.vocab import Vocab, VocabPair
     from translate.run.folder import Run
 
-    path = path or (Path(settings.vocab.model) if settings.vocab.model else None)
-    if path is None:
+    if path is None and not settings.vocab.model:
         return None
-    if not path.is_dir():
-        vocab = Vocab.load(path)
-        return VocabPair(vocab, vocab)
-    return Run.open(path).load_vocabs()
+    path = path or Path(settings.vocab.model)
+    if path.is_dir():
+        return Run.open(path).load_vocabs()
+    vocab = Vocab.load(path)
+    return VocabPair(vocab, vocab)

@@ -1,16 +1,22 @@
-"""Input and output of `translate decode`."""
+"""The work of `translate decode`: read lines, translate them, write the translations."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from translate.api import load_translator
+from translate.attention.selection import StoredType
+from translate.commands.attention_options import attention_writer, parse_selection
+from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.config.settings import DecodeSettings
+from translate.config.toml import changed_search
 from translate.data.readers.lines import digest_of_text, read_lines, split_lines
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
@@ -18,17 +24,31 @@ from translate.decoding.resumable_output import OutputFile
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import say, with_progress
+from translate.report.text import counted
 from translate.run.folder import Run
-from translate.system.distributed import World
+from translate.system.distributed import World, joined
 from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
 
+MapOptions = tuple[str, str, StoredType]  # kinds, layers and precision of the attention maps to write
+
+
+class ModelOptions(NamedTuple):
+    """The options that select and load the model."""
+
+    run: Path
+    ensemble: list[Path]
+    mask: list[str]
+    engine: str
+    precision: str
+    device: str
+
 
 class Places(NamedTuple):
-    """The inputs and outputs of a decode."""
+    """The inputs and outputs of `translate decode`."""
 
     sentences: Sequence[str] | None
     input: Path | None
@@ -43,16 +63,13 @@ class Places(NamedTuple):
             raise UserError("decode: give sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
             raise UserError("decode: standard output is closed; give --output FILE")
-        if world.size > 1 and not (self.sentences or self._has_whole_input or is_missing):
+        if world.size > 1 and not (self.can_reread or is_missing):
             raise UserError("decode: several processes cannot share standard input or a pipe; use --input with a file")
         if not self.sentences and not self.input and sys.stdin is None:
             raise UserError("decode: standard input is closed; give sentences, or --input FILE")
-        if (maps := self.attention) and any(
-            file and file.resolve().parent == maps.resolve() for file in (self.input, self.output)
-        ):
-            raise UserError(
-                f"decode: {maps} will be cleared for the attention files; keep --input and --output in another folder"
-            )
+        folders = [file.resolve().parent for file in (self.input, self.output) if file]
+        if self.attention and self.attention.resolve() in folders:
+            raise UserError(f"decode: {self.attention} will be cleared; keep --input and --output in another folder")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
@@ -61,10 +78,15 @@ class Places(NamedTuple):
             raise UserError("--resume needs --input FILE and --output FILE")
 
     @property
+    def can_reread(self) -> bool:
+        """Whether the lines can be read more than once: they are arguments or in a file."""
+        return bool(self.sentences) or (self.input is not None and self.input.is_file())
+
+    @property
     def can_resume(self) -> bool:
-        """Whether an interrupted decode can be resumed; input and output must be files."""
+        """Whether an interrupted translation can be resumed; input and output must be files."""
         is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
-        return is_file and self._has_whole_input and not self.attention
+        return is_file and self.input is not None and self.input.is_file() and not self.attention
 
     @property
     def advice(self) -> str:
@@ -78,10 +100,6 @@ class Places(NamedTuple):
         """Whether sentences are typed at a terminal."""
         is_given = self.sentences or self.input or self.output or self.attention
         return not is_given and sys.stdin is not None and sys.stdin.isatty()
-
-    @property
-    def _has_whole_input(self) -> bool:
-        return self.input is not None and self.input.is_file()
 
     def lines(self) -> Iterable[str]:
         """Return the given sentences, or else the lines of the input file or of standard input."""
@@ -98,16 +116,16 @@ class Job(NamedTuple):
     request: DecodeRequest
     world: World
 
-    def made_by(self, runs: Sequence[Path], engine: str, mask: Sequence[str]) -> dict[str, Any]:
+    def made_by(self, model: ModelOptions) -> dict[str, Any]:
         """Return everything that determines the translations, except the text, as JSON values."""
-        opened = [Run.open(run) for run in runs]
+        runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
-            "weights": [run.digest_of_weights() for run in opened],
-            "heads": [run.load_config().model.num_heads for run in opened],
+            "weights": [run.digest_of_weights() for run in runs],
+            "heads": [run.load_config().model.num_heads for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
             "data.max_pieces": self.translator.max_pieces,
-            "--engine": engine,
-            "--mask": sorted(mask),
+            "--engine": model.engine,
+            "--mask": sorted(model.mask),
             "device": self.translator.engine.description,
             "number of processes": self.world.size,
             "windows": [windows.FIRST_WINDOW, windows.WINDOW_LINES, windows.WINDOW_CHARACTERS],
@@ -123,41 +141,44 @@ class Job(NamedTuple):
         return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
-def write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
-    """Translate to standard output or to a file that appears when complete; return the number of lines."""
-    found = job.translations(places.lines())
-    if not job.world.is_first:
-        deque(found, maxlen=0)  # translates this process's share, which the first process collects and writes
-        return 0
-    num_lines = 0
-    with ExitStack() as stack:
-        stream = stack.enter_context(_writing(places.output)) if places.output else sys.stdout
-        found = attention.add_all(found) if attention else found
-        if places.input:
-            found = with_progress(found, places.input, stream)
-        for translation in found:
-            num_lines = translation.id
-            warn(translation)
-            print(for_stream(formatted(translation, job.request), stream), file=stream, flush=places.output is None)
-    return num_lines
+def translate(
+    model: ModelOptions, places: Places, maps: MapOptions, request: DecodeRequest, changes: Mapping[str, object]
+) -> None:
+    """Translate, and report the speed. changes: values for decode settings; None keeps the run's value."""
+    with joined(places.advice) as world, ExitStack() as masking:
+        places.check(world)
+        started = time.monotonic()
+        for argument in (request.prefix, *request.terms, *(places.sentences or [])):
+            if not is_utf8(argument):
+                raise UserError(f"decode: {argument!r} is not UTF-8; set the terminal to UTF-8, or use --input FILE")
+        selection = parse_selection(places.attention, *maps)
+        if model.mask and model.engine != "torch":
+            raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
+        if model.mask and places.attention:
+            raise UserError("--mask: attention files describe the unmasked model; leave out --attention or --mask")
+        translator = load_translator(model.run, model.device, model.engine, model.precision, model.ensemble)
+        masking.enter_context(_masking(model.mask, translator))
+        if model.engine == "torch":
+            from translate.system.device import keep_freed_memory
 
-
-def write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
-    """Translate a file to a file, resumably; return the number of translated lines."""
-    assert places.input
-    if not job.world.is_first:
-        (num_done, *_) = job.world.gather(0)
-        deque(job.translations(places.lines(), num_done), maxlen=0)
-        return 0
-    file = _open(job, places, made_by)
-    num_done = file.num_lines
-    with file.writing():
-        job.world.gather(num_done)
-        found = job.translations(file.syncing(places.lines()), num_done)
-        for translation in with_progress(found, places.input, None, num_done):
-            warn(translation)
-            file.write(formatted(translation, job.request))
-    return file.num_lines - num_done
+            keep_freed_memory()
+        job = Job(translator, changed_search(translator.settings, changes), request, world)
+        if places.is_interactive:
+            _answer_interactively(job)
+            return
+        if places.can_resume:
+            num_lines = _write_resumably(job, places, job.made_by(model))
+        else:
+            text = places.lines() if places.can_reread else None
+            chosen = selection if world.is_first else None
+            with attention_writer(places.attention, model.run, translator, model.device, chosen, text) as writer:
+                num_lines = _write_whole(job, places, writer)
+    if world.is_first:
+        seconds = time.monotonic() - started
+        lines = counted(num_lines, "line")
+        print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
+        if places.attention:
+            print(f"attention files: {places.attention}", file=sys.stderr)
 
 
 def warn(translation: Translation) -> None:
@@ -176,24 +197,74 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
     return translation.text
 
 
-def _open(job: Job, places: Places, made_by: Mapping[str, Any]) -> OutputFile:
-    """Open the output file, new or resumed."""
+def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+    if not heads:
+        return nullcontext()
+    from translate.attention.extract import engine_of
+    from translate.model.attention_kinds import Head
+    from translate.model.hooks import heads_of, masked
+
+    model = engine_of(translator).model
+    return masked(model, [Head.parse(text, heads_of(model)) for text in heads])
+
+
+def _answer_interactively(job: Job) -> None:
+    """Translate each sentence typed at the terminal, and show the translation as it grows."""
+    live = LiveLine()
+
+    def answer(sentence: str) -> None:
+        try:
+            (translation,) = job.translator.translations([sentence], job.settings, job.request, watch=live.show)
+        finally:
+            live.clear()
+        warn(translation)
+        print(for_stream(formatted(translation, job.request), sys.stdout), flush=True)
+
+    run_interactive(answer)
+
+
+def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
+    """Translate to standard output or to a file that appears when complete; return the number of lines."""
+    found = job.translations(places.lines())
+    if not job.world.is_first:
+        deque(found, maxlen=0)  # translates this process's share, which the first process collects and writes
+        return 0
+    num_lines, stream = 0, sys.stdout
+    with ExitStack() as stack:
+        if places.output:
+            partial = stack.enter_context(atomic_write(places.output))
+            stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
+        found = attention.add_all(found) if attention else found
+        if places.input:
+            found = with_progress(found, places.input, stream)
+        for translation in found:
+            num_lines = translation.id
+            warn(translation)
+            print(for_stream(formatted(translation, job.request), stream), file=stream, flush=places.output is None)
+    return num_lines
+
+
+def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
+    """Translate a file to a file in a resumable way; return the number of translated lines."""
     assert places.input
     assert places.output
+    if not job.world.is_first:
+        (num_done, *_) = job.world.gather(0)
+        deque(job.translations(places.lines(), num_done), maxlen=0)
+        return 0
     made_by = {"input": digest_of_text(places.input), **made_by}
     file = OutputFile(places.output, made_by, job.request.num_best > 1 and not job.request.details)
     if not places.is_resumed:
         file.begin()
-        return file
-    file.resume()
-    if file.num_lines:
-        say(f"resuming after line {file.num_lines:,}, the last in {file.partial}")
     else:
-        say(f"{file.partial} contains no translated lines; starting from line 1")
-    return file
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[IO[str]]:
-    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        yield stream
+        file.resume()
+        state = f"resuming after line {file.num_lines:,}, the last in {file.partial}"
+        say(state if file.num_lines else f"{file.partial} contains no translated lines; starting from line 1")
+    num_done = file.num_lines
+    with file.writing():
+        job.world.gather(num_done)
+        found = job.translations(file.syncing(places.lines()), num_done)
+        for translation in with_progress(found, places.input, None, num_done):
+            warn(translation)
+            file.write(formatted(translation, job.request))
+    return file.num_lines - num_done

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.data.readers.lines import read_lines
+from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
+from translate.evaluation.evaluate import ReferencedText, compare, text_warnings, translation_warnings
+from translate.evaluation.evaluate import evaluate as evaluate_translations
+from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
+from translate.report import scores
+from translate.report.progress import say, with_progress
 from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
-    from translate.config.settings import DecodeSettings
     from translate.decoding.translator import Translator
-    from translate.evaluation.evaluate import ReferencedText
-    from translate.report.scores import Report
 
-DEFAULT_SHOWN = 5  # changed lines, in each direction
+SHOWN = 5
+Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show N better and N worse lines.  [default: {SHOWN}]")]
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
@@ -48,12 +53,7 @@ def evaluate(
     src: options.Src,
     ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
     against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
-    show: Annotated[
-        int | None,
-        Option(
-            metavar="N", min=0, help=f"With --against: changed lines to show per direction.  [default: {DEFAULT_SHOWN}]"
-        ),
-    ] = None,
+    show: Show = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
     length_penalty: options.LengthPenalty = None,
@@ -73,12 +73,9 @@ def evaluate(
         raise UserError(f"--show {show}: shows lines that changed; add --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
-    report = _evaluate(request, ref, no_ter, lowercase, tokenize)
-    from translate.report.scores import as_json as to_json
-    from translate.report.scores import as_text
-
-    num_shown = DEFAULT_SHOWN if show is None else show
-    print(for_stream((to_json if as_json else as_text)(report, num_shown), sys.stdout))
+    report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
+    formatted = (scores.as_json if as_json else scores.as_text)(report, SHOWN if show is None else show)
+    print(for_stream(formatted, sys.stdout))
 
 
 class EvaluateRequest(NamedTuple):
@@ -91,18 +88,9 @@ class EvaluateRequest(NamedTuple):
     output: Path | None  # for translations by the first run
 
 
-def _evaluate(
-    request: EvaluateRequest, refs: Sequence[Path], no_ter: bool, lowercase: bool, tokenize: str | None
-) -> Report:
+def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricConfig) -> scores.Report:
     """Translate and score; print warnings."""
-    from translate.evaluation.evaluate import compare, text_warnings, translation_warnings
-    from translate.evaluation.evaluate import evaluate as evaluate_translations
-    from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
-    from translate.report.progress import say
-    from translate.report.scores import Names, Report
-
     _check_files(request, refs)
-    metrics = MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize)
     check(metrics)
     text = _read_text(request.src, refs)
     ours, *others = _all_translations(request, text.sources)
@@ -115,8 +103,8 @@ def _evaluate(
     for warning in warnings:
         say(f"warning: {warning}")
     translations, *against = map(str, request.paths)
-    names = Names(translations, str(request.src), tuple(map(str, refs)), "".join(against))
-    return Report(names, evaluation, comparison, tuple(warnings))
+    names = scores.Names(translations, str(request.src), tuple(map(str, refs)), "".join(against))
+    return scores.Report(names, evaluation, comparison, tuple(warnings))
 
 
 def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
@@ -129,21 +117,16 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
         raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave it out")
-    if not output:
-        return
-    if not paths[0].is_dir():
+    if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
-    if output.suffix == ".gz":
+    if output and output.suffix == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
-    if output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
+    if output and output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
         raise UserError(f"--output {output}: would overwrite an input file; choose another file")
 
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
     """Read the sources and references. Raises UserError if they are not parallel, or all references are empty."""
-    from translate.data.readers.sides import Side, read_side
-    from translate.evaluation.evaluate import ReferencedText
-
     sources = list(read_side(Side(src, 1)))
     references = [list(read_side(Side(ref, 2))) for ref in refs]
     for ref, lines in zip(refs, references, strict=True):
@@ -155,49 +138,40 @@ def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
 
 def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequence[str]) -> None:
     if len(lines) != len(sources):
-        raise UserError(
-            f"{src} has {len(sources)} lines but {path} has {len(lines)}; parallel files have the same number of lines"
-        )
+        raise UserError(f"{src} has {len(sources)} lines but {path} has {len(lines)}; the files must be parallel")
 
 
 def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
     """Return the translations of each path, in order. All files and runs are checked before any run translates."""
     from translate.api import load_translator
-    from translate.config.toml import changed_search
-    from translate.data.readers.lines import read_lines
 
     given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
     for path, lines in given.items():
         _check_parallel(request.src, sources, path, lines)
-    translators = [None if path in given else load_translator(path, request.device) for path in request.paths]
-    if any(translators):
+    translators = {path: load_translator(path, request.device) for path in request.paths if path not in given}
+    if translators:
         from translate.system.device import keep_freed_memory
 
         keep_freed_memory()
-    found = []
     with ExitStack() as stack:
-        # Opened first, so that an unwritable folder is reported before the translation starts.
+        # Opened first: an unwritable folder is reported before the translation starts.
         partial = stack.enter_context(atomic_write(request.output)) if request.output else None
-        for path, translator in zip(request.paths, translators, strict=True):
-            if translator is None:
-                found.append(given[path])
-                continue
-            settings = changed_search(translator.settings, request.changes)
-            found.append(_translated(translator, settings, path, request.src, sources))
+        found = [
+            given[path] if path in given else _translated(translators[path], request, path, sources)
+            for path in request.paths
+        ]
         if partial:
             partial.write_text("".join(f"{line}\n" for line in found[0]), encoding="utf-8", newline="\n")
     return found
 
 
-def _translated(
-    translator: Translator, settings: DecodeSettings, run: Path, src: Path, sources: Sequence[str]
-) -> list[str]:
+def _translated(translator: Translator, request: EvaluateRequest, run: Path, sources: Sequence[str]) -> list[str]:
     from translate.commands.decode_io import warn
-    from translate.report.progress import say, with_progress
+    from translate.config.toml import changed_search
 
-    started = time.monotonic()
-    lines = []
-    for translation in with_progress(translator.translations(sources, settings), src):
+    started, lines = time.monotonic(), []
+    settings = changed_search(translator.settings, request.changes)
+    for translation in with_progress(translator.translations(sources, settings), request.src):
         warn(translation)
         lines.append(translation.text)
     seconds = time.monotonic() - started

@@ -35,10 +35,7 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """Yield the lines typed at standard input, until Ctrl-D. Ctrl-C discards the current line.
-
-    Lines that are not UTF-8 are skipped with a warning.
-    """
+    """Yield the typed lines until Ctrl-D. Ctrl-C discards a line; one that is not UTF-8 is skipped with a warning."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     print("Type one sentence per line; end with Ctrl-D.", file=sys.stderr)
@@ -82,8 +79,12 @@ class History:
 
     def __init__(self, path: Path | None) -> None:
         """Load the newest lines of the file, and shorten it to HISTORY_LINES."""
-        self.path = path
-        lines = self._load()
+        self.path, content = path, b""
+        with suppress(OSError):
+            if path and path.is_file():
+                content = path.read_bytes()[-HISTORY_BYTES:]
+        text = content.decode(errors="replace")
+        lines = [line for line in text.split("\n") if line.strip() and line.isprintable()]
         self.last = lines[-1] if lines else ""
         with suppress(ImportError):
             import readline
@@ -100,15 +101,6 @@ class History:
             self.last = line
             self._write([line], os.O_APPEND)
 
-    def _load(self) -> list[str]:
-        content = ""
-        with suppress(OSError):
-            if self.path and self.path.is_file():
-                with self.path.open("rb") as stream:
-                    stream.seek(max(0, self.path.stat().st_size - HISTORY_BYTES))
-                    content = stream.read(HISTORY_BYTES).decode(errors="replace")
-        return [line for line in content.split("\n") if line.strip() and line.isprintable()]
-
     def _write(self, lines: list[str], mode: int) -> None:
         if self.path is None:
             return
@@ -121,10 +113,9 @@ class History:
 
 
 class LiveLine:
-    """The terminal's current line, rewritten in place. Does nothing if `stream` is not a terminal."""
+    """A line that is rewritten in place on a terminal, by default standard error; elsewhere, nothing is shown."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """stream: the terminal to write to; by default standard error."""
         self._stream = stream or sys.stderr
         self._is_live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._is_empty = True
@@ -133,22 +124,16 @@ class LiveLine:
         """Show `text`, or its end if it is wider than the terminal."""
         if self._is_live:
             self._is_empty = False
-            self._write(ERASE + _end_of(text, self._columns() - 1))
+            columns = DEFAULT_COLUMNS
+            with suppress(OSError, ValueError):
+                columns = os.get_terminal_size(self._stream.fileno()).columns or DEFAULT_COLUMNS
+            print(ERASE + _end_of(text, columns - 1), end="", file=self._stream, flush=True)
 
     def clear(self) -> None:
         """Clear the line."""
         if not self._is_empty:
             self._is_empty = True
-            self._write(ERASE)
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
-
-    def _columns(self) -> int:
-        with suppress(OSError, ValueError):
-            return os.get_terminal_size(self._stream.fileno()).columns or DEFAULT_COLUMNS
-        return DEFAULT_COLUMNS
+            print(ERASE, end="", file=self._stream, flush=True)
 
 
 def _read_plainly() -> str:

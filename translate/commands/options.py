@@ -7,24 +7,17 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-KindName = Literal["cross", "encoder", "decoder"]
+from translate.attention.selection import StoredType
+from translate.model.attention_kinds import KindName
 
 # Runs and engines.
 Run = Annotated[Path, Argument(metavar="RUN", help="Run folder written by `translate train`.")]
 Device = Annotated[str, Option(help="Device: auto, cpu, cuda or mps; auto prefers CUDA, then MPS, then the CPU.")]
 Engine = Annotated[Literal["torch", "ctranslate2"], Option(help="Engine; ctranslate2 starts faster and supports int8.")]
-Precision = Annotated[
-    Literal["float32", "bfloat16", "float16", "int8"],
-    Option(help="bfloat16: torch only, faster if the processor supports it; float16 and int8: ctranslate2 only."),
-]
-Ensemble = Annotated[
-    list[Path] | None,
-    Option(metavar="RUN", help="Run to add to an ensemble, which averages probabilities; repeatable."),
-]
-Mask = Annotated[
-    list[str] | None,
-    Option(metavar="HEAD", help="Attention head to mask (kind.layer.head), such as cross.2.3; repeatable."),
-]
+PrecisionName = Literal["float32", "bfloat16", "float16", "int8"]
+Precision = Annotated[PrecisionName, Option(help="bfloat16: torch only; float16 and int8: ctranslate2 only.")]
+Ensemble = Annotated[list[Path] | None, Option(metavar="RUN", help="Average probabilities with RUN's; repeatable.")]
+Mask = Annotated[list[str] | None, Option(metavar="HEAD", help="Head to mask, such as cross.2.3; repeatable.")]
 
 # Texts and settings.
 Config = Annotated[Path | None, Argument(metavar="CONFIG.toml", help="Settings that differ from the defaults (TOML).")]
@@ -38,52 +31,26 @@ Tgt = Annotated[Path, Option("--tgt", metavar="FILE", help="Target text, paralle
 
 # Search and sampling; defaults come from the run's [decode] section.
 NBest = Annotated[int, Option(metavar="N", min=1, help="Number of translations per line, best first.")]
-BeamSize = Annotated[
-    int | None, Option(metavar="N", min=1, max=1000, help="Beam size; 1 is greedy search.  [default: the run's]")
-]
-LengthPenalty = Annotated[
-    float | None,
-    Option(metavar="A", min=0, max=10, help="Length penalty; higher favours longer output.  [default: the run's]"),
-]
-CoveragePenalty = Annotated[
-    float | None,
-    Option(metavar="B", min=0, max=10, help="Penalty for source pieces that receive little attention; 0: off."),
-]
+BeamSize = Annotated[int | None, Option(metavar="N", min=1, max=1000, help="Beam size; 1 is greedy search.")]
+LengthPenalty = Annotated[float | None, Option(metavar="A", min=0, max=10, help="Higher values favour longer output.")]
+CoveragePenalty = Annotated[float | None, Option(metavar="B", min=0, max=10, help="Penalize neglected source pieces.")]
 NoRepeatNgram = Annotated[int | None, Option(metavar="N", min=0, help="Forbid repeated n-grams of N pieces; 0: off.")]
 MinLength = Annotated[int | None, Option(metavar="N", min=0, help="Minimum length of a translation, in pieces.")]
-MaxLength = Annotated[
-    int | None,
-    Option(metavar="N", min=0, help="Maximum length, in pieces.  [default: from decode.max_length_ratio]"),
-]
+MaxLength = Annotated[int | None, Option(metavar="N", min=0, help="Maximum length; 0: set by decode.max_length_ratio.")]
 Sample = Annotated[bool | None, Option("--sample", help="Sample instead of searching; --n-best N draws N samples.")]
-Temperature = Annotated[
-    float | None,
-    Option(metavar="T", min=0.01, max=100, help="Sampling temperature; values below 1 favour probable pieces."),
-]
-TopK = Annotated[int | None, Option(metavar="K", min=0, help="Sample only from the K most probable pieces; 0: all.")]
-TopP = Annotated[
-    float | None,
-    Option(
-        metavar="P",
-        min=0.0001,
-        max=1,
-        help="Sample only from the most probable pieces, up to a total probability of P.",
-    ),
-]
+Temperature = Annotated[float | None, Option(metavar="T", min=0.01, max=100, help="Low values favour probable pieces.")]
+TopK = Annotated[int | None, Option(metavar="K", min=0, help="Sample from the K most probable pieces; 0: all.")]
+TopP = Annotated[float | None, Option(metavar="P", min=0.0001, max=1, help="Sample from the top probability mass P.")]
 Seed = Annotated[int | None, Option(metavar="N", min=0, help="Random seed of sampling.")]
 Prefix = Annotated[str, Option(metavar="TEXT", help="Text that every translation must start with.")]
 Require = Annotated[list[str] | None, Option(metavar="TERM", help="Term required in every translation; repeatable.")]
 
 # Attention.
 MapsFolder = Annotated[Path, Argument(metavar="DIR", help="Attention folder written by `decode` or `score`.")]
-Attention = Annotated[
-    Path | None, Option("--attention", metavar="DIR", help="Write each line's attention maps to DIR.")
-]
-AttentionKinds = Annotated[
-    str, Option(metavar="KIND,KIND", help="Kinds of attention to write, such as cross,encoder.  [default: all]")
-]
-AttentionLayers = Annotated[str, Option(metavar="N,N", help="Layers to write, counted from 0.  [default: all]")]
-AttentionPrecision = Annotated[Literal["float32", "float16"], Option(help="Precision; float16 halves the size.")]
+Attention = Annotated[Path | None, Option("--attention", metavar="DIR", help="Write attention maps to DIR.")]
+AttentionKinds = Annotated[str, Option(metavar="KIND,KIND", help="Write these kinds only, such as cross,encoder.")]
+AttentionLayers = Annotated[str, Option(metavar="N,N", help="Write these layers only, counted from 0.")]
+AttentionPrecision = Annotated[StoredType, Option(help="Precision of the maps; float16 halves their size.")]
 Kind = Annotated[KindName, Option(help="Kind of attention.")]
 Layer = Annotated[int | None, Option(metavar="N", help="Layer, counted from 0.  [default: mean over layers]")]
 Head = Annotated[int | None, Option(metavar="N", help="Head, counted from 0.  [default: mean over heads]")]
@@ -98,7 +65,7 @@ Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 
 def given_settings(overrides: list[str] | None, **files: str | None) -> dict[str, object]:
-    """Return the settings given on the command line. files: paths by name in the section data; None: not given."""
+    """Return the settings given on the command line. files: paths by setting of section data, if given."""
     from translate.config.toml import parse_override
 
     given = dict(parse_override(text) for text in overrides or [])

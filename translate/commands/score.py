@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from translate.commands import options
+from translate.commands.attention_options import attention_writer, parse_selection
+from translate.data.readers.sides import Side
 from translate.errors import UserError
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
     from translate.decoding.results import Scored
-    from translate.report.attention_folder import AttentionWriter
-
 
 EPILOG = """\b
 Examples:
@@ -44,9 +44,7 @@ def score(
     included), perplexity per piece, and target sentence. The totals go to standard error.
     """
     from translate.api import load_translator
-    from translate.commands.attention_options import attention_writer, parse_selection
     from translate.data.parallel_text import ParallelText
-    from translate.data.readers.sides import Side
     from translate.decoding.results import perplexity
 
     selection = parse_selection(attention, attention_kinds, attention_layers, attention_precision)
@@ -55,7 +53,11 @@ def score(
     sources = (pair.src for pair in text) if src.is_file() else None
     with attention_writer(attention, run, translator, device, selection, sources) as writer:
         scores = translator.score(text)
-        log_prob, num_pieces, num_lines = _print_scores(_with_attention(scores, writer) if writer else scores, as_json)
+        if writer:  # write the maps of each line before its scores are printed
+            scores, copies = tee(scores)
+            written = writer.add_all(scored.as_translation(number) for number, scored in enumerate(copies, start=1))
+            scores = (scored for scored, _ in zip(scores, written, strict=True))
+        log_prob, num_pieces, num_lines = _print_scores(scores, as_json)
     if not num_lines:
         raise UserError(f"{src}, {tgt}: both files are empty; there is nothing to score")
     totals = f"log-probability {log_prob:.2f}, perplexity {perplexity(log_prob, num_pieces):.3f}"
@@ -71,19 +73,8 @@ def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, 
         if as_json:
             line = json.dumps({"id": num_lines, **scored.as_dict()}, ensure_ascii=False)
         else:
-            target = scored.target.replace("\t", " ")
-            line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t{target}"
+            line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t" + scored.target.replace("\t", " ")
         print(for_stream(line, sys.stdout))
         num_pieces += len(scored.log_probs)
         total += scored.log_prob
     return total, num_pieces, num_lines
-
-
-def _with_attention(scores: Iterable[Scored], writer: AttentionWriter) -> Iterator[Scored]:
-    """Yield each line after its attention has been written; maps are computed for groups of lines."""
-    from translate.report.attention_folder import LINES_TOGETHER
-
-    numbered = enumerate(scores, start=1)
-    while group := list(islice(numbered, LINES_TOGETHER)):
-        writer.add([scored.as_translation(number) for number, scored in group])
-        yield from (scored for _, scored in group)

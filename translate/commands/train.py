@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,13 @@ from typer import Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.system.distributed import World, joined
 
 if TYPE_CHECKING:
     from translate.run.folder import Run
-    from translate.system.distributed import World
     from translate.training.resolve_config import ResolvedConfig
 
-
+Out = Annotated[Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME from CONFIG.toml or --src]")]
 EPILOG = """\b
 Examples:
   translate train configs/toy.toml --out runs/toy
@@ -33,13 +34,9 @@ def train(
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
     align: Annotated[str | None, Option(metavar="FILE", help="Word alignments for guided attention.")] = None,
-    init_from: Annotated[
-        str | None, Option(metavar="RUN", help="Run to fine-tune; its weights and vocabulary are copied.")
-    ] = None,
+    init_from: Annotated[str | None, Option(metavar="RUN", help="Fine-tune a copy of RUN with its vocabulary.")] = None,
     overrides: options.Set = None,
-    out: Annotated[
-        Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME, after CONFIG.toml or --src]")
-    ] = None,
+    out: Out = None,
     resume: Annotated[bool, Option("--resume", help="Resume the run from its latest checkpoint.")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Train for a few steps only, and print estimates.")] = False,
     device: options.Device = "auto",
@@ -51,13 +48,13 @@ def train(
     on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
-    from translate.system.distributed import joined
     from translate.training.resolve_config import resolve_new, resolve_resumed
 
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
-    run = Run(out or _default_folder(config, src))
+    name = config.stem if config else Path(src or "run").name.partition(".")[0]
+    run = Run(out or Path("runs") / name)
     with joined(f"checkpoints are in {run.path}/checkpoints; resume with the same command and --resume") as world:
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
@@ -97,8 +94,6 @@ def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume
 
 def _dry_run(resolved: ResolvedConfig, device: str) -> None:
     """Print the reasons for the settings and the report of the first steps."""
-    import tempfile
-
     from translate.run.folder import Run
     from translate.system.device import pick_device
     from translate.training.estimate import dry_run
@@ -107,8 +102,3 @@ def _dry_run(resolved: ResolvedConfig, device: str) -> None:
         run = Run.create(Path(folder), resolved.config)
         for line in (*resolved.reasons, *dry_run(run, resolved.config, pick_device(device), resolved.scan)):
             print(line)
-
-
-def _default_folder(config: Path | None, src: str | None) -> Path:
-    name = config.stem if config else Path(src or "run").name.partition(".")[0]
-    return Path("runs") / name

@@ -11,6 +11,7 @@ from typer import Option
 from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture, screen
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
 
 if TYPE_CHECKING:
     from translate.attention.compare import MapComparison
@@ -38,16 +39,14 @@ def compare(
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
     from translate.attention.views import view
+    from translate.commands.attention.html_page import write_comparison
 
     files = pictures(png, svg)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
         if files or words:
             raise UserError("--html writes a page with all maps; leave out --png, --svg and --words")
-        from translate.commands.attention.html_page import write_comparison
-        from translate.report.page.writer import InitialView
-
-        write_comparison(folders, html, InitialView(kind, layer, head))
+        write_comparison(folders, html, (kind, layer, head))
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     _print(views, [str(path), str(other)], files)
@@ -74,8 +73,6 @@ def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) ->
 
 
 def _summary(comparison: MapComparison) -> str:
-    from translate.model.attention_kinds import KINDS
-
     lines = f"{comparison.num_compared:,} of {comparison.num_lines:,} common lines have the same pieces"
     if not comparison.shares:
         return lines

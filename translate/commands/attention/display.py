@@ -7,20 +7,17 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from translate.errors import UserError
+from translate.model.attention_kinds import KindName
+from translate.report.colours import Colours, colours_of
 
-if TYPE_CHECKING:
-    from translate.report.colours import Colours
-
+MapName = tuple[KindName, int | None, int | None]  # kind, layer and head of the map to show; None: the mean
 PIPE_WIDTH = 120  # characters, if standard output is not a terminal
 
 
 def screen() -> tuple[int, Colours]:
     """Return the width of standard output, in characters, and its colours."""
-    from translate.report.colours import colours_of
-
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH
     return width, colours_of(is_terminal, os.environ)

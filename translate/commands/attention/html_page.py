@@ -9,31 +9,32 @@ from pathlib import Path
 from translate.attention.compare import common_lines
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
+from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import KindName
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 
 
-def write_html(path: Path, html: Path, kind: KindName, layer: int | None, head: int | None) -> None:
+def write_html(path: Path, html: Path, first: MapName) -> None:
     """Write the page of an attention folder, or of one file of maps.
 
-    kind, layer, head: the map to show first; for the defaults, the run's best alignment head, if it is known.
+    first: the map to show first; for the defaults, the run's best alignment head, if it is known.
     """
-    requested = InitialView(kind, layer, head)
+    view = InitialView(*first)
     if not path.is_dir():
-        write_page(html, f"Attention in {path.name}", [_file_sentence(path)], requested, None)
+        write_page(html, f"Attention in {path.name}", [_file_sentence(path)], view, None)
     else:
         folder = AttentionFolder.open(path)
-        first = InitialView.of_alignment(folder.about.alignment) if requested == InitialView() else requested
-        write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), first, None)
+        view = InitialView.of_alignment(folder.about.alignment) if view == InitialView() else view
+        write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
     print(f"page: {html}", file=sys.stderr)
 
 
-def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: InitialView) -> None:
+def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName) -> None:
     """Write the page of the lines that two folders share, with the maps of both and their difference."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
-    write_page(html, f"Attention of {names[0]} and {names[1]}", _compared_sentences(one, other, names), first, None)
+    title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first)
+    write_page(html, title, _compared_sentences(one, other, names), view, None)
     print(f"page: {html}", file=sys.stderr)
 
 

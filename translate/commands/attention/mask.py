@@ -13,6 +13,7 @@ from typer import Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.model.attention_kinds import Head
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ Examples:
 
 def mask(
     run: options.Run,
-    heads: Annotated[
-        list[str],
-        Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or the word every, for each in turn."),
-    ],
+    heads: Annotated[list[str], Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or every.")],
     src: options.Src,
     ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
     examples: Annotated[int, Option(min=0, help="Number of translations to show, most changed first.")] = 5,
@@ -42,15 +40,14 @@ def mask(
 ) -> None:
     """Mask attention heads, and report the effect on loss, BLEU, chrF and translations.
 
-    A head is named kind.layer.head, counted from 0. `--mask every` masks one head at a time and
-    prints the loss, most important head first.
+    A head is named kind.layer.head, counted from 0. `--mask every` masks one head at a time and prints the loss, most
+    important head first.
     """
     from translate.api import load_translator
     from translate.attention.extract import engine_of
     from translate.attention.head_ablation import effect_of
     from translate.data.parallel_text import ParallelText
     from translate.data.readers.sides import Side
-    from translate.model.attention_kinds import Head
     from translate.model.hooks import heads_of
 
     if EVERY in heads and len(heads) > 1:
@@ -62,7 +59,7 @@ def mask(
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")
     if not chosen:
-        _print_importances(translator, pairs, as_json)
+        _print_importances(translator, pairs, len(known), as_json)
         return
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
@@ -78,45 +75,28 @@ def _as_json(effect: AblationEffect, names: Sequence[str], examples: int) -> str
 
 
 def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
-    lines = [
-        f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference",
-        "",
-        "                     all heads  without  difference",
-    ]
-    for label, digits, old, new in (
-        ("loss (nats per piece)", 4, effect.whole.loss, effect.without.loss),
-        ("BLEU", 2, effect.whole.bleu, effect.without.bleu),
-        ("chrF", 2, effect.whole.chrf, effect.without.chrf),
-    ):
+    title = f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference"
+    lines = [title, "", f"{'':21}all heads  without  difference"]
+    rows = zip(("loss (nats per piece)", "BLEU", "chrF"), (4, 2, 2), effect.whole, effect.without, strict=True)
+    for label, digits, old, new in rows:
         lines.append(f"{label:<21}{old:9.{digits}f}  {new:7.{digits}f}  {new - old:+10.{digits}f}")
     share = 100 * len(effect.changes) / effect.num_lines
     lines += ["", f"changed translations: {len(effect.changes):,} of {effect.num_lines:,} ({share:.1f} %)"]
     for change in effect.changes[:examples]:
-        lines += [
-            "",
-            f"line {change.line}",
-            f"  source     {change.source}",
-            f"  reference  {change.reference}",
-            f"  all heads  {change.whole}",
-            f"  without    {change.without}",
-        ]
+        lines += ["", f"line {change.line}", f"  source     {change.source}", f"  reference  {change.reference}"]
+        lines += [f"  all heads  {change.whole}", f"  without    {change.without}"]
     bleu, chrf = effect.signatures
     return [*lines, "", f"BLEU {bleu}", f"chrF {chrf}"]
 
 
-def _print_importances(translator: Translator, pairs: Sequence[Pair], as_json: bool) -> None:
+def _print_importances(translator: Translator, pairs: Sequence[Pair], num_heads: int, as_json: bool) -> None:
     from tqdm import tqdm
 
-    from translate.attention.extract import engine_of
     from translate.attention.head_ablation import head_importances, loss_of
-    from translate.model.hooks import heads_of
 
     whole = loss_of(translator, pairs)
-    num_heads = len(heads_of(engine_of(translator).model))
-    bar = tqdm(
-        head_importances(translator, pairs), total=num_heads, unit="head", file=sys.stderr, disable=None, leave=False
-    )
-    importances = sorted(bar, key=lambda item: -item[1])
+    bar = tqdm(head_importances(translator, pairs), total=num_heads, unit="head", disable=None, leave=False)
+    importances = sorted(bar, key=lambda importance: -importance[1])
     if as_json:
         for head, loss in importances:
             print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Option
 
 from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
 from translate.errors import UserError
-
-if TYPE_CHECKING:
-    from translate.attention.folder import About, AttentionFolder
-    from translate.attention.maps import AttentionMaps
-    from translate.model.attention_kinds import Head, KindName
+from translate.model.attention_kinds import Head, KindName
 
 
 def roles(
     path: options.MapsFolder,
-    kind: Annotated[options.KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
+    kind: Annotated[KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object per head.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -44,7 +39,12 @@ def roles(
 
     files = pictures(png, svg)
     folder = AttentionFolder.open(path)
-    found = roles_of(_maps(folder, kind), _alignment_head(folder.about))
+    maps = (folder.maps(entry) for entry in folder.entries() if entry.file)
+    if kind:
+        maps = (replace(each, stacks={kind: each.stack(kind)}) for each in maps)
+    layer, head = ((folder.about.alignment or {}).get(name) for name in ("layer", "head"))  # of the best alignment
+    aligned_head = Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None
+    found = roles_of(maps, aligned_head)
     if not found:
         raise UserError(f"{path}: contains no maps; all its lines are empty")
     if as_json:
@@ -57,18 +57,3 @@ def roles(
     for file in files:
         save_roles_picture(found, file)
         report_picture(file, ())
-
-
-def _maps(folder: AttentionFolder, kind: KindName | None) -> Iterator[AttentionMaps]:
-    for entry in folder.entries():
-        if entry.file:
-            maps = folder.maps(entry)
-            yield maps if kind is None else replace(maps, stacks={kind: maps.stack(kind)})
-
-
-def _alignment_head(about: About) -> Head | None:
-    """Return the head that aligns best, if the run has stored it."""
-    from translate.model.attention_kinds import Head
-
-    layer, head = ((about.alignment or {}).get(name) for name in ("layer", "head"))
-    return Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None

@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from translate.commands import options
-from translate.commands.attention.display import pictures, report_picture, screen
+from translate.commands.attention.display import MapName, pictures, report_picture, screen
 from translate.errors import UserError
 
 EPILOG = """\b
@@ -52,17 +52,10 @@ def show(
         raise UserError("--html writes a page with all maps; leave out --png, --svg, --all-heads and --words")
     from translate.commands.attention.html_page import write_html
 
-    write_html(path, html, kind, layer, head)
+    write_html(path, html, (kind, layer, head))
 
 
-def _print(
-    path: Path,
-    line: int,
-    choice: tuple[options.KindName, int | None, int | None],
-    words: bool,
-    heads: bool,
-    files: Sequence[Path],
-) -> None:
+def _print(path: Path, line: int, choice: MapName, words: bool, heads: bool, files: Sequence[Path]) -> None:
     from translate.attention.folder import AttentionFolder
     from translate.attention.maps import AttentionMaps
     from translate.attention.views import all_heads, view

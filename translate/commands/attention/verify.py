@@ -10,6 +10,8 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
+from translate.report.text import counted
 
 
 def verify(
@@ -29,7 +31,6 @@ def verify(
 
     from translate.attention.folder import AttentionFolder
     from translate.attention.verify import Difference, default_tolerance, differences
-    from translate.model.attention_kinds import KINDS
     from translate.run.folder import Run
 
     folder = AttentionFolder.open(path)
@@ -38,19 +39,14 @@ def verify(
     files = set()
     for found in tqdm(differences(folder, Run.open(run)), unit="map", disable=None):
         files.add(found.entry.id)
-        kind = found.head.kind
-        if kind not in worst or found.largest > worst[kind].largest:
-            worst[kind] = found
+        worst[found.head.kind] = max(worst.get(found.head.kind, found), found, key=lambda each: each.largest)
     if not files:
         raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
         if kind in worst:
             print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
-    largest = max(worst.values(), key=lambda difference: difference.largest)
-    if largest.largest > allowed:
-        raise UserError(
-            f"{path / str(largest.entry.file)}: differs from the maps recomputed with {run} by {largest.largest:.1e} "
-            f"({largest.place}), more than {allowed:g}; write the folder again"
-        )
-    lines = "1 line" if len(files) == 1 else f"{len(files):,} lines"
-    print(f"{lines}: all maps agree with the model within {allowed:g}", file=sys.stderr)
+    most = max(worst.values(), key=lambda each: each.largest)
+    if most.largest > allowed:
+        difference = f"differs from the maps of {run} by {most.largest:.1e}, more than {allowed:g} ({most.place})"
+        raise UserError(f"{path / str(most.entry.file)}: {difference}; recreate the folder with --attention")
+    print(f"{counted(len(files), 'line')}: all maps agree with the model within {allowed:g}", file=sys.stderr)
