@@ -53,8 +53,7 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line. With --n-best above 1, each line has three columns, separated by tabs: number of the
-    input line, score and translation.
+    Prints one line per input line; with --n-best above 1, tab-separated columns: input line number, score, translation.
     """
     from translate.commands.decode_io import ModelOptions, Places, translate
     from translate.decoding.results import DecodeRequest
