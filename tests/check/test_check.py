@@ -127,9 +127,9 @@ def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -
     assert report.num_left_out == prepared.train.report.num_read - len(prepared.train)
     for finding in report.findings:
         if finding.name in names:
-            assert finding.training == "left out (by data.filter)"
+            assert finding.training == "left out by data.filter"
         elif finding.name in planted:
-            assert finding.training == f'kept; data.filter = ["{finding.name}"] leaves them out'
+            assert finding.training == f'kept; set data.filter = ["{finding.name}"] to leave them out'
 
 
 def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> N
     sources = Counter(line.strip() for line in src)
     assert findings["overlap_test"].count == sources[src[10]] + sources[src[20]]
     assert {11, 21} <= set(findings["overlap_test"].lines)
-    assert findings["overlap_test"].note == "1 of them with the same target"
+    assert findings["overlap_test"].note == "including 1 with the same target"
     assert 31 in findings["overlap_valid"].lines
 
 
@@ -164,14 +164,14 @@ def test_characters_unknown_to_a_vocabulary_are_those_it_spells_in_bytes(tmp_pat
     letters = Counter(letter for line in (*src, *tgt) for letter in line.decode() if letter not in {*known, " "})
     assert finding.count == letters.total()
     assert {5, 10} <= set(finding.lines)
-    assert "ж (U+0436) 3 times" in finding.note
+    assert "3 × ж (U+0436)" in finding.note
 
 
 def test_rare_characters_are_those_beyond_the_coverage(tmp_path: Path) -> None:
     lines = [b"a" * 500, b"b" * 497, b"ccd"]
     report = checked(text_of(tmp_path, lines, [b"a"] * 3), vocab__character_coverage=0.999)
     finding = next(each for each in report.findings if each.name == "rare_characters")
-    assert (finding.count, finding.note) == (1, "d (U+0064) 1 times")
+    assert (finding.count, finding.note) == (1, "1 × d (U+0064)")
 
 
 def test_columns_and_packed_files_are_read(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_c
     pairs[7] = pairs[7]._replace(src="\x00")
     text = text_of(tmp_path, [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs])
     paths = {"train_src": str(text.src.path), "train_tgt": str(text.tgt.path)}
-    for names, expected in ([], "identical sides in about 5.0% of the pairs; kept; data.filter"), (["identical"], None):
+    for names, expected in ([], "identical sides in about 5.0% of the pairs; kept; set "), (["identical"], None):
         config = changed(tiny_config, "data", filter=names, **paths)
         run = Run.create(tmp_path / f"run{len(names)}", config)
         prepare(run, config)
@@ -296,7 +296,7 @@ def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:
     src, tgt = clean_lines(50)
-    for target, reason in (tgt, ""), (tgt[:47], "unequal files"), ([b"\xff", *tgt[1:]], "not UTF-8"):
+    for target, reason in (tgt, ""), (tgt[:47], "unpaired lines"), ([b"\xff", *tgt[1:]], "not UTF-8"):
         report = checked(text_of(tmp_path, src, target))
         shown = as_text(report, ("a", "b"), load_config(None))
         assert json.loads(as_json(report, ("a", "b")))["training_would_stop"] == reason

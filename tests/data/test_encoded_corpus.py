@@ -69,7 +69,7 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
     corpus = encoded(text, vocab, tmp_path / "encoded" / "here" / "train")
     assert corpus.links is None
     assert (corpus.report.pairs, corpus.report.empty, corpus.report.too_long) == (2, 2, 1)
-    assert str(corpus.report) == "2 pairs (2 with an empty side and 1 longer than data.max_pieces left out)"
+    assert str(corpus.report) == "2 pairs (left out: 2 with an empty side, 1 longer than data.max_pieces)"
     assert len(corpus) == 2
     assert corpus.line_numbers([1, 0]) == [5, 1]
     for row, (source, target) in enumerate([("one red apple", "une pomme rouge"), ("two apples", "deux pommes")]):
@@ -180,5 +180,5 @@ def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
 
 def test_a_report_names_only_what_was_left_out() -> None:
     report = CorpusReport(pairs=2000, filtered={"copy": 0, "ratio": 3})
-    assert str(report) == "2,000 pairs (3 ratio (data.filter) left out)"
+    assert str(report) == "2,000 pairs (left out: 3 by the ratio filter)"
     assert report.num_read == 2003

@@ -106,7 +106,7 @@ def test_training_leaves_out_what_the_setting_names_and_counts_it(tmp_path: Path
     corpus = open_corpus(tmp_path / "train", vocabs)
     assert corpus is not None
     assert corpus.report.filtered == {"mojibake": 2, "duplicates": 2, "script": 2}
-    assert "2 mojibake (data.filter)" in str(corpus.report)
+    assert "2 by the mojibake filter" in str(corpus.report)
     assert corpus.report.num_read == 1000
     left_out = {3, *(row for name in filters.names for row in planted[name])}
     kept = [row for row in range(1000) if row not in left_out]
@@ -127,7 +127,7 @@ def test_a_run_keeps_its_filters(tmp_path: Path, tiny_config: Config) -> None:
     assert run.load_config() == config
     prepared = prepare(run, config)
     assert len(prepared.train) == 398
-    assert "2 script (data.filter) left out" in (run.path / "train.log").read_text()
+    assert "left out: 2 by the script filter" in (run.path / "train.log").read_text()
     assert not any("О" in piece for piece in prepared.vocabs.src.pieces(range(prepared.vocabs.src.size)))
     made = (run.corpus_path / "train.json").stat().st_mtime_ns
     assert len(prepare(Run.resume(run.path, config), config).train) == 398
@@ -142,7 +142,7 @@ def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Confi
     config = changed(changed(config, "data", filter=["identical"]), "vocab", model=str(tmp_path / "v"))
     vocab = train_vocab(lambda: [pair.src for pair in text], VocabSettings(size=290), 1, lambda _: None)
     (tmp_path / "v").write_bytes(vocab.proto)
-    with pytest.raises(UserError, match=r"50 identical \(data\.filter\) left out\)\); shorten data\.filter"):
+    with pytest.raises(UserError, match=r"50 by the identical filter\)\); shorten data\.filter"):
         prepare(Run.create(tmp_path / "run", config), config)
 
 

@@ -59,7 +59,7 @@ def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:
     said: list[str] = []
     vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, log=said.append)
     assert 256 < vocab.size < 8000
-    assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}, the most that the text allows"]
+    assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}, the maximum for this text"]
 
 
 def test_a_size_below_the_characters_is_a_users_mistake() -> None:
@@ -68,7 +68,7 @@ def test_a_size_below_the_characters_is_a_users_mistake() -> None:
 
 
 def test_a_text_without_lines_is_a_users_mistake() -> None:
-    with pytest.raises(UserError, match="no lines that a vocabulary can be trained on"):
+    with pytest.raises(UserError, match="no lines suitable for training a vocabulary"):
         train_vocab(lambda: ["", ""], VocabSettings(), seed=1, log=lambda _: None)
 
 

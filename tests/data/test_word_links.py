@@ -118,7 +118,7 @@ def test_a_pair_whose_words_are_not_those_of_its_pieces_is_not_guided_and_counte
     corpus = encoded(text, vocab, tmp_path / "train")
     assert links_of(corpus, 0) == []
     assert links_of(corpus, 1) != []
-    assert str(corpus.report) == "2 pairs, 1 not guided because pieces and words do not match"
+    assert str(corpus.report) == "2 pairs, 1 unaligned because pieces and words do not match"
 
 
 @pytest.mark.parametrize("line", ["a  b ", " a b", "ａ b", "a\u0301 b", "漢字 \U0001f600b"])
@@ -141,7 +141,7 @@ def test_a_word_counted_by_other_white_space_leaves_the_pair_unguided(tmp_path: 
 @pytest.mark.parametrize(
     ("alignment", "expected"),
     [
-        ("0-0\n1-x\n", "a.align: line 2: '1-x' is not a link; a link is SOURCE-TARGET"),
+        ("0-0\n1-x\n", "a.align: line 2: '1-x' is not a link; links are SOURCE-TARGET"),
         ("0-0\n0p0\n", "a.align: line 2: '0p0' is not a link"),
         ("0-0\n-1-0\n", "a.align: line 2: '-1-0' is not a link"),
         ("2-0\n\n", "a.align: line 1: 2-0 refers to source word 2, but the source has words 0 to 1"),

@@ -291,7 +291,7 @@ def test_the_command_takes_an_alignment_and_names_what_is_wrong_in_it(tmp_path: 
     command = [sys.executable, "-m", "translate", "train", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    expected = "line 200: '1-x' is not a link; a link is SOURCE-TARGET, two word numbers counted from 0, as in 0-0 1-2"
+    expected = "line 200: '1-x' is not a link; links are SOURCE-TARGET, with word numbers from 0, as in 0-0 1-2"
     assert done.stderr == f"error: {path}: {expected}\n"
     assert not (tmp_path / "run").exists()
 

@@ -1,1 +1,1 @@
-"""Check a parallel corpus and report faults with line numbers."""
+"""Check a parallel corpus and report problems with line numbers."""

@@ -1,4 +1,4 @@
-"""Count the characters of a text and find those that a vocabulary does not cover."""
+"""Count the characters in a text and find those that a vocabulary does not cover."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from translate.data.vocab import Vocab
 
 
 class CountedCharacter(NamedTuple):
-    """A character, its frequency and its first occurrence."""
+    """A character with its frequency and first occurrence."""
 
     character: str
     times: int
-    first_line: int  # from 1
+    first_line: int  # number of the first line that contains it, from 1
 
 
 class CharacterCounts:
-    """Character frequencies of one or both sides, counted block by block."""
+    """Character frequencies on one or both sides, accumulated block by block."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(NUM_CHARACTERS, np.int64)
         self._first_lines = np.zeros(NUM_CHARACTERS, np.int64)
 
     def add(self, characters: Characters, first_line: int) -> None:
-        """Count the characters of a block. first_line: the number of its first line."""
+        """Count the characters in a block. first_line: line number of the first line in the block."""
         counts = np.bincount(characters.codes, minlength=NUM_CHARACTERS)
         counts[LINE_FEED] = 0
         if ((counts > 0) & (self.counts == 0)).any():
@@ -39,7 +39,7 @@ class CharacterCounts:
 
     @classmethod
     def total(cls, src: CharacterCounts, tgt: CharacterCounts) -> CharacterCounts:
-        """Return the counts of both sides of a text together."""
+        """Return the combined counts for both sides of a text."""
         both = cls()
         both.counts = src.counts + tgt.counts
         firsts = (np.where(side.counts > 0, side._first_lines, np.iinfo(np.int64).max) for side in (src, tgt))
@@ -47,14 +47,14 @@ class CharacterCounts:
         return both
 
     def unknown_to(self, vocab: Vocab) -> list[CountedCharacter]:
-        """Return the characters that have no piece in the vocabulary, most frequent first."""
+        """Return the characters that the vocabulary has no piece for, most frequent first."""
         codes = np.flatnonzero(self.counts)
         rows = vocab.encode([chr(code) for code in codes])
         is_unknown = [vocab.unk_id in row or any(map(BYTE_PIECE.fullmatch, vocab.pieces(row))) for row in rows]
         return self._counted(codes[np.array(is_unknown, bool)])
 
     def not_covered(self, coverage: float) -> list[CountedCharacter]:
-        """Return the rare characters that a vocabulary with this character coverage would leave out."""
+        """Return the rare characters that a vocabulary with this character coverage would omit."""
         codes = np.flatnonzero(self.counts)
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]
         num_before = np.cumsum(self.counts[codes]) - self.counts[codes]

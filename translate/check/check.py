@@ -1,7 +1,7 @@
 """Check a parallel text before training.
 
-The first pass collects statistics of the text, the second checks every pair. The findings count exactly the pairs that
-data.filter would leave out, because both use the same filters. The check keeps three 8-byte hashes per pair in memory.
+The first pass collects statistics about the text, and the second pass checks every pair. The check and data.filter use
+the same filters, so they find the same pairs. The check keeps three 8-byte hashes per pair in memory.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines,
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.vocab import VocabPair
 
-NUM_LONGEST = 3  # number of longest lines listed per side
-BYTES_PER_PIECE = 4  # estimate without a vocabulary; few languages have more on average
+NUM_LONGEST = 3  # number of long lines to list per side
+BYTES_PER_PIECE = 4  # rough estimate if there is no vocabulary; few languages average more
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The training text to check, and held-out texts with which it must not overlap."""
+    """The training text to check and the held-out texts that it must not overlap with."""
 
     train: ParallelText
     valid: ParallelText | None = None
@@ -36,38 +36,38 @@ class Texts:
 
 
 class LongLine(NamedTuple):
-    """One of the longest lines of a side."""
+    """One of the longest lines on a side."""
 
     characters: int
     line: int
-    pieces: int  # exact with a vocabulary, otherwise estimated
+    pieces: int  # exact if there is a vocabulary, otherwise estimated
 
 
 @dataclass(frozen=True)
 class CheckReport:
     """The result of a check."""
 
-    num_lines: tuple[int, int]  # lines of the source file and of the target file
-    num_left_out: int  # pairs that training would leave out under these settings
+    num_lines: tuple[int, int]  # number of lines in the source file and in the target file
+    num_left_out: int  # number of pairs that training would leave out with these settings
     findings: tuple[Finding, ...]  # most important first
-    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines of each side
-    length_ratio: float  # median of target characters per source character
-    vocab_size: int  # number of pieces of the target vocabulary
-    knows_languages: bool  # whether the languages of the two sides could be distinguished
+    longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines on each side
+    length_ratio: float  # median number of target characters per source character
+    vocab_size: int  # number of pieces in the target vocabulary
+    knows_languages: bool  # whether the check could tell the languages of the two sides apart
 
     @property
     def num_pairs(self) -> int:
-        """The number of lines that both files have."""
+        """The number of line pairs, which is the line count of the shorter file."""
         return min(self.num_lines)
 
 
 def check(
     texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int, progress: Callable[[int], object]
 ) -> CheckReport:
-    """Check every pair of a text. Raises UserError if a file is missing or is not text.
+    """Check every pair in a text. Raises UserError if a file is missing or is not a text file.
 
     vocabs: vocabularies for counting pieces and unknown characters; if None, both are estimated. num_examples: maximum
-    number of examples per finding. progress: callback that receives the number of pairs in each block.
+    number of examples per finding. progress: callback that receives the number of pairs in each completed block.
     """
     return _Check(texts, config, vocabs, num_examples).run(progress)
 
@@ -76,7 +76,7 @@ class _Check:
     def __init__(self, texts: Texts, config: Config, vocabs: VocabPair | None, num_examples: int) -> None:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
-        # Statistics of the same sample as in training.
+        # Compute the statistics from the same sample that training uses.
         blocks = read_blocks(texts.train.src, texts.train.tgt)
         self._statistics = text_statistics(pair for block in blocks for pair in block.pairs[: block.num_pairs])
         self._filter = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._statistics)
@@ -135,7 +135,7 @@ class _Check:
                 self._tallies["line_counts"].add(example)
 
     def _find_repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
-        """Find sources that occurred before with a different target, and sources that a held-out text contains."""
+        """Find sources seen earlier with a different target, and sources that also occur in a held-out text."""
         sources = [pair.src.strip() for pair in pairs]
         found = {"same_source": self._sources.add(sources) & is_full & ~is_duplicate}
         for name, (known_sources, known_pairs) in self._held_out.items():
@@ -145,9 +145,9 @@ class _Check:
         return found
 
     def _measure_lengths(self, pairs: Sequence[Pair], first: int) -> Array:
-        """Count the characters, and remember the longest lines.
+        """Count the characters and keep track of the longest lines.
 
-        Returns the number of pieces on the longer side of each pair, or 0 if it cannot exceed the limit.
+        Returns the number of pieces on the longer side of each pair, or 0 for pairs that cannot exceed the limit.
         """
         pieces = np.zeros(len(pairs), np.int64)
         for side in (0, 1):
@@ -157,7 +157,7 @@ class _Check:
             top = np.argsort(characters.lengths)[-NUM_LONGEST:].tolist()
             longest = [*self._longest[side], *((len(lines[row]), -(first + row), lines[row]) for row in top)]
             self._longest[side] = heapq.nlargest(NUM_LONGEST, longest)
-            # A side has at most one piece per byte, plus one for the start of its first word.
+            # A line has at most one piece per byte, plus one for the word-start marker of its first word.
             rows = np.flatnonzero(4 * characters.lengths >= self._config.data.max_pieces).tolist()
             rows = [row for row in rows if len(lines[row].encode()) >= self._config.data.max_pieces]
             pieces[rows] = np.maximum(pieces[rows], self._num_pieces(side, [lines[row] for row in rows]))
@@ -167,7 +167,7 @@ class _Check:
         if self._vocabs:
             return [len(row) for row in self._vocabs[side].encode(lines)]
         if self._is_by_character:
-            return [len(line) + 1 for line in lines]  # + 1: the marker of the first word
+            return [len(line) + 1 for line in lines]  # + 1 for the word-start marker
         return [len(line.encode()) // BYTES_PER_PIECE for line in lines]
 
     def _vocab_size(self) -> int:
@@ -188,11 +188,11 @@ class _Check:
 
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
-        notes = {name: f"{same:,} of them with the same target" for name, same in self._num_same_pairs.items()}
+        notes = {name: f"including {same:,} with the same target" for name, same in self._num_same_pairs.items()}
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
         self._tallies[name].count = sum(character.times for character in unknown)
         self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]
-        notes[name] = ", ".join(f"{char} (U+{ord(char):04X}) {times:,} times" for char, times, _ in unknown[:10])
+        notes[name] = ", ".join(f"{times:,} × {char} (U+{ord(char):04X})" for char, times, _ in unknown[:10])
         for name, tally in self._tallies.items():
             if tally.count:
                 yield tally.finding(name, data, notes.get(name, ""))
@@ -208,7 +208,7 @@ class _Check:
 
 
 def _read_held_out(text: ParallelText) -> tuple[SeenLines, SeenLines]:
-    """Return the source lines and the pairs of a held-out text."""
+    """Return the source lines and the pairs of a held-out text as two sets."""
     sources, pairs = SeenLines(), SeenLines()
     for block in read_blocks(text.src, text.tgt):
         full = [pair for pair in block.pairs if pair.is_full]

@@ -1,4 +1,4 @@
-"""The findings of a check: counts, line numbers, examples, and what training does with such pairs."""
+"""Check findings: counts, line numbers, examples, and how training handles the affected pairs."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from typing import Any, NamedTuple
 from translate.config.settings import DataSettings
 from translate.data.filters import FILTER_NAMES
 
-MAX_LISTED = 1_000  # maximum number of line numbers kept per finding
+MAX_LISTED = 1_000  # maximum number of line numbers stored per finding
 
 
 class Meaning(NamedTuple):
-    """A kind of finding."""
+    """The title, treatment in training, and advice for one kind of finding."""
 
     title: str
-    training: str = ""  # what training does with such pairs; empty if it depends on data.filter
+    training: str = ""  # how training handles such pairs; empty if it depends on data.filter
     advice: str = ""
 
 
 STOPS = "training stops with an error"
-LEFT_OUT = "left out (always)"
-DROPPED = "dropped when read (always)"
-RESTORE = "if possible, restore them from the original files"
-REMOVE = "remove them from the training text"
-MISALIGNED = "if there are many, the lines may be misaligned"
-# By name, in order of importance.
+LEFT_OUT = "always left out"
+DROPPED = "always removed when the text is read"
+RESTORE = "if possible, restore the text from the original files"
+REMOVE = "remove these pairs from the training text"
+MISALIGNED = "if there are many, the files may be misaligned"
+# The kinds of findings by name, most important first.
 MEANINGS: dict[str, Meaning] = {
-    "line_counts": Meaning("unequal files", STOPS, "line n of one file must be the translation of line n of the other"),
+    "line_counts": Meaning("unpaired lines", STOPS, "line n of one file must translate line n of the other"),
     "not_utf8": Meaning("not UTF-8", STOPS, "convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8 FILE"),
     "endless": Meaning("overlong lines", STOPS, "is this a text file with one sentence per line?"),
-    "columns": Meaning("too few columns", STOPS, "correct these lines, or set data.src_column and data.tgt_column"),
-    "overlap_test": Meaning("in the test text", "kept; scores on that text will be too high", REMOVE),
-    "overlap_valid": Meaning("in the validation text", "kept; validation scores will be too high", REMOVE),
-    "language": Meaning("wrong language (that of the other side)"),
+    "columns": Meaning("too few columns", STOPS, "fix these lines, or set data.src_column and data.tgt_column"),
+    "overlap_test": Meaning("sources also in the test text", "kept; test scores will be too high", REMOVE),
+    "overlap_valid": Meaning("sources also in the validation text", "kept; validation scores will be too high", REMOVE),
+    "language": Meaning("wrong language (matches the other side)"),
     "identical": Meaning("identical sides"),
     "length_ratio": Meaning("implausible length ratio"),
     "script": Meaning("unexpected script"),
-    "mojibake": Meaning("wrongly decoded characters", advice=RESTORE),
-    "damaged": Meaning("lost characters (U+FFFD)", advice=RESTORE),
+    "mojibake": Meaning("incorrectly decoded characters", advice=RESTORE),
+    "damaged": Meaning("replacement characters (U+FFFD)", advice=RESTORE),
     "control": Meaning("control characters"),
     "invisible": Meaning("invisible characters"),
     "line_breaks": Meaning("line breaks within a line"),
     "duplicates": Meaning("duplicate pairs"),
     "empty_source": Meaning("empty source, non-empty target", LEFT_OUT, MISALIGNED),
-    "empty_target": Meaning("non-empty source, empty target", LEFT_OUT, MISALIGNED),
-    "empty_both": Meaning("empty on both sides", LEFT_OUT),
+    "empty_target": Meaning("empty target, non-empty source", LEFT_OUT, MISALIGNED),
+    "empty_both": Meaning("both sides empty", LEFT_OUT),
     "too_long": Meaning("longer than data.max_pieces", LEFT_OUT),
     "maybe_too_long": Meaning(
         "possibly longer than data.max_pieces", "longer pairs are always left out", "use --vocab for exact counts"
     ),
     "unknown_characters": Meaning(
-        "characters unknown to the vocabulary", "kept; encoded as byte pieces, or lost if the vocabulary has none"
+        "characters not in the vocabulary", "kept; encoded as byte pieces, or as <unk> if the vocabulary has none"
     ),
     "rare_characters": Meaning(
         "rare characters",
-        "kept; not covered (vocab.character_coverage), so encoded as byte pieces if vocab.byte_fallback is set",
-        "set vocab.character_coverage = 1.0 to give each character a piece",
+        "kept; excluded by vocab.character_coverage, so encoded as byte pieces if vocab.byte_fallback is set",
+        "set vocab.character_coverage = 1.0 to include all characters",
     ),
-    "same_source": Meaning("repeated source with a different target", "kept; normal in some texts"),
+    "same_source": Meaning("repeated source with a different target", "kept; this is normal in some texts"),
     "crlf": Meaning("Windows line endings", DROPPED),
     "bom": Meaning("byte-order mark", DROPPED),
 }
@@ -66,7 +66,7 @@ HARMLESS = ("same_source", "crlf", "bom", "rare_characters", "maybe_too_long", "
 
 
 class Example(NamedTuple):
-    """A pair with a finding."""
+    """An example of a pair with a problem."""
 
     line: int
     source: str
@@ -75,14 +75,14 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """All occurrences of a fault in a text."""
+    """All occurrences of one kind of problem in a text."""
 
-    name: str  # a key of MEANINGS
+    name: str  # key in MEANINGS
     count: int
-    lines: tuple[int, ...]  # numbers of the first MAX_LISTED such lines, from 1
+    lines: tuple[int, ...]  # line numbers of the first MAX_LISTED occurrences, from 1
     examples: tuple[Example, ...]
-    training: str  # what training does with such pairs under these settings
-    note: str = ""  # further details
+    training: str  # how training handles such pairs with these settings
+    note: str = ""  # additional details
 
     @property
     def meaning(self) -> Meaning:
@@ -94,7 +94,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """Running count of one kind of finding."""
+    """A running count of one kind of finding, with line numbers and examples."""
 
     num_examples: int
     count: int = 0
@@ -102,7 +102,7 @@ class Tally:
     examples: list[Example] = field(default_factory=list)
 
     def add(self, example: Example) -> None:
-        """Count a line. The first lines and examples are kept."""
+        """Count one occurrence. Only the first line numbers and examples are stored."""
         self.count += 1
         if len(self.lines) < MAX_LISTED:
             self.lines.append(example.line)
@@ -110,15 +110,15 @@ class Tally:
             self.examples.append(example)
 
     def finding(self, name: str, data: DataSettings, note: str = "") -> Finding:
-        """Return the finding for everything counted so far."""
+        """Return the finding for all occurrences counted so far."""
         training = what_training_does(name, data)
         return Finding(name, self.count, tuple(self.lines), tuple(self.examples), training, note)
 
 
 def what_training_does(name: str, data: DataSettings) -> str:
-    """Describe what training does with such pairs under these settings."""
+    """Describe how training with these settings handles pairs that have the named problem."""
     if name not in FILTER_NAMES:
         return MEANINGS[name].training
     if name in data.filter:
-        return "left out (by data.filter)"
-    return f'kept; data.filter = ["{name}"] leaves them out'
+        return "left out by data.filter"
+    return f'kept; set data.filter = ["{name}"] to leave them out'

@@ -1,4 +1,4 @@
-"""Read faulty parallel text for the check: the same lines as `ParallelText` reads, with their faults."""
+"""Read parallel text for the check: the same lines that `ParallelText` reads, along with any problems."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from translate.data.readers.sides import Format, Side
 from translate.errors import UserError
 
 Trouble = LineTrouble | Literal["crlf", "bom"]
-MAX_SKIPPED_BYTES = 100_000_000  # maximum length of a line; a file with a longer line is not text
-SHOWN_BYTES = 1_000  # number of bytes shown of a line that cannot be read
-BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first or exceeds the second
+MAX_SKIPPED_BYTES = 100_000_000  # maximum line length; a file with a longer line is not considered text
+SHOWN_BYTES = 1_000  # number of bytes to show from an unreadable line
+BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first limit or exceeds the second
 
 RawPair = tuple[bytes | None, bytes | None]
 
 
 class SideLines(NamedTuple):
-    """Consecutive lines of one side, and the troubles that individual rows have."""
+    """Consecutive lines from one side, and the problems in individual rows."""
 
-    texts: list[str]  # only for display if training could not read the row
+    texts: list[str]  # for display only if training could not read the row
     troubles: dict[int, tuple[Trouble, ...]]
 
     def text(self, row: int) -> str:
-        """Return the text of a row, or "" after the end of the file."""
+        """Return the text of a row, or "" past the end of the file."""
         return self.texts[row] if row < len(self.texts) else ""
 
     def is_usable(self, row: int) -> bool:
@@ -45,9 +45,9 @@ class SideLines(NamedTuple):
 
 @dataclass(frozen=True)
 class LineBlock:
-    """Consecutive lines of both sides. A side whose file has ended has fewer lines."""
+    """Consecutive lines from both sides. If one file ends early, its side has fewer lines."""
 
-    first: int  # number of the first line, from 1
+    first: int  # line number of the first row, from 1
     src: SideLines
     tgt: SideLines
 
@@ -56,19 +56,19 @@ class LineBlock:
 
     @property
     def num_pairs(self) -> int:
-        """The number of rows that both sides have."""
+        """The number of rows that are present on both sides."""
         return min(len(self.src.texts), len(self.tgt.texts))
 
     @property
     def unusable(self) -> list[int]:
-        """The rows that have only one side or would make training stop."""
+        """The rows that are missing on one side or would stop training with an error."""
         rows = sorted({*self.src.troubles, *self.tgt.troubles})
         stopping = [row for row in rows if not (self.src.is_usable(row) and self.tgt.is_usable(row))]
         return [*stopping, *range(self.num_pairs, len(self))]
 
     @property
     def pairs(self) -> list[Pair]:
-        """The pairs as training would read them, with an empty pair for each unusable row."""
+        """The pairs as training would read them, with an empty pair in place of each unusable row."""
         pairs = list(itertools.starmap(Pair, itertools.zip_longest(self.src.texts, self.tgt.texts, fillvalue="")))
         for row in self.unusable:
             pairs[row] = Pair("", "")
@@ -76,7 +76,7 @@ class LineBlock:
 
 
 def read_blocks(src: Side, tgt: Side) -> Iterator[LineBlock]:
-    """Yield all lines of both sides. Raises UserError if a file is missing or is not text."""
+    """Yield all lines of both sides in blocks. Raises UserError if a file is missing or is not a text file."""
     first = 1
     for raws in _blocks(itertools.zip_longest(_raw_lines_of(src), _raw_lines_of(tgt))):
         sides = [[raw for raw in raws_of_side if raw is not None] for raws_of_side in zip(*raws, strict=True)]
@@ -86,13 +86,13 @@ def read_blocks(src: Side, tgt: Side) -> Iterator[LineBlock]:
 
 
 def _decode_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> SideLines:
-    """Decode lines and find their troubles. is_start: whether the first line is the first one of the file."""
+    """Decode lines and record any problems. is_start: whether the lines are at the start of the file."""
     try:
         if max(map(len, raws), default=0) > MAX_LINE_BYTES:
             raise ValueError
         text = b"".join(raws).decode("utf-8")
     except ValueError:
-        text = "\r"  # forces a check of each line
+        text = "\r"  # forces a line-by-line check
     if "\r" not in text and not (is_start and text.startswith(BYTE_ORDER_MARK)):
         lines = SideLines(text.split("\n")[: len(raws)], {})
     else:
@@ -126,9 +126,9 @@ def _extract_sentences(lines: SideLines, sentence: Format, column: int) -> SideL
 
 
 def _raw_lines_of(side: Side) -> Iterator[bytes]:
-    """Yield the raw lines of a side with their line endings; overlong lines are truncated."""
+    """Yield the raw lines of a side, including line endings. Overlong lines are truncated."""
     with open_unpacked(side.path) as stream:
-        num_bytes = 0  # of the current line
+        num_bytes = 0  # length of the current line so far
         for part in raw_lines(stream):
             if not num_bytes:
                 yield part

@@ -1,4 +1,4 @@
-"""A quick check of a sample of the text before training starts. `translate check` reports everything."""
+"""Quick check of a text sample before training starts. For a full report, use `translate check`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from translate.config.settings import DataSettings
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, corpus_statistics
 from translate.data.parallel_text import Pair
 
-MAX_PAIRS = 10_000  # maximum number of checked pairs
-MIN_SHARE, MIN_PAIRS = 0.002, 3  # minimum share and number of pairs with a fault before it is reported
-MAX_FAULTS = 4  # maximum number of faults that are reported
+MAX_PAIRS = 10_000  # maximum number of pairs to check
+MIN_SHARE, MIN_PAIRS = 0.002, 3  # minimum share and number of affected pairs for a fault to be reported
+MAX_FAULTS = 4  # maximum number of faults to report
 
 
 def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
-    """Return a message for each frequent fault that `data.filter` does not remove, most frequent first.
+    """Return a message for each common fault that `data.filter` does not remove, most common first.
 
-    chosen: a sample of the text (`TextScan.sample`). Duplicates are not counted because a sample contains few of them.
+    chosen: a sample of the text (`TextScan.sample`). Duplicates are not counted because few appear in a sample.
     """
     pairs = chosen[:: -(-len(chosen) // MAX_PAIRS) or 1]
     filters = Filters(tuple(name for name in FILTER_NAMES if name != "duplicates"), data.max_length_ratio)
@@ -33,4 +33,4 @@ def check_sample(chosen: Sequence[Pair], data: DataSettings) -> list[str]:
     for name in sorted(frequent, key=lambda name: -counts[name])[:MAX_FAULTS]:
         share, training = counts[name] / len(pairs), what_training_does(name, data)
         lines.append(f"text: {MEANINGS[name].title} in about {share:.1%} of the pairs; {training}")
-    return [*lines, "text: run `translate check` for line numbers"] if lines else []
+    return [*lines, "text: run `translate check` to list the affected lines"] if lines else []

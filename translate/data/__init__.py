@@ -1,1 +1,1 @@
-"""From text files to batches: lines, pieces, filters, encoded corpora, batch order."""
+"""The data pipeline from text files to batches: lines, pieces, filters, encoded corpora and batch order."""

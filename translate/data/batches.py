@@ -1,6 +1,6 @@
-"""Batches: which pairs they consist of (a pure function of lengths, budget, seed and epoch), and their tensors.
+"""Batch selection (a pure function of lengths, budget, seed and epoch) and batch tensors.
 
-Shapes: B sentences, S source pieces, T target pieces, N target pieces of all sentences without padding, K links. Masks
+Shapes: B sentences, S source pieces, T target pieces, N target pieces in all sentences without padding, K links. Masks
 are True for pieces and False for padding.
 """
 
@@ -18,19 +18,19 @@ from torch import Tensor
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray, PieceRows
 
-# Pairs are sorted by length within pools: large enough for little padding, small enough for random batches.
-POOL_PAIRS = 16_384  # minimum size of a pool
-POOL_PAIRS_PER_PIECE = 4  # minimum size of a pool per piece of the budget
-MIN_BATCHES = 8  # minimum for a second pool, because each pool ends with a batch that is not full
-FILLER_ID = 0  # the id at padded positions, which are masked
+# Pairs are sorted by length within pools. Larger pools need less padding; smaller pools keep batches more random.
+POOL_PAIRS = 16_384  # minimum pool size in pairs
+POOL_PAIRS_PER_PIECE = 4  # minimum pool size in pairs, per piece of the batch budget
+MIN_BATCHES = 8  # minimum number of batches for using more than one pool; each pool ends with a partial batch
+FILLER_ID = 0  # id at padding positions, which are masked
 
 
 class PieceLinks(NamedTuple):
-    """The alignment that guides the attention of a batch: K links from a target piece to a source piece."""
+    """The alignment that guides attention in a batch: K links from a target piece to a source piece."""
 
     places: Tensor  # (K,) position in the flattened (B * T) `tgt_in` at which the target piece is predicted
     sources: Tensor  # (K,) index of the source piece
-    shares: Tensor  # (K,) 1 / number of links of that target piece
+    shares: Tensor  # (K,) 1 / number of links from the target piece
 
     def to(self, device: torch.device) -> PieceLinks:
         """Copy to a device."""
@@ -38,18 +38,18 @@ class PieceLinks(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Padded pairs. `tgt_in` is `<s>` and the target without `</s>`; `targets` are the pieces to predict."""
+    """A batch of padded pairs. `tgt_in` starts with `<s>` and omits `</s>`; `targets` holds the pieces to predict."""
 
     src: Tensor  # (B, S)
     src_mask: Tensor  # (B, S)
     tgt_in: Tensor  # (B, T)
-    targets: Tensor  # (N,) target pieces of all sentences including `</s>`, without padding
+    targets: Tensor  # (N,) target pieces of all sentences, with `</s>` but without padding
     places: Tensor  # (N,) position of each target in the flattened (B * T) `tgt_in`
     links: PieceLinks | None  # None if the corpus has no alignment
 
     @property
     def num_tokens(self) -> int:
-        """N, the number of target pieces without padding."""
+        """The number of target pieces without padding (N)."""
         return len(self.targets)
 
     @property
@@ -58,7 +58,7 @@ class Batch(NamedTuple):
         return self.src.numel() + self.tgt_in.numel()
 
     def select(self, pairs: slice) -> Batch:
-        """Return a slice of the pairs, padded to the longest of them."""
+        """Return a batch with a slice of the pairs, padded only to the longest pair in the slice."""
         width = self.tgt_in.size(1)
         start, stop = pairs.start * width, pairs.stop * width
         num_src = int(self.src_mask[pairs].sum(dim=1).max())
@@ -83,9 +83,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The batches of an epoch: `order[i]` returns the rows of batch i."""
+    """The batches of an epoch in order: `order[i]` returns the row numbers of batch i."""
 
-    rows: IntArray  # (N,) int32, each row of the corpus once
+    rows: IntArray  # (N,) int32, each row number of the corpus exactly once
     starts: IntArray  # (batches,)
     ends: IntArray  # (batches,)
 
@@ -100,18 +100,18 @@ class EpochOrder:
 
 
 def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed: int, epoch: int) -> EpochOrder:
-    """Return the batches of an epoch; a pure function of its arguments.
+    """Return the batches of an epoch, as a pure function of the arguments.
 
     All rows are shuffled and divided into pools. Each pool is sorted by length and cut into batches of at most `budget`
     target pieces, including padding. Finally, the batches of all pools are shuffled. Each row is therefore equally
-    likely at any position in the epoch, and is batched with other rows of similar length in each epoch.
+    likely to appear anywhere in the epoch, and is batched with different rows of similar length in each epoch.
     """
     random = np.random.default_rng((seed, epoch))
     rows = np.arange(len(tgt_lengths), dtype=np.int32)
     random.shuffle(rows)
     sizes: list[int] = []
     num_pools = 1
-    if tgt_lengths.sum() >= MIN_BATCHES * budget:  # with one pool, the longest rows would always be in the same batch
+    if tgt_lengths.sum() >= MIN_BATCHES * budget:  # with one pool, the longest rows would always share a batch
         num_pools = max(2, math.ceil(len(rows) / max(POOL_PAIRS, POOL_PAIRS_PER_PIECE * budget)))
     for pool in np.array_split(rows, num_pools):
         pool[:] = pool[_by_length(src_lengths[pool], tgt_lengths[pool])]  # in place: a pool is a view of `rows`
@@ -122,25 +122,25 @@ def epoch_order(src_lengths: IntArray, tgt_lengths: IntArray, budget: int, seed:
 
 
 def cut(lengths: IntArray, other_lengths: IntArray, budget: int) -> Iterator[slice]:
-    """Cut sorted rows into runs of at most `budget` pieces, including padding. A longer row is a run of its own.
+    """Cut sorted rows into runs of at most `budget` pieces, including padding. A longer row forms its own run.
 
-    The other side is limited to twice the budget, so that unusual pairs cannot exhaust the memory.
+    The other side is limited to twice the budget to keep unusual pairs from exhausting memory.
     """
     start = 0
     while start < len(lengths):
-        # A run has the most rows if all of them are as short as the first.
+        # A run can have at most this many rows, which it reaches only if all rows are as short as the first.
         window = slice(start, start + max(1, budget // int(lengths[start])))
         longest = np.maximum.accumulate(lengths[window], dtype=np.int64)
         longest_other = np.maximum.accumulate(other_lengths[window], dtype=np.int64)
         num_rows = np.arange(1, len(longest) + 1)
         fits = (num_rows * longest <= budget) & (num_rows * longest_other <= 2 * budget)
-        end = start + max(1, int(np.count_nonzero(fits)))  # both products increase, so the rows that fit come first
+        end = start + max(1, int(np.count_nonzero(fits)))  # neither product decreases, so all rows that fit come first
         yield slice(start, end)
         start = end
 
 
 def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
-    """Create a batch from some rows of a corpus."""
+    """Create a batch from the given rows of a corpus. bos_id: id of the piece that starts each target."""
     src, src_mask = _padded(corpus.src.pieces(rows), corpus.src.lengths[rows])
     tgt_out, tgt_mask = _padded(corpus.tgt.pieces(rows), corpus.tgt.lengths[rows])
     tgt_in = torch.cat([torch.full((len(rows), 1), bos_id), tgt_out[:, :-1]], dim=1)
@@ -150,12 +150,12 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Pad rows of unequal length. Returns (B, L) ids and a (B, L) mask."""
+    """Pad rows to the same length. Returns (B, L) ids and a (B, L) mask."""
     return _padded(np.concatenate(rows), np.array([len(row) for row in rows]))
 
 
 def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
-    """Return the links of some rows. num_places: T."""
+    """Return the links of the given rows. num_places: padded target length T."""
     numbers = links.pieces(rows).astype(np.int64).reshape(-1, 2)
     row_of_link = np.repeat(np.arange(len(rows)), links.lengths[rows] // 2)
     places = row_of_link * num_places + numbers[:, 0]
@@ -164,7 +164,7 @@ def _links(links: PieceRows, rows: IntArray, num_places: int) -> PieceLinks:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device; to a GPU, asynchronously from pinned memory."""
+    """Copy a tensor to a device. Copies to a GPU are asynchronous and use pinned memory."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
@@ -177,10 +177,10 @@ def _padded(pieces: IntArray, lengths: IntArray) -> tuple[Tensor, Tensor]:
 
 
 def _by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> IntArray:
-    """Return an order in which neighbours have similar lengths on both sides.
+    """Return an order in which adjacent pairs have similar lengths on both sides.
 
-    Pairs are sorted by the longer side and then by the difference between the sides, in ascending and descending order
-    alternately, so that the last pairs of a group resemble the first pairs of the next.
+    Pairs are grouped by the length of the longer side and sorted within each group by the length difference. The sort
+    direction alternates, so the last pairs of a group resemble the first pairs of the next group.
     """
     longer = np.maximum(src_lengths, tgt_lengths)
     lead = src_lengths - tgt_lengths

@@ -1,7 +1,7 @@
-"""BPE-dropout (Provilkov et al. 2020): segment text while randomly dropping merges.
+"""BPE-dropout (Provilkov et al. 2020): segmentation of text with randomly dropped merges.
 
-The implementation in sentencepiece ignores the seed: it samples different pieces in each process. This one is
-reproducible. It splits the pieces from sentencepiece into characters and merges these again, word by word.
+The sentencepiece implementation ignores the seed, so each process samples different pieces. This implementation is
+reproducible: it splits the sentencepiece output into characters and merges the characters again, word by word.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from random import Random
 from translate.data.pieces import WORD_START
 from translate.data.vocab import Vocab
 
-CACHED_WORDS = 2**17  # number of cached segmentations; about 50 MB
-MAX_WORD = 12  # pieces; longer words, as in scripts without spaces, are processed in parts
+CACHED_WORDS = 2**17  # number of cached segmentations, which take about 50 MB
+MAX_WORD = 12  # maximum word length in pieces; longer words, common in scripts without spaces, are processed in parts
 
 
 class MergeDropout:
-    """Samples segmentations with a BPE vocabulary (`Vocab.has_merges`)."""
+    """A segmentation sampler for BPE vocabularies (`Vocab.has_merges`)."""
 
     def __init__(self, vocab: Vocab, dropout: float) -> None:
-        """dropout: the probability that a merge is dropped, 0 < dropout < 1."""
+        """Create a sampler. dropout: probability of dropping a merge, greater than 0 and less than 1."""
         self._ids, self._ranks = vocab.ids, vocab.merge_ranks
         self._starts_word = [piece.startswith(WORD_START) for piece in vocab.ids]
-        # By id: the characters that a piece is merged from, or the piece itself if it cannot be split.
+        # For each id, the characters that the piece is merged from, or the piece itself if it cannot be split.
         self._parts = [
             piece if piece in self._ranks and vocab.ids.keys() >= set(piece) else [piece] for piece in vocab.ids
         ]
@@ -33,9 +33,9 @@ class MergeDropout:
         self._merged = lru_cache(CACHED_WORDS)(self._merge)
 
     def draw(self, rows: Sequence[list[int]], seed: int) -> list[list[int]]:
-        """Sample a segmentation of each text from its piece ids (`Vocab.encode`); a pure function of its arguments."""
+        """Resample the segmentation of each row of piece ids from `Vocab.encode`. A pure function of its arguments."""
         random = Random(seed)
-        num_until_drop = self._num_kept(random)  # number of merges before the next dropped one
+        num_until_drop = self._num_kept(random)  # number of merges before the next drop
         drawn = []
         for row in rows:
             ids: list[int] = []
@@ -52,7 +52,7 @@ class MergeDropout:
         return drawn
 
     def _num_kept(self, random: Random) -> int:
-        """Draw the number of merges between two dropped ones from a geometric distribution."""
+        """Draw the number of merges between two drops from a geometric distribution."""
         return int(math.log1p(-random.random()) / self._log_kept)
 
     def _words(self, row: list[int]) -> Iterator[tuple[int, ...]]:
@@ -65,11 +65,11 @@ class MergeDropout:
             yield tuple(row[start:])
 
     def _merge(self, word: tuple[int, ...], dropped: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-        """Segment a word. Returns its piece ids, and the number of merges that were applied or dropped.
+        """Segment a word. Returns its piece ids and the number of merges that were applied or dropped.
 
-        Merges are numbered in the order in which they are considered; `dropped` lists those to drop. The merge with the
-        lowest rank comes first; of equal ranks, the leftmost. As in sentencepiece, a dropped merge is considered again
-        only after one of its two parts has changed.
+        Merges are numbered in the order in which they are considered, and `dropped` lists the numbers of those to drop.
+        The merge with the lowest rank comes first; ties go to the leftmost merge. As in sentencepiece, a dropped merge
+        is reconsidered only after one of its two parts has changed.
         """
         parts = [part for id_ in word for part in self._parts[id_]]
         ranks = [self._rank(parts, index) for index in range(len(parts) - 1)]
@@ -81,8 +81,8 @@ class MergeDropout:
             else:
                 parts[index : index + 2] = [parts[index] + parts[index + 1]]
                 del ranks[index]
-                for neighbour in range(max(index - 1, 0), min(index + 1, len(ranks))):
-                    ranks[neighbour] = self._rank(parts, neighbour)
+                for neighbor in range(max(index - 1, 0), min(index + 1, len(ranks))):
+                    ranks[neighbor] = self._rank(parts, neighbor)
             number += 1
         return tuple(self._ids[part] for part in parts), number
 

@@ -1,4 +1,4 @@
-"""Lines as one array of characters, and lookup tables of character properties.
+"""Text lines as a single array of characters, and lookup tables for character properties.
 
 Shapes: N characters, L lines, U Unicode code points.
 """
@@ -16,26 +16,26 @@ import numpy.typing as npt
 
 NUM_CHARACTERS = sys.maxunicode + 1
 LINE_FEED = 10
-NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; here also that of all non-letters
+NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; also used here for all non-letters
 SAME_SCRIPT = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani", "Zinh": NO_SCRIPT, "Zzzz": NO_SCRIPT}
 
 Array = npt.NDArray[Any]
 
 
 class Characters(NamedTuple):
-    """The characters of several lines, each of which ends with a line feed."""
+    """The characters of multiple lines, each ending with a line feed."""
 
     codes: Array  # (N,) uint32, code points
     starts: Array  # (L,) int64, index of the first character of each line
-    lengths: Array  # (L,) int64, without the line feeds
+    lengths: Array  # (L,) int64, excluding line feeds
 
     def reduce(self, function: np.ufunc, values: Array) -> Array:
-        """Reduce (N,) values to one value per line: (L,). With `np.add`, for example, it is the sum over the line."""
+        """Reduce (N,) values to one value per line: (L,). For example, `np.add` computes the sum over each line."""
         return function.reduceat(values, self.starts) if len(self.starts) else values[:0]
 
 
 def characters_of(lines: Sequence[str]) -> Characters:
-    """Return the characters of lines that contain no line feeds."""
+    """Return the characters of the given lines, which must not contain line feeds."""
     text = "".join(f"{line}\n" for line in lines)
     lengths = np.fromiter(map(len, lines), np.int64, len(lines))
     ends = np.cumsum(lengths + 1)
@@ -45,15 +45,15 @@ def characters_of(lines: Sequence[str]) -> Characters:
 
 @lru_cache
 def unassigned() -> Array:
-    """Return which code points are not assigned in Python's version of Unicode: (U,) bool."""
+    """Return a (U,) bool mask of the code points that are unassigned in Python's version of Unicode."""
     return np.fromiter((unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool)
 
 
 @lru_cache
 def scripts() -> Array:
-    """Return the number of each letter's script, or 0 for non-letters and letters shared by all scripts: (U,) uint8.
+    """Return the (U,) uint8 script numbers of all code points; 0 for non-letters and letters common to all scripts.
 
-    Chinese and Japanese characters count as one script.
+    Chinese and Japanese characters are treated as a single script.
     """
     from fontTools.unicodedata import Scripts  # imported here because only the filters need it
 

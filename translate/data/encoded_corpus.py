@@ -1,7 +1,7 @@
-"""Encoded corpora: pairs as piece ids, written to files once by several threads. Batches are read from these files.
+"""Encoded corpora: pairs of piece ids, which threads encode once and write to files. Batches are read from the files.
 
-The text is written block by block and never held in memory. An open corpus keeps only the lengths and positions of its
-rows in memory (12 bytes per row and side).
+The text is processed block by block and never fully held in memory. An open corpus keeps only the lengths and positions
+of its rows in memory (12 bytes per row and side).
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 
 FORMAT = 1  # format version of the manifests
-BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes at a time
+BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes in one task
 LINE_DTYPE = np.dtype(np.uint32)
-MAX_THREADS = 8  # a single thread reads the text and cannot keep more of them busy
+MAX_THREADS = 8  # one thread reads the text, which is too slow to keep more threads busy
 
 
 @dataclass(frozen=True)
 class CorpusOrigin:
-    """Everything that a corpus was encoded from. If any of it changes, the corpus will be encoded again."""
+    """All inputs that an encoded corpus depends on. If any of them changes, the corpus is encoded again."""
 
     text: str  # fingerprint of the text files
-    hashes: str  # range of source-line hashes: the part of the text that is encoded
+    hashes: str  # range of source-line hashes that selects the part of the text to encode
     vocabs: str  # fingerprint of the vocabularies
     max_pieces: int  # per side; longer pairs are left out
-    is_aligned: bool = False  # whether there are links between the pieces of a pair
+    is_aligned: bool = False  # whether the corpus has links between source and target pieces
     filters: str = ""  # description of the filters
-    dropout: float = 0.0  # BPE-dropout; if above 0, the pieces depend on seed and epoch
+    dropout: float = 0.0  # BPE-dropout probability; if above 0, the pieces depend on the seed and epoch
     seed: int = 0
     epoch: int = 0
 
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """How many pairs of a text were encoded, how many were left out, and why."""
+    """The number of encoded pairs, and the number of pairs left out for each reason."""
 
     pairs: int = 0
     empty: int = 0
     too_long: int = 0
-    unclear: int = 0  # number of `pairs` whose alignment is skipped because pieces and words do not match
+    unclear: int = 0  # number of encoded pairs whose alignment is not used because pieces and words do not match
     filtered: dict[str, int] = field(default_factory=dict)  # number of pairs left out by each filter in data.filter
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
-        """Add the counts of two parts of a text, except `filtered`, which is counted for the whole text only."""
+        """Add the counts for two parts of a text, except `filtered`, which is counted only for the entire text."""
         pairs, empty, too_long = self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long
         return CorpusReport(pairs, empty, too_long, self.unclear + other.unclear)
 
@@ -69,9 +69,9 @@ class CorpusReport:
         text = f"{self.pairs:,} pairs"
         reasons = [f"{self.empty:,} with an empty side"] * bool(self.empty)
         reasons += [f"{self.too_long:,} longer than data.max_pieces"] * bool(self.too_long)
-        reasons += [f"{count:,} {name} (data.filter)" for name, count in self.filtered.items() if count]
-        text += f" ({' and '.join(reasons)} left out)" if reasons else ""
-        return f"{text}, {self.unclear:,} not guided because pieces and words do not match" if self.unclear else text
+        reasons += [f"{count:,} by the {name} filter" for name, count in self.filtered.items() if count]
+        text += f" (left out: {', '.join(reasons)})" if reasons else ""
+        return f"{text}, {self.unclear:,} unaligned because pieces and words do not match" if self.unclear else text
 
     @property
     def num_read(self) -> int:
@@ -81,31 +81,31 @@ class CorpusReport:
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """A parallel text as piece ids; each row ends with `</s>`."""
+    """A parallel text encoded as piece ids; each row ends with `</s>`."""
 
     src: PieceRows
     tgt: PieceRows
     report: CorpusReport
-    lines_path: Path  # file with the line number of each row in the text, from 1
-    links: PieceRows | None = None  # rows of target piece, source piece, target piece, …: two numbers per link
+    lines_path: Path  # file with the original line number of each row, from 1
+    links: PieceRows | None = None  # target piece, source piece, target piece, …: two indices per link
 
     def __len__(self) -> int:
         return len(self.src)
 
     def line_numbers(self, rows: Sequence[int]) -> list[int]:
-        """Return the line numbers of some rows."""
+        """Return the original line numbers of the given rows."""
         return np.memmap(self.lines_path, LINE_DTYPE, "r")[np.asarray(rows)].tolist()
 
 
 def encode(
     text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, base: Path, log: Log, filters: Filters = NO_FILTERS
 ) -> None:
-    """Write the text as piece ids to the files `base`.*, leaving out pairs with an empty or overlong side.
+    """Encode a text and write the piece ids to the files `base`.*. Pairs with an empty or overlong side are left out.
 
-    filters: filters that leave out further pairs. log: callback that receives the time and speed.
+    filters: filters that leave out additional pairs. log: callback that receives a message with the time and speed.
     """
     base.parent.mkdir(parents=True, exist_ok=True)
-    # The manifest is deleted first and written last: rows without it are incomplete.
+    # The manifest is deleted first and written last, so row files without a manifest are incomplete.
     _manifest_path(base).unlink(missing_ok=True)
     report, started = CorpusReport(), time.monotonic()
     fault_filter = pair_filter(text, filters) if filters.names else None
@@ -124,7 +124,7 @@ def encode(
 
 
 def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
-    """Open the corpus that `encode` wrote to `base`.*; None if it is missing or has changed since."""
+    """Open the corpus that `encode` wrote to `base`.*. Returns None if a file is missing or has changed since then."""
     try:
         origin, report, digest = _read_manifest(base)
         if digest != digest_of_rows(base, _names_of_rows(origin)):
@@ -137,14 +137,14 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
 
 
 def origin_of(base: Path) -> CorpusOrigin | None:
-    """Return the origin of the corpus `base`.*; None if there is no such corpus."""
+    """Return the origin of the corpus `base`.*, or None if it does not exist."""
     with suppress(UserError):
         return _read_manifest(base)[0]
     return None
 
 
 def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
-    """Read origin, report and digest of the row files from `base`.json. Raises UserError if that is impossible."""
+    """Read the origin, report and row-file digest from `base`.json. Raises UserError if the manifest is unreadable."""
     try:
         record = read_record(_manifest_path(base), FORMAT, "")
         return CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"]
@@ -152,15 +152,15 @@ def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
         raise UserError(f"{_manifest_path(base)}: {error}") from None
 
 
-_Block = tuple[list[Rows], CorpusReport]  # source, target, line numbers and, if the text is aligned, links
+_Block = tuple[list[Rows], CorpusReport]  # rows of source, target, line numbers and, if the text is aligned, links
 
 
 def _encoded_blocks(
     text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, fault_filter: PairFilter | None = None
 ) -> Iterator[_Block]:
-    """Yield the whole text in blocks, in order. Only a few blocks are in memory at a time.
+    """Yield the encoded text block by block, in order. Only a few blocks are in memory at a time.
 
-    Threads suffice, because sentencepiece releases the GIL; processes would lose time transferring the text.
+    Threads are sufficient because sentencepiece releases the GIL. Processes would waste time transferring the text.
     """
     num_threads = min(MAX_THREADS, os.cpu_count() or 1)
     pairs = fault_filter.kept(linked_pairs(text)) if fault_filter else linked_pairs(text)
@@ -179,7 +179,7 @@ def _encoded_blocks(
 def _encode_block(
     block: list[LinkedPair], number: int, vocabs: VocabPair, origin: CorpusOrigin, dropouts: list[MergeDropout]
 ) -> _Block:
-    """Encode block `number` of the text. dropouts: the sampler of each side; empty without BPE-dropout."""
+    """Encode a block. number: index of the block in the text. dropouts: one sampler per side if BPE-dropout is on."""
     full = [each for each in block if each.pair.is_full]
     sides = [vocab.encode([each.pair[side] for each in full]) for side, vocab in enumerate(vocabs)]
     fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(*sides, strict=True)]
@@ -188,7 +188,7 @@ def _encode_block(
     for side, dropout in enumerate(dropouts):
         seed = np.random.SeedSequence((origin.seed, origin.epoch, number, side)).generate_state(1)[0]
         drawn = zip(sides[side], dropout.draw(sides[side], int(seed)), strict=True)
-        # Rows that would become too long keep their pieces, so that the set of pairs never changes.
+        # Rows that would become too long keep their original pieces, so the set of pairs never changes.
         sides[side] = [new if len(new) <= origin.max_pieces else old for old, new in drawn]
     rows = [
         rows_of([[*ids, vocab.eos_id] for ids in side], _dtype(vocab.size))
@@ -204,7 +204,7 @@ def _encode_block(
 
 
 def _names_of_rows(origin: CorpusOrigin) -> list[str]:
-    """Return the names of the row files, in the order of the rows in a `_Block`."""
+    """Return the names of the row files, in the same order as the rows in a `_Block`."""
     return ["src", "tgt", "lines", *(["links"] if origin.is_aligned else [])]
 
 
@@ -213,5 +213,5 @@ def _manifest_path(base: Path) -> Path:
 
 
 def _dtype(size: int) -> np.dtype[Any]:
-    """Return the smallest type for numbers below `size`."""
+    """Return the smallest data type for numbers below `size`."""
     return np.min_scalar_type(size - 1)

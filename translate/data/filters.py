@@ -1,6 +1,6 @@
-"""Filters that find faulty pairs: `data.filter` leaves them out, `translate check` reports them.
+"""Filters for faulty pairs: `data.filter` leaves the pairs out, and `translate check` reports them.
 
-The filters are language-independent: they learn what is normal from the text itself.
+The filters are language-independent: they learn from the text itself what is normal.
 
 Shapes: L lines, P pairs, U Unicode code points.
 """
@@ -22,19 +22,19 @@ from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.word_links import LinkedPair
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
-BLOCK_PAIRS = 4_000  # number of pairs filtered at a time
-SAMPLE_PAIRS = 2**15  # a sample has at least this many pairs, and fewer than twice as many
-SAMPLE_CHARACTERS = 500  # only the first characters of each line in the sample are used
-MAX_SAMPLED_CHARACTERS = 2_000  # per side; longer pairs are left out of the sample to limit memory
-SPARE_CHARACTERS = 20  # one side may be longer by this many characters regardless of the ratio
-MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as a script of that side
-MIN_FOREIGN = 3  # minimum number of letters in foreign scripts before a line is reported
+BLOCK_PAIRS = 4_000  # number of pairs to filter at a time
+SAMPLE_PAIRS = 2**15  # minimum sample size for long texts; samples have fewer than twice as many pairs
+SAMPLE_CHARACTERS = 500  # number of characters to use from the start of each line in the sample
+MAX_SAMPLED_CHARACTERS = 2_000  # maximum length per side; longer pairs are left out of the sample to limit memory use
+SPARE_CHARACTERS = 20  # number of extra characters that one side may have regardless of the ratio
+MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as one of its main scripts
+MIN_FOREIGN = 3  # minimum number of letters in foreign scripts for a line to be reported
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Filters, in the order in which they are applied, and their settings."""
+    """The names of the filters, in the order in which they are applied, and their settings."""
 
     names: tuple[FilterName, ...]
     max_length_ratio: float
@@ -53,22 +53,22 @@ NO_FILTERS = Filters((), 1.0)
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """Statistics that define what is normal in a text."""
+    """Statistics that define what is normal for a text."""
 
-    length_ratio: float  # median of target characters per source character
-    is_foreign: tuple[Array, Array]  # per side, (U,) bool: letters in none of the scripts of that side
+    length_ratio: float  # median number of target characters per source character
+    is_foreign: tuple[Array, Array]  # (U,) bool per side: letters outside the main scripts of that side
     languages: LanguageProfile | None
 
 
 class PairFilter:
-    """Finds faulty pairs. It remembers all pairs that it has seen, to find duplicates."""
+    """A filter for faulty pairs. It remembers all pairs that it has seen in order to find duplicates."""
 
     def __init__(self, filters: Filters, statistics: CorpusStatistics) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)  # pairs that `kept` left out, by filter
+        self.counts: dict[str, int] = dict.fromkeys(filters.names, 0)  # number of pairs that `kept` left out, by filter
         self._filters, self._statistics, self._seen = filters, statistics, SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """Yield the pairs that no filter matches, and count each of the others under the first filter that does."""
+        """Yield the pairs that no filter matches, and count each other pair under the first filter that matches it."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
             is_faulty = self.faults([each.pair for each in block])
@@ -79,7 +79,7 @@ class PairFilter:
             yield from itertools.compress(block, is_kept.tolist())
 
     def faults(self, pairs: Sequence[Pair]) -> dict[str, Array]:
-        """Return which of the next pairs match each filter: (P,) bool. No filter matches pairs with an empty side."""
+        """Return a (P,) bool mask for each filter, True for matching pairs. Pairs with an empty side never match."""
         names = set(self._filters.names)
         is_full = np.fromiter((pair.is_full for pair in pairs), bool, len(pairs))
         found: dict[str, Array] = {}
@@ -96,7 +96,7 @@ class PairFilter:
         src, tgt = characters = [characters_of(lines) for lines in sides]
         by_side = [line_faults(lines, side) for lines, side in zip(sides, characters, strict=True)]
         found: dict[str, Array] = {name: by_side[0][name] | by_side[1][name] for name in LINE_FAULTS}
-        root = self._statistics.length_ratio**0.5  # lengths are compared relative to the usual ratio
+        root = self._statistics.length_ratio**0.5  # normalizes both lengths by the typical ratio
         lengths = np.stack([src.lengths * root, tgt.lengths / root])
         found["length_ratio"] = lengths.max(0) > self._filters.max_length_ratio * lengths.min(0) + SPARE_CHARACTERS
         src_foreign, tgt_foreign = self._statistics.is_foreign
@@ -108,13 +108,13 @@ class PairFilter:
 
 
 class SeenLines:
-    """A set of lines, stored as their hashes (8 bytes per line) in sorted arrays of decreasing size."""
+    """A set of lines, stored as 8-byte hashes in sorted arrays of decreasing size."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
 
     def add(self, lines: Iterable[str]) -> Array:
-        """Add lines. Returns which of them were already known or repeat an earlier one: (L,) bool."""
+        """Add lines. Returns an (L,) bool mask of the lines that have occurred before, including earlier in `lines`."""
         new = np.fromiter(map(line_hash, lines), np.uint64)
         unique, first, positions = np.unique(new, return_index=True, return_inverse=True)
         is_repeated = first[positions] != np.arange(len(new))
@@ -128,7 +128,7 @@ class SeenLines:
         return is_repeated | is_known[positions]
 
     def contains(self, lines: Iterable[str]) -> Array:
-        """Return which of the lines are known: (L,) bool."""
+        """Return an (L,) bool mask of the lines that are in the set."""
         return self._contains(np.fromiter(map(line_hash, lines), np.uint64))
 
     def _contains(self, hashes: Array) -> Array:
@@ -139,18 +139,18 @@ class SeenLines:
 
 
 def pair_filter(text: ParallelText, filters: Filters) -> PairFilter:
-    """Return the filter for a text or a part of it. The whole text is read once for its statistics."""
+    """Return the filter for a text or part of a text. The entire text is read once to compute its statistics."""
     return PairFilter(filters, text_statistics(ParallelText(text.src, text.tgt)))
 
 
 def kept_pairs(text: ParallelText, filters: Filters) -> Iterator[Pair]:
-    """Yield the pairs of a text that the filters keep, and pairs with an empty side."""
+    """Yield the pairs of a text that the filters keep. Pairs with an empty side are always kept."""
     linked = (LinkedPair(pair, (), number) for number, pair in text.numbered())
     return (each.pair for each in (pair_filter(text, filters).kept(linked) if filters.names else linked))
 
 
 def sample(items: Iterable[T]) -> list[T]:
-    """Return evenly spaced items: at least SAMPLE_PAIRS and fewer than twice as many, or all of them."""
+    """Return evenly spaced items: at least SAMPLE_PAIRS but fewer than twice as many, or all if there are fewer."""
     chosen: list[T] = []
     step = 1
     for number, item in enumerate(items):
@@ -162,7 +162,7 @@ def sample(items: Iterable[T]) -> list[T]:
 
 
 def blank_if_long(pair: Pair) -> Pair:
-    """Return the pair, or an empty pair if a side has more than MAX_SAMPLED_CHARACTERS characters."""
+    """Return the pair, or an empty pair if either side has more than MAX_SAMPLED_CHARACTERS characters."""
     return pair if max(map(len, pair)) <= MAX_SAMPLED_CHARACTERS else Pair("", "")
 
 
@@ -172,7 +172,7 @@ def text_statistics(pairs: Iterable[Pair]) -> CorpusStatistics:
 
 
 def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
-    """Compute the statistics of a sample of pairs."""
+    """Compute statistics from a sample of pairs."""
     full = [pair for pair in pairs if pair.is_full]
     sides = [[pair[side][:SAMPLE_CHARACTERS] for pair in full] for side in (0, 1)]
     src, tgt = (characters_of(lines) for lines in sides)
@@ -181,7 +181,7 @@ def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:
 
 
 def _foreign_letters(characters: Characters) -> Array:
-    """Return the letters outside the main scripts of these characters: (U,) bool; none if there are no letters."""
+    """Return a (U,) bool mask of the letters outside the main scripts; all False if `characters` has no letters."""
     counts = np.bincount(scripts()[characters.codes])
     counts[:1] = 0
     main = np.flatnonzero(counts > MAIN_SCRIPT * counts.sum())
@@ -189,7 +189,7 @@ def _foreign_letters(characters: Characters) -> Array:
 
 
 def _is_foreign(characters: Characters, is_foreign: Array) -> Array:
-    """Return which lines have most of their letters in scripts foreign to the side: (L,) bool."""
+    """Return an (L,) bool mask of the lines whose letters mostly belong to scripts foreign to the side."""
     num_foreign = characters.reduce(np.add, is_foreign[characters.codes].astype(np.int32))
     num_letters = characters.reduce(np.add, (scripts()[characters.codes] > 0).astype(np.int32))
     return (num_foreign >= MIN_FOREIGN) & (2 * num_foreign > num_letters)

@@ -1,6 +1,6 @@
-"""Identify in which of the two languages of a parallel text a line is written.
+"""Identify which of the two languages of a parallel text a line is written in.
 
-They are learned from the text itself: character trigrams as in Cavnar and Trenkle 1994, weighted by naive Bayes.
+The languages are learned from the text itself: character trigrams (Cavnar and Trenkle 1994) with naive Bayes weights.
 
 Shapes: N characters, L lines.
 """
@@ -14,39 +14,39 @@ import numpy as np
 
 from translate.data.characters import LINE_FEED, Array, Characters, characters_of
 
-NUM_BUCKETS = 2**16  # number of hash buckets in which trigrams are counted
+NUM_BUCKETS = 2**16  # number of hash buckets for counting trigrams
 MIXERS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
-MIN_LINES = 500  # minimum number of pairs to learn two languages
-MAX_EVIDENCE = 4.0  # maximum nats of a single trigram, however rare
-MIN_LOG_ODDS = 20.0  # minimum nats of a line that is clearly in one language
-MIN_LOG_ODDS_PER_CHARACTER = 0.5  # minimum nats per character of such a line
-MIN_RIGHT = 0.95  # minimum share of lines that look like their own side
-MOSTLY_RIGHT = 0.55  # minimum share of pairs in the right order if many are swapped
+MIN_LINES = 500  # minimum number of pairs for learning two languages
+MAX_EVIDENCE = 4.0  # maximum log-odds (nats) of a single trigram, however rare it is
+MIN_LOG_ODDS = 20.0  # minimum log-odds (nats) for a line to be clearly in one language
+MIN_LOG_ODDS_PER_CHARACTER = 0.5  # additional minimum: log-odds (nats) per character
+MIN_RIGHT = 0.95  # minimum share of lines that must look like their own side's language
+MOSTLY_RIGHT = 0.55  # minimum share of correctly ordered pairs if many pairs are swapped
 MAX_ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class LanguageProfile:
-    """The log-odds of each trigram: source language against target language."""
+    """The log-odds of the source language versus the target language for each trigram."""
 
     evidence: Array  # (NUM_BUCKETS,) float32, nats
 
     def log_odds(self, characters: Characters) -> Array:
-        """Return the log-odds of each line in nats, (L,) float: positive if it looks like the source language."""
+        """Return the (L,) log-odds of the lines in nats; positive values indicate the source language."""
         evidence = np.where(characters.codes != LINE_FEED, self.evidence[_trigrams(characters)], 0)
         return characters.reduce(np.add, evidence)
 
     def sides_of(self, characters: Characters) -> Array:
-        """Return the language of each line: (L,), 1 for the source, -1 for the target, 0 if unclear."""
+        """Return the (L,) languages of the lines: 1 for source, -1 for target, 0 if unclear."""
         log_odds = self.log_odds(characters)
         is_clear = abs(log_odds) > np.maximum(MIN_LOG_ODDS, MIN_LOG_ODDS_PER_CHARACTER * characters.lengths)
         return np.sign(log_odds) * is_clear
 
 
 def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """Learn the languages of the two sides; None if they are too short or too similar.
+    """Learn the languages of the two sides. Returns None if the text is too short or the sides are too similar.
 
-    The sides of many pairs may be swapped, as long as those of most pairs are not.
+    Many pairs may have swapped sides, as long as most pairs do not.
     """
     if len(src) < MIN_LINES:
         return None
@@ -57,9 +57,9 @@ def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile |
 
 
 def _learn_with_swaps(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile | None:
-    """Learn from every second pair, repeatedly swapping the sides of pairs that look swapped.
+    """Learn from every other pair, repeatedly swapping the sides of pairs that look swapped.
 
-    The other pairs validate the result: their sides must look like different languages.
+    The remaining pairs validate the result: their sides must look like different languages.
     """
     pairs = list(zip(src, tgt, strict=True))
     training_pairs, held_out = pairs[::2], pairs[1::2]
@@ -85,7 +85,7 @@ def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
 
 
 def _trigrams(characters: Characters) -> Array:
-    """Return the bucket of the trigram around each character: (N,). Ignore that of a line feed."""
+    """Return the (N,) hash buckets of the trigrams centered on the characters. Values at line feeds are meaningless."""
     codes = characters.codes
     mixed = codes * MIXERS[1]
     mixed[1:] += codes[:-1] * MIXERS[0]

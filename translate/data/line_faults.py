@@ -1,4 +1,4 @@
-"""Faults that are visible in the characters of a single line.
+"""Detection of faults in the characters of individual lines.
 
 Shapes: N characters, L lines, U Unicode code points.
 """
@@ -21,10 +21,10 @@ CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0x
 LINE_BREAKS = [0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]
 PRIVATE = [*range(0xE000, 0xF900), *range(0xF0000, NUM_CHARACTERS)]
 INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), *PRIVATE]
-# Unassigned characters count as invisible, too; joiners and direction marks do not, because some scripts need them.
+# Unassigned characters also count as invisible. Joiners and direction marks do not because some scripts need them.
 DAMAGED = [0xFFFD]
 
-# The UTF-8 bytes 80 to BF decoded as windows-1252 or Latin-1. SIGNS also follow letters in correct text.
+# UTF-8 continuation bytes (80 to BF) decoded as Windows-1252 or Latin-1. SIGNS also follow letters in correct text.
 TAILS = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0) for encoding in ("cp1252", "latin-1")}
 SIGNS = set("…‘’“”–—«»")
 TAIL = f"[{re.escape(''.join(sorted(TAILS)))}]"
@@ -36,7 +36,7 @@ LEAD, CLEAR_TAIL = 32, 64
 
 
 def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault, Array]:
-    """Return which lines have each fault: (L,) bool. characters: the characters of these lines."""
+    """Return an (L,) bool mask for each fault, True for lines that have it. characters: the characters of `lines`."""
     kinds = _kinds()[characters.codes]
     bits = characters.reduce(np.bitwise_or, kinds)
     faults = {name: (bits & bit) > 0 for name, bit in BITS.items()}
@@ -49,7 +49,7 @@ def line_faults(lines: Sequence[str], characters: Characters) -> dict[LineFault,
 
 @lru_cache
 def _kinds() -> Array:
-    """Return the fault bits of each code point: (U,) uint8."""
+    """Return the (U,) uint8 fault bits of all code points."""
     kinds = np.zeros(NUM_CHARACTERS, np.uint8)
     kinds[unassigned()] |= BITS["invisible"]
     for bit, codes in zip(BITS.values(), (CONTROL, LINE_BREAKS, INVISIBLE, DAMAGED), strict=True):

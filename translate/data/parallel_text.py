@@ -1,4 +1,4 @@
-"""Parallel text as a stream of pairs: reading, the validation split and fingerprints."""
+"""Parallel text as a stream of pairs: reading, validation split and fingerprints."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ class Pair(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether both sides have text. Pairs with an empty side are always left out."""
+        """Whether both sides contain text. Pairs with an empty side are always left out."""
         return bool(self.src.strip() and self.tgt.strip())
 
     @property
     def stripped(self) -> str:
-        """Both sides as one string, equal for pairs that differ only in leading and trailing white space."""
+        """Both sides as one string, without leading and trailing whitespace on either side."""
         return f"{self.src.strip()}\n{self.tgt.strip()}"
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Pairs of lines from two files (or columns): those whose source line has a hash in `hashes`."""
+    """The pairs of lines from two files (or columns) whose source-line hashes are in the range `hashes`."""
 
     src: Side
     tgt: Side
     hashes: range = ALL_HASHES
-    alignment: Path | None = None  # file of word links, read by `word_links`
+    alignment: Path | None = None  # file with word links, which `word_links` reads
     is_reversed: bool = False  # whether source and target are swapped in the alignment file
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yield the selected pairs, even empty ones. Raises UserError if a file is unreadable or line counts differ."""
+        """Yield the selected pairs, including empty ones. Raises UserError if reading fails or line counts differ."""
         return (pair for _, pair in self.numbered())
 
     def numbered(self, src_digest: Digest = None, tgt_digest: Digest = None) -> Iterator[tuple[int, Pair]]:
-        """Yield the same pairs with their line numbers, from 1. digests: see `open_unpacked`."""
+        """Yield the same pairs with line numbers, from 1. src_digest, tgt_digest: see `open_unpacked`."""
         sides = itertools.zip_longest(read_side(self.src, src_digest), read_side(self.tgt, tgt_digest))
         for number, (src, tgt) in enumerate(sides, start=1):
             if src is None or tgt is None:
@@ -64,21 +64,21 @@ class ParallelText:
 
 
 class TextSplit(NamedTuple):
-    """The two parts of a text, which share no source lines."""
+    """The training and validation parts of a text, which have no source lines in common."""
 
     train: ParallelText
     valid: ParallelText
 
 
 def text_of(data: DataSettings, src: str, tgt: str, alignment: str = "") -> ParallelText:
-    """Return the parallel text in these files; the settings give the columns and the direction."""
+    """Return the parallel text in the given files. The settings define the columns and the direction."""
     sides = Side(Path(src), data.src_column), Side(Path(tgt), data.tgt_column)
     links = Path(alignment) if alignment else None
     return ParallelText(*(sides[::-1] if data.reverse else sides), alignment=links, is_reversed=data.reverse)
 
 
 def check_stays(*paths: Path) -> None:
-    """Raise UserError if a path is a pipe or device: the text is read several times."""
+    """Raise UserError if a path is a pipe or device, because the text is read several times."""
     for path in paths:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a pipe or device, but the text is read several times; write it to a file first")
@@ -90,11 +90,11 @@ def line_hash(line: str) -> int:
 
 
 def split(text: ParallelText, at: int) -> TextSplit:
-    """Split by the hash of the source line, whatever the order: validation if it is below `at`, otherwise training."""
+    """Split a text by source-line hashes, regardless of order. Pairs with hashes below `at` go to validation."""
     return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 
 def fingerprint(text: ParallelText) -> str:
-    """Return the SHA-256 of the files of a text, without unpacking them."""
+    """Return the combined SHA-256 of a text's files, without decompressing them."""
     paths = filter(None, (text.src.path, text.tgt.path, text.alignment))
     return hashlib.sha256(b"".join(map(digest_of_file, paths))).hexdigest()

@@ -1,4 +1,4 @@
-"""Word alignments in Pharaoh format: one line per pair, with a link `i-j` from source word i to target word j."""
+"""Word alignments in Pharaoh format: one line of links per pair. `i-j` links source word i to target word j."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LINK = re.compile(r"(\d{1,9})([-p?])(\d{1,9})", re.ASCII)
 
 
 class Notation(NamedTuple):
-    """A variant of the format."""
+    """A variant of the Pharaoh format."""
 
     separators: str  # characters that may separate the two numbers of a link
     help: str  # explanation for error messages
 
 
-SURE = Notation("-", "a link is SOURCE-TARGET, two word numbers counted from 0, as in 0-0 1-2")
-SURE_OR_POSSIBLE = Notation("-p?", "a link from source word i to target word j is i-j (sure), or ipj or i?j (possible)")
+SURE = Notation("-", "links are SOURCE-TARGET, with word numbers from 0, as in 0-0 1-2")
+SURE_OR_POSSIBLE = Notation("-p?", "a link from source word i to target word j is i-j (sure), ipj or i?j (possible)")
 
 
 class PharaohLink(NamedTuple):
@@ -31,7 +31,7 @@ class PharaohLink(NamedTuple):
 
 
 def parse_links(line: str, location: str, notation: Notation) -> list[PharaohLink]:
-    """Parse the links of a line. location: file and line for errors. Raises UserError if a link is malformed."""
+    """Parse the links in a line. location: file and line for errors. Raises UserError if a link is malformed."""
     links = []
     for text in line.split():
         match = LINK.fullmatch(text)

@@ -1,4 +1,4 @@
-"""The text of pieces (subword tokens): words, word starts and byte pieces."""
+"""Conversion of pieces (subword tokens) to words, including byte pieces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WordSpan = tuple[str, slice]  # a word and the span of its pieces
 
 
 def words_of(pieces: Sequence[str]) -> list[WordSpan]:
-    """Return the words of a sentence, each with the span of its pieces. `<s>` and `</s>` count as words."""
+    """Return the words in a sentence, each with the span of its pieces. `<s>` and `</s>` count as words."""
     starts = [
         i
         for i, piece in enumerate(pieces)
@@ -22,7 +22,7 @@ def words_of(pieces: Sequence[str]) -> list[WordSpan]:
 
 
 def _spell(pieces: Sequence[str]) -> str:
-    """Return the word that pieces form, with byte pieces (`<0xE2>`) decoded to characters."""
+    """Return the word formed by the pieces, with byte pieces (`<0xE2>`) decoded into characters."""
     matches = ((piece, BYTE_PIECE.fullmatch(piece)) for piece in pieces)
     spelled = b"".join(bytes.fromhex(match[1]) if match else piece.encode() for piece, match in matches)
     return spelled.decode(errors="replace").removeprefix(WORD_START) or WORD_START

@@ -1,7 +1,7 @@
-"""Ragged arrays in files: rows of numbers that differ in length, read on demand.
+"""Ragged arrays in files: rows of numbers with different lengths, read on demand.
 
-Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces contains the numbers of all rows,
-`base`.NAME.lengths the length of each row (int32).
+Each array, such as the pieces of the source side, has two files: `base`.NAME.pieces contains the numbers in all rows,
+and `base`.NAME.lengths contains the length of each row (int32).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from translate.data.readers.lines import digest_of_file
 from translate.system.files import naming_disk_errors
 
-COUNTED_BYTES = 2**22  # bytes read at a time; a multiple of the size of every dtype
+COUNTED_BYTES = 2**22  # number of bytes to read at a time; a multiple of every dtype's item size
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 class PieceRows:
     """Rows of piece ids or other numbers in a file, read on demand.
 
-    With a memory map, a few hundred random batches would load the whole file into the memory of this process.
+    With a memory map, reading a few hundred random batches would load the entire file into process memory.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], lengths: IntArray) -> None:
@@ -42,7 +42,7 @@ class PieceRows:
         return len(self.lengths)
 
     def counts(self, size: int) -> IntArray:
-        """Return the frequency of each number below `size`: (size,). The file is read in blocks."""
+        """Return the (size,) frequencies of the numbers below `size`. The file is read in blocks."""
         counts = np.zeros(size, dtype=np.int64)
         for offset in range(0, int(self.lengths.sum()) * self._dtype.itemsize, COUNTED_BYTES):
             block = os.pread(self._file, COUNTED_BYTES, offset)
@@ -53,7 +53,7 @@ class PieceRows:
         return self.pieces(np.array([row]))
 
     def pieces(self, rows: IntArray) -> IntArray:
-        """Return the pieces of some rows, concatenated."""
+        """Return the concatenated pieces of the given rows."""
         ends, lengths = self._ends[rows], self.lengths[rows]
         offsets = ((ends - lengths) * self._dtype.itemsize).tolist()
         sizes = (lengths * self._dtype.itemsize).tolist()
@@ -61,33 +61,33 @@ class PieceRows:
 
 
 class Rows(NamedTuple):
-    """Concatenated rows of pieces and the length of each row."""
+    """Concatenated rows of pieces, with the length of each row."""
 
     pieces: IntArray
     lengths: IntArray  # (N,) int32
 
 
 def rows_of(rows: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Rows:
-    """Concatenate rows."""
+    """Concatenate rows and record their lengths."""
     numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype)
     return Rows(numbers, np.array([len(row) for row in rows], dtype=np.int32))
 
 
 class RowWriter:
-    """Writes rows to the files of `base`.NAME. All methods raise UserError if the disk is full or fails."""
+    """A writer for the two files of an array. Its methods raise UserError if the disk is full or a write fails."""
 
     def __init__(self, base: Path, name: str) -> None:
         self._base = base.with_name(f"{base.name}.{name}")
         self._files = [path.open("wb") for path in paths_of(base, name)]
 
     def add(self, rows: Rows) -> None:
-        """Append rows."""
+        """Append rows to both files."""
         with naming_disk_errors(self._base):
             for file, numbers in zip(self._files, rows, strict=True):
                 file.write(numbers.tobytes())
 
     def close(self) -> None:
-        """Flush everything to the disk and close the files."""
+        """Flush all data to disk and close the files."""
         for file in self._files:
             with naming_disk_errors(self._base):
                 file.flush()
@@ -96,17 +96,17 @@ class RowWriter:
 
 
 def open_rows(base: Path, name: str, dtype: np.dtype[Any]) -> PieceRows:
-    """Open the rows that a RowWriter wrote to `base`.NAME."""
+    """Open the array that a RowWriter wrote to `base`.NAME.*."""
     pieces_path, lengths_path = paths_of(base, name)
     return PieceRows(pieces_path, dtype, np.fromfile(lengths_path, np.int32))
 
 
 def digest_of_rows(base: Path, names: Sequence[str]) -> str:
-    """Return the SHA-256 of all files of the named arrays. Raises UserError if one is missing."""
+    """Return the combined SHA-256 of the named arrays' files. Raises UserError if a file is missing."""
     digests = [digest_of_file(path) for name in names for path in paths_of(base, name)]
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def paths_of(base: Path, name: str) -> tuple[Path, Path]:
-    """Return the paths of the pieces and of the lengths of an array."""
+    """Return the paths of an array's pieces file and lengths file."""
     return base.with_name(f"{base.name}.{name}.pieces"), base.with_name(f"{base.name}.{name}.lengths")

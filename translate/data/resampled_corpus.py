@@ -1,6 +1,6 @@
-"""The training text with BPE-dropout (Provilkov et al. 2020), encoded again for each epoch.
+"""Training text with BPE-dropout (Provilkov et al. 2020), encoded again for each epoch.
 
-The pieces are a pure function of text, seed and epoch. The files of each epoch replace those of the previous one.
+The pieces are a pure function of the text, seed and epoch. Each epoch's files replace the files of the previous epoch.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from translate.system.distributed import World
 
 @dataclass(frozen=True)
 class ResampledCorpus:
-    """A training text whose pieces change in each epoch, unlike its pairs and their order."""
+    """A training text whose pieces change in every epoch, while the pairs and their order stay the same."""
 
-    folder: Path  # for the encoded corpora
+    folder: Path  # folder for the encoded corpora
     log: Log
     text: ParallelText
-    origin: CorpusOrigin  # its epoch is ignored
+    origin: CorpusOrigin  # the epoch in it is ignored
     filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
-        """Return the corpus of an epoch. The first process encodes it, unless an interrupted run already has.
+        """Return the corpus for an epoch. The first process encodes it unless an interrupted run has already done so.
 
-        All processes must call this after the last step of the previous epoch. Raises UserError if another process
-        cannot read the files.
+        All processes must call this method after the last step of the previous epoch. Raises UserError if another
+        process cannot read the files.
         """
         base, origin = self.folder / f"epoch-{epoch}", replace(self.origin, epoch=epoch)
         if world.is_first:
@@ -39,10 +39,10 @@ class ResampledCorpus:
                     old.unlink()
             if origin_of(base) != origin or open_corpus(base, vocabs) is None:
                 encode(self.text, vocabs, origin, base, self.log, self.filters)
-        world.gather(None)  # the others wait for the first
+        world.gather(None)  # the other processes wait for the first one
         corpus = open_corpus(base, vocabs)
         if corpus is None:
             raise UserError(
-                f"{base}.json differs from that of the first process; put the run folder on a shared file system"
+                f"{base}.json is not the one that the first process wrote; put the run folder on a shared file system"
             )
         return corpus

@@ -1,4 +1,4 @@
-"""A single pass over the text of a new run: counts, a sample, the validation split and the fingerprint."""
+"""A single pass over the text of a new run to get its counts, a sample, the validation split and the fingerprint."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
-MAX_BYTES_IN_MEMORY = 2**24  # of validation candidates; if there are more, they are kept on disk
+MAX_BYTES_IN_MEMORY = 2**24  # memory limit for validation candidates; larger sets are kept on disk
 
 
 @dataclass(frozen=True)
 class TextScan:
     """The results of one pass over a text."""
 
-    num_lines: int  # pairs of lines, including those with an empty side
-    num_pairs: int  # pairs with text on both sides
-    sample: list[Pair]  # evenly spaced pairs; overlong pairs are replaced by empty ones
-    fingerprint: str  # as `parallel_text.fingerprint`
-    split_at: int  # argument of `parallel_text.split` that yields about `valid_pairs` validation pairs; 0: none
-    _candidates: IO[bytes]  # both lines of the pairs whose source line has one of the smallest hashes
+    num_lines: int  # number of line pairs, including pairs with an empty side
+    num_pairs: int  # number of pairs with text on both sides
+    sample: list[Pair]  # evenly spaced pairs; overlong pairs are replaced with empty ones
+    fingerprint: str  # same value as `parallel_text.fingerprint`
+    split_at: int  # threshold for `parallel_text.split` to get about `valid_pairs` validation pairs; 0 for none
+    _candidates: IO[bytes]  # source and target lines of the pairs with the smallest source-line hashes
 
     def valid_pairs(self) -> Iterator[Pair]:
-        """Yield the validation pairs, whose hashes are below `split_at`, in the order of the text."""
+        """Yield the validation pairs, whose hashes are below `split_at`, in their original order."""
         self._candidates.seek(0)
         lines = (line.removesuffix(b"\n").decode() for line in self._candidates)
         for src, tgt in zip(lines, lines, strict=True):
@@ -38,13 +38,13 @@ class TextScan:
 
 
 def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
-    """Read a text to its end. Raises UserError if anything in it cannot be read.
+    """Read an entire text once. Raises UserError if any part of it cannot be read.
 
-    valid_pairs: number of pairs to split off for validation, at most a twentieth of the text. They are those with the
-    smallest hashes. About valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
+    valid_pairs: number of pairs to split off for validation, at most a twentieth of the text. The pairs with the
+    smallest hashes are chosen. About valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
     """
     num_lines = num_pairs = 0
-    smallest: list[int] = []  # negated hashes of pairs with text on both sides: a heap with the largest hash on top
+    smallest: list[int] = []  # heap of negated hashes of pairs with text on both sides, largest hash first
     candidates = _candidate_file()
     digests = hashlib.sha256(), hashlib.sha256()
 

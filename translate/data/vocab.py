@@ -1,4 +1,4 @@
-"""Vocabularies: train and load sentencepiece models, encode text to piece ids and decode them."""
+"""Vocabularies: sentencepiece models that convert text to piece ids and back."""
 
 from __future__ import annotations
 
@@ -19,63 +19,63 @@ MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs ab
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 LINE_BREAKS = str.maketrans("\n\r", "  ")
-Log = Callable[[str], None]  # receives one message
+Log = Callable[[str], None]  # called with one message
 
 
 class Vocab:
-    """A sentencepiece model. `bos_id` starts each target, `eos_id` ends each row; padding has no id."""
+    """A sentencepiece model. `bos_id` starts each target, and `eos_id` ends each row. Padding has no id."""
 
     def __init__(self, proto: bytes, name: str) -> None:
-        """proto: content of a model file. name: its name in error messages. Raises UserError if it is not a model."""
+        """Load a model. proto: content of the model file. name: name for errors. Raises UserError if loading fails."""
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, OSError):
             raise UserError(f"{name}: not a sentencepiece model") from None
-        if not proto:  # sentencepiece accepts this as a model without pieces
+        if not proto:  # sentencepiece accepts an empty file as a model without pieces
             raise UserError(f"{name}: not a sentencepiece model; the file is empty")
         self.proto = proto
         self.size: int = self._processor.vocab_size()
         try:
             self.ids = {piece: id_ for id_, piece in enumerate(self.pieces(range(self.size)))}
         except UnicodeDecodeError:
-            raise UserError(f"{name}: damaged sentencepiece model; one of its pieces is not UTF-8") from None
+            raise UserError(f"{name}: damaged sentencepiece model; one of its pieces is not valid UTF-8") from None
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
-            raise UserError(f"{name}: this sentencepiece model has no </s>; train it with eos_id set")
+            raise UserError(f"{name}: the sentencepiece model has no </s>; train a model with eos_id set")
         # Targets start with </s> if the model has no <s>, as in fairseq and Marian.
         self.bos_id: int = self._processor.bos_id() if self._processor.bos_id() >= 0 else self.eos_id
 
     @classmethod
     def load(cls, path: Path) -> Vocab:
-        """Read a model file. Raises UserError if `path` is missing or not a sentencepiece model."""
+        """Read a model file. Raises UserError if `path` is missing or is not a sentencepiece model."""
         try:
             return cls(path.read_bytes(), str(path))
         except (FileNotFoundError, IsADirectoryError):
             raise UserError(f"{path}: no such sentencepiece model") from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text, without `<s>` and `</s>`; in a text, these are ordinary characters."""
+        """Return the piece ids of each text without `<s>` and `</s>`. In a text, they count as ordinary characters."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
     @property
     def has_merges(self) -> bool:
-        """Whether this is a BPE model. Its scores are merge ranks; those of other models are log-probabilities."""
+        """Whether this is a BPE model, whose scores are merge ranks. Other models have log-probabilities as scores."""
         return all(self._processor.get_score(piece).is_integer() for piece in range(self.size))
 
     @property
     def merge_ranks(self) -> dict[str, float]:
-        """The rank of each piece of a BPE model; lower ranks are merged first. Special pieces have no rank."""
+        """The merge rank of each piece in a BPE model; lower ranks are merged first. Special pieces have no rank."""
         model = self._processor
         special = model.is_unknown, model.is_control, model.is_byte
         scores = {id_: model.get_score(id_) for id_ in range(self.size) if not any(is_(id_) for is_ in special)}
-        # User-defined symbols precede the first merge and have the same score, 0.
+        # User-defined symbols precede the first merge and, like it, have a score of 0.
         first = max((id_ for id_, score in scores.items() if not score), default=0)
         return {model.id_to_piece(id_): -score for id_, score in scores.items() if id_ >= first}
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece ids as one line: line breaks from byte pieces become spaces."""
+        """Return the text for piece ids as a single line. Line breaks from byte pieces become spaces."""
         text: str = self._processor.decode([int(i) for i in ids])
         return text.translate(LINE_BREAKS)
 
@@ -85,7 +85,7 @@ class Vocab:
 
 
 class VocabPair(NamedTuple):
-    """The vocabularies of the two sides; the same object twice if the vocabulary is joint."""
+    """The source and target vocabularies, which are the same object if the vocabulary is joint."""
 
     src: Vocab
     tgt: Vocab
@@ -96,23 +96,23 @@ class VocabPair(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of both models."""
+        """The combined SHA-256 of both models."""
         return fingerprint(self.src.proto, self.tgt.proto)
 
 
 def fingerprint(src_proto: bytes, tgt_proto: bytes) -> str:
-    """Return the SHA-256 of the contents of two model files."""
+    """Return the combined SHA-256 of two model files."""
     return hashlib.sha256(b"".join(hashlib.sha256(proto).digest() for proto in (src_proto, tgt_proto))).hexdigest()
 
 
 def train_vocab(
     lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, log: Log, num_lines: int | None = None
 ) -> Vocab:
-    """Train a vocabulary, on a random sample if the text has more than MAX_TRAINING_LINES lines.
+    """Train a vocabulary. If the text has more than MAX_TRAINING_LINES lines, a random sample is used.
 
     lines: function that returns a new iterator over the text. num_lines: number of lines; if None, they are counted.
-    The size is lowered if the text has too few distinct pieces. Raises UserError if the text is empty, or has more
-    distinct characters than `settings.size`.
+    The vocabulary size is lowered if the text has too few distinct pieces. Raises UserError if the text is empty or has
+    more distinct characters than `settings.size`.
     """
     if num_lines is None:
         num_lines = sum(1 for _ in lines())
@@ -122,12 +122,12 @@ def train_vocab(
         return _train(_sample(lines(), num_lines, seed), settings, settings.size)
     except RuntimeError as error:
         size = _possible_size(error, settings)
-    log(f"vocab.size lowered from {settings.size:,} to {size:,}, the most that the text allows")
+    log(f"vocab.size lowered from {settings.size:,} to {size:,}, the maximum for this text")
     return _train(_sample(lines(), num_lines, seed), settings, size)
 
 
 def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
-    """Yield all lines, or a uniform sample of MAX_TRAINING_LINES in order (Knuth's algorithm S)."""
+    """Yield at most MAX_TRAINING_LINES lines in order, as a uniform random sample (Knuth's Algorithm S)."""
     random = Random(seed)
     num_needed = min(num_lines, MAX_TRAINING_LINES)
     for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
@@ -137,16 +137,16 @@ def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
 
 
 def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
-    """Return the largest size that the text allows. Raises UserError if training failed for another reason."""
+    """Return the largest vocabulary size for the text. Raises UserError if training failed for another reason."""
     if match := TOO_LARGE.search(str(error)):
         return int(match[1])
     if match := TOO_SMALL.search(str(error)):
         raise UserError(
-            f"vocab.size {settings.size} is less than the {match[1]} symbols and characters of the text; raise it or "
+            f"vocab.size {settings.size} is less than the {match[1]} symbols and characters in the text; raise it or "
             f"lower vocab.character_coverage ({settings.character_coverage})"
         ) from None
     if "sentences_.empty()" in str(error):
-        raise UserError("the training text has no lines that a vocabulary can be trained on") from None
+        raise UserError("the training text has no lines suitable for training a vocabulary") from None
     raise UserError(f"sentencepiece cannot train on this text with the settings in [vocab]: {error}") from None
 
 

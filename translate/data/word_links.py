@@ -1,7 +1,7 @@
-"""Word alignments of the training text, which guide attention: from links between words to links between pieces.
+"""Word alignments for guided attention: links between words are converted to links between pieces.
 
-Line n of the alignment file belongs to pair n of the text. A link `i-j` joins source word i to target word j, both
-counted from 0; words are separated by spaces. All pieces of two linked words are linked.
+Line n of the alignment file belongs to pair n of the text. A link `i-j` connects source word i and target word j, both
+counted from 0. Words are separated by spaces. Each piece of a word is linked to every piece of the linked word.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WordLink(NamedTuple):
 
 
 class LinkedPair(NamedTuple):
-    """A pair of lines with the links between its words."""
+    """A pair of lines with the links between their words."""
 
     pair: Pair
     links: tuple[WordLink, ...]
@@ -43,20 +43,20 @@ def linked_pairs(text: ParallelText) -> Iterator[LinkedPair]:
     lines = enumerate(read_lines(text.alignment), start=1)
     for number, pair in text.numbered():
         line = next(line for line_number, line in lines if line_number == number)
-        # The file is parsed, and its errors are reported, in its original direction.
+        # Parse the file and report its errors in its original direction.
         links = _parse(line, Pair(*pair[::-1]) if text.is_reversed else pair, text.alignment, number)
         yield LinkedPair(pair, tuple(WordLink(*link[::-1]) for link in links) if text.is_reversed else links, number)
 
 
 def check_alignment(text: ParallelText) -> None:
-    """Read a text and its alignment to the end. Raises UserError if they do not match."""
+    """Read a text and its alignment completely. Raises UserError if they do not match."""
     if text.alignment is None:
         return
     num_lines, num_pairs = count_lines(text.alignment), count_lines(text.src.path)
     if num_lines != num_pairs:
         raise UserError(
             f"{text.alignment} has {num_lines} lines but {text.src.path} has {num_pairs}; "
-            "an alignment has one line per pair, which is empty if no words are linked"
+            "an alignment has one line per pair, even if no words are linked"
         )
     deque(linked_pairs(text), maxlen=0)
 
@@ -64,9 +64,9 @@ def check_alignment(text: ParallelText) -> None:
 def piece_links(
     linked: Sequence[LinkedPair], src_ids: Sequence[list[int]], tgt_ids: Sequence[list[int]], vocabs: VocabPair
 ) -> list[list[int] | None]:
-    """Return the links between the pieces of each pair; None if the pieces of a linked word are ambiguous.
+    """Return the links between the pieces of each pair, or None if the pieces of a linked word are ambiguous.
 
-    A row consists of the target piece and the source piece of the first link, then of the second, and so on.
+    Each row is a flat list with two numbers per link: the target piece index, followed by the source piece index.
     """
     src_words = _pieces_of_words(vocabs.src, [each.pair.src for each in linked], src_ids)
     tgt_words = _pieces_of_words(vocabs.tgt, [each.pair.tgt for each in linked], tgt_ids)
@@ -80,14 +80,14 @@ def piece_links(
 
 def _parse(line: str, pair: Pair, path: Path, number: int) -> tuple[WordLink, ...]:
     links = parse_links(line, f"{path}: line {number}", SURE)
-    # The larger of two counts, because an aligner may also split words at other white space.
+    # Use the larger of two counts because an aligner may also split words at other whitespace.
     num_words = [max(len(_words(side)), len(side.split())) for side in pair] if links else []
     for link in links:
         for name, word, count in zip(("source", "target"), (link.source, link.target), num_words, strict=True):
             if word >= count:
                 raise UserError(
                     f"{path}: line {number}: {link.text} refers to {name} word {word}, but the {name} has words 0 to "
-                    f"{count - 1}; check that the file belongs to this text and that links are written source-target"
+                    f"{count - 1}; check that the file belongs to this text and that links are in source-target order"
                 )
     return tuple(WordLink(link.source, link.target) for link in links)
 
@@ -97,11 +97,11 @@ def _words(text: str) -> list[str]:
 
 
 def _pieces_of_words(vocab: Vocab, texts: Sequence[str], ids: Sequence[list[int]]) -> list[list[range]]:
-    """Return the pieces of each word of each text; nothing for a text in which they are ambiguous.
+    """Return the pieces of each word in each text, or an empty list for a text in which they are ambiguous.
 
-    Normalization can split or remove words: a no-break space separates words, a zero-width character is removed. The
+    Normalization can split or remove words: no-break spaces separate words, and zero-width characters are removed. The
     aligner may have counted such words differently. A text is therefore used only if each of its words is still one
-    word when encoded separately, and no piece of the text crosses a word boundary.
+    word when encoded separately and no piece of the text crosses a word boundary.
     """
     words = [_words(text) for text in texts]
     encoded = iter(vocab.encode(list(itertools.chain.from_iterable(words))))
@@ -112,7 +112,7 @@ def _pieces_of_words(vocab: Vocab, texts: Sequence[str], ids: Sequence[list[int]
 
 
 def _match(words: Sequence[Sequence[str]], pieces: Sequence[str]) -> list[range]:
-    """Return the pieces of each word, which was encoded separately; nothing if they are ambiguous."""
+    """Return the pieces of each separately encoded word, or an empty list if they are ambiguous."""
     if not all([index for index, piece in enumerate(word) if piece.startswith(WORD_START)] == [0] for word in words):
         return []
     spelled = ["".join(word) for word in words]

@@ -1,4 +1,4 @@
-"""Readers of corpus files: `sides` selects the format by the file name. All formats except plain text have a module.
+"""Readers for corpus files. `sides` chooses the format by file name. Each format except plain text has its own module.
 
-A format is a function `sentence(line, column)`. To add one, write its module and add its suffix to `sides.FORMATS`.
+A format is a function `sentence(line, column)`. To add one, write a module and add its suffix to `sides.FORMATS`.
 """

@@ -1,7 +1,7 @@
-"""Lines of text files, plain or gzipped, on which all formats are based.
+"""Line readers for plain and gzipped text files, which all formats are based on.
 
-Text is UTF-8. Only "\\n" ends a line; U+2028, U+0085 and similar characters do not, so line numbers agree with `wc -l`
-and editors. A "\\r" at the end of a line and a byte-order mark at the start of a file are dropped.
+Text is UTF-8. Only "\\n" ends a line; U+2028, U+0085 and similar characters do not, so line numbers match `wc -l`
+and text editors. A "\\r" at the end of a line and a byte-order mark at the start of a file are dropped.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from translate.errors import UserError
 Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
 BLOCK_BYTES = 2**20
-MAX_LINE_BYTES = 1_000_000  # including the line feed; no sentence is longer
+MAX_LINE_BYTES = 1_000_000  # maximum line length, including the line feed; real sentences are shorter
 OVERLONG = f"is longer than {MAX_LINE_BYTES:,} bytes; is this a text file with one sentence per line?"
 
 LineTrouble = Literal["not_utf8", "endless", "columns"]  # reasons why a line cannot be read
 
 
 class BadLineError(ValueError):
-    """Raised for a line that cannot be read. Its message continues a sentence that begins with the line number."""
+    """An error for a line that cannot be read. Its message continues a sentence that starts with the line number."""
 
     def __init__(self, trouble: LineTrouble, message: str) -> None:
         super().__init__(message)
@@ -54,12 +54,12 @@ def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines with their endings. Overlong lines are split; all parts but the last exceed MAX_LINE_BYTES."""
+    """Yield lines with their endings. Overlong lines are split; all parts but the last are over MAX_LINE_BYTES long."""
     return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
 def decode_line(raw: bytes) -> str:
-    """Return the text of a line without its line feed. Raises BadLineError if it is overlong or not UTF-8."""
+    """Return the text of a line without the line feed. Raises BadLineError if it is overlong or not UTF-8."""
     if len(raw) > MAX_LINE_BYTES:
         raise BadLineError("endless", OVERLONG)
     try:
@@ -70,7 +70,7 @@ def decode_line(raw: bytes) -> str:
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines that `read_lines` yields. Raises the same errors, except for text that is not UTF-8."""
+    """Count the lines that `read_lines` would yield. Raises the same errors, except for invalid UTF-8."""
     num_lines, last = 0, b"\n"
     with open_unpacked(path) as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -82,7 +82,7 @@ def count_lines(path: Path) -> int:
 
 
 def digest_of_text(path: Path) -> str:
-    """Return the SHA-256 of the unpacked content. Raises UserError if a line cannot be read."""
+    """Return the SHA-256 of a file's decompressed content. Raises UserError if a line cannot be read."""
     digest = hashlib.sha256()
     with open_unpacked(path) as stream:
         deque(split_lines(stream, str(path), digest), maxlen=0)
@@ -91,7 +91,7 @@ def digest_of_text(path: Path) -> str:
 
 @contextmanager
 def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file. Reading updates the digest with the packed bytes. Raises UserError if it fails."""
+    """Open a plain or .gz file. Reading updates the digest with the raw file bytes. Raises UserError on failure."""
     try:
         with open_file(path, digest) as stream:
             yield cast("BinaryIO", gzip.GzipFile(mode="rb", fileobj=stream)) if path.suffix == ".gz" else stream
@@ -102,17 +102,17 @@ def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
 
 
 def open_file(path: Path, digest: Digest = None) -> BufferedReader:
-    """Open a file without unpacking it. Raises UserError if it is missing or a folder."""
+    """Open a file without decompressing it. Raises UserError if it is missing or a folder."""
     try:
         return path.open("rb") if digest is None else BufferedReader(_HashedFile(path, digest))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give a text file") from None
+        raise UserError(f"{path}: this is a folder; specify a text file") from None
 
 
 def digest_of_file(path: Path) -> bytes:
-    """Return the SHA-256 of a file, without unpacking it."""
+    """Return the SHA-256 of a file without decompressing it."""
     with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 

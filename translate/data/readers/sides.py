@@ -1,4 +1,4 @@
-"""One side of a parallel text: a file, read in the format that its name indicates."""
+"""One side of a parallel text: a file, read in the format indicated by its name."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from translate.data.readers import tsv
 from translate.data.readers.lines import BadLineError, Digest, read_lines
 from translate.errors import UserError
 
-Format = Callable[[str, int], str]  # a line of the file, the column -> the sentence
+Format = Callable[[str, int], str]  # (line of the file, column) -> sentence
 FORMATS: dict[str, Format] = {".tsv": tsv.sentence}  # by suffix, with or without .gz; all other files are plain text
 
 
 class Side(NamedTuple):
-    """A file and the column to read (from 1; ignored for plain text)."""
+    """A file and the column to read, numbered from 1 (ignored for plain text)."""
 
     path: Path
     column: int
 
     @property
     def format(self) -> Format | None:
-        """The format of the file; None for plain text, in which each line is a sentence."""
+        """The format of the file, or None for plain text, in which each line is a sentence."""
         name = self.path.name.removesuffix(".gz")
         return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 

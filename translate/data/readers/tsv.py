@@ -1,4 +1,4 @@
-"""Tab-separated values: one column of each line is read."""
+"""Reader for one column of a file with tab-separated values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from translate.data.readers.lines import BadLineError
 
 
 def sentence(line: str, column: int) -> str:
-    """Return one column of a line, counted from 1. Raises BadLineError if the line has fewer columns."""
+    """Return one column of a line. column: column number, from 1. Raises BadLineError if the line has fewer columns."""
     columns = line.split("\t")
     if len(columns) < column:
         fault = f"has {len(columns)} columns, but column {column} was requested; columns are separated by tabs"
