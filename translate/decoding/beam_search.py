@@ -7,13 +7,13 @@ size, L pieces so far, including `<s>`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Hypothesis, Watch
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
@@ -42,15 +42,7 @@ Logits = Callable[[slice], Tensor]
 Step = Callable[[Tensor, S], tuple[Logits, S]]
 
 
-class Ids(NamedTuple):
-    """The ids of `<s>` and `</s>`."""
-
-    bos: int
-    eos: int
-
-
-@dataclass(frozen=True)
-class _Beams:
+class _Beams(NamedTuple):
     """The hypotheses of B sentences. Empty slots have the score -inf."""
 
     sentences: Tensor  # (B,) index of the sentence in the input
@@ -61,19 +53,12 @@ class _Beams:
     is_done: Tensor  # (B,)
 
     def select(self, rows: Tensor) -> _Beams:
-        fields = (self.sentences, self.prefixes, self.log_probs, self.finished, self.scores, self.is_done)
-        return _Beams(*(field[rows] for field in fields))
+        return _Beams(*(field[rows] for field in self))
 
 
 @torch.no_grad()
 def beam_search(
-    step: Step[S],
-    state: S,
-    rules: LogitRules,
-    beam_size: int,
-    length_penalty: float,
-    ids: Ids,
-    watch: Watch | None = None,
+    step: Step[S], state: S, rules: LogitRules, settings: DecodeSettings, bos_id: int, watch: Watch | None = None
 ) -> list[list[Hypothesis]]:
     """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
@@ -88,32 +73,48 @@ def beam_search(
     beat the worst of them. It also stops at the length limit, where every hypothesis has to end.
     """
     results: list[list[Hypothesis]] = [[] for _ in rules.limits]
-    beams = _start(rules.limits, beam_size, ids)
+    beams = _start(rules, settings.beam_size, bos_id)
     while len(beams.sentences):
         logits, state = step(beams.prefixes[:, :, -1], state)
         candidates = _candidates(logits, beams, rules)
-        beams, index = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
-        beams = _mark_done(beams, rules.limits, length_penalty)
+        beams, index = _advance(beams, candidates, state.penalty(), rules, settings.length_penalty)
         state = state.reorder(candidates.beam.gather(1, index))
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
-        num_done = int(beams.is_done.sum())
-        if num_done == len(beams.sentences) or num_done > REMOVE_AT * len(beams.sentences):
+        if int(beams.is_done.sum()) > REMOVE_AT * len(beams.sentences):
             for row in beams.is_done.nonzero().flatten().tolist():
-                results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
+                found = beams.scores[row] > -torch.inf
+                hypotheses = hypotheses_of(beams.finished[row, found], beams.scores[row, found], rules.eos_id)
+                results[int(beams.sentences[row])] = hypotheses
             left = (~beams.is_done).nonzero().flatten()
             beams, state, rules = beams.select(left), state.select(left), rules.select(left)
     return results
 
 
-def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
-    num_sentences = len(limits)
-    prefixes = torch.full((num_sentences, 1, 1), ids.bos, device=limits.device)
-    finished = torch.full((num_sentences, beam_size, 1), ids.eos, device=limits.device)
-    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
-    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
-    sentences = torch.arange(num_sentences, device=limits.device)
-    return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
+def hypotheses_of(prefixes: Tensor, scores: Tensor, eos_id: int) -> list[Hypothesis]:
+    """(N, L) pieces that begin with `<s>`, (N,) scores -> N hypotheses, each up to its first `</s>`."""
+    # The search for `</s>` begins at position 1, because `<s>` may have the same id.
+    return [
+        Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)
+        for pieces, score in zip(prefixes.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
+    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
+    return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))
+
+
+def _start(rules: LogitRules, beam_size: int, bos_id: int) -> _Beams:
+    num_sentences, device = len(rules.limits), rules.limits.device
+    return _Beams(
+        sentences=torch.arange(num_sentences, device=device),
+        prefixes=torch.full((num_sentences, 1, 1), bos_id, device=device),
+        log_probs=torch.zeros(num_sentences, 1, device=device),
+        finished=torch.full((num_sentences, beam_size, 1), rules.eos_id, device=device),
+        scores=torch.full((num_sentences, beam_size), -torch.inf, device=device),
+        is_done=torch.zeros(num_sentences, dtype=torch.bool, device=device),
+    )
 
 
 def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
@@ -133,21 +134,19 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
     best = _top_k(logits, maxima, log_probs, 2 * beams.scores.size(1))
     if not any(rules.constraints):
         return best
-    is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
+    at_limit = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
     totals = logits + log_probs[:, :, None]
-    return apply_constraints(
-        best, totals, beams.prefixes[part], rules.constraints, is_last_chance.tolist(), rules.eos_id
-    )
+    return apply_constraints(best, totals, beams.prefixes[part], rules.constraints, at_limit, rules.eos_id)
 
 
 def _advance(
-    beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
+    beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
     """Extend the hypotheses by one piece. Also returns the candidate that each one comes from, (B, K)."""
     beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L with <s> is the new length without it
     best, beam, piece = candidates
-    pieces = torch.cat([_gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
-    ends = piece == eos_id
+    pieces = torch.cat([gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
+    ends = piece == rules.eos_id
 
     # A hypothesis may end only among the first beam_size candidates, so that a beam size of 1 is greedy search.
     rank = torch.arange(best.size(1), device=best.device)
@@ -155,22 +154,16 @@ def _advance(
     if penalty is not None:
         scores = scores - penalty.gather(1, beam)
     scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
-    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), pieces], dim=1)
+    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=rules.eos_id), pieces], dim=1)
     scores, index = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
-    finished = _gather_rows(all_finished, index)
+    finished = gather_rows(all_finished, index)
 
     # Keep the unfinished hypotheses, in the order of the candidates.
     index = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
     log_probs = best.masked_fill(ends, -torch.inf).gather(1, index)
-    return _Beams(beams.sentences, _gather_rows(pieces, index), log_probs, finished, scores, beams.is_done), index
-
-
-def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
-    length = beams.prefixes.size(2) - 1
-    attainable = beams.log_probs.amax(dim=1) / length**length_penalty
-    is_enough = (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf)
-    is_done = beams.is_done | is_enough | (limits <= length)
-    return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
+    is_enough = (scores[:, -1] >= log_probs.amax(dim=1) / length**length_penalty) & (scores[:, 0] > -torch.inf)
+    is_done = beams.is_done | is_enough | (rules.limits <= length)
+    return _Beams(beams.sentences, gather_rows(pieces, index), log_probs, finished, scores, is_done), index
 
 
 def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
@@ -206,17 +199,3 @@ def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
     if largest.abs().max() < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()
     return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
-
-
-def _hypotheses(beams: _Beams, row: int, eos_id: int) -> list[Hypothesis]:
-    hypotheses = []
-    for pieces, score in zip(beams.finished[row].tolist(), beams.scores[row].tolist(), strict=True):
-        if score > -torch.inf:
-            end = pieces.index(eos_id, 1)  # position 0 holds <s>, which may have the same id
-            hypotheses.append(Hypothesis(pieces[1 : end + 1], score))
-    return hypotheses
-
-
-def _gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
-    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
-    return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))

@@ -6,11 +6,11 @@ Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from threading import Event
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
-from translate.decoding.beam_search import Ids, Logits, beam_search
+from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import sample
@@ -39,9 +39,7 @@ BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish 
 SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
 SCORED_TOKENS = 4096  # target pieces in a batch of given translations
 
-Batch = list[Sentence]
-Hypotheses = list[list[Hypothesis]]
-Search = Callable[[Batch], Hypotheses]
+Hypotheses = list[list[Hypothesis]]  # of each sentence of a batch
 
 
 class TorchEngine:
@@ -61,7 +59,7 @@ class TorchEngine:
             for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
                 layer.bfloat16()
         self._halving_search, self._halving_scores = Halving(), Halving()
-        self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
+        self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
 
     @classmethod
     def load(
@@ -90,17 +88,17 @@ class TorchEngine:
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, even_share))
         batches = [order[part] for part in cut(lengths, lengths, budget)]
-        stop = Event()
-        search_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        search = partial(self._halving_search, search_batch, size=_source_size, advice=advice)
-        work = [[sentences[i] for i in batch] for batch in batches]
-        results: dict[int, list[Hypothesis]] = {}
-        with _workers(min(num_workers, len(batches)), stop) as run:
-            for batch, hypotheses in zip(batches, run(search, work), strict=True):
-                results.update(zip(batch, hypotheses, strict=True))
-        return [results[i][:num_best] for i in range(len(sentences))]
+        stop = Event()
+        compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+
+        def search_batch(batch: list[int]) -> Hypotheses:
+            return self._halving_search(compute, [sentences[i] for i in batch], _source_size, advice)
+
+        found = _in_workers(search_batch, batches, num_workers, stop)
+        by_row = dict(zip(chain.from_iterable(batches), chain.from_iterable(found), strict=True))
+        return [by_row[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -118,7 +116,7 @@ class TorchEngine:
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         src, src_mask = (each.to(self.device) for each in pad([src for src, _ in pairs]))
         tgt_out, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
-        start = torch.full_like(tgt_out[:, :1], self._ids.bos)
+        start = torch.full_like(tgt_out[:, :1], self._bos_id)
         tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
         log_probs = _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
         chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
@@ -129,59 +127,36 @@ class TorchEngine:
     ) -> list[list[Hypothesis]]:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         with torch.inference_mode():
-            rules = LogitRules.of(sentences, settings, self._ids.eos, self.device)
+            rules = LogitRules.of(sentences, settings, self._eos_id, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
-            coverage = None
-            if settings.coverage_penalty:
-                coverage = _Coverage(settings.coverage_penalty, (~src_mask).float()[:, None])
-            step, state = _Decoder(self.models, self._outputs, stop).step, _State(decoders, coverage)
+            coverage = (~src_mask).float()[:, None] if settings.coverage_penalty else None
+            state = _State(decoders, coverage, settings.coverage_penalty)
+            step = _Decoder(self.models, self._outputs, stop).step
             if settings.sample:
-                return sample(step, state, rules, sentences, settings, num_best, self._ids)
-            return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
+                return sample(step, state, rules, sentences, settings, num_best, self._bos_id)
+            return beam_search(step, state, rules, settings, self._bos_id, watch)
 
 
-class _Coverage(NamedTuple):
-    """Attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
+class _State(NamedTuple):
+    """State of a search: the decoder state of each model, and the coverage if it is penalized (Wu et al. 2016, eq. 14).
 
-    The attention is averaged over all layers, heads and models.
+    The coverage is the attention that each source piece has received, averaged over all layers, heads and models.
     """
 
-    weight: float  # weight of the penalty
-    received: Tensor  # (B, K, S); 1 for padding, so that it adds no penalty
-
-    def select(self, sentences: Tensor) -> _Coverage:
-        return self._replace(received=self.received[sentences])
-
-    def reorder(self, beams: Tensor) -> _Coverage:
-        index = beams[:, :, None].expand(-1, -1, self.received.size(2))
-        return self._replace(received=self.received.gather(1, index))
-
-    def add(self, weights: Tensor) -> _Coverage:
-        """Add the attention weights of one step, (B, K, S)."""
-        return self._replace(received=self.received + weights)
-
-    def penalty(self) -> Tensor:
-        """Return the penalty of each hypothesis, (B, K)."""
-        return -self.weight * self.received.clamp(max=1.0).log().sum(dim=2)
-
-
-@dataclass(frozen=True)
-class _State:
-    """State of a search: the decoder state of each model, and the coverage if it is penalized."""
-
     decoders: tuple[DecoderState, ...]
-    coverage: _Coverage | None
+    coverage: Tensor | None  # (B, K, S); 1 for padding, so that it adds no penalty
+    weight: float  # weight of the penalty
 
     def select(self, sentences: Tensor) -> _State:
         decoders = tuple(decoder.select(sentences) for decoder in self.decoders)
-        return _State(decoders, self.coverage and self.coverage.select(sentences))
+        return _State(decoders, None if self.coverage is None else self.coverage[sentences], self.weight)
 
     def reorder(self, beams: Tensor) -> _State:
         decoders = tuple(decoder.reorder(beams) for decoder in self.decoders)
-        return _State(decoders, self.coverage and self.coverage.reorder(beams))
+        return _State(decoders, None if self.coverage is None else gather_rows(self.coverage, beams), self.weight)
 
     def penalty(self) -> Tensor | None:
-        return self.coverage.penalty() if self.coverage else None
+        return None if self.coverage is None else -self.weight * self.coverage.clamp(max=1.0).log().sum(dim=2)
 
 
 class _Decoder:
@@ -202,15 +177,15 @@ class _Decoder:
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
-            recorded = self._models if state.coverage else ()
+            recorded = self._models if state.coverage is not None else ()
             maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
-        features = [each for each, _ in stepped]  # one (B, K, D) per model
-        after = replace(state, decoders=tuple(decoder for _, decoder in stepped))
-        if after.coverage:
+        features, decoders = zip(*stepped, strict=True)  # features: one (B, K, D) per model
+        coverage = state.coverage
+        if coverage is not None:
             layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # (B, K, S)
-            after = replace(after, coverage=after.coverage.add(torch.stack(layers).mean(dim=0)))
-        return partial(self._logits, features), after
+            coverage = coverage + torch.stack(layers).mean(dim=0)
+        return partial(self._logits, features), state._replace(decoders=decoders, coverage=coverage)
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
         """(B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
@@ -245,24 +220,23 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
 
 
-@contextmanager
-def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Hypotheses]]]:
-    """Yield a `map` function that processes `count` batches in parallel, in workers that share PyTorch's threads.
+def _in_workers(
+    search: Callable[[list[int]], Hypotheses], batches: Sequence[list[int]], num_workers: int, stop: Event
+) -> list[Hypotheses]:
+    """Search the batches in workers that share PyTorch's threads, or one by one if there is a single worker.
 
     Two threads with one batch each are faster than two threads on one batch, which synchronize after many small
-    operations. If an exception ends the block, for example Ctrl-C, `stop` is set.
+    operations. An exception, for example Ctrl-C, sets `stop`.
     """
-    if count <= 1:
-        yield map
-        return
+    num_workers = min(num_workers, len(batches))
+    if num_workers <= 1:
+        return [search(batch) for batch in batches]
     num_threads = torch.get_num_threads()
-    share = max(1, num_threads // count)
-    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
+    share = max(1, num_threads // num_workers)
+    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(share,))
     try:
-        yield pool.map
-    except BaseException:
-        stop.set()
-        raise
+        return list(pool.map(search, batches))
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)
