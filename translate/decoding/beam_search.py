@@ -7,7 +7,7 @@ size, L pieces so far, including `<s>`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Hypothesis, Watch
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
+from translate.model.seq2seq import DecoderState
 
 REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the state of the others
 ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU, the logits must fit into its cache
@@ -24,14 +25,8 @@ SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow f
 GROUP = 64  # pieces per group in the top-k search
 
 
-class State(Protocol):
+class State(DecoderState, Protocol):
     """State of the step function between two steps, for K hypotheses of each of B sentences."""
-
-    def select(self, sentences: Tensor) -> Self:
-        """Return the state of the given sentences, in the given order."""
-
-    def reorder(self, beams: Tensor) -> Self:
-        """Return the state in which hypothesis k of sentence b continues hypothesis beams[b, k]. beams: (B, K')."""
 
     def penalty(self) -> Tensor | None:
         """Return the penalty, (B, K), on the score of a hypothesis that ends with the next piece; None means 0."""
@@ -82,22 +77,19 @@ def beam_search(
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
         if int(beams.is_done.sum()) > REMOVE_AT * len(beams.sentences):
-            for row in beams.is_done.nonzero().flatten().tolist():
-                found = beams.scores[row] > -torch.inf
-                hypotheses = hypotheses_of(beams.finished[row, found], beams.scores[row, found], rules.eos_id)
-                results[int(beams.sentences[row])] = hypotheses
+            done = beams.select(beams.is_done)
+            columns = done.sentences.tolist(), done.finished.tolist(), done.scores.tolist()
+            for sentence, finished, scores in zip(*columns, strict=True):
+                pairs = zip(finished, scores, strict=True)
+                results[sentence] = [ended(*pair, rules.eos_id) for pair in pairs if pair[1] > -torch.inf]
             left = (~beams.is_done).nonzero().flatten()
             beams, state, rules = beams.select(left), state.select(left), rules.select(left)
     return results
 
 
-def hypotheses_of(prefixes: Tensor, scores: Tensor, eos_id: int) -> list[Hypothesis]:
-    """(N, L) pieces that begin with `<s>`, (N,) scores -> N hypotheses, each up to its first `</s>`."""
-    # The search for `</s>` begins at position 1, because `<s>` may have the same id.
-    return [
-        Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)
-        for pieces, score in zip(prefixes.tolist(), scores.tolist(), strict=True)
-    ]
+def ended(pieces: list[int], score: float, eos_id: int) -> Hypothesis:
+    """Return the hypothesis that ends with the first `</s>` after position 0, which holds `<s>`."""
+    return Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)  # `<s>` and `</s>` may have the same id
 
 
 def gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -36,9 +37,7 @@ class LogitRules:
     constraints: Sequence[Constraints]  # the terms that each translation has to contain
 
     @classmethod
-    def of(
-        cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device
-    ) -> LogitRules:
+    def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Self:
         """Create the rules from the decode settings and the sentences."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         prefixes = [torch.tensor(sentence.prefix, dtype=torch.long) for sentence in sentences]
@@ -52,7 +51,7 @@ class LogitRules:
             [sentence.required for sentence in sentences],
         )
 
-    def select(self, sentences: Tensor | slice) -> LogitRules:
+    def select(self, sentences: Tensor | slice) -> Self:
         """Return the rules for the given sentences."""
         rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
         constraints = [self.constraints[row] for row in rows]

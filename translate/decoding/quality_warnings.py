@@ -46,14 +46,12 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
     share under uniform attention. This is only a hint: many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
-    uniform_share = num_tgt / num_src
+    min_received = MIN_ATTENTION * (num_tgt / num_src)
     received = cross[:-1].sum(axis=0)
     neglected = [
         OUTER_PUNCTUATION.sub("", word)
         for word, pieces in words
-        if sum(map(str.isalpha, word)) >= MIN_COUNTED
-        and pieces.stop < num_src  # excludes `</s>`
-        and received[pieces].sum() < MIN_ATTENTION * uniform_share
+        if _is_counted(word) and pieces.stop < num_src and received[pieces].sum() < min_received  # excludes `</s>`
     ]
     return f"possible under-translation (little attention): {', '.join(neglected)}" if neglected else None
 
@@ -69,15 +67,19 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
     num_tgt, num_src = cross.shape
     repeated = []
     for word, span in words_of(source):
-        pieces = [j for j in range(num_src)[span] if any(map(str.isalpha, source[j]))]
-        if sum(map(str.isalpha, word)) < MIN_COUNTED or source[span.start] == END:
+        if not _is_counted(word) or source[span.start] == END:
             continue
+        pieces = [j for j in range(num_src)[span] if any(map(str.isalpha, source[j]))]
         received = cross[:-1, pieces].sum(axis=1)  # (T - 1,)
         positions = np.flatnonzero(received >= MIN_IN_ROW)
         is_twice = bool((np.diff(positions) > MIN_BETWEEN).any())
         if is_twice and received.sum() >= MAX_ATTENTION * len(pieces) * num_tgt / num_src:
             repeated.append(OUTER_PUNCTUATION.sub("", word))
     return f"possible over-translation (repeated attention): {', '.join(repeated)}" if repeated else None
+
+
+def _is_counted(word: str) -> bool:
+    return sum(map(str.isalpha, word)) >= MIN_COUNTED
 
 
 def _loop(text: str) -> str | None:
@@ -88,10 +90,7 @@ def _loop(text: str) -> str | None:
     for length in range(1, MAX_UNIT + 1):
         if span := _run([plain[i] for i in words], length):
             return " ".join(written[words[span.start] : words[span.stop - 1] + 1])
-    for match in LOOP_IN_WORD.finditer(text):
-        if len(match[0]) >= MIN_LETTERS:
-            return match[0]
-    return None
+    return next((match[0] for match in LOOP_IN_WORD.finditer(text) if len(match[0]) >= MIN_LETTERS), None)
 
 
 def _run(words: Sequence[str], length: int) -> range | None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from translate.config.settings import DecodeSettings
-from translate.decoding.beam_search import State, Step, hypotheses_of
+from translate.decoding.beam_search import State, Step, ended
 from translate.decoding.engine import Hypothesis, Sentence
 from translate.decoding.logit_rules import LogitRules
 
@@ -54,15 +54,15 @@ def sample(
         drawn = drawn.masked_fill(is_done, rules.eos_id)
         log_probs = logits.gather(2, drawn[:, :, None]).squeeze(2) - log_norm
         totals = totals + log_probs.masked_fill(is_done, 0.0)
-        ended = totals / length**settings.length_penalty
+        final = totals / length**settings.length_penalty
         if (penalty := state.penalty()) is not None:
-            ended = ended - penalty
+            final = final - penalty
         ends_now = (drawn == rules.eos_id) & ~is_done
-        scores = torch.where(ends_now, ended, scores)
+        scores = torch.where(ends_now, final, scores)
         is_done = is_done | ends_now
         pieces = torch.cat([pieces, drawn[:, :, None]], dim=2)
-    samples = [hypotheses_of(*each, rules.eos_id) for each in zip(pieces.cpu(), scores.cpu(), strict=True)]
-    return [sorted(each, key=lambda hypothesis: -hypothesis.score) for each in samples]
+    samples = [zip(*each, strict=True) for each in zip(pieces.tolist(), scores.tolist(), strict=True)]
+    return [sorted((ended(*pair, rules.eos_id) for pair in each), key=lambda sample: -sample.score) for each in samples]
 
 
 def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:

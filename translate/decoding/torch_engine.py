@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish 
 SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
 SCORED_TOKENS = 4096  # target pieces in a batch of given translations
 
-Hypotheses = list[list[Hypothesis]]  # of each sentence of a batch
+Batch = list[Sentence]
+Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
@@ -62,9 +63,7 @@ class TorchEngine:
         self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
 
     @classmethod
-    def load(
-        cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32"
-    ) -> TorchEngine:
+    def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
         """Load the models of runs. Raises UserError if weights are missing or damaged or the device is unavailable."""
         target = pick_device(device)
         models = [load_model(run, vocabs).to(target).eval() for run in runs]
@@ -81,36 +80,32 @@ class TorchEngine:
         """See Engine."""
         # Longest first, so that a lack of memory is detected early.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
-        lengths = np.array([max(len(sentences[i].src), MIN_COUNTED) for i in order], dtype=np.int32)
+        ordered = [sentences[i] for i in order]
+        lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
         # Hooks on the model record the coverage. The workers share the model, so they cannot run in parallel then.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, even_share))
-        batches = [order[part] for part in cut(lengths, lengths, budget)]
+        batches = [ordered[part] for part in cut(lengths, lengths, budget)]
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
         stop = Event()
         compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
-
-        def search_batch(batch: list[int]) -> Hypotheses:
-            return self._halving_search(compute, [sentences[i] for i in batch], _source_size, advice)
-
-        found = _in_workers(search_batch, batches, num_workers, stop)
-        by_row = dict(zip(chain.from_iterable(batches), chain.from_iterable(found), strict=True))
-        return [by_row[i][:num_best] for i in range(len(sentences))]
+        search = partial(self._halving_search, compute, size=_source_size, advice=advice)
+        found = dict(zip(order, _in_workers(search, batches, num_workers, stop), strict=True))
+        return [found[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """See Engine."""
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
-        tgt_lengths, src_lengths = (np.array([len(pairs[i][side]) for i in order]) for side in (1, 0))
-        scored: dict[int, list[float]] = {}
-        advice = "score shorter lines"
+        ordered = [pairs[i] for i in order]
+        tgt_lengths, src_lengths = (np.array([len(pair[side]) for pair in ordered]) for side in (1, 0))
+        log_probs = []
         for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
-            rows = order[part]
-            log_probs = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
-            scored.update(zip(rows, log_probs, strict=True))
+            log_probs += self._halving_scores(self._score_batch, ordered[part], _target_size, "score shorter lines")
+        scored = dict(zip(order, log_probs, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -220,22 +215,19 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
 
 
-def _in_workers(
-    search: Callable[[list[int]], Hypotheses], batches: Sequence[list[int]], num_workers: int, stop: Event
-) -> list[Hypotheses]:
+def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
     """Search the batches in workers that share PyTorch's threads, or one by one if there is a single worker.
 
     Two threads with one batch each are faster than two threads on one batch, which synchronize after many small
     operations. An exception, for example Ctrl-C, sets `stop`.
     """
-    num_workers = min(num_workers, len(batches))
+    num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
     if num_workers <= 1:
-        return [search(batch) for batch in batches]
-    num_threads = torch.get_num_threads()
+        return list(chain.from_iterable(map(search, batches)))
     share = max(1, num_threads // num_workers)
     pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(share,))
     try:
-        return list(pool.map(search, batches))
+        return list(chain.from_iterable(pool.map(search, batches)))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
