@@ -57,11 +57,10 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
-    step: function of the last pieces, (B, K), and the state. It returns the next state and a function that computes the
-    logits of the next pieces, (B', K, V), for a slice of the sentences. The caller may overwrite these logits; it needs
-    them only until it requests the next slice.
-    state: initial state, with one hypothesis per sentence.
-    watch: callback; receives the best unfinished pieces of the first unfinished sentence after each step.
+    step: function of the last pieces, (B, K), and the state. It returns a function that computes the logits of the next
+    pieces, (B', K, V), for a slice of the sentences, and the next state. The logits of a slice are overwritten, and
+    used only until the next slice is requested. state: initial state, with one hypothesis per sentence. watch:
+    callback; receives the best unfinished pieces of the first unfinished sentence after each step.
 
     The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a
     sentence stops when it has beam_size finished hypotheses and the best unfinished one, if it ended now, would not
@@ -98,15 +97,13 @@ def gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
 
 
 def _start(rules: LogitRules, beam_size: int, bos_id: int) -> _Beams:
-    num_sentences, device = len(rules.limits), rules.limits.device
-    return _Beams(
-        sentences=torch.arange(num_sentences, device=device),
-        prefixes=torch.full((num_sentences, 1, 1), bos_id, device=device),
-        log_probs=torch.zeros(num_sentences, 1, device=device),
-        finished=torch.full((num_sentences, beam_size, 1), rules.eos_id, device=device),
-        scores=torch.full((num_sentences, beam_size), -torch.inf, device=device),
-        is_done=torch.zeros(num_sentences, dtype=torch.bool, device=device),
-    )
+    limits, num_sentences = rules.limits, len(rules.limits)
+    sentences = torch.arange(num_sentences, device=limits.device)
+    prefixes = limits.new_full((num_sentences, 1, 1), bos_id)
+    finished = limits.new_full((num_sentences, beam_size, 1), rules.eos_id)
+    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
+    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
+    return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
 
 
 def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:

@@ -39,17 +39,11 @@ class LogitRules:
     @classmethod
     def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Self:
         """Create the rules from the decode settings and the sentences."""
-        limits = [length_limit(sentence, settings) for sentence in sentences]
+        limits = torch.tensor([length_limit(sentence, settings) for sentence in sentences])
         prefixes = [torch.tensor(sentence.prefix, dtype=torch.long) for sentence in sentences]
-        return cls(
-            eos_id,
-            torch.tensor(limits, device=device),
-            min(limits),
-            pad_sequence(prefixes, batch_first=True, padding_value=FREE).to(device),
-            settings.min_length,
-            settings.no_repeat_ngram,
-            [sentence.required for sentence in sentences],
-        )
+        forced = pad_sequence(prefixes, batch_first=True, padding_value=FREE).to(device)
+        terms, min_length, ngram = [each.required for each in sentences], settings.min_length, settings.no_repeat_ngram
+        return cls(eos_id, limits.to(device), int(limits.min()), forced, min_length, ngram, terms)
 
     def select(self, sentences: Tensor | slice) -> Self:
         """Return the rules for the given sentences."""

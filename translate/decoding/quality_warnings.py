@@ -46,12 +46,12 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
     share under uniform attention. This is only a hint: many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
-    min_received = MIN_ATTENTION * (num_tgt / num_src)
+    minimum = MIN_ATTENTION * (num_tgt / num_src)
     received = cross[:-1].sum(axis=0)
     neglected = [
         OUTER_PUNCTUATION.sub("", word)
         for word, pieces in words
-        if _is_counted(word) and pieces.stop < num_src and received[pieces].sum() < min_received  # excludes `</s>`
+        if sum(map(str.isalpha, word)) >= MIN_COUNTED and pieces.stop < num_src and received[pieces].sum() < minimum
     ]
     return f"possible under-translation (little attention): {', '.join(neglected)}" if neglected else None
 
@@ -67,7 +67,7 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
     num_tgt, num_src = cross.shape
     repeated = []
     for word, span in words_of(source):
-        if not _is_counted(word) or source[span.start] == END:
+        if sum(map(str.isalpha, word)) < MIN_COUNTED or source[span.start] == END:
             continue
         pieces = [j for j in range(num_src)[span] if any(map(str.isalpha, source[j]))]
         received = cross[:-1, pieces].sum(axis=1)  # (T - 1,)
@@ -76,10 +76,6 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
         if is_twice and received.sum() >= MAX_ATTENTION * len(pieces) * num_tgt / num_src:
             repeated.append(OUTER_PUNCTUATION.sub("", word))
     return f"possible over-translation (repeated attention): {', '.join(repeated)}" if repeated else None
-
-
-def _is_counted(word: str) -> bool:
-    return sum(map(str.isalpha, word)) >= MIN_COUNTED
 
 
 def _loop(text: str) -> str | None:

@@ -48,12 +48,11 @@ class OutputFile:
             self._stream = self._opened.enter_context(self.partial.open("a+b", buffering=0))
         self._lock()
         self.num_lines, self._num_complete_bytes = _complete_lines(self.partial, rows_are_numbered)
-        self._num_bytes = self.partial.stat().st_size
         self._is_unsynced = False
 
     def begin(self) -> None:
         """Prepare to write from the first line. Raises UserError if that would lose existing lines."""
-        if self._num_bytes:
+        if self.partial.stat().st_size:
             self._check_is_ours()
             advice = "add --resume to continue, or delete the file"
             self._refuse(f"left by an interrupted decode after {self._count()}; {advice}")
@@ -69,7 +68,7 @@ class OutputFile:
 
         If the file is empty, do the same as `begin`. Raises UserError if other settings or files produced the lines.
         """
-        if not self._num_bytes:
+        if not self.partial.stat().st_size:
             self.begin()
             return
         self._check_is_ours()

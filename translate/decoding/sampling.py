@@ -22,27 +22,17 @@ S = TypeVar("S", bound=State)
 
 @torch.no_grad()
 def sample(
-    step: Step[S],
-    state: S,
-    rules: LogitRules,
-    sentences: Sequence[Sentence],
-    settings: DecodeSettings,
-    num_samples: int,
-    bos_id: int,
+    step: Step[S], state: S, rules: LogitRules, settings: DecodeSettings, numbers: Tensor, bos_id: int
 ) -> list[list[Hypothesis]]:
-    """Draw num_samples translations of each sentence and return them sorted by score, best first.
+    """Draw K translations of each sentence and return them sorted by score, best first.
 
     Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
     smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are computed as in beam search, from
-    the unmodified probabilities. The samples depend on the seed and the line number, not on the rest of the batch.
+    the unmodified probabilities. numbers: see `random_numbers`.
     """
-    device, shape = rules.limits.device, (int(rules.limits.max()), num_samples)
-    drawn_numbers = [np.random.default_rng((settings.seed, each.number)).random(shape).T for each in sentences]
-    numbers = torch.tensor(np.stack(drawn_numbers), dtype=torch.float32).to(device)  # (B, K, limit), from 0 to 1
-    pieces = torch.full((len(sentences), num_samples, 1), bos_id, device=device)
-    totals = torch.zeros(len(sentences), num_samples, device=device)
-    scores = totals.clone()
-    is_done = torch.zeros_like(totals, dtype=torch.bool)
+    pieces = torch.full_like(numbers[:, :, :1], bos_id, dtype=torch.long)
+    totals = torch.zeros_like(numbers[:, :, 0])
+    scores, is_done = totals.clone(), torch.zeros_like(totals, dtype=torch.bool)
     state = state.reorder(torch.zeros_like(pieces[:, :, 0]))
     while not is_done.all():
         logits_of, state = step(pieces[:, :, -1], state)
@@ -63,6 +53,12 @@ def sample(
         pieces = torch.cat([pieces, drawn[:, :, None]], dim=2)
     samples = [zip(*each, strict=True) for each in zip(pieces.tolist(), scores.tolist(), strict=True)]
     return [sorted((ended(*pair, rules.eos_id) for pair in each), key=lambda sample: -sample.score) for each in samples]
+
+
+def random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, limit: int) -> Tensor:
+    """Return random numbers from 0 to 1, (B, K, limit). They depend on the seed and the line number alone."""
+    numbers = [np.random.default_rng((seed, sentence.number)).random((limit, num_samples)).T for sentence in sentences]
+    return torch.tensor(np.stack(numbers), dtype=torch.float32)
 
 
 def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:

@@ -70,9 +70,8 @@ def max_countable(max_pieces: int) -> int:
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
     """Split a line into segments whose texts and separators, concatenated, reproduce the line.
 
-    count: function that returns the number of pieces of each text. No segment exceeds max_pieces, unless a single
-    character does. Time and memory are linear in the length of the line, and `count` is never called for texts of more
-    than about `max_countable` characters.
+    count: function that returns the number of pieces of each text; it is never called with texts of more than about
+    `max_countable` characters. No segment exceeds max_pieces, unless a single character does. Takes linear time.
     """
     indent = line[: len(line) - len(line.lstrip())]
     longest = max_countable(max_pieces)

@@ -24,7 +24,7 @@ from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.decoding.logit_rules import LogitRules
-from translate.decoding.sampling import sample
+from translate.decoding.sampling import random_numbers, sample
 from translate.model.hooks import recording
 from translate.model.layers import Linear, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
@@ -33,7 +33,7 @@ from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
-MIN_COUNTED = 16  # pieces counted for a line at least: the hypotheses of a short line need memory, too
+MIN_COUNTED = 16  # minimum number of pieces counted per line: the hypotheses of a short line need memory, too
 MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would wait for Python's interpreter lock
 BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish at about the same time
 SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
@@ -128,7 +128,8 @@ class TorchEngine:
             state = _State(decoders, coverage, settings.coverage_penalty)
             step = _Decoder(self.models, self._outputs, stop).step
             if settings.sample:
-                return sample(step, state, rules, sentences, settings, num_best, self._bos_id)
+                numbers = random_numbers(sentences, settings.seed, num_best, int(rules.limits.max()))
+                return sample(step, state, rules, settings, numbers.to(self.device), self._bos_id)
             return beam_search(step, state, rules, settings, self._bos_id, watch)
 
 
@@ -159,9 +160,7 @@ class _Decoder:
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
         """outputs: output-layer weights of each model, (V, D). stop: event that makes the next step raise."""
-        self._stop = stop
-        self._models = models
-        self._outputs = outputs
+        self._models, self._outputs, self._stop = models, outputs, stop
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
@@ -216,16 +215,14 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
 
 
 def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
-    """Search the batches in workers that share PyTorch's threads, or one by one if there is a single worker.
+    """Search the batches in parallel workers that share PyTorch's threads. Sets `stop` at the end, also after Ctrl-C.
 
-    Two threads with one batch each are faster than two threads on one batch, which synchronize after many small
-    operations. An exception, for example Ctrl-C, sets `stop`.
+    Two threads with a batch each are faster than two threads on one batch, which synchronize after small operations.
     """
     num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
     if num_workers <= 1:
         return list(chain.from_iterable(map(search, batches)))
-    share = max(1, num_threads // num_workers)
-    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(share,))
+    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(num_threads // num_workers,))
     try:
         return list(chain.from_iterable(pool.map(search, batches)))
     finally:

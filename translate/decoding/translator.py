@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
@@ -22,8 +22,7 @@ from translate.system.distributed import ALONE, World
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; first a small window, so that output starts soon
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
 MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
-SEGMENTS_TOGETHER = 2048  # segments searched in one engine call
-PAIRS_TOGETHER = 512  # pairs scored in one engine call
+SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored in one engine call
 
 NumberedLine = tuple[int, str]  # line number, from 1, and text
 
@@ -78,12 +77,11 @@ class Translator:
 
         Lines are read in windows, which are sorted by length and translated together, so the input may be unbounded.
 
-        settings: decode settings; those of the run by default.
-        world: processes that receive the same lines and translate a share each.
-        watch: callback for a single line; receives the unfinished translation as it grows.
+        settings: decode settings; those of the run by default. world: processes that receive the same lines and
+        translate a share each. watch: callback for a single line; receives the unfinished translation as it grows.
         num_done: number of lines to skip because they are already translated. With the same lines, settings, request
-        and number of processes, the remaining results are identical to those of an uninterrupted call.
-        Raises UserError if the settings or the request are not supported.
+        and number of processes, the remaining results are identical to those of an uninterrupted call. Raises UserError
+        if the settings or the request are not supported.
         """
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
@@ -108,12 +106,9 @@ class Translator:
                 yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair)
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
-        num_best, beam_size = request.num_best, settings.beam_size
-        if num_best > beam_size and not settings.sample:
-            raise UserError(
-                f"decode.beam_size {beam_size} is too small for {num_best} translations per line; "
-                f"add --beam-size {num_best}"
-            )
+        count, size = request.num_best, settings.beam_size
+        if count > size and not settings.sample:
+            raise UserError(f"{count} translations per line exceed decode.beam_size ({size}); add --beam-size {count}")
         if request.terms and settings.sample:
             raise UserError("required terms cannot be combined with sampling; omit --sample")
         encode, min_length, max_length = self.vocabs.tgt.encode, settings.min_length, settings.max_length
@@ -127,14 +122,13 @@ class Translator:
                 raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; shorten this")
         if 0 < max_length < min_length:
             raise UserError(
-                f"decode.min_length is {min_length}, which exceeds decode.max_length, {max_length}; change one of them"
+                f"decode.min_length {min_length} exceeds decode.max_length {max_length}; change one of them"
             )
 
     def _translate(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[Translation]:
-        lines = self._encode(window)
-        tgt = self.vocabs.tgt
+        lines, tgt = self._encode(window), self.vocabs.tgt
         prefix = tuple(tgt.encode([request.prefix])[0]) if request.prefix else ()
         terms = [tuple(ids) for ids in tgt.encode(request.terms) if ids]
         sentences = []
@@ -179,8 +173,7 @@ class Translator:
     ) -> Translation:
         if not results:
             return Translation(line.id, line.source, (Candidate("", 0.0, (), () if request.details else None),), (), ())
-        num_candidates = max(len(result.hypotheses) for result in results)
-        power = settings.length_penalty
+        num_candidates, power = max(len(result.hypotheses) for result in results), settings.length_penalty
         candidates = tuple(self._candidate(line, results, rank, power) for rank in range(num_candidates))
         warnings = tuple(self._warnings(line, results, candidates[0].text, settings, request))
         pieces = tuple((result.sentence.src, result.hypotheses[0].pieces) for result in results)
@@ -193,23 +186,21 @@ class Translator:
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
         texts = [next(decoded) if pieces else "" for pieces in line.pieces]
         pieces = tuple(piece for hypothesis in chosen for piece in tgt.pieces(hypothesis.pieces[:-1]))
-        log_probs = [result.log_probs[: rank + 1][-1] for result in results if result.log_probs]
+        log_probs = [value for result in results for each in result.log_probs[: rank + 1][-1:] for value in each]
         score = chosen[0].score
         if len(chosen) > 1:
             total = math.fsum(hypothesis.score * len(hypothesis.pieces) ** power for hypothesis in chosen)
             score = total / sum(len(hypothesis.pieces) for hypothesis in chosen) ** power
-        joined = tuple(chain.from_iterable(log_probs)) if log_probs else None
-        return Candidate(join(line.segments, texts), score, pieces, joined)
+        return Candidate(join(line.segments, texts), score, pieces, tuple(log_probs) or None)
 
     def _warnings(
         self, line: _Line, results: list[_Result], text: str, settings: DecodeSettings, request: DecodeRequest
     ) -> Iterator[str]:
         tgt = self.vocabs.tgt  # may normalize the terms
         if len(line.pieces) > 1:
-            yield (
-                f"longer than the maximum of {self.max_pieces} pieces (data.max_pieces); translated in "
-                f"{len(line.pieces)} parts{'; the required terms were not enforced' if request.terms else ''}"
-            )
+            limit = f"{self.max_pieces} pieces (data.max_pieces)"
+            terms = "; the required terms were not enforced" if request.terms else ""
+            yield f"longer than the maximum of {limit}; translated in {len(line.pieces)} parts{terms}"
         elif missing := [term for term in request.terms if tgt.decode(tgt.encode([term])[0]) not in text]:
             yield f"required terms missing from the translation: {', '.join(missing)}"
         lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
