@@ -20,7 +20,7 @@ from translate.decoding.logit_rules import LogitRules
 from translate.model.seq2seq import DecoderState
 
 REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the state of the others
-ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU, the logits must fit into its cache
+ON_CPU, ON_GPU = 512, 8192  # hypotheses ranked together; on a CPU, their logits should fit into the cache
 SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow float32
 GROUP = 64  # pieces per group in the top-k search
 
@@ -58,8 +58,8 @@ def beam_search(
     """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
     step: function of the last pieces, (B, K), and the state. It returns a function that computes the logits of the next
-    pieces, (B', K, V), for a slice of the sentences, and the next state. The logits of a slice are overwritten, and
-    used only until the next slice is requested. state: initial state, with one hypothesis per sentence. watch:
+    pieces, (B', K, V), for a slice of the sentences, and the next state. The search overwrites these logits and
+    uses them only until it requests the next slice. state: initial state, with one hypothesis per sentence. watch:
     callback; receives the best unfinished pieces of the first unfinished sentence after each step.
 
     The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a

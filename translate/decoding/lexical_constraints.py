@@ -1,8 +1,8 @@
 """Lexical constraints: beam search with terms that a translation has to contain.
 
 This is dynamic beam allocation (Post and Vilar 2018). The candidates of a sentence are sorted into banks by the number
-of required pieces that they contain, and the banks take turns in filling the beam. The model's best candidates are
-complemented, for each hypothesis, by the pieces that a term needs next.
+of required pieces that they contain, and the banks take turns filling the beam. In addition to the model's best
+candidates, each hypothesis may be extended by the pieces that a term needs next.
 
 Shapes: B sentences, K hypotheses of each, C candidates, L pieces so far, including `<s>`, V vocabulary size.
 """
@@ -33,7 +33,7 @@ class Candidates(NamedTuple):
 def apply_constraints(
     best: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Sequence[Constraints], at_limit: Tensor, eos_id: int
 ) -> Candidates:
-    """Add the candidates that the terms need and order all by banks. No candidate may end before it has all terms.
+    """Add the candidates that the terms need and order all by bank. No hypothesis may end before it has all terms.
 
     best: the model's best candidates. log_probs: log-probability of each hypothesis with each next piece, (B, K, V).
     prefixes: pieces so far, (B, K, L). at_limit: (B,) whether a sentence is at its length limit without a finished
@@ -70,7 +70,7 @@ def _extend_sentence(
     if at_limit:
         most = max((num_met for _, num_met, _, _ in scored), default=0)
         scored = [each for each in scored if each[1] == most]
-    ranks: defaultdict[int, Iterator[int]] = defaultdict(count)  # of the candidates in each bank
+    ranks: defaultdict[int, Iterator[int]] = defaultdict(count)  # ranks in each bank
     turns = [
         (next(ranks[num_met]), -num_met, log_prob, beam, piece)
         for log_prob, num_met, beam, piece in sorted(scored, reverse=True)

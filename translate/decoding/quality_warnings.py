@@ -20,9 +20,9 @@ LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
 MIN_LETTERS = 12  # letters in a loop within a word: "hahaha" is a word
 MAX_EXCERPT = 60  # characters quoted in a warning
 OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
-# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words were really omitted.
+# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words had indeed been omitted.
 MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
-# On the same data, 16 of 19 warnings were right, as was the only one of a toy model for 1,000 lines.
+# On the same data, 16 of 19 warnings were correct. A toy model triggered one for 1,000 lines, which was correct, too.
 MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
 MIN_IN_ROW = 0.5  # share of a target piece's attention above which it counts as a translation of the word
 MIN_BETWEEN = 2  # distance in target pieces between two translations of a word; closer ones may be parts of one
@@ -60,7 +60,7 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
     """Return a warning that lists source words with repeated attention, which may be translated twice; else None.
 
     cross: as in `under_translation`. source: source pieces. A word is listed if the target pieces paid it at least
-    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it lie apart. Either
+    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it are far apart. Either
     condition alone is not enough: a verb may be translated in two parts, and one word by many pieces. Attention to
     punctuation and `</s>` is not counted.
     """

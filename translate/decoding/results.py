@@ -27,8 +27,8 @@ class Translation:
     source: str
     translations: tuple[Candidate, ...]
     warnings: tuple[str, ...]
-    # Piece ids of the source and the best translation, both ending with `</s>`. There is one pair; a blank line has
-    # none, and a line that was too long for the model has several.
+    # Piece ids of the source and the best translation, both ending with `</s>`: one pair per segment. A blank line has
+    # no segments, and a line that was too long for the model has several.
     parts: tuple[tuple[Pieces, Pieces], ...]
 
     @property

@@ -24,7 +24,7 @@ from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
 ZEROS = bytes(16)  # zero bytes in text mean that a disk block was not written before a power failure
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # errors of some network file systems
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
 DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages do not print
 
 
@@ -98,7 +98,7 @@ class OutputFile:
             self._opened.close()
 
     def write(self, text: str) -> None:
-        """Append the row or rows of a line, unbuffered, so that they survive the end of this process."""
+        """Append the row or rows of a line, unbuffered, so that they are kept if this process is killed."""
         content = memoryview(f"{text}\n".encode())
         self._is_unsynced = True
         with naming_disk_errors(self.partial):
@@ -107,7 +107,7 @@ class OutputFile:
         self.num_lines += 1
 
     def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines to translate and sync the output between windows; each is read after the last was written."""
+        """Yield the lines to translate. Syncs the output between windows, before the next line is read."""
         for line in lines:
             self._sync()
             yield line

@@ -28,7 +28,7 @@ def sample(
 
     Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
     smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are computed as in beam search, from
-    the unmodified probabilities. numbers: see `random_numbers`.
+    the unmodified probabilities. numbers: (B, K, limit), from `random_numbers`.
     """
     pieces = torch.full_like(numbers[:, :, :1], bos_id, dtype=torch.long)
     totals = torch.zeros_like(numbers[:, :, 0])
@@ -56,7 +56,7 @@ def sample(
 
 
 def random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, limit: int) -> Tensor:
-    """Return random numbers from 0 to 1, (B, K, limit). They depend on the seed and the line number alone."""
+    """Return random numbers from 0 to 1, (B, K, limit). They depend only on the seed and the line number."""
     numbers = [np.random.default_rng((seed, sentence.number)).random((limit, num_samples)).T for sentence in sentences]
     return torch.tensor(np.stack(numbers), dtype=torch.float32)
 

@@ -27,7 +27,7 @@ STOPS = ".!?…؟"
 FULL_STOPS = "。！？｡।॥۔።။។։"  # end a sentence even without a following space
 CLOSING = r"""["'”’“‘»›«)\]}」』]"""
 CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # without the quotation marks that are opening ones in Chinese
-# Matches begin only at the first mark of a run and are possessive (++); otherwise a long run takes quadratic time.
+# Matches begin only at the first mark of a run and are possessive (++); otherwise a long run would take quadratic time.
 SENTENCE_END = re.compile(
     rf"""(?: (?<![{STOPS}]) (?P<stop>[{STOPS}]++) {CLOSING}*+ (?:[ \u00a0\u202f]»(?!\S))?+ (?!\S)
            | [{FULL_STOPS}]++ {CLOSING_UNSPACED}*+ )

@@ -36,7 +36,7 @@ from translate.system.out_of_memory import Halving
 MIN_COUNTED = 16  # minimum number of pieces counted per line: the hypotheses of a short line need memory, too
 MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would wait for Python's interpreter lock
 BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish at about the same time
-SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
+SMALL_BATCH = 512  # source pieces; batches are not made smaller than this to keep all workers busy
 SCORED_TOKENS = 4096  # target pieces in a batch of given translations
 
 Batch = list[Sentence]
@@ -44,7 +44,7 @@ Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
-    """Engine for trained models that share a vocabulary. Several models form an ensemble with mean probabilities."""
+    """Engine for models that share a vocabulary. Several models form an ensemble, which averages their probabilities."""
 
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
@@ -82,7 +82,7 @@ class TorchEngine:
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         ordered = [sentences[i] for i in order]
         lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
-        # Hooks on the model record the coverage. The workers share the model, so they cannot run in parallel then.
+        # The coverage is recorded by hooks on the model, which workers would share, so it rules out parallel workers.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
@@ -189,7 +189,7 @@ class _Decoder:
         return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """Apply the output layer in reused memory, because allocating it takes as long as the product itself."""
+        """Apply the output layer. The result reuses memory, because allocation takes as long as the product itself."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -200,11 +200,11 @@ class _Decoder:
 
 
 def _source_size(sentences: Sequence[Sentence]) -> int:
-    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # padding included
+    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # including padding
 
 
 def _target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
-    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # padding included
+    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # including padding
 
 
 def _average(log_probs: Sequence[Tensor]) -> Tensor:
@@ -215,9 +215,9 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
 
 
 def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
-    """Search the batches in parallel workers that share PyTorch's threads. Sets `stop` at the end, also after Ctrl-C.
+    """Search the batches in parallel workers that share PyTorch's threads. Always sets `stop` at the end.
 
-    Two threads with a batch each are faster than two threads on one batch, which synchronize after small operations.
+    Two threads with a batch each are faster than two threads on one batch, which synchronize after each operation.
     """
     num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
     if num_workers <= 1:

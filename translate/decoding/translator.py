@@ -119,11 +119,9 @@ class Translator:
         }
         for name, num_pieces in forced.items():
             if num_pieces > MAX_FORCED:
-                raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; shorten this")
+                raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; use fewer")
         if 0 < max_length < min_length:
-            raise UserError(
-                f"decode.min_length {min_length} exceeds decode.max_length {max_length}; change one of them"
-            )
+            raise UserError(f"decode.min_length {min_length} exceeds decode.max_length {max_length}; adjust them")
 
     def _translate(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
@@ -158,7 +156,7 @@ class Translator:
     def _search(
         self, sentences: list[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[_Result]:
-        """Search the sentences block by block, because a long line may have any number of segments."""
+        """Search for translations block by block, because a long line may have any number of segments."""
         for start in range(0, len(sentences), SEGMENTS_TOGETHER):
             block = sentences[start : start + SEGMENTS_TOGETHER]
             found = self.engine.search(block, settings, request.num_best, watch)
@@ -196,7 +194,7 @@ class Translator:
     def _warnings(
         self, line: _Line, results: list[_Result], text: str, settings: DecodeSettings, request: DecodeRequest
     ) -> Iterator[str]:
-        tgt = self.vocabs.tgt  # may normalize the terms
+        tgt = self.vocabs.tgt  # encoding may normalize the terms
         if len(line.pieces) > 1:
             limit = f"{self.max_pieces} pieces (data.max_pieces)"
             terms = "; the required terms were not enforced" if request.terms else ""

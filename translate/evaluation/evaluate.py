@@ -142,7 +142,7 @@ def translation_warnings(translations: Sequence[str], text: ReferencedText, conf
     num_tokenized = sum(line.endswith(" .") for line in translations)
     if num_tokenized >= MIN_TOKENIZED and config.tokenize is None:
         reason = "scores of tokenized text cannot be compared with others"
-        yield f'{num_tokenized:,} translations end in " ."; {reason}: detokenize them, or use --tokenize none'
+        yield f'{num_tokenized:,} translations end in " ."; {reason}: detokenize the text, or use --tokenize none'
 
 
 def _buckets(translations: Sequence[str], text: ReferencedText, config: MetricConfig, unit: Unit) -> Iterator[Bucket]:

@@ -83,7 +83,7 @@ def sentence_chrf(translation: str, references: Sequence[str]) -> float:
 def significance(
     translations: Sequence[str], other: Sequence[str], references: References, config: MetricConfig
 ) -> dict[MetricName, Significance]:
-    """Test the difference in each metric with sacreBLEU: 1,000 bootstrap samples, seeded by SACREBLEU_SEED."""
+    """Test the score difference in each metric with sacreBLEU: 1,000 bootstrap samples, seeded by SACREBLEU_SEED."""
     from sacrebleu.significance import PairedTest, Result
 
     systems = [("other", other), ("translations", translations)]
