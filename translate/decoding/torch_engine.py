@@ -44,7 +44,7 @@ Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
-    """Engine for models that share a vocabulary. Several models form an ensemble, which averages their probabilities."""
+    """Engine for models that share a vocabulary. Several models form an ensemble that averages their probabilities."""
 
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
