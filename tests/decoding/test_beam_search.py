@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from translate.config.settings import DecodeSettings
-from translate.decoding.beam_search import GROUP, Ids, Logits, _group_maxima, _log_sum_exp, _top_k, beam_search
+from translate.decoding.beam_search import GROUP, Logits, _group_maxima, _log_sum_exp, _top_k, beam_search
 from translate.decoding.engine import Hypothesis
 from translate.decoding.logit_rules import FREE, LogitRules
 
 BOS, EOS = 0, 1
-IDS = Ids(BOS, EOS)
 
 
 def rules_of(
@@ -75,16 +74,16 @@ class RandomLanguage:
         return Prefixes(torch.tensor(sentences), torch.empty(len(sentences), 1, 0, dtype=torch.long))
 
     def search(
-        self, sentences: list[int], limits: list[int], settings: DecodeSettings, ids: Ids = IDS, **rules: object
+        self,
+        sentences: list[int],
+        limits: list[int],
+        settings: DecodeSettings,
+        ids: tuple[int, int] = (BOS, EOS),
+        **rules: object,
     ) -> list[list[Hypothesis]]:
-        return beam_search(
-            self.step,
-            self.start(sentences),
-            rules_of(limits, settings, ids.eos, **rules),
-            settings.beam_size,
-            settings.length_penalty,
-            ids,
-        )
+        bos_id, eos_id = ids
+        logit_rules = rules_of(limits, settings, eos_id, **rules)
+        return beam_search(self.step, self.start(sentences), logit_rules, settings, bos_id)
 
     def score(self, sentence: int, pieces: tuple[int, ...], length_penalty: float) -> float:
         prefix = (BOS,)
@@ -148,7 +147,7 @@ def test_a_wide_beam_finds_what_brute_force_finds_with_a_penalty_on_top(length_p
 
     settings = DecodeSettings(beam_size=len(scored), length_penalty=length_penalty)
     rules = rules_of([limit], settings, EOS)
-    found = beam_search(step, Penalized(language.start([0])), rules, len(scored), length_penalty, IDS)[0]
+    found = beam_search(step, Penalized(language.start([0])), rules, settings, BOS)[0]
     assert [tuple(hypothesis.pieces) for hypothesis in found] == [pieces for _, pieces in scored]
     assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in scored], abs=1e-5)
 
@@ -195,7 +194,7 @@ def test_a_beam_finds_and_shows_what_a_plain_search_by_lists_does(settings: tupl
         language, limits = RandomLanguage(vocab_size=6, seed=seed), [9, 6, 4]
         watched: list[list[int]] = []
         rules = rules_of(limits, decode, EOS)
-        found = beam_search(language.step, language.start([0, 1, 2]), rules, *settings, IDS, watched.append)
+        found = beam_search(language.step, language.start([0, 1, 2]), rules, decode, BOS, watched.append)
         shown = iter(watched)
         for sentence, limit in enumerate(limits):
             expected, path = plain_search(language, sentence, limit, decode)
@@ -224,7 +223,7 @@ def steps_of(limits: list[int], beam_size: int, vocab_size: int) -> tuple[list[i
 
     settings = DecodeSettings(beam_size=beam_size)
     state = Prefixes(torch.arange(len(limits)), torch.empty(len(limits), 1, 0, dtype=torch.long))
-    found = beam_search(step, state, rules_of(limits, settings, EOS), beam_size, 1.0, IDS)
+    found = beam_search(step, state, rules_of(limits, settings, EOS), settings, BOS)
     assert all(found)
     return sizes, parts
 
@@ -267,7 +266,7 @@ def test_batch_mates_do_not_change_what_is_found(beam_size: int) -> None:
 def test_one_id_may_start_and_end() -> None:
     """As in models of fairseq and Marian, whose targets start with </s>."""
     language = RandomLanguage(vocab_size=5, seed=3)
-    found = language.search([0], [8], DecodeSettings(beam_size=3), Ids(EOS, EOS))[0]
+    found = language.search([0], [8], DecodeSettings(beam_size=3), (EOS, EOS))[0]
     assert found
     assert all(hypothesis.pieces.index(EOS) == len(hypothesis.pieces) - 1 for hypothesis in found)
 

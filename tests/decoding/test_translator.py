@@ -243,7 +243,7 @@ def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
         pieces = translation.translations[0].pieces
         assert 12 <= len(pieces) < 15
         assert len(set(pieces)) == len(pieces)
-    with pytest.raises(UserError, match=r"decode\.min_length is 20, which exceeds decode\.max_length, 15"):
+    with pytest.raises(UserError, match=r"decode\.min_length 20 exceeds decode\.max_length 15"):
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
 
 

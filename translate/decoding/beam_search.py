@@ -7,31 +7,26 @@ size, L pieces so far, including `<s>`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Hypothesis, Watch
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
+from translate.model.seq2seq import DecoderState
 
 REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the state of the others
-ON_CPU, ON_GPU = 512, 8192  # hypotheses whose logits are ranked together; on a CPU, the logits must fit into its cache
+ON_CPU, ON_GPU = 512, 8192  # hypotheses ranked together; on a CPU, their logits should fit into the cache
 SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow float32
 GROUP = 64  # pieces per group in the top-k search
 
 
-class State(Protocol):
+class State(DecoderState, Protocol):
     """State of the step function between two steps, for K hypotheses of each of B sentences."""
-
-    def select(self, sentences: Tensor) -> Self:
-        """Return the state of the given sentences, in the given order."""
-
-    def reorder(self, beams: Tensor) -> Self:
-        """Return the state in which hypothesis k of sentence b continues hypothesis beams[b, k]. beams: (B, K')."""
 
     def penalty(self) -> Tensor | None:
         """Return the penalty, (B, K), on the score of a hypothesis that ends with the next piece; None means 0."""
@@ -42,15 +37,7 @@ Logits = Callable[[slice], Tensor]
 Step = Callable[[Tensor, S], tuple[Logits, S]]
 
 
-class Ids(NamedTuple):
-    """The ids of `<s>` and `</s>`."""
-
-    bos: int
-    eos: int
-
-
-@dataclass(frozen=True)
-class _Beams:
+class _Beams(NamedTuple):
     """The hypotheses of B sentences. Empty slots have the score -inf."""
 
     sentences: Tensor  # (B,) index of the sentence in the input
@@ -61,58 +48,61 @@ class _Beams:
     is_done: Tensor  # (B,)
 
     def select(self, rows: Tensor) -> _Beams:
-        fields = (self.sentences, self.prefixes, self.log_probs, self.finished, self.scores, self.is_done)
-        return _Beams(*(field[rows] for field in fields))
+        return _Beams(*(field[rows] for field in self))
 
 
 @torch.no_grad()
 def beam_search(
-    step: Step[S],
-    state: S,
-    rules: LogitRules,
-    beam_size: int,
-    length_penalty: float,
-    ids: Ids,
-    watch: Watch | None = None,
+    step: Step[S], state: S, rules: LogitRules, settings: DecodeSettings, bos_id: int, watch: Watch | None = None
 ) -> list[list[Hypothesis]]:
     """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
-    step: function of the last pieces, (B, K), and the state. It returns the next state and a function that computes the
-    logits of the next pieces, (B', K, V), for a slice of the sentences. The caller may overwrite these logits; it needs
-    them only until it requests the next slice.
-    state: initial state, with one hypothesis per sentence.
-    watch: callback; receives the best unfinished pieces of the first unfinished sentence after each step.
+    step: function of the last pieces, (B, K), and the state. It returns a function that computes the logits of the next
+    pieces, (B', K, V), for a slice of the sentences, and the next state. The search overwrites these logits and
+    uses them only until it requests the next slice. state: initial state, with one hypothesis per sentence. watch:
+    callback; receives the best unfinished pieces of the first unfinished sentence after each step.
 
     The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a
     sentence stops when it has beam_size finished hypotheses and the best unfinished one, if it ended now, would not
     beat the worst of them. It also stops at the length limit, where every hypothesis has to end.
     """
     results: list[list[Hypothesis]] = [[] for _ in rules.limits]
-    beams = _start(rules.limits, beam_size, ids)
+    beams = _start(rules, settings.beam_size, bos_id)
     while len(beams.sentences):
         logits, state = step(beams.prefixes[:, :, -1], state)
         candidates = _candidates(logits, beams, rules)
-        beams, index = _advance(beams, candidates, state.penalty(), length_penalty, ids.eos)
-        beams = _mark_done(beams, rules.limits, length_penalty)
+        beams, index = _advance(beams, candidates, state.penalty(), rules, settings.length_penalty)
         state = state.reorder(candidates.beam.gather(1, index))
         if watch:
             watch(beams.prefixes[0, 0, 1:].tolist())
-        num_done = int(beams.is_done.sum())
-        if num_done == len(beams.sentences) or num_done > REMOVE_AT * len(beams.sentences):
-            for row in beams.is_done.nonzero().flatten().tolist():
-                results[int(beams.sentences[row])] = _hypotheses(beams, row, ids.eos)
+        if int(beams.is_done.sum()) > REMOVE_AT * len(beams.sentences):
+            done = beams.select(beams.is_done)
+            columns = done.sentences.tolist(), done.finished.tolist(), done.scores.tolist()
+            for sentence, finished, scores in zip(*columns, strict=True):
+                pairs = zip(finished, scores, strict=True)
+                results[sentence] = [ended(*pair, rules.eos_id) for pair in pairs if pair[1] > -torch.inf]
             left = (~beams.is_done).nonzero().flatten()
             beams, state, rules = beams.select(left), state.select(left), rules.select(left)
     return results
 
 
-def _start(limits: Tensor, beam_size: int, ids: Ids) -> _Beams:
-    num_sentences = len(limits)
-    prefixes = torch.full((num_sentences, 1, 1), ids.bos, device=limits.device)
-    finished = torch.full((num_sentences, beam_size, 1), ids.eos, device=limits.device)
-    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
-    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
+def ended(pieces: list[int], score: float, eos_id: int) -> Hypothesis:
+    """Return the hypothesis that ends with the first `</s>` after position 0, which holds `<s>`."""
+    return Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)  # `<s>` and `</s>` may have the same id
+
+
+def gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
+    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
+    return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))
+
+
+def _start(rules: LogitRules, beam_size: int, bos_id: int) -> _Beams:
+    limits, num_sentences = rules.limits, len(rules.limits)
     sentences = torch.arange(num_sentences, device=limits.device)
+    prefixes = limits.new_full((num_sentences, 1, 1), bos_id)
+    finished = limits.new_full((num_sentences, beam_size, 1), rules.eos_id)
+    log_probs = torch.zeros(num_sentences, 1, device=limits.device)
+    scores = torch.full((num_sentences, beam_size), -torch.inf, device=limits.device)
     return _Beams(sentences, prefixes, log_probs, finished, scores, torch.zeros_like(limits, dtype=torch.bool))
 
 
@@ -133,21 +123,19 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
     best = _top_k(logits, maxima, log_probs, 2 * beams.scores.size(1))
     if not any(rules.constraints):
         return best
-    is_last_chance = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
+    at_limit = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
     totals = logits + log_probs[:, :, None]
-    return apply_constraints(
-        best, totals, beams.prefixes[part], rules.constraints, is_last_chance.tolist(), rules.eos_id
-    )
+    return apply_constraints(best, totals, beams.prefixes[part], rules.constraints, at_limit, rules.eos_id)
 
 
 def _advance(
-    beams: _Beams, candidates: Candidates, penalty: Tensor | None, length_penalty: float, eos_id: int
+    beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
     """Extend the hypotheses by one piece. Also returns the candidate that each one comes from, (B, K)."""
     beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L with <s> is the new length without it
     best, beam, piece = candidates
-    pieces = torch.cat([_gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
-    ends = piece == eos_id
+    pieces = torch.cat([gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
+    ends = piece == rules.eos_id
 
     # A hypothesis may end only among the first beam_size candidates, so that a beam size of 1 is greedy search.
     rank = torch.arange(best.size(1), device=best.device)
@@ -155,22 +143,16 @@ def _advance(
     if penalty is not None:
         scores = scores - penalty.gather(1, beam)
     scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
-    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=eos_id), pieces], dim=1)
+    all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=rules.eos_id), pieces], dim=1)
     scores, index = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
-    finished = _gather_rows(all_finished, index)
+    finished = gather_rows(all_finished, index)
 
     # Keep the unfinished hypotheses, in the order of the candidates.
     index = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
     log_probs = best.masked_fill(ends, -torch.inf).gather(1, index)
-    return _Beams(beams.sentences, _gather_rows(pieces, index), log_probs, finished, scores, beams.is_done), index
-
-
-def _mark_done(beams: _Beams, limits: Tensor, length_penalty: float) -> _Beams:
-    length = beams.prefixes.size(2) - 1
-    attainable = beams.log_probs.amax(dim=1) / length**length_penalty
-    is_enough = (beams.scores[:, -1] >= attainable) & (beams.scores[:, 0] > -torch.inf)
-    is_done = beams.is_done | is_enough | (limits <= length)
-    return _Beams(beams.sentences, beams.prefixes, beams.log_probs, beams.finished, beams.scores, is_done)
+    is_enough = (scores[:, -1] >= log_probs.amax(dim=1) / length**length_penalty) & (scores[:, 0] > -torch.inf)
+    is_done = beams.is_done | is_enough | (rules.limits <= length)
+    return _Beams(beams.sentences, gather_rows(pieces, index), log_probs, finished, scores, is_done), index
 
 
 def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
@@ -206,17 +188,3 @@ def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
     if largest.abs().max() < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()
     return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
-
-
-def _hypotheses(beams: _Beams, row: int, eos_id: int) -> list[Hypothesis]:
-    hypotheses = []
-    for pieces, score in zip(beams.finished[row].tolist(), beams.scores[row].tolist(), strict=True):
-        if score > -torch.inf:
-            end = pieces.index(eos_id, 1)  # position 0 holds <s>, which may have the same id
-            hypotheses.append(Hypothesis(pieces[1 : end + 1], score))
-    return hypotheses
-
-
-def _gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
-    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
-    return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))

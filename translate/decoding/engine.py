@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from translate.config.settings import DecodeSettings
 
-MIN_LIMIT = 10  # pieces added to each length limit, so that short sentences are not cut off
+MIN_LIMIT = 10  # pieces added to each length limit, so that translations of short sentences are not truncated
 
 Pieces = Sequence[int]
 Watch = Callable[[list[int]], None]
@@ -42,9 +42,8 @@ class Engine(Protocol):
     ) -> list[list[Hypothesis]]:
         """Return between one and num_best translations of each sentence, best first.
 
-        The engine itself divides the sentences into batches. watch: callback for a single sentence; receives the best
-        unfinished pieces after each step. Some engines never call it. Raises UserError if the engine does not support a
-        setting.
+        The engine divides the sentences into batches. watch: callback for a single sentence; receives the best
+        unfinished pieces after each step. Some engines never call it. Raises UserError for an unsupported setting.
         """
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -52,7 +51,7 @@ class Engine(Protocol):
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:
-    """Return the maximum length of the translation in pieces, including `</s>`; it leaves space for the constraints."""
+    """Return the maximum length of the translation in pieces, including `</s>`. It leaves room for the constraints."""
     num_src = len(sentence.src) - 1
     by_source = settings.max_length or int(settings.max_length_ratio * num_src) + MIN_LIMIT
     forced = len(sentence.prefix) + sum(map(len, sentence.required)) + 1

@@ -1,16 +1,17 @@
 """Lexical constraints: beam search with terms that a translation has to contain.
 
 This is dynamic beam allocation (Post and Vilar 2018). The candidates of a sentence are sorted into banks by the number
-of required pieces that they contain, and the banks take turns in filling the beam. The model's best candidates are
-complemented, for each hypothesis, by the pieces that a term needs next.
+of required pieces that they contain, and the banks take turns filling the beam. In addition to the model's best
+candidates, each hypothesis may be extended by the pieces that a term needs next.
 
 Shapes: B sentences, K hypotheses of each, C candidates, L pieces so far, including `<s>`, V vocabulary size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -30,59 +31,51 @@ class Candidates(NamedTuple):
 
 
 def apply_constraints(
-    candidates: Candidates,
-    log_probs: Tensor,
-    prefixes: Tensor,
-    constraints: Sequence[Constraints],
-    is_last_chance: Sequence[bool],
-    eos_id: int,
+    best: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Sequence[Constraints], at_limit: Tensor, eos_id: int
 ) -> Candidates:
-    """Add the candidates that the terms need and order all by banks. No candidate may end before it has all terms.
+    """Add the candidates that the terms need and order all by bank. No hypothesis may end before it has all terms.
 
-    log_probs: log-probability of each hypothesis with each next piece, (B, K, V). prefixes: pieces so far, (B, K, L).
-    constraints: terms of each sentence. is_last_chance: for each sentence, whether it is at its length limit without a
-    finished hypothesis; the hypotheses with the most required pieces may then end even if some are missing.
+    best: the model's best candidates. log_probs: log-probability of each hypothesis with each next piece, (B, K, V).
+    prefixes: pieces so far, (B, K, L). at_limit: (B,) whether a sentence is at its length limit without a finished
+    hypothesis; the hypotheses with the most required pieces may then end even if some are missing.
     """
     rows = [
-        _extend_sentence(Candidates(*(each[b] for each in candidates)), log_probs[b], prefixes[b], terms, last, eos_id)
-        for b, (terms, last) in enumerate(zip(constraints, is_last_chance, strict=True))
+        _extend_sentence(Candidates(*(each[b] for each in best)), log_probs[b], prefixes[b], required, is_last, eos_id)
+        for b, (required, is_last) in enumerate(zip(terms, at_limit.tolist(), strict=True))
     ]
     # Each hypothesis adds at most two pieces per term: the first piece of the term and the next one.
-    width = candidates.piece.size(1) + prefixes.size(1) * max(2 * len(terms) for terms in constraints)
+    width = best.piece.size(1) + prefixes.size(1) * max(2 * len(required) for required in terms)
     filled = [[*row, *[(-torch.inf, 0, eos_id)] * (width - len(row))] for row in rows]
     table = torch.tensor(filled, dtype=torch.float64)  # float64 represents every piece id exactly
-    columns = Candidates(table[:, :, 0].float(), table[:, :, 1].long(), table[:, :, 2].long())
+    columns = table[:, :, 0].float(), table[:, :, 1].long(), table[:, :, 2].long()
     return Candidates(*(column.to(log_probs.device) for column in columns))
 
 
 def _extend_sentence(
-    candidates: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Constraints, is_last_chance: bool, eos_id: int
+    best: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Constraints, at_limit: bool, eos_id: int
 ) -> list[tuple[float, int, int]]:
     """Return the candidates of one sentence as (log-probability, hypothesis, piece)."""
     if not terms:
-        return list(zip(*(each.tolist() for each in candidates), strict=True))
+        return list(zip(*(each.tolist() for each in best), strict=True))
     pieces_of = [prefix[1:] for prefix in prefixes.tolist()]
-    proposed = set(zip(candidates.beam.tolist(), candidates.piece.tolist(), strict=True))
-    for beam, pieces in enumerate(pieces_of):
-        proposed |= {(beam, piece) for piece in _next_pieces(pieces, terms)}
+    proposed = set(zip(best.beam.tolist(), best.piece.tolist(), strict=True))
+    proposed |= {(beam, piece) for beam, pieces in enumerate(pieces_of) for piece in _next_pieces(pieces, terms)}
     num_required = sum(map(len, terms))
     scored = []
     for beam, piece in proposed:
         num_met = _num_met([*pieces_of[beam], piece], terms)
         log_prob = float(log_probs[beam, piece])
-        if log_prob > -torch.inf and (piece != eos_id or num_met == num_required or is_last_chance):
+        if log_prob > -torch.inf and (piece != eos_id or num_met == num_required or at_limit):
             scored.append((log_prob, num_met, beam, piece))
-    if is_last_chance:
+    if at_limit:
         most = max((num_met for _, num_met, _, _ in scored), default=0)
         scored = [each for each in scored if each[1] == most]
-    scored.sort(reverse=True)
-    rank_in_bank: Counter[int] = Counter()
-    turns = []
-    for log_prob, num_met, beam, piece in scored:
-        turns.append((rank_in_bank[num_met], -num_met, log_prob, beam, piece))
-        rank_in_bank[num_met] += 1
-    turns.sort()
-    return [(log_prob, beam, piece) for *_, log_prob, beam, piece in turns]
+    ranks: defaultdict[int, Iterator[int]] = defaultdict(count)  # ranks in each bank
+    turns = [
+        (next(ranks[num_met]), -num_met, log_prob, beam, piece)
+        for log_prob, num_met, beam, piece in sorted(scored, reverse=True)
+    ]
+    return [(log_prob, beam, piece) for *_, log_prob, beam, piece in sorted(turns)]
 
 
 def _num_met(pieces: Pieces, terms: Constraints) -> int:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Sentence, length_limit
@@ -35,24 +37,15 @@ class LogitRules:
     constraints: Sequence[Constraints]  # the terms that each translation has to contain
 
     @classmethod
-    def of(
-        cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device
-    ) -> LogitRules:
+    def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Self:
         """Create the rules from the decode settings and the sentences."""
-        limits = [length_limit(sentence, settings) for sentence in sentences]
-        num_forced = max(len(sentence.prefix) for sentence in sentences)
-        forced = [[*sentence.prefix, *[FREE] * (num_forced - len(sentence.prefix))] for sentence in sentences]
-        return cls(
-            eos_id,
-            torch.tensor(limits, device=device),
-            min(limits),
-            torch.tensor(forced, dtype=torch.long, device=device).view(len(sentences), num_forced),
-            settings.min_length,
-            settings.no_repeat_ngram,
-            [sentence.required for sentence in sentences],
-        )
+        limits = torch.tensor([length_limit(sentence, settings) for sentence in sentences])
+        prefixes = [torch.tensor(sentence.prefix, dtype=torch.long) for sentence in sentences]
+        forced = pad_sequence(prefixes, batch_first=True, padding_value=FREE).to(device)
+        terms, min_length, ngram = [each.required for each in sentences], settings.min_length, settings.no_repeat_ngram
+        return cls(eos_id, limits.to(device), int(limits.min()), forced, min_length, ngram, terms)
 
-    def select(self, sentences: Tensor | slice) -> LogitRules:
+    def select(self, sentences: Tensor | slice) -> Self:
         """Return the rules for the given sentences."""
         rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
         constraints = [self.constraints[row] for row in rows]
@@ -61,13 +54,16 @@ class LogitRules:
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
         """Apply the rules in place to the logits (B, K, V) after prefixes (B, K, L). Returns whether any applied."""
         length = prefixes.size(2)  # including `<s>`: equals the number of pieces after this step
-        must_continue, has_to_end = length <= self.min_length, length >= self.min_limit
-        if not (self.no_repeat_ngram or must_continue or has_to_end or length <= self.forced.size(1)):
+        must_continue, is_forcing = length <= self.min_length, length <= self.forced.size(1)
+        must_end = length >= self.min_limit
+        if not (self.no_repeat_ngram or must_continue or must_end or is_forcing):
             return False
-        end = logits[:, :, self.eos_id].clone()
-        is_forcing = length <= self.forced.size(1)
-        forced = self.forced[:, length - 1] if is_forcing else torch.full_like(self.limits, FREE)
-        at_forced = logits.gather(2, _per_hypothesis(forced.clamp(min=0), logits)).squeeze(2)
+        required = torch.where(self.limits <= length, self.eos_id, FREE)  # (B,)
+        if is_forcing:
+            forced = self.forced[:, length - 1]
+            required = torch.where(forced == FREE, required, forced)
+        index = required.clamp(min=0)[:, None, None].expand(-1, logits.size(1), 1)
+        end, value = logits[:, :, self.eos_id].clone(), logits.gather(2, index)
         if self.no_repeat_ngram:
             self._forbid_repetition(logits, prefixes[:, :, 1:])
         if must_continue:
@@ -75,10 +71,10 @@ class LogitRules:
         if self.no_repeat_ngram or must_continue:
             is_stuck = logits.amax(dim=2) == -torch.inf
             logits[:, :, self.eos_id] = torch.where(is_stuck, end, logits[:, :, self.eos_id])
-        if has_to_end:
-            _force_piece(logits, self.limits <= length, torch.full_like(self.limits, self.eos_id), end)
-        if is_forcing:
-            _force_piece(logits, forced != FREE, forced.clamp(min=0), at_forced)
+        if must_end or is_forcing:
+            is_required = (required != FREE)[:, None, None]
+            value = torch.where(is_required, value, logits.gather(2, index))
+            logits.masked_fill_(is_required, -torch.inf).scatter_(2, index, value)
         return True
 
     def _forbid_repetition(self, logits: Tensor, pieces: Tensor) -> None:
@@ -86,20 +82,8 @@ class LogitRules:
         n = self.no_repeat_ngram
         if pieces.size(2) < n:
             return
-        runs = pieces.unfold(2, n, 1)  # (B, K, L - n, n)
+        ngrams = pieces.unfold(2, n, 1)  # (B, K, L - n, n)
         last = pieces[:, :, pieces.size(2) - n + 1 :]
-        is_begun = (runs[..., :-1] == last[:, :, None]).all(dim=-1)
-        sentence, hypothesis, run = is_begun.nonzero(as_tuple=True)
-        logits[sentence, hypothesis, runs[sentence, hypothesis, run, -1]] = -torch.inf
-
-
-def _force_piece(logits: Tensor, where: Tensor, piece: Tensor, value: Tensor) -> None:
-    """Where `where` (B,) is true, forbid all pieces except `piece` (B,), whose logits become `value` (B, K)."""
-    indices = _per_hypothesis(piece, logits)
-    values = torch.where(where[:, None, None], value[:, :, None], logits.gather(2, indices))
-    logits.masked_fill_(where[:, None, None], -torch.inf).scatter_(2, indices, values)
-
-
-def _per_hypothesis(piece: Tensor, logits: Tensor) -> Tensor:
-    """(B,) pieces -> (B, K, 1) indices into logits (B, K, V), the same for all hypotheses of a sentence."""
-    return piece[:, None, None].expand(-1, logits.size(1), 1)
+        is_begun = (ngrams[..., :-1] == last[:, :, None]).all(dim=-1)
+        sentence, hypothesis, ngram = is_begun.nonzero(as_tuple=True)
+        logits[sentence, hypothesis, ngrams[sentence, hypothesis, ngram, -1]] = -torch.inf

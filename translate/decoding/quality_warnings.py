@@ -20,9 +20,9 @@ LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
 MIN_LETTERS = 12  # letters in a loop within a word: "hahaha" is a word
 MAX_EXCERPT = 60  # characters quoted in a warning
 OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
-# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words were really omitted.
+# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words had indeed been omitted.
 MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
-# On the same data, 16 of 19 warnings were right, as was the only one of a toy model for 1,000 lines.
+# On the same data, 16 of 19 warnings were correct. A toy model triggered one for 1,000 lines, which was correct, too.
 MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
 MIN_IN_ROW = 0.5  # share of a target piece's attention above which it counts as a translation of the word
 MIN_BETWEEN = 2  # distance in target pieces between two translations of a word; closer ones may be parts of one
@@ -46,14 +46,12 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
     share under uniform attention. This is only a hint: many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
-    uniform_share = num_tgt / num_src
+    minimum = MIN_ATTENTION * (num_tgt / num_src)
     received = cross[:-1].sum(axis=0)
     neglected = [
         OUTER_PUNCTUATION.sub("", word)
         for word, pieces in words
-        if sum(map(str.isalpha, word)) >= MIN_COUNTED
-        and pieces.stop < num_src  # excludes `</s>`
-        and received[pieces].sum() < MIN_ATTENTION * uniform_share
+        if sum(map(str.isalpha, word)) >= MIN_COUNTED and pieces.stop < num_src and received[pieces].sum() < minimum
     ]
     return f"possible under-translation (little attention): {', '.join(neglected)}" if neglected else None
 
@@ -62,16 +60,16 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
     """Return a warning that lists source words with repeated attention, which may be translated twice; else None.
 
     cross: as in `under_translation`. source: source pieces. A word is listed if the target pieces paid it at least
-    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it lie apart. Either
+    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it are far apart. Either
     condition alone is not enough: a verb may be translated in two parts, and one word by many pieces. Attention to
     punctuation and `</s>` is not counted.
     """
     num_tgt, num_src = cross.shape
     repeated = []
     for word, span in words_of(source):
-        pieces = [j for j in range(num_src)[span] if any(map(str.isalpha, source[j]))]
         if sum(map(str.isalpha, word)) < MIN_COUNTED or source[span.start] == END:
             continue
+        pieces = [j for j in range(num_src)[span] if any(map(str.isalpha, source[j]))]
         received = cross[:-1, pieces].sum(axis=1)  # (T - 1,)
         positions = np.flatnonzero(received >= MIN_IN_ROW)
         is_twice = bool((np.diff(positions) > MIN_BETWEEN).any())
@@ -88,10 +86,7 @@ def _loop(text: str) -> str | None:
     for length in range(1, MAX_UNIT + 1):
         if span := _run([plain[i] for i in words], length):
             return " ".join(written[words[span.start] : words[span.stop - 1] + 1])
-    for match in LOOP_IN_WORD.finditer(text):
-        if len(match[0]) >= MIN_LETTERS:
-            return match[0]
-    return None
+    return next((match[0] for match in LOOP_IN_WORD.finditer(text) if len(match[0]) >= MIN_LETTERS), None)
 
 
 def _run(words: Sequence[str], length: int) -> range | None:

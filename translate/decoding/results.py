@@ -27,9 +27,9 @@ class Translation:
     source: str
     translations: tuple[Candidate, ...]
     warnings: tuple[str, ...]
+    # Piece ids of the source and the best translation, both ending with `</s>`: one pair per segment. A blank line has
+    # no segments, and a line that was too long for the model has several.
     parts: tuple[tuple[Pieces, Pieces], ...]
-    """Piece ids of the source and the best translation, both ending with `</s>`. There is one pair per line; a blank
-    line has none, and a line that was too long for the model has several."""
 
     @property
     def text(self) -> str:
@@ -38,12 +38,7 @@ class Translation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
-        return {
-            "id": self.id,
-            "source": self.source,
-            "translations": [asdict(candidate) for candidate in self.translations],
-            "warnings": self.warnings,
-        }
+        return {name: value for name, value in asdict(self).items() if name != "parts"}
 
     def with_warning(self, warning: str) -> Translation:
         """Return a copy with one more warning."""

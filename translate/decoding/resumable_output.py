@@ -1,9 +1,8 @@
 """An output file that survives interruptions: decoding resumes after the last line that was written.
 
 FILE.partial holds the lines translated so far, and FILE.partial.json records the settings and files that produced them.
-Both survive the process. When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in
-windows, and the lines of a window may affect the last digits of each other's scores, so a resumed decode needs the same
-windows (`Translator.translations`).
+When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in windows, and the lines of a
+window may affect the last digits of each other's scores, so a resumed decode needs the same windows.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from filelock import BaseFileLock, Timeout
+from filelock import Timeout
 
-from translate.data.readers.lines import BLOCK_BYTES
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
@@ -26,7 +24,7 @@ from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
 ZEROS = bytes(16)  # zero bytes in text mean that a disk block was not written before a power failure
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # errors of some network file systems
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
 DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages do not print
 
 
@@ -34,11 +32,10 @@ class OutputFile:
     """An output file that is being written; only one process may write it at a time."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
-        """Open and lock FILE.partial.
+        """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing it.
 
         made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may have
-        several rows, each beginning with the line number. Raises UserError if the file cannot be written or another
-        process is writing it.
+        several rows, each beginning with the line number.
         """
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
@@ -46,26 +43,24 @@ class OutputFile:
         self._made_by = made_by
         if self._path.is_dir():
             raise UserError(f"{self._path}: this is a folder; give a file name")
+        self._opened = ExitStack()
         with naming_disk_errors(self.partial):
-            self._stream = self.partial.open("a+b", buffering=0)
-        self._held: BaseFileLock | None = None
+            self._stream = self._opened.enter_context(self.partial.open("a+b", buffering=0))
         self._lock()
         self.num_lines, self._num_complete_bytes = _complete_lines(self.partial, rows_are_numbered)
-        self._num_bytes = self.partial.stat().st_size
         self._is_unsynced = False
 
     def begin(self) -> None:
         """Prepare to write from the first line. Raises UserError if that would lose existing lines."""
-        if self._num_bytes:
+        if self.partial.stat().st_size:
             self._check_is_ours()
-            self._refuse(
-                f"left by an interrupted decode after {self._count()}; add --resume to continue, or delete the file"
-            )
+            advice = "add --resume to continue, or delete the file"
+            self._refuse(f"left by an interrupted decode after {self._count()}; {advice}")
         try:
             write_record(self._record, self._made_by, FORMAT)
         except UserError:
             self.partial.unlink(missing_ok=True)
-            self._close()
+            self._opened.close()
             raise
 
     def resume(self) -> None:
@@ -73,12 +68,12 @@ class OutputFile:
 
         If the file is empty, do the same as `begin`. Raises UserError if other settings or files produced the lines.
         """
-        if not self._num_bytes:
+        if not self.partial.stat().st_size:
             self.begin()
             return
         self._check_is_ours()
         advice = f"delete {self.partial} to start again"
-        if changes := list(_changes(read_record(self._record, FORMAT, advice), self._made_by)):
+        if changes := _changes(read_record(self._record, FORMAT, advice), self._made_by):
             self._refuse(f"cannot be resumed, because {'; '.join(changes)}; undo the change, or {advice}")
         with naming_disk_errors(self.partial):
             self._stream.truncate(self._num_complete_bytes)
@@ -100,10 +95,10 @@ class OutputFile:
                 print(advice, file=sys.stderr)
             raise
         finally:
-            self._close()
+            self._opened.close()
 
     def write(self, text: str) -> None:
-        """Append the row or rows of a line, unbuffered, so that they survive the end of this process."""
+        """Append the row or rows of a line, unbuffered, so that they are kept if this process is killed."""
         content = memoryview(f"{text}\n".encode())
         self._is_unsynced = True
         with naming_disk_errors(self.partial):
@@ -112,7 +107,7 @@ class OutputFile:
         self.num_lines += 1
 
     def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines to translate and sync the output between windows; each is read after the last was written."""
+        """Yield the lines to translate. Syncs the output between windows, before the next line is read."""
         for line in lines:
             self._sync()
             yield line
@@ -126,7 +121,7 @@ class OutputFile:
 
     def _lock(self) -> None:
         try:
-            self._held = take_lock(self.partial.with_name(f".{self.partial.name}.lock"))
+            self._opened.callback(release_lock, take_lock(self.partial.with_name(f".{self.partial.name}.lock")))
         except Timeout:
             self._refuse("another decode is writing this file; wait until it ends, or choose another --output")
         except OSError as error:
@@ -140,58 +135,43 @@ class OutputFile:
         if not self.num_lines:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
-        if not self.partial.exists():
-            return []
-        return [f"{self.partial} holds the first {self._count()}; to continue, run the same command with --resume"]
+        advice = f"{self.partial} holds the first {self._count()}; to continue, run the same command with --resume"
+        return [advice] if self.partial.exists() else []
 
     def _check_is_ours(self) -> None:
         if not self._record.exists():
             self._refuse(f"already exists, but {self._record.name} does not; move it away, or choose another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
-        self._close()
+        self._opened.close()
         raise UserError(f"{self.partial}: {reason}")
-
-    def _close(self) -> None:
-        self._stream.close()
-        if self._held:
-            release_lock(self._held)
 
     def _count(self) -> str:
         return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
 
 
 def _complete_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """Return the number of complete lines at the start of a file and their size in bytes."""
-    num_rows = num_bytes = offset = 0
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            text, zeros, _ = block.partition(ZEROS)
-            num_rows += text.count(b"\n")
-            if b"\n" in text:
-                num_bytes = offset + text.rindex(b"\n") + 1
-            if zeros:
-                break
-            offset += len(block)
-    return _complete_groups(path, num_bytes) if rows_are_numbered else (num_rows, num_bytes)
+    """Return the number of complete lines at the start of a file and their size in bytes.
 
-
-def _complete_groups(path: Path, size: int) -> tuple[int, int]:
-    """Return the same for numbered rows in the first `size` bytes. The last line counts as incomplete."""
+    If the rows are numbered, the last line counts as incomplete, because it may lack rows.
+    """
     number = num_bytes = offset = 0
     with path.open("rb") as rows:
-        while offset < size and (row := rows.readline()):
-            if row.startswith(b"%d\t" % (number + 1)):
+        for row in rows:
+            if ZEROS in row or not row.endswith(b"\n"):
+                break
+            if not rows_are_numbered:
+                number, num_bytes = number + 1, offset + len(row)
+            elif row.startswith(b"%d\t" % (number + 1)):
                 number, num_bytes = number + 1, offset
             elif not row.startswith(b"%d\t" % number):
                 break
             offset += len(row)
-    return max(number - 1, 0), num_bytes
+    return max(number - rows_are_numbered, 0), num_bytes
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Describe the differences between two records."""
-    for name in sorted(before.keys() | now.keys()):
-        old, new = before.get(name), now.get(name)
-        if old != new:
-            yield f"{name} changed" if name in DIGESTS else f"{name} was {old!r} and is now {new!r}"
+    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    notes = {name: f"was {old.get(name)!r} and is now {new.get(name)!r}" for name in names}
+    return [f"{name} {'changed' if name in DIGESTS else notes[name]}" for name in names]

@@ -27,7 +27,7 @@ STOPS = ".!?…؟"
 FULL_STOPS = "。！？｡।॥۔።။។։"  # end a sentence even without a following space
 CLOSING = r"""["'”’“‘»›«)\]}」』]"""
 CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # without the quotation marks that are opening ones in Chinese
-# Matches begin only at the first mark of a run and are possessive (++); otherwise a long run takes quadratic time.
+# Matches begin only at the first mark of a run and are possessive (++); otherwise a long run would take quadratic time.
 SENTENCE_END = re.compile(
     rf"""(?: (?<![{STOPS}]) (?P<stop>[{STOPS}]++) {CLOSING}*+ (?:[ \u00a0\u202f]»(?!\S))?+ (?!\S)
            | [{FULL_STOPS}]++ {CLOSING_UNSPACED}*+ )
@@ -47,12 +47,10 @@ CLAUSE_END = re.compile(r"""[;:,—–…،؛]["'”’»›)\]]*+(?=\s) | [、�
 SPACE = re.compile(r"\s+")
 EDGE = 2  # characters examined for the script at the edge of a text; a closing quote has no script
 NOT_SPACE = re.compile(r"\S")
-HAN_AND_KANA = (
-    "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
-)
+HAN_KANA = "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
 THAI_ETC = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause
-JOINED_WITHOUT_SPACE = re.compile(f"[{HAN_AND_KANA}]")
-WORDS_END = re.compile(rf"[\s{HAN_AND_KANA}{THAI_ETC}]")
+JOINED_WITHOUT_SPACE = re.compile(f"[{HAN_KANA}]")
+WORDS_END = re.compile(rf"[\s{HAN_KANA}{THAI_ETC}]")
 
 CountPieces = Callable[[Sequence[str]], Sequence[int]]
 
@@ -72,9 +70,8 @@ def max_countable(max_pieces: int) -> int:
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
     """Split a line into segments whose texts and separators, concatenated, reproduce the line.
 
-    count: function that returns the number of pieces of each text. No segment exceeds max_pieces, unless a single
-    character does. Time and memory are linear in the length of the line, and `count` is never called for texts of more
-    than about `max_countable` characters.
+    count: function that returns the number of pieces of each text; it is never called with texts of more than about
+    `max_countable` characters. No segment exceeds max_pieces, unless a single character does. Takes linear time.
     """
     indent = line[: len(line) - len(line.lstrip())]
     longest = max_countable(max_pieces)
@@ -83,9 +80,8 @@ def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
     segments: list[Segment] = []
     while block := list(islice(countable, BLOCK)):
         segments += _cut_to_fit(block, max_pieces, count)
-    if not segments:
-        return [Segment(line, "")]
-    return [segments[0]._replace(text=indent + segments[0].text), *segments[1:]]
+    first, *others = segments or [Segment("", "")]
+    return [first._replace(text=indent + first.text), *others]
 
 
 def join(segments: Sequence[Segment], translations: Sequence[str]) -> str:
@@ -141,10 +137,8 @@ def _cut_to_fit(segments: Sequence[Segment], max_pieces: int, count: CountPieces
 
 def _cut(segment: Segment, num_parts: int) -> list[Segment]:
     """Cut a segment into about `num_parts` parts of similar length; return fewer if it cannot be cut."""
-    text = segment.text
-    length = len(text) // num_parts
-    parts = []
-    start = 0
+    text, length = segment.text, len(segment.text) // num_parts
+    parts, start = list[Segment](), 0
     for number in range(1, num_parts):
         ideal = number * len(text) // num_parts
         if ideal <= start:  # the last cut skipped a long run of white space

@@ -6,13 +6,13 @@ Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,10 +21,10 @@ from torch import Tensor
 from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
-from translate.decoding.beam_search import Ids, Logits, beam_search
+from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
 from translate.decoding.logit_rules import LogitRules
-from translate.decoding.sampling import sample
+from translate.decoding.sampling import random_numbers, sample
 from translate.model.hooks import recording
 from translate.model.layers import Linear, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
@@ -33,19 +33,18 @@ from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
-MIN_COUNTED = 16  # pieces counted for a line at least: the hypotheses of a short line need memory, too
+MIN_COUNTED = 16  # minimum number of pieces counted per line: the hypotheses of a short line need memory, too
 MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would wait for Python's interpreter lock
 BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish at about the same time
-SMALL_BATCH = 512  # source pieces; the batch size is not reduced below this to keep workers busy
+SMALL_BATCH = 512  # source pieces; batches are not made smaller than this to keep all workers busy
 SCORED_TOKENS = 4096  # target pieces in a batch of given translations
 
 Batch = list[Sentence]
-Hypotheses = list[list[Hypothesis]]
-Search = Callable[[Batch], Hypotheses]
+Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
-    """Engine for trained models that share a vocabulary. Several models form an ensemble with mean probabilities."""
+    """Engine for models that share a vocabulary. Several models form an ensemble that averages their probabilities."""
 
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
@@ -61,12 +60,10 @@ class TorchEngine:
             for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
                 layer.bfloat16()
         self._halving_search, self._halving_scores = Halving(), Halving()
-        self._ids = Ids(vocabs.tgt.bos_id, vocabs.tgt.eos_id)
+        self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
 
     @classmethod
-    def load(
-        cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32"
-    ) -> TorchEngine:
+    def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
         """Load the models of runs. Raises UserError if weights are missing or damaged or the device is unavailable."""
         target = pick_device(device)
         models = [load_model(run, vocabs).to(target).eval() for run in runs]
@@ -83,42 +80,38 @@ class TorchEngine:
         """See Engine."""
         # Longest first, so that a lack of memory is detected early.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
-        lengths = np.array([max(len(sentences[i].src), MIN_COUNTED) for i in order], dtype=np.int32)
-        # Hooks on the model record the coverage. The workers share the model, so they cannot run in parallel then.
+        ordered = [sentences[i] for i in order]
+        lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
+        # The coverage is recorded by hooks on the model, which workers would share, so it rules out parallel workers.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
         budget = min(settings.batch_tokens, max(SMALL_BATCH, even_share))
-        batches = [order[part] for part in cut(lengths, lengths, budget)]
-        stop = Event()
-        search_batch = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        batches = [ordered[part] for part in cut(lengths, lengths, budget)]
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        search = partial(self._halving_search, search_batch, size=_source_size, advice=advice)
-        work = [[sentences[i] for i in batch] for batch in batches]
-        results: dict[int, list[Hypothesis]] = {}
-        with _workers(min(num_workers, len(batches)), stop) as run:
-            for batch, hypotheses in zip(batches, run(search, work), strict=True):
-                results.update(zip(batch, hypotheses, strict=True))
-        return [results[i][:num_best] for i in range(len(sentences))]
+        stop = Event()
+        compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+        search = partial(self._halving_search, compute, size=_source_size, advice=advice)
+        found = dict(zip(order, _in_workers(search, batches, num_workers, stop), strict=True))
+        return [found[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """See Engine."""
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
-        tgt_lengths, src_lengths = (np.array([len(pairs[i][side]) for i in order]) for side in (1, 0))
-        scored: dict[int, list[float]] = {}
-        advice = "score shorter lines"
+        ordered = [pairs[i] for i in order]
+        tgt_lengths, src_lengths = (np.array([len(pair[side]) for pair in ordered]) for side in (1, 0))
+        log_probs = []
         for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
-            rows = order[part]
-            log_probs = self._halving_scores(self._score_batch, [pairs[i] for i in rows], _target_size, advice)
-            scored.update(zip(rows, log_probs, strict=True))
+            log_probs += self._halving_scores(self._score_batch, ordered[part], _target_size, "score shorter lines")
+        scored = dict(zip(order, log_probs, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         src, src_mask = (each.to(self.device) for each in pad([src for src, _ in pairs]))
         tgt_out, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
-        start = torch.full_like(tgt_out[:, :1], self._ids.bos)
+        start = torch.full_like(tgt_out[:, :1], self._bos_id)
         tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
         log_probs = _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
         chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
@@ -129,59 +122,37 @@ class TorchEngine:
     ) -> list[list[Hypothesis]]:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         with torch.inference_mode():
-            rules = LogitRules.of(sentences, settings, self._ids.eos, self.device)
+            rules = LogitRules.of(sentences, settings, self._eos_id, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
-            coverage = None
-            if settings.coverage_penalty:
-                coverage = _Coverage(settings.coverage_penalty, (~src_mask).float()[:, None])
-            step, state = _Decoder(self.models, self._outputs, stop).step, _State(decoders, coverage)
+            coverage = (~src_mask).float()[:, None] if settings.coverage_penalty else None
+            state = _State(decoders, coverage, settings.coverage_penalty)
+            step = _Decoder(self.models, self._outputs, stop).step
             if settings.sample:
-                return sample(step, state, rules, sentences, settings, num_best, self._ids)
-            return beam_search(step, state, rules, settings.beam_size, settings.length_penalty, self._ids, watch)
+                numbers = random_numbers(sentences, settings.seed, num_best, int(rules.limits.max()))
+                return sample(step, state, rules, settings, numbers.to(self.device), self._bos_id)
+            return beam_search(step, state, rules, settings, self._bos_id, watch)
 
 
-class _Coverage(NamedTuple):
-    """Attention that each source piece has received, for the coverage penalty of Wu et al. 2016 (equation 14).
+class _State(NamedTuple):
+    """State of a search: the decoder state of each model, and the coverage if it is penalized (Wu et al. 2016, eq. 14).
 
-    The attention is averaged over all layers, heads and models.
+    The coverage is the attention that each source piece has received, averaged over all layers, heads and models.
     """
 
-    weight: float  # weight of the penalty
-    received: Tensor  # (B, K, S); 1 for padding, so that it adds no penalty
-
-    def select(self, sentences: Tensor) -> _Coverage:
-        return self._replace(received=self.received[sentences])
-
-    def reorder(self, beams: Tensor) -> _Coverage:
-        index = beams[:, :, None].expand(-1, -1, self.received.size(2))
-        return self._replace(received=self.received.gather(1, index))
-
-    def add(self, weights: Tensor) -> _Coverage:
-        """Add the attention weights of one step, (B, K, S)."""
-        return self._replace(received=self.received + weights)
-
-    def penalty(self) -> Tensor:
-        """Return the penalty of each hypothesis, (B, K)."""
-        return -self.weight * self.received.clamp(max=1.0).log().sum(dim=2)
-
-
-@dataclass(frozen=True)
-class _State:
-    """State of a search: the decoder state of each model, and the coverage if it is penalized."""
-
     decoders: tuple[DecoderState, ...]
-    coverage: _Coverage | None
+    coverage: Tensor | None  # (B, K, S); 1 for padding, so that it adds no penalty
+    weight: float  # weight of the penalty
 
     def select(self, sentences: Tensor) -> _State:
         decoders = tuple(decoder.select(sentences) for decoder in self.decoders)
-        return _State(decoders, self.coverage and self.coverage.select(sentences))
+        return _State(decoders, None if self.coverage is None else self.coverage[sentences], self.weight)
 
     def reorder(self, beams: Tensor) -> _State:
         decoders = tuple(decoder.reorder(beams) for decoder in self.decoders)
-        return _State(decoders, self.coverage and self.coverage.reorder(beams))
+        return _State(decoders, None if self.coverage is None else gather_rows(self.coverage, beams), self.weight)
 
     def penalty(self) -> Tensor | None:
-        return self.coverage.penalty() if self.coverage else None
+        return None if self.coverage is None else -self.weight * self.coverage.clamp(max=1.0).log().sum(dim=2)
 
 
 class _Decoder:
@@ -189,9 +160,7 @@ class _Decoder:
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
         """outputs: output-layer weights of each model, (V, D). stop: event that makes the next step raise."""
-        self._stop = stop
-        self._models = models
-        self._outputs = outputs
+        self._models, self._outputs, self._stop = models, outputs, stop
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
@@ -202,15 +171,15 @@ class _Decoder:
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
-            recorded = self._models if state.coverage else ()
+            recorded = self._models if state.coverage is not None else ()
             maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
-        features = [each for each, _ in stepped]  # one (B, K, D) per model
-        after = replace(state, decoders=tuple(decoder for _, decoder in stepped))
-        if after.coverage:
+        features, decoders = zip(*stepped, strict=True)  # features: one (B, K, D) per model
+        coverage = state.coverage
+        if coverage is not None:
             layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # (B, K, S)
-            after = replace(after, coverage=after.coverage.add(torch.stack(layers).mean(dim=0)))
-        return partial(self._logits, features), after
+            coverage = coverage + torch.stack(layers).mean(dim=0)
+        return partial(self._logits, features), state._replace(decoders=decoders, coverage=coverage)
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
         """(B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
@@ -220,7 +189,7 @@ class _Decoder:
         return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """Apply the output layer in reused memory, because allocating it takes as long as the product itself."""
+        """Apply the output layer. The result reuses memory, because allocation takes as long as the product itself."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -231,11 +200,11 @@ class _Decoder:
 
 
 def _source_size(sentences: Sequence[Sentence]) -> int:
-    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # padding included
+    return len(sentences) * max(len(sentence.src) for sentence in sentences)  # including padding
 
 
 def _target_size(pairs: Sequence[tuple[Pieces, Pieces]]) -> int:
-    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # padding included
+    return len(pairs) * max(len(tgt) for _, tgt in pairs)  # including padding
 
 
 def _average(log_probs: Sequence[Tensor]) -> Tensor:
@@ -245,24 +214,18 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
 
 
-@contextmanager
-def _workers(count: int, stop: Event) -> Iterator[Callable[[Search, list[Batch]], Iterator[Hypotheses]]]:
-    """Yield a `map` function that processes `count` batches in parallel, in workers that share PyTorch's threads.
+def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
+    """Search the batches in parallel workers that share PyTorch's threads. Always sets `stop` at the end.
 
-    Two threads with one batch each are faster than two threads on one batch, which synchronize after many small
-    operations. If an exception ends the block, for example Ctrl-C, `stop` is set.
+    Two threads with a batch each are faster than two threads on one batch, which synchronize after each operation.
     """
-    if count <= 1:
-        yield map
-        return
-    num_threads = torch.get_num_threads()
-    share = max(1, num_threads // count)
-    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
+    num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
+    if num_workers <= 1:
+        return list(chain.from_iterable(map(search, batches)))
+    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(num_threads // num_workers,))
     try:
-        yield pool.map
-    except BaseException:
-        stop.set()
-        raise
+        return list(chain.from_iterable(pool.map(search, batches)))
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)

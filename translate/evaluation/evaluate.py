@@ -1,23 +1,16 @@
-"""Evaluate translations of a test set: overall, by source length, and compared with other translations."""
+"""Evaluate translations of a test set: overall, by source length, and in comparison with other translations."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
+from statistics import fmean
 from typing import Literal
 
-from translate.evaluation.metrics import (
-    QUICK_METRICS,
-    MetricConfig,
-    MetricName,
-    References,
-    Score,
-    Significance,
-    score,
-    sentence_chrf,
-)
-from translate.evaluation.metrics import significance as significance_of
+from translate.evaluation import metrics
+from translate.evaluation.metrics import MetricConfig, MetricName, References, Score, Significance
 
 Unit = Literal["words", "characters"]
 # The smallest length in each bucket. Empty lines form their own bucket.
@@ -38,12 +31,8 @@ class ReferencedText:
         return [line for line in (text[index] for text in self.references) if line.strip()] or [""]
 
     def streams(self, indices: Sequence[int]) -> References:
-        """Return the references of some lines in the form that sacreBLEU takes; None is a missing reference."""
-        by_line = [self.references_of(index) for index in indices]
-        return [
-            [lines[number] if number < len(lines) else None for lines in by_line]
-            for number in range(max(map(len, by_line)))
-        ]
+        """Return the references of the given lines in the form that sacreBLEU takes; None is a missing reference."""
+        return list(zip_longest(*map(self.references_of, indices)))
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ class ChangedLine:
 
 @dataclass(frozen=True)
 class SystemComparison:
-    """Comparison of translations with those of another system."""
+    """A comparison with the translations of another system."""
 
     other: Evaluation
     significance: dict[MetricName, Significance]
@@ -95,25 +84,23 @@ class SystemComparison:
 
     @property
     def better(self) -> list[ChangedLine]:
-        """The lines whose translation has a higher chrF than the other one, largest gain first."""
+        """The lines on which the other system has a lower chrF, largest gain first."""
         return sorted((change for change in self.changes if change.gain > 0), key=lambda change: -change.gain)
 
     @property
     def worse(self) -> list[ChangedLine]:
-        """The lines whose translation has a lower chrF than the other one, largest loss first."""
+        """The lines on which the other system has a higher chrF, largest loss first."""
         return sorted((change for change in self.changes if change.gain < 0), key=lambda change: change.gain)
 
 
 def evaluate(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Evaluation:
     """Score translations, one per line of the text. Empty lines are included, as in sacreBLEU."""
     indices = range(len(translations))
-    scores = score(translations, text.streams(indices), config)
+    scores = metrics.score(translations, text.streams(indices), config)
     unit = unit_of(text.sources)
-    buckets = tuple(_buckets(translations, text, config, unit))
-    lengths = [[len(line) for line in text.references_of(index)] for index in indices]
-    expected = sum(sum(each) / len(each) for each in lengths)
+    expected = sum(fmean(map(len, text.references_of(index))) for index in indices)
     ratio = sum(map(len, translations)) / expected if expected else None
-    return Evaluation(scores, ratio, unit, buckets)
+    return Evaluation(scores, ratio, unit, tuple(_buckets(translations, text, config, unit)))
 
 
 def compare(
@@ -124,9 +111,9 @@ def compare(
     for index, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
         if ours != theirs:
             references = text.references_of(index)
-            chrfs = sentence_chrf(ours, references), sentence_chrf(theirs, references)
+            chrfs = metrics.sentence_chrf(ours, references), metrics.sentence_chrf(theirs, references)
             changes.append(ChangedLine(index + 1, text.sources[index], tuple(references), ours, theirs, *chrfs))
-    tested = significance_of(translations, other, text.streams(range(len(other))), config)
+    tested = metrics.significance(translations, other, text.streams(range(len(other))), config)
     return SystemComparison(evaluate(other, text, config), tested, tuple(changes))
 
 
@@ -138,15 +125,13 @@ def unit_of(sources: Sequence[str]) -> Unit:
 
 def text_warnings(text: ReferencedText, is_compared: bool) -> Iterator[str]:
     """Yield warnings about properties of the text that distort all scores."""
-    is_full = [bool(source.strip()) for source in text.sources]
-    has_reference = [text.references_of(index) != [""] for index in range(len(is_full))]
-    sides = list(enumerate(zip(is_full, has_reference, strict=True), start=1))
-    if lines := [line for line, given in sides if given == (True, False)]:
+    given = [(bool(source.strip()), text.references_of(index) != [""]) for index, source in enumerate(text.sources)]
+    if lines := [line for line, sides in enumerate(given, start=1) if sides == (True, False)]:
         yield f"{_lines(lines)}: the source has text but all references are empty; any translation lowers the scores"
-    if lines := [line for line, given in sides if given == (False, True)]:
+    if lines := [line for line, sides in enumerate(given, start=1) if sides == (False, True)]:
         yield f"{_lines(lines)}: the source is empty but a reference is not; the reference counts as untranslated"
-    if is_compared and len(is_full) < MIN_LINES:
-        yield f"significance: {len(is_full)} lines are too few for a reliable test; use at least {MIN_LINES}"
+    if is_compared and len(given) < MIN_LINES:
+        yield f"significance: {len(given)} lines are too few for a reliable test; use at least {MIN_LINES}"
 
 
 def translation_warnings(translations: Sequence[str], text: ReferencedText, config: MetricConfig) -> Iterator[str]:
@@ -156,23 +141,21 @@ def translation_warnings(translations: Sequence[str], text: ReferencedText, conf
         yield f"{num_empty:,} of {len(expected):,} translations {'are' if num_empty > 1 else 'is'} empty"
     num_tokenized = sum(line.endswith(" .") for line in translations)
     if num_tokenized >= MIN_TOKENIZED and config.tokenize is None:
-        yield (
-            f'{num_tokenized:,} translations end in " ."; scores of tokenized text cannot be compared with others: '
-            "detokenize the translations, or use --tokenize none"
-        )
+        reason = "scores of tokenized text cannot be compared with others"
+        yield f'{num_tokenized:,} translations end in " ."; {reason}: detokenize the text, or use --tokenize none'
 
 
 def _buckets(translations: Sequence[str], text: ReferencedText, config: MetricConfig, unit: Unit) -> Iterator[Bucket]:
-    starts, quick = STARTS[unit], replace(config, metrics=QUICK_METRICS)
+    starts, quick = STARTS[unit], replace(config, metrics=metrics.QUICK_METRICS)
     indices: list[list[int]] = [[] for _ in starts]
     for index, source in enumerate(text.sources):
         words = source.split()
         length = len(words) if unit == "words" else sum(map(len, words))
         indices[bisect_right(starts, length) - 1].append(index)
-    lasts = [start - 1 for start in starts[1:]]
-    for first, last, inside in zip(starts, [*lasts, None], indices, strict=True):
+    lasts = *(start - 1 for start in starts[1:]), None
+    for first, last, inside in zip(starts, lasts, indices, strict=True):
         if inside:
-            scores = score([translations[index] for index in inside], text.streams(inside), quick)
+            scores = metrics.score([translations[index] for index in inside], text.streams(inside), quick)
             yield Bucket(first, last, len(inside), scores["bleu"].value, scores["chrf"].value)
 
 

@@ -1,7 +1,6 @@
-"""BLEU, chrF and TER, computed by sacreBLEU.
+"""BLEU, chrF and TER, computed by sacreBLEU (Post 2018, "A Call for Clarity in Reporting BLEU Scores").
 
-Scores and signatures equal those of the sacreBLEU command for the same files (Post 2018, "A Call for Clarity in
-Reporting BLEU Scores").
+Scores and signatures equal those of the sacreBLEU command for the same files.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
-# The tokenizers of sacreBLEU that work without a network.
-TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")
+TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # those that need no network
 SEED = "SACREBLEU_SEED"  # environment variable with the seed of the significance test
-# One text per reference, aligned by line; None if a line has fewer references than others.
-References = Sequence[Sequence[str | None]]
+References = Sequence[Sequence[str | None]]  # texts aligned by line; None if a line has fewer references than others
+SacrebleuReferences = Sequence[Sequence[str]]  # sacreBLEU accepts None, too, but its type hints do not
 
 
 class Score(NamedTuple):
@@ -65,15 +63,14 @@ def check(config: MetricConfig) -> None:
 def score(
     translations: Sequence[str], references: References, config: MetricConfig = DEFAULT_METRICS
 ) -> dict[MetricName, Score]:
-    """Score all lines, including empty ones; the result is in the order of `config.metrics`.
+    """Score all lines, including empty ones, in the order of `config.metrics`.
 
-    TER is slow: a line of a thousand words in the wrong order takes a minute. Raises UserError if the tokenizer is not
-    available.
+    Raises UserError if the tokenizer is not available. TER is slow: a thousand words in the wrong order take a minute.
     """
     scores = {}
     for name in config.metrics:
         metric = _metric(name, config)
-        value = metric.corpus_score(translations, _typed(references)).score
+        value = metric.corpus_score(translations, cast("SacrebleuReferences", references)).score
         scores[name] = Score(value, str(metric.get_signature()))
     return scores
 
@@ -86,12 +83,12 @@ def sentence_chrf(translation: str, references: Sequence[str]) -> float:
 def significance(
     translations: Sequence[str], other: Sequence[str], references: References, config: MetricConfig
 ) -> dict[MetricName, Significance]:
-    """Test the difference in each metric with sacreBLEU: 1,000 bootstrap samples, seeded by SACREBLEU_SEED."""
+    """Test the score difference in each metric with sacreBLEU: 1,000 bootstrap samples, seeded by SACREBLEU_SEED."""
     from sacrebleu.significance import PairedTest, Result
 
     systems = [("other", other), ("translations", translations)]
     metrics: dict[str, Metric] = {name: _metric(name, config) for name in config.metrics}
-    signatures, results = PairedTest(systems, metrics, _typed(references), test_type="bs")()
+    signatures, results = PairedTest(systems, metrics, cast("SacrebleuReferences", references), test_type="bs")()
     tested = {}
     # Both dictionaries use sacreBLEU's names, in the order of the metrics.
     for name, (label, signature) in zip(config.metrics, signatures.items(), strict=True):
@@ -104,26 +101,19 @@ def significance(
     return tested
 
 
-def _typed(references: References) -> Sequence[Sequence[str]]:
-    """Return the argument; sacreBLEU accepts None for a missing reference, but its type hints do not."""
-    return cast("Sequence[Sequence[str]]", references)
-
-
 def _metric(name: MetricName, config: MetricConfig) -> Metric:
-    if name == "chrf":
-        from sacrebleu.metrics.chrf import CHRF  # imported here because it is slow
+    from sacrebleu.metrics.bleu import BLEU  # imported here because it is slow
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
+    if name == "chrf":
         return CHRF()
     if name == "ter":
-        from sacrebleu.metrics.ter import TER
-
         return TER()
-    from sacrebleu.metrics.bleu import BLEU
-
     if config.tokenize not in (None, *TOKENIZERS):
         raise UserError(f"--tokenize {config.tokenize}: choose one of {', '.join(TOKENIZERS)}")
     try:
-        # force: suppresses the warning about tokenized text, which `translation_warnings` gives.
+        # force: suppresses the warning about tokenized text; `translation_warnings` yields one instead.
         return BLEU(lowercase=config.lowercase, tokenize=config.tokenize, force=True)
     except (RuntimeError, ImportError, OSError) as error:
         reason = " ".join(str(error).split())
