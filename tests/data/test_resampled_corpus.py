@@ -138,7 +138,7 @@ def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) 
 def test_a_dry_run_reports_it(tmp_path: Path, config: Config) -> None:
     told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     [line] = [line for line in told if line.startswith("dropout ")]
-    assert "0.2 of the merges, redrawn each epoch: +" in line
+    assert "merges skipped with probability 0.2: +" in line
 
 
 def test_training_reads_other_pieces_in_each_epoch(

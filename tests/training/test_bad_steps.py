@@ -102,7 +102,7 @@ def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes
     spoil(monkeypatch, 3, 4, 7, 9, 10)
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
-    told = re.findall(r"step (\d+) skipped: .* is not finite; its batch came from lines ([\d, ]*)(.*) of (.*)", log)
+    told = re.findall(r"step (\d+) skipped: .* is not finite; its batch contains lines ([\d, ]*)(.*) of (.*)", log)
     assert [int(step) for step, *_ in told] == [3, 4, 7, 9, 10]
     assert all(files == f"{config.data.train_src} and {config.data.train_tgt}" for *_, files in told)
     with feed_of(prepare(run, config), config) as steps:
@@ -125,7 +125,7 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
         often = changed(config, "train", save_every=1, validate_every=7)
         advice = (
             r"not finite in 3 consecutive steps after step 5; lower train\.learning_rate \(0\.01\), "
-            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and --resume from step 5"
+            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and use --resume to continue from "
         )
         with pytest.raises(UserError, match=advice):
             train_into(tmp_path / "run", often)

@@ -173,7 +173,7 @@ def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
     reasons = [
-        "step-00000006/progress.json: for step 4, unlike the folder's name; this checkpoint cannot be used",
+        "step-00000006/progress.json: step 4 does not match the folder name; this checkpoint cannot be used",
         "step-00000005: written by an older version and cannot be resumed; its weights can still be used to translate",
         "step-00000003/progress.json: no such file; this checkpoint cannot be used",
         "step-00000002/progress.json: no such file; this checkpoint cannot be used",

@@ -161,7 +161,7 @@ def test_training_stops_early_whatever_the_schedule(tmp_path: Path, tiny_config:
     )
     run = train_into(tmp_path / "run", config)
     assert max(line["step"] for line in run.metrics()) == 3
-    assert "no better bleu in 2 validations (train.patience)" in (run.path / "train.log").read_text()
+    assert "bleu has not improved in 2 validations (train.patience)" in (run.path / "train.log").read_text()
 
 
 def test_a_model_can_learn_its_corpus_by_heart(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_signal_ends_training_after_saving_and_resume_goes_on(
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"stopped by {number.name} with everything saved" in said
+    assert f"stopped by {number.name} after saving all progress" in said
     assert "Traceback" not in said
     assert run.weights_path.exists()
     step = int(sorted(run.checkpoints_path.glob("step-*"))[-1].name.removeprefix("step-"))
@@ -255,7 +255,7 @@ def test_weights_that_are_not_finite_are_never_kept(
 ) -> None:
     """A step so long overflows the weights though its gradient is finite."""
     config = changed(tiny_config, "train", max_steps=20, learning_rate=1e300, warmup_steps=0, **rhythm)
-    with pytest.raises(UserError, match=r"a weight at step 1 is not finite; lower train\.learning_rate"):
+    with pytest.raises(UserError, match=r"weights at step 1 are not finite; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))

@@ -77,7 +77,7 @@ def test_it_begins_with_the_weights_bit_for_bit(tuned: Run, tiny_run: Path) -> N
     assert first.keys() == old.keys()
     assert all(torch.equal(first[name], weight) for name, weight in old.items())
     assert (tuned.path / "vocab.model").read_bytes() == (tiny_run / "vocab.model").read_bytes()
-    assert f"starting from the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
+    assert f"starting from the weights in {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
     assert tuned.load_config().train.init_from == str(tiny_run)
 
 
