@@ -90,7 +90,7 @@ def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
-    """Describe the limit that ends training now. Returns None if no limit has been reached."""
+    """Return a description of the limit that training has reached, or None if it has reached none."""
     if settings.max_steps and progress.step >= settings.max_steps:
         return f"train.max_steps ({settings.max_steps:,}) reached"
     if settings.max_epochs and progress.epoch >= settings.max_epochs:
@@ -108,7 +108,7 @@ def format_minutes(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
-    """Return the median time of the first steps, each run as step `number`, equally many in all processes."""
+    """Return the median time of the first steps, run as step `number`. All processes time the same number of steps."""
 
     def time_next(count: int) -> list[float]:
         seconds = []
@@ -154,7 +154,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         ("model", f"{trainer.num_parameters:,} parameters"),
         ("device", f"{describe(device)}, {trainer.precision}"),
         ("epoch", f"{num_steps:,} steps, {1 - _num_pieces(corpus) / num_positions:.1%} padding"),
-        ("memory", f"peak of {peak_memory(device) / 1e9:.2f} GB, in text preparation or in the largest batch"),
+        ("memory", f"peak of {peak_memory(device) / 1e9:.2f} GB, in text preparation or the largest batch"),
         *([("memory", WHY_HALVED.format(settings=settings))] if trainer.is_halving else []),
         ("step", f"{seconds:.3f} s"),
         ("time", _expected_time(settings, num_steps, seconds)),
