@@ -1,4 +1,4 @@
-"""Two folders side by side, against a brute force; what the command says of them."""
+"""Comparing two attention folders: shares checked by brute force, and the command."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def write(path: Path, seed: int, layers: tuple[int, ...], text: list[tuple[str, 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[AttentionFolder, AttentionFolder]:
-    """Of 3 lines with maps, line 3 is translated in two ways; layer 2 is in both."""
+    """Two folders with 3 lines each that have maps; line 3 has different translations, and both have layer 2."""
     other = [TEXT[0], TEXT[1], ("c </s>", "other </s>"), TEXT[3], ("more </s>", "more </s>")]
     return write(tmp_path / "one", 1, (0, 2), TEXT), write(tmp_path / "two", 2, (2,), other)
 
 
-def test_the_weight_that_lies_elsewhere_is_that_of_a_brute_force(
+def test_the_share_of_moved_weight_matches_brute_force(
     folders: tuple[AttentionFolder, AttentionFolder],
 ) -> None:
     one, two = folders
@@ -78,13 +78,13 @@ def test_a_folder_does_not_differ_from_itself(folders: tuple[AttentionFolder, At
     assert set(compare(folders[0], folders[0]).shares.values()) == {0}
 
 
-def test_a_difference_has_signs_in_the_terminal() -> None:
+def test_a_difference_is_shown_with_signs_in_the_terminal() -> None:
     one = MapView(np.array([[0.9, 0.1, 0.0]], dtype=np.float32), ["x"], ["a", "b", "c"], "t", "", "")
     two = one._replace(weights=np.array([[0.1, 0.899, 0.001]], dtype=np.float32))
     assert draw_map(difference(one, two), 80, Colours.NONE).splitlines()[-1].split() == ["x", "+80", "-80", "·"]
 
 
-def test_the_command_shows_the_difference_or_both(
+def test_the_command_shows_the_difference_or_both_maps(
     folders: tuple[AttentionFolder, AttentionFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["attention", str(folders[0].path), "--compare", str(folders[1].path), "--layer", "2", "--head", "1"]

@@ -1,4 +1,4 @@
-"""Maps against step-by-step decoding; their files; what is made of them to look at."""
+"""Attention maps, compared with step-by-step decoding; their files and views."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def translated(translator: Translator, beam_size: int, num_best: int = 1) -> lis
 
 
 @pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])
-def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_size: int, num_best: int) -> None:
+def test_maps_match_step_by_step_decoding(translator: Translator, beam_size: int, num_best: int) -> None:
     """The weights that the cached decoder computes, one row per step."""
     for translation in translated(translator, beam_size, num_best):
         maps = maps_of(translator, translation)
@@ -76,7 +76,7 @@ def test_maps_are_those_of_step_by_step_decoding(translator: Translator, beam_si
                 assert int(logits[0, -1].argmax()) == pieces[t + 1]
 
 
-def test_maps_have_the_shapes_and_labels_of_the_contract(translator: Translator) -> None:
+def test_maps_have_the_documented_shapes_and_labels(translator: Translator) -> None:
     settings = translator.engine.model.encoder_layers, translator.engine.model.decoder_layers
     for translation in translated(translator, 4):
         maps = maps_of(translator, translation)
@@ -101,7 +101,7 @@ def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
     assert not any(module._forward_hooks for module in translator.engine.model.modules())
 
 
-def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+def test_the_folder_has_one_file_per_line_and_an_index(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "maps"
     lines = ["I love apples.", "", 'odd "</s>" <script>\u2028 😀']
     for _ in range(2):  # writing it again replaces it
@@ -125,7 +125,7 @@ def test_the_folder_holds_a_file_a_line_and_an_index(translator: Translator, tin
     assert np.allclose(maps.cross, expected.cross, atol=1e-6)
 
 
-def test_a_folder_of_other_things_is_left_alone(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_left_unchanged(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="which is not an attention file"):
         write_folder(tmp_path, tiny_run, translator, translator.translations(["x"]))
@@ -145,7 +145,7 @@ def some_maps() -> AttentionMaps:
     return AttentionMaps(source, target, {kind: Stack(weights(*shape), (0, 1)) for kind, shape in shapes.items()})
 
 
-def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
+def test_a_view_is_one_head_or_the_mean_over_unspecified_layers_and_heads() -> None:
     maps = some_maps()
     assert np.array_equal(view(maps, "cross", 1, 2, words=False).weights, maps.cross[1, 2])
     assert np.allclose(
@@ -162,13 +162,13 @@ def test_a_view_is_one_head_or_the_mean_of_what_is_not_chosen() -> None:
             view(maps, "cross", wrong, None, words=False)
 
 
-def test_decoder_columns_are_the_pieces_read() -> None:
+def test_decoder_columns_are_the_input_pieces() -> None:
     shown = view(some_maps(), "decoder", 0, 0, words=False)
     assert shown.rows == ["▁J", "'", "aime", "▁les", "</s>"]
     assert shown.columns == ["<s>", "▁J", "'", "aime", "▁les"]
 
 
-def test_words_sum_their_columns_and_average_their_rows() -> None:
+def test_word_views_sum_columns_and_average_rows() -> None:
     maps = some_maps()
     shown = view(maps, "cross", 0, 0, words=True)
     assert shown.rows == ["J'aime", "les", "</s>"]
@@ -179,12 +179,12 @@ def test_words_sum_their_columns_and_average_their_rows() -> None:
     assert view(maps, "decoder", 0, 0, words=True).columns == ["<s>", "J'aime", "les"]
 
 
-def test_bytes_are_spelled_and_a_start_sign_is_a_word() -> None:
+def test_bytes_are_decoded_and_a_lone_word_start_is_a_word() -> None:
     pieces = ["<s>", "▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "!", "▁", "▁x", "</s>"]
     assert [word for word, _ in words_of(pieces)] == ["<s>", "😀!", "▁", "x", "</s>"]
 
 
-def test_the_maps_of_a_line_in_parts_are_those_of_its_parts_side_by_side(translator: Translator) -> None:
+def test_the_maps_of_a_split_line_combine_the_maps_of_its_parts(translator: Translator) -> None:
     line = "The cat sat on the mat. I love apples. " * 20
     (whole,) = translator.translations([line])
     maps = maps_of(translator, whole)
@@ -202,9 +202,7 @@ def test_the_maps_of_a_line_in_parts_are_those_of_its_parts_side_by_side(transla
 
 
 @pytest.mark.parametrize("together", [1, 3, 64])
-def test_maps_do_not_depend_on_which_lines_are_computed_together(
-    translator: Translator, monkeypatch: pytest.MonkeyPatch, together: int
-) -> None:
+def test_maps_do_not_depend_on_batching(translator: Translator, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
     pairs = [part for translation in translated(translator, 4) for part in translation.parts]
     longest = max(len(side) for pair in pairs for side in pair)
     alone = [attention_maps(translator, [pair])[0] for pair in pairs]
@@ -215,7 +213,7 @@ def test_maps_do_not_depend_on_which_lines_are_computed_together(
             assert np.allclose(found.stack(kind).weights, expected.stack(kind).weights, atol=1e-6)
 
 
-def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
+def test_maps_that_were_not_kept_are_named_and_the_others_are_unchanged(
     translator: Translator, tiny_run: Path, tmp_path: Path
 ) -> None:
     keep = AttentionSelection(("cross", "encoder"), (1, 7), "float16")
@@ -239,7 +237,7 @@ def test_what_is_not_kept_is_named_and_the_rest_is_as_before(
 
 
 @pytest.mark.parametrize("keep", [EVERYTHING, AttentionSelection(("cross",), (0,), "float16")])
-def test_the_size_that_is_said_is_about_that_of_the_folder(
+def test_the_logged_size_estimate_is_close_to_the_folder_size(
     translator: Translator, tiny_run: Path, tmp_path: Path, keep: AttentionSelection
 ) -> None:
     lines = [*LINES, "", *(f"{line} {line}" for line in LINES)] * 8
@@ -258,10 +256,10 @@ def test_the_size_that_is_said_is_about_that_of_the_folder(
     assert promised == pytest.approx(sum(files), rel=0.25)
 
 
-def test_the_size_of_a_text_whose_first_lines_are_the_shortest_is_not_far_off(
+def test_the_size_estimate_is_close_even_if_the_first_lines_are_the_shortest(
     translator: Translator, tiny_run: Path, tmp_path: Path
 ) -> None:
-    """Training needs more than our tiny model has had for translations as long as their sources; so these are given."""
+    """The translations are given, because those of the tiny model are shorter than their sources."""
     lines = ["Cats sat.", ""] * 8 + [" ".join(LINES)] * 16
     said: list[str] = []
     given = (

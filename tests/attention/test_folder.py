@@ -1,4 +1,4 @@
-"""What is read of attention folders: each damage is said in a line that names the file."""
+"""Reading attention folders: any damage is reported in one line that names the file."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_malformed_array_is_named(tmp_path: Path, name: str, array: np.ndarray
         AttentionMaps.load(path)
 
 
-def test_a_file_that_unpacks_to_far_more_than_it_holds_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_file_that_decompresses_to_a_huge_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "000001.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cross.npy", bytes(10**7))
@@ -73,7 +73,7 @@ def test_a_file_that_unpacks_to_far_more_than_it_holds_is_not_unpacked(tmp_path:
         AttentionMaps.load(path)
 
 
-def test_an_array_that_claims_more_than_any_memory_holds_is_refused(tmp_path: Path) -> None:
+def test_an_array_that_claims_more_than_the_available_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "000001.npz"
     with zipfile.ZipFile(path, "w") as archive, archive.open("cross.npy", "w") as array:
         header = {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6, 10**3)}
@@ -126,7 +126,7 @@ def write(
         {**ABOUT, "alignment": []},
     ],
 )
-def test_what_is_wrong_in_about_json_is_damage(tmp_path: Path, wrong: object) -> None:
+def test_errors_in_about_json_are_reported_as_damage(tmp_path: Path, wrong: object) -> None:
     with pytest.raises(UserError, match=r"about\.json: damaged; recreate the folder"):
         AttentionFolder.open(write(tmp_path, wrong))
 
@@ -164,7 +164,7 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
     assert "000001.npz: the kinds, layers or heads in this file do not match about.json" in capsys.readouterr().err
 
 
-def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"000001\.npz: not a folder; pass a folder"):
         AttentionFolder.open(write(tmp_path) / "000001.npz")
 
@@ -186,7 +186,7 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path: Path) -> None:
         (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(
+def test_an_option_without_effect_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
 ) -> None:
     write(tmp_path)
@@ -197,8 +197,8 @@ def test_an_option_that_would_do_nothing_is_refused(
 
 
 @pytest.mark.parametrize(("place", "value"), [(0, 1), (2, 77)], ids=["encrypted", "packed in an unknown way"])
-def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, place: int, value: int) -> None:
-    """place: in a file's header, behind the versions: its flags are first, then how it is packed."""
+def test_an_archive_that_cannot_be_decompressed_is_named(tmp_path: Path, place: int, value: int) -> None:
+    """place: position in a file header: first the flags, then the compression method."""
     path = tmp_path / "000001.npz"
     np.savez(path, source=np.array(["a", "</s>"]))
     content = bytearray(path.read_bytes())

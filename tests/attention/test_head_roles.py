@@ -1,4 +1,4 @@
-"""What heads do: figures against a brute force, names of heads that do one thing."""
+"""Head roles: measures checked by brute force, and the names of specialized heads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shape(kind: KindName, maps: AttentionMaps) -> tuple[int, int]:
 
 
 def sentence(source: int, target: int) -> AttentionMaps:
-    """Random maps of 2 layers and 3 heads; of the decoder's, only layer 4 was kept."""
+    """Random maps with 2 layers and 3 heads; for the decoder, only layer 4 was kept."""
     sides: dict[KindName, tuple[int, int]] = {
         "cross": (target, source),
         "encoder": (source, source),
@@ -47,7 +47,7 @@ def sentence(source: int, target: int) -> AttentionMaps:
 
 
 def rows_of(maps: AttentionMaps, kind: KindName, layer: int, head: int) -> Iterator[tuple[int, list[float]]]:
-    """The rows that have a choice: each with its number and the weights of the keys that it could look at."""
+    """The rows with more than one visible key: their numbers and the weights of the visible keys."""
     stack = maps.stacks[kind]
     weights = stack.weights[stack.layers.index(layer), head].tolist()
     for t, row in enumerate(weights):
@@ -57,7 +57,7 @@ def rows_of(maps: AttentionMaps, kind: KindName, layer: int, head: int) -> Itera
 
 
 def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None]:
-    """The figures as their definitions say, one number after the other."""
+    """The measures computed directly from their definitions, one number at a time."""
     values: dict[str, list[float]] = {measure: [] for measure in MEASURES}
     for maps in sentences:
         num_rows, num_columns = shape(role.head.kind, maps)
@@ -76,7 +76,7 @@ def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None
     return {measure: sum(each) / len(each) if each else None for measure, each in values.items()}
 
 
-def test_figures_are_those_of_a_brute_force() -> None:
+def test_measures_match_brute_force() -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     roles = roles_of(iter(sentences))
     assert [tuple(role.head) for role in roles] == [
@@ -111,7 +111,7 @@ def test_monotonicity_is_the_weighted_correlation_of_positions(kind: KindName) -
 
 
 def constructed(kind: KindName, columns: list[int]) -> AttentionMaps:
-    """One head of which row t looks at columns[t] alone."""
+    """A single head whose row t attends only to columns[t]."""
     num_columns = len(columns) if kind != "cross" else 8
     weights = np.eye(num_columns, dtype=np.float32)[columns][None, None]
     source = pieces(num_columns if kind != "decoder" else 4)
@@ -136,13 +136,13 @@ def constructed(kind: KindName, columns: list[int]) -> AttentionMaps:
         ("encoder", [3, 7, 5, 6, 0, 1, 2, 4], None),
     ],
 )
-def test_a_head_that_does_one_thing_has_its_name(kind: KindName, columns: list[int], name: str | None) -> None:
+def test_a_specialized_head_is_named(kind: KindName, columns: list[int], name: str | None) -> None:
     (role,) = roles_of([constructed(kind, columns)] * 3)
     assert role.name == name
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_head_that_looks_at_all_alike_is_broad(kind: KindName) -> None:
+def test_a_head_that_attends_uniformly_is_broad(kind: KindName) -> None:
     weights = np.ones((1, 1, 9, 9), dtype=np.float32)
     if kind == "decoder":
         weights = np.tril(weights)
@@ -152,13 +152,13 @@ def test_a_head_that_looks_at_all_alike_is_broad(kind: KindName) -> None:
     assert role.figures["normalized_entropy"] == pytest.approx(1)
 
 
-def test_a_head_that_is_known_to_align_is_called_so() -> None:
+def test_a_known_alignment_head_is_named_so() -> None:
     sentences = [sentence(*lengths) for lengths in LENGTHS]
     aligned_head = Head("cross", 1, 2)
     assert [role.head for role in roles_of(sentences, aligned_head) if role.name == "alignment"] == [aligned_head]
 
 
-def test_a_line_in_parts_counts_as_its_parts() -> None:
+def test_a_split_line_counts_as_its_parts() -> None:
     parts = [sentence(4, 5), sentence(3, 2)]
     stacks = {}
     for kind in KINDS:
@@ -172,7 +172,7 @@ def test_a_line_in_parts_counts_as_its_parts() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The sentences as an attention folder, with an empty line between; head cross.0.1 is known to align."""
+    """The sentences as an attention folder, with an empty line in between; cross.0.1 is a known alignment head."""
     path = tmp_path / "maps"
     path.mkdir()
     about = About("run", "", 2, 2, 3, tuple(KINDS), None, "float32", "float32", {"layer": 0, "head": 1})
@@ -189,7 +189,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_one_line_per_head_or_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["attention", "roles", str(folder)]) == 0
     table = capsys.readouterr().out.splitlines()
     assert cli._run(["attention", "roles", str(folder), "--json"]) == 0
@@ -202,7 +202,7 @@ def test_the_command_prints_a_line_a_head_or_an_object(folder: Path, capsys: pyt
     assert "cross" not in capsys.readouterr().out
 
 
-def test_the_picture_is_drawn_in_both_formats(folder: Path, tmp_path: Path) -> None:
+def test_the_figure_is_saved_in_both_formats(folder: Path, tmp_path: Path) -> None:
     png, svg = tmp_path / "roles.png", tmp_path / "roles.svg"
     command = ["attention", "roles", str(folder), "--kind", "cross"]
     assert cli._run([*command, "--png", str(png), "--svg", str(svg)]) == 0

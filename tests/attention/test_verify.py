@@ -1,4 +1,4 @@
-"""The second implementation: it agrees with the first, and finds what is wrong."""
+"""The second implementation agrees with the first and detects errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def written(
 @pytest.mark.parametrize(
     ("beam_size", "num_best", "batch_tokens"), [(1, 1, 1), (1, 1, 4096), (5, 1, 64), (5, 5, 4096), (5, 5, 1)]
 )
-def test_maps_of_any_search_are_the_models(
+def test_maps_of_any_search_match_the_model(
     tiny_run: Path, tmp_path: Path, beam_size: int, num_best: int, batch_tokens: int
 ) -> None:
     folder = written(tmp_path / "maps", tiny_run, beam_size, num_best, batch_tokens=batch_tokens)
@@ -61,8 +61,8 @@ def test_maps_of_any_search_are_the_models(
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, tmp_path: Path, positions: str) -> None:
-    """Post-norm, two vocabularies, nothing tied, and not as many layers in the encoder as in the decoder."""
+def test_maps_of_other_architectures_match_the_model_too(tiny_config: Config, tmp_path: Path, positions: str) -> None:
+    """Post-norm, two vocabularies, no tied weights, and different numbers of encoder and decoder layers."""
     model = {"norm": "post", "tie_embeddings": False, "num_encoder_layers": 1, "num_decoder_layers": 2}
     model["positions"] = positions
     config = changed(changed(tiny_config, "model", **model), "vocab", joint=False)
@@ -71,7 +71,7 @@ def test_maps_of_other_shapes_of_model_are_the_models_too(tiny_config: Config, t
     assert max(each.largest for each in differences(folder, Run(run))) <= 1e-5
 
 
-def test_what_was_kept_in_part_is_compared_in_part(tiny_run: Path, tmp_path: Path) -> None:
+def test_partially_kept_maps_are_compared_partially(tiny_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run, keep=AttentionSelection(("cross", "encoder"), (1,), "float16"))
     found = list(differences(folder, Run(tiny_run)))
     assert {each.head.kind for each in found} == {"cross", "encoder"}
@@ -86,7 +86,7 @@ def spoil(path: Path, place: tuple[int, ...], value: float) -> None:
     dataclasses.replace(maps, stacks={**maps.stacks, "cross": Stack(weights, (0, 1))}).save(path)
 
 
-def test_a_wrong_weight_is_found_where_it_is(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_wrong_weight_is_found_at_its_position(tiny_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run)
     place = (1, 0, 2, 3)
     spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
@@ -96,13 +96,13 @@ def test_a_wrong_weight_is_found_where_it_is(tiny_run: Path, tmp_path: Path) -> 
     assert worst.largest > 1e-3
 
 
-def test_weight_between_the_parts_of_a_line_is_wrong(tiny_run: Path, tmp_path: Path) -> None:
+def test_weights_between_parts_of_a_split_line_are_wrong(tiny_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run)
     spoil(tmp_path / "maps" / "000005.npz", (0, 0, 0, -1), 0.25)
     assert max(each.largest for each in differences(folder, Run(tiny_run))) > 0.2
 
 
-def test_maps_of_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
+def test_maps_from_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "maps", tiny_run)
     with pytest.raises(UserError, match="does not match the weights in"):
         next(differences(folder, Run(other_run)))

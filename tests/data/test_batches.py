@@ -1,4 +1,4 @@
-"""Batch order as a function, and the tensors of a batch."""
+"""The order of batches, and the tensors of a batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def some_lengths(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("count", [1, 5, 1000, POOL_PAIRS + 3])
 @pytest.mark.parametrize("budget", [1, 100, 4096])
-def test_every_pair_comes_once_an_epoch_within_the_budget(count: int, budget: int) -> None:
+def test_every_pair_is_used_once_per_epoch_within_the_budget(count: int, budget: int) -> None:
     src, tgt = some_lengths(count)
     order = epoch_order(src, tgt, budget, seed=1, epoch=0)
     assert sorted(np.concatenate(list(order)).tolist()) == list(range(count))
@@ -36,7 +36,7 @@ def test_every_pair_comes_once_an_epoch_within_the_budget(count: int, budget: in
         assert len(rows) == 1 or len(rows) * src[rows].max() <= 2 * budget
 
 
-def test_order_depends_on_seed_and_epoch_and_nothing_else() -> None:
+def test_order_depends_only_on_seed_and_epoch() -> None:
     src, tgt = some_lengths(500)
     first = epoch_order(src, tgt, 400, seed=1, epoch=3)
     np.random.seed(9)
@@ -47,7 +47,7 @@ def test_order_depends_on_seed_and_epoch_and_nothing_else() -> None:
         assert [rows.tolist() for rows in other] != [rows.tolist() for rows in first]
 
 
-def test_pairs_meet_other_pairs_every_epoch() -> None:
+def test_pairs_share_batches_with_different_pairs_every_epoch() -> None:
     src, tgt = some_lengths(3000)
     mates = []
     for epoch in range(2):
@@ -59,8 +59,8 @@ def test_pairs_meet_other_pairs_every_epoch() -> None:
     assert first != second
 
 
-def test_every_row_is_as_likely_in_any_tenth_of_an_epoch() -> None:
-    """Chi-square against the share of an epoch's batches that lie in each tenth, for all rows and each row."""
+def test_every_row_is_equally_likely_in_each_tenth_of_an_epoch() -> None:
+    """Chi-square test against the share of batches in each tenth of an epoch, for all rows and each row."""
     count, num_epochs, tenths = 200, 1000, 10
     src, tgt = some_lengths(count)
     seen, expected = np.zeros((count, tenths)), np.zeros(tenths)
@@ -76,7 +76,7 @@ def test_every_row_is_as_likely_in_any_tenth_of_an_epoch() -> None:
     assert abs(chi_square.mean() - freedom) < 5 * (2 * freedom / count) ** 0.5
 
 
-def test_place_does_not_depend_on_length() -> None:
+def test_position_in_the_epoch_does_not_depend_on_length() -> None:
     src, tgt = some_lengths(400)
     places = np.zeros(len(tgt))
     for epoch in range(200):
@@ -86,7 +86,7 @@ def test_place_does_not_depend_on_length() -> None:
     assert abs(np.corrcoef(places, tgt)[0, 1]) < 0.2  # of 400 independent rows: 4 standard deviations
 
 
-def test_rows_of_one_length_come_in_an_order_of_their_own_every_epoch() -> None:
+def test_rows_of_equal_length_are_reshuffled_every_epoch() -> None:
     lengths = np.full(1000, 10, dtype=np.int32)
     orders = [np.concatenate(list(epoch_order(lengths, lengths, 50, seed=1, epoch=epoch))) for epoch in (0, 1)]
     neighbours = [{frozenset(pair) for pair in pairwise(order.tolist())} for order in orders]
@@ -94,10 +94,10 @@ def test_rows_of_one_length_come_in_an_order_of_their_own_every_epoch() -> None:
 
 
 @pytest.mark.parametrize(("budget", "share"), [(1024, 0.0235), (4096, 0.056)])
-def test_little_of_a_batch_is_padding(budget: int, share: float) -> None:
-    """Lengths as those of Multi30k: 15 ± 5 pieces on either side, correlated by 0.87; both sides are counted.
+def test_batches_contain_little_padding(budget: int, share: float) -> None:
+    """Lengths like those of Multi30k: 15 ± 5 pieces per side with a correlation of 0.87; both sides are counted.
 
-    Of rows that are as long, those whose target is longer up and down in turn: all up, it would be 0.029 and 0.065.
+    Among equal source lengths, targets alternately get longer and shorter; always longer gives 0.029 and 0.065.
     """
     random = np.random.default_rng(1)
     src, tgt = np.maximum(2, random.multivariate_normal([15, 15], [[25, 21.7], [21.7, 25]], 29_000)).astype(np.int32).T
@@ -107,25 +107,25 @@ def test_little_of_a_batch_is_padding(budget: int, share: float) -> None:
 
 
 def num_not_full(order: EpochOrder, full: int) -> int:
-    """Each pool leaves one such batch at most, where all rows are as long."""
+    """The number of batches that are not full: at most one per pool if all rows have equal length."""
     return sum(len(rows) < full for rows in order)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(4 * 101 - 1, 1), (4 * 101, 2)])
-def test_a_text_of_few_batches_is_not_divided_into_pools(count: int, expected: int) -> None:
-    """Fewer than eight batches, that is."""
+def test_a_text_with_few_batches_is_not_divided_into_pools(count: int, expected: int) -> None:
+    """The limit is eight batches."""
     lengths = np.full(count, 2, dtype=np.int32)
     assert num_not_full(epoch_order(lengths, lengths, 101, seed=1, epoch=0), full=50) == expected
 
 
-def test_pools_are_larger_where_batches_are() -> None:
-    """So that what each pool leaves is little of it; here the pools are of four batches each, and leave nothing."""
+def test_larger_batches_have_larger_pools() -> None:
+    """Incomplete batches are then rare; here each pool has four batches and no rows are left over."""
     lengths = np.ones(8 * 6000, dtype=np.int32)
     assert len(lengths) > 2 * POOL_PAIRS
     assert num_not_full(epoch_order(lengths, lengths, 6000, seed=1, epoch=0), full=6000) == 0
 
 
-def test_an_order_of_millions_takes_bytes_a_row() -> None:
+def test_an_order_takes_only_a_few_bytes_per_row() -> None:
     src, tgt = some_lengths(50_000)
     order = epoch_order(src, tgt, 4096, seed=1, epoch=0)
     assert order.rows.dtype == np.int32
@@ -133,7 +133,7 @@ def test_an_order_of_millions_takes_bytes_a_row() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 30)), max_size=60), st.integers(1, 40))
-def test_runs_are_cut_where_the_next_row_would_not_fit(pairs: list[tuple[int, int]], budget: int) -> None:
+def test_batches_end_where_the_next_row_would_not_fit(pairs: list[tuple[int, int]], budget: int) -> None:
     lengths, others = (
         (np.array(side, dtype=np.int32) for side in zip(*pairs, strict=True)) if pairs else [np.empty(0)] * 2
     )
@@ -155,7 +155,7 @@ def test_a_pair_longer_than_the_budget_is_a_batch_of_its_own() -> None:
     assert list(cut(lengths[:0], lengths[:0], 10)) == []
 
 
-def test_pad_fills_up_and_masks() -> None:
+def test_pad_pads_rows_and_masks_padding() -> None:
     ids, mask = pad([[5, 6, 7], [8]])
     assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[True, True, True], [True, False, False]]
@@ -179,7 +179,7 @@ def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Tr
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
-def test_a_batch_goes_to_a_gpu_from_pinned_memory_without_waiting(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_batch_is_copied_to_a_gpu_asynchronously_if_pinned(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     pinned: list[int] = []
     moved: list[tuple[int, torch.device, bool]] = []
 

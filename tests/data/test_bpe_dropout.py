@@ -1,4 +1,4 @@
-"""Merges left out at random, against sentencepiece's own."""
+"""BPE-dropout, compared with that of sentencepiece."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def vocab() -> Vocab:
 
 
 @pytest.mark.parametrize(("algorithm", "has_merges"), [("bpe", True), ("unigram", False)])
-def test_a_model_tells_whether_it_merges(algorithm: str, has_merges: bool) -> None:
+def test_a_vocabulary_knows_whether_it_has_merges(algorithm: str, has_merges: bool) -> None:
     assert vocab_of(algorithm=algorithm).has_merges == has_merges
 
 
 @pytest.mark.parametrize("byte_fallback", [True, False])
-def test_with_all_merges_the_pieces_are_those_of_sentencepiece(byte_fallback: bool) -> None:
+def test_without_dropout_the_pieces_match_sentencepiece(byte_fallback: bool) -> None:
     vocab = vocab_of(byte_fallback=byte_fallback)
     rows = vocab.encode(LINES + ODD)
     assert MergeDropout(vocab, 1e-12).draw(rows, 1) == rows
 
 
 @pytest.mark.parametrize("text", ["apples", "Les pommes.", "magnifique"])
-def test_each_way_to_cut_a_text_is_as_frequent_as_with_sentencepiece(text: str) -> None:
-    """Of so many draws the difference of two equal frequencies has a standard deviation of 0.005 at most."""
+def test_each_segmentation_is_as_frequent_as_with_sentencepiece(text: str) -> None:
+    """With this many draws, the difference of two equal frequencies has a standard deviation of at most 0.005."""
     vocab = vocab_of(size=600)
     num_draws, dropout = 20_000, 0.3
     processor = sentencepiece.SentencePieceProcessor(model_proto=vocab.proto)
@@ -69,15 +69,15 @@ def test_each_way_to_cut_a_text_is_as_frequent_as_with_sentencepiece(text: str) 
         assert frequencies[0][way] / num_draws == pytest.approx(frequencies[1][way] / num_draws, abs=0.025), way
 
 
-def test_drawn_pieces_spell_the_text(vocab: Vocab) -> None:
+def test_sampled_pieces_spell_the_text(vocab: Vocab) -> None:
     rows = vocab.encode(LINES + ODD)
     drawn = MergeDropout(vocab, 0.4).draw(rows, 1)
     assert [vocab.decode(row) for row in drawn] == [vocab.decode(row) for row in rows]
     assert sum(map(len, drawn)) > 1.2 * sum(map(len, rows))
 
 
-def test_the_share_of_the_merges_is_left_out() -> None:
-    """A word with two merges: whole where neither was left out."""
+def test_merges_are_dropped_with_the_given_probability() -> None:
+    """The word has two merges and is a single piece if neither is dropped."""
     settings = VocabSettings(size=8, byte_fallback=False)  # three signs, ▁, a, b, and two merges
     vocab = train_vocab(lambda: ["ab"] * 50, settings, seed=1, log=lambda _: None)
     [whole] = vocab.encode(["ab"])
@@ -87,7 +87,7 @@ def test_the_share_of_the_merges_is_left_out() -> None:
         assert np.mean([ids == whole for ids in drawn]) == pytest.approx((1 - dropout) ** 2, abs=0.02)
 
 
-def test_what_is_drawn_follows_from_the_seed_whatever_was_drawn_before_or_is_at_the_same_time(vocab: Vocab) -> None:
+def test_sampling_depends_only_on_the_seed_not_on_earlier_or_concurrent_sampling(vocab: Vocab) -> None:
     blocks = [vocab.encode(LINES[first : first + 20]) for first in range(0, len(LINES), 20)]
     dropout = MergeDropout(vocab, 0.2)
     alone = [dropout.draw(rows, seed) for seed, rows in enumerate(blocks)]
@@ -99,8 +99,8 @@ def test_what_is_drawn_follows_from_the_seed_whatever_was_drawn_before_or_is_at_
     assert dropout.draw(blocks[0], 99) != alone[0]
 
 
-def test_another_process_draws_the_same(vocab: Vocab, tmp_path: Path) -> None:
-    """Which sentencepiece does not, whatever seed it is given."""
+def test_another_process_samples_the_same_pieces(vocab: Vocab, tmp_path: Path) -> None:
+    """sentencepiece does not, whatever its seed."""
     model = tmp_path / "vocab.model"
     model.write_bytes(vocab.proto)
     program = (
@@ -116,7 +116,7 @@ def test_another_process_draws_the_same(vocab: Vocab, tmp_path: Path) -> None:
     assert done.stdout.strip() == sha256(repr(drawn).encode()).hexdigest()
 
 
-def test_symbols_that_the_maker_of_a_model_defined_are_never_cut(tmp_path: Path) -> None:
+def test_user_defined_symbols_are_never_split(tmp_path: Path) -> None:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(LINES),
         model_prefix=str(tmp_path / "m"),

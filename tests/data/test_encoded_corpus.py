@@ -1,4 +1,4 @@
-"""Encoding text into files, and reading it back."""
+"""Encoding text into files and reading it back."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin =
 
 @pytest.fixture
 def abc(tmp_path: Path) -> VocabPair:
-    """Vocabularies, and in tmp_path the corpus `train` of one pair, encoded with them."""
+    """Vocabularies; tmp_path contains the corpus `train`, one pair encoded with them."""
     vocab = vocab_of(["a b c"], 300)
     encoded(text_of(tmp_path, b"a b c\n", b"a b c\n"), vocab, tmp_path / "train")
     return VocabPair(vocab, vocab)
 
 
 @pytest.mark.parametrize("num_pieces", [256, 257])
-def test_links_reach_the_last_place_of_the_longest_pair(tmp_path: Path, abc: VocabPair, num_pieces: int) -> None:
+def test_links_reach_the_last_position_of_the_longest_pair(tmp_path: Path, abc: VocabPair, num_pieces: int) -> None:
     line = b"a " * (num_pieces - 1) + b"a\n"
     last = num_pieces - 1
     (tmp_path / "links").write_text(f"0-0 {last}-{last}\n")
@@ -61,7 +61,7 @@ def test_links_reach_the_last_place_of_the_longest_pair(tmp_path: Path, abc: Voc
     assert corpus.links[0].tolist() == [0, 0, last, last]
 
 
-def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_path: Path) -> None:
+def test_encoding_round_trips_and_skips_empty_and_long_pairs_on_both_sides(tmp_path: Path) -> None:
     src = "one red apple\n\n \nlong " + "x " * 50 + "\ntwo apples\n"
     tgt = "une pomme rouge\nvide\nvide\nlong\ndeux pommes\n"
     text = text_of(tmp_path, src.encode(), tgt.encode())
@@ -79,7 +79,7 @@ def test_encoding_round_trips_and_leaves_out_empty_and_long_pairs_together(tmp_p
         assert corpus.src.lengths[row] == len(corpus.src[row])
 
 
-def test_a_side_of_just_the_most_pieces_is_kept_and_one_more_is_too_long(tmp_path: Path) -> None:
+def test_a_side_with_exactly_max_pieces_is_kept_and_one_more_is_too_long(tmp_path: Path) -> None:
     vocab = vocab_of(["a b c"], 300)
     length = len(vocab.encode(["a b c"])[0])
     text = text_of(tmp_path, b"a b c\na\n", b"a\na b c\n")
@@ -88,7 +88,7 @@ def test_a_side_of_just_the_most_pieces_is_kept_and_one_more_is_too_long(tmp_pat
         assert (corpus.report.pairs, corpus.report.too_long) == (expected, 2 - expected)
 
 
-def test_many_blocks_by_threads_give_what_one_call_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoding_many_blocks_in_threads_matches_a_single_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 7)
     src, tgt = (b"".join((TOY / f"valid.{language}").read_bytes().splitlines(True)[:500]) for language in ("en", "fr"))
     text = text_of(tmp_path, src, tgt)
@@ -102,9 +102,7 @@ def test_many_blocks_by_threads_give_what_one_call_gives(tmp_path: Path, monkeyp
         assert rows.pieces(some).tolist() == list(chain.from_iterable(expected[i] for i in some))
 
 
-def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoding_reads_ahead_only_as_far_as_it_has_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 10)
     monkeypatch.setattr(corpus_module, "MAX_THREADS", 1)
     vocab = vocab_of(["a b c"], 300)
@@ -125,7 +123,7 @@ def test_encoding_reads_no_further_ahead_than_it_has_threads_for(
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say how much memory is in use")
-def test_reading_rows_in_random_order_does_not_take_the_file_into_memory(tmp_path: Path) -> None:
+def test_reading_rows_in_random_order_does_not_load_the_file_into_memory(tmp_path: Path) -> None:
     num_rows, length = 1_000_000, 16
     expected = np.arange(num_rows * length, dtype=np.uint16).reshape(num_rows, length)
     expected.tofile(tmp_path / "pieces")
@@ -142,7 +140,7 @@ def test_reading_rows_in_random_order_does_not_take_the_file_into_memory(tmp_pat
     assert resident_mb() - before < 8  # of a file of 32
 
 
-def test_encoding_says_how_fast_it_was(tmp_path: Path) -> None:
+def test_encoding_reports_its_speed(tmp_path: Path) -> None:
     said: list[str] = []
     vocab = vocab_of(["a b c"], 300)
     encode(text_of(tmp_path, b"a\n", b"b\n"), VocabPair(vocab, vocab), ORIGIN, tmp_path / "train", said.append)
@@ -178,7 +176,7 @@ def test_a_corpus_knows_its_origin(tmp_path: Path, abc: VocabPair) -> None:
         assert origin_of(tmp_path / "train") != replace(ORIGIN, **change)
 
 
-def test_a_report_names_only_what_was_left_out() -> None:
+def test_a_report_lists_only_reasons_for_skipped_pairs() -> None:
     report = CorpusReport(pairs=2000, filtered={"copy": 0, "ratio": 3})
     assert str(report) == "2,000 pairs (left out: 3 by the ratio filter)"
     assert report.num_read == 2003

@@ -1,4 +1,4 @@
-"""Doubtful pairs: those that were planted are found, and no others."""
+"""Filters for faulty pairs: exactly the planted faults are found."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def faults_of(pairs: list[Pair]) -> dict[str, list[int]]:
     return {name: np.flatnonzero(rows).tolist() for name, rows in found.items()}
 
 
-def test_where_nothing_is_known_of_a_side_no_pair_is_doubtful() -> None:
-    """As in a text of long lines alone, of which none is in the sample, or with a side of numbers."""
+def test_without_statistics_of_a_side_no_pair_is_faulty() -> None:
+    """This happens if all lines are too long for the sample, or if a side contains only numbers."""
     faultless = Pair("A line of some words.", "Une ligne de mots.")
     for known in [], [Pair("12", "12")], [Pair("One of 12", "12")]:
         faults = PairFilter(EVERY, corpus_statistics(known)).faults([faultless])
@@ -57,18 +57,18 @@ def test_planted_faults_are_found_and_no_others() -> None:
     assert {name: found[name] for name in found} == {name: planted[name] for name in found}
 
 
-def test_empty_pairs_are_no_rules_business() -> None:
+def test_empty_pairs_match_no_filter() -> None:
     assert not any(faults_of([Pair("", ""), Pair("\x00", ""), Pair(" ", " ")]).values())
 
 
-def test_what_typography_does_is_no_mojibake() -> None:
+def test_typographic_characters_are_not_mojibake() -> None:
     lines = ["CAFÉ…", "été »", "perché…”", "BEAUTÉ»", "São “boas”", "Ä – ok", "naïve…”", "MANHÃ", "« À »", "Ã la"]
     assert faults_of([Pair(line, line + "!") for line in lines])["mojibake"] == []
     broken = [line.encode().decode("cp1252") for line in ("café", "l’été", "Straße", "Привет", "中文", "🙂")]
     assert faults_of([Pair(line, line + "!") for line in broken])["mojibake"] == list(range(6))
 
 
-def test_hashes_seen_are_those_of_a_set() -> None:
+def test_seen_hashes_match_a_set() -> None:
     random = Random(2)
     seen, oracle = SeenLines(), set()
     for _ in range(40):
@@ -92,7 +92,7 @@ def test_a_sample_is_spread_over_the_text(monkeypatch: pytest.MonkeyPatch) -> No
         assert chosen[-1] + steps.pop() >= num_pairs
 
 
-def test_training_leaves_out_what_the_setting_names_and_counts_it(tmp_path: Path) -> None:
+def test_training_skips_and_counts_the_pairs_that_the_filters_match(tmp_path: Path) -> None:
     pairs, planted = with_faults(toy_pairs(1000))
     pairs[3] = Pair("", "vide")
     text = written(tmp_path, pairs)
@@ -136,7 +136,7 @@ def test_a_run_keeps_its_filters(tmp_path: Path, tiny_config: Config) -> None:
         Run.resume(run.path, changed(config, "data", filter=[]))
 
 
-def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Config) -> None:
+def test_a_filter_that_removes_every_pair_is_reported(tmp_path: Path, tiny_config: Config) -> None:
     text = written(tmp_path, [Pair(f"same {i}", f"same {i}") for i in range(50)])
     config = changed(tiny_config, "data", train_src=str(text.src.path), train_tgt=str(text.src.path))
     config = changed(changed(config, "data", filter=["identical"]), "vocab", model=str(tmp_path / "v"))
@@ -146,7 +146,7 @@ def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, tiny_config: Confi
         prepare(Run.create(tmp_path / "run", config), config)
 
 
-def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
+def test_the_filter_of_a_part_uses_statistics_of_the_full_text(tmp_path: Path) -> None:
     text = written(tmp_path, toy_pairs(1000))
     part = replace(text, hashes=range(2**62))
     assert pair_filter(part, EVERY)._statistics.length_ratio == pair_filter(text, EVERY)._statistics.length_ratio
@@ -160,7 +160,7 @@ def test_the_sieve_of_a_part_knows_the_whole_text(tmp_path: Path) -> None:
         ("identical", 'data.filter = "identical": should be a list of names, such as ["identical"]'),
     ],
 )
-def test_a_filter_that_there_is_not_is_named_with_the_nearest(value: object, said: str) -> None:
+def test_an_unknown_filter_is_named_with_the_closest_match(value: object, said: str) -> None:
     with pytest.raises(UserError) as caught:
         load_config(None, {"data.filter": value})
     assert str(caught.value).startswith(f"command line: {said}")
@@ -168,7 +168,7 @@ def test_a_filter_that_there_is_not_is_named_with_the_nearest(value: object, sai
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.4])
-def test_exchanged_sides_are_found_however_many(share: float) -> None:
+def test_swapped_sides_are_found_whatever_their_share(share: float) -> None:
     random = Random(3)
     pairs = toy_pairs(2000)
     is_exchanged = np.array([random.random() < share for _ in pairs])
@@ -178,7 +178,7 @@ def test_exchanged_sides_are_found_however_many(share: float) -> None:
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_two_sides_in_one_language_are_not_told_apart(side: int) -> None:
+def test_two_sides_in_the_same_language_are_not_distinguished(side: int) -> None:
     random = Random(5)
     lines = [pair[side] for pair in toy_pairs(1500)]
     shorter = [" ".join(word for word in line.split() if random.random() > 0.2) for line in lines]

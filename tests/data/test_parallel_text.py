@@ -1,4 +1,4 @@
-"""Reading text as it comes."""
+"""Reading parallel text from files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lines_are_counted_as_they_are_read(tmp_path: Path, content: bytes) -> N
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_a_line_too_long_for_a_sentence_is_named_without_reading_it_whole(tmp_path: Path, is_packed: bool) -> None:
+def test_an_overlong_line_is_named_without_reading_all_of_it(tmp_path: Path, is_packed: bool) -> None:
     path = tmp_path / ("t.gz" if is_packed else "t")
     longest = b"x" * (MAX_LINE_BYTES - 1) + b"\n"
     content = longest + b"two\n" + b"x" * 100 * MAX_LINE_BYTES
@@ -71,7 +71,7 @@ def test_a_line_too_long_for_a_sentence_is_named_without_reading_it_whole(tmp_pa
     assert count_lines(path) == 2
 
 
-def test_a_stream_is_read_no_further_than_asked_for() -> None:
+def test_a_stream_is_read_only_as_far_as_requested() -> None:
     read, write = os.pipe()
     with os.fdopen(read, "rb") as stream, os.fdopen(write, "wb", buffering=0) as sender:
         lines = split_lines(stream, "standard input")

@@ -1,4 +1,4 @@
-"""Rows of numbers in files."""
+"""Ragged arrays of numbers in files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_numbers_are_counted_over_all_blocks_of_the_file(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not say which files are open")
-def test_a_file_is_closed_with_its_rows(tmp_path: Path) -> None:
+def test_a_file_is_closed_when_its_rows_are_deleted(tmp_path: Path) -> None:
     num_open = len(list(Path("/proc/self/fd").iterdir()))
     rows = written(tmp_path / "train")
     assert len(list(Path("/proc/self/fd").iterdir())) == num_open + 1
@@ -44,7 +44,7 @@ def test_a_file_is_closed_with_its_rows(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == num_open
 
 
-def test_a_writer_has_all_on_the_disk_when_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_writer_has_synced_everything_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr("translate.data.ragged_arrays.os.fsync", lambda file: synced.append(os.fstat(file).st_size))
     rows = written(tmp_path / "train")

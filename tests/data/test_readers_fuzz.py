@@ -1,4 +1,4 @@
-"""What users give by hand, damaged by a seed: the readers of it tell the mistake in a line, or read it rightly."""
+"""Randomly damaged user input: the readers either read it correctly or report the error in one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEXT = "".join(f"{line}\n" for line in LINES).encode()
 
 
 def mutants(content: bytes, count: int, signs: bytes = b"") -> Iterable[bytes]:
-    """Copies with bytes changed, left out, put in or cut off at the end; always the same ones."""
+    """Reproducible copies with bytes changed, removed, inserted or truncated."""
     for seed in range(count):
         draw = random.Random(seed)
         mutant = bytearray(content)
@@ -45,7 +45,7 @@ def mutants(content: bytes, count: int, signs: bytes = b"") -> Iterable[bytes]:
 
 
 def read_or_refused(path: Path, read: Callable[[], T]) -> T | None:
-    """What is read; None where it is refused in a line that names the file."""
+    """The result of reading, or None if a one-line error names the file."""
     said = ""
     try:
         return read()
@@ -56,7 +56,7 @@ def read_or_refused(path: Path, read: Callable[[], T]) -> T | None:
     return None
 
 
-def test_a_damaged_gzip_file_is_read_whole_or_refused(tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_read_completely_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt.gz"
     half = len(TEXT) // 2
     packed = {
@@ -102,7 +102,7 @@ def test_a_damaged_tsv_file_gives_the_columns_of_its_lines_or_is_refused(tmp_pat
     assert 0 < num_read < 150
 
 
-def test_damaged_lines_of_links_are_read_rightly_or_refused(tmp_path: Path) -> None:
+def test_damaged_alignments_are_read_correctly_or_refused(tmp_path: Path) -> None:
     src, tgt, path = tmp_path / "s", tmp_path / "t", tmp_path / "links"
     src.write_text("a b c d\n" * 4, encoding="utf-8")
     tgt.write_text("x y z\n" * 4, encoding="utf-8")
@@ -141,7 +141,7 @@ def _sign(text: str) -> str:
 )
 @example(f"cross.0.{'9' * 5000}")
 @example("cross.00.1")
-def test_a_head_to_mask_is_one_of_the_model_or_refused(translator: Translator, text: str) -> None:
+def test_a_masked_head_exists_in_the_model_or_is_refused(translator: Translator, text: str) -> None:
     assert isinstance(translator.engine, TorchEngine)
     model = translator.engine.model
     said, head = "", None
@@ -160,7 +160,7 @@ def test_a_head_to_mask_is_one_of_the_model_or_refused(translator: Translator, t
 
 @given(st.text("0123456789,- +_²١", max_size=12), st.text("encodrs,", max_size=12) | st.just("cross, encoder"))
 @example("9" * 5000, "")
-def test_layers_and_kinds_to_keep_are_read_or_refused(layers: str, kinds: str) -> None:
+def test_attention_layers_and_kinds_are_parsed_or_refused(layers: str, kinds: str) -> None:
     said, selection = "", None
     try:
         selection = parse_selection(Path("maps"), kinds, layers, "float32")

@@ -1,4 +1,4 @@
-"""The training text in pieces that are drawn anew in each epoch."""
+"""Training text with BPE-dropout, resampled in each epoch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows_of(corpus: EncodedCorpus) -> list[list[int]]:
     return [side[row].tolist() for side in (corpus.src, corpus.tgt) for row in range(len(corpus))]
 
 
-def test_an_epoch_has_the_same_pairs_in_the_same_order_in_its_own_pieces(
+def test_every_epoch_has_the_same_pairs_in_the_same_order_with_different_pieces(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 30)
@@ -52,7 +52,7 @@ def test_an_epoch_has_the_same_pairs_in_the_same_order_in_its_own_pieces(
     assert rows_of(other.train_in(0, ALONE)) != epochs[0]
 
 
-def test_validation_vocabulary_and_decoding_know_nothing_of_it(
+def test_bpe_dropout_affects_neither_vocabulary_nor_validation_text(
     tmp_path: Path, config: Config, tiny_config: Config
 ) -> None:
     with_dropout, without = (
@@ -65,7 +65,7 @@ def test_validation_vocabulary_and_decoding_know_nothing_of_it(
     assert without.train_in(3, ALONE) is without.train
 
 
-def test_only_the_pieces_of_one_epoch_are_kept_and_they_are_found_again(tmp_path: Path, config: Config) -> None:
+def test_only_the_pieces_of_one_epoch_are_kept_and_they_are_reused(tmp_path: Path, config: Config) -> None:
     run = Run.create(tmp_path / "run", config)
     prepared = prepare(run, config)
     for epoch in 0, 1, 2, 2:
@@ -80,7 +80,7 @@ def test_only_the_pieces_of_one_epoch_are_kept_and_they_are_found_again(tmp_path
     assert rows_of(prepared.train_in(2, ALONE)) == expected
 
 
-def test_what_dropout_makes_too_long_stays_as_it_is_without(tmp_path: Path, config: Config) -> None:
+def test_pairs_that_dropout_makes_too_long_keep_their_original_pieces(tmp_path: Path, config: Config) -> None:
     config = changed(changed(config, "vocab", dropout=0.5), "data", max_pieces=16)
     prepared = prepare(Run.create(tmp_path / "run", config), config)
     whole, drawn = rows_of(prepared.train), rows_of(prepared.train_in(0, ALONE))
@@ -94,14 +94,14 @@ def test_what_dropout_makes_too_long_stays_as_it_is_without(tmp_path: Path, conf
 
 
 def aligned(folder: Path, config: Config) -> Config:
-    """On 200 toy pairs with their true alignments."""
+    """Settings for 200 toy pairs with their reference alignments."""
     for ending in "en", "fr", "align":
         (folder / f"a.{ending}").write_text(head(TOY / f"train.{ending}", 200), encoding="utf-8")
     names = {"train_src": "a.en", "train_tgt": "a.fr", "train_align": "a.align"}
     return changed(config, "data", **{name: str(folder / file) for name, file in names.items()})
 
 
-def test_links_follow_the_drawn_pieces(tmp_path: Path, config: Config) -> None:
+def test_links_follow_the_sampled_pieces(tmp_path: Path, config: Config) -> None:
     config = aligned(tmp_path, config)
     prepared = prepare(Run.create(tmp_path / "run", config), config)
     corpus = prepared.train_in(0, ALONE)
@@ -135,13 +135,13 @@ def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) 
         train_into(tmp_path / "run", config)
 
 
-def test_a_dry_run_reports_it(tmp_path: Path, config: Config) -> None:
+def test_a_dry_run_reports_bpe_dropout(tmp_path: Path, config: Config) -> None:
     told = dry_run(Run.create(tmp_path / "run", config), config, CPU)
     [line] = [line for line in told if line.startswith("dropout ")]
-    assert "0.2 of the merges, redrawn each epoch: +" in line
+    assert "merges skipped with probability 0.2: +" in line
 
 
-def test_training_reads_other_pieces_in_each_epoch(
+def test_training_reads_different_pieces_in_each_epoch(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

@@ -1,4 +1,4 @@
-"""data.reverse against files that are exchanged."""
+"""data.reverse, compared with swapped files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILTERS = ("length_ratio", "language", "identical")
 
 
 def contents(run: Run) -> dict[str, bytes]:
-    """What the run has of its texts: pieces, links, lines, the part for validation."""
+    """The prepared texts of a run: pieces, links, line numbers and the validation split."""
     return {
         path.name: path.read_bytes()
         for path in run.corpus_path.iterdir()
@@ -35,7 +35,7 @@ def exchanged_links(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def one_way(corpus: Path, tiny_config: Config) -> Config:
-    """Guided by alignments, and filtered."""
+    """Settings with guided attention and filters."""
     lines = head(TOY / "train.align", 200).splitlines()
     (corpus / "there.align").write_text("".join(f"{line}\n" for line in lines))
     (corpus / "back.align").write_text("".join(f"{exchanged_links(line)}\n" for line in lines))
@@ -43,7 +43,7 @@ def one_way(corpus: Path, tiny_config: Config) -> Config:
     return changed(config, "data", train_align=str(corpus / "there.align"), filter=FILTERS)
 
 
-def test_the_run_is_that_of_exchanged_files_bit_for_bit(tmp_path: Path, corpus: Path, one_way: Config) -> None:
+def test_a_reversed_run_is_bit_identical_to_swapped_files(tmp_path: Path, corpus: Path, one_way: Config) -> None:
     data = one_way.data
     exchanged = changed(
         one_way,
@@ -67,7 +67,7 @@ def test_the_run_is_that_of_exchanged_files_bit_for_bit(tmp_path: Path, corpus: 
     ]
 
 
-def test_columns_and_what_is_split_off_are_exchanged_too(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
+def test_columns_and_the_validation_split_are_swapped_too(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
     lines = [(corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("en", "fr")]
     table = tmp_path / "both.tsv"
     table.write_text("".join(f"x\t{src}\t{tgt}\n" for src, tgt in zip(*lines, strict=True)), "utf-8")
@@ -85,14 +85,14 @@ def test_columns_and_what_is_split_off_are_exchanged_too(tmp_path: Path, corpus:
     assert records[0] == records[1]
 
 
-def test_the_direction_of_a_run_stays(tmp_path: Path, tiny_config: Config) -> None:
+def test_the_direction_of_a_run_cannot_change(tmp_path: Path, tiny_config: Config) -> None:
     run = Run.create(tmp_path / "run", tiny_config)
     with pytest.raises(UserError, match=r"began with data\.reverse = false \(now true\)"):
         Run.resume(run.path, changed(tiny_config, "data", reverse=True))
     assert load_config(None, dict([parse_override("data.reverse=true")])).data.reverse
 
 
-def test_a_link_to_no_word_is_told_as_it_stands_in_the_file(tmp_path: Path, one_way: Config) -> None:
+def test_a_link_without_a_word_is_reported_as_in_the_file(tmp_path: Path, one_way: Config) -> None:
     links = tmp_path / "train.align"
     links.write_text("0-99\n" + "\n" * 199)
     config = changed(one_way, "data", reverse=True, train_align=str(links))
@@ -100,9 +100,7 @@ def test_a_link_to_no_word_is_told_as_it_stands_in_the_file(tmp_path: Path, one_
         prepare(Run.create(tmp_path / "run", config), config)
 
 
-def test_a_check_looks_at_the_text_from_the_side_that_is_translated(
-    corpus: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_treats_the_translated_side_as_the_source(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
     assert cli._run(["check", *files, "--set", "data.reverse=true", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Any text at all through everything that text goes through. What comes out is told by short formulas."""
+"""Property tests: arbitrary text passes through every processing step, and simple formulas give the result."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ UNIGRAM = vocab_of(normalization="identity", algorithm="unigram", size=310)
 
 
 def unspaced(text: str) -> str:
-    """What `Vocab` leaves of a text, but for normalization: of spaces one at a time, and none at the ends.
+    """What `Vocab` preserves of a text without normalization: single spaces, and none at the ends.
 
-    U+2581 is how sentencepiece spells a space: it comes back as one, and not at the ends; a carriage return does, too.
+    sentencepiece encodes a space as U+2581, which is therefore decoded as a space, as is a carriage return.
     """
     return re.sub(" +", " ", text).strip(" ▁").replace("▁", " ").replace("\r", " ")
 
@@ -83,14 +83,14 @@ def test_lines_of_a_file_are_those_between_line_feeds(lines: list[str], has_end:
 @given(LINES)
 @example("▁ ▁a ▁ b")
 @example(" ▁0▁")
-def test_without_normalization_a_text_comes_back_but_for_spaces(vocab: Vocab, text: str) -> None:
+def test_without_normalization_text_round_trips_except_for_spaces(vocab: Vocab, text: str) -> None:
     ids = vocab.encode([text])[0]
     assert not {vocab.unk_id, vocab.bos_id, vocab.eos_id} & set(ids)
     assert vocab.decode(ids) == unspaced(text)
 
 
 @given(LINES)
-def test_with_normalization_its_normal_form_comes_back_and_again(text: str) -> None:
+def test_with_normalization_the_normalized_text_round_trips(text: str) -> None:
     normalizer = sentencepiece.SentencePieceNormalizer(
         rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False, remove_extra_whitespaces=True
     )
@@ -100,7 +100,7 @@ def test_with_normalization_its_normal_form_comes_back_and_again(text: str) -> N
 
 
 @given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 2**32))
-def test_pieces_drawn_by_bpe_dropout_spell_the_same_text(texts: list[str], dropout: float, seed: int) -> None:
+def test_pieces_sampled_by_bpe_dropout_spell_the_same_text(texts: list[str], dropout: float, seed: int) -> None:
     rows = IDENTITY.encode(texts)
     for row, drawn in zip(rows, MergeDropout(IDENTITY, dropout).draw(rows, seed), strict=True):
         assert IDENTITY.decode(drawn) == IDENTITY.decode(row)
@@ -108,14 +108,14 @@ def test_pieces_drawn_by_bpe_dropout_spell_the_same_text(texts: list[str], dropo
 
 
 def translation_of(number: int, source: str, texts: list[str]) -> Translation:
-    """As if a model had answered with the pieces of these texts."""
+    """A translation as if the model had generated the pieces of these texts."""
     rows = IDENTITY.encode(texts)
     found = [Candidate(IDENTITY.decode(row), -1.25, tuple(IDENTITY.pieces(row))) for row in rows]
     return Translation(number, source, tuple(found), (), ())
 
 
 @given(LINES, st.lists(LINES, min_size=1, max_size=3))
-def test_a_line_is_a_row_in_text_and_json_and_so_many_rows_in_n_best(source: str, texts: list[str]) -> None:
+def test_a_line_is_one_row_in_text_and_json_and_n_rows_in_n_best_output(source: str, texts: list[str]) -> None:
     translation = translation_of(7, source, texts)
     assert not {"\n", "\r"} & set(formatted(translation, DecodeRequest()))
     told = formatted(translation, DecodeRequest(details=True))
@@ -132,7 +132,7 @@ def test_a_line_is_a_row_in_text_and_json_and_so_many_rows_in_n_best(source: str
 
 @settings(max_examples=settings().max_examples // 6)
 @given(st.lists(LINES, min_size=1, max_size=5))
-def test_a_model_answers_each_line_with_one(translator: Translator, lines: list[str]) -> None:
+def test_a_model_translates_each_line_into_one_line(translator: Translator, lines: list[str]) -> None:
     search = DecodeSettings(beam_size=2, max_length=6)
     found = list(translator.translations(lines, search, DecodeRequest(num_best=2, details=True)))
     assert [each.source for each in found] == lines
@@ -149,7 +149,7 @@ def maps_of_text(source: str, target: str, seed: int) -> AttentionMaps:
 
 
 @given(LINES, LINES)
-def test_maps_come_back_from_their_file_with_any_pieces(source: str, target: str) -> None:
+def test_maps_with_any_pieces_round_trip_through_a_file(source: str, target: str) -> None:
     maps = maps_of_text(source, target, 1)
     with tempfile.TemporaryDirectory() as folder:
         maps.save(Path(folder) / "1.npz", "float32")
@@ -159,7 +159,7 @@ def test_maps_come_back_from_their_file_with_any_pieces(source: str, target: str
 
 
 class Page(HTMLParser):
-    """The elements with their attributes, and what stands in the title and in the scripts of data."""
+    """The elements with their attributes, and the contents of the title and the data scripts."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ def page_of(title: str, sentences: list[PageSentence]) -> str:
 
 @settings(max_examples=settings().max_examples // 4)
 @given(LINES, LINES, LINES)
-def test_no_element_of_the_page_comes_from_text_and_no_text_leaves_its_place(title: str, src: str, tgt: str) -> None:
+def test_text_neither_adds_elements_to_the_page_nor_escapes_its_place(title: str, src: str, tgt: str) -> None:
     maps = maps_of_text(src, tgt, 2)
     hostile = PageSentence(1, src, tgt, -1.0, (title,), (MapVersion(title, maps),))
     harmless = sentence(1, maps_of_text("a", "b", 2))
@@ -220,7 +220,7 @@ def test_no_element_of_the_page_comes_from_text_and_no_text_leaves_its_place(tit
 
 
 @given(LINES, LINES)
-def test_links_of_words_are_links_of_pieces_that_spell_them_or_none(src: str, tgt: str) -> None:
+def test_word_links_become_links_between_the_pieces_of_the_words_or_none(src: str, tgt: str) -> None:
     words = [[word for word in text.split(" ") if word] for text in (src, tgt)]
     links = tuple(WordLink(i, i) for i in range(min(map(len, words))))
     src_ids, tgt_ids = NORMALIZING.encode([src, tgt])
@@ -240,7 +240,7 @@ def test_links_of_words_are_links_of_pieces_that_spell_them_or_none(src: str, tg
 
 
 def count_findings(pairs: list[tuple[str, str]], num_src: int, num_tgt: int) -> Counter[str]:
-    """The findings of a check that a line tells by itself, or by those before it; from their meaning."""
+    """Expected findings that depend only on a line and earlier lines, computed from their definitions."""
     found: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     found["line_counts"] = abs(num_src - num_tgt)
@@ -262,7 +262,7 @@ def count_findings(pairs: list[tuple[str, str]], num_src: int, num_tgt: int) -> 
 @given(
     st.lists(st.tuples(LINES, LINES) | LINES.map(lambda line: (line, line)), min_size=1, max_size=8), st.integers(0, 2)
 )
-def test_the_check_counts_what_a_plain_count_counts(pairs: list[tuple[str, str]], num_more: int) -> None:
+def test_check_counts_match_a_simple_count(pairs: list[tuple[str, str]], num_more: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sides = []
         for side, more in (0, 0), (1, num_more):

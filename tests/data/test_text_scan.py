@@ -1,4 +1,4 @@
-"""What one pass over a text finds is what a pass for each figure would find."""
+"""A single scan of a text finds the same values as separate passes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def text_of(folder: Path, src: bytes, tgt: bytes) -> ParallelText:
 
 
 @pytest.mark.parametrize("valid_pairs", [1, 7, 40, 5000])
-def test_a_scan_equals_a_pass_for_each_figure(tmp_path: Path, valid_pairs: int) -> None:
+def test_a_scan_matches_separate_passes(tmp_path: Path, valid_pairs: int) -> None:
     sources = "".join("\n" if i % 11 == 0 else f"sentence {i % 700}\u2028 \r{i % 3}\r\n" for i in range(2000)).encode()
     targets = "".join(" \n" if i % 13 == 0 else f"phrase {i}\n" for i in range(2000)).encode()
     text = text_of(tmp_path, sources, targets)
@@ -35,7 +35,7 @@ def test_a_scan_equals_a_pass_for_each_figure(tmp_path: Path, valid_pairs: int) 
     assert list(scan.valid_pairs()) == list(scan.valid_pairs()) == list(split(text, scan.split_at).valid)
 
 
-def test_the_fingerprint_is_of_the_packed_files_and_the_alignment(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_the_compressed_files_and_the_alignment(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\ntwo\n" * 50_000) + gzip.compress(b"three\n"))
     (tmp_path / "a.tsv").write_bytes(b"x\teins\n" * 100_001)
     (tmp_path / "a.align").write_bytes(b"0-0\n" * 100_001)
@@ -44,7 +44,7 @@ def test_the_fingerprint_is_of_the_packed_files_and_the_alignment(tmp_path: Path
     assert list(scan_text(text).valid_pairs()) == []
 
 
-def test_validation_part_shares_no_source_with_training(tmp_path: Path) -> None:
+def test_the_validation_split_shares_no_source_with_training(tmp_path: Path) -> None:
     sources = [f"sentence {i % 300}" for i in range(1000)]
     lines = "".join(f"{line}\n" for line in sources).encode()
     text = text_of(tmp_path, lines, lines)
@@ -55,12 +55,12 @@ def test_validation_part_shares_no_source_with_training(tmp_path: Path) -> None:
     assert sorted([*train, *valid]) == sorted(text)
 
 
-def test_a_twentieth_of_a_small_text_is_split_off_at_most(tmp_path: Path) -> None:
+def test_at_most_a_twentieth_of_a_small_text_is_split_off(tmp_path: Path) -> None:
     lines = "".join(f"sentence {i}\n" for i in range(200)).encode()
     text = text_of(tmp_path, lines, lines)
     assert len(list(split(text, scan_text(text, valid_pairs=100).split_at).valid)) == 10
 
 
-def test_nothing_can_be_split_off_an_empty_text(tmp_path: Path) -> None:
+def test_an_empty_text_cannot_be_split(tmp_path: Path) -> None:
     text = text_of(tmp_path, b"\n\n", b"\n\n")
     assert list(split(text, scan_text(text, valid_pairs=5).split_at).valid) == []

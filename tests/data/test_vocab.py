@@ -1,4 +1,4 @@
-"""Text to pieces and back."""
+"""Encoding text as pieces and decoding it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def make(**settings: object) -> Vocab:
 @pytest.mark.parametrize(
     "text", ["I love cats.", "日本語 emoji 😀👩‍👩‍👧", "שלום עולם", "</s> <s> <unk> <0x41>", "a\tb", "ﷺ", "x" * 5000]
 )
-def test_no_input_is_unknown_and_no_sign_is_control(algorithm: str, text: str) -> None:
+def test_no_input_is_unknown_or_becomes_a_control_symbol(algorithm: str, text: str) -> None:
     vocab = make(algorithm=algorithm, normalization="identity", **({} if algorithm == "char" else {"size": 310}))
     ids = vocab.encode([text])[0]
     assert not {vocab.unk_id, vocab.bos_id, vocab.eos_id} & set(ids)
     assert vocab.decode(ids) == text
 
 
-def test_characters_are_pieces_however_many_there_are() -> None:
-    """White space is one of them, so that words can be told in the maps, and text comes back as it was."""
+def test_all_characters_are_pieces_however_many_there_are() -> None:
+    """White space is one of them, so that maps show word boundaries and text round-trips."""
     vocab = make(algorithm="char", character_coverage=1.0)
     characters = set("".join(LINES)) - {" "}
     assert set(vocab.pieces(range(vocab.size))[3 + 256 :]) == {"▁", *characters}
@@ -47,7 +47,7 @@ def test_characters_are_pieces_however_many_there_are() -> None:
     assert not vocab.has_merges
 
 
-def test_a_size_is_refused_where_the_characters_are_the_pieces() -> None:
+def test_a_vocabulary_size_is_refused_for_character_pieces() -> None:
     with pytest.raises(UserError, match=r'size = 300: cannot be set with algorithm "char".* remove size') as caught:
         load_config(None, {"vocab.algorithm": "char", "vocab.size": 300})
     assert "\n" not in str(caught.value)
@@ -55,19 +55,19 @@ def test_a_size_is_refused_where_the_characters_are_the_pieces() -> None:
         load_config(None, {"vocab.algorithm": "char", "vocab.dropout": 0.1})
 
 
-def test_size_is_lowered_with_a_message_where_the_text_is_too_small() -> None:
+def test_the_size_is_lowered_with_a_message_if_the_text_is_too_small() -> None:
     said: list[str] = []
     vocab = train_vocab(lambda: LINES, VocabSettings(size=8000), seed=1, log=said.append)
     assert 256 < vocab.size < 8000
     assert said == [f"vocab.size lowered from 8,000 to {vocab.size:,}, the maximum for this text"]
 
 
-def test_a_size_below_the_characters_is_a_users_mistake() -> None:
+def test_a_size_below_the_number_of_characters_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"vocab\.size 100 is less than the \d+ symbols and characters"):
         make(size=100)
 
 
-def test_a_text_without_lines_is_a_users_mistake() -> None:
+def test_a_text_without_lines_is_a_user_error() -> None:
     with pytest.raises(UserError, match="no lines suitable for training a vocabulary"):
         train_vocab(lambda: ["", ""], VocabSettings(), seed=1, log=lambda _: None)
 
@@ -76,7 +76,7 @@ def test_training_is_deterministic() -> None:
     assert make().proto == make().proto
 
 
-def test_of_a_long_text_some_lines_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_a_long_text_are_sampled_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.data.vocab.MAX_TRAINING_LINES", 300)
     random = Random(1)
     lines = ["".join(random.choices("abcdefgh", k=12)) for _ in range(3000)]
@@ -91,7 +91,7 @@ def test_of_a_long_text_some_lines_are_drawn_by_the_seed(monkeypatch: pytest.Mon
     assert set(said) == {"the vocabulary will be trained on 300 of 3,000 lines, sampled at random"}
 
 
-def test_every_line_of_a_long_text_is_as_likely_to_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_a_long_text_is_equally_likely_to_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.data.vocab.MAX_TRAINING_LINES", 4)
     lines = list("abcdefghij")
     samples = [list(_sample(lines, len(lines), seed)) for seed in range(5000)]
@@ -106,7 +106,7 @@ def test_a_decoded_line_break_stays_on_the_line() -> None:
     assert vocab.decode([*vocab.encode(["cat"])[0], pieces["<0x0A>"], *vocab.encode(["mat"])[0]]) == "cat  mat"
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
     path = tmp_path / "vocab.model"
     with pytest.raises(UserError, match=r"vocab\.model: no such sentencepiece model"):
         Vocab.load(path)

@@ -1,4 +1,4 @@
-"""Word alignments of the training text: read, checked, and carried over to pieces."""
+"""Word alignments of the training text: reading, checking and mapping to pieces."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin =
 
 @pytest.fixture(scope="module")
 def vocab() -> Vocab:
-    """Small, so that most words have several pieces."""
+    """A small vocabulary, so that most words have several pieces."""
     lines = [line for language in ("en", "fr") for line in head(TOY / f"valid.{language}", 300).splitlines()]
     return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, log=lambda _: None)
 
 
 def word_of_each_piece(vocab: Vocab, ids: list[int]) -> list[int]:
-    """By the signs that start words; of `</s>` -1."""
+    """The word number of each piece, from the word-start marks; -1 for `</s>`."""
     starts = [piece.startswith(WORD_START) for piece in vocab.pieces(ids[:-1])]
     return [count - 1 for count in itertools.accumulate(starts)] + [-1]
 
 
-def test_links_of_a_word_are_links_of_all_its_pieces_and_the_end_has_none(tmp_path: Path, vocab: Vocab) -> None:
+def test_links_of_a_word_apply_to_all_its_pieces_and_the_end_symbol_has_none(tmp_path: Path, vocab: Vocab) -> None:
     parts = [head(TOY / f"valid.{ending}", 300) for ending in ("en", "fr", "align")]
     corpus = encoded(text_of(tmp_path, *parts), vocab, tmp_path / "train")
     assert corpus.report.unclear == 0
@@ -64,7 +64,7 @@ def test_links_of_a_word_are_links_of_all_its_pieces_and_the_end_has_none(tmp_pa
     assert num_pieces > 2 * len(parts[2].split())  # words do have several pieces here
 
 
-def test_left_out_pairs_take_their_alignment_with_them(tmp_path: Path, vocab: Vocab) -> None:
+def test_skipped_pairs_also_lose_their_alignment(tmp_path: Path, vocab: Vocab) -> None:
     src = "a b\n\n" + "x " * 101 + "\nc d\n"
     text = text_of(tmp_path, src, "u v\nw\nz\ny t\n", "0-1\n\n3-0\n1-0 1-0\n")
     corpus = encoded(text, vocab, tmp_path / "train")
@@ -76,10 +76,10 @@ def test_left_out_pairs_take_their_alignment_with_them(tmp_path: Path, vocab: Vo
     assert len(set(links_of(corpus, 1))) == len(links_of(corpus, 1))  # a link given twice counts once
 
 
-def test_the_parts_of_a_text_and_its_blocks_keep_step_with_the_alignment(
+def test_splits_and_blocks_of_a_text_stay_in_sync_with_the_alignment(
     tmp_path: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pair n has a link of its own."""
+    """Each pair has a different link."""
     monkeypatch.setattr(corpus_module, "BLOCK_PAIRS", 7)
     num_pairs, width = 100, 9
     lines = [" ".join("abcdefghi"[(n + k) % width] for k in range(width)) + f" {n}" for n in range(num_pairs)]
@@ -110,7 +110,7 @@ def test_the_parts_of_a_text_and_its_blocks_keep_step_with_the_alignment(
     ],
 )
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_pair_whose_words_are_not_those_of_its_pieces_is_not_guided_and_counted(
+def test_a_pair_whose_words_do_not_match_its_pieces_is_counted_and_not_guided(
     tmp_path: Path, vocab: Vocab, line: str, side: int
 ) -> None:
     lines = [line, "x y z"] if side == 0 else ["x y z", line]
@@ -122,16 +122,14 @@ def test_a_pair_whose_words_are_not_those_of_its_pieces_is_not_guided_and_counte
 
 
 @pytest.mark.parametrize("line", ["a  b ", " a b", "ａ b", "a\u0301 b", "漢字 \U0001f600b"])
-def test_more_spaces_and_other_forms_of_characters_leave_words_as_they_are(
-    tmp_path: Path, vocab: Vocab, line: str
-) -> None:
+def test_extra_spaces_and_normalized_characters_do_not_change_words(tmp_path: Path, vocab: Vocab, line: str) -> None:
     corpus = encoded(text_of(tmp_path, f"{line}\n", "y z\n", "1-0\n"), vocab, tmp_path / "train")
     assert corpus.report.unclear == 0
     assert {word_of_each_piece(vocab, corpus.src[0].tolist())[s] for _, s in links_of(corpus, 0)} == {1}
 
 
-def test_a_word_counted_by_other_white_space_leaves_the_pair_unguided(tmp_path: Path) -> None:
-    """Without normalization a no-break space stays within its word, but some aligners part words there."""
+def test_words_split_at_other_white_space_leave_the_pair_unguided(tmp_path: Path) -> None:
+    """Without normalization, a no-break space stays inside its word, but some aligners split words there."""
     lines = ["a b c d"] * 9
     identity = train_vocab(lambda: lines, VocabSettings(size=300, normalization="identity"), 1, lambda _: None)
     corpus = encoded(text_of(tmp_path, "a\u00a0b c\n", "d\n", "2-0\n"), identity, tmp_path / "train")
@@ -151,7 +149,7 @@ def test_a_word_counted_by_other_white_space_leaves_the_pair_unguided(tmp_path: 
         (b"0-0\n\xff\n", "a.align: line 2 is not UTF-8"),
     ],
 )
-def test_what_is_wrong_with_an_alignment_is_one_line_that_names_the_place(
+def test_an_error_in_an_alignment_is_one_line_with_its_location(
     tmp_path: Path, alignment: str | bytes, expected: str
 ) -> None:
     text = text_of(tmp_path, "a b\nc d\n", "e f\ng\n", alignment)
@@ -167,7 +165,7 @@ def test_a_missing_alignment_is_named(tmp_path: Path) -> None:
         check_alignment(text)
 
 
-def test_a_damaged_or_missing_file_of_links_has_the_corpus_not_count(tmp_path: Path, vocab: Vocab) -> None:
+def test_a_damaged_or_missing_file_of_links_invalidates_the_corpus(tmp_path: Path, vocab: Vocab) -> None:
     text = text_of(tmp_path, "a b\n", "c\n", "1-0\n")
     encoded(text, vocab, tmp_path / "train")
     path = tmp_path / "train.links.pieces"

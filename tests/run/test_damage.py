@@ -213,7 +213,7 @@ def test_a_run_without_its_checkpoints_does_not_start_over(resumed: tuple[Run, T
     run.write_config(config)
     weights = run.weights_path.read_bytes()
     with pytest.raises(
-        UserError, match="checkpoints: no checkpoint found, although this run reached step 4; restore one"
+        UserError, match="checkpoints: no checkpoint found, although this run reached step 4; restore a"
     ):
         train(run, config, CPU)
     assert run.weights_path.read_bytes() == weights

@@ -115,7 +115,7 @@ def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, co
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     assert process.returncode
-    assert said.count("stopped by SIGTERM with everything saved") == 1
+    assert said.count("stopped by SIGTERM after saving all progress") == 1
     assert not any(is_alive(worker) for worker in workers)
     assert load_newest(run, config) >= run.metrics()[-1]["step"]
     assert run.weights_path.exists()

@@ -121,7 +121,7 @@ def test_a_single_pair_that_does_not_fit_is_named(
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     config = changed(changed(config, "data", train_src=str(text)), "train", accumulate=1, max_steps=20)
     limit_training(monkeypatch, 110)
-    with pytest.raises(UserError, match=rf"a single pair, line 31 of {re.escape(str(text))} and "):
+    with pytest.raises(UserError, match=rf"a single sentence pair, line 31 of {re.escape(str(text))} and "):
         train_into(tmp_path / "run", config)
 
 

@@ -1,4 +1,4 @@
-"""Settings that fit a text, where there is no settings file."""
+"""Settings chosen to fit the training text when there is no settings file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, 100) f
 
 
 def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
-    """Two files as `load_config` takes them."""
+    """Write two files and return them as settings for `load_config`."""
     for name, text in ("a.src", src), ("a.tgt", tgt):
         (folder / name).write_text(text, encoding="utf-8")
     return {"data.train_src": str(folder / "a.src"), "data.train_tgt": str(folder / "a.tgt")}
 
 
-def test_figures_are_of_the_pairs_with_text_on_both_sides(tmp_path: Path) -> None:
+def test_measures_count_only_pairs_with_text_on_both_sides(tmp_path: Path) -> None:
     written(tmp_path, "abc\n\nabcde\nx\n", "a\nb\nabc\n \n")
     text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
     assert measure_text(scan_text(text)) == TextMeasures(
@@ -51,7 +51,7 @@ def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
         resolve_new(None, given, "cpu")
 
 
-def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
+def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
     chosen = [choose_settings(Config(), {}, figures, CUDA) for figures in OF_EACH_SIZE]
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
@@ -63,7 +63,7 @@ def test_more_text_allows_more_of_everything_and_needs_less_dropout() -> None:
         load_config(None, each)
 
 
-def test_a_writing_of_many_characters_gets_a_vocabulary_for_them(tmp_path: Path) -> None:
+def test_a_script_with_many_characters_gets_a_large_enough_vocabulary(tmp_path: Path) -> None:
     characters = [chr(0x4E00 + i) for i in range(3000)]
     lines = ["".join(characters[i : i + 10]) for i in range(0, 3000, 10)] * 3
     given = written(tmp_path, "\n".join(lines) + "\n", "\n".join(lines) + "\n")
@@ -71,7 +71,7 @@ def test_a_writing_of_many_characters_gets_a_vocabulary_for_them(tmp_path: Path)
     assert train_vocab(lambda: lines, config.vocab, seed=1, log=lambda _: None).size > 3000
 
 
-def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
+def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> None:
     given = written(tmp_path, "a b\n" * 30, "b c\n" * 30) | {"model.dropout": 0.05, "train.max_steps": 700}
     resolved = resolve_new(None, given, "cpu")
     config, told = resolved.config, resolved.reasons
@@ -82,7 +82,7 @@ def test_what_the_user_chose_stays_and_is_told(tmp_path: Path) -> None:
     assert "700 steps" in told[4]
 
 
-def test_on_a_cpu_steps_are_small_and_many() -> None:
+def test_batches_are_small_on_a_cpu() -> None:
     assert {choose_settings(Config(), {}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
     assert choose_settings(Config(), {}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
 
@@ -99,7 +99,7 @@ def test_on_a_cpu_steps_are_small_and_many() -> None:
     ],
     ids=str,
 )
-def test_late_r_drop_and_a_late_fall_are_chosen_where_they_are_possible(
+def test_late_r_drop_and_late_decay_are_chosen_where_possible(
     tmp_path: Path, given: dict[str, object], rdrop: float, rdrop_from: float, decay_from: float
 ) -> None:
     given = written(tmp_path, "a b\n" * 15_000, "b c\n" * 15_000) | given

@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not finite are skipped and logged; a few in a row end training."""
+"""Steps whose loss or gradient is not finite are skipped and logged; three in a row end training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def feed_of(prepared: Prepared, config: Config) -> Iterator[Iterator[StepData]]:
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *steps: int, value: float = float("nan")) -> None:
-    """From here on the loss of these steps, counted from 1, is that value."""
+    """Make the loss of these steps, counted from 1, equal to `value`."""
     forward: Callable[..., Losses] = SummedLoss.forward
     count = 0
 
@@ -60,7 +60,7 @@ def checkpoint_steps(run: Run) -> list[int]:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
-def test_a_step_that_is_not_finite_changes_nothing(
+def test_a_step_with_a_loss_that_is_not_finite_changes_nothing(
     tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch, value: float, clip_norm: float
 ) -> None:
     config = changed(config, "train", clip_norm=clip_norm, accumulate=2)
@@ -84,7 +84,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
     steps.close()
 
 
-def test_a_finite_loss_with_a_gradient_that_is_not_is_not_used_either(
+def test_a_step_with_only_a_gradient_that_is_not_finite_is_skipped_too(
     tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(Run(tiny_run), config)
@@ -96,13 +96,13 @@ def test_a_finite_loss_with_a_gradient_that_is_not_is_not_used_either(
     assert not stepped.is_used
 
 
-def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes_on(
+def test_skipped_steps_are_logged_with_their_lines_and_training_continues(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, 3, 4, 7, 9, 10)
     run = train_into(tmp_path / "run", config)
     log = (run.path / "train.log").read_text()
-    told = re.findall(r"step (\d+) skipped: .* is not finite; its batch came from lines ([\d, ]*)(.*) of (.*)", log)
+    told = re.findall(r"step (\d+) skipped: .* is not finite; its batch contains lines ([\d, ]*)(.*) of (.*)", log)
     assert [int(step) for step, *_ in told] == [3, 4, 7, 9, 10]
     assert all(files == f"{config.data.train_src} and {config.data.train_tgt}" for *_, files in told)
     with feed_of(prepare(run, config), config) as steps:
@@ -117,7 +117,7 @@ def test_the_steps_that_are_not_used_are_told_with_their_lines_and_training_goes
     assert checkpoint_steps(run) == [12]
 
 
-def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on_from_there(
+def test_three_bad_steps_in_a_row_end_training_and_resuming_starts_from_the_last_good_state(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -125,7 +125,7 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
         often = changed(config, "train", save_every=1, validate_every=7)
         advice = (
             r"not finite in 3 consecutive steps after step 5; lower train\.learning_rate \(0\.01\), "
-            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and --resume from step 5"
+            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and use --resume to continue from "
         )
         with pytest.raises(UserError, match=advice):
             train_into(tmp_path / "run", often)
@@ -140,10 +140,10 @@ def test_three_in_a_row_end_training_at_the_last_good_state_and_resuming_goes_on
     assert final_state(run)
 
 
-def test_the_only_checkpoint_is_not_taken_away_to_be_written_again(
+def test_the_only_checkpoint_is_not_deleted_before_it_is_rewritten(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill in between would leave none."""
+    """If the process were killed in between, no checkpoint would be left."""
     config = changed(config, "train", save_every=1, keep_checkpoints=1)
     run = Run(tmp_path / "run")
     left: list[list[int]] = []
@@ -165,7 +165,7 @@ def test_the_only_checkpoint_is_not_taken_away_to_be_written_again(
     assert [] not in left[1:]
 
 
-def test_of_bfloat16_too_the_advice_tells(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_divergence_suggests_float32(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, 1, 2, 3)
     config = changed(config, "train", precision="bfloat16", clip_norm=0.0)
     with pytest.raises(UserError, match=r'set train\.clip_norm \(0\) or set train\.precision to "float32"'):
@@ -173,7 +173,7 @@ def test_of_bfloat16_too_the_advice_tells(tmp_path: Path, config: Config, monkey
     assert checkpoint_steps(Run(tmp_path / "run")) == [0]
 
 
-def test_a_text_of_one_file_is_named_once_and_all_its_lines_are_right(tmp_path: Path, config: Config) -> None:
+def test_a_single_text_file_is_named_once_with_the_right_line_numbers(tmp_path: Path, config: Config) -> None:
     text = tmp_path / "text.tsv"
     pairs = ["a b\tc d", "\tempty", "x " * 300 + "\tlong", "e f\tg h"] * 12
     text.write_text("\n".join(pairs) + "\n")
@@ -189,8 +189,8 @@ def test_a_text_of_one_file_is_named_once_and_all_its_lines_are_right(tmp_path: 
     assert named_lines(range(24), corpus, config.data) == f"lines {shown} and 4 more of {text}"
 
 
-def test_two_processes_leave_the_same_step_out_and_end_together(tmp_path: Path, tiny_config: Config) -> None:
-    """The weights overflow nothing, but after one step so long no loss is finite."""
+def test_two_processes_skip_the_same_steps_and_end_together(tmp_path: Path, tiny_config: Config) -> None:
+    """The huge first step leaves the weights finite, but no loss is finite after it."""
     config = changed(tiny_config, "train", learning_rate=1e30, warmup_steps=0, clip_norm=0.0, accumulate=2)
     done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
     assert done.returncode

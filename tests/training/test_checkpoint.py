@@ -1,4 +1,4 @@
-"""Training states to disk and back, of a model of a few weights."""
+"""Saving and loading the training state of a tiny model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def refuse_warnings(text: str) -> None:
 
 
 @pytest.mark.parametrize("is_averaged", [True, False])
-def test_a_loaded_state_is_the_saved_one_and_trains_on_alike(tmp_path: Path, is_averaged: bool) -> None:
+def test_a_loaded_state_equals_the_saved_one_and_trains_identically(tmp_path: Path, is_averaged: bool) -> None:
     saved, loaded = trained(1, is_averaged), trained(2, is_averaged)
     folder = tmp_path / "a" / "b"
     assert save_checkpoint(folder, saved, PROGRESS, 1) == folder / "step-00000007"
@@ -56,8 +56,8 @@ def test_a_loaded_state_is_the_saved_one_and_trains_on_alike(tmp_path: Path, is_
     assert_same(tensors_of(saved), tensors_of(loaded))
 
 
-def test_loading_writes_into_the_weights_that_are_there(tmp_path: Path) -> None:
-    """The optimizer and the average hold them too."""
+def test_loading_writes_into_the_existing_tensors(tmp_path: Path) -> None:
+    """The optimizer and the moving average reference the same tensors."""
     saved, loaded = trained(1), trained(2)
     places = [parameter.data_ptr() for parameter in loaded.model.parameters()]
     save_checkpoint(tmp_path, saved, PROGRESS, 1)
@@ -70,7 +70,7 @@ def test_loading_writes_into_the_weights_that_are_there(tmp_path: Path) -> None:
     assert all(torch.equal(weights[name], weight) for name, weight in loaded.model.named_parameters())
 
 
-def test_a_moving_average_begins_with_the_weights_if_none_was_saved(tmp_path: Path) -> None:
+def test_a_moving_average_starts_from_the_weights_if_none_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1, is_averaged=False), PROGRESS, 1)
     loaded = trained(2)
     load_checkpoint(tmp_path, loaded, refuse_warnings)
@@ -79,7 +79,7 @@ def test_a_moving_average_begins_with_the_weights_if_none_was_saved(tmp_path: Pa
         assert torch.equal(loaded.ema.weights[name], weight)
 
 
-def test_a_moving_average_that_is_no_longer_wanted_is_ignored(tmp_path: Path) -> None:
+def test_a_saved_moving_average_is_ignored_if_averaging_is_off(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
     loaded = trained(2, is_averaged=False)
     assert load_checkpoint(tmp_path, loaded, refuse_warnings) == PROGRESS
@@ -94,7 +94,7 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
     assert_same(tensors_of(state), before)
 
 
-def test_the_newest_are_kept_by_number_and_later_ones_until_their_step_comes(tmp_path: Path) -> None:
+def test_the_newest_checkpoints_are_kept_and_later_ones_until_their_step_is_reached(tmp_path: Path) -> None:
     state = trained(1)
     for step in 9, 10, 99_999_999, 100_000_000:
         save_checkpoint(tmp_path, state, Progress(step=step), 3)
@@ -150,7 +150,7 @@ def test_an_interrupted_save_leaves_the_previous_checkpoint_and_nothing_else(
     assert_same(tensors_of(loaded), tensors_of(trained(1)))
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+def test_a_checkpoint_is_synced_to_disk_before_and_after_it_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[tuple[str, bool]] = []
@@ -162,7 +162,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_the_name_after(
     assert synced == [(".step-00000007.partial", False), (tmp_path.name, True)]
 
 
-def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_a_reason(tmp_path: Path) -> None:
+def test_checkpoints_of_older_versions_or_with_wrong_names_are_skipped_with_a_reason(tmp_path: Path) -> None:
     for step in 1, 2, 3, 4, 5:
         save_checkpoint(tmp_path, trained(step), Progress(step=step), 9)
     (tmp_path / "step-00000005" / "optimizer.pt").touch()
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_
     said: list[str] = []
     assert load_checkpoint(tmp_path, trained(9), said.append) == Progress(step=1)
     reasons = [
-        "step-00000006/progress.json: for step 4, unlike the folder's name; this checkpoint cannot be used",
+        "step-00000006/progress.json: step 4 does not match the folder name; this checkpoint cannot be used",
         "step-00000005: written by an older version and cannot be resumed; its weights can still be used to translate",
         "step-00000003/progress.json: no such file; this checkpoint cannot be used",
         "step-00000002/progress.json: no such file; this checkpoint cannot be used",
@@ -187,8 +187,8 @@ def test_a_checkpoint_of_an_older_version_or_under_another_name_is_skipped_with_
     assert str(raised.value).startswith(f"{tmp_path}: none of the checkpoints can be used ({newest_first}; ")
 
 
-def test_a_file_of_another_checkpoint_counts_as_damage(tmp_path: Path) -> None:
-    """Though each file is whole by itself."""
+def test_a_file_from_another_checkpoint_counts_as_damage(tmp_path: Path) -> None:
+    """Each file is intact, but they do not belong together."""
     for seed in 1, 2:
         save_checkpoint(tmp_path, trained(seed), Progress(step=seed), 9)
     shutil.copy(tmp_path / "step-00000001" / "model.safetensors", tmp_path / "step-00000002")
@@ -200,7 +200,7 @@ def test_a_file_of_another_checkpoint_counts_as_damage(tmp_path: Path) -> None:
     ]
 
 
-def test_other_files_with_the_name_of_a_checkpoint_are_ignored(tmp_path: Path) -> None:
+def test_other_files_named_like_a_checkpoint_are_ignored(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, trained(1), Progress(step=1), 9)
     (tmp_path / "step-00000003").write_text("a file")
     (tmp_path / "step-00000004").symlink_to(tmp_path / "step-00000001")
@@ -214,7 +214,7 @@ def test_progress_starts_at_zero() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", (2).to_bytes(8, "little") + b"{]"])
-def test_a_file_of_other_content_than_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_does_not_contain_weights_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged or not a safetensors file"):
@@ -224,7 +224,7 @@ def test_a_file_of_other_content_than_weights_is_refused(tmp_path: Path, content
 @pytest.mark.parametrize(
     "progress", [{}, {"step": "7"}, {"step": 7.5}, {"step": 7, "best": "low"}, {"step": 7, "colour": 1}, 7]
 )
-def test_progress_of_other_names_or_types_counts_as_damage(tmp_path: Path, progress: object) -> None:
+def test_progress_with_wrong_names_or_types_counts_as_damage(tmp_path: Path, progress: object) -> None:
     path = save_checkpoint(tmp_path, trained(1), PROGRESS, 1) / "progress.json"
     values = read_record(path, FORMAT, "")
     write_record(path, values | {"progress": progress}, FORMAT)
@@ -235,7 +235,7 @@ def test_progress_of_other_names_or_types_counts_as_damage(tmp_path: Path, progr
     assert f"{path}: " in said[0]
 
 
-def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
+def test_weights_with_a_different_shape_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_weights(path, trained(1, width=5).model, IDENTITY)
     narrow = trained(1)

@@ -1,4 +1,4 @@
-"""The same settings, text and seed in two processes: the same bits, whatever else is not the same."""
+"""The same settings, text and seed give bit-identical results in two processes, whatever else differs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ RANDOM = {
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two runs by one command, in processes that have only the settings and the number of threads in common."""
+    """Two runs of the same program, in processes that share only the settings and the number of threads."""
     top = tmp_path_factory.mktemp("twins")
     settings = dict(TINY | RANDOM)
     for name, part, language, count in (
@@ -94,7 +94,7 @@ def contents(folder: Path, pattern: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob(pattern)) if path.is_file()}
 
 
-def test_weights_checkpoints_and_vocabulary_are_the_same_bit_for_bit_in_two_processes(
+def test_weights_checkpoints_and_vocabulary_are_bit_identical_in_two_processes(
     twins: tuple[Path, Path],
 ) -> None:
     for pattern in "*.safetensors", "checkpoints/*/*.safetensors", "*.model":
@@ -103,7 +103,7 @@ def test_weights_checkpoints_and_vocabulary_are_the_same_bit_for_bit_in_two_proc
         assert one == other
 
 
-def test_what_was_measured_is_the_same_but_for_the_time(twins: tuple[Path, Path]) -> None:
+def test_metrics_are_identical_except_for_the_time(twins: tuple[Path, Path]) -> None:
     def figures(folder: Path) -> list[dict[str, object]]:
         lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
         return [{name: line[name] for name in line.keys() - {"minutes", "tokens_per_second"}} for line in lines]
@@ -113,7 +113,7 @@ def test_what_was_measured_is_the_same_but_for_the_time(twins: tuple[Path, Path]
     assert one == other
 
 
-def test_translations_found_and_drawn_are_the_same_with_their_scores(twins: tuple[Path, Path]) -> None:
+def test_beam_search_and_sampling_give_identical_translations_and_scores(twins: tuple[Path, Path]) -> None:
     one, other = (folder.joinpath("told.json").read_bytes() for folder in twins)
     assert len(json.loads(one)) == 8
     assert one == other

@@ -1,4 +1,4 @@
-"""A learning rate that falls to the end, where the end is one of epochs or minutes."""
+"""Planning the number of steps from a limit on epochs or minutes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
     return train_into(tmp_path_factory.mktemp("length") / "run", config)
 
 
-def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Config, whole: Run) -> None:
+def test_training_by_epochs_equals_training_by_as_many_steps(tmp_path: Path, config: Config, whole: Run) -> None:
     settled = whole.load_config()
     an_epoch = steps_per_epoch(prepare(whole, settled), settled.train, ALONE)
     assert settled.train.max_steps == 2 * an_epoch
@@ -46,7 +46,7 @@ def test_training_by_epochs_is_that_by_as_many_steps(tmp_path: Path, config: Con
     assert other.weights_path.read_bytes() == whole.weights_path.read_bytes()
 
 
-def test_a_resumed_training_keeps_the_length_that_was_counted(
+def test_resumed_training_keeps_the_planned_number_of_steps(
     tmp_path: Path, config: Config, whole: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled = whole.load_config()
@@ -62,7 +62,7 @@ def test_a_resumed_training_keeps_the_length_that_was_counted(
     assert load_resumed_config(run, settings, {"train.max_epochs": 3}).train.max_steps == 0
 
 
-def test_minutes_become_the_steps_for_which_they_suffice(
+def test_minutes_are_converted_to_the_number_of_steps_that_fit(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 0.5)
@@ -76,15 +76,15 @@ def test_minutes_become_the_steps_for_which_they_suffice(
     assert "setting      train.max_steps = 114" in told
 
 
-def test_the_command_writes_the_steps_into_the_settings_of_the_run(whole: Run) -> None:
+def test_the_planned_steps_are_written_to_the_settings_of_the_run(whole: Run) -> None:
     assert f" plus validation: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
     assert load_config(whole.config_path).train.max_steps > 0
 
 
-def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
+def test_with_late_r_drop_the_step_time_is_a_weighted_mean(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a step with R-Drop 3 seconds, and 1 before."""
+    """A step takes 3 seconds with R-Drop, and 1 second before."""
     monkeypatch.setattr(estimate, "_seconds_of", lambda *arguments: 3.0 if arguments[-1] > 1 else 1.0)
     limits = {"schedule": "cosine", "max_steps": 0, "max_minutes": 1.0, "rdrop": 3.0, "rdrop_from": 0.25}
     config = changed(tiny_config, "train", **limits)
@@ -95,7 +95,7 @@ def test_where_r_drop_begins_late_the_time_is_the_mean_of_both_parts(
 
 
 @pytest.mark.parametrize(("step", "expected"), [(10, 50.0), (20, 40.0), (30, 20.0), (40, 0.0)])
-def test_the_time_left_counts_a_step_with_r_drop_twice(step: int, expected: float) -> None:
+def test_the_time_left_counts_steps_with_r_drop_twice(step: int, expected: float) -> None:
     settings = TrainSettings(max_steps=40, rdrop=3.0, rdrop_from=0.5)
     seconds = step + max(0, step - 20)
     by_epochs = settings.model_copy(update={"max_epochs": 4})
@@ -117,15 +117,15 @@ def test_late_r_drop_needs_a_number_of_steps() -> None:
         ({"train.rdrop": 3.0, "model.dropout": 0.0}, "train.rdrop = 3: R-Drop has no effect without dropout"),
     ],
 )
-def test_r_drop_that_would_do_nothing_is_refused(values: dict[str, object], expected: str) -> None:
+def test_r_drop_settings_without_effect_are_refused(values: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=re.escape(expected)):
         load_config(None, values)
 
 
-def test_a_machine_that_slows_down_is_watched_for_longer_where_there_are_minutes(
+def test_steps_are_timed_for_longer_if_a_time_limit_is_set(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a clock that only steps move: at first by 0.1 seconds each, after 20 steps by 0.2."""
+    """Each step advances the fake clock, by 0.1 seconds at first and by 0.2 after 20 steps."""
     clock, num_steps = [0.0], [0]
     step = Trainer.step
 

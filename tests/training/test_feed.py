@@ -1,4 +1,4 @@
-"""The data of the steps: made ahead, in order, without loss."""
+"""Feeding data to training steps: prefetched, in order and complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from translate.training.feed import AHEAD, StepData, feed, prefetched
 from translate.training.prepare import Prepared, prepare
 
 
-def test_items_made_ahead_come_all_in_order_and_no_more_than_asked_are_made() -> None:
+def test_prefetched_items_arrive_in_order_and_prefetching_is_bounded() -> None:
     made = []
 
     def numbers() -> Iterator[int]:
@@ -35,7 +35,7 @@ def test_items_made_ahead_come_all_in_order_and_no_more_than_asked_are_made() ->
     assert first + list(ahead) == list(range(1, 10))
 
 
-def test_what_making_an_item_raises_comes_in_its_place() -> None:
+def test_an_exception_is_raised_in_place_of_the_failed_item() -> None:
     def numbers() -> Iterator[int]:
         yield 1
         raise UserError("out of memory")
@@ -56,7 +56,7 @@ def test_the_thread_ends_with_the_iteration() -> None:
 
 
 def epoch_of(prepared: Prepared, config: Config, world: World) -> list[StepData]:
-    """One process's steps of the first epoch."""
+    """The data of one process in the first epoch."""
     steps = []
     for data in feed(prepared, config.train, Progress(), CPU, world):
         steps.append(data)
@@ -66,7 +66,7 @@ def epoch_of(prepared: Prepared, config: Config, world: World) -> list[StepData]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_the_processes_use_every_pair_once_an_epoch(tiny_run: Path, tiny_config: Config, size: int) -> None:
+def test_the_processes_use_every_pair_once_per_epoch(tiny_run: Path, tiny_config: Config, size: int) -> None:
     config = changed(tiny_config, "train", accumulate=2)
     prepared = prepare(Run(tiny_run), config)
     pairs: Counter[tuple[tuple[int, ...], ...]] = Counter()

@@ -1,4 +1,4 @@
-"""Guided attention: the loss of alignment, and trainings with it."""
+"""Guided attention: the alignment loss, and training with it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from translate.training.validation import validate
 
 @pytest.fixture(scope="module")
 def alignment(corpus: Path) -> Path:
-    """That of the tiny corpus, but for the first link of every third line: not every word has one."""
+    """The alignment of the tiny corpus without the first link of every third line, so that some words are unaligned."""
     lines = head(TOY / "train.align", 200).splitlines()
     lines[::3] = [line.partition(" ")[2] for line in lines[::3]]
     path = corpus / "train.align"
@@ -48,14 +48,14 @@ def alignment(corpus: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def config(tiny_config: Config, alignment: Path) -> Config:
-    """Guided with more force than by default, because so few steps follow."""
+    """Guided more strongly than by default, because training is short."""
     aligned = changed(tiny_config, "data", train_align=str(alignment))
     return changed(aligned, "train", alignment_weight=1.0, alignment_head=1)
 
 
 @pytest.fixture(scope="module")
 def guided(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
-    """A run of 60 steps with head 1 of layer 1, the last, guided."""
+    """A run of 60 steps with guided head 1 in layer 1, the last layer."""
     return train_into(tmp_path_factory.mktemp("runs") / "guided", changed(config, "train", max_steps=60))
 
 
@@ -94,10 +94,8 @@ def losses_of(run: Path, batch: Batch, guided: Head) -> tuple[Tensor, list[Tenso
 
 
 @pytest.mark.parametrize("place", [Head("cross", 0, 0), Head("cross", 1, 1)])
-def test_the_loss_is_what_its_definition_counts_up(
-    prepared: Prepared, alignment: Path, tiny_run: Path, place: Head
-) -> None:
-    """By loops over words and pieces, from the maps of all heads as they are recorded elsewhere."""
+def test_the_loss_matches_its_definition(prepared: Prepared, alignment: Path, tiny_run: Path, place: Head) -> None:
+    """The expected loss is computed by loops over words and pieces, from recorded attention maps."""
     batch = batch_of(prepared)
     with torch.no_grad():
         maps, _ = maps_of(tiny_run, batch)
@@ -121,7 +119,7 @@ def test_the_loss_is_what_its_definition_counts_up(
     assert num_free  # there are words without a link among them
 
 
-def test_gradients_reach_the_queries_and_keys_of_the_guided_head_and_are_those_of_the_formula(
+def test_only_queries_and_keys_of_the_guided_head_get_gradients_and_these_match_the_formula(
     prepared: Prepared, tiny_run: Path
 ) -> None:
     batch = batch_of(prepared)
@@ -145,7 +143,7 @@ def test_gradients_reach_the_queries_and_keys_of_the_guided_head_and_are_those_o
         assert not of_others.any()  # the matrices of the other head
 
 
-def test_one_head_recorded_is_that_of_all_and_in_float32_also_within_bfloat16(
+def test_a_single_recorded_head_matches_the_full_recording_and_stays_float32(
     prepared: Prepared, tiny_run: Path
 ) -> None:
     batch = batch_of(prepared)
@@ -161,7 +159,7 @@ def test_one_head_recorded_is_that_of_all_and_in_float32_also_within_bfloat16(
         assert torch.allclose(rounded[0], found[0], atol=0.05)
 
 
-def test_the_gradient_is_that_of_small_differences(prepared: Prepared) -> None:
+def test_the_gradient_matches_finite_differences(prepared: Prepared) -> None:
     batch = batch_of(prepared)
     assert batch.links
     torch.manual_seed(1)
@@ -169,7 +167,7 @@ def test_the_gradient_is_that_of_small_differences(prepared: Prepared) -> None:
     torch.autograd.gradcheck(lambda weights: alignment_sum(weights, batch.links), (weights,), fast_mode=True)
 
 
-def test_the_wanted_shares_of_each_linked_piece_sum_to_1(prepared: Prepared) -> None:
+def test_the_target_shares_of_each_linked_piece_sum_to_1(prepared: Prepared) -> None:
     batch = batch_of(prepared)
     assert batch.links
     sums = torch.zeros(batch.tgt_in.numel()).index_add(0, batch.links.places, batch.links.shares)
@@ -179,7 +177,7 @@ def test_the_wanted_shares_of_each_linked_piece_sum_to_1(prepared: Prepared) -> 
     assert not sums[ends].any()
 
 
-def test_a_weight_that_is_rounded_to_0_gives_a_loss_that_is_a_number(prepared: Prepared) -> None:
+def test_attention_weights_of_0_give_a_finite_loss(prepared: Prepared) -> None:
     batch = batch_of(prepared)
     assert batch.links
     weights = torch.zeros(len(ROWS), batch.tgt_in.size(1), batch.src.size(1), requires_grad=True)
@@ -191,7 +189,7 @@ def test_a_weight_that_is_rounded_to_0_gives_a_loss_that_is_a_number(prepared: P
 
 
 def share_found(run: Path, batch: Batch, layer: int, head: int) -> float:
-    """Of the linked target pieces, those that look most at one of the source pieces that they are linked to."""
+    """Share of linked target pieces that attend most to one of their linked source pieces."""
     with torch.no_grad():
         maps, _ = maps_of(run, batch)
     assert batch.links
@@ -201,7 +199,7 @@ def share_found(run: Path, batch: Batch, layer: int, head: int) -> float:
     return sum((place, int(most[place])) in linked for place in places) / len(places)
 
 
-def test_the_guided_head_looks_at_what_is_linked(prepared: Prepared, guided: Run, tiny_run: Path) -> None:
+def test_the_guided_head_attends_to_linked_pieces(prepared: Prepared, guided: Run, tiny_run: Path) -> None:
     batch = make_batch(prepared.train, np.arange(100), prepared.vocabs.tgt.bos_id)
     found = share_found(guided.path, batch, layer=1, head=1)
     unguided = [share_found(tiny_run, batch, layer, head) for layer in range(2) for head in range(2)]
@@ -209,7 +207,7 @@ def test_the_guided_head_looks_at_what_is_linked(prepared: Prepared, guided: Run
     assert found > 2 * max(unguided)
 
 
-def test_the_two_losses_are_told_apart(guided: Run, prepared: Prepared, config: Config, tiny_run: Path) -> None:
+def test_the_two_losses_are_logged_separately(guided: Run, prepared: Prepared, config: Config, tiny_run: Path) -> None:
     steps = [line for line in guided.metrics() if "train_loss" in line]
     assert all("alignment_loss" in line for line in steps)
     assert steps[-1]["alignment_loss"] < steps[0]["alignment_loss"]
@@ -219,7 +217,7 @@ def test_the_two_losses_are_told_apart(guided: Run, prepared: Prepared, config: 
     assert validate(model, prepared, config, CPU, ALONE) == validate(model, prepared, plain(config), CPU, ALONE)
 
 
-def test_with_a_weight_of_0_the_weights_are_those_without_an_alignment(tmp_path: Path, config: Config) -> None:
+def test_an_alignment_weight_of_0_trains_the_same_weights_as_no_alignment(tmp_path: Path, config: Config) -> None:
     config = changed(config, "train", max_steps=4)
     without = train_into(tmp_path / "without", plain(config))
     unused = train_into(tmp_path / "unused", changed(config, "train", alignment_weight=0.0))
@@ -241,8 +239,8 @@ def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Pa
     assert len(prepare(run, changed(config, "data", train_align=str(moved))).train) == 200
 
 
-def test_the_split_off_part_takes_its_alignment_along(tmp_path: Path, config: Config) -> None:
-    """The links of what stays for training are those that the whole text has at these lines."""
+def test_splitting_off_validation_pairs_also_splits_the_alignment(tmp_path: Path, config: Config) -> None:
+    """The remaining training pairs keep the links that they have in the full text."""
     config = changed(config, "data", valid_src="", valid_tgt="")
     parted = prepare(Run.create(tmp_path / "parted", config), config)
     assert parted.valid.links is None
@@ -257,8 +255,8 @@ def test_the_split_off_part_takes_its_alignment_along(tmp_path: Path, config: Co
     assert found.items() <= expected.items()
 
 
-def test_gradients_of_alignment_weigh_all_pieces_of_a_step_alike(prepared: Prepared, config: Config) -> None:
-    """A step in parts has the gradient of the whole."""
+def test_alignment_gradients_give_all_pieces_of_a_step_equal_weight(prepared: Prepared, config: Config) -> None:
+    """A step in several parts has the same gradient as a step in one part."""
     config = changed(changed(config, "model", dropout=0.0), "train", clip_norm=0.0, alignment_weight=3.0)
     found = []
     for accumulate in 1, 3:
@@ -272,7 +270,7 @@ def test_gradients_of_alignment_weigh_all_pieces_of_a_step_alike(prepared: Prepa
     assert torch.allclose(found[0][1], found[1][1], atol=1e-5)
 
 
-def test_two_processes_train_the_guided_model_of_one(tmp_path: Path, config: Config) -> None:
+def test_two_processes_train_the_same_guided_model_as_one(tmp_path: Path, config: Config) -> None:
     config = changed(config, "train", accumulate=2, max_steps=8)
     one = train_into(tmp_path / "one", of_one_process(config))
     done = two_at_once("train", settings_file(tmp_path / "config.toml", config), "--out", tmp_path / "two")
@@ -284,7 +282,7 @@ def test_two_processes_train_the_guided_model_of_one(tmp_path: Path, config: Con
             assert left["alignment_loss"] == pytest.approx(right["alignment_loss"], abs=2e-5)
 
 
-def test_the_command_takes_an_alignment_and_names_what_is_wrong_in_it(tmp_path: Path, corpus: Path) -> None:
+def test_the_command_accepts_an_alignment_and_reports_errors_in_it(tmp_path: Path, corpus: Path) -> None:
     path = tmp_path / "mine.align"
     path.write_text("0-0\n" * 199 + "1-x\n")
     files = ["--src", corpus / "train.en", "--tgt", corpus / "train.fr", "--align", path, "--out", tmp_path / "run"]
@@ -297,14 +295,14 @@ def test_the_command_takes_an_alignment_and_names_what_is_wrong_in_it(tmp_path: 
 
 
 @pytest.mark.parametrize(("num_layers", "expected"), [(1, 0), (2, 1), (3, 1), (6, 4)])
-def test_by_default_the_last_but_one_layer_is_guided_but_never_the_first_of_several(
+def test_by_default_the_penultimate_layer_is_guided_but_never_the_first_of_several(
     config: Config, num_layers: int, expected: int
 ) -> None:
     assert guided_head(changed(config, "model", num_decoder_layers=num_layers)) == Head("cross", expected, 1)
 
 
-def test_a_guided_training_is_not_compiled(config: Config) -> None:
-    """On a GPU a long one would be: what is compiled leaves out the hook that records the head."""
+def test_guided_training_is_not_compiled(config: Config) -> None:
+    """Long unguided training on a GPU is compiled, but compiled code would skip the hook that records the head."""
     config = changed(config, "train", max_steps=100_000)
     assert not _is_compiled(config, torch.device("cuda"))
     assert _is_compiled(plain(config), torch.device("cuda"))
@@ -329,7 +327,7 @@ def test_a_guided_training_is_not_compiled(config: Config) -> None:
         ),
     ],
 )
-def test_impossible_settings_are_refused_in_one_line(settings: list[str], expected: str) -> None:
+def test_impossible_settings_are_refused_with_a_one_line_message(settings: list[str], expected: str) -> None:
     with pytest.raises(UserError) as raised:
         load_config(None, dict(parse_override(text) for text in settings))
     assert str(raised.value).startswith(f"command line: {expected}")
@@ -337,7 +335,7 @@ def test_impossible_settings_are_refused_in_one_line(settings: list[str], expect
 
 
 def test_with_r_drop_the_alignment_loss_is_the_mean_of_both_passes(prepared: Prepared, tiny_run: Path) -> None:
-    """Without dropout, so that the passes are equal."""
+    """Dropout is off, so that both passes are equal."""
     batch, head = batch_of(prepared), Head("cross", 1, 1)
     model = load_translator(tiny_run, "cpu").engine.model
     with torch.no_grad():

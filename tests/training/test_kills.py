@@ -1,4 +1,4 @@
-"""Trainings killed at the calls that change files, then resumed: they end as if nothing had happened, bit for bit."""
+"""Training that is killed at any call that changes files, then resumed, ends with bit-identical results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SETTINGS = {
 
 
 class Trainings:
-    """Trainings in processes that may be killed."""
+    """Training runs in processes that may be killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class Trainings:
         )
 
     def go_on(self, path: Path, killed_at: int = 0, noted_in: Path | None = None) -> int:
-        """Train into a folder, from where it stands. Returns the exit status, negative for a signal."""
+        """Start or resume training in a folder. Returns the exit status, negative for a signal."""
         job = {
             "run": str(path),
             "settings": str(self.settings),
@@ -87,7 +87,7 @@ class Trainings:
         return int(self._process.stdout.readline())
 
     def calls(self, path: Path) -> list[str]:
-        """The calls that change files in going on with a folder, to its end."""
+        """The calls that change files when training in a folder continues to its end."""
         noted_in = self.folder / "calls.json"
         assert self.go_on(path, noted_in=noted_in) == 0, self.said.read_text()
         calls: list[str] = json.loads(noted_in.read_text())
@@ -101,7 +101,7 @@ class Trainings:
 
 @pytest.fixture(scope="module")
 def two_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trainings]]:
-    """Two at a time, so that it takes half as long."""
+    """Two sets of training runs, which run in parallel to save time."""
     two = [Trainings(tmp_path_factory.mktemp("kills")) for _ in range(2)]
     yield two
     for trainings in two:
@@ -109,7 +109,7 @@ def two_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Tra
 
 
 class Whole:
-    """An uninterrupted training."""
+    """An uninterrupted training run."""
 
     def __init__(self, trainings: Trainings) -> None:
         self.run = Run(trainings.folder / "whole")
@@ -122,7 +122,7 @@ def whole(two_trainings: list[Trainings]) -> Whole:
 
 
 def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str) -> None:
-    """Going on with the folder ends as the whole training did, and leaves no more files than that did."""
+    """Check that resuming ends in the same state as uninterrupted training and leaves no extra files."""
     assert trainings.go_on(path) == 0, f"after a kill at {call}: {trainings.said.read_text()}"
     run = Run(path)
     assert_equal_states(whole.run, run)
@@ -138,7 +138,7 @@ def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str)
 
 
 def checkpoint_calls(calls: list[str]) -> list[int]:
-    """The numbers of the calls by which the last checkpoint is saved, from 1."""
+    """The numbers, from 1, of the calls that save the last checkpoint."""
     first = max(number for number, call in enumerate(calls, start=1) if call.startswith("mkdir .step-"))
     last = max(number for number, call in enumerate(calls, start=1) if call.startswith("rmdir .step-"))
     assert last > first + 10
@@ -146,7 +146,7 @@ def checkpoint_calls(calls: list[str]) -> list[int]:
 
 
 def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list[int], folder: Path) -> None:
-    """At each of the calls of these numbers: before it, or half-way in a write."""
+    """Kill training at each of these calls, before the call or halfway through a write, and check that it resumes."""
 
     def kill_each(trainings: Trainings, own: list[int]) -> None:
         for number in own:
@@ -158,14 +158,14 @@ def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list
         list(threads.map(kill_each, two, (numbers[0::2], numbers[1::2])))
 
 
-def test_a_training_killed_while_it_saves_a_checkpoint_goes_on(
+def test_training_killed_while_saving_a_checkpoint_resumes(
     two_trainings: list[Trainings], whole: Whole, tmp_path: Path
 ) -> None:
     assert_goes_on_after_kills(two_trainings, whole, checkpoint_calls(whole.calls), tmp_path)
 
 
-def test_a_training_killed_anywhere_goes_on(two_trainings: list[Trainings], whole: Whole, tmp_path: Path) -> None:
-    """While it writes settings, vocabulary, corpus, best weights, snapshots, metrics or curves."""
+def test_training_killed_at_other_writes_resumes(two_trainings: list[Trainings], whole: Whole, tmp_path: Path) -> None:
+    """These calls write the settings, vocabulary, corpus, best weights, snapshots, metrics or curves."""
     others = sorted({*range(1, len(whole.calls) + 1)} - {*checkpoint_calls(whole.calls)})
     numbers = random.Random(6).sample(others, NUM_ELSEWHERE)
     assert_goes_on_after_kills(two_trainings, whole, numbers, tmp_path)

@@ -1,4 +1,4 @@
-"""Real trainings of a tiny model: exact resume, the step, the schedules, the ends."""
+"""Real training of a tiny model: exact resumption, steps, schedules and limits."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_confi
     )
 
 
-def test_a_step_in_parts_has_the_gradient_of_the_whole(
+def test_a_step_in_several_parts_has_the_same_gradient(
     tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without dropout. The parts have unequal numbers of pieces, by which the loss has to weigh them."""
+    """Dropout is off. The parts have unequal numbers of pieces, so the loss must weight them."""
     config = changed(changed(tiny_config, "model", dropout=0.0), "train", clip_norm=0.0)
     prepared = prepare(Run(tiny_run), config)
     lengths = prepared.train.src.lengths, prepared.train.tgt.lengths
@@ -71,10 +71,8 @@ def test_a_step_in_parts_has_the_gradient_of_the_whole(
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_weight_decay_takes_its_share_of_the_layers_matrices_and_of_nothing_else(
-    tiny_run: Path, tiny_config: Config
-) -> None:
-    """Algorithm 2 of Loshchilov & Hutter 2019: beside Adam's update, learning rate times decay."""
+def test_weight_decay_applies_only_to_the_weight_matrices_of_the_layers(tiny_run: Path, tiny_config: Config) -> None:
+    """Algorithm 2 of Loshchilov & Hutter 2019: learning rate times decay, in addition to Adam's update."""
     prepared = prepare(Run(tiny_run), tiny_config)
     with closing(feed(prepared, tiny_config.train, Progress(), CPU, ALONE)) as steps:
         data = next(steps)
@@ -92,7 +90,7 @@ def test_weight_decay_takes_its_share_of_the_layers_matrices_and_of_nothing_else
         assert torch.allclose(updated[1][name], expected, rtol=0, atol=1e-6), name
 
 
-def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_precision_is_chosen_once(tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.training.step.multiplies_bfloat16", lambda device: True)
     config = changed(tiny_config, "train", precision="auto")
     prepared = prepare(Run(tiny_run), config)
@@ -118,7 +116,7 @@ def test_auto_precision_is_settled_once(tiny_run: Path, tiny_config: Config, mon
     assert trainer.precision == "bfloat16"
 
 
-def test_r_drop_begins_after_its_share_of_the_steps() -> None:
+def test_r_drop_starts_after_the_set_share_of_steps() -> None:
     settings = TrainSettings(rdrop=3.0, rdrop_from=0.6, max_steps=10)
     assert [rdrop_weight(step, settings) for step in (1, 6, 7, 10)] == [0.0, 0.0, 3.0, 3.0]
     assert rdrop_weight(1, TrainSettings(rdrop=3.0, max_steps=0)) == 3.0
@@ -147,7 +145,7 @@ def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
 
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "cosine", "constant"])
 def test_training_stops_early_whatever_the_schedule(tmp_path: Path, tiny_config: Config, schedule: str) -> None:
-    """A learning rate this small does not move the validation loss, or only up and down."""
+    """With such a small learning rate, the validation loss at most fluctuates."""
     config = changed(
         tiny_config,
         "train",
@@ -161,10 +159,10 @@ def test_training_stops_early_whatever_the_schedule(tmp_path: Path, tiny_config:
     )
     run = train_into(tmp_path / "run", config)
     assert max(line["step"] for line in run.metrics()) == 3
-    assert "no better bleu in 2 validations (train.patience)" in (run.path / "train.log").read_text()
+    assert "bleu has not improved in 2 validations (train.patience)" in (run.path / "train.log").read_text()
 
 
-def test_a_model_can_learn_its_corpus_by_heart(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+def test_a_model_can_memorize_its_corpus(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
     data = {"data.train_src": str(tmp_path / "en"), "data.train_tgt": str(tmp_path / "fr")}
     for language in "en", "fr":
         lines = (corpus / f"train.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -191,7 +189,7 @@ def test_best_weights_are_those_of_the_best_validation(
     assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_path).items())
 
 
-def test_validation_does_not_change_the_training_that_follows(tmp_path: Path, tiny_config: Config) -> None:
+def test_validation_does_not_affect_further_training(tmp_path: Path, tiny_config: Config) -> None:
     often = train_into(tmp_path / "often", changed(tiny_config, "train", max_steps=4, validate_every=1))
     never = train_into(tmp_path / "never", changed(tiny_config, "train", max_steps=4, validate_every=100))
     for name, tensor in load_file(often.checkpoints_path / "step-00000004" / "model.safetensors").items():
@@ -208,7 +206,7 @@ def test_a_run_has_the_files_of_the_contract(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_training_after_saving_and_resume_goes_on(
+def test_a_signal_saves_and_ends_training_which_can_be_resumed(
     tmp_path: Path, tiny_config: Config, number: signal.Signals
 ) -> None:
     config = changed(tiny_config, "train", max_steps=100_000, validate_every=100_000, patience=0)
@@ -223,7 +221,7 @@ def test_a_signal_ends_training_after_saving_and_resume_goes_on(
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"stopped by {number.name} with everything saved" in said
+    assert f"stopped by {number.name} after saving all progress" in said
     assert "Traceback" not in said
     assert run.weights_path.exists()
     step = int(sorted(run.checkpoints_path.glob("step-*"))[-1].name.removeprefix("step-"))
@@ -232,14 +230,14 @@ def test_a_signal_ends_training_after_saving_and_resume_goes_on(
     assert f"resumed after step {step}" in (run.path / "train.log").read_text()
 
 
-def test_training_stops_after_its_minutes_and_says_so(tmp_path: Path, tiny_config: Config) -> None:
+def test_training_stops_at_its_time_limit_and_logs_it(tmp_path: Path, tiny_config: Config) -> None:
     run = train_into(tmp_path / "run", changed(tiny_config, "train", max_minutes=0.005, max_steps=0))
     assert run.metrics()[-1]["minutes"] >= 0.005
     assert "train.max_minutes (0.005) reached" in (run.path / "train.log").read_text()
     assert run.weights_path.exists()
 
 
-def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tiny_config: Config) -> None:
+def test_metrics_of_repeated_steps_are_removed(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=4, log_every=1)
     run = train_into(tmp_path / "run", config)
     run.append_metrics(step=5, train_loss=1.0)
@@ -253,18 +251,18 @@ def test_metrics_of_steps_that_are_done_again_are_taken_back(tmp_path: Path, tin
 def test_weights_that_are_not_finite_are_never_kept(
     tmp_path: Path, tiny_config: Config, rhythm: dict[str, int]
 ) -> None:
-    """A step so long overflows the weights though its gradient is finite."""
+    """The step is so large that the weights overflow although the gradient is finite."""
     config = changed(tiny_config, "train", max_steps=20, learning_rate=1e300, warmup_steps=0, **rhythm)
-    with pytest.raises(UserError, match=r"a weight at step 1 is not finite; lower train\.learning_rate"):
+    with pytest.raises(UserError, match=r"weights at step 1 are not finite; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))
 
 
-def test_a_validation_that_is_not_finite_is_never_the_best(
+def test_a_validation_loss_that_is_not_finite_is_never_the_best(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where weights are finite, but so large that no loss is."""
+    """This happens when weights are finite but so large that the loss is not."""
     losses = iter([math.nan, 3.0, math.inf, 2.0, math.nan])
     monkeypatch.setattr("translate.training.loop.validate", lambda *_: Validation(next(losses), None, None, ()))
     config = changed(tiny_config, "train", max_steps=5, validate_every=1, save_every=1, keep_checkpoints=5)
@@ -274,7 +272,7 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
-def test_a_training_that_lost_its_best_weights_ends_with_weights_all_the_same(
+def test_a_run_that_lost_its_best_weights_still_ends_with_weights(
     tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
     losses = iter([1.0, 3.0, 4.0])
@@ -310,7 +308,7 @@ def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config
         train(run, changed(config, "train", max_steps=3), CPU)
 
 
-def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path, tiny_config: Config) -> None:
+def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path, tiny_config: Config) -> None:
     path = tmp_path / "run"
     path.mkdir()
     (path / ".config.toml.x.partial").touch()

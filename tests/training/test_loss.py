@@ -1,4 +1,4 @@
-"""The fused output layer and loss against PyTorch's, and against the formula."""
+"""The fused output layer and loss, compared with PyTorch's and with the formula."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def some_rows() -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("max_logits", [1, 33, 10_000])
-def test_loss_and_gradients_are_pytorchs(
+def test_loss_and_gradients_match_pytorch(
     monkeypatch: pytest.MonkeyPatch, label_smoothing: float, max_logits: int
 ) -> None:
     monkeypatch.setattr(loss, "MAX_LOGITS", max_logits)
@@ -33,7 +33,7 @@ def test_loss_and_gradients_are_pytorchs(
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_loss_is_the_formula_of_label_smoothing() -> None:
+def test_loss_matches_the_label_smoothing_formula() -> None:
     features, weight, targets = some_rows()
     expected = 0.0
     for row, target in zip(features, targets, strict=True):
@@ -43,7 +43,7 @@ def test_loss_is_the_formula_of_label_smoothing() -> None:
 
 
 @pytest.mark.parametrize("num_passes", [1, 2])
-def test_in_bfloat16_loss_and_gradients_are_near_those_in_float32(num_passes: int) -> None:
+def test_bfloat16_loss_and_gradients_are_close_to_float32(num_passes: int) -> None:
     features, weight, targets = some_rows()
     if num_passes == 2:
         features = torch.stack([features.detach(), torch.randn(7, 6)]).requires_grad_()
@@ -73,7 +73,7 @@ def test_without_gradients_the_loss_is_the_same() -> None:
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("max_logits", [1, 66, 10_000])
-def test_r_drop_and_its_gradients_are_pytorchs_of_the_papers_formula(
+def test_r_drop_loss_and_gradients_match_the_formula_of_the_paper(
     monkeypatch: pytest.MonkeyPatch, label_smoothing: float, max_logits: int
 ) -> None:
     monkeypatch.setattr(loss, "MAX_LOGITS", max_logits)
@@ -92,7 +92,7 @@ def test_r_drop_and_its_gradients_are_pytorchs_of_the_papers_formula(
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_r_drop_of_equal_passes_is_the_loss_of_one() -> None:
+def test_r_drop_with_equal_passes_equals_the_loss_of_one_pass() -> None:
     features, weight, targets = some_rows()
     one = cross_entropy_sum(features, weight, targets, 0.1)
     twice = r_drop_sum(torch.stack([features, features]), weight, targets, 0.1, 5.0)

@@ -1,4 +1,4 @@
-"""What a run reads, once and again."""
+"""Preparing the texts of a run, and reusing what was prepared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def without_valid(tiny_config: Config) -> Config:
     return changed(tiny_config, "data", valid_src="", valid_tgt="")
 
 
-def test_the_part_for_validation_is_found_again_without_reading_the_text(
+def test_the_validation_split_is_reused_without_reading_the_text(
     tmp_path: Path, without_valid: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.create(tmp_path / "run", without_valid)
@@ -50,7 +50,7 @@ def test_the_part_for_validation_is_found_again_without_reading_the_text(
 def test_a_new_run_without_settings_reads_its_text_three_times(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To scan it, for the vocabulary, and to encode it."""
+    """The text is read to scan it, to train the vocabulary and to encode it."""
     opened: Counter[str] = Counter()
     open_file = lines.open_file
 
@@ -72,7 +72,7 @@ def test_a_new_run_without_settings_reads_its_text_three_times(
     assert {name: opened[name] for name in ("train.en", "train.fr")} == {"train.en": 3, "train.fr": 3}
 
 
-def test_another_vocabulary_or_limit_has_the_text_encoded_anew(tmp_path: Path, tiny_config: Config) -> None:
+def test_a_different_vocabulary_or_limit_re_encodes_the_text(tmp_path: Path, tiny_config: Config) -> None:
     run = Run.create(tmp_path / "run", tiny_config)
     first = prepare(run, tiny_config)
     (run.path / "vocab.model").unlink()
@@ -86,7 +86,7 @@ def test_another_vocabulary_or_limit_has_the_text_encoded_anew(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("began_with", [True, False])
-def test_a_run_keeps_its_way_of_validation(
+def test_a_run_keeps_its_kind_of_validation_text(
     tmp_path: Path, tiny_config: Config, without_valid: Config, began_with: bool
 ) -> None:
     first, second = (tiny_config, without_valid) if began_with else (without_valid, tiny_config)

@@ -1,4 +1,4 @@
-"""Trainings that begin with the weights of another run."""
+"""Training that starts from the weights of another run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from translate.training.resume import init_from_run
 
 @pytest.fixture(scope="module")
 def new_text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Text unlike what `tiny_run` was trained on, with characters that its vocabulary has to spell in bytes."""
+    """Text unlike what `tiny_run` was trained on, with characters that its vocabulary must encode as bytes."""
     folder = tmp_path_factory.mktemp("new")
     files: dict[str, object] = {}
     for part, count in ("train", 60), ("valid", 20):
@@ -39,7 +39,7 @@ def new_text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def given(tiny_run: Path, new_text: dict[str, object]) -> dict[str, object]:
-    """What is set for fine-tuning `tiny_run` on that text; of the shape and the vocabulary nothing."""
+    """Settings for fine-tuning `tiny_run` on that text, without the model shape and the vocabulary."""
     return {
         **new_text,
         "train.init_from": str(tiny_run),
@@ -65,23 +65,23 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, given: dict[str, object]) ->
 
 
 def loss_on(run: Path, text: dict[str, object]) -> float:
-    """Nats a piece of the validation text, by the way of `translate score`."""
+    """Nats per piece of the validation text, computed as in `translate score`."""
     sides = (Path(str(text[f"data.valid_{side}"])).read_text("utf-8").splitlines() for side in ("src", "tgt"))
     scored = list(load_translator(run, "cpu").score(zip(*sides, strict=True)))
     return -sum(sum(each.log_probs) for each in scored) / sum(len(each.log_probs) for each in scored)
 
 
-def test_it_begins_with_the_weights_bit_for_bit(tuned: Run, tiny_run: Path) -> None:
+def test_fine_tuning_starts_from_bit_identical_weights(tuned: Run, tiny_run: Path) -> None:
     first = load_file(tuned.checkpoints_path / "step-00000000" / "model.safetensors")
     old = load_file(tiny_run / "model.safetensors")
     assert first.keys() == old.keys()
     assert all(torch.equal(first[name], weight) for name, weight in old.items())
     assert (tuned.path / "vocab.model").read_bytes() == (tiny_run / "vocab.model").read_bytes()
-    assert f"starting from the weights of {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
+    assert f"starting from the weights in {tiny_run}/model.safetensors" in tuned.log_path.read_text("utf-8")
     assert tuned.load_config().train.init_from == str(tiny_run)
 
 
-def test_the_loss_on_the_new_text_begins_where_the_old_run_is_and_falls(
+def test_the_loss_on_the_new_text_starts_at_that_of_the_old_run_and_falls(
     tuned: Run, tiny_run: Path, new_text: dict[str, object]
 ) -> None:
     losses = {line["step"]: line["valid_loss"] for line in tuned.metrics() if "valid_loss" in line}
@@ -90,7 +90,7 @@ def test_the_loss_on_the_new_text_begins_where_the_old_run_is_and_falls(
     assert loss_on(tuned.path, new_text) == pytest.approx(losses[6], abs=1e-4)
 
 
-def test_the_average_counts_the_first_weights_as_those_of_a_step(
+def test_the_moving_average_counts_the_initial_weights_as_one_step(
     tmp_path: Path, given: dict[str, object], tiny_run: Path
 ) -> None:
     run = train_into(tmp_path / "run", load_new_config(None, given | {"train.max_steps": 1, "train.ema_decay": 0.9}))
@@ -101,7 +101,7 @@ def test_the_average_counts_the_first_weights_as_those_of_a_step(
 
 
 @pytest.mark.parametrize("step", [0, 3])
-def test_it_resumes_exactly_where_the_old_run_is_gone(
+def test_fine_tuning_resumes_exactly_after_the_old_run_is_deleted(
     tuned: Run, tiny_run: Path, tmp_path: Path, given: dict[str, object], step: int
 ) -> None:
     shutil.copytree(tuned.path, tmp_path / "run")
@@ -122,7 +122,7 @@ def test_it_resumes_exactly_where_the_old_run_is_gone(
     assert lines[0] == lines[1]
 
 
-def test_a_settings_file_goes_on_with_what_the_run_kept(tuned: Run, tmp_path: Path, given: dict[str, object]) -> None:
+def test_a_settings_file_resumes_with_inherited_settings(tuned: Run, tmp_path: Path, given: dict[str, object]) -> None:
     file = tmp_path / "tuned.toml"
     lines: dict[str, list[str]] = {}
     for name, value in given.items():
@@ -132,7 +132,7 @@ def test_a_settings_file_goes_on_with_what_the_run_kept(tuned: Run, tmp_path: Pa
     assert load_resumed_config(tuned, file, {}) == load_new_config(file, {}) == tuned.load_config()
 
 
-def test_without_its_first_checkpoint_it_never_begins_with_other_weights(tuned: Run, tmp_path: Path) -> None:
+def test_without_its_checkpoints_fine_tuning_never_starts_from_other_weights(tuned: Run, tmp_path: Path) -> None:
     shutil.copytree(tuned.path, tmp_path / "run", ignore=shutil.ignore_patterns("step-*"))
     config = tuned.load_config()
     with pytest.raises(UserError, match="no checkpoint found, although this run reached step 6"):
@@ -147,16 +147,16 @@ def test_shape_and_vocabulary_are_kept_and_dropout_may_change(tuned: Run, tiny_c
 
 
 @pytest.mark.parametrize("name", ["model.d_model", "vocab.size", "data.max_pieces"])
-def test_a_setting_that_contradicts_is_named(given: dict[str, object], tiny_run: Path, name: str) -> None:
+def test_a_contradicting_setting_is_named(given: dict[str, object], tiny_run: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"^{tiny_run}: has {name} = .* \\(now 64\\).* remove this setting") as caught:
         load_new_config(None, given | {name: 64})
     assert "\n" not in str(caught.value)
 
 
-def test_settings_are_checked_against_the_shape_that_is_kept(
+def test_settings_are_checked_against_the_inherited_shape(
     tmp_path: Path, tiny_config: Config, new_text: dict[str, object]
 ) -> None:
-    """Which the defaults have not."""
+    """The default shape would not allow this setting."""
     run = Run.create(tmp_path / "old", changed(tiny_config, "model", num_decoder_layers=6))
     config = load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 5})
     assert config.train.alignment_layer == 5
@@ -164,7 +164,7 @@ def test_settings_are_checked_against_the_shape_that_is_kept(
         load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 6})
 
 
-def test_both_vocabularies_are_kept_where_they_are_separate(
+def test_separate_vocabularies_are_both_inherited(
     tmp_path: Path, tiny_config: Config, given: dict[str, object]
 ) -> None:
     config = changed(changed(tiny_config, "vocab", joint=False, size=330), "train", max_steps=1)
@@ -192,7 +192,7 @@ def broken(run: Path) -> None:
         (lambda run: (run / "config.toml").unlink(), "not a run folder"),
     ],
 )
-def test_what_cannot_be_begun_with_is_one_line(
+def test_an_unusable_initial_run_gives_a_one_line_error(
     tmp_path: Path, tiny_run: Path, new_text: dict[str, object], capsys: pytest.CaptureFixture[str], damage, expected
 ) -> None:
     old, out = tmp_path / "old", tmp_path / "new"
@@ -207,7 +207,7 @@ def test_what_cannot_be_begun_with_is_one_line(
     assert not out.exists()
 
 
-def test_a_dry_run_begins_with_them_too(
+def test_a_dry_run_also_starts_from_the_weights(
     tmp_path: Path, tiny_run: Path, new_text: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [str(new_text["data.train_src"]), "--tgt", str(new_text["data.train_tgt"])]
@@ -217,12 +217,12 @@ def test_a_dry_run_begins_with_them_too(
     assert "vocabulary   400 pieces" in told
 
 
-def test_the_old_and_the_new_run_make_an_ensemble(tuned: Run, tiny_run: Path) -> None:
+def test_the_old_and_the_new_run_form_an_ensemble(tuned: Run, tiny_run: Path) -> None:
     together = load_translator(tuned.path, "cpu", ensemble=[tiny_run])
     assert len(together.translate(["I love apples."])) == 1
 
 
-def test_two_processes_begin_with_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
+def test_two_processes_start_from_the_same_weights(tmp_path: Path, given: dict[str, object], tuned: Run) -> None:
     few = {"train.max_steps": 3, "train.validate_sentences": 0, "train.snapshot_sentences": 0}
     config = load_new_config(None, given | few | {"train.batch_tokens": 256})
     (tmp_path / "c.toml").write_text(to_toml(config), encoding="utf-8")

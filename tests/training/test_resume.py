@@ -1,4 +1,4 @@
-"""Resuming from every step of a training that has everything random switched on, bit for bit."""
+"""Bit-exact resumption from every step of a run that uses all sources of randomness."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ EVERYTHING = {
 
 
 class Whole:
-    """A training of 30 steps with a checkpoint of each, and the best weights as they were at each."""
+    """A run of 30 steps, with a checkpoint and a copy of the best weights at each step."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -86,14 +86,14 @@ class Whole:
             train(self.run, self.config, CPU)
 
     def as_of(self, step: int, path: Path) -> Run:
-        """A copy of the run as a kill right after that step's checkpoint leaves it, but for later lines of metrics."""
+        """A copy of the run as if it were killed right after a checkpoint, but with all lines of metrics."""
         shutil.copytree(self.run.path, path, ignore=lambda *_: ["checkpoints"])
         shutil.copytree(self.run.checkpoints_path / f"step-{step:08d}", path / "checkpoints" / f"step-{step:08d}")
         shutil.copy(self.best / str(step), path / "model.safetensors")
         return Run.resume(path, self.config)
 
     def assert_equal(self, resumed: Run, step: int) -> None:
-        """The resumed run, whose newest checkpoint is of that step, is at that step what this training was."""
+        """Check that the resumed run, whose newest checkpoint has this step, equals this run at this step."""
         name = f"step-{step:08d}"
         only = resumed.path / "compared"
         shutil.copytree(self.run.checkpoints_path / name, only / name)
@@ -107,7 +107,7 @@ class Whole:
         assert timeless(resumed.metrics()) == [line for line in timeless(self.run.metrics()) if line["step"] <= step]
 
     def _state(self, folder: Path) -> dict[str, Any]:
-        """All that the newest checkpoint holds, but for the time that it took: each tensor, and the progress."""
+        """The contents of the newest checkpoint, except for the time: all tensors and the progress."""
         trainer = Trainer(self.config, prepare(self.run, self.config), CPU)
         progress = load_checkpoint(folder, trainer.state, pytest.fail)
         assert progress
@@ -127,12 +127,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 @contextmanager
 def stopped_at_once() -> Iterator[Stop]:
-    """As if a signal had come before the first step."""
+    """Pretend that a signal arrived before the first step."""
     yield Stop(signal.SIGTERM)
 
 
 def test_the_training_crosses_epochs_and_improves(whole: Whole) -> None:
-    """Else the tests below would show less than they say."""
+    """Otherwise the tests below would prove little."""
     metrics = whole.run.metrics()
     assert metrics[-1]["epoch"] >= 3
     assert len({(whole.best / str(step)).read_bytes() for step in range(1, NUM_STEPS + 1)}) > 3
@@ -140,13 +140,13 @@ def test_the_training_crosses_epochs_and_improves(whole: Whole) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, NUM_STEPS))
-def test_from_every_step_the_next_is_what_it_was(
+def test_the_step_after_each_checkpoint_is_reproduced(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """The state after step n + 1 follows from the checkpoint of step n, for all n: by induction all that follows does.
+    """Checkpoint n reproduces the state after step n + 1 for all n; by induction, it reproduces all later states.
 
-    So one step from each is as strong as resuming from each to the end. Compared are all tensors of the checkpoint,
-    the progress, the best weights and the lines of metrics.
+    One step from each checkpoint is thus as strong as resuming from each to the end. The test compares all tensors of
+    the checkpoint, the progress, the best weights and the lines of metrics.
     """
     monkeypatch.setattr(train_module, "stopping_at_signals", stopped_at_once)
     resumed = whole.as_of(step, tmp_path / "run")
@@ -156,7 +156,7 @@ def test_from_every_step_the_next_is_what_it_was(
 
 
 @pytest.mark.parametrize("step", random.Random(6).sample(range(1, NUM_STEPS - 1), 2))
-def test_from_some_steps_the_end_is_what_it_was(whole: Whole, tmp_path: Path, step: int) -> None:
+def test_the_end_is_reproduced_from_some_checkpoints(whole: Whole, tmp_path: Path, step: int) -> None:
     resumed = whole.as_of(step, tmp_path / "run")
     train(resumed, whole.config, CPU)
     whole.assert_equal(resumed, NUM_STEPS)

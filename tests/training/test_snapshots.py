@@ -1,4 +1,4 @@
-"""Attention while learning: recorded at each validation, without a trace in the training."""
+"""Attention snapshots, recorded at each validation without affecting training."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_snapshots_are_the_maps_of_each_validated_model(tiny_config: Config, tmp
     assert page.count('class="sentence"') == 2
 
 
-def test_training_is_the_same_with_snapshots_and_without(tiny_config: Config, tmp_path: Path) -> None:
+def test_training_is_the_same_with_and_without_snapshots(tiny_config: Config, tmp_path: Path) -> None:
     weights = []
     for snapshot_sentences in 0, 3:
         config = changed(tiny_config, "train", max_steps=4, validate_every=2, snapshot_sentences=snapshot_sentences)
@@ -59,7 +59,7 @@ def test_training_is_the_same_with_snapshots_and_without(tiny_config: Config, tm
     assert weights[0] == weights[1]
 
 
-def test_a_resumed_training_goes_on_with_its_page(tiny_config: Config, tmp_path: Path) -> None:
+def test_resumed_training_keeps_earlier_snapshots_on_the_page(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, "train", max_steps=2, validate_every=2, save_every=2)
     run = train_into(tmp_path / "run", config)
     longer = changed(config, "train", max_steps=4)

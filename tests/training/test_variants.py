@@ -1,4 +1,4 @@
-"""Settings that change the step: with each of them a run trains otherwise, goes on and translates."""
+"""Settings that change the training step: each one takes effect, and its run resumes and translates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
     ],
     ids=str,
 )
-def test_a_variant_trains_goes_on_and_translates(
+def test_a_variant_trains_resumes_and_translates(
     tmp_path: Path, config: Config, plain: Run, step: Variant, first_other: int
 ) -> None:
     config = changed(config, "train", **step)
@@ -50,14 +50,14 @@ def test_a_variant_trains_goes_on_and_translates(
 
 
 def is_alike(one: Run, other: Run, step: int) -> bool:
-    """Whether the weights after that step are the same."""
+    """Return whether the weights after this step are the same."""
     name = f"step-{step:08}/model.safetensors"
     first, second = (load_file(run.checkpoints_path / name) for run in (one, other))
     return all(torch.equal(weights, second[name]) for name, weights in first.items())
 
 
 def resumed_in_the_middle(whole: Run, path: Path, config: Config) -> Run:
-    """A copy of the run that goes on from its checkpoint of step 2."""
+    """A copy of the run, resumed from its checkpoint of step 2."""
     shutil.copytree(whole.path, path)
     shutil.rmtree(path / "checkpoints" / "step-00000004")
     run = Run.resume(path, config)

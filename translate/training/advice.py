@@ -1,6 +1,6 @@
-"""Advice during training: rules that examine the training history and name the setting to change.
+"""Training advice: rules that detect problems in the training history and name the setting to change.
 
-A rule applies only to clear cases: wrong advice is worse than none.
+The rules report only clear cases, because wrong advice is worse than none.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from translate.config.settings import Config
 from translate.training.prepare import Prepared
 
-RARE, MAX_RARE = 5, 0.6  # occurrences below which a piece is rare; maximum share of rare pieces
-SMALL_VOCAB = 1000  # pieces; smaller vocabularies get no advice on their size
-MIN_STEPS = 4  # steps per epoch
-LAST = 3  # number of most recent validations, or lines with a training loss, that must agree
-FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; initial weights are slightly worse than a uniform guess
-FLAT, FLAT_AND_NOISY = 0.02, 0.06  # nats; the second for noisy losses
-UNLEARNT = 0.5  # times the loss of a uniform guess; a unigram model reaches 0.6
-MIN_LINES = 8  # lines with a training loss since the end of the warm-up
-RISEN = 1.03  # times the best validation loss
-MAX_ALIKE = 0.1  # distinct translations per distinct source line
-CLIPPED = 20.0  # times train.clip_norm
+RARE, MAX_RARE = 5, 0.6  # a piece is rare below this number of occurrences; maximum share of rare pieces
+SMALL_VOCAB = 1000  # pieces; smaller vocabularies are never reported as too large
+MIN_STEPS = 4  # minimum number of steps per epoch
+LAST = 3  # number of latest validations, or of latest lines with a training loss, that must agree
+FAR_ABOVE_BEST, FAR_ABOVE_GUESSING = 1.0, 2.0  # nats; untrained models are slightly worse than a uniform guess
+FLAT, FLAT_AND_NOISY = 0.02, 0.06  # maximum change in nats; the second value is for noisy losses
+UNLEARNED = 0.5  # relative to the loss of a uniform guess; a unigram model reaches 0.6
+MIN_LINES = 8  # minimum number of lines with a training loss since the end of warm-up
+RISEN = 1.03  # relative to the best validation loss
+MAX_ALIKE = 0.1  # maximum number of distinct translations per distinct source line
+CLIPPED = 20.0  # relative to train.clip_norm
 
 Line = Mapping[str, Any]
 Rule = Callable[[Sequence[Line], Config, int], str | None]
 
 
 def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
-    """Return advice on the vocabulary and the batch size, before the first step."""
+    """Return advice on the vocabulary size and the batch size for a run that has not started."""
     advice = []
     train, vocabs = prepared.train, prepared.vocabs
     src, tgt = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
@@ -40,55 +40,55 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> l
     change = "remove vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
     if config.vocab.algorithm == "char":
         change = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
-    # The vocabulary of a fine-tuned model comes from a different text, on which its pieces were learnt.
+    # A fine-tuned model keeps the vocabulary of its original run, which was learned from a different text.
     for vocab, counts in [] if config.train.init_from else sides:
-        # Byte pieces and control symbols are in every vocabulary, even if they never occur.
+        # Every vocabulary includes byte pieces and control symbols, even if the text never uses them.
         text_counts = counts[[piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))]]
         if len(text_counts) >= SMALL_VOCAB and (rare := np.mean(text_counts < RARE)) > MAX_RARE:
             advice.append(
-                f"{rare:.0%} of the vocabulary's pieces occur fewer than {RARE} times in the training text, too "
-                f"rarely to be learnt: in a new run {change}"
+                f"{rare:.0%} of the pieces in the vocabulary occur fewer than {RARE} times in the training text, too "
+                f"rarely to be learned: in a new run, {change}"
             )
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
     if share * MIN_STEPS > 1:
         advice.append(
-            f"a step uses {min(1.0, share):.0%} of the training text: in a new run lower train.batch_tokens "
-            f"({config.train.batch_tokens:,}) so that an epoch has more steps"
+            f"each step uses {min(1.0, share):.0%} of the training text: in a new run, lower train.batch_tokens "
+            f"({config.train.batch_tokens:,}) to get more steps per epoch"
         )
     return advice
 
 
 def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
-    """Apply the rules to the lines of metrics.jsonl, newest last. Returns the advice found, by the name of its rule.
+    """Apply all rules to the lines of metrics.jsonl, oldest first. Returns the advice, keyed by rule name.
 
     num_pieces: size of the target vocabulary.
     """
     start = config.train.steps_before_rdrop
-    if history and history[-1]["step"] > start:  # R-Drop adds a term to the training loss: compare only losses with it
+    if history and history[-1]["step"] > start:  # R-Drop adds a loss term: compare only losses that include it
         history = [line for line in history if "train_loss" not in line or line["step"] > start]
     advice = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
     return {name: text for name, text in advice.items() if text}
 
 
 def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Detect a loss that stays far above its best value or far above that of a uniform guess."""
+    """Detect a training loss that stays far above its best value or above the loss of a uniform guess."""
     losses = _values(history, "train_loss")
     if len(losses) < 2 * LAST:
         return None
     now, guessing = min(losses[-LAST:]), math.log(num_pieces)
-    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # over consecutive lines
+    best = min(max(losses[i : i + LAST]) for i in range(len(losses) - 2 * LAST + 1))  # sustained over LAST lines
     if now < min(guessing + FAR_ABOVE_GUESSING, best + FAR_ABOVE_BEST):
         return None
-    reference = "a uniform guess has" if guessing < best else "it had reached"
+    reference = "a uniform guess would give" if guessing < best else "it had already reached"
     return (
-        f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is too "
-        f"high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
+        f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is "
+        f"too high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
         f"({config.train.warmup_steps:,}), in a new run or when resuming from an earlier checkpoint"
     )
 
 
 def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Detect a high loss that has not fallen since the end of the warm-up."""
+    """Detect a high training loss that has not fallen since the end of warm-up."""
     settings = config.train
     losses = _values(history, "train_loss", after=settings.warmup_steps)
     quarter = len(losses) // 4
@@ -97,11 +97,11 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     before, now = statistics.mean(losses[:quarter]), statistics.mean(losses[-quarter:])
     scatter = 2 * statistics.stdev(losses[-quarter:]) / math.sqrt(quarter)  # two standard errors
     is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
-    if not is_flat or now < UNLEARNT * math.log(num_pieces):
+    if not is_flat or now < UNLEARNED * math.log(num_pieces):
         return None
     change = f"train.learning_rate ({settings.learning_rate:g})"
     change = f"raise {change}" if settings.learning_rate < 1e-4 else f"lower {change} or raise train.warmup_steps"
-    return f"the training loss has stayed at {now:.2f} since the end of the warm-up: {change}"
+    return f"the training loss has stayed at {now:.2f} since the end of warm-up: {change}"
 
 
 def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
@@ -120,13 +120,13 @@ def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> st
         return None
     return (
         f"the validation loss rose from {best:.2f} (step {best_step:,}) to {last[-1]:.2f} while the training loss "
-        f"fell: the model overfits; raise model.dropout ({config.model.dropout:g}) or lower model.d_model "
-        f"({config.model.d_model}) in a new run, or use more text; the run keeps the best weights so far"
+        f"fell: the model is overfitting; in a new run, raise model.dropout ({config.model.dropout:g}), lower "
+        f"model.d_model ({config.model.d_model}) or use more training text; this run keeps its best weights"
     )
 
 
 def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
-    """Detect different lines that keep getting the same few translations, or empty ones."""
+    """Detect translations that stay empty or the same for different source lines."""
     last = [line for line in history if "different_outputs" in line][-LAST:]
     if len(last) < LAST or last[0]["step"] < config.train.warmup_steps:
         return None
@@ -135,10 +135,10 @@ def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str 
         return None
     if min(line["valid_loss"] for line in last[1:]) < last[0]["valid_loss"] - FLAT:
         return None
-    what = "are empty" if is_empty else "are the same for different lines"
+    what = "are empty" if is_empty else "are the same for different source lines"
     return (
-        f"nearly all validation translations {what}: the model ignores the source; check that the two files match "
-        f"line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps"
+        f"nearly all validation translations {what}: the model ignores the source; check that the two files "
+        f"match line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps"
     )
 
 
@@ -155,7 +155,7 @@ def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) ->
 
 
 def _values(history: Sequence[Line], name: str, after: int = 0) -> list[float]:
-    """Return the values of this name from the lines after a step. Only validations can have step 0."""
+    """Return the values named `name` in the lines after step `after`. Only validations can have step 0."""
     return [line[name] for line in history if name in line and line["step"] > after]
 
 

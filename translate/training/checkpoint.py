@@ -1,7 +1,7 @@
-"""Checkpoints: saving and loading the training state atomically.
+"""Checkpoints: the training state, saved atomically and verified when loaded.
 
-A checkpoint is a folder of up to four files: the weights, their moving average if there is one, the optimizer state,
-and the progress, which holds the checksums of the others. It is valid only if all files are intact.
+A checkpoint is a folder with up to four files: the weights, their moving average (if enabled), the optimizer state, and
+the progress, which includes the checksums of the other files. A checkpoint is valid only if all its files are intact.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
 MODEL, EMA, OPTIMIZER = (f"{name}.safetensors" for name in ("model", "average", "optimizer"))
 PROGRESS = "progress.json"
-PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions; no longer read
+PICKLED_OPTIMIZER = "optimizer.pt"  # written by older versions, no longer supported
 UNUSABLE = "this checkpoint cannot be used"
 
-Tensors = dict[str, dict[str, Tensor]]  # by file and name
+Tensors = dict[str, dict[str, Tensor]]  # keyed by file name, then tensor name
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Training progress. Batch order, learning rate and dropout are functions of it, so they need not be saved."""
+    """Training progress, which also determines the batch order, the learning rate and dropout."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
-    step: int = 0  # updates completed
-    epoch: int = 0  # from 0
-    batches: int = 0  # batches of this epoch used so far, by all processes
-    seconds: float = 0.0  # training time without validation
+    step: int = 0  # completed steps
+    epoch: int = 0  # current epoch, counted from 0
+    batches: int = 0  # batches used so far in this epoch, by all processes
+    seconds: float = 0.0  # training time, excluding validation
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
-    precision: str | None = None  # of the matrix products; with train.precision "auto", the one that was chosen
+    precision: str | None = None  # of matrix products; with train.precision "auto", the chosen precision
 
 
 class TrainingState(NamedTuple):
-    """Content of a checkpoint, except the progress."""
+    """Contents of a checkpoint, except for the progress."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer  # AdamW
@@ -63,8 +63,8 @@ class TrainingState(NamedTuple):
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
     """Write `folder`/step-NNNNNNNN atomically, and keep only the newest `keep` checkpoints up to this step.
 
-    Checkpoints of later steps are damaged, or training would have resumed from them. Each is kept until training
-    reaches its step again.
+    Any checkpoint of a later step is damaged, because training would have resumed from it otherwise. It is kept until
+    training reaches its step again.
     """
     final = folder / f"step-{progress.step:08d}"
     partial = folder / f".{final.name}.partial"
@@ -76,7 +76,7 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
             if state.ema:
                 tensors[EMA] = state.ema.weights
             if state.optimizer.state:  # empty before the first update
-                tensors[OPTIMIZER] = {  # for example "exp_avg.encoder_norm.weight"
+                tensors[OPTIMIZER] = {  # names like "exp_avg.encoder_norm.weight"
                     f"{moment}.{name}": tensor
                     for name, parameter in state.model.named_parameters()
                     for moment, tensor in state.optimizer.state[parameter].items()
@@ -96,9 +96,9 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
 
 
 def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], None]) -> Progress | None:
-    """Load the newest intact checkpoint into the state. Returns None if there is no checkpoint at all.
+    """Load the newest intact checkpoint into `state`. Returns its progress, or None if no checkpoint exists.
 
-    warn: called with a message for each damaged checkpoint. Raises UserError if all checkpoints are damaged.
+    warn: function to call with a message for each damaged checkpoint. Raises UserError if all checkpoints are damaged.
     """
     damaged = []
     for _, checkpoint in sorted(step_folders(folder).items(), reverse=True):
@@ -113,19 +113,19 @@ def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], No
     if damaged:
         raise UserError(
             f"{folder}: none of the checkpoints can be used ({', '.join(damaged)}; see the warnings above); "
-            "restore one, or start a new run"
+            "restore one or start a new run"
         )
     return None
 
 
 def step_folders(folder: Path) -> dict[int, Path]:
-    """Return the subfolders named step-NNNNNNNN by step, ignoring symbolic links."""
+    """Return the subfolders named step-NNNNNNNN, keyed by step. Symbolic links are ignored."""
     matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
     return {int(match[1]): path for match, path in matches if match and path.is_dir() and not path.is_symlink()}
 
 
 def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
-    """Read a checkpoint into memory. Raises UserError if any part is damaged or does not match the state."""
+    """Read a checkpoint into memory. Raises UserError if any file is damaged or does not match `state`."""
     if (checkpoint / PICKLED_OPTIMIZER).exists():
         raise UserError(
             f"{checkpoint}: written by an older version and cannot be resumed; its weights can still be used to "
@@ -141,7 +141,7 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
     except (ValidationError, KeyError, TypeError, ValueError):
         raise UserError(f"{path}: damaged; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
-        raise UserError(f"{path}: for step {progress.step}, unlike the folder's name; {UNUSABLE}")
+        raise UserError(f"{path}: step {progress.step} does not match the folder name; {UNUSABLE}")
     wanted = {MODEL: parameters_of(state.model)}
     if state.ema and EMA in checksums:
         wanted[EMA] = state.ema.weights
@@ -163,7 +163,7 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
 def _apply(tensors: Tensors, state: TrainingState) -> None:
     copy_tensors(tensors[MODEL], parameters_of(state.model))
     if state.ema:
-        # If the checkpoint has no average, averaging starts from its weights.
+        # If the checkpoint has no moving average, averaging starts from its weights.
         copy_tensors(tensors.get(EMA, tensors[MODEL]), state.ema.weights)
     moments: dict[int, dict[str, Tensor]] = {}
     in_order = [id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]]
@@ -171,12 +171,12 @@ def _apply(tensors: Tensors, state: TrainingState) -> None:
     for name, tensor in tensors.get(OPTIMIZER, {}).items():
         moment, _, parameter = name.partition(".")
         moments.setdefault(indices[parameter], {})[moment] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]  # unchanged: they depend on the settings and this device
+    groups = state.optimizer.state_dict()["param_groups"]  # not restored: they depend on the settings and the device
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def _discard(path: Path) -> None:
-    """Remove a checkpoint if it exists, renaming it first so that an interruption leaves no partial checkpoint."""
+    """Remove a checkpoint if it exists. It is renamed first: interrupted removal leaves no partial checkpoint."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():

@@ -1,4 +1,4 @@
-"""Estimates of training time: planning the number of steps, and the report of `translate train --dry-run`."""
+"""Training time estimates, used to plan the number of steps and to report on `translate train --dry-run`."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
-# If train.max_minutes is set, steps are timed for this many more seconds, but at most for this share of the limit:
-# some machines slow down, for example by a third, after a few seconds under load.
+# Maximum extra timing if train.max_minutes is set, in seconds and as a share of that limit: some machines slow down,
+# for example by a third, after a few seconds under load.
 MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
-MANY = 10**6  # steps, used until their number is planned
-MAX_WARM_UP = 0.1  # maximum share of the steps, which limits train.warmup_steps
-SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down a little
+MANY = 10**6  # placeholder for the number of steps until it is planned
+MAX_WARM_UP = 0.1  # maximum share of steps for warm-up; limits train.warmup_steps
+SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down slightly
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The planned number of steps, in the settings, and the time per step."""
+    """Settings with the planned number of steps, and the measured time per step."""
 
     config: Config
     seconds: float  # per step
-    precision: str  # in which the time was measured
+    precision: str  # precision used for the measurement
 
     def __str__(self) -> str:
         settings = self.config.train
@@ -53,12 +53,12 @@ class StepPlan:
 
 
 def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> StepPlan:
-    """Compute `train.max_steps` from `train.max_epochs` and `train.max_minutes` by timing steps of a throw-away model.
+    """Compute `train.max_steps` from `train.max_epochs` and `train.max_minutes` by timing steps of a throwaway model.
 
-    All processes have to call this; all get the same plan.
+    All processes must call this function; all of them get the same plan.
     """
     settings = config.train
-    # The learning rate does not matter for timing, but it must be defined.
+    # The learning rate does not affect the timing, but it must be defined.
     timed = settings.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
     trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
@@ -75,14 +75,14 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
-    """Return the number of steps of the first epoch. Later epochs differ only slightly."""
+    """Return the number of steps in the first epoch. Later epochs differ only slightly."""
     corpus = prepared.train_in(0, world)
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch=0)
     return math.ceil(len(order) / (settings.accumulate * world.size))
 
 
 def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
-    """Return the median time of a few steps, as the weighted mean of steps without and with R-Drop."""
+    """Return the median step time in seconds, as a weighted mean of steps without and with R-Drop."""
     share, before = trainer.settings.rdrop_from, _seconds_of(trainer, prepared, 1)
     if not share:
         return before
@@ -90,7 +90,7 @@ def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
-    """Name the setting whose limit ends training now. Returns None if no limit is reached."""
+    """Return a description of the limit that training has reached, or None if it has reached none."""
     if settings.max_steps and progress.step >= settings.max_steps:
         return f"train.max_steps ({settings.max_steps:,}) reached"
     if settings.max_epochs and progress.epoch >= settings.max_epochs:
@@ -98,23 +98,23 @@ def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
     if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
         return f"train.max_minutes ({settings.max_minutes:g}) reached"
     if settings.patience and progress.stale_validations >= settings.patience:
-        return f"no better {settings.best_by} in {settings.patience} validations (train.patience)"
+        return f"{settings.best_by} has not improved in {settings.patience} validations (train.patience)"
     return None
 
 
 def format_minutes(minutes: float) -> str:
-    """Format a time in minutes or hours."""
+    """Format a duration, given in minutes, as minutes or hours."""
     return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
-    """Return the median time of the first steps, each run as step `number`. All processes time equally many steps."""
+    """Return the median time of the first steps, run as step `number`. All processes time the same number of steps."""
 
     def time_next(count: int) -> list[float]:
         seconds = []
         for data in islice(steps, count):
             started = time.monotonic()
-            trainer.step(data, number).losses.translation.item()  # waits for the device
+            trainer.step(data, number).losses.translation.item()  # wait for the device
             seconds.append(time.monotonic() - started)
         return seconds
 
@@ -126,9 +126,9 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
 
 
 def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:
-    """Prepare training, time a few steps, and return a report of one fact per line.
+    """Prepare training, time a few steps, and return a report with one fact per line.
 
-    run: temporary run folder. scan: scan of the training text, if it was read before.
+    run: temporary run folder. scan: result of an earlier scan of the training text, if available.
     """
     init_from_run(run, config)
     prepared = prepare(run, config, scan)
@@ -154,7 +154,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         ("model", f"{trainer.num_parameters:,} parameters"),
         ("device", f"{describe(device)}, {trainer.precision}"),
         ("epoch", f"{num_steps:,} steps, {1 - _num_pieces(corpus) / num_positions:.1%} padding"),
-        ("memory", f"{peak_memory(device) / 1e9:.2f} GB at most, while preparing the text or in the largest batch"),
+        ("memory", f"peak of {peak_memory(device) / 1e9:.2f} GB, in text preparation or the largest batch"),
         *([("memory", WHY_HALVED.format(settings=settings))] if trainer.is_halving else []),
         ("step", f"{seconds:.3f} s"),
         ("time", _expected_time(settings, num_steps, seconds)),
@@ -163,13 +163,13 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
 
 
 def _corpus_facts(config: Config, prepared: Prepared, corpus: EncodedCorpus) -> Iterator[tuple[str, str]]:
-    """Describe the text and the vocabulary. corpus: the training text as the first epoch reads it."""
+    """Yield facts about the texts and the vocabulary. corpus: training text as encoded for the first epoch."""
     yield "training", str(corpus.report)
     for side, rows in ("source", corpus.src), ("target", corpus.tgt):
-        yield side, f"{rows.lengths.mean():.1f} pieces per line, {rows.lengths.max()} at most"
+        yield side, f"{rows.lengths.mean():.1f} pieces per line on average, {rows.lengths.max()} at most"
     if dropout := config.vocab.dropout:
         more = _num_pieces(corpus) / _num_pieces(prepared.train) - 1
-        yield "dropout", f"{dropout:g} of the merges, redrawn each epoch: {more:+.1%} pieces in the first"
+        yield "dropout", f"merges skipped with probability {dropout:g}: {more:+.1%} pieces in the first epoch"
     yield "validation", str(prepared.valid.report)
     yield "vocabulary", f"{prepared.vocabs.tgt.size:,} pieces{'' if prepared.vocabs.joint else ' per side'}"
 
@@ -179,12 +179,12 @@ def _num_pieces(corpus: EncodedCorpus) -> int:
 
 
 def _num_positions(corpus: EncodedCorpus, rows: np.ndarray) -> int:
-    """Return the number of positions of a batch on both sides, including padding."""
+    """Return the number of source and target positions in a batch, including padding."""
     return len(rows) * (int(corpus.src.lengths[rows].max()) + int(corpus.tgt.lengths[rows].max()))
 
 
 def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float) -> str:
-    """Describe the time until the first limit that is set."""
+    """Describe the expected time until training reaches its first limit."""
     limits = {
         f"{settings.max_steps:,} steps (train.max_steps)": settings.max_steps * seconds / 60,
         f"{settings.max_epochs} epochs (train.max_epochs)": settings.max_epochs * steps_per_epoch * seconds / 60,
@@ -192,7 +192,7 @@ def _expected_time(settings: TrainSettings, steps_per_epoch: int, seconds: float
     }
     minutes_until = {end: minutes for end, minutes in limits.items() if minutes}
     if not minutes_until:
-        return "unlimited: neither train.max_steps, train.max_epochs nor train.max_minutes is set"
+        return "unlimited: none of train.max_steps, train.max_epochs and train.max_minutes is set"
     end, minutes = min(minutes_until.items(), key=lambda item: item[1])
-    patience = "; train.patience may end it earlier" if settings.patience else ""
-    return f"{format_minutes(minutes)} plus validation, until {end}{patience}"
+    patience = "; train.patience may end training earlier" if settings.patience else ""
+    return f"{format_minutes(minutes)} plus validation, limited by {end}{patience}"

@@ -1,4 +1,4 @@
-"""The training log: train.log, metrics.jsonl, the progress bar and the curves."""
+"""Training logs: train.log, metrics.jsonl, the progress bar and the training curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from translate.training.validation import Validation
 
 @dataclass
 class Meter:
-    """Sums over the steps since `start`. Skipped steps add only to `num_tokens`."""
+    """Totals over the steps since `start`. Skipped steps count only toward `num_tokens`."""
 
     start: Progress
     num_tokens: int = 0
@@ -30,7 +30,7 @@ class Meter:
     losses: Losses | None = None
 
     def add(self, result: StepResult, num_tokens: int) -> None:
-        """Add a step."""
+        """Add the result of a step on `num_tokens` target pieces."""
         self.num_tokens += num_tokens
         if result.is_used:
             self.losses = total([self.losses, result.losses]) if self.losses else result.losses
@@ -39,23 +39,23 @@ class Meter:
 
 
 def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> None:
-    """Log the device, the model size, the step at which training starts, and advice if the run is new."""
+    """Log the device, the model size, the starting step and, for a new run, advice on its settings."""
     world, settings = trainer.world, config.train
     run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}")
-    run.log(f"model: {trainer.num_parameters:,} parameters, {prepared.vocabs.tgt.size:,} pieces")
+    run.log(f"model: {trainer.num_parameters:,} parameters, target vocabulary of {prepared.vocabs.tgt.size:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles time and memory per step")
+        run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles the time and memory per step")
     for advice in [] if progress.step else advise_at_start(prepared, config, world.size):
         run.log(f"advice: {advice}")
 
 
 def log_steps(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
-    """Log the steps that were added to the meter. Returns the text for the progress bar.
+    """Log averages over the steps added to the meter. Returns the text for the progress bar.
 
-    All processes have to call this; only the first one logs.
+    All processes must call this function; only the first one logs.
     """
-    # This process's share of the losses: translation and, with a guided head, alignment; empty if no step was used.
+    # This process's share of the mean translation and alignment losses; empty if all steps were skipped.
     share = [float(loss) / meter.num_used for loss in meter.losses or () if loss is not None]
     losses = [sum(shares) for shares in zip(*trainer.world.gather(share), strict=True)]
     if not trainer.world.is_first:
@@ -82,9 +82,9 @@ def log_steps(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> s
 def log_validation(
     run: Run, config: Config, num_pieces: int, progress: Progress, result: Validation, is_best: bool
 ) -> None:
-    """Log the validation scores and a few translations, and draw the curves.
+    """Log the validation scores and sample translations, and plot the training curves.
 
-    The advice of each rule is logged only once; the name of the rule is recorded in metrics.jsonl.
+    The advice of each rule is logged only once per run; the rule's name is recorded in metrics.jsonl.
     """
     figures = {
         "step": progress.step,
@@ -107,7 +107,7 @@ def log_validation(
     scores = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
     if result.bleu is not None:
         scores += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
-    run.log(f"validation at step {progress.step:,}: {scores}{' (the best so far)' if is_best else ''}")
+    run.log(f"validation at step {progress.step:,}: {scores}{' (best so far)' if is_best else ''}")
     for sample in result.samples:
         run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
     for text in advice.values():
@@ -117,16 +117,16 @@ def log_validation(
 
 
 def log_end(run: Run, reason: str | None, signal_number: int) -> None:
-    """Log why training ended, a limit or a signal, and how to use or resume the run."""
+    """Log why training ended (a limit or a signal) and where the weights are or how to resume."""
     if reason:
-        run.log(f"training ended: {reason}; the weights to use are in {run.weights_path}")
+        run.log(f"training ended: {reason}; the weights are in {run.weights_path}")
     if signal_number:
         name = signal.Signals(signal_number).name
-        run.log(f"stopped by {name} with everything saved; to resume: translate train --resume --out {run.path}")
+        run.log(f"stopped by {name} after saving all progress; resume with: translate train --resume --out {run.path}")
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
-    """Estimate the training time left, in seconds, from the speed so far. Returns None if it is unknown."""
+    """Estimate the remaining training time in seconds from the speed so far. Returns None if no limit is known."""
     final_steps = [float(settings.max_steps)] if settings.max_steps else []
     if settings.max_epochs and progress.epoch:
         final_steps.append(progress.step * settings.max_epochs / progress.epoch)
@@ -138,5 +138,5 @@ def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
 
 
 def _passes_until(step: float, settings: TrainSettings) -> float:
-    """Return the number of forward passes up to a step; each step with R-Drop has two."""
+    """Return the number of forward passes up to `step`, counting two for each step with R-Drop."""
     return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)

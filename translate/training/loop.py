@@ -1,7 +1,7 @@
 """The training loop.
 
-All randomness is derived from counters: the order of the pairs from (seed, epoch), dropout from (seed, step, part).
-Training that is interrupted and resumed therefore ends with exactly the same weights as uninterrupted training.
+Random choices are functions of counters: the order of pairs depends on (seed, epoch), dropout on (seed, step, part).
+Interrupted and resumed training therefore ends with exactly the same weights as uninterrupted training.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from translate.training.snapshots import record_snapshots
 from translate.training.step import SMALLER_BATCHES, WHY_HALVED, StepResult, Trainer
 from translate.training.validation import validate
 
-MAX_BAD_STEPS = 3  # consecutive skipped steps after which training ends
+MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
 
 
 def train(
@@ -46,12 +46,12 @@ def train(
     reasons: Sequence[str] = (),
     scan: TextScan | None = None,
 ) -> None:
-    """Train the model of a run folder from its newest checkpoint, or from scratch if there is none.
+    """Train the model of a run, starting from its newest checkpoint if it has one.
 
-    The run folder keeps the weights that score best on the validation text. A signal ends training after the current
-    step: the state is saved, and SystemExit(128 + signal) raised. The processes of a `world` train one model together,
-    each on its share of every step; only the first process writes files. reasons: why the settings were chosen, to be
-    logged. scan: scan of the training text, if it was read before.
+    The run folder keeps the weights with the best validation score. On a signal, training finishes the current step,
+    saves its state and raises SystemExit(128 + signal). All processes of `world` train one model together, each on its
+    share of every step; only the first process writes files. reasons: explanations of the chosen settings, to be
+    logged. scan: result of an earlier scan of the training text, if available.
     """
     if world.is_first:
         init_from_run(run, config)
@@ -88,16 +88,16 @@ def train(
 def _loop(
     run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop
 ) -> tuple[str | None, int]:
-    """Run steps until a limit is reached or a signal arrives. Returns the limit, if any, and the signal, or 0.
+    """Run steps until a limit is reached or a signal arrives. Returns the limit (or None) and the signal (or 0).
 
-    All processes end at the same step.
+    All processes stop after the same step.
     """
     settings, world = config.train, trainer.world
     if settings.init_from and not progress.step:
         progress = _validate(run, config, prepared, trainer, progress)
     meter = Meter(progress)
-    kept = progress  # progress of the trainer's state, which skipped steps do not change
-    saved = progress if progress.step else None  # progress of the newest checkpoint
+    kept = progress  # progress after the last step that was not skipped
+    saved = progress if progress.step else None  # progress recorded in the newest checkpoint
     reason, signal_number = reached_limit(progress, settings), 0
     bar_off = None if world.is_first else True
     with (
@@ -133,13 +133,13 @@ def _loop(
 def _step(
     steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop
 ) -> tuple[StepData, StepResult, Progress, int]:
-    """Perform a step. Returns its data, its result, the progress after it, and the signal a process received, or 0."""
+    """Perform a step. Returns its data, its result, the new progress, and a signal sent to any process (0 if none)."""
     started, step = time.monotonic(), progress.step + 1
     data = next(steps)
     result = trainer.step(data, step)
     seconds = time.monotonic() - started
-    # Share what only one process knows: a signal, and the time in the first process. The time in the others includes
-    # waiting while the first one saves.
+    # Share a signal received by any process, and the step time of the first process. The step times of the others
+    # include waiting for the first process to save.
     seconds, signal_number = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
     seconds += progress.seconds
     progress = replace(progress, step=step, epoch=data.next_epoch, batches=data.next_batch, seconds=seconds)
@@ -150,14 +150,14 @@ def _log_skipped(run: Run, trainer: Trainer, data: StepData, step: int) -> None:
     rows = [row for share in trainer.world.gather(data.rows) for row in share]
     if trainer.world.is_first:
         lines = trainer.lines_of(rows)
-        run.log(f"step {step:,} skipped: its loss or gradient is not finite; its batch came from {lines}")
+        run.log(f"step {step:,} skipped: its loss or gradient is not finite; its batch contains {lines}")
 
 
 def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None) -> NoReturn:
-    """Save the state before the skipped steps, and raise UserError."""
+    """Save the state from before the skipped steps and raise UserError."""
     if kept != saved:
         _save(run, trainer, kept)
-    trainer.world.gather(None)  # wait: torchrun ends all processes when one ends, and the first has to save
+    trainer.world.gather(None)  # wait for the first process to save: torchrun stops all when one exits
     settings = trainer.settings
     changes = [
         f"lower train.learning_rate ({settings.learning_rate:g})",
@@ -168,13 +168,13 @@ def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None)
         changes.append('set train.precision to "float32"')
     raise UserError(
         f"training diverged: the loss or gradient was not finite in {MAX_BAD_STEPS} consecutive steps after step "
-        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and --resume from step {kept.step:,}, the newest "
-        "checkpoint, or delete that checkpoint to resume from the previous one"
+        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and use --resume to continue from step "
+        f"{kept.step:,}, or first delete the checkpoint of that step to continue from the previous one"
     )
 
 
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
-    """Score the model, keep its weights if they are the best so far, and log the result."""
+    """Validate the model, save its weights if they are the best so far, and log the scores."""
     _check_weights(trainer, progress.step)
     with trainer.weights_to_use():
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
@@ -198,15 +198,15 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     if not trainer.world.is_first:
         return
     save_checkpoint(run.checkpoints_path, trainer.state, progress, trainer.settings.keep_checkpoints)
-    if progress.best is None:  # before the first validation there are no other weights
+    if progress.best is None:  # before the first validation, there are no best weights yet
         with trainer.weights_to_use():
             save_weights(run.weights_path, trainer.model, trainer.identity)
 
 
 def _check_weights(trainer: Trainer, step: int) -> None:
-    """Raise UserError if a weight is not finite, so that such weights are neither validated nor saved."""
+    """Raise UserError if any weight is not finite. Such weights must not be validated or saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
         raise UserError(
-            f"training diverged: a weight at step {step} is not finite; lower train.learning_rate or raise "
-            "train.warmup_steps, then start a new run, or --resume from the last checkpoint"
+            f"training diverged: weights at step {step} are not finite; lower train.learning_rate or raise "
+            "train.warmup_steps, then start a new run, or use --resume to continue from the newest checkpoint"
         )

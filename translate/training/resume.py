@@ -1,4 +1,4 @@
-"""Starting from the weights of another run, and resuming from the newest intact checkpoint."""
+"""Initialization from another run's weights, and resumption from the newest intact checkpoint."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from translate.training.step import Trainer
 
 
 def init_from_run(run: Run, config: Config) -> None:
-    """Copy vocabulary and weights of train.init_from into a run that has not begun, as a checkpoint of step 0.
+    """Copy the vocabulary and weights of train.init_from into a new run, as a checkpoint at step 0.
 
-    The other run is not needed afterwards. Raises UserError if its files are missing, damaged or do not match.
+    The other run is not needed afterward. Raises UserError if its files are missing, damaged or inconsistent.
     """
     has_begun = run.metrics_path.exists() or any(run.checkpoints_path.glob("step-*"))
     if has_begun or not config.train.init_from:
@@ -31,14 +31,14 @@ def init_from_run(run: Run, config: Config) -> None:
     # No moving average is stored: averaging starts from the weights.
     state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
-    run.log(f"starting from the weights of {other.weights_path}, SHA-256 {other.digest_of_weights()}")
+    run.log(f"starting from the weights in {other.weights_path} (SHA-256: {other.digest_of_weights()})")
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
-    """Load the newest intact checkpoint into the trainer and return its progress (a new one if there is no checkpoint).
+    """Load the newest intact checkpoint into the trainer. Returns its progress, or that of a new run if there is none.
 
-    If the best weights are lost, replaces them with the current ones and resets the best score. Raises UserError if no
-    checkpoint can be used although training had already saved one.
+    Missing or damaged best weights are replaced with the current weights, and the best score is reset. Raises UserError
+    if no checkpoint is usable although training must have saved one.
     """
     world = trainer.world
     progress = load_checkpoint(run.checkpoints_path, trainer.state, run.log if world.is_first else lambda line: None)
@@ -47,17 +47,17 @@ def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
         if reached > run.load_config().train.save_every or trainer.settings.init_from:
             raise UserError(
                 f"{run.checkpoints_path}: no checkpoint found, although this run reached step {reached}; restore "
-                "one, or start a new run"
+                "a checkpoint or start a new run"
             )
     if len(set(world.gather(progress))) > 1:
-        raise UserError(f"{run.checkpoints_path}: differs between the processes; all machines need a shared run folder")
+        raise UserError(f"{run.checkpoints_path}: not the same on all machines, which must share one run folder")
     progress, is_lost = progress or Progress(), False
     if progress.best is not None and world.is_first:
         try:
             read_checked_weights(run.weights_path, trainer.identity)
         except UserError as error:
             is_lost = True
-            run.log(f"warning: the best weights so far are lost; the best ones from now on will be kept: {error}")
+            run.log(f"warning: the best weights so far were lost and are replaced with the current ones: {error}")
             with trainer.weights_to_use():
                 save_weights(run.weights_path, trainer.model, trainer.identity)
     return replace(progress, best=None, stale_validations=0) if world.gather(is_lost)[0] else progress

@@ -1,7 +1,7 @@
 """Attention snapshots: maps of a few validation pairs, recorded at each validation, and a page that shows them.
 
-`RUN/snapshots/step-NNNNNNNN/NNNNNN.npz` holds the maps of a source line and its reference translation. Rows and columns
-are the same at every step; only the model changes.
+`RUN/snapshots/step-NNNNNNNN/NNNNNN.npz` holds the maps of a source line and its reference translation. Their rows and
+columns stay the same at every step; only the weights of the model change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from translate.training.prepare import Prepared
 def record_snapshots(
     run: Run, model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, step: int
 ) -> None:
-    """Write the maps of the first short validation pairs at this step, and the page of all steps so far.
+    """Write attention maps of the first short validation pairs, and the page that shows all steps so far.
 
     Leaves the model in training mode and draws no random numbers.
     """
@@ -52,7 +52,7 @@ def record_snapshots(
 
 
 def _sentences(run: Run, pairs: Sequence[Pair], step: int) -> Iterator[PageSentence]:
-    """Yield the sentences of the page: each pair with its maps at all steps up to this one."""
+    """Yield the sentences of the page: each pair with its maps at all steps up to `step`."""
     steps = sorted((at, path) for at, path in step_folders(run.snapshots_path).items() if at <= step)
     for number, pair in enumerate(pairs, start=1):
         files = [(at, path / f"{number:06d}.npz") for at, path in steps]

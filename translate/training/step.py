@@ -1,4 +1,4 @@
-"""A training step: learning rate, loss, gradients, update."""
+"""Training steps: compute the learning rate, the loss and its gradients, and update the weights."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
 
-MAX_NAMED = 20  # lines listed in a message
-NUM_TIMED = 4  # passes per precision, of which the fastest counts
+MAX_NAMED = 20  # maximum number of lines listed in a message
+NUM_TIMED = 4  # timed passes per precision; only the fastest one counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
-WORTHWHILE = 0.9  # share of float32's time: a smaller speed-up does not justify the rounding of bfloat16
+WORTHWHILE = 0.9  # maximum ratio to float32's time: a smaller speedup is not worth bfloat16's rounding errors
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 )
@@ -43,10 +43,10 @@ WHY_HALVED = (
 
 
 class StepResult(NamedTuple):
-    """The outcome of a step."""
+    """Losses and gradient norm of a training step."""
 
-    losses: Losses  # per target piece of the step, as scalars on the device; with several processes, this one's share
-    gradient_norm: float  # before clipping, the same in all processes; not finite if a loss is not finite
+    losses: Losses  # device scalars, per target piece of the step; with multiple processes, the share of this process
+    gradient_norm: float  # before clipping, identical in all processes; not finite if any loss is not finite
 
     @property
     def is_used(self) -> bool:
@@ -55,7 +55,7 @@ class StepResult(NamedTuple):
 
 
 class Trainer:
-    """A model with its optimizer, which performs training steps."""
+    """A model and its optimizer, with methods to perform training steps."""
 
     def __init__(self, config: Config, prepared: Prepared, device: torch.device, world: World = ALONE) -> None:
         self.settings = config.train
@@ -73,7 +73,7 @@ class Trainer:
         loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if _is_compiled(config, device):
             loss.features = torch.compile(loss.features, dynamic=True)
-        self._too_large = math.inf  # size of the smallest part that did not fit into memory
+        self._too_large = math.inf  # size of the smallest part that did not fit in memory
         self.lines_of: Callable[[Sequence[int]], str] = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch, float], Losses] = loss
         self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -84,17 +84,17 @@ class Trainer:
 
     @property
     def state(self) -> TrainingState:
-        """Content of a checkpoint, except the progress."""
+        """Contents of a checkpoint, except for the progress."""
         return TrainingState(self.model, self.optimizer, self.ema, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
-        """Within the block, give the model the weights to validate and save: the moving average, if there is one."""
+        """Within the block, use the weights to validate and save: the moving average, if it is enabled."""
         return self.ema.in_place() if self.ema else nullcontext()
 
     def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
-        """Decide what "auto" means. A GPU with bfloat16 instructions trains faster in bfloat16; a CPU is timed.
+        """Choose the precision for "auto": bfloat16 on a GPU that supports it, the faster precision on a CPU.
 
-        recorded: precision of this run when it was started, if any. first_step: returns the data to time.
+        recorded: precision chosen when the run started, if any. first_step: function that returns the data for timing.
         """
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
@@ -104,9 +104,9 @@ class Trainer:
             self.precision = "bfloat16"
 
     def step(self, data: StepData, step: int) -> StepResult:
-        """Perform update number `step` with the mean gradient over all target pieces of the step.
+        """Perform update number `step`, averaging the gradient over all target pieces in the step.
 
-        If the gradient is not finite, weights, optimizer state and moving average remain unchanged.
+        If the gradient is not finite, the weights, optimizer state and moving average stay unchanged.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
@@ -124,10 +124,10 @@ class Trainer:
         return result
 
     def _gradients(self, data: StepData, step: int) -> list[Losses]:
-        """Accumulate the gradients of a step's parts. Returns the share of each part in the step's losses.
+        """Accumulate the gradients of a step's parts. Returns each part's contribution to the step's losses.
 
-        If a part does not fit into memory, parts of its size are halved, now and in later steps. Losses are sums, so
-        only the dropout masks change. Several processes cannot agree on halving, so they raise the error.
+        If a part does not fit in memory, parts of its size or larger are halved, now and in later steps. Losses are
+        sums, so only the dropout masks change. With multiple processes, the out-of-memory error is raised instead.
         """
         parts = data.parts
         while True:
@@ -137,39 +137,39 @@ class Trainer:
                 with self._without_exchange():
                     for part in parts[:-1]:
                         losses.append(self._backward(part, data.num_tokens, step))
-                # In this pass the processes exchange all gradients accumulated so far.
+                # During this last pass, the processes exchange all gradients accumulated so far.
                 return [*losses, self._backward(parts[-1], data.num_tokens, step)]
             except (RuntimeError, MemoryError) as error:
                 if self.world.size > 1 or not is_out_of_memory(error):
                     raise
-            # Not in the `except` block, where the error still references the tensors.
+            # Free memory outside the `except` block, where the error still references the tensors.
             self.optimizer.zero_grad()
             torch.cuda.empty_cache()
             failed = parts[len(losses)]
             if len(failed.rows) == 1:
                 raise UserError(
-                    f"out of memory for a single pair, {self.lines_of(failed.rows.tolist())}; shorten it, or start a "
-                    "new run with a lower data.max_pieces or model.d_model"
+                    f"out of memory on a single sentence pair, {self.lines_of(failed.rows.tolist())}; shorten it, or "
+                    "start a new run with a lower data.max_pieces or model.d_model"
                 )
             self._too_large = failed.batch.num_places
 
     @property
     def is_halving(self) -> bool:
-        """Whether a part did not fit into memory."""
+        """Whether large parts are halved because one did not fit in memory."""
         return math.isfinite(self._too_large)
 
     def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
-        """Add the gradients of a part to those of the step. Returns its share of the step's losses."""
+        """Add a part's gradients to those of the step. Returns the part's contribution to the step's losses."""
         seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
-        # Divide by the pieces of the whole step: each has the same weight, however the step is split.
+        # Divide by the number of pieces in the step, so that each has the same weight however the step is split.
         translation = losses.translation * part.weight / num_tokens
         alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
         loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment
-        # Multiply by the number of processes, because their exchange averages instead of adding. 0 times a loss that is
-        # not finite is NaN, so the gradient is not finite either, and the exchange spreads this to all processes.
+        # Multiply by the number of processes, because their gradients are averaged instead of added. A loss that is not
+        # finite gives NaN when multiplied by 0, which makes the gradients of all processes NaN after the exchange.
         loss.backward(self.world.size + 0 * loss.detach())
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
@@ -177,7 +177,7 @@ class Trainer:
         first = data._replace(parts=data.parts[:1])
         seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
         with self._without_exchange():
-            for _ in range(NUM_TIMED):  # alternating, so that other load on the machine affects both
+            for _ in range(NUM_TIMED):  # alternate, so that other load on the machine affects both
                 for self.precision in seconds:
                     started = time.perf_counter()
                     self._gradients(first, step=1)
@@ -193,15 +193,15 @@ def guided_head(config: Config) -> Head | None:
         return None
     layer, num_layers = settings.alignment_layer, config.model.num_decoder_layers
     if layer < 0:
-        # The last layer but one, as in Garg et al. 2019. In the first of two, the queries have not seen the source.
+        # Use the penultimate layer (Garg et al. 2019), but not layer 0, whose queries have not yet seen the source.
         layer = num_layers - 2 if num_layers > 2 else num_layers - 1
     return Head("cross", layer, settings.alignment_head)
 
 
 def _is_compiled(config: Config, device: torch.device) -> bool:
-    """Return whether to compile the model. "auto": on CUDA if training is long enough to repay the compilation time.
+    """Return whether to compile the model; with "auto", if training on CUDA is long enough to make up for compilation.
 
-    Never with a guided head: compiled code skips the hook that records its attention.
+    A model with a guided head is never compiled: compiled code skips the hook that records the attention of the head.
     """
     settings = config.train
     has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
@@ -211,7 +211,7 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
-    """Name the files and the first few lines that these rows of the training corpus come from."""
+    """Return the training files and the first few line numbers of the given corpus rows, as text."""
     lines = sorted(corpus.line_numbers(rows))
     files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))

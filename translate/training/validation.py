@@ -38,22 +38,22 @@ class Validation:
     """Scores on the validation text."""
 
     loss: float  # nats per target piece, without label smoothing
-    bleu: float | None  # of greedy translations, with the defaults of sacreBLEU; None if no lines are translated
+    bleu: float | None  # of greedy translations, with sacreBLEU's defaults; None if no lines are translated
     chrf: float | None
     samples: tuple[Sample, ...]
     different: float | None = None  # number of distinct translations per distinct source line
-    empty: float | None = None  # share of translations without text
+    empty: float | None = None  # share of empty translations
 
     @property
     def perplexity(self) -> float:
-        """Perplexity: exp(loss)."""
+        """Perplexity per target piece, exp(loss)."""
         return math.exp(min(self.loss, 700.0))
 
 
 def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.device, world: World) -> Validation:
-    """Score the model, each process on its share of the text. All processes get the same result.
+    """Validate the model, splitting the text among the processes. All processes get the same result.
 
-    Computes in float32, as translation does, regardless of the training precision. Leaves the model in training mode
+    Computes in float32, like translation, regardless of the training precision. Leaves the model in training mode
     and draws no random numbers.
     """
     model.eval()
