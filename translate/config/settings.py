@@ -49,7 +49,7 @@ class DataSettings(Section):
     src_column: Count = Field(1, description="column of a .tsv file that contains the source, counting from 1")
     tgt_column: Count = Field(2, description="column of a .tsv file that contains the target, counting from 1")
     valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5 % of the text")
-    max_pieces: Count = Field(256, description="maximum pieces per side; longer pairs are skipped, longer inputs split")
+    max_pieces: Count = Field(256, description="maximum pieces per side; skips longer pairs and splits longer inputs")
     filter: tuple[FilterName, ...] = Field(
         (), strict=False, description="kinds of doubtful pairs to exclude from training; translate check explains them"
     )
@@ -120,15 +120,15 @@ class ModelSettings(Section):
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by num_heads {self.num_heads}")
         if self.d_model % 2:
-            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need an even number")
+            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need an even width")
         if self.positions == "rotary" and self.d_model // self.num_heads % 2:
             width = self.d_model // self.num_heads
-            raise ValueError(f"head width {width} (d_model / num_heads) is odd; rotary positions need an even number")
+            raise ValueError(f"head width {width} (d_model / num_heads) is odd; rotary positions need an even width")
         return self
 
 
 class TrainSettings(Section):
-    """Optimization, schedule, validation and checkpoints. A limit of 0 is disabled."""
+    """Optimization, schedule, validation and checkpoints. Set a limit to 0 to disable it."""
 
     init_from: str = Field("", description="run from which to inherit weights, vocabulary and architecture")
     seed: Seed = Field(1, description="random seed for the initial weights, the order of the pairs and dropout")
@@ -150,11 +150,11 @@ class TrainSettings(Section):
     ema_decay: Share = Field(0.0, description="decay of the weights' exponential moving average; 0 disables it")
     clip_norm: NonNegative = Field(1.0, description="maximum gradient norm; 0 disables clipping")
     label_smoothing: Share = Field(0.1, description="target probability mass to spread evenly over all pieces")
-    rdrop: NonNegative = Field(0.0, description="R-Drop weight; R-Drop doubles time and memory per step; 0 disables it")
+    rdrop: NonNegative = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
     rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
     alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="decoder layer of the guided head, counting from 0; -1: second to last, or the last of only two"
+        -1, description="decoder layer of the guided head, counting from 0; -1: second to last (or last of only two)"
     )
     alignment_head: Limit = Field(0, description="cross-attention head to guide, counting from 0")
     validate_every: Count = Field(500, description="steps between validations")
@@ -224,15 +224,15 @@ class DecodeSettings(Section):
         1.0, description="score = log-probability / pieces ** length_penalty; lower values give shorter output"
     )
     coverage_penalty: Penalty = Field(0.0, description="penalty for source pieces whose total attention is below 1")
-    no_repeat_ngram: NgramLength = Field(0, description="n-grams of this length are not repeated; 0 disables this")
+    no_repeat_ngram: NgramLength = Field(0, description="do not repeat n-grams of this length; 0 disables this")
     min_length: Limit = Field(0, description="minimum number of pieces per translation")
     max_length: Limit = Field(0, description="maximum number of pieces per translation; 0: max_length_ratio only")
-    max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece, plus 10 in any case")
+    max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece (plus 10 extra pieces)")
     sample: bool = Field(False, description="sample translations instead of searching for the best one")
     temperature: Ratio = Field(1.0, description="sampling temperature; values below 1 sharpen the distribution")
     top_k: Limit = Field(0, description="when sampling, consider only this many top pieces; 0: all pieces")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="when sampling, consider only the smallest set of pieces with this total probability"
+        1.0, description="when sampling, consider only the smallest set of pieces with at least this total probability"
     )
     seed: Seed = Field(1, description="random seed for sampling")
     batch_tokens: Count = Field(4096, description="source pieces per batch, including padding")

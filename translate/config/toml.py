@@ -18,7 +18,7 @@ from translate.errors import UserError
 from translate.system.terminal_text import spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
-MAX_BYTES = 2**18  # maximum size of a settings file
+MAX_BYTES = 2**18  # maximum size of a settings file, in bytes
 MAX_LINE_BYTES = 10_000  # tomllib needs quadratic time in the number of parts of a dotted key
 MAX_SHOWN = 80  # maximum length of an invalid value quoted in a message
 SECTION_WEIGHT = 0.25  # weight of the section relative to the key when comparing names
@@ -92,7 +92,7 @@ def differences(before: Config, now: Config) -> dict[str, str]:
 
 
 def is_frozen(name: str) -> bool:
-    """Whether a run must keep this setting because its data, architecture or batch order depend on it."""
+    """Whether a run must keep this setting because its data, architecture or batch order depends on it."""
     section, _, key = name.partition(".")
     if section == "data":
         return key not in PATH_KEYS["data"]  # the files may move: only their content is compared

@@ -192,7 +192,7 @@ def _attention_warnings(translation: Translation, maps: AttentionMaps | None) ->
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """Estimate the number of bytes for a line, with the same kinds, layers and heads as in `like`."""
+    """Estimate the size of a line in bytes, given maps with the same kinds, layers and heads as `like`."""
     if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_LINE_BYTES  # the line gets no maps
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}

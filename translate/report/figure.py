@@ -85,7 +85,7 @@ def _package(character: str) -> str:
 
 
 def _installed_fonts() -> Iterator[FontEntry]:
-    """Yield upright fonts of regular weight: preferred, others, and any installed since matplotlib's last scan."""
+    """Yield upright fonts of regular weight: preferred ones, others, and any installed since matplotlib's last scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     def usable(entries: list[FontEntry]) -> list[FontEntry]:

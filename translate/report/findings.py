@@ -13,7 +13,7 @@ from translate.report.text import counted, visible
 from translate.system.terminal_text import isolated
 
 MAX_LINES = 8  # line numbers shown per finding
-WIDTH = 80  # of the report, in columns
+WIDTH = 80  # width of the report in columns
 NUMBER_WIDTH = 7  # width of the line number before an example
 INDENT = "    "
 EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")

@@ -48,7 +48,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
     with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
-        axes = figure.add_axes((0, 0, 1, 1))  # the labels are outside, and saving the picture includes them
+        axes = figure.add_axes((0, 0, 1, 1))  # labels lie outside the axes but are included when saving
         mesh = _draw_cells(axes, view, -1 if (view.weights < 0).any() else 0, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
         _label_columns(axes, view, size)

@@ -15,7 +15,7 @@ from translate.system.terminal_text import columns_of, isolated
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
 MAX_NAME = 24  # columns; limits the widest table to 80 columns
-LEGEND = ("BLEU, chrF: higher is better; TER: lower is better. length: in characters,", "relative to the references.")
+LEGEND = ("BLEU, chrF: higher is better; TER: lower is better.", "length: ratio to the reference length in characters.")
 TEST_LEGEND = (
     "±: 95 % confidence interval. p: probability of a difference this large by chance",
     "(paired bootstrap); a difference with p < 0.05 is commonly called significant.",

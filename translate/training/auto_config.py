@@ -1,8 +1,8 @@
 """Automatic configuration: choose settings that suit the text and the machine if no settings file is given.
 
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of the
-table and to rotary positions; the rows for larger texts follow published models.
+Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of
+SIZES and to rotary positions; the rows for larger texts follow published models.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Size(NamedTuple):
 
     max_pairs: float
     vocab: int  # number of pieces in the joint vocabulary
-    layers: int  # number of layers in each of encoder and decoder
+    layers: int  # number of layers in the encoder and also in the decoder
     d_model: int
     d_ff: int
     dropout: float
@@ -116,7 +116,7 @@ def choose_settings(
     if not given.get("train.rdrop", dropout or config.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # these are fractions of a number of steps
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # fractions of max_steps, which may be unknown
     return values
 
 
@@ -135,7 +135,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     limits += [f"{train.max_epochs} epochs"] * bool(train.max_epochs)
     limits += [f"{train.max_minutes:g} minutes"] * bool(train.max_minutes)
     lines = {
-        "vocab": f"{vocab.size:,} pieces; in a larger vocabulary, pieces would be too rare in this text",
+        "vocab": f"{vocab.size:,} pieces; with a larger vocabulary, pieces would be too rare in this text",
         "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
         "dropout": f"{dropout}; reduces overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",

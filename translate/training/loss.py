@@ -157,7 +157,7 @@ _linear_loss = cast("Callable[[Tensor, Tensor, Tensor, RowsLoss, bool], Tensor]"
 def _smoothed_loss(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of a single pass: cross-entropy with label smoothing."""
+    """RowsLoss for a single pass: cross-entropy with label smoothing."""
     loss = _loss(log_probs, targets, label_smoothing)
     return loss, _minus_target(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
 
@@ -165,7 +165,7 @@ def _smoothed_loss(
 def _r_drop(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of two passes P and Q with R-Drop.
+    """RowsLoss for two passes P and Q with R-Drop.
 
     With respect to the logits of P, KL(P‖Q) has the gradient P (log P/Q - KL(P‖Q)), and KL(Q‖P) has the gradient P - Q.
     For the logits of Q, swap P and Q.

@@ -19,7 +19,7 @@ MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in
 class ResolvedConfig:
     """Training settings and the reasons for them.
 
-    If `train.is_open`, `estimate.plan_steps` computes the number of steps from the encoded text and the machine.
+    If `train.is_open`, `estimate.plan_steps` derives the number of steps from the encoded text and machine speed.
     """
 
     config: Config
