@@ -92,7 +92,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "Copy the address instead"; // the browser denies access to the clipboard
+    button.textContent = "Copy from address bar"; // the browser denies access to the clipboard
   }
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 }
