@@ -65,9 +65,9 @@ def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_folder(
         ("[model]\nd_model = -4", "model.d_model = -4: should be greater than 0"),
         ("[model]\nd_model = 30", "[model] d_model 30 is not divisible by num_heads 4"),
         ('[train]\nschedule = "cos"', "train.schedule = \"cos\": should be 'inverse_sqrt', 'cosine' or 'constant'"),
-        ("[train]\nweight_decay = 1000.0", "[train] weight_decay 1000 times learning_rate 0.001 is 1: a step"),
+        ("[train]\nweight_decay = 1000.0", "[train] weight_decay 1000 times learning_rate 0.001 is 1: each step"),
         ("train = 3", "train: this is a section; write [train] and its settings below"),
-        ('[data]\ntrain_src = "a"', "[data] train_src is set but train_tgt is not; give both sides"),
+        ('[data]\ntrain_src = "a"', "[data] train_src is set but train_tgt is not; set both"),
         ("[train\n", "not valid TOML"),
     ],
 )

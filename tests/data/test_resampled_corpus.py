@@ -122,9 +122,7 @@ def test_links_follow_the_sampled_pieces(tmp_path: Path, config: Config) -> None
 
 
 def test_a_vocabulary_without_merges_is_refused(tmp_path: Path, config: Config) -> None:
-    with pytest.raises(
-        UserError, match=r'dropout = 0\.1: BPE-dropout leaves out merges, but algorithm "unigram" has none'
-    ):
+    with pytest.raises(UserError, match=r'dropout = 0\.1: BPE-dropout skips merges, but algorithm "unigram" has none'):
         load_config(None, {"vocab.dropout": 0.1, "vocab.algorithm": "unigram"})
     model = tmp_path / "unigram.model"
     lines = head(TOY / "train.fr", 200).splitlines()
@@ -157,4 +155,4 @@ def test_training_reads_different_pieces_in_each_epoch(
     train(run, changed(config, "train", max_epochs=3), CPU)
     assert asked == [0, 1, 2]
     log = (run.path / "train.log").read_text()
-    assert "0.2 of the merges in the training text are skipped at random, redrawn each epoch (vocab.dropout)" in log
+    assert "vocab.dropout: 0.2 of the merges in the training text are skipped at random in each epoch" in log

@@ -192,7 +192,7 @@ def test_two_runs_are_compared(
     assert other["significance"]["ter"]["signature"] in text
     assert text.count("\n  source ") == min(1, other["num_better"]) + min(1, other["num_worse"])
     same = told(capsys, ours, *texts, "--against", ours)
-    assert "All translations are the same." in same
+    assert "All translations are identical." in same
 
 
 def test_hostile_lines_do_nothing_to_a_terminal_and_come_through_json(

@@ -149,7 +149,7 @@ def test_a_slider_goes_through_versions_and_the_difference_is_that_of_their_maps
     change = view(CAT, "cross", 1, 2, False).weights - view(LATER, "cross", 1, 2, False).weights
     assert weight_at(page, "cross", 2, 3, change.shape) == pytest.approx(change[2, 3], abs=6e-5)
     page.select_option("#minus", "step 2")
-    assert "no difference to show" in page.locator("[data-kind=cross] .message").inner_text()
+    assert "difference cannot be shown" in page.locator("[data-kind=cross] .message").inner_text()
     assert page.locator("[data-kind=encoder] .cell-canvas").is_visible()  # of the same source
 
 

@@ -78,7 +78,7 @@ def test_many_cells_become_an_image_and_many_labels_fewer(tmp_path: Path) -> Non
     labels = [f"p{place}" for place in range(1000)]
     weights = np.full((MAX_SHAPES // len(labels) + 1, len(labels)), 0.5, dtype=np.float32)
     warnings = save_picture(MapView(weights, labels[: len(weights)], labels, "t", "", ""), path)
-    assert warnings == ["too many pieces: only one in 4 has a label"]
+    assert warnings == ["too many pieces to label: only one in 4 has a label"]
     assert {"p992", "p996"} <= set(texts(path))
     assert "p997" not in texts(path)
     assert path.stat().st_size < 1e6

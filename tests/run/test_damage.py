@@ -257,7 +257,7 @@ def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, 
     for setting, value in ("num_heads", 4), ("norm", "post"):
         run.write_config(changed(config, "model", **{setting: value}))
         with pytest.raises(
-            UserError, match=rf"model\.safetensors: .* with model\.{setting} = .*; restore that in config"
+            UserError, match=rf"model\.safetensors: .* with model\.{setting} = .*; restore these settings in config"
         ):
             load_translator(run.path, "cpu")
     run.write_config(changed(config, "model", dropout=0.3))  # which makes no difference to what it translates

@@ -77,7 +77,7 @@ def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> No
     config, told = resolved.config, resolved.reasons
     assert (config.model.dropout, config.train.max_steps, config.model.d_model) == (0.05, 700, SIZES[0].d_model)
     assert len(told) == 5
-    assert told[0].endswith(", with model.dropout, train.max_steps as given:")
+    assert told[0].endswith(", keeping model.dropout, train.max_steps:")
     assert "dropout 0.05" in told[3]
     assert "700 steps" in told[4]
 
@@ -107,7 +107,7 @@ def test_late_r_drop_and_late_decay_are_chosen_where_possible(
     config, told = resolved.config, resolved.reasons
     assert (config.train.rdrop, config.train.rdrop_from, config.train.decay_from) == (rdrop, rdrop_from, decay_from)
     assert ("R-Drop" in told[3]) == bool(rdrop)
-    assert ("falling after" in told[4]) == bool(decay_from)
+    assert ("decaying after" in told[4]) == bool(decay_from)
 
 
 def test_fine_tuning_a_run_without_dropout_uses_no_r_drop(tmp_path: Path, tiny_config: Config) -> None:

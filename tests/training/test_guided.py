@@ -232,7 +232,7 @@ def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Pa
     other.write_text(alignment.read_text().replace("0-0", "0-0 1-0", 1))
     run = train_into(tmp_path / "run", changed(config, "train", max_steps=1))
     for now in changed(config, "data", train_align=str(other)), plain(config):
-        with pytest.raises(UserError, match=r"train\.fr or the alignments in data\.train_align changed since"):
+        with pytest.raises(UserError, match=r"train\.fr or the alignments in data\.train_align changed after"):
             prepare(run, now)
     moved = tmp_path / "moved.align"
     shutil.copy(alignment, moved)

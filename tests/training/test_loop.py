@@ -304,7 +304,7 @@ def test_resuming_on_changed_text_is_refused(tmp_path: Path, tiny_config: Config
     config = changed(changed(tiny_config, "data", train_src=str(mine)), "train", max_steps=2)
     run = train_into(tmp_path / "run", config)
     mine.write_bytes(mine.read_bytes().replace(b"The", b"the", 1))
-    with pytest.raises(UserError, match=r"mine\.en or .* changed since .* began"):
+    with pytest.raises(UserError, match=r"mine\.en or .* changed after .* was started"):
         train(run, changed(config, "train", max_steps=3), CPU)
 
 

@@ -94,7 +94,7 @@ def test_a_run_keeps_its_kind_of_validation_text(
     prepare(run, first)
     with pytest.raises(
         UserError,
-        match=f"began {'with' if began_with else 'without'} data.valid_src; {'restore' if began_with else 'remove'} it",
+        match=f"started {'with' if began_with else 'without'} data.valid_src; {'restore' if began_with else 'remove'}",
     ):
         prepare(run, second)
 

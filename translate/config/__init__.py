@@ -1,1 +1,1 @@
-"""Settings: typed and checked; read from TOML and the command line."""
+"""Typed and validated settings, read from TOML files and the command line."""

@@ -1,4 +1,4 @@
-"""All settings with their types, limits and defaults. No other file defines defaults."""
+"""Define all settings with their types, limits and defaults. Defaults are defined nowhere else."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ FilterName = Literal[
 
 
 class Section(BaseModel):
-    """A table of settings. Unknown names and wrong types are rejected."""
+    """Base class for tables of settings, which reject unknown names and wrong types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class DataSettings(Section):
-    """The training and validation texts, and which of their pairs are used."""
+    """Training and validation texts, and the sentence pairs to use from them."""
 
-    train_src: str = Field("", description="training text, source side: plain, .gz or .tsv")
-    train_tgt: str = Field("", description="training text, target side")
-    valid_src: str = Field("", description="validation text, source side; if empty, split off the training text")
-    valid_tgt: str = Field("", description="validation text, target side")
-    train_align: str = Field("", description="word alignments of the training text: lines like 0-0 1-2, plain or .gz")
-    reverse: bool = Field(False, description="swap source and target in both texts, to train the opposite direction")
-    src_column: Count = Field(1, description="column of the source side in a .tsv file, counted from 1")
-    tgt_column: Count = Field(2, description="column of the target side in a .tsv file, counted from 1")
-    valid_pairs: Count = Field(1000, description="pairs to split off for validation, at most 5 % of the text")
-    max_pieces: Count = Field(256, description="maximum pieces per side; longer pairs are skipped, longer inputs split")
+    train_src: str = Field("", description="source side of the training text: a plain-text, .gz or .tsv file")
+    train_tgt: str = Field("", description="target side of the training text")
+    valid_src: str = Field("", description="source side of the validation text; if empty, split off the training text")
+    valid_tgt: str = Field("", description="target side of the validation text")
+    train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
+    reverse: bool = Field(False, description="swap source and target in both texts to train the opposite direction")
+    src_column: Count = Field(1, description="column of a .tsv file that contains the source, counting from 1")
+    tgt_column: Count = Field(2, description="column of a .tsv file that contains the target, counting from 1")
+    valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5 % of the text")
+    max_pieces: Count = Field(256, description="maximum pieces per side; skips longer pairs and splits longer inputs")
     filter: tuple[FilterName, ...] = Field(
-        (), strict=False, description="kinds of doubtful pairs to leave out of training; translate check explains them"
+        (), strict=False, description="kinds of doubtful pairs to exclude from training; translate check explains them"
     )
     max_length_ratio: Annotated[float, Field(ge=1)] = Field(
-        3.0, description="filter length_ratio: maximum length ratio of the two sides, relative to the median ratio"
+        3.0, description="for the length_ratio filter: maximum ratio of the sides' lengths, relative to the median"
     )
 
     @model_validator(mode="after")
@@ -62,122 +62,120 @@ class DataSettings(Section):
         for part in "train", "valid":
             for present, missing in (f"{part}_src", f"{part}_tgt"), (f"{part}_tgt", f"{part}_src"):
                 if getattr(self, present) and not getattr(self, missing):
-                    raise ValueError(f"{present} is set but {missing} is not; give both sides")
+                    raise ValueError(f"{present} is set but {missing} is not; set both")
         return self
 
 
 class VocabSettings(Section):
-    """How text is segmented into pieces (subword tokens) by sentencepiece."""
+    """Segmentation of text into pieces (subword tokens) with sentencepiece."""
 
-    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="number of pieces; lowered for small texts")
-    model: str = Field("", description="an existing sentencepiece model to use instead of training one")
-    joint: bool = Field(True, description="share one vocabulary between both languages")
+    size: Annotated[int, Field(ge=8, le=2**24)] = Field(8000, description="number of pieces; reduced for small texts")
+    model: str = Field("", description="existing sentencepiece model to use instead of training one")
+    joint: bool = Field(True, description="share one vocabulary between the two languages")
     algorithm: Literal["bpe", "unigram", "char"] = Field(
-        "bpe", description="segmentation; char: one piece per character"
+        "bpe", description="segmentation algorithm; char: one piece per character"
     )
     character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
-        0.9995, description="share of the text covered by characters with their own piece; the others become bytes"
+        0.9995, description="fraction of the text to cover with single-character pieces; other characters become bytes"
     )
-    byte_fallback: bool = Field(True, description="encode unknown characters as byte pieces instead of as unknown")
+    byte_fallback: bool = Field(True, description="encode unknown characters as bytes instead of the unknown token")
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
-        "nmt_nfkc", description="normalization rule of sentencepiece; the _cf variants also fold case"
+        "nmt_nfkc", description="sentencepiece normalization rule; the _cf variants also fold case"
     )
-    dropout: Share = Field(0.0, description="BPE-dropout: probability of skipping a merge, drawn each epoch (bpe only)")
+    dropout: Share = Field(0.0, description="BPE-dropout (bpe only): probability of skipping a merge in each epoch")
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:
         if self.dropout and self.algorithm != "bpe" and not self.model:
             raise ValueError(
-                f'dropout = {self.dropout}: BPE-dropout leaves out merges, but algorithm "{self.algorithm}" has none; '
-                'set dropout to 0.0, or algorithm to "bpe"'
+                f'dropout = {self.dropout}: BPE-dropout skips merges, but algorithm "{self.algorithm}" has none; '
+                'set dropout to 0.0 or algorithm to "bpe"'
             )
         if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
             raise ValueError(
                 f'size = {self.size}: cannot be set with algorithm "char", which has one piece per character; '
-                "remove size, or lower character_coverage"
+                "remove size or lower character_coverage"
             )
         return self
 
 
 class ModelSettings(Section):
-    """The architecture of the Transformer."""
+    """Architecture of the Transformer."""
 
-    d_model: Width = Field(256, description="model width: size of embeddings and hidden states")
+    d_model: Width = Field(256, description="model width: size of the embeddings and hidden states")
     d_ff: Width = Field(1024, description="inner width of the feed-forward layers")
-    num_heads: Width = Field(4, description="attention heads per layer")
+    num_heads: Width = Field(4, description="number of attention heads per layer")
     num_encoder_layers: Layers = Field(3, description="number of encoder layers")
     num_decoder_layers: Layers = Field(3, description="number of decoder layers")
-    dropout: Share = Field(0.1, description="dropout on embeddings and sub-layer outputs")
-    attention_dropout: Share = Field(0.0, description="dropout on attention weights; slows attention on a CPU")
-    norm: Literal["pre", "post"] = Field("pre", description="layer norm before (pre) or after (post) a sub-layer")
+    dropout: Share = Field(0.1, description="dropout rate for embeddings and sub-layer outputs")
+    attention_dropout: Share = Field(0.0, description="dropout rate for attention weights; slows attention on CPUs")
+    norm: Literal["pre", "post"] = Field("pre", description="layer norm before (pre) or after (post) each sub-layer")
     positions: Literal["sinusoidal", "rotary"] = Field(
-        "sinusoidal", description="positions: added to embeddings (sinusoidal) or rotating queries and keys (rotary)"
+        "sinusoidal", description="position encoding: added to the embeddings, or rotary (rotates queries and keys)"
     )
-    tie_embeddings: bool = Field(True, description="share one matrix between embeddings and output layer")
+    tie_embeddings: bool = Field(True, description="share one matrix between the embeddings and the output layer")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by num_heads {self.num_heads}")
         if self.d_model % 2:
-            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need pairs of dimensions")
+            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need an even width")
         if self.positions == "rotary" and self.d_model // self.num_heads % 2:
             width = self.d_model // self.num_heads
-            raise ValueError(
-                f"head width {width} (d_model / num_heads) is odd; rotary positions need pairs of dimensions"
-            )
+            raise ValueError(f"head width {width} (d_model / num_heads) is odd; rotary positions need an even width")
         return self
 
 
 class TrainSettings(Section):
-    """Optimization, schedule, validation and checkpoints. A limit of 0 means no limit."""
+    """Optimization, schedule, validation and checkpoints. Set a limit to 0 to disable it."""
 
-    init_from: str = Field("", description="run whose weights, vocabulary and architecture are inherited")
-    seed: Seed = Field(1, description="random seed of the initial weights, the order of the pairs and dropout")
-    batch_tokens: Count = Field(4096, description="target pieces per step and process, padding included")
+    init_from: str = Field("", description="run from which to inherit weights, vocabulary and architecture")
+    seed: Seed = Field(1, description="random seed for the initial weights, the order of the pairs and dropout")
+    batch_tokens: Count = Field(4096, description="target pieces per step and process, including padding")
     accumulate: Count = Field(1, description="micro-batches per step and process; larger values save memory")
     max_steps: Limit = Field(100_000, description="stop after this many steps")
     max_epochs: Limit = Field(0, description="stop after this many epochs")
-    max_minutes: NonNegative = Field(0.0, description="stop after this many minutes, not counting validation")
+    max_minutes: NonNegative = Field(0.0, description="stop after this many minutes, excluding validation")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
-        description="learning rate after the warm-up; cosine decays to 0 at max_steps (if that is 0, it is computed "
-        "from max_epochs or max_minutes when training starts, and recorded in the run's config.toml)",
+        description="schedule after the warm-up; cosine decays to 0 at max_steps (if max_steps is 0, it is computed "
+        "from max_epochs or max_minutes when training starts and saved in the run's config.toml)",
     )
-    decay_from: Share = Field(0.0, description="fraction of max_steps after which cosine decays; 0: after the warm-up")
-    warmup_steps: Limit = Field(400, description="steps of linear warm-up from 0 to learning_rate")
+    decay_from: Share = Field(0.0, description="fraction of max_steps at which cosine decay starts; 0: after warm-up")
+    warmup_steps: Limit = Field(400, description="number of linear warm-up steps from 0 to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's beta2")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of the weight matrices (AdamW)")
     ema_decay: Share = Field(0.0, description="decay of the weights' exponential moving average; 0 disables it")
     clip_norm: NonNegative = Field(1.0, description="maximum gradient norm; 0 disables clipping")
-    label_smoothing: Share = Field(0.1, description="share of the target distribution spread over all pieces")
-    rdrop: NonNegative = Field(0.0, description="weight of R-Drop, which doubles time and memory per step; 0: off")
+    label_smoothing: Share = Field(0.1, description="target probability mass to spread evenly over all pieces")
+    rdrop: NonNegative = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
     rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
     alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="decoder layer of the guided head, counted from 0; -1: the second to last, or the last of two"
+        -1, description="decoder layer of the guided head, counting from 0; -1: second to last (or last of only two)"
     )
-    alignment_head: Limit = Field(0, description="cross-attention head to guide, counted from 0")
+    alignment_head: Limit = Field(0, description="cross-attention head to guide, counting from 0")
     validate_every: Count = Field(500, description="steps between validations")
-    validate_sentences: Limit = Field(1000, description="validation sentences translated for BLEU and chrF")
+    validate_sentences: Limit = Field(1000, description="number of validation sentences to translate for BLEU and chrF")
     snapshot_sentences: Limit = Field(3, description="validation sentences whose attention is saved in RUN/snapshots")
     best_by: Literal["valid_loss", "bleu", "chrf"] = Field("valid_loss", description="criterion for the best weights")
     patience: Limit = Field(10, description="stop after this many validations without improvement")
     save_every: Count = Field(500, description="steps between checkpoints")
-    keep_checkpoints: Count = Field(2, description="number of newest checkpoints to keep")
-    log_every: Count = Field(50, description="steps between lines of metrics.jsonl")
+    keep_checkpoints: Count = Field(2, description="number of most recent checkpoints to keep")
+    log_every: Count = Field(50, description="steps between entries in metrics.jsonl")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 if it is faster")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: for long training on CUDA")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on for long runs on CUDA")
 
     @property
     def part_tokens(self) -> int:
-        """Target pieces per micro-batch."""
+        """Number of target pieces per micro-batch."""
         return self.batch_tokens // self.accumulate
 
     @property
     def is_open(self) -> bool:
-        """Whether the learning rate depends on a number of steps that is not known yet."""
+        """Whether the learning rate depends on a total number of steps that is not yet known."""
         return self.schedule == "cosine" and not self.max_steps
 
     @property
@@ -193,11 +191,11 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _schedule_is_possible(self) -> TrainSettings:
         if self.schedule == "cosine" and 0 < self.max_steps <= self.warmup_steps:
-            raise ValueError(f'schedule "cosine" needs max_steps above warmup_steps ({self.warmup_steps})')
+            raise ValueError(f'schedule "cosine" needs max_steps to exceed warmup_steps ({self.warmup_steps})')
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs or self.max_minutes):
-            raise ValueError('schedule "cosine" needs an end: set max_steps, max_epochs or max_minutes')
+            raise ValueError('schedule "cosine" needs a limit; set max_steps, max_epochs or max_minutes')
         if self.decay_from and self.schedule != "cosine":
-            raise ValueError(f'decay_from {self.decay_from:g} needs schedule "cosine" instead of "{self.schedule}"')
+            raise ValueError(f'decay_from {self.decay_from:g} needs schedule "cosine", not "{self.schedule}"')
         if self.rdrop_from and not self.rdrop:
             raise ValueError(f"rdrop_from {self.rdrop_from:g} is set, but R-Drop is off; set rdrop above 0")
         if self.rdrop_from and not self.max_steps and not self.is_open:
@@ -208,36 +206,36 @@ class TrainSettings(Section):
     def _values_are_consistent(self) -> TrainSettings:
         if (share := self.learning_rate * self.weight_decay) >= 1:
             raise ValueError(
-                f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: a step "
-                "shrinks the weights by this fraction, which must be below 1 and is usually below 0.001"
+                f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: "
+                "each step shrinks the weights by this fraction, which must be below 1 and is usually below 0.001"
             )
         if self.best_by != "valid_loss" and not self.validate_sentences:
-            raise ValueError(f'best_by "{self.best_by}" needs validate_sentences above 0')
+            raise ValueError(f'best_by "{self.best_by}" needs validate_sentences to be above 0')
         if self.accumulate > self.batch_tokens:
-            raise ValueError(f"accumulate {self.accumulate} is more than batch_tokens {self.batch_tokens}")
+            raise ValueError(f"accumulate {self.accumulate} exceeds batch_tokens {self.batch_tokens}")
         return self
 
 
 class DecodeSettings(Section):
-    """How translations are searched for or sampled."""
+    """Decoding by beam search or sampling."""
 
-    beam_size: Layers = Field(5, description="hypotheses kept per step; 1: greedy search")
+    beam_size: Layers = Field(5, description="number of hypotheses kept per step; 1: greedy search")
     length_penalty: Penalty = Field(
-        1.0, description="score = log-probability / pieces ** length_penalty; low values favour short translations"
+        1.0, description="score = log-probability / pieces ** length_penalty; lower values give shorter output"
     )
-    coverage_penalty: Penalty = Field(0.0, description="penalty weight for source pieces with total attention below 1")
-    no_repeat_ngram: NgramLength = Field(0, description="length of n-grams that may not be repeated; 0: off")
-    min_length: Limit = Field(0, description="minimum pieces per translation")
-    max_length: Limit = Field(0, description="maximum pieces per translation; 0: only max_length_ratio applies")
-    max_length_ratio: Ratio = Field(2.0, description="maximum pieces per source piece (10 more are always allowed)")
-    sample: bool = Field(False, description="sample translations instead of searching for the best")
-    temperature: Ratio = Field(1.0, description="sampling temperature; values below 1 favour probable pieces")
-    top_k: Limit = Field(0, description="sampling: draw from this many of the most probable pieces; 0: from all")
+    coverage_penalty: Penalty = Field(0.0, description="penalty for source pieces whose total attention is below 1")
+    no_repeat_ngram: NgramLength = Field(0, description="do not repeat n-grams of this length; 0 disables this")
+    min_length: Limit = Field(0, description="minimum number of pieces per translation")
+    max_length: Limit = Field(0, description="maximum number of pieces per translation; 0: max_length_ratio only")
+    max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece (plus 10 extra pieces)")
+    sample: bool = Field(False, description="sample translations instead of searching for the best one")
+    temperature: Ratio = Field(1.0, description="sampling temperature; values below 1 sharpen the distribution")
+    top_k: Limit = Field(0, description="when sampling, consider only this many top pieces; 0: all pieces")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="sampling: draw from the fewest pieces whose total probability reaches this value"
+        1.0, description="when sampling, consider only the smallest set of pieces with at least this total probability"
     )
-    seed: Seed = Field(1, description="random seed of sampling")
-    batch_tokens: Count = Field(4096, description="source pieces per batch, padding included")
+    seed: Seed = Field(1, description="random seed for sampling")
+    batch_tokens: Count = Field(4096, description="source pieces per batch, including padding")
 
 
 class Config(Section):
@@ -266,7 +264,7 @@ class Config(Section):
         if weight and not is_aligned and weight != TrainSettings().alignment_weight:
             raise ValueError(
                 f"train.alignment_weight = {weight}: there are no alignments to guide attention; "
-                "set data.train_align to a file of word alignments"
+                "set data.train_align to a word alignment file"
             )
         if weight and is_aligned and train.compile == "on":
             raise ValueError('train.compile = "on": cannot be used with data.train_align; set it to "auto" or "off"')

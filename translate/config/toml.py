@@ -1,4 +1,4 @@
-"""Settings from TOML files and the command line, and back to TOML."""
+"""Read settings from TOML files and the command line, and write them as TOML."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from translate.errors import UserError
 from translate.system.terminal_text import spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
-MAX_BYTES = 2**18  # per settings file
-MAX_LINE_BYTES = 10_000  # per line: tomllib takes quadratic time in the number of parts of a dotted key
-MAX_SHOWN = 80  # characters of an invalid value in a message
-SECTION_WEIGHT = 0.25  # relative to the key, when names are compared
-MIN_SIMILARITY = 0.66  # for suggesting a setting
+MAX_BYTES = 2**18  # maximum size of a settings file, in bytes
+MAX_LINE_BYTES = 10_000  # tomllib needs quadratic time in the number of parts of a dotted key
+MAX_SHOWN = 80  # maximum length of an invalid value quoted in a message
+SECTION_WEIGHT = 0.25  # weight of the section relative to the key when comparing names
+MIN_SIMILARITY = 0.66  # minimum similarity between a wrong name and a suggestion
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
@@ -34,11 +34,11 @@ RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, wh
 def load_config(
     path: Path | None, overrides: Mapping[str, object] | None = None, inherited: Mapping[str, object] | None = None
 ) -> Config:
-    """Read the settings from a TOML file, if given, and apply overrides by `section.key`.
+    """Read the settings from a TOML file, if given, and apply the overrides, keyed by `section.key`.
 
-    Paths in the file are relative to its folder, paths in the overrides to the working directory; both become absolute.
-    inherited: values by `section.key` that replace the defaults. Raises UserError with one line per mistake, which
-    names the file and the setting.
+    Paths in the file are resolved against its folder, and paths in the overrides against the working directory.
+    inherited: values by `section.key` that replace the defaults. Raises UserError with one line per error, each of
+    which names the file and the setting.
     """
     tables, sources = _given(path, overrides or {})
     for name, value in (inherited or {}).items():
@@ -49,26 +49,26 @@ def load_config(
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
-    """Return the value of a setting in the overrides or the file, unchecked; None if it is in neither."""
+    """Return the unvalidated value of a setting from the overrides or the file, or None if neither sets it."""
     section, _, key = name.partition(".")
     table = _given(path, overrides)[0].get(section)
     return table.get(key) if isinstance(table, dict) else None
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
-    """Return the settings with the changes that are not None. Raises UserError if a value is not allowed."""
+    """Return the settings with all changes applied except None values. Raises UserError if a value is invalid."""
     given = {name: value for name, value in changes.items() if value is not None}
     return _checked(DecodeSettings, settings.model_dump() | given)
 
 
 def parse_override(text: str) -> tuple[str, object]:
-    """Parse `SECTION.KEY=VALUE` into name and value. A value that is not valid TOML is a plain string."""
+    """Parse `SECTION.KEY=VALUE` into a name and a value. A value that is not valid TOML is kept as a string."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"--set {text}: write --set SECTION.KEY=VALUE, such as --set train.max_steps=1000")
+        raise UserError(f"--set {text}: use --set SECTION.KEY=VALUE, for example --set train.max_steps=1000")
     try:
         table = tomllib.loads(f"value = {value}")
-        return name.strip(), table["value"] if len(table) == 1 else value  # more than one: a line break in the text
+        return name.strip(), table["value"] if len(table) == 1 else value  # more than one if text has a line break
     except (ValueError, RecursionError):
         return name.strip(), value
 
@@ -86,16 +86,16 @@ def to_toml(config: Config) -> str:
 
 
 def differences(before: Config, now: Config) -> dict[str, str]:
-    """Describe each setting that differs, by name."""
+    """Return a description of each setting that differs, keyed by name."""
     values = zip(values_by_name(before).items(), values_by_name(now).values(), strict=True)
     return {name: f"{name} = {json.dumps(old)} (now {json.dumps(new)})" for (name, old), new in values if old != new}
 
 
 def is_frozen(name: str) -> bool:
-    """Whether a run must keep this setting because its data, architecture or batch order depend on it."""
+    """Whether a run must keep this setting because its data, architecture or batch order depends on it."""
     section, _, key = name.partition(".")
     if section == "data":
-        return key not in PATH_KEYS["data"]  # the text may move: only its content is compared
+        return key not in PATH_KEYS["data"]  # the files may move: only their content is compared
     return section in ("vocab", "model") or name in FROZEN_IN_TRAINING
 
 
@@ -105,12 +105,12 @@ def setting_names() -> list[str]:
 
 
 def values_by_name(config: Config) -> dict[str, object]:
-    """Return the values of all settings by `section.key`."""
+    """Return the values of all settings, keyed by `section.key`."""
     return {f"{section}.{key}": value for section, settings in config for key, value in settings}
 
 
 def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read a file and apply the overrides. Returns the tables, and the source of each name set by an override."""
+    """Read the file, if any, and apply the overrides. Returns the tables, and the source of each overridden name."""
     tables = _read_toml(path) if path else {}
     sources: dict[str, str] = {}
     if path:
@@ -121,7 +121,7 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
             raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
         override = {section: {key: value}}
         _make_absolute(override, Path.cwd())
-        if isinstance(table := tables.setdefault(section, {}), dict):  # anything else will be rejected as a section
+        if isinstance(table := tables.setdefault(section, {}), dict):  # validation rejects anything else
             table |= override[section]
             sources |= {name: "command line", section: "command line"}
     for old, new in RENAMED.items():
@@ -146,7 +146,7 @@ S = TypeVar("S", bound=BaseModel)
 def _checked(
     kind: type[S], values: Mapping[str, Any], path: Path | None = None, sources: Mapping[str, str] | None = None
 ) -> S:
-    """Validate values as settings of the given class. Raises UserError with one line per mistake."""
+    """Validate values as settings of the given class. Raises UserError with one line per error."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -183,7 +183,7 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
             if isinstance(table, dict) and isinstance(value := table.get(key), str) and value:
                 try:
                     file = folder / Path(value).expanduser()
-                    # The path of a shell's <(command) must not be resolved.
+                    # The path of a process substitution, <(command), must not be resolved.
                     table[key] = str(file if file.is_fifo() else file.resolve())
                     table[key].encode()  # names that are not UTF-8 cannot be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:
@@ -224,7 +224,7 @@ def _shown(value: object) -> str:
 
 
 def _unknown(name: str, content: object) -> str:
-    """Explain that a name is not a setting, and suggest the most similar one."""
+    """Return a message that a setting is unknown, with the most similar name as a suggestion."""
     sections = sorted(Config.model_fields)
     known = f"the sections are {', '.join(sections)}"
     if "." not in name and isinstance(content, dict):
@@ -237,9 +237,9 @@ def _unknown(name: str, content: object) -> str:
 
 
 def _nearest(name: str) -> str | None:
-    """Return the setting most similar to a name, by key and then by section, or None.
+    """Return the setting whose key and, secondarily, section are most similar to the given name, or None.
 
-    If several settings have exactly this key and the section resembles none of theirs, all of them are returned.
+    If several settings have exactly this key but none has a similar section, all of them are returned.
     """
     section, _, key = name.lower().replace("-", "_").rpartition(".")
 

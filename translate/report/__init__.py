@@ -1,1 +1,1 @@
-"""Output for people: attention maps in the terminal, as pictures and as a page; reports; learning curves."""
+"""Human-readable output: attention maps (terminal, pictures and page), reports and learning curves."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FONT_SIZE = 10.0
 SPACE = 9.0  # between two words
-HEIGHT = 76.0  # of a pair
+HEIGHT = 76.0  # height of each pair
 SOURCE_AT, TARGET_AT = 58.0, 14.0  # distance of the words' centres from the bottom of the pair
 # Colour-blind readers can distinguish blue, orange and grey. The line styles differ in greyscale, too.
 RIGHT, WRONG, MISSED = ("#0b5cad", "-"), ("#d55e00", "--"), ("#8a8a8a", ":")
@@ -23,7 +23,7 @@ Links = frozenset[tuple[int, int]]  # pairs of a source word and a target word, 
 
 
 class LinkedPair(NamedTuple):
-    """The words of a pair of sentences, with predicted links and, if known, gold links."""
+    """The words of a sentence pair, with predicted links and, if known, gold links."""
 
     source: Sequence[str]
     target: Sequence[str]
@@ -33,7 +33,7 @@ class LinkedPair(NamedTuple):
 
 
 def save_links(pairs: Sequence[LinkedPair], path: Path) -> list[str]:
-    """Draw pairs below each other, as SVG or PNG depending on the suffix. Returns warnings about missing fonts.
+    """Draw pairs one below the other, as SVG or PNG depending on the suffix. Returns warnings about missing fonts.
 
     If gold links are given, wrong links are orange and dashed, and missed sure links are grey and dotted.
     """

@@ -27,24 +27,24 @@ from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.files import atomic_write
 
-LINES_TOGETHER = 16  # lines whose maps are computed together
-PAGE_FOLDER = "page"  # the maps that index.html loads on demand
+LINES_TOGETHER = 16  # number of lines whose maps are computed together
+PAGE_FOLDER = "page"  # contains the maps that index.html loads on demand
 FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
 
 MAX_SAMPLED = 1000  # lines
-HEADER_BYTES = 280  # headers of an array in an .npz file, including its directory entry
-LABEL_BYTES = 40  # numpy pads each piece to the longest one, at four bytes per character
+HEADER_BYTES = 280  # headers per array in an .npz file, including the directory entry
+LABEL_BYTES = 40  # numpy pads all pieces to the longest, at four bytes per character
 WEIGHT_BYTES = {"float32": 4.0, "float16": 2.0}
-# The page contains a compressed copy of the maps. Its sizes were measured on the toy corpus and on Tatoeba.
+# The page contains a compressed copy of the maps. These sizes were measured on the toy corpus and on Tatoeba.
 PAGE_WEIGHT_BYTES, PAGE_LINE_BYTES, PAGE_BYTES = 1.9, 1200.0, 68_000.0
 
 
 class AttentionWriter:
     """Context manager that writes an attention folder for the translations that are added to it.
 
-    NNNNNN.npz holds the maps of input line N (from 000001; empty lines and lines of more than MAX_PIECES pieces have
-    none), index.jsonl has an entry per line, and index.html shows the maps in a browser. An existing attention folder
-    is replaced. If the block fails, the index and the page are not written.
+    NNNNNN.npz holds the maps of input line N (from 000001; empty lines and lines with more than MAX_PIECES pieces
+    have none), index.jsonl has an entry per line, and index.html shows the maps in a browser. Existing attention files
+    are replaced. If the block fails, the index and the page are not written.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class AttentionWriter:
     ) -> None:
         """Prepare to write `folder`. Raises UserError if `selection` selects nothing.
 
-        sample: lines of the whole text, if it is known. log: receives the estimated size before any map is written.
+        sample: sample of the entire text, if available. log: called with the estimated size before maps are written.
         """
         engine = engine_of(translator)
         selection.check(engine.model)
@@ -97,19 +97,19 @@ class AttentionWriter:
             write_about(self._folder, self._about)  # now with the checksum of the index
 
     def add_all(self, translations: Iterable[Translation]) -> Iterator[Translation]:
-        """Add translations in groups as they arrive. Yields each one with its attention warnings."""
+        """Add translations in groups as they arrive. Yields each of them with its attention warnings."""
         translations = iter(translations)
         while group := list(islice(translations, LINES_TOGETHER)):
             yield from self.add(group)
 
     def add(self, translations: Sequence[Translation]) -> list[Translation]:
-        """Write the files of a few translations, computing their maps together. Returns them with their warnings."""
+        """Write the files for a group of translations, whose maps are computed together. Returns them with warnings."""
         parts = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
         maps = iter(attention_maps(self._translator, list(chain.from_iterable(parts)), self._selection))
         all_maps = [joined_maps(list(islice(maps, len(each)))) if each else None for each in parts]
         if self._is_empty:
-            options = "--attention-kinds, --attention-layers and --attention-precision float16"
-            self._log(f"attention: {self._estimated_size(all_maps)}; {options} reduce it")
+            options = "--attention-kinds, --attention-layers or --attention-precision float16"
+            self._log(f"attention: {self._estimated_size(all_maps)}; reduce it with {options}")
         self._is_empty = False
         return list(map(self._add, translations, all_maps))
 
@@ -127,7 +127,7 @@ class AttentionWriter:
         return translation
 
     def _estimated_size(self, first_maps: Sequence[AttentionMaps | None]) -> str:
-        """Estimate the size of the folder from the first maps; describe it per line if the text is not known."""
+        """Estimate the size of the folder from the first maps, or the size per line if the text is unknown."""
         maps, text, dtype = [each for each in first_maps if each], self._sample, self._selection.dtype
         if text is None:
             sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
@@ -142,7 +142,7 @@ class AttentionWriter:
 
 
 class TextSample(NamedTuple):
-    """The number of lines of a text that will be translated, and some of its lines."""
+    """Number of lines in a text to be translated, and a sample of its lines."""
 
     num_lines: int
     lines: list[str]  # drawn at random
@@ -177,7 +177,7 @@ def _create_or_empty(folder: Path) -> None:
 
 
 def _num_pieces(translation: Translation) -> int:
-    """Return the number of pieces of the longer side."""
+    """Return the number of pieces on the longer side."""
     return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
 
 
@@ -192,7 +192,7 @@ def _attention_warnings(translation: Translation, maps: AttentionMaps | None) ->
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """Estimate the size of a line in bytes, for maps with the kinds, layers and heads of `like`."""
+    """Estimate the size of a line in bytes, given maps with the same kinds, layers and heads as `like`."""
     if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_LINE_BYTES  # the line gets no maps
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
@@ -202,6 +202,6 @@ def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) ->
 
 
 def _bytes(count: float) -> str:
-    """Format a number of bytes in decimal units, as for disks."""
+    """Format a number of bytes in decimal units, as is usual for disks."""
     power = min(int(math.log10(max(count, 1)) // 3), 4)
     return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -1,4 +1,4 @@
-"""Colours of weights: perceptually uniform scales for terminals, pictures and the page; terminal escape codes."""
+"""Colours for weights: perceptually uniform scales for terminals, pictures and the page; terminal escape codes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 RGB = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that screens can show
+BLUE, ORANGE = (250.0, 0.16), (55.0, 0.13)  # hue in degrees, and the maximum chroma that screens can display
 PAGE_BLUE, PAGE_ORANGE = 255.0, 55.0
 
 
 class Scale(NamedTuple):
-    """The lightness of weight 0 and of weight ±1: a number from 0 (black) to 1 (white)."""
+    """Lightness for weight 0 and for weight ±1, each from 0 (black) to 1 (white)."""
 
     zero: float
     full: float
@@ -33,7 +33,7 @@ class Colours(Enum):
 
 
 def colour(weight: float, scale: Scale) -> RGB:
-    """Return the colour of a weight from -1 to 1."""
+    """Return the colour for a weight from -1 to 1."""
     amount = min(abs(weight), 1.0)
     lightness = scale.zero + (scale.full - scale.zero) * amount
     hue, max_chroma = BLUE if weight >= 0 else ORANGE
@@ -47,10 +47,10 @@ def ink(background: RGB) -> RGB:
 
 
 def page_palette() -> dict[str, dict[str, object]]:
-    """Return the colours of the two themes of the page, as JSON values.
+    """Return the colours of the page's two themes as JSON values.
 
-    `weights` and `changes` are the scales of maps and of differences. Each has its colours as hexadecimal digits and,
-    for each colour, the ink of numbers on it (d: dark, w: white). `line` and `more` are the colours of the line view.
+    `weights` and `changes` are the colour scales for maps and differences. Each contains colours as hexadecimal digits
+    and the ink for numbers on each colour (d: dark, w: white). `line` and `more` are the colours of the line view.
     """
     palette: dict[str, dict[str, object]] = {
         "light": {"paper": "#ffffff", "ink": "#1b2430", "muted": "#566274"},
@@ -66,7 +66,7 @@ def page_palette() -> dict[str, dict[str, object]]:
 
 
 def oklch(lightness: float, chroma: float, hue: float) -> RGB:
-    """Convert OKLCh to sRGB; equal distances in OKLab look equal (Ottosson 2020). hue: in degrees."""
+    """Convert OKLCh to sRGB; equal distances in OKLab look equal (Ottosson 2020). hue: angle in degrees."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -80,12 +80,12 @@ def oklch(lightness: float, chroma: float, hue: float) -> RGB:
 
 CUBE_STEPS = (0, 95, 135, 175, 215, 255)  # levels of red, green and blue in colours 16 to 231
 GREYS = range(232, 256)
-# For weights 0 to 1 and 0 to -1. The 256 colours contain no uniform scale; these come closest and keep their hue.
+# For weights 0 to 1 and 0 to -1. The 256 colours contain no uniform scale; these come closest while keeping the hue.
 BLUES, ORANGES = (234, 18, 19, 24, 67, 110, 153, 255), (234, 52, 88, 130, 137, 180, 223, 255)
 
 
 def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
-    """Return the supported colours: NONE in a pipe, on a dumb terminal, or if NO_COLOR is set (no-color.org)."""
+    """Return the supported colours: NONE for a pipe or a dumb terminal, or if NO_COLOR is set (no-color.org)."""
     term = environment.get("TERM", "")
     if not is_terminal or environment.get("NO_COLOR") or term in ("", "dumb"):
         return Colours.NONE
@@ -94,7 +94,7 @@ def colours_of(is_terminal: bool, environment: Mapping[str, str]) -> Colours:
 
 
 def shade(weight: float, colours: Colours) -> RGB:
-    """Return the terminal colour of a weight from -1 to 1, limited to those that the terminal supports."""
+    """Return the terminal colour for a weight from -1 to 1, restricted to the supported colours."""
     if colours is Colours.INDEXED:
         ladder = BLUES if weight >= 0 else ORANGES
         return indexed(ladder[round(min(abs(weight), 1.0) * (len(ladder) - 1))])
@@ -102,14 +102,14 @@ def shade(weight: float, colours: Colours) -> RGB:
 
 
 def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
-    """Add escape codes for these colours, which the terminal must support."""
+    """Wrap the text in escape codes for these colours, which the terminal must support."""
     if colours is Colours.NONE:
         return text
     return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}\x1b[0m"
 
 
 def indexed(number: int) -> RGB:
-    """Return one of the 256 colours as RGB. number: from 16, because the first 16 differ between terminals."""
+    """Return one of the 256 colours as RGB. number: at least 16, because the first 16 differ between terminals."""
     if number in GREYS:
         return (8 + 10 * (number - GREYS.start),) * 3
     red, green, blue = (CUBE_STEPS[(number - 16) // step % 6] for step in (36, 6, 1))

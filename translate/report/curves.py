@@ -1,4 +1,4 @@
-"""Draw learning curves: metrics.jsonl -> curves.png."""
+"""Draw learning curves from metrics.jsonl as curves.png."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOSSES = {"train_loss": "training (with label smoothing)", "valid_loss": "valida
 # Title of the vertical axis, line style, and the metrics to plot with their labels.
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("loss (nats per piece)", "-", LOSSES),
-    ("score of greedy validation translations", ".-", {"bleu": "BLEU", "chrf": "chrF"}),
+    ("validation score (greedy search)", ".-", {"bleu": "BLEU", "chrf": "chrF"}),
     ("", "-", {"learning_rate": "learning rate"}),
 )
 
@@ -30,7 +30,7 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
                 axes.plot(*zip(*points, strict=True), style, label=label)
         axes.set_ylabel(title)
         axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more would overlap
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # more labels would overlap
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()

@@ -30,7 +30,7 @@ CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC
 
 @contextmanager
 def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
-    """Yield a figure, saved at `path` if the block succeeds, and font warnings. Equal figures produce equal bytes."""
+    """Yield a figure, saved to `path` if the block succeeds, and font warnings. Equal figures give identical files."""
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 
@@ -41,12 +41,12 @@ def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) ->
         "text.parse_math": False,
         "axes.linewidth": 0.6,
         "savefig.pad_inches": 0.1,
-        "svg.fonttype": "none",  # text that can be selected and searched
+        "svg.fonttype": "none",  # keeps text selectable and searchable
         "svg.hashsalt": "translate",  # makes random names reproducible
     }
     suffix, metadata = ("svg", {"Date": None}) if path.suffix.lower() == ".svg" else ("png", None)
     with rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # `undrawn_warnings` reports these
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # reported by `undrawn_warnings`
         figure = Figure(figsize=(width, height))
         yield figure, undrawn_warnings(undrawn)
         with atomic_write(path) as partial:
@@ -54,7 +54,7 @@ def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) ->
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:
-    """Return the names of fonts that together draw the labels, and the characters that no installed font can draw."""
+    """Return names of fonts that together can draw the labels, and the characters that no installed font can draw."""
     # Joiners (Cf) and variation selectors only modify other characters.
     characters = {each for each in "".join(labels) if not "\ufe00" <= each <= "\ufe0f"}
     undrawn = {ord(each) for each in characters if unicodedata.category(each) != "Cf"}
@@ -85,7 +85,7 @@ def _package(character: str) -> str:
 
 
 def _installed_fonts() -> Iterator[FontEntry]:
-    """Yield upright fonts of regular weight: preferred ones, others, and those installed since matplotlib's scan."""
+    """Yield upright fonts of regular weight: preferred ones, others, and any installed since matplotlib's last scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     def usable(entries: list[FontEntry]) -> list[FontEntry]:
@@ -104,6 +104,6 @@ def _installed_fonts() -> Iterator[FontEntry]:
 def _drawn_by(entry: FontEntry, codes: set[int]) -> set[int]:
     from matplotlib.ft2font import FT2Font
 
-    with suppress(OSError, RuntimeError):  # removed since the scan
+    with suppress(OSError, RuntimeError):  # deleted since the scan
         return codes & FT2Font(entry.fname, face_index=entry.index).get_charmap().keys()
     return set()

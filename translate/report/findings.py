@@ -1,4 +1,4 @@
-"""Format the findings of a corpus check as text or as JSON."""
+"""Format the findings of a corpus check as text or JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from translate.report.text import counted, visible
 from translate.system.terminal_text import isolated
 
 MAX_LINES = 8  # line numbers shown per finding
-WIDTH = 80  # columns of the report
+WIDTH = 80  # width of the report in columns
 NUMBER_WIDTH = 7  # width of the line number before an example
 INDENT = "    "
 EXAMPLE_WIDTH = WIDTH - len(INDENT) - NUMBER_WIDTH - len(" | ")
@@ -81,8 +81,8 @@ def _summary(report: CheckReport, config: Config) -> Iterator[str]:
             yield from WRAPPER.wrap(f"longest {side} lines: {_long_lines(longest)}")
     limit, size = config.data.max_pieces, report.vocab_size
     yield from WRAPPER.wrap(
-        f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. The logits of a target of "
-        f"that length over {size:,} pieces take {limit * size * 4 / 1e6:,.0f} MB, and their gradients take the same."
+        f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. For a target of that length "
+        f"and a vocabulary of {size:,} pieces, logits take {limit * size * 4 / 1e6:,.0f} MB, and so do their gradients."
     )
     if not report.knows_languages:
         yield from WRAPPER.wrap(

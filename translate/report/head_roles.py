@@ -1,4 +1,4 @@
-"""Present the roles of heads as a table for the terminal and as a picture."""
+"""Show the roles of heads as a table in the terminal and as a picture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 NONE = "-"
 SHARES: tuple[Measure, ...] = ("normalized_entropy", "end", "first", "previous", "diagonal", "next")
 COLUMNS: tuple[Measure, ...] = ("entropy", *SHARES, "distance")
-HEADINGS: dict[Measure, str] = {"normalized_entropy": "normalized", "end": "</s>"}  # others are their own headings
+HEADINGS: dict[Measure, str] = {"normalized_entropy": "normalized", "end": "</s>"}  # the other names serve as headings
 ROW_INCHES, COLUMN_INCHES = 0.26, 0.62
-DARK = 0.55  # larger shares are written in white
+DARK = 0.55  # numbers above this share are white
 
 
 def roles_table(roles: Sequence[Role]) -> str:
-    """Format a table per kind, with a row per head. Entropy is in nats, distance in pieces, all else in percent."""
+    """Format one table per kind, with one row per head. Entropy is in nats, distance in pieces, the rest in percent."""
     lines = []
     for kind, kind_roles in _by_kind(roles).items():
         rows = [["head", *(HEADINGS.get(measure, measure) for measure in COLUMNS), "role"]]
@@ -57,8 +57,8 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
 
 
 def _draw(axes: Axes, roles: Sequence[Role]) -> None:
-    shares = np.array([[role.figures[measure] for measure in SHARES] for role in roles], dtype=float)  # None: NaN
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")  # one hue is also readable in greyscale
+    shares = np.array([[role.figures[measure] for measure in SHARES] for role in roles], dtype=float)  # NaN for None
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")  # a single hue is also readable in greyscale
     axes.set_facecolor("#eeeeee")
     labels = ["normalized\nentropy", *(HEADINGS.get(measure, measure) for measure in SHARES[1:])]
     axes.set_xticks(range(len(SHARES)), labels, fontsize=8)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-MAX_SIZE = 24.0  # size of all cells together
+MAX_SIZE = 24.0  # maximum total size of the cells
 NUMBERED_CELL, PLAIN_CELL, GRID_CELL = 0.38, 0.19, 0.14
-MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a titled map in a grid; gap; height of a title
+MIN_GRID_MAP, GAP, TITLE = 0.95, 0.12, 0.22  # minimum width of a map in a grid; gap between maps; height of a title
 MAX_BAR = 2.5
-FONT_SHARE = 0.8  # font size as a share of the space for a label
+FONT_SHARE = 0.8  # font size as a fraction of the space for a label
 MAX_FONT, SMALL_FONT, MIN_FONT = 10.0, 8.0, 4.5  # points
-MAX_NUMBERED = 24  # rows and columns; numbers in smaller cells would be unreadable
-MAX_LINED = 64  # rows and columns; grid lines would hide smaller cells
+MAX_NUMBERED = 24  # rows or columns; with more, the numbers would be unreadable
+MAX_LINED = 64  # rows or columns; with more, grid lines would hide the cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
 MIN_NUMBER = 0.005  # smaller weights would round to 0 %
 LINES, FRAME = "#e8e8e8", "#999999"
@@ -37,18 +37,18 @@ class MapSize(NamedTuple):
     width: float
     height: float
     font: float  # size of the labels, in points
-    stride: int  # one in `stride` pieces is labelled
+    stride: int  # one in every `stride` pieces is labelled
 
 
 def save_picture(view: MapView, path: Path) -> list[str]:
-    """Draw a map as SVG or PNG, depending on the suffix. 0 is white, 1 is dark blue, negative weights are orange.
+    """Draw a map as SVG or PNG, depending on the suffix. 0 is white, 1 is dark blue; negative weights are orange.
 
-    Equal maps produce equal bytes. Returns warnings about pieces without a label and characters without a font.
+    Equal maps produce identical files. Returns warnings about pieces without labels and characters without a font.
     """
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
     with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
-        axes = figure.add_axes((0, 0, 1, 1))  # labels are outside, and the picture is cropped around them
+        axes = figure.add_axes((0, 0, 1, 1))  # labels lie outside the axes but are included when saving
         mesh = _draw_cells(axes, view, -1 if (view.weights < 0).any() else 0, is_image=view.weights.size > MAX_SHAPES)
         _label_rows(axes, view, size)
         _label_columns(axes, view, size)
@@ -97,7 +97,7 @@ def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) 
 
 
 def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> ScalarMappable:
-    """Draw the weights in colours. lowest: lower end of the colour scale, -1 for a difference and otherwise 0."""
+    """Draw the weights as colours. lowest: lower end of the colour scale, -1 for differences and 0 otherwise."""
     from matplotlib.colors import ListedColormap, Normalize
 
     num_rows, num_columns = view.weights.shape
@@ -143,4 +143,4 @@ def _add_colour_bar(figure: Figure, mesh: ScalarMappable, width: float, height: 
 
 
 def _label_warnings(stride: int) -> list[str]:
-    return [f"too many pieces: only one in {stride} has a label"] if stride > 1 else []
+    return [f"too many pieces to label: only one in {stride} has a label"] if stride > 1 else []

@@ -1,4 +1,4 @@
-"""Show the progress of long jobs on a terminal: lines done, lines per second, time left."""
+"""Show the progress of long jobs in the terminal: lines completed, lines per second and time left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def with_progress(
 ) -> Iterator[T]:
     """Yield the results, one for each line of the file `source`, and show a progress bar on standard error.
 
-    No bar is shown if standard error is not a terminal, or if `results_to` is one. num_done: lines finished earlier.
+    No bar is shown if standard error is not a terminal, or if `results_to` is one. num_done: lines already finished.
     """
     if not sys.stderr.isatty() or (results_to and results_to.isatty()):
         yield from results
@@ -27,7 +27,7 @@ def with_progress(
 
     # A pipe can be read only once. Counting the lines takes less than 1 % of the time needed to translate them.
     total = count_lines(source) if source.is_file() else None
-    # Results arrive in bursts: only the average rate predicts the time left, and every result may update the bar.
+    # Results arrive in bursts, so the time left is estimated from the average rate, and any result may update the bar.
     yield from tqdm(
         results, total=total, initial=num_done, unit=" lines", leave=False, smoothing=0, miniters=1, dynamic_ncols=True
     )

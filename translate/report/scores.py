@@ -1,4 +1,4 @@
-"""Format an evaluation, or the comparison of two, as text or as JSON."""
+"""Format an evaluation, or a comparison of two, as text or JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from translate.system.terminal_text import columns_of, isolated
 
 LABELS: dict[MetricName, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 NONE = "-"
-MAX_NAME = 24  # columns; the widest table is then 80 columns wide
-LEGEND = ("BLEU, chrF: higher is better; TER: lower is better. length: in characters,", "relative to the references.")
+MAX_NAME = 24  # columns; limits the widest table to 80 columns
+LEGEND = ("BLEU, chrF: higher is better; TER: lower is better.", "length: ratio to the reference length in characters.")
 TEST_LEGEND = (
-    "±: 95 % confidence interval. p: probability of such a difference by chance alone",
+    "±: 95 % confidence interval. p: probability of a difference this large by chance",
     "(paired bootstrap); a difference with p < 0.05 is commonly called significant.",
 )
 
 
 class Names(NamedTuple):
-    """The names that the user gave to the texts."""
+    """Names of the texts, as given by the user."""
 
     translations: str
     source: str
@@ -32,7 +32,7 @@ class Names(NamedTuple):
 
 
 class Report(NamedTuple):
-    """An evaluation with names and warnings, and the comparison with other translations, if there are any."""
+    """An evaluation with names and warnings, and a comparison with other translations, if any."""
 
     names: Names
     evaluation: Evaluation
@@ -41,12 +41,12 @@ class Report(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """The number of lines of the text."""
+        """Number of lines in the text."""
         return sum(bucket.num_lines for bucket in self.evaluation.buckets)
 
 
 def as_text(report: Report, num_shown: int) -> str:
-    """Format the report as text that is safe to print. num_shown: maximum number of better and of worse lines."""
+    """Format the report as text that is safe to print. num_shown: maximum number of better or worse lines to show."""
     names, evaluation, comparison, _ = report
     source, references = visible(names.source), visible(", ".join(names.references))
     lines = [f"{source} → {references}: {counted(report.num_lines, 'line')}", ""]
@@ -54,7 +54,7 @@ def as_text(report: Report, num_shown: int) -> str:
     lines += table(_lengths(evaluation, comparison.other if comparison else None))
     signed: Mapping[MetricName, Score | Significance] = evaluation.scores
     if comparison:
-        changes = _changes(report, comparison, num_shown) if comparison.changes else ["All translations are the same."]
+        changes = _changes(report, comparison, num_shown) if comparison.changes else ["All translations are identical."]
         lines += ["", *changes]
         signed = comparison.significance
     return "\n".join([*lines, "", *(f"{LABELS[name]:<4}  {each.signature}" for name, each in signed.items())])
@@ -90,7 +90,7 @@ def _as_dict(name: str, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _scores(names: Names, evaluation: Evaluation, comparison: SystemComparison | None) -> list[tuple[str, ...]]:
-    """Return the scores; for a comparison also the margins of error, the differences and the p-values."""
+    """Return a table of scores, including margins of error, differences and p-values for a comparison."""
     if not comparison:
         figures = [[LABELS[metric], f"{score.value:.2f}"] for metric, score in evaluation.scores.items()]
         return list(zip(["", _shortened(names.translations)], *figures, ["length", _ratio(evaluation)], strict=True))
@@ -105,7 +105,7 @@ def _scores(names: Names, evaluation: Evaluation, comparison: SystemComparison |
 
 
 def _lengths(evaluation: Evaluation, other: Evaluation | None) -> list[tuple[str, ...]]:
-    """Return scores by source length, with the differences from the other evaluation if there is one."""
+    """Return a table of scores by source length, including differences from the other evaluation, if any."""
     buckets = evaluation.buckets
     columns = [[f"source {evaluation.unit}", *map(_range, buckets)]]
     columns.append(["lines", *(f"{bucket.num_lines:,}" for bucket in buckets)])

@@ -18,7 +18,7 @@ TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Draw a table of percentages, with signs if any is negative. Columns beyond `width` follow in further blocks."""
+    """Draw a table of percentages, with signs if any are negative. Columns beyond `width` go into further blocks."""
     sign = "+" if (view.weights < 0).any() else ""
     rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
     widths = [max(columns_of(label), len(f"{sign}100")) for label in columns]
@@ -36,8 +36,8 @@ def draw_map(view: MapView, width: int, colours: Colours) -> str:
 def draw_grid(grid: Grid, width: int, colours: Colours) -> str:
     """Draw small maps of all heads: one layer below another, with as many heads side by side as fit.
 
-    In colour, a character shows two weights, one above the other; otherwise one weight in tenths, rounded down. If maps
-    are wider than the terminal, a character shows the largest of several weights.
+    In colour, each character shows two weights, one above the other; otherwise, it shows one in tenths, rounded down.
+    If maps are wider than the terminal, each character shows the largest of several weights.
     """
     first = grid[0][0]
     stride = -(-len(first.columns) // width)
@@ -64,7 +64,7 @@ def shrunk(weights: Floats, stride: int) -> Floats:
 
 
 def _blocks(widths: Sequence[int], available: int) -> list[slice]:
-    """Split columns of these widths into blocks that fit the available width, with at least one column each."""
+    """Split columns of the given widths into blocks that fit the available width, with at least one column each."""
     blocks, first, used = [], 0, 0
     for column, width in enumerate(widths):
         if column > first and used + width > available:

@@ -1,4 +1,4 @@
-"""Text of reports: tables, counts, and text from files made safe for a terminal."""
+"""Format text for reports: tables, counts, and input text made safe for terminals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from translate.system.terminal_text import columns_of
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Format rows as lines, with the first column aligned left and the others right."""
+    """Format rows as lines, with the first column left-aligned and the others right-aligned."""
     first, *others = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for label, *cells in rows:
@@ -20,12 +20,12 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def counted(number: int, name: str) -> str:
-    """Format a count with its noun: 1 line, 2 lines."""
+    """Format a count with its noun, such as 1 line or 2 lines."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def visible(text: str, width: int = 10**9) -> str:
-    """Truncate a text to `width` columns. Unprintable characters, such as line breaks, are written as their codes."""
+    """Truncate a text to `width` columns, showing unprintable characters, such as line breaks, as their codes."""
     parts = [each if each.isprintable() else _code(ord(each)) for each in text[: width + 1]]
     ends = list(itertools.accumulate(map(columns_of, parts)))
     if len(parts) == len(text) and ends[-1:] <= [width]:

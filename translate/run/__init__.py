@@ -1,1 +1,1 @@
-"""The run folder with its files, weights and model."""
+"""The run folder, including its files, weights and model."""

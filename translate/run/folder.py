@@ -1,4 +1,4 @@
-"""Run folders: their files, and reading and writing them."""
+"""Run folders and the files in them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import without_controls
 
 ALIGNMENT_FORMAT = 2  # format of alignment.json
-PARTIAL = ".*.partial"  # unfinished files and folders that a killed process left
+PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
 
 
 class Run:
-    """A folder written by `translate train`. It contains everything that decoding needs and can be moved freely."""
+    """Folder written by `translate train`. It contains everything needed for decoding and can be moved freely."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,11 +58,11 @@ class Run:
 
     @classmethod
     def resume(cls, path: Path, config: Config) -> Run:
-        """Open a run to resume it with `config`. Raises UserError if a setting changed that must stay fixed."""
+        """Open a run to resume it with `config`. Raises UserError if a setting that must stay fixed has changed."""
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(f"{path}: this run began with {', '.join(frozen)}; restore that, or start a new run")
+            raise UserError(f"{path}: this run began with {', '.join(frozen)}; change this back, or start a new run")
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")
@@ -74,7 +74,7 @@ class Run:
             raise UserError(f"{self.path}: already exists; add --resume to resume this run, or choose another --out")
 
     def discard_if_unused(self) -> None:
-        """Delete the folder if training did not reach its first step, so that a corrected command can use it."""
+        """Delete the folder if training did not reach its first step, so that a corrected command can reuse it."""
         if not self.metrics_path.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -84,7 +84,7 @@ class Run:
         run = cls(path)
         if not run.config_path.is_file():
             reason = "not a run folder (it has no config.toml)" if path.exists() else "no such folder"
-            raise UserError(f"{path}: {reason}; give a folder written by `translate train`")
+            raise UserError(f"{path}: {reason}; pass a folder written by `translate train`")
         return run
 
     def load_config(self) -> Config:
@@ -109,7 +109,7 @@ class Run:
             raise UserError(f"{self.weights_path}: no weights found; has training saved any yet?") from None
 
     def load_alignment(self) -> dict[str, Any] | None:
-        """Read the alignment configuration that `translate align --store` wrote; None if there is none."""
+        """Read the alignment configuration written by `translate align --store`, or return None if there is none."""
         with suppress(FileNotFoundError):
             advice = "store it again with `translate align --store`, or delete it"
             return read_record(self.alignment_path, ALIGNMENT_FORMAT, advice)
@@ -121,7 +121,7 @@ class Run:
 
     @property
     def has_vocabs(self) -> bool:
-        """Whether the vocabulary files exist; they may be damaged."""
+        """Whether the vocabulary files exist, even if they are damaged."""
         return all(path.is_file() for path in self._vocab_paths())
 
     def load_vocabs(self) -> VocabPair:
@@ -130,10 +130,10 @@ class Run:
             raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
         src, tgt = self._vocab_paths()
         protos = src.read_bytes(), tgt.read_bytes()
-        # Checked before sentencepiece reads the files, because it does not detect all damage.
+        # Compare fingerprints before sentencepiece reads the files, because it does not detect all damage.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
             names = f"{src}" if src == tgt else f"{src} or {tgt}"
-            raise UserError(f"{names}: does not match {self.weights_path.name}; restore the damaged or replaced file")
+            raise UserError(f"{names}: does not match {self.weights_path.name}; restore the original file")
         vocab = Vocab(protos[0], str(src))
         return VocabPair(vocab, vocab if src == tgt else Vocab(protos[1], str(tgt)))
 
@@ -142,21 +142,21 @@ class Run:
         return (joint, joint) if joint.is_file() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
-        """Write one file for a joint vocabulary, otherwise one per side."""
+        """Write one file for a joint vocabulary, or one file per side otherwise."""
         files = {"vocab": vocabs.src} if vocabs.joint else {"vocab.src": vocabs.src, "vocab.tgt": vocabs.tgt}
         for name, vocab in files.items():
             write_bytes(self.path / f"{name}.model", vocab.proto)
 
     def log(self, text: str) -> None:
-        """Write a line to standard error, above the progress bar, and with a timestamp to train.log."""
-        text = without_controls(text)  # the line may quote a text, and the log is read in terminals
+        """Print a line to standard error, above the progress bar, and append it to train.log with a timestamp."""
+        text = without_controls(text)  # the line may quote input text, and logs are viewed in terminals
         tqdm.write(text, file=sys.stderr)
         with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     @contextmanager
     def tolerating_disk_errors(self, what: str) -> Iterator[None]:
-        """Let training continue if a block that writes optional output fails; log only the first such error."""
+        """Continue training if the block, which writes optional output, fails. Only the first such error is logged."""
         try:
             yield
         except (OSError, UserError) as error:
@@ -170,7 +170,7 @@ class Run:
             metrics.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read metrics.jsonl, except a last line that a killed process left incomplete. Raises UserError if damaged."""
+        """Read metrics.jsonl, ignoring an incomplete last line. Raises UserError if another line is damaged."""
         content = self.metrics_path.read_bytes() if self.metrics_path.exists() else b""
         lines: list[dict[str, Any]] = []
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
@@ -180,16 +180,16 @@ class Run:
                 if type(values["step"]) is int and kinds <= {int, float, NoneType}:
                     lines.append(values)
             if len(lines) < number:
-                raise UserError(f"{self.metrics_path}: line {number} is damaged; delete it or the file to continue")
+                raise UserError(f"{self.metrics_path}: line {number} is damaged; delete it or the whole file")
         return lines
 
     def forget_metrics_after(self, step: int) -> None:
-        """Remove the lines after `step`; the resumed run writes them again."""
+        """Remove the entries after `step`, which the resumed run will write again."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         write_text(self.metrics_path, "".join(kept))
 
     def _sweep(self) -> None:
-        """Delete unfinished files of a killed process, but not in folders that other processes may be writing to."""
+        """Delete unfinished files left by a killed process, except in folders that other processes may be using."""
         stale_paths = [*self.path.glob(PARTIAL), *self.checkpoints_path.glob(PARTIAL), *self.corpus_path.glob(PARTIAL)]
         for stale in [*stale_paths, *self.snapshots_path.rglob(PARTIAL)]:
             if stale.is_dir():
@@ -200,9 +200,9 @@ class Run:
 
 @contextmanager
 def training_alone(run: Run) -> Iterator[None]:
-    """Prevent other processes from training in the folder during the block. Raises UserError if one already does.
+    """Prevent other processes from training in the folder during the block. Raises UserError if one already is.
 
-    The system releases the lock however the process ends. On a file system without locks, a warning is printed instead.
+    The lock is released even if the process is killed. On a file system without locks, a warning is printed instead.
     """
     path = run.path
     with ExitStack() as stack:

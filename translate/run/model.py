@@ -1,4 +1,4 @@
-"""Build the model of a run, and save and load its weights."""
+"""Build the model of a run, save its weights and load them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from translate.run.folder import Run
 from translate.run.weights import CheckedWeights, ModelIdentity, decoded, read_checked_weights, write_checked_weights
 from translate.system.memory import main_memory
 
-BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, float32 each
+BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, each in float32
 
 
 def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
@@ -35,7 +35,7 @@ def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError if the training state alone exceeds the main memory. GPUs report this themselves."""
+    """Raise UserError if the training state alone exceeds main memory. On GPUs, PyTorch reports it."""
     memory = main_memory() if device.type == "cpu" else None
     num_parameters = count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     needed = num_parameters * (BYTES_PER_PARAMETER + (4 if config.train.ema_decay else 0))
@@ -47,18 +47,18 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
 
 
 def save_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
-    """Write the parameters of a model as safetensors. Tied parameters are written once."""
+    """Write the parameters of a model as safetensors. Tied parameters are stored only once."""
     save_tensors(path, parameters_of(model), identity)
 
 
 def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
-    """Read a file written by `save_weights` into a model. Raises UserError if it does not match the model."""
+    """Load a file written by `save_weights` into a model. Raises UserError if it does not match the model."""
     parameters = parameters_of(model)
     copy_tensors(read_tensors(path, read_checked_weights(path, identity), parameters), parameters)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters by name. They share the model's memory."""
+    """Return the parameters, keyed by name. They share memory with the model."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 

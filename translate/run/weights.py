@@ -1,6 +1,6 @@
-"""Weight files with a checksum and the identity of their model.
+"""Read and write weight files with a checksum and the identity of their model.
 
-The format is safetensors. The metadata at the start of the file contain the SHA-256 of all other bytes, so even a
+The format is safetensors. The metadata at the start of the file contains the SHA-256 of all other bytes, so even a
 single flipped bit is detected. This module does not import torch.
 """
 
@@ -28,19 +28,19 @@ from translate.system.files import write_bytes
 FORMAT = 1
 MAX_HEADER = 10**8  # bytes; the limit of safetensors
 METADATA = "__metadata__"
-HEADER_START = b'{"__metadata__":{"sha256":"'  # start of the header
+HEADER_START = b'{"__metadata__":{"sha256":"'  # how each header starts
 CHECKSUM = slice(8 + len(HEADER_START), 8 + len(HEADER_START) + 64)  # position of the SHA-256 in the file
 TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that do not affect inference
-OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # name of a residual connection in version 0.1.0
+OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # names of residual connections in version 0.1.0
 
 Array = TypeVar("Array")
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Identity of the model that weights belong to.
+    """Identity of the model to which weights belong.
 
-    With a different vocabulary or number of heads, weights may have the right shapes but produce nonsense.
+    If the vocabulary or the number of heads differs, weights of the right shapes may still produce nonsense.
     """
 
     vocabs: str  # fingerprint of the vocabularies
@@ -55,12 +55,12 @@ class ModelIdentity:
 class CheckedWeights(NamedTuple):
     """Content of a weight file whose checksum has been verified, if it has one."""
 
-    content: bytes  # input of `load` of safetensors
-    checksum: str | None  # None if the file has no metadata, as written by other programs
+    content: bytes  # input for safetensors' `load`
+    checksum: str | None  # None if the file has no metadata because another program wrote it
 
 
 def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -> str:
-    """Write the output of safetensors' `save` with the identity of the model, atomically. Returns the checksum."""
+    """Atomically write the output of safetensors' `save` with the identity of the model. Returns the checksum."""
     end = 8 + int.from_bytes(content[:8], "little")
     metadata = {"sha256": "0" * 64, "format": str(FORMAT), "vocabs": identity.vocabs, "model": identity.model}
     header = json.dumps({METADATA: metadata, **json.loads(content[8:end])}, separators=(",", ":")).encode()
@@ -77,7 +77,7 @@ def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -
 def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") -> CheckedWeights:
     """Read a weight file and verify its checksum, if it has one.
 
-    advice: end of the error messages. Raises UserError if the file is missing or damaged, has an unknown format, or
+    advice: appended to error messages. Raises UserError if the file is missing or damaged, has an unknown format, or
     belongs to a different model.
     """
     advice = advice and f"; {advice}"
@@ -91,7 +91,7 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no weights found{advice or '; has training saved any yet?'}") from None
     except MemoryError:
-        raise UserError(f"{path}: {size:,} bytes do not fit into memory{advice}") from None
+        raise UserError(f"{path}: {size:,} bytes do not fit in memory{advice}") from None
     metadata = _metadata(content[8 : 8 + length])
     if metadata is None:
         return CheckedWeights(content, None)
@@ -101,18 +101,18 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
     if (version := metadata.get("format")) != str(FORMAT):
         raise UserError(f"{path}: format {version}, but this version reads format {FORMAT}; update translate")
     if metadata.get("vocabs") != identity.vocabs:
-        raise UserError(f"{path}: does not match the run's vocabulary; restore the damaged or replaced file{advice}")
+        raise UserError(f"{path}: does not match the run's vocabulary; restore the original file{advice}")
     wanted = json.loads(identity.model)
-    # Settings that did not exist yet had the behaviour of their current defaults.
+    # Older files lack newer settings, whose defaults match how the older versions worked.
     stored = ModelSettings().model_dump(exclude=TRAINING_ONLY) | json.loads(metadata["model"])
     if differing := [f"model.{name} = {value!r}" for name, value in stored.items() if wanted.get(name) != value]:
         reason = f"do not match the model that config.toml describes: they were trained with {', '.join(differing)}"
-        raise UserError(f"{path}: these weights {reason}; restore that in config.toml{advice}")
+        raise UserError(f"{path}: these weights {reason}; restore these settings in config.toml{advice}")
     return CheckedWeights(content, checksum)
 
 
 def vocabs_of(path: Path) -> str | None:
-    """Return the fingerprint of the vocabularies recorded in a weight file, or None if there is none."""
+    """Return the vocabulary fingerprint recorded in a weight file, or None if it contains none."""
     with suppress(OSError), path.open("rb") as stream:
         if (length := int.from_bytes(stream.read(8), "little")) <= MAX_HEADER:
             return (_metadata(stream.read(length)) or {}).get("vocabs")
@@ -125,7 +125,7 @@ def arrays(path: Path, content: bytes) -> dict[str, NDArray[np.float32]]:
 
 
 def decoded(path: Path, content: bytes, load: Callable[[bytes], dict[str, Array]]) -> dict[str, Array]:
-    """Return what `load` of safetensors reads, under current parameter names. Raises UserError if it is damaged."""
+    """Decode weights with safetensors' `load` and rename old parameters. Raises UserError if they are damaged."""
     try:
         return {OLD_RESIDUAL.sub(r"\1_residual", name): array for name, array in load(content).items()}
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -133,14 +133,14 @@ def decoded(path: Path, content: bytes, load: Callable[[bytes], dict[str, Array]
 
 
 def _checksum(content: bytes | bytearray) -> str:
-    """Return the SHA-256 of all bytes except those of the checksum itself."""
+    """Return the SHA-256 of all bytes except the checksum itself."""
     digest = hashlib.sha256(memoryview(content)[: CHECKSUM.start])
     digest.update(memoryview(content)[CHECKSUM.stop :])
     return digest.hexdigest()
 
 
 def _metadata(header: bytes) -> dict[str, Any] | None:
-    """Return the metadata of a header, or None if it has none. Malformed headers are left to safetensors to reject."""
+    """Return the metadata of a header, or None if it has none. Safetensors rejects malformed headers."""
     try:
         values = json.loads(header)
         metadata = values.get(METADATA) if isinstance(values, dict) else None

@@ -1,8 +1,8 @@
-"""Automatic configuration: settings that suit the text and the machine, chosen if there is no settings file.
+"""Automatic configuration: choose settings that suit the text and the machine if no settings file is given.
 
-A small text needs a small model: a large one learns to translate every line in the same way (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of the
-table and to rotary positions; the rows for larger texts follow published models.
+A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
+Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of
+SIZES and to rotary positions; the rows for larger texts follow published models.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from translate.config.settings import Config
 from translate.data.characters import characters_of
 from translate.data.text_scan import TextScan
 
-COVERAGE = 0.9995  # share of the text's characters, as in vocab.character_coverage
-PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size
+COVERAGE = 0.9995  # fraction of the text's characters, as in vocab.character_coverage
+PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size per distinct character
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # but at most a tenth of all steps
 MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
-LATE = 0.55  # share of the steps before the learning rate decays and R-Drop, which doubles the step time, starts
-TUNING_FACTOR = 4  # divisor of the epochs and the learning rate in fine-tuning
-MAX_NAMED = 4  # maximum number of the user's settings that are listed by name
+LATE = 0.55  # fraction of steps before the learning rate decays and R-Drop, which doubles the step time, starts
+TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
+MAX_NAMED = 4  # maximum number of user settings that are listed by name
 
 
 class TextMeasures(NamedTuple):
-    """Measurements of a text that determine its settings."""
+    """Measurements of a text that determine the chosen settings."""
 
     num_pairs: int  # pairs with text on both sides
-    src_length: float  # mean characters per line
+    src_length: float  # characters per line, on average
     tgt_length: float
-    num_characters: int  # distinct characters that need a piece
+    num_characters: int  # distinct characters that need their own pieces
 
 
 class Size(NamedTuple):
-    """Settings for a text of at most `max_pairs` pairs."""
+    """Settings for texts of up to `max_pairs` pairs."""
 
     max_pairs: float
-    vocab: int  # pieces of the joint vocabulary
-    layers: int  # each in encoder and decoder
+    vocab: int  # number of pieces in the joint vocabulary
+    layers: int  # number of layers in the encoder and also in the decoder
     d_model: int
     d_ff: int
     dropout: float
@@ -64,7 +64,7 @@ SIZES = (
 
 
 def measure_text(scan: TextScan) -> TextMeasures | None:
-    """Measure a text by its sample. Returns None if no sampled pair has text on both sides."""
+    """Measure a text using a sample of its pairs. Returns None if no sampled pair has text on both sides."""
     pairs = [pair for pair in scan.sample if pair.is_full]
     if not pairs:
         return None
@@ -77,7 +77,7 @@ def measure_text(scan: TextScan) -> TextMeasures | None:
 def choose_settings(
     config: Config, given: Mapping[str, object], measures: TextMeasures, device: torch.device
 ) -> dict[str, object]:
-    """Return the settings that suit a text, by name. given: settings in `config` that the user chose."""
+    """Return the settings that suit a text, keyed by name. given: settings in `config` that were set by the user."""
     size = next(size for size in SIZES if measures.num_pairs <= size.max_pairs)
     is_cpu = device.type == "cpu"
     values: dict[str, object] = {
@@ -110,18 +110,18 @@ def choose_settings(
     if num_steps := config.train.max_steps if "train.max_steps" in given else 0:
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
-            values["train.schedule"] = "constant"  # a cosine would have no steps left
-    keeps_dropout = "model.dropout" in given or config.train.init_from  # which keeps the dropout of that run
+            values["train.schedule"] = "constant"  # the cosine decay would have no steps left
+    keeps_dropout = "model.dropout" in given or config.train.init_from  # fine-tuning keeps the dropout of that run
     dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
     if not given.get("train.rdrop", dropout or config.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
     if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # fractions of an unknown number of steps
+        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # fractions of max_steps, which may be unknown
     return values
 
 
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
-    """Describe the chosen settings and the reasons, one line per group. given: names of the settings the user chose."""
+    """Describe the chosen settings and the reasons, one line per group. given: names of settings set by the user."""
     vocab, model, train = config.vocab, config.model, config.train
     layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
@@ -129,19 +129,19 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
     dropout += f", weight decay {train.weight_decay:g}" if train.weight_decay else ""
     rate = f"learning rate {train.learning_rate:g}" + (
-        f", falling after {train.decay_from:.0%}" if train.decay_from else ""
+        f", decaying after {train.decay_from:.0%}" if train.decay_from else ""
     )
     limits = [f"{train.max_steps:,} steps"] * bool(train.max_steps)
     limits += [f"{train.max_epochs} epochs"] * bool(train.max_epochs)
     limits += [f"{train.max_minutes:g} minutes"] * bool(train.max_minutes)
     lines = {
-        "vocab": f"{vocab.size:,} pieces; with more, each would be too rare in a text of this size",
+        "vocab": f"{vocab.size:,} pieces; with a larger vocabulary, pieces would be too rare in this text",
         "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
-        "dropout": f"{dropout}; against overfitting",
+        "dropout": f"{dropout}; reduces overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",
     }
-    lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters"
+    lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters on average"
     chosen = [name for name in given if not name.startswith("data.")]
     named = ", ".join(chosen) if len(chosen) <= MAX_NAMED else f"{len(chosen)} settings"
-    head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', with {named} as given' if chosen else ''}:"
+    head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', keeping {named}' if chosen else ''}:"
     return head, *(f"    {name:<8} {text}" for name, text in lines.items())

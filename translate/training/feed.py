@@ -1,4 +1,4 @@
-"""The data of each training step: micro-batches in the order of the epoch, converted to tensors ahead of time."""
+"""Provide the data for each training step: micro-batches in epoch order, converted to tensors ahead of time."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Part(NamedTuple):
     """A micro-batch of a step."""
 
     batch: Batch
-    number: int  # index among the parts of the step in all processes; dropout depends on it
-    rows: IntArray  # of the corpus, in the order of the batch
+    number: int  # index among the step's parts across all processes; dropout depends on it
+    rows: IntArray  # rows of the corpus, in batch order
     weight: float = 1.0  # 0 if another process counts this part
-    halves: tuple[int, ...] = ()  # which half, 1 or 2, was taken at each division; dropout depends on them
+    halves: tuple[int, ...] = ()  # which half, 1 or 2, was taken at each split; dropout depends on these
 
     def split_below(self, too_large: float) -> list[Part]:
-        """Halve this part until each resulting part has fewer than `too_large` positions or is a single pair."""
+        """Split this part in half until each part has fewer than `too_large` positions or is a single pair."""
         if len(self.rows) == 1 or self.batch.num_places < too_large:
             return [self]
         parts = []
@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 
 class StepData(NamedTuple):
-    """This process's parts of one step, and the position of the next step in the data."""
+    """Parts of one step that this process computes, and the position of the next step in the data."""
 
     parts: list[Part]
     num_tokens: int  # target pieces of the step without padding, over all processes
@@ -55,14 +55,14 @@ class StepData(NamedTuple):
 
     @property
     def rows(self) -> list[int]:
-        """Rows of the corpus that this process counts."""
+        """Rows of the corpus for which this process counts the loss."""
         return [row for part in self.parts if part.weight for row in part.rows.tolist()]
 
 
 def feed(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> Generator[StepData]:
-    """Yield the data of one step after another, on the device, starting from the given progress. Never ends.
+    """Yield the data for each step, on the device, starting from the given progress and continuing forever.
 
     A step consists of `accumulate` parts per process. N processes are equivalent to one process with N times
     `batch_tokens` and `accumulate`. Each pair is used once per epoch. With `vocab.dropout`, the processes synchronize
@@ -70,7 +70,7 @@ def feed(
     """
     bos_id = prepared.vocabs.tgt.bos_id
     while True:
-        # No variable refers to the corpus: the corpora of two epochs must not be in memory at the same time.
+        # Keep no variable that refers to the corpus: the corpora of two epochs must not be in memory at the same time.
         epoch_steps = _steps(prepared.train_in(progress.epoch, world), bos_id, settings, progress, device, world)
         with closing(prefetched(epoch_steps)) as steps:
             yield from steps
@@ -80,15 +80,15 @@ def feed(
 def first_step(
     prepared: Prepared, settings: TrainSettings, progress: Progress, device: torch.device, world: World
 ) -> StepData:
-    """Return the data of the next step only."""
+    """Return the data for the next step only."""
     with closing(feed(prepared, settings, progress, device, world)) as steps:
         return next(steps)
 
 
 def prefetched(items: Iterator[T]) -> Generator[T]:
-    """Yield the items, which are produced ahead of time in a thread. The thread ends with the iteration.
+    """Yield the items, producing them ahead of time in a thread that ends with the iteration.
 
-    items: must not contain None. An exception that it raises is raised here when its item is due.
+    items: must not yield None. If it raises an exception, it is raised here when the item is due.
     """
     worker = ThreadPoolExecutor(max_workers=1)
     try:
@@ -105,7 +105,7 @@ def _steps(
 ) -> Iterator[StepData]:
     """Yield the remaining steps of the epoch in `progress`."""
     if device.index is not None:
-        torch.cuda.set_device(device)  # required in each thread
+        torch.cuda.set_device(device)  # must be set in each thread
     epoch = progress.epoch
     order = epoch_order(corpus.src.lengths, corpus.tgt.lengths, settings.part_tokens, settings.seed, epoch)
     for first in range(progress.batches, len(order), settings.accumulate * world.size):

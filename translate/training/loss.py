@@ -1,9 +1,9 @@
-"""The training loss: cross-entropy with label smoothing, computed together with the output layer.
+"""Compute the training loss: cross-entropy with label smoothing, fused with the output layer.
 
-A head guided by given word alignments adds an alignment loss (Garg et al. 2019). With R-Drop (Liang et al. 2021), each
-batch passes through the model twice, and the predictions under different dropout are trained to agree.
+If word alignments guide a head, an alignment loss is added (Garg et al. 2019). With R-Drop (Liang et al. 2021), each
+batch passes through the model twice, and the two predictions, made with different dropout, are trained to agree.
 
-Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary.
+Shapes: B sentences, S source pieces, T target pieces, N target pieces without padding, D width, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.seq2seq import Seq2Seq
 
-# Maximum number of logits in memory: all N x V would be by far the largest tensor in a step of a small model. On a CPU,
-# this many fit into the cache; a GPU is only fully used by large matrix products.
+# Maximum number of logits in memory. All N x V logits would be by far the largest tensor in a step of a small model.
+# On a CPU, this many fit in the cache; a GPU needs large matrix products for full utilization.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
 
 # Arguments: (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is needed. Returns the
@@ -38,7 +38,7 @@ class Losses(NamedTuple):
 
 
 def total(losses: Sequence[Losses]) -> Losses:
-    """Add up the losses of several batches. Either all or none have an alignment loss."""
+    """Add up the losses of several batches, of which either all or none have an alignment loss."""
     alignments = [each.alignment for each in losses if each.alignment is not None]
     translation = torch.stack([each.translation for each in losses]).sum()
     return Losses(translation, torch.stack(alignments).sum() if alignments else None)
@@ -48,7 +48,7 @@ class SummedLoss(nn.Module):
     """A model with its loss, summed over target pieces so that the losses of a step's batches can be added up."""
 
     def __init__(self, model: Seq2Seq, label_smoothing: float, guided: Head | None = None) -> None:
-        """guided: cross-attention head that learns from given alignments, if any."""
+        """guided: cross-attention head to train on the given alignments, if any."""
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
@@ -57,7 +57,7 @@ class SummedLoss(nn.Module):
         self.features: Callable[[Tensor, Tensor, Tensor], Tensor] = model.features
 
     def forward(self, batch: Batch, rdrop: float = 0.0) -> Losses:
-        """Return the losses of the batch, the alignment loss as the mean of the passes. rdrop: weight of R-Drop."""
+        """Return the losses of the batch. The alignment loss is averaged over the passes. rdrop: weight of R-Drop."""
         if not self.guided:
             return Losses(self._translation(batch, rdrop))
         assert batch.links
@@ -71,17 +71,17 @@ class SummedLoss(nn.Module):
         if not rdrop:
             features = self.features(*arguments).flatten(0, 1).index_select(0, batch.places)
             return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
-        # Dropout is drawn independently per row, so both passes are computed as one with twice the rows.
+        # Dropout is sampled independently for each row, so both passes are computed as one with twice the rows.
         features = self.features(*(each.repeat(2, 1) for each in arguments))
         features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
         return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
 def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
-    """Return the summed cross-entropy of a head's map (B, T, S) against the links; a scalar in nats.
+    """Return the cross-entropy of a head's map, (B, T, S), against the links, summed to a scalar in nats.
 
     The target distribution of a linked target piece is uniform over the source pieces that it is linked to (Garg et al.
-    2019). Target pieces without links, such as `</s>`, do not count.
+    2019). Target pieces without links, such as `</s>`, are ignored.
     """
     linked = weights.flatten(0, 1)[links.places, links.sources]
     log_weights = linked.clamp(min=torch.finfo(linked.dtype).tiny).log()  # a weight may be rounded to 0
@@ -89,7 +89,7 @@ def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:
 
 
 def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Return the summed cross-entropy of softmax(features weightᵀ) against the targets; a scalar in nats.
+    """Return the cross-entropy of softmax(features weightᵀ) against the targets, summed to a scalar in nats.
 
     features: (N, D); weight: (V, D); targets: (N,). With label smoothing ε, the target distribution q is 1 - ε for
     the target plus ε spread over all V (Szegedy et al. 2016, section 7).
@@ -99,10 +99,10 @@ def cross_entropy_sum(features: Tensor, weight: Tensor, targets: Tensor, label_s
 
 
 def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, rdrop: float) -> Tensor:
-    """Return half the summed R-Drop loss (Liang et al. 2021, equations 2 to 4); a scalar in nats.
+    """Return half the R-Drop loss (Liang et al. 2021, equations 2 to 4), summed to a scalar in nats.
 
-    features: (2, N, D), of two passes with different dropout; weight: (V, D); targets: (N,). With cross-entropies C₁
-    and C₂, distributions P₁ and P₂ and α = `rdrop` it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target
+    features: (2, N, D), from two passes with different dropout; weight: (V, D); targets: (N,). With cross-entropies C₁
+    and C₂, distributions P₁ and P₂ and α = `rdrop`, it is (C₁ + C₂ + α/2 (KL(P₁‖P₂) + KL(P₂‖P₁))) / 2 for each target
     piece. Halving keeps it on the scale of a single pass, so the same learning rates work.
     """
     rows_loss = partial(_r_drop, label_smoothing=label_smoothing, rdrop=rdrop)
@@ -110,10 +110,10 @@ def r_drop_sum(features: Tensor, weight: Tensor, targets: Tensor, label_smoothin
 
 
 class _LinearLoss(torch.autograd.Function):
-    """Output layer and loss fused, a few rows at a time.
+    """Fused output layer and loss, computed a few rows at a time.
 
     The forward pass already computes the gradient with respect to the logits (for cross-entropy p - q, the softmax
-    minus the target distribution) and propagates it to `features` and `weight`. So no complete (N, V) tensor is ever
+    minus the target distribution) and propagates it to `features` and `weight`. A full (N, V) tensor is therefore never
     allocated; PyTorch's own functions allocate five.
     """
 
@@ -157,7 +157,7 @@ _linear_loss = cast("Callable[[Tensor, Tensor, Tensor, RowsLoss, bool], Tensor]"
 def _smoothed_loss(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of a single pass: cross-entropy with label smoothing."""
+    """RowsLoss for a single pass: cross-entropy with label smoothing."""
     loss = _loss(log_probs, targets, label_smoothing)
     return loss, _minus_target(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
 
@@ -165,9 +165,9 @@ def _smoothed_loss(
 def _r_drop(
     log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
 ) -> tuple[Tensor, Tensor | None]:
-    """RowsLoss of two passes P and Q with R-Drop.
+    """RowsLoss for two passes P and Q with R-Drop.
 
-    With respect to the logits of P, the gradient of KL(P‖Q) is P (log P/Q - KL(P‖Q)), and that of KL(Q‖P) is P - Q.
+    With respect to the logits of P, KL(P‖Q) has the gradient P (log P/Q - KL(P‖Q)), and KL(Q‖P) has the gradient P - Q.
     For the logits of Q, swap P and Q.
     """
     alpha, both = rdrop / 4, targets.repeat(2, 1)
@@ -183,7 +183,7 @@ def _r_drop(
     gradient = torch.empty_like(log_probs)
     by_p, by_q = gradient.chunk(2)
     scaled = log_ratio.mul_(alpha)
-    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5: from the halved cross-entropy
+    torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5 because the cross-entropy is halved
     torch.sub(0.5 + alpha * (1 - q_to_p), scaled, out=by_q)
     by_p.mul_(p).sub_(q, alpha=alpha)
     by_q.mul_(q).sub_(p, alpha=alpha)

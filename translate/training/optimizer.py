@@ -1,4 +1,4 @@
-"""The optimizer: learning-rate schedule, AdamW, and the exponential moving average (EMA) of the weights."""
+"""Optimizer: learning-rate schedule, AdamW, and the exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translate.model.seq2seq import Seq2Seq
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Return the learning rate of an update, counted from 1: linear warm-up, then the schedule.
+    """Return the learning rate for update `step`, counting from 1: linear warm-up, then the schedule.
 
     inverse_sqrt follows Vaswani et al. 2017 (section 5.3), except that the peak rate is a setting instead of a function
     of the width. cosine follows Loshchilov & Hutter 2017, without restarts.
@@ -32,15 +32,15 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """Return the weight of R-Drop in an update, counted from 1; 0: a single pass."""
+    """Return the weight of R-Drop in update `step`, counting from 1; 0 means a single pass."""
     return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
 def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
-    """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) of the weight matrices.
+    """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) for weight matrices.
 
-    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would decay too much
-    between its few updates.
+    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would shrink too much
+    between its infrequent updates.
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     tables.add(id(model.output.weight))
@@ -53,19 +53,19 @@ def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.devic
 class ExponentialMovingAverage:
     """Moving average of a model's parameters, in which each step has `decay` times the weight of the next.
 
-    It covers about the last 1 / (1 - decay) steps (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
+    It effectively covers the last 1 / (1 - decay) steps (Polyak & Juditsky 1992; exponential in Szegedy et al. 2016).
     """
 
     def __init__(self, model: nn.Module, decay: float, num_before: int = 0) -> None:
-        """num_before: 1 if the initial weights are trained and count as a step, 0 if they are random."""
+        """Start with the weights of the model. num_before: 1 if they are trained and count as a step, 0 if random."""
         self.decay = decay
         self._num_before = num_before
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        self._parameters = [parameter.detach() for parameter in model.parameters()]  # shares memory with the model
+        self._parameters = [parameter.detach() for parameter in model.parameters()]  # share memory with the model
 
     def update(self, step: int) -> None:
-        """Include the weights after update `step`, counted from 1."""
-        # Start with the plain mean of all steps; otherwise the random initial weights would count for a long time.
+        """Include the weights after update `step`, counting from 1."""
+        # Start with the plain mean of all steps; otherwise the random initial weights would dominate for a long time.
         num_steps = step + self._num_before
         decay = min(self.decay, (num_steps - 1) / num_steps)
         torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)

@@ -1,7 +1,7 @@
-"""Preparation of the training data: vocabularies, encoded corpora, validation lines. All are created once per run.
+"""Prepare the training data, once per run: vocabularies, encoded corpora and validation lines.
 
 A new run reads its training text three times: to scan it, to train the vocabulary and to encode it. Filters
-(data.filter), separate or smaller vocabularies and alignments need further passes.
+(data.filter), separate or smaller vocabularies and alignments require additional passes.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from translate.system.distributed import World
 from translate.system.files import atomic_write
 from translate.system.signals import dying_of_signals
 
-FORMAT = 1  # of texts.json
+FORMAT = 1  # format version of texts.json
 NO_PAIRS = "no pair of lines has text on both sides; check that both files are complete"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data that training reads."""
+    """Data used in training."""
 
     vocabs: VocabPair
     train: EncodedCorpus
     valid: EncodedCorpus
-    valid_pairs: list[Pair]  # the first pairs as text, to translate and score
-    drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text, encoded again for each epoch
+    valid_pairs: list[Pair]  # text of the first pairs, which are translated and scored
+    drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text, re-encoded for each epoch
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
-        """Return the training corpus of an epoch. All processes have to call this with the same epoch."""
+        """Return the training corpus for an epoch. All processes must call this with the same epoch."""
         return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
 def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
-    """Train or load the vocabularies and encode the corpora into the run folder, unless they already exist.
+    """Create the vocabularies and encoded corpora in the run folder, or open them if they already exist.
 
-    scan: scan of the training text, if it was read before. Raises UserError if a text is invalid or empty, or has
-    changed since the run began.
+    scan: result of an earlier scan of the training text, if any. Raises UserError if a text is invalid or empty, or
+    has changed since the run began.
     """
     data, filters = config.data, Filters.of(config.data)
     train_text = text_of(data, data.train_src, data.train_tgt, data.train_align)
-    # Validation pairs that are split off are copied into the run folder: finding them in a long text takes a while.
+    # Validation pairs that are split off are copied to the run folder, because finding them in a long text is slow.
     copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
     valid_text = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(train_text.src.path, train_text.tgt.path, valid_text.src.path, valid_text.tgt.path)
@@ -66,7 +66,7 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
         vocabs = run.load_vocabs()
         if (encoded := origin_of(run.corpus_path / "train")) and encoded.vocabs != vocabs.fingerprint:
             path = run.path / "vocab.model"
-            raise UserError(f"{path}: does not match the encoded text of this run; restore it, or start a new run")
+            raise UserError(f"{path}: does not match the encoded text of this run; restore the file or start a new run")
     else:
         vocabs = _make_vocabs(run, config, train_text, None if filters.names else num_lines)
         run.write_vocabs(vocabs)
@@ -81,7 +81,7 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
 
 
 def prepare_together(run: Run, config: Config, world: World, scan: TextScan | None = None) -> Prepared:
-    """Call `prepare` in the first process; the others wait, then open the files that it wrote."""
+    """Call `prepare` in the first process. The other processes wait and then open the resulting files."""
     prepared = prepare(run, config, scan) if world.is_first else None
     gathered = world.gather((prepared.valid_pairs, prepared.drawn) if prepared else None)[0]
     if prepared:
@@ -91,11 +91,11 @@ def prepare_together(run: Run, config: Config, world: World, scan: TextScan | No
         train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
         if train and valid:
             return Prepared(vocabs, train, valid, *gathered)
-    raise UserError(f"{run.path}: files of the first process are missing; all machines must share this folder")
+    raise UserError(f"{run.path}: files written by the first process are missing; all machines must share this folder")
 
 
 def scan_training_text(data: DataSettings) -> TextScan:
-    """Read the whole training text once, so that errors in it are reported early."""
+    """Scan the entire training text, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
     check_stays(text.src.path, text.tgt.path)
     return scan_text(text, 0 if data.valid_src else data.valid_pairs)
@@ -103,20 +103,20 @@ def scan_training_text(data: DataSettings) -> TextScan:
 
 @dataclass(frozen=True)
 class _Record:
-    """State of the texts when the run began: training resumes exactly only with unchanged texts."""
+    """State of the texts when the run began. Training can only be resumed exactly if they are unchanged."""
 
     train: str  # fingerprint
     valid: str  # fingerprint
-    split_at: int  # pairs whose source line has a lower hash are for validation; 0: validation files are given
+    split_at: int  # pairs with a lower source-line hash are for validation; 0 if validation files are given
 
 
 def _recorded(
     run: Run, data: DataSettings, scan: TextScan | None, train: ParallelText, valid: ParallelText
 ) -> tuple[_Record, int | None]:
-    """Scan the texts of a new run and record them, or check that those of an existing run match its record.
+    """Scan and record the texts of a new run, or check that the texts of an existing run match its record.
 
-    train: the training text before the validation pairs are split off. Returns the record and the number of pairs of
-    lines that remain for training, which is None if the texts were not scanned.
+    train: the training text before the validation pairs are split off. Returns the record and the number of line
+    pairs that remain for training, or None instead of the number if the texts were not scanned.
     """
     path = run.corpus_path / "texts.json"
     num_lines = None
@@ -136,21 +136,21 @@ def _recorded(
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to read and encode the texts again"))
     if bool(record.split_at) == bool(data.valid_src):
         began, change = ("without", "remove") if record.split_at else ("with", "restore")
-        raise UserError(f"{run.path}: began {began} data.valid_src; {change} it to resume, or start a new run")
+        raise UserError(f"{run.path}: was started {began} data.valid_src; {change} it to resume, or start a new run")
     if num_lines is None:
         links = " or the alignments in data.train_align"
         for text, before, more in (train, record.train, links), (valid, record.valid, ""):
             if fingerprint(text) != before:
                 files = f"{text.src.path} or {text.tgt.path}{more}"
-                raise UserError(f"{files} changed since {run.path} began; restore them, or start a new run")
+                raise UserError(f"{files} changed after {run.path} was started; restore them, or start a new run")
     return record, num_lines
 
 
 def _split_off(scan: TextScan, train: ParallelText, valid: ParallelText) -> int:
-    """Write the validation pairs to the files of `valid`. Returns the number of pairs of lines split off."""
+    """Write the validation pairs to the files of `valid`. Returns the number of line pairs that were split off."""
     are_full = [pair.is_full for pair in scan.valid_pairs()]
     if not 0 < sum(are_full) < scan.num_pairs:
-        reason = "too few different lines to split off a validation text; pass one with --valid-src and --valid-tgt"
+        reason = "too few distinct lines to split off a validation text; pass one with --valid-src and --valid-tgt"
         raise UserError(f"{train.src.path}: {reason}")
     for side, path in enumerate((valid.src.path, valid.tgt.path)):
         with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
@@ -159,7 +159,7 @@ def _split_off(scan: TextScan, train: ParallelText, valid: ParallelText) -> int:
 
 
 def _make_vocabs(run: Run, config: Config, text: ParallelText, num_lines: int | None) -> VocabPair:
-    """Load or train the vocabularies. num_lines: pairs of lines in the text, if they were counted."""
+    """Load or train the vocabularies. num_lines: number of line pairs in the text, if known."""
     settings, filters = config.vocab, Filters.of(config.data)
     if settings.model:
         vocab = Vocab.load(Path(settings.model))
@@ -180,10 +180,10 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, v
     dropout = config.vocab.dropout
     if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
         raise UserError(
-            f"vocab.dropout = {dropout}: BPE-dropout leaves out merges, but {config.vocab.model} has none; "
-            "set it to 0.0, or vocab.model to a sentencepiece model of type bpe"
+            f"vocab.dropout = {dropout}: BPE-dropout skips merges, but {config.vocab.model} has none; "
+            "set it to 0.0, or set vocab.model to a sentencepiece model of type bpe"
         )
-    run.log(f"{dropout:g} of the merges in the training text are skipped at random, redrawn each epoch (vocab.dropout)")
+    run.log(f"vocab.dropout: {dropout:g} of the merges in the training text are skipped at random in each epoch")
     origin = replace(origin, dropout=dropout, seed=config.train.seed)
     return ResampledCorpus(run.corpus_path, run.log, text, origin, Filters.of(config.data))
 

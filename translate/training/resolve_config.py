@@ -1,4 +1,4 @@
-"""Resolution of training settings: given by the user, inherited from another run, or chosen to suit the text."""
+"""Resolve training settings: set by the user, inherited from another run, or chosen to suit the text."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # by fine-tuning: they affect only training
+MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning; used only in training
 
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """Training settings, and how they were chosen.
+    """Training settings and the reasons for them.
 
-    If `train.is_open`, `estimate.plan_steps` computes the number of steps from the encoded text and the machine.
+    If `train.is_open`, `estimate.plan_steps` derives the number of steps from the encoded text and machine speed.
     """
 
     config: Config
     reasons: tuple[str, ...] = ()  # lines that explain the chosen settings
-    scan: TextScan | None = None  # of the training text, if settings were chosen to suit it
+    scan: TextScan | None = None  # scan of the training text, if settings were chosen to suit it
 
 
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
@@ -37,7 +37,7 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
     _check_has_text(config, "")
     if path:
         return ResolvedConfig(config)
-    from translate.system.device import pick_device  # imported here because torch takes a second
+    from translate.system.device import pick_device  # imported here because importing torch takes a second
     from translate.training.auto_config import choose_settings, explain, measure_text
     from translate.training.prepare import NO_PAIRS, scan_training_text
 
@@ -53,7 +53,7 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
 
 
 def resolve_resumed(run: Run, path: Path | None, given: Mapping[str, object]) -> ResolvedConfig:
-    """Resolve the settings with which a run resumes. Raises UserError if a setting is invalid."""
+    """Resolve the settings of a resumed run. Raises UserError if a setting is invalid."""
     config = load_resumed_config(run, path, given)
     _check_has_text(config, "" if path else f"{run.config_path}: ")
     return ResolvedConfig(config)
@@ -62,7 +62,7 @@ def resolve_resumed(run: Run, path: Path | None, given: Mapping[str, object]) ->
 def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
     """Read the settings of a new run with `load_config`, inheriting those of the run in train.init_from, if any.
 
-    Raises UserError also if that run does not exist or the given settings contradict it.
+    Also raises UserError if that run does not exist or the given settings contradict it.
     """
     origin = given_setting(path, given, "train.init_from")
     if not (isinstance(origin, str) and origin):
@@ -81,7 +81,7 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
 
 
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
-    """Read the settings with which a run resumes, without the run in train.init_from."""
+    """Read the settings of a resumed run without reading the run in train.init_from."""
     if path is None:
         return load_config(run.config_path, given)
     before = run.load_config()
@@ -95,10 +95,10 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
 
 def _check_has_text(config: Config, where: str) -> None:
     if not config.data.train_src:
-        raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or name it in a settings file")
+        raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or set it in a settings file")
 
 
 def _inherited(config: Config) -> dict[str, object]:
-    """Return the settings that a run inherits if it starts from the weights of a run with this config."""
+    """Return the settings inherited by a run that starts from the weights of a run with this config."""
     kept = "vocab.", "model.", "data.max_pieces"
     return {name: value for name, value in values_by_name(config).items() if name.startswith(kept)}

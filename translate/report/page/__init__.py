@@ -1,1 +1,1 @@
-"""The attention page: one HTML file that a browser opens from disk."""
+"""The attention page: one HTML file that can be opened from disk."""

@@ -1,4 +1,4 @@
-"""Write the attention page: one HTML file with sentences, their maps, and the scripts and styles in `assets/`."""
+"""Write the attention page: one HTML file with sentences, their maps, and the scripts and styles from `assets/`."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
 STYLES = ("page.css", "card.css")
-# Order matters: code that runs while the page loads uses only the preceding files.
+# Order matters: code that runs while the page loads may use only the preceding files.
 SCRIPTS = (
     "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js", "state.js",
     "list.js", "card.js", "keys.js", "app.js", "controls.js",
 )  # fmt: skip
 SENTENCES = "<!-- sentences -->"
-BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads further maps on demand
+BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
 FULL = 65535  # weight 1 as a 16-bit number; the rounding error is at most 0.0008 %
 
 
 class MapVersion(NamedTuple):
-    """The maps of a sentence from one model or checkpoint."""
+    """Maps of a sentence from one model or checkpoint."""
 
-    label: str  # "step 500", "runs/a"; "" for the only version
+    label: str  # such as "step 500" or "runs/a"; "" if there is only one version
     maps: AttentionMaps
 
 
 @dataclass(frozen=True)
 class PageSentence:
-    """A line of the input, with its translation and maps."""
+    """An input line with its translation and maps."""
 
     id: int
     source: str
@@ -55,12 +55,12 @@ class PageSentence:
     score: float | None
     warnings: tuple[str, ...]
     versions: tuple[MapVersion, ...]
-    """The page opens with the last version, to which translation, score and warnings belong. A line without maps (empty
+    """The page opens on the last version, to which translation, score and warnings belong. A line without maps (empty
     or too long) has no versions."""
 
 
 class InitialView(NamedTuple):
-    """The map that the page opens with."""
+    """The map that is shown when the page opens."""
 
     kind: KindName = "cross"
     layer: int | None = None  # None: the mean over all layers; likewise for `head`
@@ -69,20 +69,20 @@ class InitialView(NamedTuple):
 
     @classmethod
     def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
-        """Return the view of the run's best alignment head in `about.json`, or the mean over all heads if unknown."""
+        """Return a view of the best alignment head in `about.json`, or of the mean over all heads if it is unknown."""
         return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
 
 
 class PageWriter:
-    """Adds sentences to a page that `writing_page` opened."""
+    """Writer that adds sentences to a page opened by `writing_page`."""
 
     def __init__(self, stream: IO[str], sidecar_folder: Path | None, stack: ExitStack) -> None:
         self._stream, self._sidecar_folder, self._stack = stream, sidecar_folder, stack
         self._bytes_in_page = 0
-        self.partial_folder: Path | None = None  # created with the first sidecar file
+        self.partial_folder: Path | None = None  # created when the first sidecar file is written
 
     def add(self, sentence: PageSentence) -> None:
-        """Write a sentence and its maps, to the page or to a sidecar file. Sentence ids must be unique."""
+        """Write a sentence to the page, and its maps to the page or to a sidecar file. Sentence ids must be unique."""
         block = _block(sentence.versions) if sentence.versions else ""
         location = self._store(sentence.id, block) if block else None
         entry = {
@@ -106,7 +106,7 @@ class PageWriter:
         if self.partial_folder is None:
             self.partial_folder = self._stack.enter_context(atomic_folder(self._sidecar_folder, SIDECAR_MARK))
             (self.partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
-        # A page opened from disk may not fetch files, but it may run scripts, so the block is the argument of a call.
+        # A page opened from disk may not fetch files, but it may run scripts, so the block is passed to a function.
         path = self.partial_folder / f"{number:06d}.js"
         path.write_text(f"receiveMaps({number}, {_inert(block)});\n", encoding="utf-8")
         return f"{self._sidecar_folder.name}/{path.name}"
@@ -114,9 +114,9 @@ class PageWriter:
 
 @contextmanager
 def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path | None) -> Iterator[PageWriter]:
-    """Open a page, to which sentences are added one by one; it appears at `path` if the block succeeds.
+    """Open a page to which sentences can be added one by one. It appears at `path` if the block succeeds.
 
-    sidecar_folder: a folder next to `path` for the maps beyond BYTES_IN_PAGE, one file per sentence; if None, the page
+    sidecar_folder: folder next to `path` for the maps beyond BYTES_IN_PAGE, one file per sentence. If None, the page
     contains all maps. Raises UserError if the disk is full or `sidecar_folder` contains unrelated files.
     """
     before, _, after = _frame(title, view, sidecar_folder is not None).partition(SENTENCES)
@@ -128,13 +128,13 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
         yield page
         stream.write(after)
         if sidecar_folder and not page.partial_folder and (sidecar_folder / SIDECAR_MARK).is_file():
-            shutil.rmtree(sidecar_folder)  # left by the previous page
+            shutil.rmtree(sidecar_folder)  # left over from a previous page
 
 
 def write_page(
     path: Path, title: str, sentences: Iterable[PageSentence], view: InitialView, sidecar_folder: Path | None
 ) -> None:
-    """Write a page with these sentences; see `writing_page`."""
+    """Write a page with the given sentences; see `writing_page`."""
     with writing_page(path, title, view, sidecar_folder) as page:
         for sentence in sentences:
             page.add(sentence)
@@ -143,8 +143,8 @@ def write_page(
 def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
-    It is the mean entropy of the rows of the mean map over layers and heads, without the row of `</s>`, divided by the
-    logarithm of the number of source pieces. None if there is no such attention or no such row.
+    It is the mean row entropy of the map averaged over layers and heads, excluding the row of `</s>`, divided by the
+    logarithm of the number of source pieces. Returns None if there is no such map or it has no other row.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -177,25 +177,25 @@ def _described(label: str, maps: AttentionMaps) -> dict[str, object]:
 
 
 def _packed(weights: Floats) -> str:
-    """Compress 16-bit weights to base64: all high bytes, most of which are equal, then all low bytes."""
+    """Compress weights as 16-bit numbers in base64: all high bytes, most of which are equal, then all low bytes."""
     numbers = np.rint(np.clip(weights, 0, 1) * np.float32(FULL)).astype(">u2")
     planes = numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes)).decode("ascii")
 
 
 def _inert(content: object) -> str:
-    """Return JSON that cannot end its script element, because it contains no `<`."""
+    """Return JSON without `<`, so that it cannot close the script element that contains it."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
 def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
-    """Return the page with SENTENCES as a placeholder.
+    """Return the page with the placeholder SENTENCES.
 
     Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and sidecar
-    files if there may be any. Browsers disagree on whether 'self' covers files next to a page opened from disk.
+    files if the page may need any. Browsers disagree on whether 'self' covers files next to a page opened from disk.
     """
     style = "\n".join(map(_part, STYLES))
-    # Everything is in one scope; only the function that sidecar files call is global.
+    # All code shares one scope; only the function that sidecar files call is global.
     script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
     return Template(_part("page.html")).substitute(
         script_hash=_digest(script),

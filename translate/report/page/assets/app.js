@@ -9,7 +9,7 @@ const element = (id) => document.getElementById(id);
 
 let state = fromHash(location.hash, start, sentences);
 let shown = []; // the sentences in the list
-let versions = []; // of the current sentence
+let versions = []; // versions of the current sentence
 let isPrinting = false;
 let numRequests = 0; // counts requests, so that late responses can be dropped
 
@@ -74,7 +74,7 @@ function showSentence(sentence, message) {
   element("facts").replaceChildren(...factsOf(sentence, currentVersion()));
 }
 
-/** The translation that the maps belong to: another version may have translated differently. */
+/** The translation to which the maps belong; versions may differ in their translations. */
 function translationOf(sentence, version) {
   if (!version || String(version.pieces.target) === String(versions.at(-1).pieces.target)) return sentence.translation;
   return version.words.target.slice(0, -1).map(([word]) => word).join(" "); // without </s>
@@ -88,7 +88,7 @@ function factsOf(sentence, version) {
   const facts = [fact(`line ${sentence.id}`, "Line number in the input")];
   if (isLast && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Score of the translation; higher is better"));
   if (entropy !== null) {
-    const item = fact(`normalized entropy ${number(entropy)}`, "0: each piece attends to one source piece; 1: uniform attention. See the help (?).");
+    const item = fact(`normalized entropy ${number(entropy)}`, "0: each piece attends to one source piece; 1: uniform attention. See Help (?).");
     const meter = make("span", "meter");
     meter.style.setProperty("--share", String(entropy));
     item.append(meter);
@@ -102,7 +102,7 @@ function currentVersion() {
   return versions.find(({ label }) => label === state.version) ?? versions.at(-1);
 }
 
-/** The kinds that have maps; --attention-kinds may exclude some. */
+/** The kinds that have maps; --attention-kinds may have excluded some. */
 function availableKinds() {
   return KINDS.filter((kind) => currentVersion()?.stacks[kind]);
 }
@@ -137,7 +137,7 @@ function showCards() {
   visible.forEach((card, i) => card.show(state, version, minus, isDark(), widths[i]));
 }
 
-/** Redraw the page after its sizes or colours have changed. */
+/** Redraw the page after sizes or colours have changed. */
 function redraw() {
   document.documentElement.dataset.theme = isDark() ? "dark" : "light";
   showCards();

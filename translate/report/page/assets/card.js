@@ -1,4 +1,4 @@
-// A card shows one kind of attention: its explanation, its map, and the small maps of all heads.
+// A card shows one kind of attention, with an explanation, a map, and small maps of all heads.
 
 const WORDING = {
   encoder: {
@@ -8,17 +8,17 @@ const WORDING = {
   },
   decoder: {
     name: "Decoder self-attention",
-    who: (row, columns) => `Each target word, as it is produced (${row}), attends to the target read so far (${columns})`,
+    who: (row, columns) => `Each target word being produced (${row}) attends to the target read so far (${columns})`,
     explain: "Before producing a word, the model attends to the words already produced; later words are masked.",
   },
   cross: {
     name: "Encoder-decoder attention",
-    who: (row, columns) => `Each target word, as it is produced (${row}), attends to the source (${columns})`,
+    who: (row, columns) => `Each target word being produced (${row}) attends to the source (${columns})`,
     explain: "For each word it produces, the model retrieves information from the relevant source words.",
   },
 };
 
-/** Create the card of a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
+/** Create the card for a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
 function createCard(kind, on) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => card.querySelector(name);
@@ -79,7 +79,7 @@ function createCard(kind, on) {
 /** A message that explains why no map of this kind can be shown, or null. */
 function problemOf(kind, version, minus) {
   if (minus && !areAlike(version, minus, kind)) {
-    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads for this kind, so there is no difference to show.`;
+    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads for this kind, so their difference cannot be shown.`;
   }
   return null;
 }

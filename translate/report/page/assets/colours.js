@@ -1,5 +1,5 @@
 // Colour scales of a single hue with uniform steps of lightness, which are also readable in greyscale and for
-// colour-blind readers. translate/report/colours.py computes them; the page contains them.
+// colour-blind readers. translate/report/colours.py computes them, and they are embedded in the page.
 
 const PALETTE = JSON.parse(document.getElementById("palette").textContent);
 for (const theme of Object.values(PALETTE)) {
@@ -19,7 +19,7 @@ function makeScale(isDark, end, isChange) {
     isChange,
     ink: theme,
     colour: (weight) => table[at(weight)],
-    /** Dark or white ink, whichever is readable on the colour of that weight. */
+    /** Dark or white ink, whichever is readable on the colour of the weight. */
     inkOn: (weight) => (inks[at(weight)] === "d" ? "#10161e" : "#ffffff"),
   };
 }

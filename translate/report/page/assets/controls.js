@@ -8,7 +8,7 @@ function isDark() {
   return chosenTheme ? chosenTheme === "dark" : prefersDark.matches;
 }
 
-/** Update the controls. kind: the visible kind, or "all". kinds: those that have maps. */
+/** Update the controls. kind: the visible kind, or "all". kinds: the kinds that have maps. */
 function showTools(kind, kinds) {
   const tools = element("tools").elements;
   tools.kind.value = kind;
@@ -20,7 +20,7 @@ function showTools(kind, kinds) {
   [element("query").value, element("sort").value, element("warnings").value] = [state.query, state.sort, state.warnings];
 }
 
-/** Show a slider for three or more versions, a switch for two, nothing for one. */
+/** Show a slider for three or more versions, a switch for two, or nothing for one. */
 function showVersions(version, minus) {
   element("versions").hidden = versions.length < 2;
   if (versions.length < 2) return;
@@ -45,7 +45,7 @@ function showVersions(version, minus) {
   element("minus").value = minus?.label ?? "";
 }
 
-/** Show a version. If it was the subtracted one, another is subtracted instead, so a difference stays a difference. */
+/** Show a version. If it was the subtracted one, another one is subtracted instead, so that a difference remains visible. */
 function chooseVersion(version) {
   const wasMinus = state.minus === version.label;
   const other = versions.find((each) => each !== version);
@@ -58,7 +58,7 @@ function toggleDifference() {
   if (others.length) change({ minus: isOn ? null : others[0].label });
 }
 
-/** Choose the next layer or head of the active kind; the mean comes after the last. */
+/** Step to another layer or head of the active kind; the mean comes after the last. */
 function stepPick(which, by) {
   const kind = activeKind();
   if (!kind) return;
@@ -79,7 +79,7 @@ function switchTheme() {
   redraw();
 }
 
-/** Update the address after a short delay, because browsers limit how often it may change. */
+/** Update the address after a short delay, because browsers limit how often it can change. */
 function rememberSoon() {
   clearTimeout(rememberTimer);
   rememberTimer = setTimeout(() => history.replaceState(null, "", toHash(state)), 200);
@@ -92,7 +92,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "Use the address bar"; // the browser denies access to the clipboard
+    button.textContent = "Copy from address bar"; // the browser denies access to the clipboard
   }
   setTimeout(() => (button.textContent = "Copy link"), 2000);
 }

@@ -9,7 +9,7 @@ function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** Return a promise of a sentence's versions, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
+/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
@@ -31,7 +31,7 @@ async function blockOf(sentence) {
       settle(value);
     };
     awaited.set(sentence.id, (block) => finish(resolve, block));
-    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder to the folder of this page.`));
+    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder next to this page.`));
     script.onload = () => awaited.has(sentence.id) && finish(reject, new Error(`The file ${sentence.maps} is damaged; create the page again.`));
     script.src = sentence.maps;
     document.head.append(script);
@@ -75,7 +75,7 @@ function readVersion({ label, attention_entropy, source, target, words, stacks }
   return { label, attention_entropy, pieces, words, stacks: Object.fromEntries(named) };
 }
 
-/** Decode base64 of deflated 16-bit numbers: all high bytes come before all low bytes. */
+/** Decode deflated 16-bit numbers from base64; all high bytes come before all low bytes. */
 async function inflate(base64) {
   const text = atob(base64);
   const packed = new Uint8Array(text.length);

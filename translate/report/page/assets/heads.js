@@ -44,7 +44,7 @@ function buildHeads(host, stack, layers, heads) {
   host.onkeydown = (event) => moveAmong(host, heads.length, event);
 }
 
-/** Paint one pixel per weight; the browser enlarges them. */
+/** Paint one pixel per weight; the browser enlarges the pixels. */
 function paintThumb(canvas, map, scale) {
   const [width, height] = [map.columns.length, map.rows.length];
   if (canvas.width !== width) canvas.width = width;
@@ -59,7 +59,7 @@ function paintThumb(canvas, map, scale) {
   paper.putImageData(image, 0, 0);
 }
 
-/** "layer 1, head 2", "mean of 3 layers, head 2" etc.; counts only layers and heads that were kept. */
+/** "layer 1, head 2", "mean of 3 layers, head 2" etc.; only stored layers and heads are counted. */
 function describePick(stack, layer, head) {
   const describe = (chosen, name, numbers) => {
     if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;

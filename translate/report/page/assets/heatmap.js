@@ -1,4 +1,4 @@
-// The heat map: a canvas for the cells, and labels that stay visible while a long sentence scrolls.
+// The heat map: a canvas for the cells, and labels that stay visible while a large map scrolls.
 
 const CELLS = { smallest: 15, largest: 46 }; // pixels; maps that would need smaller cells scroll
 const MIN_NUMBERED_CELL = 22; // pixels; smaller cells show no percentage
@@ -6,7 +6,7 @@ const MAX_CANVAS_PIXELS = 16e6; // browsers do not display larger canvases
 const PAPER_WIDTH = 680; // printable width of A4 or Letter in pixels
 const SLANT = Math.PI / 3.2; // angle of column labels in radians
 
-/** Compute the sizes, in pixels, of a map that is drawn at this width. */
+/** Compute the sizes, in pixels, of a map drawn at the given width. */
 function layOut(map, width) {
   const numColumns = map.columns.length;
   const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
@@ -19,7 +19,7 @@ function layOut(map, width) {
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
-/** Draw a map of this width into `stage`. Calls announce(row, column, box) for the cell under the pointer, announce(null) for none. */
+/** Draw a map of the given width into `stage`. Calls announce(row, column, box) for the cell under the pointer, or announce(null) if there is none. */
 function drawHeatMap(stage, map, scale, width, announce) {
   const sizes = layOut(map, width);
   const [numRows, numColumns] = [map.rows.length, map.columns.length];
@@ -65,7 +65,7 @@ function paintCells(map, scale, cell) {
   const canvas = make("canvas", "cell-canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Map of ${numRows} rows and ${numColumns} columns; use the arrow keys to read its weights`);
+  canvas.setAttribute("aria-label", `Map with ${numRows} rows and ${numColumns} columns; use the arrow keys to read its weights`);
   const density = Math.max(1, window.devicePixelRatio || 1);
   const isFine = numRows * numColumns * (cell * density) ** 2 <= MAX_CANVAS_PIXELS;
   const unit = isFine ? cell * density : 1; // one pixel per cell, enlarged by the browser, if the canvas would be too large

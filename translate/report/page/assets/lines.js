@@ -3,10 +3,10 @@
 const LINE_SIZE = 14; // font size in pixels
 const LINE_PITCH = 25; // distance between words in pixels
 const MIN_WEIGHT = 0.01; // smaller weights are drawn only for the word under the pointer
-const MAX_LINES = 700; // only the largest weights: more lines could not be distinguished
+const MAX_LINES = 700; // for the largest weights only; more lines would be indistinguishable
 const MAX_THICKNESS = 11;
 const BOLDER = 1.15; // width of bold text relative to regular text
-const STRONG = 0.1; // at this weight or more, the other word is bold
+const STRONG = 0.1; // the word at the other end is bold if the weight is at least this large
 
 /** Draw the line view as a self-contained SVG element that includes all colours and sizes. */
 function linesOf(map, scale, width) {
@@ -39,7 +39,7 @@ function linesOf(map, scale, width) {
   return { svg, line, leftWords, rightWords, xLeft, xRight, y };
 }
 
-/** Draw the line view into `stage`; the lines of the word under the pointer stay visible, the others fade. */
+/** Draw the line view into `stage`. The lines of the word under the pointer stay visible, while the others fade. */
 function drawLines(stage, map, scale, width, announce) {
   const drawn = linesOf(map, scale, Math.max(280, width - 2));
   drawn.svg.setAttribute("role", "group");

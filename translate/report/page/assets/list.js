@@ -1,7 +1,7 @@
-// The list of sentences: search, filter and sort it. Only visible rows are in the document, so the list may be long.
+// The list of sentences, which can be searched, filtered and sorted. The document contains only the visible rows, so the list may be long.
 
 const ROW_HEIGHT = 62; // pixels, as in the style sheet
-const SPARE_ROWS = 6; // above and below the visible rows
+const SPARE_ROWS = 6; // rows to draw above and below the visible rows
 
 /** The sentences that match the search and filter, in the chosen order; those without a score or entropy come last. */
 function chosenSentences(sentences, { query, sort, warnings }) {
@@ -19,7 +19,7 @@ function chosenSentences(sentences, { query, sort, warnings }) {
   return matching.sort((a, b) => keys[sort](a) - keys[sort](b) || a.id - b.id);
 }
 
-/** Normalize a text for comparison: lowercased, with composed accents. */
+/** Normalize a text for comparison: lowercase, with composed accents. */
 function plain(text) {
   return text.normalize("NFC").toLocaleLowerCase();
 }
@@ -44,7 +44,7 @@ function createList(choose) {
     if (row) choose(Number(row.dataset.id));
   });
   return {
-    /** Show these sentences, in this order. */
+    /** Show the given sentences in the given order. */
     update(sentences, newState, numAll) {
       [shown, state] = [sentences, newState];
       rows.style.height = `${shown.length * ROW_HEIGHT}px`;
@@ -81,7 +81,7 @@ function rowOf(sentence, position, count, state) {
   const line = (className, text) => Object.assign(make("span", className), { textContent: text, dir: "auto" });
   const marks = make("span", "marks");
   marks.append(line("number", String(sentence.id)));
-  const figure = { score: sentence.score, entropy: sentence.attention_entropy }[state.sort] ?? null; // the sort key
+  const figure = { score: sentence.score, entropy: sentence.attention_entropy }[state.sort] ?? null; // the value to sort by
   if (figure !== null) marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort }));
   if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.join("; ") }));
   row.append(marks, line("text", isBlank(sentence.source) ? "(empty line)" : sentence.source), line("text second", sentence.translation));

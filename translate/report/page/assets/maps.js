@@ -1,4 +1,4 @@
-// Compute one map from the weights of all heads: means, words, differences. The counterpart of
+// Compute a map from the weights of all heads: means, words, differences. This is the counterpart of
 // translate/attention/views.py.
 //
 // A stack holds the maps of one kind: {layers: [layer numbers], heads, rows, columns, weights}. Its weights are ordered
@@ -8,7 +8,7 @@
 const FULL = 65535;
 const KINDS = ["encoder", "decoder", "cross"];
 
-/** The weights of a layer and head of a stack; null stands for the mean over all. */
+/** The weights of one layer and one head of a stack; null stands for the mean over all layers or heads. */
 function meanOf(stack, layer, head) {
   const size = stack.rows * stack.columns;
   const total = new Float64Array(size);
@@ -44,7 +44,7 @@ function sidesOf(kind) {
   return { encoder: ["source", "source"], decoder: ["target", "read"], cross: ["target", "source"] }[kind];
 }
 
-/** One map of a version. words: whether pieces are merged into words. */
+/** One map of a version. words: whether to merge pieces into words. */
 function mapOf(version, kind, layer, head, words) {
   const stack = version.stacks[kind];
   const [rows, columns] = sidesOf(kind);
@@ -58,7 +58,7 @@ function mapOf(version, kind, layer, head, words) {
   };
 }
 
-/** Whether two versions can be subtracted: both have the kind, with the same pieces, layers and heads. */
+/** Whether one version can be subtracted from the other: both have the kind, with the same pieces, layers and heads. */
 function areAlike(one, other, kind) {
   const [a, b] = [one.stacks[kind], other.stacks[kind]];
   const labels = (version) => JSON.stringify(sidesOf(kind).map((side) => version.pieces[side]));

@@ -31,12 +31,12 @@ function heatMapSvg(map, scale, title) {
   return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
 }
 
-/** Draw the line view in the same frame. */
+/** Draw the line view in the same frame as a heat map. */
 function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
   const colours = scale.isChange ? "; orange for more, blue for less" : "";
-  const note = `right attends to left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
+  const note = `words on the right attend to words on the left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
   return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title, note);
 }
 
@@ -48,7 +48,7 @@ function rangeOf(scale) {
   return scale.isChange ? `−${endOf(scale)} to +${endOf(scale)}` : `0 to ${endOf(scale)}`;
 }
 
-/** Add the background, the title above and the note below. */
+/** Frame the parts with a background, a title above and a note below. */
 function framed(parts, width, height, scale, title, note) {
   const whole = Math.max(width + 24, widthOf(title, 15) + 32, widthOf(note, 12) + 32);
   const svg = draw("svg", {

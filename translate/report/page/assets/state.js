@@ -8,7 +8,7 @@ const CHOICES = {
   warnings: ["all", "with", "without"],
 };
 
-/** What the page shows when it is opened without a link. view: {kind, layer, head, words}. */
+/** The state of the page when it is opened without a link. view: {kind, layer, head, words}. */
 function startState(view, sentences) {
   const mean = () => ({ layer: null, head: null });
   const picks = { encoder: mean(), decoder: mean(), cross: mean() };

@@ -1,4 +1,4 @@
-// Text: its width, truncation and direction, and the description of weights.
+// Text utilities: width, truncation and direction of text, and descriptions of weights.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", "Microsoft YaHei", "Noto Sans Arabic", "DejaVu Sans", sans-serif';
 const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
@@ -17,7 +17,7 @@ function widestOf(texts, size, limit) {
   return widths.reduce((widest, width) => Math.max(widest, Math.min(width, limit)), 0);
 }
 
-/** The text, truncated after a whole character (an emoji, a letter with its accents) if it is wider than `limit`. */
+/** The text, truncated if it is wider than `limit`, but never within a character such as an emoji or an accented letter. */
 function cut(text, size, limit) {
   if (widthOf(text, size) <= limit) return text;
   const parts = [...characters.segment(text)].map((part) => part.segment);
@@ -29,7 +29,7 @@ function isBlank(text) {
   return !text.trim();
 }
 
-/** Whether a text runs from right to left, judged by its first letter. */
+/** Whether a text runs from right to left, judging by its first letter. */
 function isRightToLeft(text) {
   return RIGHT_TO_LEFT.test(text);
 }
@@ -46,7 +46,7 @@ function endOf(scale) {
   return end >= 10 ? end.toFixed(0) : end.toPrecision(2);
 }
 
-/** Describe a weight with its row and column; isolates keep right-to-left words from reordering the text. */
+/** Describe a weight with its row and column. Unicode isolates keep right-to-left words from reordering the text. */
 function describeWeight(map, scale, row, column) {
   const isolated = (text) => `\u2068${text}\u2069`;
   const weight = map.weights[row * map.columns.length + column];
