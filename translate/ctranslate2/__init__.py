@@ -1,4 +1,4 @@
-"""CTranslate2: conversion of a run to its format, and an engine that uses the converted model."""
+"""Conversion of runs to CTranslate2, and an engine that uses the converted models."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PRECISIONS = ("float32", "float16", "int8")
 
 
 def import_ctranslate2() -> Any:
-    """Return the package, which is an optional dependency. Raises UserError if it is missing."""
+    """Import and return the optional ctranslate2 package. Raises UserError if it is missing."""
     try:
         import ctranslate2
     except ImportError as error:
-        raise UserError(f"CTranslate2 is missing ({error}): pip install ctranslate2") from None
+        raise UserError(f"CTranslate2 cannot be imported ({error}); install it with: pip install ctranslate2") from None
     return ctranslate2

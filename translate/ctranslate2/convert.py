@@ -1,6 +1,6 @@
-"""Conversion of a run to CTranslate2, a fast engine in C++ for CPUs and NVIDIA GPUs.
+"""Conversion of a run to CTranslate2, a fast C++ inference engine for CPUs and NVIDIA GPUs.
 
-Shapes: D width, N positions. Matrices are (outputs, inputs) in both programs.
+Shapes: D model width, N positions. Weight matrices are (outputs, inputs) in both formats.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from translate.run.weights import ModelIdentity, arrays, read_checked_weights
 from translate.system.checked_json import write_record
 from translate.system.files import atomic_folder
 
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's
+LAYER_NORM_EPSILON = 1e-5  # the default in PyTorch
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -32,12 +32,12 @@ Weights = Mapping[str, NDArray[np.float32]]
 def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies and sentencepiece models.
 
-    The folder appears when it is complete and replaces only an earlier export. CTranslate2 expects `</s>` at the end of
-    the source. precision: precision of the weights: float32, float16 or int8. Raises UserError if the run has no
-    weights yet, `folder` contains other files, or the package ctranslate2 is missing.
+    The folder appears only once it is complete, and may replace only an earlier export. CTranslate2 expects each source
+    to end with `</s>`. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
+    weights yet, `folder` contains other files, or the ctranslate2 package is missing.
     """
     if precision not in PRECISIONS:
-        raise UserError(f"precision {precision}: choose one of {', '.join(PRECISIONS)}")
+        raise UserError(f"--precision {precision}: not supported by CTranslate2; choose one of {', '.join(PRECISIONS)}")
     config, vocabs = run.load_config(), run.load_vocabs()
     time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
     content = read_checked_weights(run.weights_path, ModelIdentity.of(config.model, vocabs)).content
@@ -54,7 +54,7 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
 
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
-    """Return CTranslate2's specification of the model, weights included."""
+    """Return CTranslate2's model specification, including the weights."""
     specs, model = import_ctranslate2().specs, config.model
     # Rotary embeddings rotate all dimensions of a head; the first half is paired with the second.
     dim = model.d_model // model.num_heads if model.positions == "rotary" else None
@@ -82,12 +82,12 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
         spec.validate()
     except (KeyError, ValueError) as error:
         reason = f"missing: {error.args[0]}" if isinstance(error, KeyError) else error
-        raise UserError(f"the run's weights do not match the model that its config.toml describes ({reason})") from None
+        raise UserError(f"the run's weights do not match the model that config.toml describes ({reason})") from None
     return spec
 
 
 def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
-    """Fill in the weights, which have the names in translate/model/transformer.py."""
+    """Fill in the weights, which are named after the parameters in translate/model/transformer.py."""
     embedding = weights["tgt_embedding.weight"]
     spec.decoder.embeddings.weight = embedding
     spec.encoder.embeddings[0].weight = embedding if is_tied and is_joint else weights["src_embedding.weight"]
@@ -109,7 +109,7 @@ def _fill(spec: Any, is_tied: bool, is_joint: bool, weights: Weights) -> None:
 
 
 def _fill_attention(attention: Any, weights: Weights, name: str, *projections: tuple[str, ...]) -> None:
-    """Fill in a layer of attention, whose projections CTranslate2 concatenates if they have the same input."""
+    """Fill in an attention layer. CTranslate2 concatenates projections that have the same input."""
     for dense, parts in zip(attention.linear, projections, strict=True):
         dense.weight = np.concatenate([weights[f"{name}.{part}.weight"] for part in parts])
     _fill_norm(attention.layer_norm, weights, f"{name}_residual.norm")
@@ -120,7 +120,7 @@ def _fill_norm(norm: Any, weights: Weights, name: str) -> None:
 
 
 def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
-    """Return positions, (N, D), as `translate.model.layers.sinusoidal_positions` does, in numpy."""
+    """Return the same (N, D) encodings as `translate.model.layers.sinusoidal_positions`, computed with numpy."""
     rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
     angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)

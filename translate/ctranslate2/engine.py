@@ -1,13 +1,13 @@
-"""The ctranslate2 engine, which searches in C++: on a CPU faster than the torch engine, and without importing torch.
+"""The ctranslate2 engine, which searches in C++. On CPUs, it is faster than the torch engine. It does not import torch.
 
-Scores are those of the torch engine: the log-probability of the pieces, `</s>` included, divided by their number to the
-power of the length penalty. This module handles the differences between the engines:
+Scores are the same as in the torch engine: the log-probability of the pieces, including `</s>`, divided by the number
+of pieces raised to the power of the length penalty. This module handles the differences between the engines:
 
-- CTranslate2 ends a sentence's search after a number of finished hypotheses (PATIENCE). The torch engine ends it when
-  no better hypothesis can be found.
-- CTranslate2 has one length limit for all sentences of a call and does not append `</s>` at the limit. The torch engine
-  has a limit per sentence and appends `</s>`. The search is repeated for sentences that exceed their own limit.
-- CTranslate2's scores ignore forced and forbidden pieces. The correct scores are computed afterwards.
+- CTranslate2 stops searching after a fixed number of finished hypotheses (see PATIENCE). The torch engine stops when it
+  cannot find a better hypothesis.
+- CTranslate2 applies one length limit to all sentences of a call and does not append `</s>` at the limit. The torch
+  engine has one limit per sentence and appends `</s>`. The search is repeated for sentences beyond their limit.
+- CTranslate2 computes scores without regard to forced and forbidden pieces, so this module computes them again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, lengt
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3 % of the lines but is 15 % slower
-IMPOSSIBLE = -1e9  # hypotheses that only fill up CTranslate2's beam have a log-probability below this
-BATCH_TOKENS = 512  # pieces per batch on a CPU; larger batches are slower, in int8 by a quarter
-MIN_COUNTED = 16  # minimum number of pieces counted per line: hypotheses of short lines take memory, too
-SCORED_TOKENS = 2048  # pieces per batch of given translations
-MAX_WORKERS = 4  # batches computed in parallel on a CPU; additional threads share the work on each batch
+PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3% of lines but is 15% slower
+IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
+BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
+MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
+SCORED_TOKENS = 2048  # maximum pieces per batch when scoring existing translations
+MAX_WORKERS = 4  # maximum batches in parallel on a CPU; additional threads share the work within each batch
 
-Batch = tuple[Sequence[int], int]  # indices of sentences, and the maximum length of their translations without `</s>`
+Batch = tuple[Sequence[int], int]  # sentence indices, and the maximum translation length without `</s>`
 
 
 class Device(NamedTuple):
-    """The device and the precision of the computation."""
+    """Device and precision of the computation."""
 
     type: str  # cpu or cuda
     number: int  # index of the GPU
@@ -46,15 +46,15 @@ class Device(NamedTuple):
 
 
 class CTranslate2Engine:
-    """The engine for a run's model in CTranslate2's format."""
+    """Engine that translates with a run's CTranslate2 model."""
 
     def __init__(
         self, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> None:
-        """Load the model of a run, which is converted on first use. device: auto, cpu or cuda.
+        """Load a run's CTranslate2 model, converting it on first use. device: auto, cpu or cuda.
 
-        precision: float32, float16 (on CUDA) or int8. Raises UserError if the package ctranslate2 or the weights are
-        missing, or the device or the precision is not available.
+        precision: float32, float16 (on CUDA) or int8. Raises UserError if the ctranslate2 package or the weights are
+        missing, or if the device or precision is not available.
         """
         self._device = _pick_device(device, precision)
         self._model = ready_model(run, config, vocabs, precision)
@@ -70,18 +70,18 @@ class CTranslate2Engine:
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """See Engine; `watch` is ignored. Raises UserError for a coverage penalty or required terms."""
+        """See Engine. `watch` is ignored. Raises UserError if a coverage penalty or required terms are used."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         self._refuse(sentences, settings, max(limits, default=0))
         translator, options = self._translator, _options(settings, num_best)
         if settings.sample:
-            # A thread reads the seed at its first draw: reproducible draws need a fixed number of new threads.
+            # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
             translator = _open(self._model, self._device._replace(num_threads=1))
         budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
         indices = range(len(sentences))
         found = self._run(translator, sentences, _batches(indices, sentences, limits, budget), options)
-        if options["beam_size"] == 1:  # the pieces before a limit do not depend on it
+        if options["beam_size"] == 1:  # without a beam, the pieces before the limit do not depend on it
             found = {i: [self._cut(limits[i], each) for each in found[i]] for i in indices}
         overlong = [i for i in indices if not all(self._is_within(limits[i], each) for each in found[i][:num_best])]
         same_limit = groupby(sorted(overlong, key=limits.__getitem__), limits.__getitem__)
@@ -105,7 +105,7 @@ class CTranslate2Engine:
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]
     ) -> dict[int, list[Hypothesis]]:
-        """Search with CTranslate2. Hypotheses that reach the limit of their batch do not end with `</s>`."""
+        """Search with CTranslate2. Hypotheses that reach their batch's limit do not end with `</s>`."""
         found: dict[int, list[Hypothesis]] = {}
         waiting: dict[int, Any] = {}
         for rows, max_pieces in batches:
@@ -127,13 +127,13 @@ class CTranslate2Engine:
         return found
 
     def _hypotheses(self, pending: Any, length_penalty: float) -> list[Hypothesis]:
-        """Wait for a result of CTranslate2 and return its hypotheses."""
+        """Wait for a CTranslate2 result and return its hypotheses."""
         try:
             result = pending.result()
         except RuntimeError as error:
             if "out of memory" not in str(error):
                 raise
-            raise UserError(f"CTranslate2: {error}; lower decode.batch_tokens in config.toml, or --beam-size") from None
+            raise UserError(f"CTranslate2: {error}; lower decode.batch_tokens in config.toml or --beam-size") from None
         found = [
             Hypothesis([self._tgt_ids[piece] for piece in pieces], score)
             for pieces, score in zip(result.hypotheses, result.scores, strict=True)
@@ -143,7 +143,7 @@ class CTranslate2Engine:
     def _finish(
         self, sentences: Sequence[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, num_best: int
     ) -> list[list[Hypothesis]]:
-        """Append missing `</s>`, and compute the scores again if CTranslate2's may differ from ours."""
+        """Append missing `</s>` pieces and recompute scores that may differ from the torch engine's."""
         is_ruled = settings.min_length or settings.no_repeat_ngram
         prefixes = [sentence.prefix for sentence in sentences]
         to_score = [i for i, row in enumerate(found) if is_ruled or prefixes[i] or not all(map(self._ends, row))]
@@ -160,7 +160,7 @@ class CTranslate2Engine:
         return hypothesis.pieces[-1:] == [self._eos_id]
 
     def _cut(self, limit: int, hypothesis: Hypothesis) -> Hypothesis:
-        """Return the hypothesis, truncated if it is too long to end within the limit."""
+        """Return the hypothesis, truncated if necessary to fit within the limit."""
         is_within = self._is_within(limit, hypothesis)
         return hypothesis if is_within else Hypothesis(hypothesis.pieces[: limit - 1], hypothesis.score)
 
@@ -169,9 +169,9 @@ class CTranslate2Engine:
 
     def _refuse(self, sentences: Sequence[Sentence], settings: DecodeSettings, limit: int) -> None:
         if settings.coverage_penalty:
-            raise UserError("decode.coverage_penalty: not available with CTranslate2; use --engine torch")
+            raise UserError("decode.coverage_penalty: not supported by CTranslate2; use --engine torch")
         if any(sentence.required for sentence in sentences):
-            raise UserError("required terms: not available with CTranslate2; use --engine torch")
+            raise UserError("required terms: not supported by CTranslate2; use --engine torch")
         longest = max([limit, *(len(sentence.src) for sentence in sentences)])
         self._check_length(longest, "lower decode.max_length or decode.max_length_ratio")
 
@@ -182,28 +182,28 @@ class CTranslate2Engine:
 
 
 def _options(settings: DecodeSettings, num_best: int) -> dict[str, Any]:
-    """Return the decode settings under CTranslate2's names."""
+    """Return the decode settings as CTranslate2 options."""
     options = {
         "length_penalty": settings.length_penalty,
         "min_decoding_length": settings.min_length,
         "no_repeat_ngram_size": settings.no_repeat_ngram,
         "max_input_length": 0,
         "return_scores": True,
-        "return_end_token": True,  # so that `</s>` counts in the length
+        "return_end_token": True,  # `</s>` counts toward the length
     }
     if settings.sample:
         options |= {"beam_size": 1, "num_hypotheses": num_best, "sampling_temperature": settings.temperature}
         return options | {"sampling_topk": settings.top_k, "sampling_topp": settings.top_p}
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
-    # Request all finished hypotheses: the correct scores may change their order.
+    # Request all finished hypotheses, because recomputed scores may change their order.
     num_finished = int(settings.beam_size * PATIENCE + 0.5)
     return options | {"beam_size": settings.beam_size, "num_hypotheses": num_finished, "patience": PATIENCE}
 
 
 def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequence[int], budget: int) -> Iterator[Batch]:
-    """Group sentences of similar length; each batch has at most `budget` source pieces, including padding."""
-    # Longest first, so that a lack of memory is noticed at once.
+    """Group sentences of similar length into batches of at most `budget` source pieces, including padding."""
+    # Process the longest sentences first, so that running out of memory is noticed early.
     order = sorted(rows, key=lambda i: (-len(sentences[i].src), -limits[i]))
     start = 0
     while start < len(order):
@@ -219,19 +219,19 @@ def _pick_device(device: str, precision: str) -> Device:
     if device == "auto":
         device = "cuda" if num_gpus else "cpu"
     if device not in ("cpu", "cuda"):
-        raise UserError(f"--device {device}: not supported by CTranslate2; choose auto, cpu or cuda, or --engine torch")
+        raise UserError(f"--device {device}: not supported by CTranslate2; use auto, cpu or cuda, or --engine torch")
     gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # set by torchrun
     if device == "cuda" and gpu >= num_gpus:
-        raise UserError(f"--device cuda: CTranslate2 finds {num_gpus} GPUs; use --device cpu")
+        raise UserError(f"--device cuda: not enough GPUs for CTranslate2 ({num_gpus} found); use --device cpu")
     available = [each for each in PRECISIONS if each in package.get_supported_compute_types(device)]
     if precision not in available:
-        where = f"with CTranslate2 on this {device.upper()}"
-        raise UserError(f"precision {precision}: not available {where}; choose {' or '.join(available)}")
+        where = f"with CTranslate2 on {device.upper()}"
+        raise UserError(f"--precision {precision}: not available {where}; choose {' or '.join(available)}")
     return Device(device, gpu, _num_threads(), precision)
 
 
 def _num_threads() -> int:
-    """Return OMP_NUM_THREADS, or else the number of cores that this process may use."""
+    """Return OMP_NUM_THREADS if it is set, or else the number of cores available to this process."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdigit() and int(wanted):
         return int(wanted)
@@ -239,7 +239,7 @@ def _num_threads() -> int:
 
 
 def _open(model: ReadyModel, device: Device) -> Any:
-    # Two workers with one thread each took 10 % less time than one worker with two threads.
+    # Two workers with one thread each took 10% less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
         return import_ctranslate2().Translator(
@@ -252,5 +252,5 @@ def _open(model: ReadyModel, device: Device) -> Any:
             max_queued_batches=-1,
         )
     except RuntimeError as error:
-        advice = "delete it and it will be converted again"
+        advice = "delete this folder to have the model converted again"
         raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None

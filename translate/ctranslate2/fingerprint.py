@@ -1,6 +1,6 @@
-"""The record of what a CTranslate2 model was converted from, which shows whether the model is up to date.
+"""Record of the source of a CTranslate2 model, used to check whether the model is up to date.
 
-This module does not import numpy, so an engine whose model is up to date starts without it.
+This module does not import numpy, so an engine with an up-to-date model starts without it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 
 RECORD = "translate.json"
-FORMAT = 2  # version of converted models; models of other versions are converted again
-MIN_POSITIONS = 4096  # CTranslate2 fails if a text is longer than its table of positions
+FORMAT = 2  # version of the converted format; models in any other version are converted again
+MIN_POSITIONS = 4096  # minimum size of the position table; CTranslate2 fails on texts longer than the table
 
 
 class Origin(NamedTuple):
-    """The source of a converted model (the content of RECORD)."""
+    """Source of a converted model, as stored in the file RECORD."""
 
-    settings: str  # SHA-256 of the model's shape and vocabularies
-    weights: str  # SHA-256 of the file of weights
-    num_bytes: int  # size of that file
-    time_ns: int  # modification time of that file
-    files: str  # files_digest of the model
+    settings: str  # settings_digest of the run
+    weights: str  # SHA-256 of the weights file
+    num_bytes: int  # size of the weights file
+    time_ns: int  # modification time of the weights file
+    files: str  # files_digest of the converted model
 
 
 def files_digest(folder: Path) -> str:
-    """Return the SHA-256 of the names and contents of the model's files."""
+    """Return the SHA-256 of the names and contents of the model's files, except RECORD."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name != RECORD:
@@ -39,11 +39,11 @@ def files_digest(folder: Path) -> str:
 
 
 def settings_digest(config: Config, vocabs: VocabPair) -> str:
-    """Return the SHA-256 of everything that the model depends on, apart from the weights."""
+    """Return the SHA-256 of everything that the converted model depends on, except the weights."""
     parts = (config.model.model_dump_json(), str(num_positions(config)), vocabs.fingerprint)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def num_positions(config: Config) -> int:
-    """Return N, the maximum number of pieces of a source or translation, `</s>` included: far above usual lengths."""
+    """Return N, the maximum length of a source or translation in pieces, including `</s>`. Most are far shorter."""
     return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

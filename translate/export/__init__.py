@@ -1,1 +1,1 @@
-"""Exports of a trained run to the formats of other programs."""
+"""Export of a trained run to other programs' formats."""

@@ -2,16 +2,16 @@
 
     tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
 
-A pre-norm Transformer is exported as Pegasus, a post-norm one (the paper's) as Marian, which have the same layers and
-positions. The tokenizer is Marian's, which leaves the segmentation to sentencepiece.
+A pre-norm Transformer is exported as Pegasus, and a post-norm one (as in the original paper) as Marian: these models
+have the same layers and positional encodings. The tokenizer is Marian's, which uses sentencepiece for segmentation.
 
-Differences from a run:
-- The lines of a batch are padded to one length with an additional piece, `<pad>`, which no translation contains.
+Differences from translating with the run itself:
+- The lines of a batch are padded with an additional piece, `<pad>`, which never occurs in translations.
 - Lines longer than `data.max_pieces` are truncated only on request (`truncation=True`). Empty lines are translated
-  like any other. The maximum length of a translation does not depend on the length of its source.
-- A language code such as `>>fr<<` at the start of a line becomes the unknown piece, as in Marian.
-- Decoded text is stripped of white space, and `skip_special_tokens` also removes the unknown piece.
-- There is no coverage penalty.
+  like any other line. The maximum length of a translation does not depend on the length of its source.
+- A language code such as `>>fr<<` at the start of a line is replaced by the unknown piece, as in Marian.
+- Decoded text is stripped of leading and trailing whitespace. `skip_special_tokens` also removes the unknown piece.
+- The coverage penalty is not supported.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
-NEVER = -1e4  # a logit that fits into half precision and has a probability of 0
-MIN_POSITIONS = 1024  # minimum size of the position table in Transformers, which limits the length of a line
+NEVER = -1e4  # a logit that half precision can represent and that yields a probability of 0
+MIN_POSITIONS = 1024  # minimum number of exported positions, which limits the line length in Transformers
 
-# Parts of our parameter names and their names in Transformers.
+# Parts of parameter names in this program and in Transformers.
 RENAMED = {
     "encoder_norm": "model.encoder.layer_norm",
     "decoder_norm": "model.decoder.layer_norm",
@@ -56,14 +56,14 @@ RENAMED = {
 
 
 def export_huggingface(run: Run, folder: Path) -> None:
-    """Write the run's weights, vocabularies and decode settings to `folder`, which appears when it is complete.
+    """Write the run's weights, vocabularies and decode settings to `folder`, which appears only once complete.
 
-    Raises UserError if the run has no weights yet, Transformers has no matching model, or `folder` is not empty.
+    Raises UserError if the run has no weights yet, `folder` is not empty, or no Transformers model matches the run.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     if config.model.positions == "rotary":
-        advice = 'export to ctranslate2 or onnx, or train with "sinusoidal"'
-        raise UserError(f'{run.path}: these Transformers models do not support model.positions = "rotary"; {advice}')
+        advice = 'export to ctranslate2 or onnx, or train with "sinusoidal" positions'
+        raise UserError(f'{run.path}: Hugging Face export does not support model.positions = "rotary"; {advice}')
     model = load_model(run, vocabs)
     assert isinstance(model, Transformer)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
@@ -75,7 +75,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
 
 
 def _layers(model: Transformer) -> dict[str, Tensor]:
-    """Return the weights of the layers and of the final norms."""
+    """Return the weights of the layers and final norms under their names in Transformers."""
     tensors = {}
     for name, parameter in model.named_parameters():
         if name.startswith(("encoder_", "decoder_")):
@@ -83,19 +83,19 @@ def _layers(model: Transformer) -> dict[str, Tensor]:
             for ours, theirs in RENAMED.items():
                 renamed = renamed.replace(ours, theirs)
             tensors[renamed] = _reorder(name, parameter.detach())
-            if "attn." in name and "norm" not in name:  # projections have biases in Transformers
+            if "attn." in name and "norm" not in name:  # attention projections have biases in Transformers
                 tensors[renamed.replace("weight", "bias")] = torch.zeros(model.d_model)
     return tensors
 
 
 def _positions(config: Config) -> dict[str, Tensor]:
-    """Return the position tables, which Transformers would compute with slightly different values."""
+    """Return the position tables, because Transformers would compute slightly different values."""
     positions = sinusoidal_positions(0, _num_positions(config), config.model.d_model, torch.device("cpu"))
     return {f"model.{side}.embed_positions.weight": _halves(positions, dim=1) for side in ("encoder", "decoder")}
 
 
 def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, Tensor]:
-    """Return the embeddings and output layer, with rows for padding, and a bias that keeps it out of translations."""
+    """Return the embeddings and output layer, with padding rows, and a bias that excludes padding from translations."""
     num_rows = _pad_id(vocabs) + 1
 
     def table(weight: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
         return {"final_logits_bias": bias, "model.shared.weight": tgt}
     tables = {"final_logits_bias": bias, "model.encoder.embed_tokens.weight": src}
     tables |= {"model.decoder.embed_tokens.weight": tgt, "lm_head.weight": table(model.output.weight)}
-    if config.model.norm == "pre":  # Pegasus expects this table, although it does not use it
+    if config.model.norm == "pre":  # Pegasus requires this table but does not use it
         tables["model.shared.weight"] = src.clone()
     return tables
 
@@ -132,7 +132,7 @@ def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
 
 
 def _generation_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
-    """Return the run's decode settings. The beam search of Transformers scores and stops like ours."""
+    """Return the run's decode settings. Beam search in Transformers uses the same scores and stopping criterion."""
     decode = config.decode
     beam = {"num_beams": decode.beam_size, "length_penalty": decode.length_penalty, "early_stopping": False}
     sampling = {"do_sample": True, "temperature": decode.temperature, "top_k": decode.top_k, "top_p": decode.top_p}
@@ -150,7 +150,7 @@ def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
     unk, eos = vocabs.src.pieces([vocabs.src.unk_id, vocabs.src.eos_id])
     src_ids, tgt_ids = map(_piece_ids, vocabs)
     pad = "<pad>"
-    while pad in src_ids | tgt_ids:  # a piece of a given vocabulary may have this name
+    while pad in src_ids | tgt_ids:  # a user-supplied vocabulary may contain a piece with this name
         pad = f"<{pad}>"
     write_bytes(folder / "source.spm", vocabs.src.proto)
     write_bytes(folder / "target.spm", vocabs.tgt.proto)
@@ -160,7 +160,7 @@ def _write_tokenizer(folder: Path, config: Config, vocabs: VocabPair) -> None:
     settings: dict[str, Any] = {"tokenizer_class": "MarianTokenizer", "separate_vocabs": not vocabs.joint}
     settings |= {"unk_token": unk, "eos_token": eos, "pad_token": pad}
     settings |= {"model_max_length": config.data.max_pieces + 1, "clean_up_tokenization_spaces": False}
-    settings["split_special_tokens"] = True  # </s> in a text is ordinary text
+    settings["split_special_tokens"] = True  # `</s>` in the input is ordinary text
     _write_json(folder / "tokenizer_config.json", settings)
 
 
@@ -173,17 +173,17 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _is_shared(config: Config, vocabs: VocabPair) -> bool:
-    """Return whether both sides and the output layer share one table."""
+    """Return whether both sides and the output layer share one embedding matrix."""
     return vocabs.joint and config.model.tie_embeddings
 
 
 def _pad_id(vocabs: VocabPair) -> int:
-    """Return the padding id of both sides: the first id after their pieces."""
+    """Return the id of the padding piece: the first id that neither vocabulary uses."""
     return max(vocabs.src.size, vocabs.tgt.size)
 
 
 def _longest_translation(config: Config) -> int:
-    """Return the maximum length of a translation of the longest line, in pieces."""
+    """Return the maximum translation length, in pieces, for the longest possible line."""
     return length_limit(Sentence(range(config.data.max_pieces + 1)), config.decode)
 
 
@@ -192,7 +192,7 @@ def _num_positions(config: Config) -> int:
 
 
 def _reorder(name: str, weight: Tensor) -> Tensor:
-    """Reorder the axis of the residual stream, if the weight has one, to match Transformers."""
+    """Reorder the residual-stream axis of the weight, if it has one, to match Transformers."""
     if name.endswith("inner.bias"):
         return weight
     is_written = "norm." in name or "attn.output." in name or ".outer." in name
@@ -200,6 +200,6 @@ def _reorder(name: str, weight: Tensor) -> Tensor:
 
 
 def _halves(tensor: Tensor, dim: int) -> Tensor:
-    """Move sines before cosines along `dim`, as in Transformers; ours alternate."""
+    """Reorder `dim` from alternating sines and cosines to all sines first, as in Transformers."""
     order = torch.arange(tensor.size(dim)).view(-1, 2).t().flatten()
     return tensor.index_select(dim, order)

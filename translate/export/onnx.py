@@ -1,13 +1,13 @@
-"""Export to two ONNX graphs for programs, in any language, that implement the search themselves.
+"""Export to two ONNX graphs, for programs in any language that implement their own search.
 
-Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary.
+Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decoder layers, V target vocabulary size.
 
-- `encoder.onnx`: `src` (B, S) piece ids, `</s>` last, and `src_mask` (B, S), False on padding
-  -> `source` (B, 2 L, H, S, D/H): keys and values for each layer of the decoder.
-- `decoder.onnx`: `pieces` (B, T), the first piece and those decoded so far; `source` and `src_mask`
-  -> `logits` (B, T, V) of the piece that follows each. It keeps no state between calls.
-- `vocab.src.model` and `vocab.tgt.model` for sentencepiece, and `ids.json`: `bos_id` is the first piece of every
-  translation; `eos_id` is the last piece on both sides.
+- `encoder.onnx`: `src` (B, S), piece ids that end with `</s>`; `src_mask` (B, S), False for padding
+  -> `source` (B, 2 L, H, S, D/H): keys and values for each decoder layer.
+- `decoder.onnx`: `pieces` (B, T), `bos_id` followed by the pieces decoded so far; `source`; `src_mask`
+  -> `logits` (B, T, V) of the piece that follows each piece. The graph does not keep any state between calls.
+- `vocab.src.model` and `vocab.tgt.model` for sentencepiece, and `ids.json`: every translation starts with the piece
+  `bos_id`, and both sources and translations end with `eos_id`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ DYNAMIC_AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 
 
 
 def export_onnx(run: Run, folder: Path) -> None:
-    """Write the graphs in float32, the vocabularies and the ids to `folder`, which appears when it is complete.
+    """Write the float32 graphs, the vocabularies and the ids to `folder`, which appears only once it is complete.
 
-    Raises UserError if the run has no weights yet, `folder` is not empty, or a package is missing.
+    Raises UserError if the run has no weights yet, `folder` is not empty, or a required package is missing.
     """
     if not find_spec("onnxscript"):
-        raise UserError("the format onnx needs the package onnxscript: pip install onnx onnxscript")
+        raise UserError("ONNX export requires the onnxscript package: pip install onnx onnxscript")
     vocabs = run.load_vocabs()
     model = load_model(run, vocabs).eval()
     assert isinstance(model, Transformer)
@@ -50,7 +50,7 @@ def export_onnx(run: Run, folder: Path) -> None:
 
 
 def _graphs(model: Transformer) -> dict[str, bytes]:
-    """Return the content of the two files. All sizes differ in the example inputs that torch traces."""
+    """Return the contents of both files by name. In the traced example inputs, every dimension has a different size."""
     encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
     src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
     inputs = {"pieces": pieces, "source": encoder(src, src_mask), "src_mask": src_mask}
@@ -61,10 +61,10 @@ def _graphs(model: Transformer) -> dict[str, bytes]:
 
 
 def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
-    """Return an ONNX file, weights included. inputs: examples of the graph's inputs."""
+    """Return the content of an ONNX file, including the weights. inputs: example inputs by name."""
     axes = {name: DYNAMIC_AXES[name] for name in inputs}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # several axes share a name on purpose
+        warnings.simplefilter("ignore")  # some axes share a name intentionally
         program = torch.onnx.export(
             module, kwargs=inputs, dynamic_shapes=axes, output_names=[output], dynamo=True, verbose=False
         )
@@ -73,26 +73,26 @@ def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
 
 
 class _Encoder(nn.Module):
-    """`Transformer.encode`, with tensors as arguments and result."""
+    """`Transformer.encode` with tensors as inputs and output."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, src: Tensor, src_mask: Tensor) -> Tensor:
-        """(B, S), (B, S) -> (B, 2 L, H, S, D/H)."""
+        """Encode the source: (B, S), (B, S) -> (B, 2 L, H, S, D/H)."""
         return torch.stack([each for kv in self.model.encode(src, src_mask).source for each in kv], dim=1)
 
 
 class _Decoder(nn.Module):
-    """`Transformer.decode` and the output layer, with tensors as arguments and result."""
+    """`Transformer.decode` and the output layer, with tensors as inputs and output."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pieces: Tensor, source: Tensor, src_mask: Tensor) -> Tensor:
-        """(B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
+        """Return the logits: (B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
         each = source.unbind(1)
         kvs = tuple(map(KeyValue, each[::2], each[1::2]))
         state = TransformerState.start(as_bias(src_mask)[:, None, None, :], kvs)

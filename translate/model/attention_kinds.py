@@ -1,4 +1,4 @@
-"""Kinds of attention and names of heads. This module does not import torch."""
+"""Attention kinds and head names. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Literal, NamedTuple, TypeVar, cast
 
 from translate.errors import UserError
 
-KindName = Literal["cross", "encoder", "decoder"]  # as written in options, files and JSON
+KindName = Literal["cross", "encoder", "decoder"]  # the names used in options, files and JSON
 Side = Literal["source", "target"]
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of attention: the pieces in the rows of a map attend to the pieces in its columns."""
+    """A kind of attention. In its maps, each row piece attends to the column pieces."""
 
     name: KindName
     label: str
     rows: Side
     columns: Side
-    is_causal: bool = False  # a row attends only to `<s>` and the preceding pieces; these are the columns
+    is_causal: bool = False  # each row attends only to `<s>` and the preceding pieces, which are the columns
 
     @property
     def row_axis(self) -> str:
-        """Label of the rows."""
+        """The axis label of the rows."""
         return "source" if self.rows == "source" else "target, produced"
 
     @property
     def column_axis(self) -> str:
-        """Label of the columns."""
+        """The axis label of the columns."""
         return "source" if self.columns == "source" else "target, read"
 
     def sides(self, source: Item, target: Item) -> tuple[Item, Item]:
-        """Return the items of the rows and of the columns, given one item per side."""
+        """Given one item per side, return the item for the rows and the item for the columns."""
         return source if self.rows == "source" else target, source if self.columns == "source" else target
 
 
@@ -48,7 +48,7 @@ HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
 
 
 class Head(NamedTuple):
-    """A head of a model, written as in `cross.1.2`. Layers and heads are counted from 0."""
+    """An attention head, for example `cross.1.2`. Layers and heads are numbered from 0."""
 
     kind: KindName
     layer: int
@@ -56,7 +56,7 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, heads: Collection[Head]) -> Head:
-        """Return the head that `--mask` names. Raises UserError if it is not one of `heads`."""
+        """Parse the value of `--mask`. Raises UserError if it does not name one of `heads`."""
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head

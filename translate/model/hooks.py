@@ -1,4 +1,4 @@
-"""Hooks that record attention maps and mask heads, without support from the models."""
+"""Hooks that record attention maps and mask heads without changes to the model code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows,
 
 
 def heads_of(model: Seq2Seq) -> list[Head]:
-    """Return all heads of the model, kind by kind."""
+    """Return all heads of the model, grouped by kind."""
     return [
         Head(kind, layer, head)
         for kind, modules in model.attention.items()
@@ -29,10 +29,10 @@ def heads_of(model: Seq2Seq) -> list[Head]:
 def recording(
     model: Seq2Seq, kinds: Collection[KindName] = tuple(KINDS), layers: Collection[int] | None = None
 ) -> Iterator[Recording]:
-    """Record the attention maps of the model's forward passes in the block.
+    """Record the attention maps of all forward passes within the block.
 
-    If a layer is called several times with a few rows each, its map contains all rows. layers: layer numbers from 0, or
-    None for all layers.
+    If a layer is called several times, as in step-by-step decoding, the rows are concatenated into one map.
+    layers: zero-based layer numbers, or None for all layers.
     """
     maps: Recording = {kind: {} for kind in kinds}
     with ExitStack() as hooks:
@@ -45,7 +45,7 @@ def recording(
 
 @contextmanager
 def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
-    """Record the maps of one head in the block, with gradients: one (B, rows, columns) per call of its layer."""
+    """Record one head's maps within the block, with gradients: one (B, rows, columns) tensor per call of its layer."""
     maps: list[Tensor] = []
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
@@ -60,10 +60,10 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def masked(model: Seq2Seq, heads: Sequence[Head]) -> Iterator[None]:
-    """Mask heads in the block, both in training passes and in decoding steps.
+    """Mask heads within the block, in both training passes and decoding steps.
 
-    Zeros replace the output of a masked head before the output projection (Michel et al. 2019, "Are Sixteen Heads
-    Really Better than One?", equation 2). Its map can still be recorded.
+    The output of a masked head is set to zero before the output projection (Michel et al. 2019, "Are Sixteen Heads
+    Really Better than One?", equation 2). The maps of masked heads can still be recorded.
     """
     with ExitStack() as hooks:
         for kind, layer, head in heads:

@@ -1,4 +1,4 @@
-"""Layers that all models share: linear layers, position encodings and dropout."""
+"""Layers shared by all models: linear layers, positional encodings and dropout."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 product, which takes milliseconds and a
-# megabyte of memory. Padding the rows to a multiple of this number keeps the number of shapes low.
+# PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 matrix product, which takes milliseconds and
+# a megabyte of memory. Padding the number of rows to a multiple of ROWS limits the number of distinct shapes.
 ROWS = 64
 
 
 class Linear(nn.Linear):
-    """x Wᵀ + b: PyTorch's linear layer, with a faster product in bfloat16.
+    """PyTorch's linear layer, x Wᵀ + b, with a faster bfloat16 product on CPUs.
 
-    On a CPU, the bfloat16 product has few shapes and converts its factors only once. If the weights themselves are
-    bfloat16, as in fast decoding, the input and the output remain float32.
+    The product uses few distinct shapes and converts each operand to bfloat16 only once. If the weights are already
+    stored in bfloat16, as in fast decoding, the input and the output remain float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., I) -> (..., O)."""
+        """Apply the layer: (..., I) -> (..., O)."""
         if self.weight.dtype == torch.bfloat16:
             return multiplied(x, self.weight, self.bias)
         if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
@@ -33,25 +33,25 @@ class Linear(nn.Linear):
 
 
 def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32, multiplied in bfloat16."""
+    """Multiply in bfloat16: (..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32."""
     flat = x.flatten(0, -2)
     y = F.linear(as_factor(flat, torch.bfloat16), weight, bias)
     return y[: len(flat)].float().view(*x.shape[:-1], len(weight))
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert a factor (N, I) of a product to `dtype`; for bfloat16 on a CPU, pad it with rows of zeros."""
+    """Convert an operand (N, I) of a matrix product to `dtype`. For bfloat16 on a CPU, pad it with rows of zeros."""
     if dtype != torch.bfloat16 or x.device.type != "cpu":
         return x.to(dtype)
     return F.pad(x.to(dtype), (0, 0, 0, -len(x) % ROWS))
 
 
 class _Product(torch.autograd.Function):
-    """Product in bfloat16. The gradients of the weights are float32, like the weights."""
+    """Matrix product in bfloat16. The weights and their gradients are float32."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """(N, I), (O, I), (O,) -> (N, O) in bfloat16."""
+        """Compute x Wᵀ + b in bfloat16: (N, I), (O, I), (O,) -> (N, O)."""
         rows, kernel = as_factor(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(rows, kernel)
         ctx.has_bias = bias is not None
@@ -67,16 +67,16 @@ class _Product(torch.autograd.Function):
 
 
 class RotaryEmbedding(NamedTuple):
-    """Cosines and sines of the rotation angles at T positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
+    """Cosines and sines of the rotation angles for T positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
 
     cosines: Tensor
     sines: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rotate (B, T, H, D/H) in float32 (equation 34).
+        """Rotate queries or keys, (B, T, H, D/H), in float32 (equation 34).
 
-        Dimensions i and i + D/2H form a plane, instead of 2 i and 2 i + 1: contiguous halves are faster, and the order
-        of the dimensions is learned anyway.
+        Dimension i is paired with i + D/2H instead of 2 i with 2 i + 1: contiguous halves are faster, and the order of
+        the dimensions is learned anyway.
         """
         first, second = x.float().chunk(2, dim=-1)
         rotated = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
@@ -84,29 +84,29 @@ class RotaryEmbedding(NamedTuple):
 
 
 def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
-    """Return the embedding of `length` positions from `start`. Plane i rotates by 10000^(-2 i H / D) per position."""
+    """Return the embedding of `length` positions from `start`. Pair i rotates by 10000^(-2 i H / D) per position."""
     angles = _angles(start, length, head_width, device)[:, None]  # (T, 1, D/2H)
     return RotaryEmbedding(angles.cos(), angles.sin())
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
-    """Return sines and cosines of geometrically increasing wavelengths, (length, D) (Vaswani et al. 2017, 3.5)."""
+    """Return the sinusoidal positional encodings, (length, D) (Vaswani et al. 2017, section 3.5)."""
     angles = _angles(start, length, d_model, device)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def _angles(start: int, length: int, width: int, device: torch.device) -> Tensor:
-    """Return position * 10000^(-2 i / width) for each position and plane i: (length, width / 2)."""
+    """Return position * 10000^(-2 i / width) for each position and dimension pair i: (length, width / 2)."""
     positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
     rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
     return positions[:, None] * rates
 
 
 class Dropout(nn.Module):
-    """Sets each element to 0 with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
+    """Dropout: each element is set to 0 with probability p, or else scaled by 1 / (1 - p) (Srivastava et al. 2014).
 
     On a CPU, PyTorch draws one random number per element from a single generator, which takes a third of a small
-    model's step. This layer draws one byte per element, so p is rounded to a multiple of 1/256.
+    model's step time. This layer draws only one byte per element, so p is rounded to a multiple of 1/256.
     """
 
     def __init__(self, p: float) -> None:
@@ -114,7 +114,7 @@ class Dropout(nn.Module):
         self.threshold = min(255, round(256 * p)) if p >= 1 / 256 else math.ceil(256 * p)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply dropout to a tensor of any shape; do nothing in evaluation mode."""
+        """Apply dropout to a tensor of any shape. In evaluation mode, return the tensor unchanged."""
         if not self.training or not self.threshold:
             return x
         if x.device.type != "cpu":
@@ -123,18 +123,18 @@ class Dropout(nn.Module):
 
 
 def _dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
-    """Return `size` factors: 0 with probability threshold / 256, else 1 / (1 - threshold / 256), which keeps the mean.
+    """Return `size` factors: 0 with probability threshold / 256, else 1 / (1 - threshold / 256) to preserve the mean.
 
-    The mask is computed on integers as wide as `dtype`, of which the processor handles 16 or more at once. PyTorch's
-    comparisons and selections on bytes or booleans are several times slower.
+    The mask is computed with integers as wide as `dtype`, so the processor handles 16 or more of them at once.
+    PyTorch's comparisons and selections on bytes or booleans are several times slower.
     """
     integer = {torch.float32: torch.int32, torch.bfloat16: torch.int16}[dtype]
     num_bytes = dtype.itemsize
     draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
-    # Extract the bytes of each draw as numbers from -128 to 127: shift each to the top and back down.
+    # Extract the bytes of each draw as numbers from -128 to 127: shift each byte to the top, then back down.
     shifts = torch.arange(0, 8 * num_bytes, 8, dtype=integer)[:, None]
     numbers = draws.bitwise_left_shift(shifts).bitwise_right_shift_(8 * (num_bytes - 1))
-    # Spread the sign over all bits, which gives a mask: all ones where the number is below the threshold.
+    # Copy the sign bit to all other bits, which yields all ones where the number is below the threshold.
     is_dropped = numbers.sub_(threshold - 128).bitwise_right_shift_(8 * num_bytes - 1)
     scale = torch.tensor(256 / (256 - threshold), dtype=dtype).view(integer)
     return is_dropped.bitwise_not_().bitwise_and_(scale).view(dtype).flatten()[:size]

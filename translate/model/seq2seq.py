@@ -1,7 +1,7 @@
-"""Interface of translation models, independent of the architecture.
+"""Architecture-independent interface for translation models.
 
-Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, D width, H heads, V target vocabulary
-size. Masks: True = piece, False = padding.
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses per sentence, D model width, H heads, V target
+vocabulary size. Masks are True for pieces and False for padding.
 """
 
 from __future__ import annotations
@@ -16,51 +16,51 @@ from translate.model.attention_kinds import KindName
 
 
 class DecoderState(Protocol):
-    """The decoding state of K hypotheses for each of B sentences."""
+    """Decoder state for B sentences with K hypotheses each."""
 
     def select(self, sentences: Tensor) -> Self:
-        """Return the state of the given sentences, in the given order. sentences: (B',)."""
+        """Return the state of the selected sentences, in the given order. sentences: (B',)."""
 
     def reorder(self, beams: Tensor) -> Self:
         """Return the state in which hypothesis k of sentence b continues hypothesis beams[b, k]. beams: (B, K')."""
 
 
 class AttentionModule(nn.Module, ABC):
-    """Attention whose maps hooks can record and whose heads they can mask. Call it with positional arguments only."""
+    """Attention module whose maps can be recorded and whose heads can be masked. Pass it positional arguments only."""
 
     num_heads: int
     output: nn.Linear  # projects the concatenated outputs of the heads
 
     @abstractmethod
     def weights(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the map (B, H, rows, columns) that `forward` uses with the same arguments, before dropout."""
+        """Return the attention map (B, H, rows, columns) that `forward` uses for the same arguments, before dropout."""
 
 
 class Seq2Seq(nn.Module, ABC):
-    """A model of the target given the source. Training calls `features`; decoding calls `encode`, then `step`."""
+    """Sequence-to-sequence model. Training calls `features`; decoding calls `encode`, then `step` for each piece."""
 
-    output: nn.Linear  # maps features to logits, without a bias
+    output: nn.Linear  # projects features to logits, without a bias
 
     @property
     @abstractmethod
     def attention(self) -> Mapping[KindName, Sequence[AttentionModule]]:
-        """The attention modules of each kind, in the order of their layers."""
+        """The attention modules of each kind, in layer order."""
 
     @abstractmethod
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
-        """(B, S) pieces, (B, S) mask -> initial state of decoding, with one hypothesis per sentence."""
+        """Encode pieces (B, S) with mask (B, S) and return the initial state, with one hypothesis per sentence."""
 
     @abstractmethod
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, K) last piece of each hypothesis, state -> (B, K, D) features of the next piece, state after the step.
+        """Return (B, K, D) features of the next pieces, and the next state. pieces: (B, K) last pieces of hypotheses.
 
-        Each state may be used for one step only, because its successor may share its memory.
+        Use each state for one step only, because the next state may share its memory.
         """
 
     @abstractmethod
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, D) input of the output layer for the piece after each target piece."""
+        """Return the features that predict the piece after each target piece: (B, S), (B, S), (B, T) -> (B, T, D)."""
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, V) logits of the piece after each target piece."""
+        """Return the logits of the piece after each target piece: (B, S), (B, S), (B, T) -> (B, T, V)."""
         return self.output(self.features(src, src_mask, tgt_in))

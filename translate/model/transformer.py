@@ -1,8 +1,8 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017, "Attention Is All You Need").
 
-Shapes: B sentences, S source pieces, T target pieces, K hypotheses of a sentence, M filled cache slots of a
-sentence, D width (`d_model`), H heads, V vocabulary size. Masks broadcast to (B, H, queries, keys): True = may attend,
-False = may not; or 0 and -inf, which are added to the scores.
+Shapes: B sentences, S source pieces, T target pieces, K hypotheses per sentence, M filled cache slots per sentence, D
+model width (`d_model`), H heads, V vocabulary size. Masks broadcast to (B, H, queries, keys). Boolean masks are True
+where attention is allowed; floating-point masks contain 0 or -inf and are added to the scores.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from translate.model.transformer_state import KeyValue, TransformerState
 class Attention(AttentionModule):
     """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, with D/H dimensions per head.
 
-    This class implements self-attention and cross-attention. Queries come from `x`; keys and values come from the input
-    of `project`: the same sequence for self-attention, the encoder's output for cross-attention. As in the paper
-    (section 3.2.2), the projections have no bias.
+    This class implements self-attention and cross-attention. Queries are computed from `x`, and keys and values from
+    the input of `project`: the same sequence for self-attention, or the encoder output for cross-attention. As in the
+    paper (section 3.2.2), the projections have no bias.
     """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
@@ -41,13 +41,13 @@ class Attention(AttentionModule):
         self.output = Linear(d_model, d_model, bias=False)
 
     def project(self, memory: Tensor, rotary: RotaryEmbedding | None = None) -> KeyValue:
-        """(B, S, D) -> keys and values, each (B, H, S, D/H). rotary: the positions' rotary embedding, if it is used."""
+        """Project (B, S, D) to keys and values, each (B, H, S, D/H). rotary: rotary embedding of the S positions."""
         return KeyValue(self._split_heads(self.key(memory), rotary), self._split_heads(self.value(memory)))
 
     def forward(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
     ) -> Tensor:
-        """(B, T, D) -> (B, T, D), computed by PyTorch's fused kernel. rotary: embedding of the query positions."""
+        """Attend with PyTorch's fused kernel: (B, T, D) -> (B, T, D). rotary: rotary embedding of the queries."""
         query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         attend = partial(F.scaled_dot_product_attention, attn_mask=mask, dropout_p=dropout)
@@ -62,9 +62,9 @@ class Attention(AttentionModule):
     def weights(
         self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
     ) -> Tensor:
-        """Return the map (B, H, T, S) that `forward` uses with the same arguments, before dropout; rows sum to 1.
+        """Return the attention map (B, H, T, S) that `forward` uses for the same arguments, before dropout.
 
-        This is the paper's equation 1, always computed in float32.
+        This is the softmax in equation 1 of the paper, always computed in float32. Each row sums to 1.
         """
         query = self._split_heads(self.query(x), rotary).float()
         scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
@@ -78,7 +78,7 @@ class Attention(AttentionModule):
 
 
 class FeedForward(nn.Module):
-    """max(0, x W₁ + b₁) W₂ + b₂, applied to each position (equation 2)."""
+    """Position-wise feed-forward network: max(0, x W₁ + b₁) W₂ + b₂ (equation 2)."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -86,12 +86,12 @@ class FeedForward(nn.Module):
         self.outer = Linear(settings.d_ff, settings.d_model)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
+        """Apply the network: (B, T, D) -> (B, T, D)."""
         return self.outer(F.relu(self.inner(x)))
 
 
 class Residual(nn.Module):
-    """Residual connection around a sub-layer f: x + f(norm(x)) (pre-norm) or norm(x + f(x)) (post-norm, the paper)."""
+    """Residual connection around a sublayer f: x + f(norm(x)) for pre-norm or norm(x + f(x)) for post-norm."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -100,14 +100,14 @@ class Residual(nn.Module):
         self.is_pre_norm = settings.norm == "pre"
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        """(B, T, D) -> (B, T, D), like the sub-layer."""
+        """Apply the sublayer with its residual connection: (B, T, D) -> (B, T, D)."""
         if self.is_pre_norm:
             return x + self.dropout(sublayer(self.norm(x)))
         return self.norm(x + self.dropout(sublayer(x)))
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention over the source, then a feed-forward layer."""
+    """Encoder layer: self-attention over the source, followed by a feed-forward network."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -117,13 +117,13 @@ class EncoderLayer(nn.Module):
         self.feed_forward_residual = Residual(settings)
 
     def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: the positions' rotary embedding, if it is used."""
+        """Apply the layer: (B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: rotary embedding of the S positions."""
         x = self.self_attn_residual(x, lambda h: self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary))
         return self.feed_forward_residual(x, self.feed_forward)
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention over the target so far, cross-attention to the source, then a feed-forward layer."""
+    """Decoder layer: causal self-attention, cross-attention to the source, then a feed-forward network."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -143,10 +143,10 @@ class DecoderLayer(nn.Module):
         append: Callable[[KeyValue], KeyValue] = lambda new: new,
         rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
-        """(B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
+        """Apply the layer: (B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
 
-        append: adds the new keys and values to those of M - T earlier pieces; the mask is then (B, 1, T, M).
-        rotary: rotary embedding of the T positions, if it is used.
+        append: function that appends the keys and values to those of M - T earlier pieces; `tgt_mask` is then
+        (B, 1, T, M). rotary: rotary embedding of the T positions.
         """
 
         def attend(h: Tensor) -> Tensor:
@@ -158,10 +158,10 @@ class DecoderLayer(nn.Module):
 
 
 class Transformer(Seq2Seq):
-    """Encoder-decoder model: embeddings and a stack of layers for each side, then the output layer."""
+    """Encoder-decoder Transformer: embeddings and a stack of layers for each side, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """is_joint: whether both sides share a vocabulary; tied embeddings then also share one matrix across sides."""
+        """Initialize the model. is_joint: whether both sides share a vocabulary, and hence their embeddings if tied."""
         super().__init__()
         self.d_model = settings.d_model
         self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
@@ -179,8 +179,8 @@ class Transformer(Seq2Seq):
         self.encoder_norm, self.decoder_norm = norm(settings.d_model), norm(settings.d_model)
         self.apply(_initialize)
         if isinstance(self.decoder_norm, nn.LayerNorm):
-            # The stream contains the embedding of the piece just read. With tied embeddings, an untrained model would
-            # otherwise favour that piece, especially if it is wide.
+            # The residual stream contains the embedding of the current input piece. With tied embeddings, an untrained
+            # model, especially a wide one, would otherwise favor that piece.
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
         if settings.tie_embeddings:
             self.output.weight = self.tgt_embedding.weight
@@ -199,7 +199,7 @@ class Transformer(Seq2Seq):
         return self.decode(tgt_in, self.encode(src, src_mask))
 
     def decode(self, tgt_in: Tensor, state: TransformerState) -> Tensor:
-        """(B, T) all pieces of each target, initial state -> (B, T, D) features, computed in one pass."""
+        """Decode complete targets in one pass: (B, T) pieces and the initial state -> (B, T, D) features."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
         x, rotary = self._embed(self.tgt_embedding, tgt_in, 0, tgt_in.size(1))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
@@ -217,7 +217,7 @@ class Transformer(Seq2Seq):
         return TransformerState.start(src_mask, source)
 
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
-        """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, which the mask separates."""
+        """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, kept separate by the mask."""
         assert isinstance(state, TransformerState)
         state = state.next()
         tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
@@ -227,34 +227,34 @@ class Transformer(Seq2Seq):
         return self.decoder_norm(x), state
 
     def _embed(self, table: nn.Module, pieces: Tensor, start: int, count: int) -> tuple[Tensor, RotaryEmbedding | None]:
-        """(B, T) pieces at `count` positions from `start`, T or 1 -> (B, T, D), rotary embedding or None."""
-        x = table(pieces) * math.sqrt(self.d_model)  # scales embeddings to the magnitude of sinusoidal positions
+        """Embed (B, T) pieces at `count` (T or 1) positions from `start`. Return (B, T, D) and any rotary embedding."""
+        x = table(pieces) * math.sqrt(self.d_model)  # matches the magnitude of the positional encodings
         if self.rotated_width:
             return self.dropout(x), rotary_embedding(start, count, self.rotated_width, x.device)
         return self.dropout(x + sinusoidal_positions(start, count, self.d_model, x.device)), None
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
-    """(T, T): a piece may attend to itself and to the pieces before it."""
+    """Return the causal mask, (T, T): each piece may attend to itself and to earlier pieces."""
     return torch.ones(num_pieces, num_pieces, dtype=torch.bool, device=device).tril()
 
 
 def as_bias(mask: Tensor) -> Tensor:
-    """Convert a boolean mask to 0 for True and -inf for False, to be added to scores. Other masks remain unchanged."""
+    """Convert a boolean mask to an additive one: 0 for True, -inf for False. Return other masks unchanged."""
     if mask.is_floating_point():
         return mask
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
 def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> int:
-    """Count the parameters of a Transformer without building it, which takes seconds for a thousand layers."""
+    """Count a Transformer's parameters without building it, because building a thousand layers takes seconds."""
     width = settings.d_model
     attention, norm = 4 * width**2, 2 * width
     feed_forward = 2 * width * settings.d_ff + settings.d_ff + width
     encoder = settings.num_encoder_layers * (attention + feed_forward + 2 * norm)
     decoder = settings.num_decoder_layers * (2 * attention + feed_forward + 3 * norm)
     final_norms = 2 * norm if settings.norm == "pre" else 0
-    num_tables = 1 if settings.tie_embeddings else 2  # matrices of target pieces: embedding and output layer
+    num_tables = 1 if settings.tie_embeddings else 2  # matrices over the target vocabulary: embedding and output layer
     num_rows = num_tables * num_tgt_pieces + (0 if is_joint and settings.tie_embeddings else num_src_pieces)
     return num_rows * width + encoder + decoder + final_norms
 

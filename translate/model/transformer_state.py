@@ -1,7 +1,7 @@
-"""Decoder state of the Transformer: the projected source and a key/value cache for all hypotheses.
+"""Decoder state of the Transformer: the projected source and a key/value cache shared by all hypotheses.
 
-Shapes: B sentences, K hypotheses of each, S source pieces, M filled slots (pieces of all hypotheses of a sentence), C
-slots in total, H heads, D width.
+Shapes: B sentences, K hypotheses per sentence, S source pieces, M filled slots per sentence (one for each piece of its
+hypotheses), C slots in total, H heads, D model width.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SPARE_STEPS = 16  # steps for which slots are reserved when the cache is copied
+SPARE_STEPS = 16  # number of steps for which the cache has free slots after reallocation
 
 
 class KeyValue(NamedTuple):
-    """Keys and values, each (B, H, S, D/H), with the memory layout (B, S, H, D/H)."""
+    """Keys and values, each (B, H, S, D/H), stored in memory as (B, S, H, D/H)."""
 
     keys: Tensor
     values: Tensor
 
     def select(self, sentences: Tensor) -> KeyValue:
-        """Return the keys and values of the given sentences, in the given order."""
+        """Return the keys and values of the selected sentences, in the given order."""
         return KeyValue(*(each.transpose(1, 2).index_select(0, sentences).transpose(1, 2) for each in self))
 
     def copied(self, rows: Tensor, capacity: int) -> KeyValue:
-        """Copy rows (B', N), which index the B * S pieces, to new tensors with `capacity` slots."""
+        """Copy selected pieces to new tensors with `capacity` slots. rows: indices into the B * S pieces, (B', N)."""
         num_sentences, num_slots = rows.shape
         copies = []
         for each in self:
@@ -39,10 +39,10 @@ class KeyValue(NamedTuple):
 
 @dataclass(frozen=True)
 class TransformerState:
-    """DecoderState of the Transformer for K hypotheses of each of B sentences.
+    """Decoder state of the Transformer for B sentences with K hypotheses each.
 
-    The source is stored once per sentence. The pieces of all its hypotheses occupy slots in one cache, and `visible`
-    marks the slots that belong to each hypothesis. Reordering copies rows of `visible`, but no keys or values.
+    The source is stored once per sentence. All hypotheses of a sentence share one cache with a slot per piece, and
+    `visible` marks the slots that belong to each hypothesis. Reordering copies rows of `visible` but no keys or values.
     """
 
     src_mask: Tensor  # (B, 1, 1, S)
@@ -50,7 +50,7 @@ class TransformerState:
     target: tuple[KeyValue, ...]  # per layer: (B, H, C, D/H), with the first M slots filled
     visible: Tensor  # (B, K, C)
     num_slots: int  # M
-    num_pieces: int  # length of each hypothesis
+    num_pieces: int  # length of each hypothesis in pieces
 
     @classmethod
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> TransformerState:
@@ -69,7 +69,7 @@ class TransformerState:
         return replace(self, visible=self.visible.gather(1, beams[:, :, None].expand(-1, -1, self.visible.size(2))))
 
     def next(self) -> TransformerState:
-        """Return the state with one more slot per hypothesis, not yet filled and visible only to that hypothesis."""
+        """Return the state with one additional empty slot per hypothesis, visible only to that hypothesis."""
         num_hypotheses = self.visible.size(1)
         has_slots = self.num_slots + num_hypotheses <= self.visible.size(2)
         state = self if has_slots else self._reallocated(torch.arange(len(self.visible), device=self.visible.device))
@@ -79,20 +79,20 @@ class TransformerState:
         return replace(state, visible=visible, num_slots=new.stop, num_pieces=self.num_pieces + 1)
 
     def append(self, layer: int, new: KeyValue) -> KeyValue:
-        """Fill the K slots that `next` has added to a layer. Returns a view of all filled slots, (B, H, M, D/H).
+        """Fill the K slots that `next` added to a layer, and return a view of all filled slots, (B, H, M, D/H).
 
-        The previous state shares the memory but never reads beyond its own slots.
+        The previous state shares this memory but never reads beyond its own slots.
         """
         for slots, piece in zip(self.target[layer], new, strict=True):
             slots[:, :, self.num_slots - self.visible.size(1) : self.num_slots] = piece
         return KeyValue(*(slots[:, :, : self.num_slots] for slots in self.target[layer]))
 
     def _reallocated(self, sentences: Tensor) -> TransformerState:
-        """Copy the cache of the given sentences to new memory without slots that no hypothesis sees; add free slots."""
+        """Copy the cache of the selected sentences to new memory, dropping unused slots and adding free ones."""
         visible = self.visible.index_select(0, sentences)
         is_used = visible.any(dim=1)  # (B, C)
         num_used = int(is_used.sum(dim=1).max()) if is_used.numel() else 0
-        # Used slots first; a stable sort keeps their order.
+        # Move used slots to the front; a stable sort preserves their order.
         used = is_used.int().argsort(dim=1, descending=True, stable=True)[:, :num_used]
         capacity = num_used + SPARE_STEPS * visible.size(1)
         new_visible = visible.new_zeros(*visible.shape[:2], capacity)
