@@ -63,5 +63,5 @@ def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch: pytest.Monke
     assert pick_device("auto") == torch.device("cuda", 1)
     monkeypatch.setenv("LOCAL_RANK", "2")
     assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match="each process needs its own GPU, but this machine has 2; start 2"):
+    with pytest.raises(UserError, match="each process needs its own GPU, but this machine has only 2; use"):
         pick_device("auto")

@@ -189,7 +189,7 @@ def test_decoding_and_scoring_go_on_in_halves_and_say_so_once(
     for one, other in zip(engine.score(pairs), scores, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
     assert capsys.readouterr().err.count("out of memory") == 1
-    with pytest.raises(UserError, match="out of memory for a single line of 31 pieces"):
+    with pytest.raises(UserError, match="out of memory on a single line of 31 pieces"):
         engine.score([([5] * 30 + [3], [5] * 30 + [3])])
 
 

@@ -1,1 +1,1 @@
-"""Foundations: files, locks, devices, processes, memory, signals and terminal text."""
+"""Low-level utilities: files, locks, devices, processes, memory, signals and terminal text."""

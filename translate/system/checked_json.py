@@ -1,4 +1,4 @@
-"""JSON files with a format number and a SHA-256 checksum, which detects damage."""
+"""JSON files with a format number, and with a SHA-256 checksum to detect damage."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ FORMAT, DIGEST = "format", "sha256"
 
 
 def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
-    """Write JSON values atomically, with `format` and `sha256` added."""
+    """Write the values atomically to a JSON file, adding `format` and `sha256`."""
     assert not {FORMAT, DIGEST} & values.keys()
     whole = {FORMAT: version, **values}
     write_text(path, json.dumps({**whole, DIGEST: _digest(whole)}, indent=1) + "\n")
 
 
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
-    """Read the values written by `write_record`.
+    """Read the values written by `write_record`. advice: the end of error messages.
 
-    Raises FileNotFoundError if the file is missing, UserError with `advice` if it is damaged or has another format.
+    Raises FileNotFoundError if the file is missing, and UserError if it is damaged or in another format.
     """
     try:
         whole = json.loads(path.read_bytes())
@@ -41,5 +41,5 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the values, independent of the layout of the file."""
+    """Return the SHA-256 of the values, independent of the file's layout."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Devices: choice, memory and precision."""
+"""Device selection, memory use and supported precisions."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 
 
 def pick_device(name: str) -> torch.device:
-    """Return this process's device; auto: CUDA, else MPS, else the CPU. Raises UserError if it is not available."""
+    """Return this process's device; `auto` prefers CUDA, then MPS. Raises UserError if the device is not available."""
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     names = [device for device, available in is_available.items() if available]
     if name not in ("auto", *names):
         raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}")
     name = names[0] if name == "auto" else name
     if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("--device mps: PyTorch does not support several processes on MPS; use --device cpu")
+        raise UserError("--device mps: PyTorch does not support multiple processes on MPS; use --device cpu")
     if name != "cuda":
         return torch.device(name)
-    # PyTorch prefers cuDNN attention on some GPUs. It builds a plan for each new batch shape, which takes as long as
-    # several steps, and some versions misread float32 masks (PyTorch pull request 191612).
+    # On some GPUs, PyTorch prefers cuDNN attention, which builds a plan for each new batch shape. This takes as long as
+    # several steps. Some versions of cuDNN attention also misread float32 masks (PyTorch pull request 191612).
     torch.backends.cuda.enable_cudnn_sdp(False)
     if "LOCAL_RANK" not in os.environ:  # not started by torchrun
         return torch.device(name)
     number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= num_gpus:
         raise UserError(
-            f"--device cuda: each process needs its own GPU, but this machine has {num_gpus}; "
-            f"start {num_gpus} processes (--nproc-per-node {num_gpus}), or add --device cpu"
+            f"--device cuda: each process needs its own GPU, but this machine has only {num_gpus}; "
+            f"use --nproc-per-node {num_gpus} or --device cpu"
         )
     torch.cuda.set_device(number)  # otherwise pinned memory would belong to the first GPU
     return torch.device(name, number)
 
 
 def describe(device: torch.device) -> str:
-    """Return the name of the device with its GPU model or number of threads."""
+    """Return the device's name, including its GPU model or number of threads."""
     if device.type == "cuda":
         return f"CUDA ({torch.cuda.get_device_name(device)})"
     return "MPS" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed memory for the next step: requesting it again took a fifth of a small model's step."""
+    """Make glibc keep freed memory, because requesting it again took a fifth of a small model's step time."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak memory of this process so far in bytes: GPU memory on CUDA, else main memory."""
+    """Return this process's peak memory use so far, in bytes: GPU memory on CUDA, or else main memory."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_main_memory()
 
 
 @contextmanager
 def explaining_oom(advice: str) -> Iterator[None]:
-    """Convert out-of-memory errors in the block to a UserError with `advice` on what to lower."""
+    """Convert out-of-memory errors within the block to a UserError. advice: which settings to lower."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -74,7 +74,7 @@ def explaining_oom(advice: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out. PyTorch has no dedicated exception for this on CPU and MPS."""
+    """Return whether the error means that memory ran out. On CPU and MPS, PyTorch raises a generic exception."""
     messages = "can't allocate memory", "MPS backend out of memory"
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(each in str(error) for each in messages)
 
@@ -83,6 +83,6 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     """Return whether the device has bfloat16 instructions. Without them, bfloat16 works but is slow."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # from PyTorch 2.10 on
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # available since PyTorch 2.10
         return any(has_it and name.endswith("bf16") for name, has_it in torch.cpu.get_capabilities().items())
     return False

@@ -1,7 +1,7 @@
-"""Processes, started by `torchrun` on one or more machines, that share one training run or translation.
+"""Processes that `torchrun` starts on one or more machines to share one training run or translation.
 
-All run the same command on their shares of the data and exchange results. Only the first process prepares data, writes
-files and logs. Without torchrun, a process is a world of one.
+All processes run the same command, each on its share of the data, and exchange results. Only the first process prepares
+data, writes files and logs. Without torchrun, the world has only one process.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first prepares the data; a lost process is noticed at once
+PATIENCE = timedelta(hours=12)  # allows for data preparation by the first process; lost processes are noticed earlier
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """The group of processes, as seen by one of them. All must call its collective methods in the same order."""
+    """One process's view of the group. All processes must call the collective methods in the same order."""
 
-    rank: int = 0  # number of this process, from 0
+    rank: int = 0  # number of this process, starting at 0
     size: int = 1
 
     @property
@@ -40,20 +40,20 @@ class World:
         return self.rank == 0
 
     def describe(self, device: str) -> str:
-        """Describe the number of processes and the device of each."""
+        """Describe the number of processes and the device that each one uses."""
         return device if self.size == 1 else f"{self.size} processes, each on {device}"
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this process's share: every `size`th item, which distributes sorted items evenly."""
+        """Return this process's share: every `size`-th item, so that sorted items are distributed evenly."""
         return items[self.rank :: self.size]
 
     def collect(self, share: list[T]) -> list[T]:
-        """Return the results of all processes in the order of the items that were shared, one result per item."""
+        """Return all processes' results in the original order of the items. share: one result per item."""
         shares = self.gather(share)
         return [shares[i % self.size][i // self.size] for i in range(sum(map(len, shares)))]
 
     def gather(self, value: T) -> list[T]:
-        """Return the values of all processes in order of rank."""
+        """Return the values of all processes in rank order."""
         if self.size == 1:
             return [value]
         import torch.distributed as dist  # a single process does not need it
@@ -63,7 +63,7 @@ class World:
         return values
 
     def largest(self, *numbers: float) -> list[float]:
-        """Return the maximum of each number over all processes. This is cheap enough for every step."""
+        """Return the maximum of each number across all processes. This is cheap enough to do at every step."""
         if self.size == 1:
             return list(numbers)
         import torch
@@ -78,16 +78,16 @@ ALONE = World()
 
 
 def is_launched() -> bool:
-    """Return whether torchrun, or a launcher that sets the same variables, started this process."""
+    """Return whether torchrun, or a launcher that sets the same environment variables, started this process."""
     return {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
 @contextmanager
 def joined(advice: str) -> Iterator[World]:
-    """Connect the processes that torchrun started and yield the World.
+    """Connect the processes started by torchrun and yield the World.
 
-    A UserError or OSError that stops all processes is raised in only one of them; the others exit with its status. If
-    another process ends unexpectedly, raises UserError with `advice` on how to resume.
+    If a UserError or OSError stops all processes, only one of them raises it; the others exit with the same status.
+    Raises UserError if another process ends unexpectedly. advice: how to resume.
     """
     if not is_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
@@ -103,14 +103,14 @@ def joined(advice: str) -> Iterator[World]:
     try:
         yield World(rank, size)
     except Exception as error:
-        # Gloo has no dedicated exception, but each of its messages contains the name of its source file, gloo/….
+        # Gloo has no dedicated exception, but all of its messages contain the path of a source file, gloo/….
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
-            error = UserError(f"another process was killed, or its machine failed; {advice}")
+            error = UserError(f"another process was killed or its machine failed; {advice}")
         if not isinstance(error, UserError | OSError):
             _is_first_to_report(store)
             raise
-        # torchrun ends the others with SIGTERM as soon as one has ended. Ignoring SIGTERM lets this process print its
-        # message first. The processes that print nothing exit at once.
+        # As soon as one process ends, torchrun sends SIGTERM to the others. This process ignores it in order to
+        # print its message first. Processes with nothing to print exit immediately.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _report_to_torchrun(error)
         if not _is_first_to_report(store):
@@ -122,13 +122,13 @@ def joined(advice: str) -> Iterator[World]:
 def _is_first_to_report(store: Store) -> bool:
     from torch.distributed import DistError
 
-    with suppress(DistError):  # the process that hosted the store has ended
+    with suppress(DistError):  # the process that hosts the store has ended
         return store.add("translate/reported", 1) == 1
     return True
 
 
 def _report_to_torchrun(error: Exception) -> None:
-    """Make torchrun's own report, which it prints last, end with our message."""
+    """Add the message to torchrun's own report, which torchrun prints last."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         line = f"error: {error}"
         extra = {"py_callstack": line, "timestamp": str(int(time.time()))}

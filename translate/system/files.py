@@ -1,4 +1,4 @@
-"""Atomic writes: files and folders are written under a temporary name, synced and renamed."""
+"""Atomic writes: files and folders are written under a temporary name, synced to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.E
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, which replaces `path` if the block succeeds.
+    """Yield a temporary path that replaces `path` if the block succeeds.
 
-    If the block raises, `path` remains unchanged. Links are kept; devices and named pipes are written directly.
-    Raises UserError if the folder is missing or the disk is full.
+    If the block raises an exception, `path` remains unchanged. Symbolic links are followed. Devices and named pipes are
+    written to directly. Raises UserError if the folder is missing or the disk is full.
     """
     path = path.resolve()
     if path.is_dir():
-        raise UserError(f"{path}: this is a folder; give a file name")
+        raise UserError(f"{path}: this is a folder; specify a file name")
     if path.exists() and not path.is_file():
         with naming_disk_errors(path, DISK_ERRORS):
             yield path
         return
-    # Named before it is created: a signal between creation and the first line of the block must not leave it behind.
+    # Choose the name before creating the file, so that a signal just after creation cannot leave the file behind.
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with naming_disk_errors(path):
@@ -48,16 +48,16 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
-    """Yield an empty folder, which replaces `folder` if the block succeeds.
+    """Yield an empty temporary folder that replaces `folder` if the block succeeds.
 
     mark: name of a file that identifies earlier output. An existing folder is replaced only if it is empty or contains
     this file. Raises UserError if `folder` must not be replaced or cannot be written.
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: this is a file; give a folder name")
+        raise UserError(f"{folder}: this is a file; specify a folder name")
     if folder.exists() and any(folder.iterdir()) and not (mark and (folder / mark).is_file()):
-        raise UserError(f"{folder}: already exists and contains other files; choose another folder, or empty this one")
+        raise UserError(f"{folder}: already exists and contains other files; choose another folder or empty this one")
     partial, old = (folder.parent / f".{folder.name}.{uuid4().hex[:8]}.{state}" for state in ("partial", "old.partial"))
     try:
         with naming_disk_errors(folder, FOLDER_ERRORS):
@@ -75,22 +75,22 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Write a file atomically."""
+    """Write bytes to a file atomically."""
     with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 file atomically, without converting line endings."""
+    """Write text to a UTF-8 file atomically, without converting line endings."""
     write_bytes(path, content.encode("utf-8"))
 
 
 @contextmanager
 def naming_disk_errors(path: Path, numbers: Collection[int] | None = None, note: str = "") -> Iterator[None]:
-    """Convert OSErrors in a block that writes to `path` to UserErrors that name the file.
+    """Convert OSErrors raised while writing to `path` to UserErrors that name the file.
 
     The operating system's errors for full or broken disks do not contain the file name. numbers: error numbers to
-    convert, or None for all. note: end of the message.
+    convert, or None for all. note: text appended to the message.
     """
     try:
         yield

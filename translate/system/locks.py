@@ -1,4 +1,4 @@
-"""File locks between processes. The system releases them however a process ends."""
+"""File locks between processes. The operating system releases a lock no matter how its process ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from filelock import BaseFileLock, FileLock
 
 
 def take_lock(path: Path) -> BaseFileLock:
-    """Lock `path`, a dedicated lock file, without waiting.
+    """Acquire a lock on `path`, a dedicated lock file, without waiting.
 
     Raises filelock.Timeout if another process holds the lock, and OSError if the file system does not support locks.
     """
@@ -17,7 +17,7 @@ def take_lock(path: Path) -> BaseFileLock:
 
 
 def release_lock(lock: BaseFileLock) -> None:
-    """Release a lock and delete its file. A process that has opened the file detects this and does not lock it."""
+    """Release a lock and delete its file. Other processes that have the file open detect that it was deleted."""
     with suppress(OSError):  # Windows cannot delete open files
         Path(lock.lock_file).unlink()
     lock.release()

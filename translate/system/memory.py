@@ -1,4 +1,4 @@
-"""Main memory of the machine and of this process. This module does not import torch."""
+"""Main memory of the machine and this process. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def main_memory() -> int | None:
-    """Return the memory of this machine or its container in bytes; None if the system does not report it."""
+    """Return the memory size of this machine or container in bytes, or None if the system does not report it."""
     sizes = []
     with suppress(OSError, ValueError, AttributeError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -20,12 +20,12 @@ def main_memory() -> int | None:
 
 
 def peak_main_memory() -> int:
-    """Return the peak memory of this process so far in bytes."""
+    """Return this process's peak memory use so far, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would include the memory of the parent process when it started this one
+    if status.exists():  # getrusage may include the parent's memory use at the time of the fork
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    import resource  # imported here, because Windows does not have it
+    import resource  # imported here because it does not exist on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""Halving of batches that do not fit into memory."""
+"""Recovery from out-of-memory errors by halving batches."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ R = TypeVar("R")
 
 
 class Halving:
-    """Computes batches, halving those at least as large as one that did not fit into memory; warns the first time."""
+    """Callable that halves batches too large for memory. It warns the first time that memory runs out."""
 
     def __init__(self) -> None:
-        self._too_large = math.inf  # size of the smallest batch that did not fit
+        self._too_large = math.inf  # size of the smallest batch that did not fit into memory
 
     def __call__(
         self,
@@ -30,10 +30,10 @@ class Halving:
         size: Callable[[Sequence[T]], int],
         advice: str,
     ) -> list[R]:
-        """Return compute(lines), or the concatenated results of their parts.
+        """Return compute(lines), computed in several parts if necessary.
 
-        size: function that returns the size of a batch in pieces. advice: what to lower so that batches fit. Raises
-        UserError if a single line does not fit.
+        size: function that returns the size of a batch in pieces. advice: which settings to lower. Raises
+        UserError if a single line does not fit into memory.
         """
         if len(lines) == 1 or size(lines) < self._too_large:
             try:
@@ -42,11 +42,11 @@ class Halving:
                 if not is_out_of_memory(error):
                     raise
                 if len(lines) == 1:
-                    raise UserError(f"out of memory for a single line of {size(lines)} pieces; {advice}") from None
-            # Not in the `except` block, where the error still references the tensors.
+                    raise UserError(f"out of memory on a single line of {size(lines)} pieces; {advice}") from None
+            # Free memory outside the `except` block, where the exception still references the tensors.
             torch.cuda.empty_cache()
             if math.isinf(self._too_large):
-                tqdm.write(f"warning: out of memory; continuing with smaller batches; {advice}", file=sys.stderr)
+                tqdm.write(f"warning: out of memory, continuing with smaller batches; {advice}", file=sys.stderr)
             self._too_large = min(self._too_large, size(lines))
         middle = len(lines) // 2
         return self(compute, lines[:middle], size, advice) + self(compute, lines[middle:], size, advice)

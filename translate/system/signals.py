@@ -1,4 +1,4 @@
-"""Handling of SIGINT and SIGTERM: the first signal ends a command cleanly, the second one immediately."""
+"""SIGINT and SIGTERM handling: the first signal ends a command cleanly, the second one immediately."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 def raise_signals() -> None:
-    """Raise the first signal as an exception so that unfinished files are deleted. A second signal ends the process."""
+    """Raise an exception at the first signal so that unfinished files are deleted. A second signal ends the process."""
 
     def raise_exception(number: int, _frame: FrameType | None) -> None:
-        # torchrun repeats the signals of the terminal, so the second signal is ignored under torchrun.
+        # torchrun forwards signals that the terminal sends as well, so the second one is ignored under torchrun.
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
         if number == signal.SIGINT:
@@ -33,25 +33,25 @@ def raise_signals() -> None:
 
 
 def dying_of_signals() -> AbstractContextManager[None]:
-    """Let signals end the process immediately in the block, which runs long C++ code that ignores signals."""
+    """Let signals end the process immediately within the block, because C++ code delays Python's signal handlers."""
     return _handling_signals(signal.SIG_DFL)
 
 
 @dataclass
 class Stop:
-    """The signal received, or 0. The signal handler changes nothing else."""
+    """The signal received, or 0 if there has been none. The signal handler only sets this value."""
 
     signal: int = 0
 
 
 @contextmanager
 def stopping_at_signals() -> Iterator[Stop]:
-    """Record the first signal of the block in `Stop.signal`; let a second one end the process immediately."""
+    """Record the first signal within the block in `Stop.signal`, and let a second one end the process immediately."""
     stop = Stop()
 
     def record(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
-        if is_launched():  # torchrun repeats the signals of the terminal and ends processes that do not stop in time
+        if is_launched():  # torchrun forwards the terminal's signals and kills processes that do not stop in time
             return
         print(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now", file=sys.stderr)
         for each in STOP_SIGNALS:
@@ -63,7 +63,7 @@ def stopping_at_signals() -> Iterator[Stop]:
 
 @contextmanager
 def _handling_signals(handler: Handler) -> Iterator[None]:
-    """Handle signals in the block, except those that are ignored already."""
+    """Handle signals within the block, except those that are already ignored."""
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return

@@ -1,6 +1,6 @@
-"""Terminal text: its width in columns, and characters that are unsafe to print.
+"""Text for terminals: width in columns, and characters that are unsafe to print.
 
-Widths are computed here, because `rich.cells` assigns no width to spacing vowel signs, as in Hindi.
+Widths are computed here because `rich.cells` assigns zero width to spacing vowel signs, such as those in Hindi.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import IO
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UNSEEN = frozenset(map(chr, {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029} - {ord("\n")}))
-JOINERS = "\u200c\u200d"  # select forms of letters and join emoji
+JOINERS = "\u200c\u200d"  # characters that select letter forms and join emoji
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of the Unicode bidirectional algorithm
 
 
 def columns_of(text: str) -> int:
-    """Return the width of a text in columns; the parts of joined emoji are counted separately."""
+    """Return the width of a text in columns. The parts of joined emoji are counted separately."""
     return sum(map(character_width, text))
 
 
 def character_width(character: str) -> int:
-    """Return the width of a character: 2 for Chinese, Japanese, Korean and emoji, 0 for combining accents, else 1."""
+    """Return a character's width: 2 for Chinese, Japanese, Korean and emoji, 0 for combining accents, otherwise 1."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return int(character == "\ufe0f")  # turns a symbol into an emoji, which is one column wider
     if character in JOINERS:
@@ -30,7 +30,7 @@ def character_width(character: str) -> int:
 
 
 def without_controls(text: str) -> str:
-    """Replace control characters except line breaks and tabs, because escape sequences could control the terminal."""
+    """Replace control characters except line breaks and tabs, so that text cannot control the terminal."""
     return CONTROLS.sub("�", text)
 
 
@@ -40,7 +40,7 @@ def spelled_out(text: str, also: str = "") -> str:
 
 
 def for_stream(text: str, stream: IO[str] | None) -> str:
-    """Return text for output to a stream: unchanged for a file or pipe, without control characters for a terminal."""
+    """Return text as written to a stream: unchanged for a file or pipe, without control characters for a terminal."""
     return without_controls(text) if stream and stream.isatty() else text
 
 
@@ -50,6 +50,6 @@ def printable(text: str) -> str:
 
 
 def isolated(text: str) -> str:
-    """Enclose right-to-left text in isolate marks; otherwise a terminal would reorder the whole line."""
+    """Enclose right-to-left text in Unicode isolates; otherwise, the terminal would reorder the entire line."""
     is_reordered = any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text)
     return f"\u2068{text}\u2069" if is_reordered else text
