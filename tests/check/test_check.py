@@ -1,4 +1,4 @@
-"""The check of a corpus: what was planted is found where it was planted, and a clean corpus is called clean."""
+"""Corpus checks find planted problems on the right lines, and report no problems in a clean corpus."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def clean_lines(count: int) -> tuple[list[bytes], list[bytes]]:
     return [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs]
 
 
-def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
+def test_a_clean_corpus_has_a_short_report_without_problems(tmp_path: Path) -> None:
     config = load_config(None, {"vocab.character_coverage": 1.0})
     text = ParallelText(Side(TOY / "train.en", 1), Side(TOY / "train.fr", 1))
     report = check(Texts(text), config, None, 1, lambda _: None)
@@ -65,7 +65,7 @@ def test_a_clean_corpus_is_called_clean_in_a_few_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block_pairs", [4000, 7])
-def test_troubles_of_lines_are_found_where_they_are(
+def test_problems_are_reported_on_the_right_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_pairs: int
 ) -> None:
     monkeypatch.setattr(lenient_reader, "BLOCK_PAIRS", block_pairs)
@@ -103,7 +103,7 @@ def test_troubles_of_lines_are_found_where_they_are(
     assert (report.longest[0][0].characters, report.longest[0][0].line) == (15000, rows[6] + 1)
 
 
-def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -> None:
+def test_counts_of_filtered_pairs_match_training(tmp_path: Path) -> None:
     pairs, planted = with_faults(toy_pairs(1500))
     pairs[7], pairs[8] = pairs[7]._replace(tgt=""), pairs[8]._replace(src="a b " * 400)
     text = text_of(tmp_path, [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs])
@@ -132,7 +132,7 @@ def test_planted_pairs_are_counted_as_training_leaves_them_out(tmp_path: Path) -
             assert finding.training == f'kept; set data.filter = ["{finding.name}"] to leave them out'
 
 
-def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> None:
+def test_overlap_is_matched_by_source_and_counts_identical_pairs(tmp_path: Path) -> None:
     src, tgt = clean_lines(100)
     test = text_of(tmp_path, [src[10], src[20], b"New."], [tgt[10], b"Autre.", b"Neuf."], "test")
     valid = text_of(tmp_path, [src[30] + b" "], [tgt[30]], "valid")
@@ -145,7 +145,7 @@ def test_overlap_is_by_source_and_says_how_many_whole_pairs(tmp_path: Path) -> N
     assert 31 in findings["overlap_valid"].lines
 
 
-def test_unequal_files_are_a_finding(tmp_path: Path) -> None:
+def test_files_with_different_line_counts_are_reported(tmp_path: Path) -> None:
     src, tgt = clean_lines(50)
     report = checked(text_of(tmp_path, src, tgt[:47]))
     assert report.num_lines == (50, 47)
@@ -153,7 +153,7 @@ def test_unequal_files_are_a_finding(tmp_path: Path) -> None:
     assert lines_of(report)["line_counts"] == [48, 49, 50]
 
 
-def test_characters_unknown_to_a_vocabulary_are_those_it_spells_in_bytes(tmp_path: Path, tiny_run: Path) -> None:
+def test_unknown_characters_are_those_that_the_vocabulary_encodes_as_bytes(tmp_path: Path, tiny_run: Path) -> None:
     vocab = Vocab.load(tiny_run / "vocab.model")
     src, tgt = clean_lines(200)
     src[4] += "ж".encode()
@@ -167,21 +167,21 @@ def test_characters_unknown_to_a_vocabulary_are_those_it_spells_in_bytes(tmp_pat
     assert "3 × ж (U+0436)" in finding.note
 
 
-def test_rare_characters_are_those_beyond_the_coverage(tmp_path: Path) -> None:
+def test_rare_characters_are_those_outside_the_coverage(tmp_path: Path) -> None:
     lines = [b"a" * 500, b"b" * 497, b"ccd"]
     report = checked(text_of(tmp_path, lines, [b"a"] * 3), vocab__character_coverage=0.999)
     finding = next(each for each in report.findings if each.name == "rare_characters")
     assert (finding.count, finding.note) == (1, "1 × d (U+0064)")
 
 
-def test_columns_and_packed_files_are_read(tmp_path: Path) -> None:
+def test_columns_of_compressed_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress(b"Go.\tVa !\nbroken\nHi.\tSalut !\n"))
     report = checked(ParallelText(Side(path, 1), Side(path, 2)), vocab__character_coverage=1.0)
     assert lines_of(report) == {"columns": [2]}
 
 
-def test_what_is_usual_is_learnt_from_the_columns_that_are_read_alone(tmp_path: Path) -> None:
+def test_corpus_statistics_use_only_the_selected_columns(tmp_path: Path) -> None:
     src, tgt = clean_lines(300)
     plain = checked(text_of(tmp_path, src, tgt))
     path = tmp_path / "a.tsv"
@@ -190,7 +190,7 @@ def test_what_is_usual_is_learnt_from_the_columns_that_are_read_alone(tmp_path: 
     assert columns == plain
 
 
-def test_nothing_in_a_report_reaches_the_terminal(tmp_path: Path) -> None:
+def test_a_report_contains_no_control_characters(tmp_path: Path) -> None:
     src, tgt = clean_lines(30)
     src[3] = "\x1b[31mred\x07 \u202e\u2028\x9b".encode()
     tgt[4] = b"\xff\x1b]0;title\x07"
@@ -218,7 +218,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, *capsys.readouterr()
 
 
-def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_report_or_a_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     src, tgt = clean_lines(40)
     src[5] = b"caf\xe9"
     text = text_of(tmp_path, src, tgt)
@@ -238,7 +238,7 @@ def test_the_command_prints_a_report_or_one_object(tmp_path: Path, capsys: pytes
     assert (finding["name"], finding["count"], finding["lines"], finding["examples"]) == ("not_utf8", 1, [6], [])
 
 
-def test_what_cannot_be_checked_is_named(
+def test_unusable_input_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lenient_reader, "MAX_SKIPPED_BYTES", 3 * MAX_LINE_BYTES)
@@ -262,7 +262,7 @@ def test_what_cannot_be_checked_is_named(
         assert errors.count("\n") == 1
 
 
-def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_config: Config) -> None:
+def test_training_reports_frequent_problems_only_once(tmp_path: Path, tiny_config: Config) -> None:
     pairs = toy_pairs(1000)
     for row in range(0, 1000, 20):
         pairs[row] = pairs[row]._replace(tgt=pairs[row].src)
@@ -285,7 +285,7 @@ def test_a_training_says_once_what_is_wrong_in_many_lines(tmp_path: Path, tiny_c
     assert "text: " not in (run.path / "train.log").read_text()
 
 
-def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_files_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = text_of(tmp_path, [], [])
     status, shown, _ = run(capsys, "check", "--src", text.src.path, "--tgt", text.tgt.path)
     assert status == 0
@@ -294,7 +294,7 @@ def test_empty_files_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Training would stop with an error: no pairs are left to train on." in shown
 
 
-def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:
+def test_a_report_states_whether_training_would_stop(tmp_path: Path) -> None:
     src, tgt = clean_lines(50)
     for target, reason in (tgt, ""), (tgt[:47], "unpaired lines"), ([b"\xff", *tgt[1:]], "not UTF-8"):
         report = checked(text_of(tmp_path, src, target))
@@ -304,7 +304,7 @@ def test_a_report_says_whether_training_would_stop(tmp_path: Path) -> None:
         assert ("Training would use" in shown) != bool(reason)
 
 
-def test_a_report_keeps_to_eighty_columns(tmp_path: Path) -> None:
+def test_a_report_fits_into_eighty_columns(tmp_path: Path) -> None:
     src, tgt = clean_lines(600)
     src[3], tgt[4], src[4] = "漢字".encode() * 200, "שלום עולם ".encode() * 40, b"\x1b" * 300
     src[5:300], tgt[20] = tgt[5:300], b""
@@ -315,7 +315,7 @@ def test_a_report_keeps_to_eighty_columns(tmp_path: Path) -> None:
     assert "| \u2068שלום" in shown
 
 
-def test_where_characters_are_pieces_they_are_what_is_counted(tmp_path: Path) -> None:
+def test_length_is_counted_in_characters_for_a_character_vocabulary(tmp_path: Path) -> None:
     src, tgt = clean_lines(100)
     src[41] = b"a" * 256
     src[77] = b"a" * 255

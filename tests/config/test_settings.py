@@ -1,4 +1,4 @@
-"""Settings: what is accepted, what is said about what is not."""
+"""Settings: accepted values, and messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_settings_survive_the_way_to_toml_and_back(tmp_path: Path) -> None:
+def test_settings_survive_a_toml_round_trip(tmp_path: Path) -> None:
     config = load_config(None, {"data.train_src": '/a "b"\\ü\n', "data.train_tgt": "/x", "train.learning_rate": 3e-4})
     assert load_config(written(tmp_path, to_toml(config))) == config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_shipped_config_loads_and_holds_only_what_differs(path: Path) -> None:
+def test_a_shipped_config_contains_only_values_that_differ_from_the_defaults(path: Path) -> None:
     import tomllib
 
     load_config(path)
@@ -43,7 +43,7 @@ def test_a_shipped_config_loads_and_holds_only_what_differs(path: Path) -> None:
             assert value != defaults[section][key], f"{section}.{key} is the default"
 
 
-def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_folder(
+def test_paths_are_relative_to_the_settings_file_or_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir("/")
@@ -71,19 +71,19 @@ def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_folder(
         ("[train\n", "not valid TOML"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:
+def test_an_error_is_one_line_that_names_the_file_and_the_setting(tmp_path: Path, text: str, expected: str) -> None:
     path = written(tmp_path, text)
     said = complaint(path)
     assert said.startswith(f"{path}: {expected}")
     assert "\n" not in said
 
 
-def test_each_of_several_mistakes_has_a_line(tmp_path: Path) -> None:
+def test_each_error_is_reported_on_its_own_line(tmp_path: Path) -> None:
     said = complaint(written(tmp_path, "[model]\nd_modle = 3\n[train]\nmax_stps = 3\n")).splitlines()
     assert len(said) == 2
 
 
-def test_a_mistake_on_the_command_line_says_so(tmp_path: Path) -> None:
+def test_command_line_errors_are_labeled(tmp_path: Path) -> None:
     path = written(tmp_path, "[train]\nseed = 3\n")
     assert complaint(path, train__max_stps=3) == (
         "command line: train.max_stps: unknown setting; did you mean train.max_steps?"
@@ -93,7 +93,7 @@ def test_a_mistake_on_the_command_line_says_so(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(setting_names()), st.data())
-def test_any_typo_in_a_key_is_refused_and_the_nearest_key_named(name: str, data: st.DataObject) -> None:
+def test_typos_in_keys_are_rejected(name: str, data: st.DataObject) -> None:
     section, _, key = name.partition(".")
     place = data.draw(st.integers(0, len(key) - 1))
     typo = f"{section}.{key[:place]}{key[place + 1 :]}"
@@ -102,7 +102,7 @@ def test_any_typo_in_a_key_is_refused_and_the_nearest_key_named(name: str, data:
             load_config(None, {typo: 1})
 
 
-def test_an_override_is_read_as_toml_or_as_a_plain_string() -> None:
+def test_an_override_is_parsed_as_toml_or_as_a_plain_string() -> None:
     assert parse_override("train.max_steps=3") == ("train.max_steps", 3)
     assert parse_override("train.learning_rate=1e-3") == ("train.learning_rate", 1e-3)
     assert parse_override("vocab.joint=false") == ("vocab.joint", False)
@@ -111,7 +111,7 @@ def test_an_override_is_read_as_toml_or_as_a_plain_string() -> None:
         parse_override("train.max_steps")
 
 
-def test_what_a_resumed_run_may_not_change_is_named() -> None:
+def test_settings_that_a_resumed_run_must_not_change_are_reported() -> None:
     now = load_config(None, {"model.d_model": 64, "train.seed": 5, "train.max_steps": 9, "decode.beam_size": 2})
     changed = differences(Config(), now)
     assert list(changed) == ["model.d_model", "train.seed", "train.max_steps", "decode.beam_size"]
@@ -121,7 +121,7 @@ def test_what_a_resumed_run_may_not_change_is_named() -> None:
     assert not is_frozen("data.train_src")
 
 
-def test_a_renamed_setting_is_read_under_its_old_name_with_a_notice(
+def test_the_old_name_of_a_renamed_setting_works_with_a_notice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, "[train]\nprobe_sentences = 7\n")

@@ -1,4 +1,4 @@
-"""Settings under any input: typos, wrong types, impossible values, hostile text and files."""
+"""Settings with arbitrary input: typos, wrong types, invalid values, malicious text and files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def typos_of(word: str, draw: random.Random) -> Iterator[str]:
     yield from (word.upper(), word.title(), word.replace("_", "-"), word.replace("_", ""))
 
 
-def test_of_all_single_typos_the_hint_names_the_setting_that_was_meant() -> None:
+def test_the_hint_names_the_intended_setting_for_single_typos() -> None:
     draw = random.Random(1)
     cases = []
     for name in NAMES:
@@ -74,7 +74,7 @@ def test_of_all_single_typos_the_hint_names_the_setting_that_was_meant() -> None
     assert num_right >= 0.98 * len(cases)
 
 
-def test_a_mistyped_section_is_one_mistake_whatever_it_holds(tmp_path: Path) -> None:
+def test_a_mistyped_section_is_reported_as_one_error(tmp_path: Path) -> None:
     path = written(tmp_path, "[Trian]\nseed = 3\nmax_steps = 4\n[nothing]\na = 1\nb = 1\n")
     assert complaint(path).splitlines() == [
         f"{path}: Trian: unknown section; did you mean [train]?",
@@ -83,7 +83,7 @@ def test_a_mistyped_section_is_one_mistake_whatever_it_holds(tmp_path: Path) -> 
 
 
 @given(st.sampled_from(NAMES), JSON)
-def test_any_value_is_taken_or_refused_in_one_line_that_names_the_setting(name: str, value: object) -> None:
+def test_any_value_is_accepted_or_rejected_with_a_message_that_names_the_setting(name: str, value: object) -> None:
     try:
         load_config(None, {name: value})
     except UserError as error:
@@ -94,7 +94,7 @@ def test_any_value_is_taken_or_refused_in_one_line_that_names_the_setting(name: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_values_beyond_the_range_are_refused(name: str) -> None:
+def test_values_out_of_range_are_rejected(name: str) -> None:
     field = field_of(name)
     beyond: list[object] = [[], {}, "\x1b[31m"] if field.annotation in (int, float, bool) else [3, [], False]
     for limit in field.metadata:
@@ -135,7 +135,7 @@ def test_values_beyond_the_range_are_refused(name: str) -> None:
         ('train.best_by = "bleu"\ntrain.validate_sentences = 0', "best_by"),
     ],
 )
-def test_an_impossible_combination_is_one_line(tmp_path: Path, text: str, named: str) -> None:
+def test_an_invalid_combination_is_reported_on_one_line(tmp_path: Path, text: str, named: str) -> None:
     path = written(tmp_path, text)
     said = complaint(path)
     assert said.startswith(f"{path}: ")
@@ -144,7 +144,7 @@ def test_an_impossible_combination_is_one_line(tmp_path: Path, text: str, named:
 
 
 def values_of(name: str) -> st.SearchStrategy[object]:
-    """Any value that the setting may have."""
+    """Return a strategy for all valid values of the setting."""
     field = field_of(name)
     if get_origin(field.annotation) is Literal:
         return st.sampled_from(get_args(field.annotation))
@@ -180,7 +180,7 @@ def _is_settled(path: str) -> bool:
 @given(st.dictionaries(st.sampled_from(NAMES), st.none()).flatmap(
     lambda names: st.fixed_dictionaries({name: values_of(name) for name in names})
 ))  # fmt: skip
-def test_any_valid_settings_survive_the_way_to_toml_and_back(values: dict[str, object]) -> None:
+def test_valid_settings_survive_a_toml_round_trip(values: dict[str, object]) -> None:
     try:
         config = load_config(None, values)
     except UserError:
@@ -190,7 +190,7 @@ def test_any_valid_settings_survive_the_way_to_toml_and_back(values: dict[str, o
         assert load_config(written(Path(folder), to_toml(config))) == config
 
 
-def test_strings_of_all_kinds_survive_the_way_to_toml_and_back(tmp_path: Path) -> None:
+def test_unusual_strings_survive_a_toml_round_trip(tmp_path: Path) -> None:
     for name in [
         '/"\'"""',
         "/a\nb\r\n\tc",
@@ -207,7 +207,7 @@ def test_strings_of_all_kinds_survive_the_way_to_toml_and_back(tmp_path: Path) -
 
 
 @given(st.sampled_from([*NAMES, "", "x", "train", ".", "a.b.c"]), st.text() | st.text("[]{}\"'\n=#0x.-", max_size=30))
-def test_any_override_is_read_or_refused(name: str, text: str) -> None:
+def test_any_override_is_accepted_or_rejected(name: str, text: str) -> None:
     said = ""
     try:
         key, value = parse_override(f"{name}={text}")
@@ -218,7 +218,7 @@ def test_any_override_is_read_or_refused(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5_000, "3\ntrain.seed = 4", "{a=" * 1000])
-def test_an_override_that_is_no_toml_value_is_a_string(text: str) -> None:
+def test_an_override_that_is_not_valid_toml_is_a_string(text: str) -> None:
     assert parse_override(f"train.max_steps={text}") == ("train.max_steps", text)
     said = complaint(overrides=dict([parse_override(f"train.max_steps={text}")]))
     assert said.startswith('command line: train.max_steps = "')
@@ -247,7 +247,7 @@ def test_an_override_that_is_no_toml_value_is_a_string(text: str) -> None:
         (b'[train]\n"a\\nb\\u001b[2J" = 1', r"train.a\nb\x1b[2J: unknown setting"),
     ],
 )  # fmt: skip
-def test_a_strange_file_is_one_short_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_invalid_file_is_reported_on_one_short_line(tmp_path: Path, content: bytes, said: str) -> None:
     path = written(tmp_path, content)
     told = complaint(path)
     assert told.startswith(f"{path}: {said}")
@@ -258,11 +258,11 @@ def test_a_strange_file_is_one_short_line(tmp_path: Path, content: bytes, said: 
 @pytest.mark.parametrize(
     "text", ["\ufeff[train]\r\nseed = 7\r\n", "train.seed = 7", "train = {seed = 7}", "['train']\n\"seed\" = 7 # ok"]
 )
-def test_all_ways_to_write_toml_are_read(tmp_path: Path, text: str) -> None:
+def test_all_toml_styles_are_accepted(tmp_path: Path, text: str) -> None:
     assert load_config(written(tmp_path, text)).train.seed == 7
 
 
-def test_a_device_without_end_is_no_settings_file() -> None:
+def test_an_endless_device_is_rejected_as_a_settings_file() -> None:
     if not Path("/dev/zero").exists():
         pytest.skip("no /dev/zero")
     assert "larger than" in complaint(Path("/dev/zero"))

@@ -52,13 +52,13 @@ def engines(tiny_run: Path) -> tuple[CTranslate2Engine, TorchEngine]:
 
 @pytest.fixture(scope="module")
 def sentences(corpus: Path, tiny_run: Path) -> list[Sentence]:
-    """Of many lengths, in no order."""
+    """Unsorted sentences of many lengths."""
     return read_sentences(corpus / "train.en", Run(tiny_run).load_vocabs())
 
 
 @pytest.fixture
 def copied_run(tiny_run: Path, tmp_path: Path) -> Run:
-    """A run of its own, without a CTranslate2 model yet."""
+    """A separate copy of the run, without a CTranslate2 model."""
     path = tmp_path / "run"
     shutil.copytree(tiny_run, path, ignore=shutil.ignore_patterns("ctranslate2", "checkpoints"))
     return Run(path)
@@ -69,12 +69,12 @@ def pieces(found: list[list[Hypothesis]]) -> list[list[list[int]]]:
 
 
 def is_like(ours: list[list[Hypothesis]], theirs: list[list[Hypothesis]], share: float) -> bool:
-    """Whether the best ones are the same but for a few, and of the same scores."""
+    """Return whether at least this share of the best hypotheses has equal scores."""
     same = [a[0].score == pytest.approx(b[0].score, abs=1e-4) for a, b in zip(ours, theirs, strict=True)]
     return sum(same) >= share * len(same)
 
 
-def test_greedy_search_finds_what_our_engine_finds(
+def test_greedy_search_matches_the_torch_engine(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     found, expected = (engine.search(sentences, GREEDY, 1) for engine in engines)
@@ -86,7 +86,7 @@ def test_greedy_search_finds_what_our_engine_finds(
 @pytest.mark.parametrize(
     "section", [{"norm": "post", "num_decoder_layers": 1}, {"tie_embeddings": False}, {"positions": "rotary"}], ids=str
 )
-def test_models_of_other_shapes_are_the_same_too(
+def test_other_model_shapes_match_the_torch_engine(
     section: dict[str, object], tiny_config: Config, tmp_path: Path, corpus: Path
 ) -> None:
     config = changed(changed(tiny_config, "train", max_steps=15), "model", **section)
@@ -96,7 +96,7 @@ def test_models_of_other_shapes_are_the_same_too(
     assert pieces(engine.search(some, GREEDY, 1)) == pieces(ours.search(some, GREEDY, 1))
 
 
-def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
+def test_separate_vocabularies_match_the_torch_engine(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
     config = changed(changed(tiny_config, "train", max_steps=15), "vocab", joint=False)
     run = train_into(tmp_path / "run", config)
     engine, ours = both(run.path)
@@ -108,7 +108,7 @@ def test_separate_vocabularies_stay_apart(tiny_config: Config, tmp_path: Path, c
     }
 
 
-def test_pieces_may_be_characters(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
+def test_a_character_vocabulary_matches_the_torch_engine(tiny_config: Config, tmp_path: Path, corpus: Path) -> None:
     lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
     vocab = train_vocab(lambda: lines, VocabSettings(algorithm="char"), 1, print)
     run = untrained(tmp_path / "run", tiny_config, VocabPair(vocab, vocab))
@@ -119,7 +119,7 @@ def test_pieces_may_be_characters(tiny_config: Config, tmp_path: Path, corpus: P
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
-def test_beam_search_finds_what_our_engine_finds(
+def test_beam_search_matches_the_torch_engine(
     length_penalty: float, engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     settings = DecodeSettings(beam_size=5, length_penalty=length_penalty)
@@ -129,7 +129,7 @@ def test_beam_search_finds_what_our_engine_finds(
     assert all(len({tuple(hypothesis.pieces) for hypothesis in row}) == len(row) for row in found)
 
 
-def test_scores_are_those_of_our_engine(
+def test_scores_match_the_torch_engine(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     engine, ours = engines
@@ -143,7 +143,7 @@ def test_scores_are_those_of_our_engine(
 
 @pytest.mark.parametrize("change", [{"min_length": 6}, {"no_repeat_ngram": 2}, {"max_length": 5}, {"max_length": 1}])
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_scores_found_under_constraints_are_those_of_the_model(
+def test_scores_under_constraints_match_the_model(
     change: dict[str, int],
     beam_size: int,
     engines: tuple[CTranslate2Engine, TorchEngine],
@@ -164,7 +164,7 @@ def test_scores_found_under_constraints_are_those_of_the_model(
                 assert len(runs) == len(set(runs))
 
 
-def test_a_hypothesis_ends_at_its_limit_as_in_our_engine(
+def test_length_limits_match_the_torch_engine(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     settings = DecodeSettings(beam_size=1, max_length=4)
@@ -176,7 +176,7 @@ def test_a_hypothesis_ends_at_its_limit_as_in_our_engine(
     assert is_like(found, expected, share=0.95)
 
 
-def test_a_translation_begins_with_its_prefix(
+def test_a_translation_starts_with_its_prefix(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     engine, ours = engines
@@ -192,7 +192,7 @@ def test_a_translation_begins_with_its_prefix(
     assert engine.search([full], DecodeSettings(max_length=5), 1)[0][0].pieces[:60] == list(prefix * 20)
 
 
-def test_order_is_kept_and_neighbours_do_not_matter(
+def test_order_and_batching_do_not_change_translations(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     engine, _ = engines
@@ -203,7 +203,7 @@ def test_order_is_kept_and_neighbours_do_not_matter(
     assert engine.search([], settings, 1) == []
 
 
-def test_a_beam_wider_than_the_vocabulary_holds_only_what_exists(
+def test_a_beam_larger_than_the_vocabulary_returns_only_real_hypotheses(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     settings = DecodeSettings(beam_size=500, max_length=2)
@@ -212,7 +212,7 @@ def test_a_beam_wider_than_the_vocabulary_holds_only_what_exists(
     assert all(hypothesis.score > -1000 for hypothesis in row)
 
 
-def test_samples_are_the_same_for_a_seed_and_differ_between_seeds(
+def test_samples_depend_only_on_the_seed(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     engine, ours = engines
@@ -230,7 +230,7 @@ def test_samples_are_the_same_for_a_seed_and_differ_between_seeds(
     assert len(engine.search(some, DecodeSettings(sample=True, top_p=0.9), 3)[0]) == 3
 
 
-def test_what_the_engine_does_not_have_is_refused(
+def test_unsupported_settings_are_rejected(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence], tiny_run: Path
 ) -> None:
     engine, _ = engines
@@ -247,7 +247,7 @@ def test_what_the_engine_does_not_have_is_refused(
         CTranslate2Engine(run, run.load_config(), run.load_vocabs(), "mps")
 
 
-def test_special_pieces_typed_in_the_text_are_plain_text(
+def test_special_pieces_in_the_input_are_plain_text(
     engines: tuple[CTranslate2Engine, TorchEngine], tiny_run: Path
 ) -> None:
     vocabs = Run(tiny_run).load_vocabs()
@@ -282,7 +282,7 @@ def visible(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
 
 
-def test_several_processes_may_ask_for_the_model_at_once(copied_run: Run) -> None:
+def test_several_processes_can_request_the_model_at_once(copied_run: Run) -> None:
     config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
     for _ in range(2):  # where there is none, and where there is one of other weights
         with ThreadPoolExecutor(4) as pool:
@@ -292,7 +292,7 @@ def test_several_processes_may_ask_for_the_model_at_once(copied_run: Run) -> Non
         (models[0].path / RECORD).write_text("{}")
 
 
-def test_a_read_only_run_has_its_model_in_a_temporary_folder(
+def test_the_model_of_a_read_only_run_is_stored_in_a_temporary_folder(
     copied_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (copied_run.path / "ctranslate2").write_text("a file, so that no folder can be made; root may write anywhere")
@@ -305,7 +305,7 @@ def test_a_read_only_run_has_its_model_in_a_temporary_folder(
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run: Run, tmp_path: Path) -> None:
+def test_an_exported_model_needs_only_ctranslate2(precision: str, copied_run: Run, tmp_path: Path) -> None:
     export_ctranslate2(copied_run, tmp_path / "out", precision)
     export_ctranslate2(copied_run, tmp_path / "out", precision)  # an earlier one is replaced
     assert [path.name for path in tmp_path.glob(".*")] == []
@@ -315,7 +315,7 @@ def test_an_export_translates_with_ctranslate2_alone(precision: str, copied_run:
     assert result[0].hypotheses[0]
 
 
-def test_an_export_leaves_a_folder_of_other_files_alone(copied_run: Run, tmp_path: Path) -> None:
+def test_an_export_does_not_overwrite_other_files(copied_run: Run, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("...")
     with pytest.raises(UserError, match="already exists and contains other files"):
         export_ctranslate2(copied_run, tmp_path)
@@ -329,20 +329,20 @@ def test_an_export_leaves_a_folder_of_other_files_alone(copied_run: Run, tmp_pat
         export_ctranslate2(copied_run, tmp_path / "out")
 
 
-def test_weights_of_another_model_are_refused(copied_run: Run, tmp_path: Path) -> None:
+def test_weights_of_a_different_model_are_rejected(copied_run: Run, tmp_path: Path) -> None:
     config = copied_run.load_config()
     copied_run.write_config(changed(config, "model", num_encoder_layers=3))
     with pytest.raises(UserError, match=r"config\.toml describes"):
         export_ctranslate2(copied_run, tmp_path / "out")
 
 
-def test_positions_are_those_of_the_model() -> None:
+def test_positional_encodings_match_the_model() -> None:
     expected = sinusoidal_positions_in_torch(0, 600, 64, CPU).numpy()
     np.testing.assert_allclose(sinusoidal_positions(600, 64), expected, atol=1e-4)
     assert sinusoidal_positions(600, 64).dtype == np.float32
 
 
-def test_an_engine_with_its_model_ready_starts_without_torch(tiny_run: Path, copied_run: Run) -> None:
+def test_an_engine_with_a_converted_model_does_not_import_torch(tiny_run: Path, copied_run: Run) -> None:
     ready_model(copied_run, copied_run.load_config(), copied_run.load_vocabs(), "float32")
     program = """
 import sys
@@ -364,7 +364,7 @@ assert "torch" not in sys.modules, "torch was imported"
     assert result.stdout == load_translator(tiny_run, "cpu").translate(["I love apples."])[0] + "\n"
 
 
-def test_a_missing_package_is_reported_with_the_command_that_installs_it(
+def test_a_missing_package_is_reported_with_the_install_command(
     copied_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)

@@ -1,4 +1,4 @@
-"""Exported folders against Hugging Face Transformers itself: the same logits, pieces and translations."""
+"""Exported folders loaded by Hugging Face Transformers: same logits, pieces and translations."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def padded_batch(vocabs: VocabPair) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize("sides", ["joint", "separate"])
-def test_logits_are_ours_and_padding_has_no_probability(
+def test_logits_match_and_padding_has_zero_probability(
     transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, norm: str, is_tied: bool, sides: str
 ) -> None:
     vocabs = request.getfixturevalue(sides)
@@ -90,7 +90,7 @@ def test_logits_are_ours_and_padding_has_no_probability(
     assert not told["unexpected_keys"]
 
 
-def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+def test_generate_matches_our_output(transformers: Any, tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
     run = train_into(tmp_path / "run", changed(tiny_config, "train", max_steps=300))  # enough to end its sentences
     export_huggingface(run, tmp_path / "exported")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
@@ -110,7 +110,7 @@ def test_generate_finds_our_translations(transformers: Any, tmp_path: Path, tiny
 
 
 @pytest.mark.parametrize("sides", ["joint", "separate", "characters"])
-def test_the_tokenizer_cuts_and_joins_text_as_the_vocabulary_does(
+def test_the_tokenizer_matches_the_vocabulary(
     transformers: Any, tmp_path: Path, tiny_config: Config, request: Any, sides: str
 ) -> None:
     vocabs = request.getfixturevalue(sides)
@@ -124,7 +124,7 @@ def test_the_tokenizer_cuts_and_joins_text_as_the_vocabulary_does(
         assert decoded == vocabs.tgt.decode(tgt).strip()
 
 
-def test_long_lines_are_cut_as_ours(transformers: Any, tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+def test_long_lines_are_truncated(transformers: Any, tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     config = changed(tiny_config, "data", max_pieces=5)
     export_huggingface(untrained(tmp_path / "run", config, joint), tmp_path / "exported")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
@@ -132,7 +132,7 @@ def test_long_lines_are_cut_as_ours(transformers: Any, tmp_path: Path, tiny_conf
     assert tokenizer(line, truncation=True).input_ids == [*joint.src.encode([line])[0][:5], joint.src.eos_id]
 
 
-def test_existing_files_are_left_alone(tmp_path: Path, tiny_run: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path, tiny_run: Path) -> None:
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine").touch()
     with pytest.raises(UserError, match="already exists and contains other files"):
@@ -140,14 +140,14 @@ def test_existing_files_are_left_alone(tmp_path: Path, tiny_run: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["exported", "mine"]
 
 
-def test_rotary_positions_are_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+def test_rotary_positions_are_rejected(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", changed(tiny_config, "model", positions="rotary"), joint)
     with pytest.raises(UserError, match=r'model\.positions = "rotary".*export to ctranslate2 or onnx'):
         export_huggingface(run, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
 
 
-def test_a_run_without_weights_is_refused(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
+def test_a_run_without_weights_is_rejected(tmp_path: Path, tiny_config: Config, joint: VocabPair) -> None:
     run = untrained(tmp_path / "run", tiny_config, joint)
     run.weights_path.unlink()
     with pytest.raises(UserError, match="no weights found"):

@@ -1,4 +1,4 @@
-"""Exported graphs in ONNX Runtime against our own model."""
+"""Exported graphs in ONNX Runtime, compared with the PyTorch model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from translate.export.onnx import export_onnx
 from translate.run.folder import Run
 
 
-def test_the_graphs_give_our_logits_for_any_number_and_length_of_sentences(tmp_path: Path, tiny_run: Path) -> None:
+def test_logits_match_for_any_number_and_length_of_sentences(tmp_path: Path, tiny_run: Path) -> None:
     pytest.importorskip("onnxscript", reason="needs onnxscript: pip install -e '.[onnx]'")
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install -e '.[onnx]'")
     export_onnx(Run.open(tiny_run), tmp_path / "onnx")

@@ -1,4 +1,4 @@
-"""Dropout: what share it zeroes, what it keeps, and that it follows the seed."""
+"""Dropout: the fraction of zeros, the mean and reproducibility."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from translate.model.layers import Dropout
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.001, 0.999])
-def test_dropout_zeroes_the_share_and_keeps_the_mean(p: float, dtype: torch.dtype) -> None:
+def test_dropout_zeroes_the_expected_fraction_and_preserves_the_mean(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(1)
     dropout = Dropout(p)
     x = torch.ones(1001, 999, requires_grad=True, dtype=dtype)
@@ -31,7 +31,7 @@ def test_dropped_elements_are_independent_of_each_other() -> None:
         assert together == pytest.approx(0.25**2, abs=0.005)  # five standard deviations
 
 
-def test_dropout_follows_the_seed() -> None:
+def test_dropout_is_reproducible_with_a_seed() -> None:
     dropout, x = Dropout(0.5), torch.ones(100)
     torch.manual_seed(7)
     first = dropout(x)

@@ -1,4 +1,4 @@
-"""The linear layer: torch's in float32, and near it in bfloat16, whatever the number of rows."""
+"""The linear layer equals PyTorch's in float32 and approximates it in bfloat16 for any number of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from translate.model.layers import ROWS, Linear, as_factor
 
 @pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])
 @pytest.mark.parametrize("bias", [True, False])
-def test_in_bfloat16_output_and_gradients_are_near_torchs_in_float32(rows: int, bias: bool) -> None:
+def test_bfloat16_output_and_gradients_approximate_float32(rows: int, bias: bool) -> None:
     torch.manual_seed(1)
     ours, theirs = Linear(24, 40, bias=bias), nn.Linear(24, 40, bias=bias)
     theirs.load_state_dict(ours.state_dict())
@@ -27,13 +27,13 @@ def test_in_bfloat16_output_and_gradients_are_near_torchs_in_float32(rows: int, 
         assert (one - other).norm() < 0.02 * other.norm()
 
 
-def test_in_float32_it_is_torchs() -> None:
+def test_float32_output_equals_pytorchs() -> None:
     layer = Linear(3, 5)
     x = torch.randn(2, 4, 3)
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
 
 
-def test_a_factor_in_bfloat16_is_padded_with_zeros() -> None:
+def test_a_bfloat16_operand_is_padded_with_zeros() -> None:
     x = torch.randn(ROWS + 2, 3)
     factor = as_factor(x, torch.bfloat16)
     assert factor.shape == (2 * ROWS, 3)

@@ -1,4 +1,4 @@
-"""Heads switched off: against a model whose weights are without them; what commands say about it."""
+"""Head masking, compared with a model whose output weights are zero, and the commands that use it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pairs(corpus: Path) -> list[Pair]:
 
 @pytest.fixture
 def zeroed(tiny_run: Path) -> Translator:
-    """The same run, with zeros in the output projections where the heads of OFF come in."""
+    """The same run, with the output projection of the heads in OFF set to zero."""
     translator = load_translator(tiny_run, "cpu")
     for kind, layer, head in OFF:
         attention = engine_of(translator).model.attention[kind][layer]
@@ -41,7 +41,7 @@ def zeroed(tiny_run: Path) -> Translator:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_masked_model_is_one_whose_output_weights_are_zero_there(
+def test_masking_equals_setting_output_weights_to_zero(
     translator: Translator, zeroed: Translator, pairs: list[Pair], beam_size: int
 ) -> None:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
@@ -56,7 +56,7 @@ def test_a_masked_model_is_one_whose_output_weights_are_zero_there(
     assert np.allclose(maps[0].cross, attention_maps(zeroed, expected[0].parts)[0].cross, atol=1e-5)
 
 
-def test_masking_changes_the_loss_only_inside_the_block(translator: Translator, pairs: list[Pair]) -> None:
+def test_masking_changes_the_loss_only_within_the_block(translator: Translator, pairs: list[Pair]) -> None:
     before = loss_of(translator, pairs)
     with masked(engine_of(translator).model, OFF):
         assert loss_of(translator, pairs) != pytest.approx(before, abs=1e-4)
@@ -66,7 +66,7 @@ def test_masking_changes_the_loss_only_inside_the_block(translator: Translator, 
     assert not any(module._forward_pre_hooks for module in engine_of(translator).model.modules())
 
 
-def test_greedy_search_with_masked_heads_takes_the_most_probable_piece_of_the_forced_pass(
+def test_greedy_search_with_masked_heads_matches_teacher_forcing(
     translator: Translator,
 ) -> None:
     greedy = translator.settings.model_copy(update={"beam_size": 1})
@@ -79,7 +79,7 @@ def test_greedy_search_with_masked_heads_takes_the_most_probable_piece_of_the_fo
             assert tuple(logits[0, : len(tgt) - 1].argmax(dim=1).tolist()) == tuple(tgt[:-1])
 
 
-def test_the_effect_is_that_of_two_models(translator: Translator, zeroed: Translator, pairs: list[Pair]) -> None:
+def test_effects_match_two_separate_models(translator: Translator, zeroed: Translator, pairs: list[Pair]) -> None:
     sacrebleu = pytest.importorskip("sacrebleu")
     text = [*pairs, Pair("", "vide")]  # which does not count
     effect = effect_of(translator, OFF, text)
@@ -96,7 +96,7 @@ def test_the_effect_is_that_of_two_models(translator: Translator, zeroed: Transl
     assert [change.likeness for change in effect.changes] == sorted(change.likeness for change in effect.changes)
 
 
-def test_the_importance_of_a_head_is_the_loss_without_it(translator: Translator, pairs: list[Pair]) -> None:
+def test_head_importance_is_the_loss_without_the_head(translator: Translator, pairs: list[Pair]) -> None:
     importances = list(head_importances(translator, pairs))
     assert [head for head, _ in importances] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
@@ -112,7 +112,7 @@ def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("name", ["cross", "cross.1", "nonsense.0.0", "cross.2.0", "encoder.0.2", "cross.-1.0", "1.0"])
-def test_an_unknown_head_is_reported_with_the_heads_that_exist(
+def test_an_unknown_head_is_reported_with_the_available_heads(
     tiny_run: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = errors(capsys, "decode", tiny_run, "x", "--mask", name)
@@ -120,7 +120,7 @@ def test_an_unknown_head_is_reported_with_the_heads_that_exist(
     assert "cross.0.0 to cross.1.1; encoder.0.0 to encoder.1.1; decoder.0.0 to decoder.1.1" in said
 
 
-def test_other_mistakes_are_reported_in_one_line_each(
+def test_each_usage_error_is_reported_on_one_line(
     tiny_run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = ("--src", corpus / "valid.en", "--ref", corpus / "valid.fr")

@@ -1,4 +1,4 @@
-"""The model against formulas, against PyTorch's own layers, and against itself computed another way."""
+"""The Transformer, compared with formulas, PyTorch's layers and alternative computations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("rotary", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
-def test_weights_times_values_is_what_forward_computes(num_queries: int, rotary: RotaryEmbedding | None) -> None:
+def test_forward_equals_weights_times_values(num_queries: int, rotary: RotaryEmbedding | None) -> None:
     torch.manual_seed(1)
     attention = Attention(d_model=24, num_heads=3)
     x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
@@ -71,7 +71,7 @@ def test_attention_equals_pytorchs_multihead_attention(is_self_attention: bool) 
 
 
 def copy_attention(ours: Attention, theirs: nn.MultiheadAttention) -> None:
-    """Theirs may have biases, which start at zero: as if there were none."""
+    """Copy our weights to PyTorch's module, whose biases, if any, are initialized to zero."""
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
         theirs.out_proj.weight.copy_(ours.output.weight)
@@ -91,8 +91,8 @@ def test_encoder_layer_equals_pytorchs(norm: str) -> None:
     assert torch.allclose(ours(x, mask[:, None, None, :])[mask], expected[mask], atol=1e-5)
 
 
-def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
-    """Of plane i by e^(i m θ), with dimension i of the head as real part and i + half of them as imaginary part."""
+def test_rotary_embedding_equals_complex_multiplication() -> None:
+    """Position m multiplies pair i by e^(i m θ); dimension i is the real part and i + D/2H the imaginary part."""
     x = torch.randn(2, 4, 3, 8)
     turned = rotary_embedding(5, 4, 8, torch.device("cpu"))(x)
     for m in range(4):
@@ -103,7 +103,7 @@ def test_rotation_is_the_papers_multiplication_of_complex_numbers() -> None:
             assert torch.allclose(turned[:, m, :, i + 4], expected.imag, atol=1e-5)
 
 
-def test_with_rotary_positions_only_distances_count() -> None:
+def test_rotary_scores_depend_only_on_distances() -> None:
     query, key = torch.randn(2, 1, 1, 1, 8)
     at = [rotary_embedding(position, 1, 8, torch.device("cpu")) for position in range(40)]
     scores = [(at[m](query) * at[n](key)).sum().item() for m, n in ((7, 3), (4, 0), (39, 35))]
@@ -111,8 +111,8 @@ def test_with_rotary_positions_only_distances_count() -> None:
     assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
 
 
-def test_rotary_positions_affect_self_attention_alone() -> None:
-    """A source piece without any neighbour in sight is the same at any place; cross-attention knows no order then."""
+def test_rotary_positions_affect_only_self_attention() -> None:
+    """A source piece that attends only to itself is encoded identically at every position."""
     model = tiny_transformer(positions="rotary", num_encoder_layers=1)
     src, src_mask, tgt = some_batch()
     places = src_mask.new_zeros(src_mask.shape)
@@ -125,7 +125,7 @@ def test_rotary_positions_affect_self_attention_alone() -> None:
 
 
 def uniformly_placed(model: Transformer, src: torch.Tensor, src_mask: torch.Tensor) -> torch.Tensor:
-    """The map of the first encoder layer if its attention knew no positions."""
+    """Return the map of the first encoder layer, computed without positions."""
     layer = model.encoder_layers[0]
     h = layer.self_attn_residual.norm(model.src_embedding(src) * math.sqrt(model.d_model))
     return layer.self_attn.weights(h, layer.self_attn.project(h), src_mask[:, None, None, :])
@@ -149,8 +149,8 @@ def test_decoder_layer_equals_pytorchs(norm: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [{"norm": "pre"}, {"norm": "post"}, {"positions": "rotary"}], ids=str)
-def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> None:
-    """Over more steps than there is room for at first."""
+def test_decoding_step_by_step_equals_a_single_pass(shape: dict[str, object]) -> None:
+    """The number of steps exceeds the initial capacity of the cache."""
     model = tiny_transformer(**shape)
     src, src_mask, _ = some_batch()
     tgt = torch.randint(VOCAB, (len(src), 2 * SPARE_STEPS + 5))
@@ -163,7 +163,7 @@ def test_decoding_step_by_step_equals_all_at_once(shape: dict[str, object]) -> N
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
-def test_steps_recorded_in_one_block_are_the_rows_of_one_map() -> None:
+def test_recorded_decoding_steps_form_one_map() -> None:
     model = tiny_transformer()
     src, src_mask, tgt = some_batch()
     with recording(model) as whole:
@@ -178,8 +178,8 @@ def test_steps_recorded_in_one_block_are_the_rows_of_one_map() -> None:
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_hypotheses_that_continue_any_others_have_the_logits_of_their_own_pieces(positions: str) -> None:
-    """Random beams in three sentences, of which some leave on the way, against the whole prefix at once."""
+def test_reordered_hypotheses_have_the_logits_of_their_own_pieces(positions: str) -> None:
+    """Random beams for three sentences, two of which are dropped, are compared with passes over full prefixes."""
     torch.manual_seed(4)
     model = tiny_transformer(positions=positions)
     src, src_mask, _ = some_batch()
@@ -201,7 +201,7 @@ def test_hypotheses_that_continue_any_others_have_the_logits_of_their_own_pieces
     assert state.visible.size(2) < 4 * 3 * SPARE_STEPS  # slots that no hypothesis sees are given up
 
 
-def test_padding_and_batch_mates_do_not_change_logits() -> None:
+def test_padding_and_other_sentences_do_not_change_logits() -> None:
     model = tiny_transformer()
     src, src_mask, tgt = some_batch()
     together = model(src, src_mask, tgt)
@@ -212,7 +212,7 @@ def test_padding_and_batch_mates_do_not_change_logits() -> None:
     assert torch.equal(model(changed, src_mask, tgt), together)
 
 
-def test_no_future_piece_changes_a_past_logit() -> None:
+def test_future_pieces_do_not_change_past_logits() -> None:
     model = tiny_transformer()
     src, src_mask, tgt = some_batch()
     logits = model(src, src_mask, tgt)
@@ -227,7 +227,7 @@ def test_no_future_piece_changes_a_past_logit() -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize(("d_model", "vocab"), [(32, 100), (256, 300), (512, 8000), (1024, 400)])
-def test_first_loss_is_near_that_of_guessing(norm: str, is_tied: bool, d_model: int, vocab: int) -> None:
+def test_initial_loss_is_close_to_random_guessing(norm: str, is_tied: bool, d_model: int, vocab: int) -> None:
     torch.manual_seed(1)
     settings = ModelSettings(d_model=d_model, d_ff=64, norm=norm, tie_embeddings=is_tied)
     model = Transformer(settings, vocab, vocab, is_joint=True)
@@ -238,7 +238,7 @@ def test_first_loss_is_near_that_of_guessing(norm: str, is_tied: bool, d_model: 
     assert loss < 1.5 * math.log(vocab)
 
 
-def test_tied_embeddings_are_one_matrix_and_separate_vocabularies_two() -> None:
+def test_tied_embeddings_share_one_matrix_per_vocabulary() -> None:
     settings = {"d_model": 8, "d_ff": 8, "num_heads": 1, "num_encoder_layers": 1, "num_decoder_layers": 1}
     joint = Transformer(ModelSettings(**settings), 11, 11, is_joint=True)
     assert joint.src_embedding.weight is joint.tgt_embedding.weight is joint.output.weight
@@ -249,7 +249,7 @@ def test_tied_embeddings_are_one_matrix_and_separate_vocabularies_two() -> None:
     assert len({id(w) for w in (untied.src_embedding.weight, untied.tgt_embedding.weight, untied.output.weight)}) == 3
 
 
-def test_positions_are_the_papers_formula_from_any_start() -> None:
+def test_sinusoidal_positions_match_the_formula_for_any_start() -> None:
     table = sinusoidal_positions(3, 4, 8, torch.device("cpu"))
     for row, position in enumerate(range(3, 7)):
         for i in range(4):

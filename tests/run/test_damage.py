@@ -1,4 +1,4 @@
-"""Damaged and foreign files: what comes out is what came out before, or a line that names the file."""
+"""Damaged and foreign files: the result is unchanged, or an error message names the file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NUM_HARMS = 24  # of each file
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the fixture with its run two steps further; each test leaves it as it found it."""
+    """A copy of the fixture whose run is trained for two more steps; tests must leave it unchanged."""
     home = tmp_path_factory.mktemp("damage") / "home"
     shutil.copytree(FIXTURE, home)
     run = Run(home / "run")
@@ -48,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(result: Callable[[], T]) -> tuple[T | None, str]:
-    """What comes out, or the error."""
+    """Return the result, or None and the error message."""
     try:
         return result(), ""
     except UserError as error:
@@ -56,7 +56,7 @@ def outcome(result: Callable[[], T]) -> tuple[T | None, str]:
 
 
 def assert_harmless(path: Path, result: Callable[[], Any], num_harms: int = NUM_HARMS) -> int:
-    """Whatever happens to a file, the result is the same or an error names the file. Returns how often it was one."""
+    """Check that damage leaves the result unchanged or raises an error that names the file. Returns the error count."""
     sound, expected, num_named = path.read_bytes(), result(), 0
     try:
         for seed in range(num_harms):
@@ -71,7 +71,7 @@ def assert_harmless(path: Path, result: Callable[[], Any], num_harms: int = NUM_
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.model"])
-def test_a_damaged_file_of_the_model_translates_nothing(home: Path, name: str) -> None:
+def test_a_damaged_model_is_never_used(home: Path, name: str) -> None:
     def translated() -> list[str]:
         return load_translator(home / "run", "cpu").translate(LINES)
 
@@ -79,7 +79,7 @@ def test_a_damaged_file_of_the_model_translates_nothing(home: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["about.json", "index.jsonl", "000001.npz"])
-def test_a_damaged_attention_folder_shows_nothing_else(home: Path, name: str) -> None:
+def test_a_damaged_attention_folder_never_yields_wrong_maps(home: Path, name: str) -> None:
     def shown() -> list[object]:
         folder = AttentionFolder.open(home / "maps")
         maps = [folder.maps(entry) for entry in folder.entries() if entry.file]
@@ -89,7 +89,7 @@ def test_a_damaged_attention_folder_shows_nothing_else(home: Path, name: str) ->
     assert assert_harmless(home / "maps" / name, shown, 2 * NUM_HARMS)
 
 
-def test_a_damaged_stored_alignment_is_named(home: Path) -> None:
+def test_a_damaged_stored_alignment_is_reported(home: Path) -> None:
     assert assert_harmless(home / "run" / "alignment.json", Run(home / "run").load_alignment)
 
 
@@ -97,7 +97,7 @@ CORPUS = ["texts.json", "train.json", "valid.json", "train.src.pieces", "train.t
 
 
 @pytest.mark.parametrize("name", [*(f"corpus/{name}" for name in CORPUS), "vocab.model"])
-def test_a_damaged_corpus_is_named_or_made_again(home: Path, name: str) -> None:
+def test_a_damaged_corpus_is_reported_or_rebuilt(home: Path, name: str) -> None:
     run = Run(home / "run")
     config = run.load_config()
 
@@ -109,8 +109,8 @@ def test_a_damaged_corpus_is_named_or_made_again(home: Path, name: str) -> None:
     assert_harmless(run.path / name, prepared, NUM_HARMS // 2)
 
 
-def test_a_damaged_metrics_file_gives_a_line_or_its_number(home: Path) -> None:
-    """It has no checksum: people and other programs read and write it."""
+def test_a_damaged_metrics_file_is_readable_or_reported_with_the_line(home: Path) -> None:
+    """The file has no checksum, because users and other programs may edit it."""
     run = Run(home / "run")
     sound = run.metrics_path.read_bytes()
     for seed in range(4 * NUM_HARMS):
@@ -125,7 +125,7 @@ State = dict[str, torch.Tensor]
 
 
 def state_of(run: Run, trainer: Trainer, said: list[str]) -> tuple[int, State]:
-    """The step of the checkpoint that is gone on from, and every tensor of the training."""
+    """Load the newest usable checkpoint, and return its step and all tensors of the training state."""
     progress = load_checkpoint(run.checkpoints_path, trainer.state, said.append)
     assert progress
     return progress.step, tensors_of(trainer)
@@ -146,7 +146,7 @@ def are_equal(one: State, other: State) -> bool:
 
 @pytest.fixture
 def resumed(home: Path, tmp_path: Path) -> tuple[Run, Trainer]:
-    """A run with checkpoints of steps 2 and 4, and what would train it on."""
+    """A run with checkpoints at steps 2 and 4, and a trainer to resume it."""
     shutil.copytree(home, tmp_path / "home")
     run = Run(tmp_path / "home" / "run")
     config = run.load_config()
@@ -178,15 +178,15 @@ def test_training_resumes_from_the_newest_intact_checkpoint(resumed: tuple[Run, 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_another_checkpoint_counts_as_damage(resumed: tuple[Run, Trainer], name: str) -> None:
+def test_a_file_from_another_checkpoint_is_treated_as_damaged(resumed: tuple[Run, Trainer], name: str) -> None:
     run, trainer = resumed
     shutil.copy(run.checkpoints_path / "step-00000002" / name, run.checkpoints_path / "step-00000004" / name)
     assert state_of(run, trainer, said := [])[0] == 2
     assert len(said) == 1
 
 
-def test_a_state_before_any_update_can_be_resumed(resumed: tuple[Run, Trainer]) -> None:
-    """When all steps so far were left out."""
+def test_training_resumes_from_a_state_before_the_first_update(resumed: tuple[Run, Trainer]) -> None:
+    """This happens if all previous steps were skipped."""
     run, trainer = resumed
     before = tensors_of(trainer)
     shutil.rmtree(run.checkpoints_path)
@@ -196,7 +196,7 @@ def test_a_state_before_any_update_can_be_resumed(resumed: tuple[Run, Trainer]) 
     assert said == []
 
 
-def test_training_does_not_start_over_without_an_intact_checkpoint(resumed: tuple[Run, Trainer]) -> None:
+def test_training_does_not_restart_without_an_intact_checkpoint(resumed: tuple[Run, Trainer]) -> None:
     run, trainer = resumed
     before = tensors_of(trainer)
     for step in 2, 4:
@@ -206,7 +206,7 @@ def test_training_does_not_start_over_without_an_intact_checkpoint(resumed: tupl
     assert are_equal(tensors_of(trainer), before)
 
 
-def test_a_run_without_its_checkpoints_does_not_start_over(resumed: tuple[Run, Trainer]) -> None:
+def test_training_does_not_restart_if_its_checkpoints_are_missing(resumed: tuple[Run, Trainer]) -> None:
     run, _ = resumed
     shutil.rmtree(run.checkpoints_path)
     config = changed(run.load_config(), "train", save_every=3, max_steps=5)
@@ -223,7 +223,7 @@ def test_a_run_without_its_checkpoints_does_not_start_over(resumed: tuple[Run, T
 
 
 @pytest.mark.parametrize("keep", [1, 2])
-def test_repeated_steps_replace_damaged_checkpoints(resumed: tuple[Run, Trainer], keep: int) -> None:
+def test_damaged_checkpoints_are_replaced_when_steps_are_repeated(resumed: tuple[Run, Trainer], keep: int) -> None:
     run, trainer = resumed
     (run.checkpoints_path / "step-00000004" / "model.safetensors").write_bytes(b"")
     config = changed(run.load_config(), "train", max_steps=3, keep_checkpoints=keep)
@@ -236,7 +236,7 @@ def test_repeated_steps_replace_damaged_checkpoints(resumed: tuple[Run, Trainer]
     assert said == []
 
 
-def test_other_files_with_the_name_of_a_checkpoint_are_ignored(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
+def test_other_files_with_checkpoint_names_are_ignored(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
     run, trainer = resumed
     outside = tmp_path / "outside"
     shutil.copytree(run.checkpoints_path / "step-00000004", outside)
@@ -251,7 +251,7 @@ def test_other_files_with_the_name_of_a_checkpoint_are_ignored(resumed: tuple[Ru
     assert len(list(outside.iterdir())) == 4
 
 
-def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, Trainer]) -> None:
+def test_weights_of_a_different_vocabulary_or_model_are_rejected(resumed: tuple[Run, Trainer]) -> None:
     run, trainer = resumed
     config = run.load_config()
     for setting, value in ("num_heads", 4), ("norm", "post"):
@@ -270,7 +270,7 @@ def test_weights_of_another_vocabulary_or_model_are_refused(resumed: tuple[Run, 
 
 
 def plain(path: Path) -> bytes:
-    """A file of weights without what is written beside the tensors."""
+    """Return the content of a weights file without its metadata."""
     content = path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
@@ -310,7 +310,7 @@ def header_of(*offsets: int, shape: tuple[int, ...] = (4,)) -> bytes:
         ),
     ],
 )
-def test_a_hostile_header_is_refused(resumed: tuple[Run, Trainer], content: bytes) -> None:
+def test_a_malicious_header_is_rejected(resumed: tuple[Run, Trainer], content: bytes) -> None:
     run, _ = resumed
     run.weights_path.write_bytes(content)
     tracemalloc.start()
@@ -322,7 +322,7 @@ def test_a_hostile_header_is_refused(resumed: tuple[Run, Trainer], content: byte
 
 
 class Trap:
-    """A pickle that makes a folder when it is loaded."""
+    """A pickle that creates a folder when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -331,7 +331,7 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
-def test_nothing_in_a_file_is_executed(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
+def test_file_contents_are_never_executed(resumed: tuple[Run, Trainer], tmp_path: Path) -> None:
     run, trainer = resumed
     sprung = tmp_path / "sprung"
     trap = pickle.dumps(Trap(sprung))
@@ -358,7 +358,7 @@ def test_nothing_in_a_file_is_executed(resumed: tuple[Run, Trainer], tmp_path: P
     assert sprung.exists()
 
 
-def test_an_archive_is_not_unpacked_to_other_places(home: Path, tmp_path: Path) -> None:
+def test_an_archive_cannot_write_outside_its_folder(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "maps" / "000001.npz"
     path.parent.mkdir()
     shutil.copy(home / "maps" / "000001.npz", path)

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote (tests/make_format_fixture.py): they are still read, and newer ones are refused."""
+"""Files from version 0.1.0 (see tests/make_format_fixture.py) still load; files in newer formats are rejected."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_run_can_still_be_resumed(run: Run) -> None:
     assert (run.checkpoints_path / "step-00000004").is_dir()
 
 
-def test_maps_and_the_stored_alignment_still_load(run: Run) -> None:
+def test_attention_maps_and_the_stored_alignment_still_load(run: Run) -> None:
     folder = AttentionFolder.open(FIXTURE / "maps")
     entries = list(folder.entries())
     assert [(entry.source, entry.translation) for entry in entries] == [tuple(each.values()) for each in EXPECTED]
@@ -75,7 +75,7 @@ def test_every_setting_still_loads(run: Run) -> None:
 
 
 def newer(path: Path) -> None:
-    """The same file, as a later version might have written it."""
+    """Change the file's format number to that of a later version."""
     if path.suffix == ".json":
         version = json.loads(path.read_bytes())["format"]
         write_record(path, read_record(path, version, ""), 99)
@@ -94,14 +94,14 @@ READERS: dict[str, Callable[[Run], object]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_newer_format_is_named(run: Run, name: str) -> None:
+def test_a_newer_format_is_reported(run: Run, name: str) -> None:
     path = run.path.parent / name
     newer(path)
     with pytest.raises(UserError, match=rf"{path.name}: format 99?, but this version reads format \d; \w+"):
         READERS[name](run)
 
 
-def test_a_corpus_of_a_newer_format_is_encoded_again(run: Run) -> None:
+def test_a_corpus_in_a_newer_format_is_encoded_again(run: Run) -> None:
     train(run, run.load_config(), CPU)
     newer(run.corpus_path / "train.json")
     before = run.log_path.read_text(encoding="utf-8")
@@ -110,15 +110,15 @@ def test_a_corpus_of_a_newer_format_is_encoded_again(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["progress.json", "optimizer.safetensors"])
-def test_a_checkpoint_of_a_newer_format_is_named(run: Run, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_in_a_newer_format_is_reported(run: Run, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     newer(run.checkpoints_path / "step-00000002" / name)
     with pytest.raises(UserError, match="none of the checkpoints can be used"):
         train(run, run.load_config(), CPU)
     assert f"{name}: format 9" in capsys.readouterr().err
 
 
-def test_weights_without_checksum_still_load(run: Run) -> None:
-    """As earlier trials of this program and other programs write them."""
+def test_weights_without_a_checksum_still_load(run: Run) -> None:
+    """Early versions of this program and other programs write such files."""
     content = run.weights_path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
@@ -128,7 +128,7 @@ def test_weights_without_checksum_still_load(run: Run) -> None:
     assert_translates(run)
 
 
-def test_a_checkpoint_with_a_pickle_is_left_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_contains_a_pickle_is_not_loaded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = run.checkpoints_path / "step-00000002"
     (checkpoint / "optimizer.safetensors").rename(checkpoint / "optimizer.pt")
     with pytest.raises(UserError, match="none of the checkpoints can be used"):

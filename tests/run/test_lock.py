@@ -1,4 +1,4 @@
-"""One training at a time in a run folder."""
+"""Only one process at a time trains in a run folder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A copy of the fixture, with a run of two steps in it."""
+    """A copy of the fixture, which contains a run of two steps."""
     shutil.copytree(FIXTURE, tmp_path / "home")
     return tmp_path / "home"
 
 
-def test_a_second_training_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+def test_a_second_process_cannot_train_in_the_same_folder(tmp_path: Path) -> None:
     with (
         training_alone(Run(tmp_path)),
         pytest.raises(UserError, match="another process is training in this folder"),
@@ -49,9 +49,7 @@ with training_alone(Run(Path(sys.argv[1]))):
 """
 
 
-def test_only_while_its_process_lives_a_training_keeps_others_out(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lock_is_released_when_its_process_dies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(home / "run")
     partial = run.checkpoints_path / ".step-00000003.partial"
     partial.mkdir()  # what the first one is writing
@@ -70,7 +68,7 @@ def test_only_while_its_process_lives_a_training_keeps_others_out(
     assert not partial.exists()
 
 
-def test_where_there_are_no_locks_a_warning_is_given(
+def test_a_warning_is_printed_if_locks_are_not_supported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(_: Path) -> None:
@@ -87,7 +85,7 @@ def test_a_released_lock_leaves_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / ".lock").exists()
 
 
-def test_a_folder_in_training_is_copied_and_translates(home: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_copied_and_used_during_training(home: Path, tmp_path: Path) -> None:
     run, copy = Run(home / "run"), Run(tmp_path / "copy")
     with training_alone(run):
         shutil.copytree(run.path, copy.path)
@@ -96,7 +94,7 @@ def test_a_folder_in_training_is_copied_and_translates(home: Path, tmp_path: Pat
     assert found[0] == found[1]
 
 
-def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
     out, missing = tmp_path / "run", str(tmp_path / "none")
     assert cli._run(["train", "--src", missing, "--tgt", missing, "--out", str(out), "--device", "cpu"]) == 2
     assert not out.exists()

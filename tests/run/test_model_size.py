@@ -1,4 +1,4 @@
-"""The estimated size of a model, against the model."""
+"""The estimated model size, compared with the actual model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def counted(config: Config, vocabs: VocabPair) -> int:
 @pytest.mark.parametrize("vocabs", [JOINT, APART], ids=["joint", "apart"])
 @pytest.mark.parametrize(("norm", "tie_embeddings"), list(itertools.product(["pre", "post"], [True, False])))
 @pytest.mark.parametrize("sizes", [(2, 1, 1, 1, 1), (16, 24, 2, 1, 3), (24, 7, 3, 4, 2)])
-def test_the_estimate_is_the_number_of_parameters_of_the_model(
+def test_the_estimate_equals_the_number_of_parameters(
     vocabs: VocabPair, norm: str, tie_embeddings: bool, sizes: tuple[int, ...]
 ) -> None:
     assert SRC.size != TGT.size
@@ -42,7 +42,7 @@ def test_the_estimate_is_the_number_of_parameters_of_the_model(
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_a_model_is_refused_exactly_if_its_state_exceeds_the_memory(
+def test_a_model_is_rejected_only_if_its_state_exceeds_the_memory(
     ema_decay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(load_config(None), "train", ema_decay=ema_decay)

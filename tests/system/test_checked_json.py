@@ -1,4 +1,4 @@
-"""Records: what comes back is what was written, or an error."""
+"""Checked JSON files: reading returns the values written or raises an error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from translate.system.checked_json import read_record, write_record
 VALUES = {"step": 3, "best": 0.1, "name": "à\u2028é", "nothing": None, "list": [1, [2]]}
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, VALUES, version=2)
     assert read_record(path, 2, "write it again") == VALUES
     assert json.loads(path.read_bytes())["format"] == 2
 
 
-def test_no_flipped_bit_comes_out_as_another_fact(tmp_path: Path) -> None:
+def test_a_flipped_bit_never_changes_a_value(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, VALUES, version=1)
     content = path.read_bytes()
@@ -38,14 +38,14 @@ def test_no_flipped_bit_comes_out_as_another_fact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b"null", b'"sha256"', b"\xff", b"[" * 100_000, b'{"sha256": 1}']
 )
-def test_other_content_is_damage(tmp_path: Path, content: bytes) -> None:
+def test_invalid_content_is_reported_as_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"record\.json: damaged; write it again"):
         read_record(path, 1, "write it again")
 
 
-def test_another_format_is_named(tmp_path: Path) -> None:
+def test_a_different_format_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, VALUES, version=7)
     with pytest.raises(UserError, match="format 7, but this version reads format 1"):

@@ -1,4 +1,4 @@
-"""Which device and precision are taken; what is said when memory is short."""
+"""Device selection, bfloat16 support and out-of-memory messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from translate.system.device import explaining_oom, multiplies_bfloat16, pick_de
     ("has_cuda", "has_mps", "expected"),
     [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
 )
-def test_auto_takes_cuda_then_mps_then_the_cpu(
+def test_auto_prefers_cuda_then_mps_then_cpu(
     monkeypatch: pytest.MonkeyPatch, has_cuda: bool, has_mps: bool, expected: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
@@ -23,7 +23,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(
     assert pick_device("cpu").type == "cpu"
 
 
-def test_on_cuda_attention_is_not_left_to_cudnn_which_plans_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cudnn_attention_is_disabled_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
     try:
@@ -37,7 +37,7 @@ def test_on_cuda_attention_is_not_left_to_cudnn_which_plans_for_each_shape(monke
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_device_multiplies_bfloat16_if_it_says_so(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+def test_bfloat16_support_is_read_from_the_device_capabilities(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
     capabilities = {"avx2": True, "amx_bf16": is_there, "avx512_bf16": False}
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: is_there)
@@ -47,14 +47,14 @@ def test_a_device_multiplies_bfloat16_if_it_says_so(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("x: you tried; can't allocate memory")])
-def test_out_of_memory_is_told_with_advice(error: RuntimeError) -> None:
+def test_out_of_memory_is_reported_with_advice(error: RuntimeError) -> None:
     with pytest.raises(UserError, match=r"out of memory.*; lower this"), explaining_oom("lower this"):
         raise error
     with pytest.raises(RuntimeError, match="other"), explaining_oom("lower this"):
         raise RuntimeError("other")
 
 
-def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_torchrun_process_uses_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.set_device", lambda number: None)

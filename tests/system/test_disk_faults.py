@@ -1,4 +1,4 @@
-"""Where the disk fails, at whichever call: a line that names the place, nothing lost, and the way to go on."""
+"""Disk faults at any call: the message names the file, nothing is lost and the command can be resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT = ["--max-length", "5", "--beam-size", "1", "--device", "cpu"]
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "mkdir"])  # a decode makes no folder
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-def test_a_decode_on_a_failing_disk_says_where_and_goes_on_later(
+def test_decoding_on_a_failing_disk_names_the_file_and_can_be_resumed(
     tmp_path: Path, tiny_run: Path, call: Call, error: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, output = tmp_path / "in", tmp_path / "folder" / "out"
@@ -52,7 +52,7 @@ def test_a_decode_on_a_failing_disk_says_where_and_goes_on_later(
         assert [path.name for path in output.parent.iterdir()] == ["out"]
 
 
-def test_a_training_on_a_full_disk_says_where_and_is_resumed(tmp_path: Path, tiny_config: Config) -> None:
+def test_training_on_a_full_disk_names_the_file_and_can_be_resumed(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=4, validate_every=2, save_every=2, validate_sentences=1)
     whole = load_file(train_into(tmp_path / "whole", config).weights_path)
     places: list[tuple[str, Call]] = [("corpus", "write"), ("metrics.jsonl", "write"), ("checkpoints", "sync")]
@@ -67,7 +67,7 @@ def test_a_training_on_a_full_disk_says_where_and_is_resumed(tmp_path: Path, tin
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_checkpoint_names_its_place_whichever_call_fails(tmp_path: Path, call: Call) -> None:
+def test_a_failed_checkpoint_is_reported_whichever_call_fails(tmp_path: Path, call: Call) -> None:
     state, folder = trained(1), tmp_path / "checkpoints"
     save_checkpoint(folder, state, Progress(step=1), 1)
     with failing(folder, call, 0) as counted:
@@ -78,7 +78,7 @@ def test_a_checkpoint_names_its_place_whichever_call_fails(tmp_path: Path, call:
             save_checkpoint(folder, state, Progress(step=1), 1)
 
 
-def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Config) -> None:
+def test_failing_snapshots_and_curves_do_not_stop_training(tmp_path: Path, tiny_config: Config) -> None:
     config = changed(tiny_config, "train", max_steps=3, validate_every=1, validate_sentences=1)
     path = tmp_path / "run"
     with failing(path / "snapshots", "mkdir", 1), failing(path / "curves.png", "open", 1):
@@ -92,7 +92,7 @@ def test_what_is_extra_in_a_training_ends_none(tmp_path: Path, tiny_config: Conf
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize("command", [["attention", "docs/maps"], ["--help"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_standard_output_is_named(command: list[str], unbuffered: str) -> None:
+def test_a_full_standard_output_is_reported(command: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "translate", *command],
@@ -106,7 +106,7 @@ def test_a_full_standard_output_is_named(command: list[str], unbuffered: str) ->
     assert done.stderr == "error: standard output: No space left on device\n"
 
 
-def test_an_odd_name_cannot_split_or_colour_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_odd_file_name_cannot_split_or_color_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["decode", "no\nrun\x1b[31m\u2028x", "text"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: no\\nrun\\x1b[31m\\u2028x: no such folder")

@@ -1,4 +1,4 @@
-"""Two processes, started by torchrun, against one."""
+"""Two processes started by torchrun, compared with a single process."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def two_processes(*arguments: object, options: tuple[str, ...] = ()) -> subproce
 
 @pytest.fixture(scope="module")
 def config(tiny_config: Config) -> Config:
-    """With dropout, of merges too, in two parts a process, and epochs that do not end with a whole step."""
+    """Settings with BPE dropout, gradient accumulation and epochs that end in the middle of a step."""
     config = changed(tiny_config, "vocab", dropout=0.1)
     return changed(config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
-    """Trained by one process with the global batch of the two."""
+    """A run trained by one process with the global batch size of two processes."""
     return train_into(tmp_path_factory.mktemp("one") / "run", of_one_process(config))
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
-    """Trained by two processes."""
+    """A run trained by two processes."""
     path = tmp_path_factory.mktemp("two")
     done = two_processes("train", settings_file(path / "config.toml", config), "--out", path / "run")
     assert done.returncode == 0, done.stderr
@@ -60,19 +60,19 @@ def two(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
     return Run(path / "run")
 
 
-def test_two_processes_train_the_model_of_one_with_the_same_steps(one: Run, two: Run) -> None:
+def test_two_processes_train_the_same_model_as_one(one: Run, two: Run) -> None:
     assert_close_weights(one, two)
 
 
-def test_losses_and_scores_are_those_of_one_process(one: Run, two: Run) -> None:
+def test_losses_and_scores_match_a_single_process(one: Run, two: Run) -> None:
     assert len(one.metrics()) == len(two.metrics())
     for left, right in zip(one.metrics(), two.metrics(), strict=True):
         for name in left.keys() - {"tokens_per_second", "minutes"}:
             assert left[name] == pytest.approx(right[name], abs=2e-5), name
 
 
-def test_training_goes_on_with_another_number_of_processes(one: Run, two: Run, config: Config) -> None:
-    """Two processes, then one, then two; against one process with the same steps."""
+def test_training_resumes_with_a_different_number_of_processes(one: Run, two: Run, config: Config) -> None:
+    """Two processes, then one, then two again, compared with one process that takes the same steps."""
     for run, alone in (two, config), (one, config):
         train(run, changed(alone, "train", max_steps=24), CPU)
     assert_close_weights(one, two)
@@ -85,7 +85,7 @@ def test_training_goes_on_with_another_number_of_processes(one: Run, two: Run, c
 
 @contextmanager
 def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen[str], Run]]:
-    """Two processes at a long training that has begun and saved a checkpoint."""
+    """Start a long training run with two processes, and wait until it has saved a checkpoint."""
     config = changed(config, "train", max_steps=0, max_minutes=3, patience=0, validate_every=10**6, save_every=5)
     run = Run(folder / "run")
     file = settings_file(folder / "config.toml", config)
@@ -102,7 +102,7 @@ def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen
 
 
 def load_newest(run: Run, config: Config) -> int:
-    """The step of a run's newest checkpoint, read as resuming does."""
+    """Load a run's newest checkpoint as `--resume` does, and return its step."""
     trainer = Trainer(config, prepare(run, config), CPU)
     progress = load_checkpoint(run.checkpoints_path, trainer.state, print)
     assert progress
@@ -121,8 +121,8 @@ def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, co
     assert run.weights_path.exists()
 
 
-def test_a_killed_process_ends_all_with_a_message_and_leaves_a_checkpoint(tmp_path: Path, config: Config) -> None:
-    """It is the one that writes and speaks."""
+def test_a_killed_process_stops_all_with_one_message_and_leaves_a_checkpoint(tmp_path: Path, config: Config) -> None:
+    """The killed process is the first one, which writes files and logs."""
     with in_training(tmp_path, config) as (process, run):
         workers = children(process.pid)
         os.kill(workers[0], signal.SIGKILL)
@@ -135,8 +135,8 @@ def test_a_killed_process_ends_all_with_a_message_and_leaves_a_checkpoint(tmp_pa
     assert load_newest(run, config) >= 5
 
 
-def test_under_torchrun_a_signal_may_come_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the terminal, and passed on by torchrun. The first is what counts."""
+def test_repeated_signals_are_ignored_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes get each signal from the terminal and again from torchrun; only the first one counts."""
     for name in "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT":
         monkeypatch.setenv(name, "1")
     with stopping_at_signals() as stop:
@@ -146,7 +146,7 @@ def test_under_torchrun_a_signal_may_come_twice(monkeypatch: pytest.MonkeyPatch)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started, by rank."""
+    """Return the child processes of a process in rank order."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
     return sorted(map(int, found.stdout.split()))
 
@@ -159,8 +159,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_a_mistake_is_told_once(tmp_path: Path) -> None:
-    """Not once for each process. What the processes write goes to files here, apart from torchrun's own report."""
+def test_an_error_is_reported_only_once(tmp_path: Path) -> None:
+    """The output of both processes is redirected to files, separate from torchrun's own report."""
     options = ("--redirects", "3", "--log-dir", str(tmp_path / "logs"))
     out = tmp_path / "run"
     done = two_processes("train", "--src", "/no/such", "--tgt", "/no/such", "--out", out, options=options)
@@ -172,8 +172,8 @@ def test_a_mistake_is_told_once(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Path) -> None:
-    """In more than one round; with empty lines, and a number of lines that does not divide."""
+def test_distributed_decoding_matches_a_single_process(tmp_path: Path, tiny_run: Path) -> None:
+    """The input has empty lines, an odd number of lines and more lines than one round handles."""
     lines = head(TOY / "train.en", 2101).splitlines()
     lines[3] = lines[2100] = ""
     (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -189,12 +189,12 @@ def test_decoding_shared_out_is_that_of_one_process(tmp_path: Path, tiny_run: Pa
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: os.mkfifo(path) or path])
-def test_what_several_processes_cannot_all_read_is_refused(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
+def test_input_that_cannot_be_shared_is_rejected(tmp_path: Path, make: Callable[[Path], Path | None]) -> None:
     with pytest.raises(UserError, match="use --input with a file"):
         Places(None, make(tmp_path / "pipe"), None, None, False).check(World(0, 2))
 
 
-def test_sharing_and_collecting_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sharing_and_collecting_preserve_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     items = list(range(11))
     worlds = [World(rank, 4) for rank in range(4)]
     shares = [list(world.share(items)) for world in worlds]

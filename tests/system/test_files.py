@@ -1,4 +1,4 @@
-"""Files are whole or as they were."""
+"""Atomic writes: a file is either complete or unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from translate.errors import UserError
 from translate.system.files import atomic_folder, atomic_write, write_text
 
 
-def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_text(path, "before\r\n")
 
@@ -28,9 +28,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_signal_at_the_creation_of_the_temporary_file_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_during_creation_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_file = os.open
 
     def interrupted(path: str, flags: int, mode: int = 0o777) -> int:
@@ -44,13 +42,13 @@ def test_a_signal_at_the_creation_of_the_temporary_file_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_written_file_may_be_read_by_others_as_any_new_file(tmp_path: Path) -> None:
+def test_a_written_file_has_default_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_text(tmp_path / "ours", "x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+def test_links_and_pipes_are_preserved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     write_text(tmp_path / "link", "x")
     assert (tmp_path / "link").is_symlink()
@@ -67,7 +65,7 @@ def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
         write_text(tmp_path, "z")
 
 
-def test_a_full_disk_is_told_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_with_the_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -78,12 +76,12 @@ def test_a_full_disk_is_told_with_the_name(tmp_path: Path, monkeypatch: pytest.M
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "before")]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no/file: cannot be written: No such file or directory"):
         write_text(tmp_path / "no" / "file", "x")
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_appears_completely_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in "empty", "outer/new":
         with atomic_folder(tmp_path / name) as partial:
@@ -109,6 +107,6 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
-def test_a_full_device_is_named() -> None:
+def test_a_full_device_is_reported() -> None:
     with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device$"):
         write_text(Path("/dev/full"), "x")

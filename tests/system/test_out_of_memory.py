@@ -1,4 +1,4 @@
-"""What does not fit into memory is computed in halves. The limits here are made by the tests."""
+"""Batches that do not fit into memory are halved. The tests simulate the memory limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NO_MEMORY = [
 
 
 def limit_training(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception = NO_MEMORY[1]) -> list[int]:
-    """From here on a pass that trains on more places fails. Returns the places of all that are tried."""
+    """Make training passes with more than `most` places fail. Returns the sizes of all attempted passes."""
     forward: Callable[..., Losses] = SummedLoss.forward
     tried = []
 
@@ -62,7 +62,7 @@ def config(tiny_config: Config) -> Config:
 
 
 @pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
-def test_a_step_in_halves_gives_the_weights_of_the_whole(
+def test_a_halved_step_yields_the_same_weights(
     tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     prepared = prepare(Run(tiny_run), config)
@@ -82,7 +82,7 @@ def test_a_step_in_halves_gives_the_weights_of_the_whole(
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_training_goes_on_in_halves_says_so_once_and_does_not_try_what_failed_again(
+def test_training_continues_with_halves_warns_once_and_does_not_retry_failed_sizes(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(config, "model", dropout=0.1)
@@ -100,9 +100,7 @@ def test_training_goes_on_in_halves_says_so_once_and_does_not_try_what_failed_ag
         assert torch.equal(weight, load_file(again.weights_path)[name])
 
 
-def test_a_dry_run_says_that_it_went_on_in_halves(
-    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_reports_halved_batches(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     told = dry_run(Run.create(tmp_path / "fits", config), config, CPU)
     assert not any("halved" in line for line in told)
     limit_training(monkeypatch, 300)
@@ -112,7 +110,7 @@ def test_a_dry_run_says_that_it_went_on_in_halves(
     )
 
 
-def test_a_single_pair_that_does_not_fit_is_named(
+def test_a_single_pair_that_does_not_fit_is_reported(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tmp_path / "train.en"
@@ -125,7 +123,7 @@ def test_a_single_pair_that_does_not_fit_is_named(
         train_into(tmp_path / "run", config)
 
 
-def test_several_processes_do_not_halve(tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_multiple_processes_never_halve(tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = prepare(Run(tiny_run), config)
     trainer = Trainer(config, prepared, CPU)
     trainer.world = World(0, 2)
@@ -137,7 +135,7 @@ def test_several_processes_do_not_halve(tiny_run: Path, config: Config, monkeypa
         trainer.step(next(steps), 1)
 
 
-def test_halves_of_a_batch_are_the_batches_of_their_rows(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
+def test_half_a_batch_equals_the_batch_of_its_rows(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
     align = tmp_path / "train.align"
     align.write_text("0-0 0-1\n" * 200)
     config = changed(changed(tiny_config, "data", train_align=str(align)), "vocab", size=330)
@@ -154,7 +152,7 @@ def test_halves_of_a_batch_are_the_batches_of_their_rows(tmp_path: Path, tiny_co
             assert torch.equal(one, other)
 
 
-def test_decoding_and_scoring_go_on_in_halves_and_say_so_once(
+def test_decoding_and_scoring_continue_with_halves_and_warn_once(
     tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = load_translator(tiny_run, "cpu").engine
@@ -193,7 +191,7 @@ def test_decoding_and_scoring_go_on_in_halves_and_say_so_once(
         engine.score([([5] * 30 + [3], [5] * 30 + [3])])
 
 
-def test_validation_goes_on_in_halves_too(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_continues_with_halves(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = changed(Run(tiny_run).load_config(), "train", validate_sentences=0)
     prepared = prepare(Run(tiny_run), config)
     model = Trainer(config, prepared, CPU).model

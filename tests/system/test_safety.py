@@ -1,4 +1,4 @@
-"""What no command does: ask the network, run what a file says, let text control the terminal, leave its files open."""
+"""Commands never access the network, execute file contents, let text control the terminal or expose partial files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ for arguments in COMMANDS:
 
 
 def guarded(folder: Path, *commands: list[str | Path], programs: bool = True) -> str:
-    """Run the commands one after the other in a process that dies of what they may not do. Returns what it said."""
+    """Run commands in a process that exits if they do something forbidden. Returns its standard error."""
     lines = [[str(argument) for argument in command] for command in commands]
     code = f"COMMANDS = {lines!r}\nPROGRAMS = {programs}\n{GUARD}"
     done = subprocess.run(
@@ -62,14 +62,14 @@ def guarded(folder: Path, *commands: list[str | Path], programs: bool = True) ->
     return done.stderr
 
 
-def test_the_guard_of_these_tests_sees_the_network(tmp_path: Path) -> None:
+def test_the_guard_detects_network_access(tmp_path: Path) -> None:
     code = GUARD.partition("import translate.cli")[0]
     for call in "getaddrinfo('example.org', 80)", "socket().connect(('192.0.2.1', 80))":
         done = subprocess.run([sys.executable, "-c", f"PROGRAMS = 1\n{code}\nimport socket; socket.{call}"])
         assert done.returncode == 77
 
 
-def test_no_command_asks_the_network_or_starts_a_program(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
+def test_no_command_accesses_the_network_or_starts_a_program(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
     settings = ["vocab.size=400", "model.d_model=16", "model.d_ff=16", "model.num_heads=2", "train.max_steps=2"]
     settings += ["train.validate_sentences=2", "model.num_encoder_layers=1", "model.num_decoder_layers=1"]
     settings += ["decode.max_length_ratio=0.5", "model.positions=sinusoidal"]
@@ -90,7 +90,7 @@ def test_no_command_asks_the_network_or_starts_a_program(tmp_path: Path, corpus:
     assert said.count("status 0: ") == 7, said
 
 
-def test_text_and_models_of_an_attacker_are_data(tmp_path: Path, tiny_run: Path) -> None:
+def test_malicious_text_and_models_are_never_executed(tmp_path: Path, tiny_run: Path) -> None:
     attack = "import os; os.system('touch hacked')"
     pickle = b"cos\nsystem\n(S'touch hacked'\ntR."
     (tmp_path / "a.txt").write_text(
@@ -120,7 +120,7 @@ def test_text_and_models_of_an_attacker_are_data(tmp_path: Path, tiny_run: Path)
     assert not list(tmp_path.rglob("hacked"))
 
 
-def test_control_characters_of_text_are_replaced_and_the_rest_stays() -> None:
+def test_only_control_characters_are_replaced() -> None:
     assert without_controls(f"a{ESCAPES}b\tc\n") == "a�]0;title��[2J�31m���b\tc\n"
     assert spelled_out("a\nb\x1b\u2028\n", "b") == "a\nb\\x1b\\u2028\n"
     assert spelled_out("a\nb", "\n") == "a\\nb"
@@ -130,7 +130,7 @@ def test_control_characters_of_text_are_replaced_and_the_rest_stays() -> None:
         assert (without_controls(chr(code)) == chr(code)) == (chr(code) in "\t\n")
 
 
-def test_a_pipe_gets_the_text_as_it_is_and_a_terminal_without_controls() -> None:
+def test_control_characters_are_removed_for_terminals_but_not_for_pipes() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -139,7 +139,7 @@ def test_a_pipe_gets_the_text_as_it_is_and_a_terminal_without_controls() -> None
     assert for_stream(ESCAPES, Terminal()) == without_controls(ESCAPES)
 
 
-def test_no_message_controls_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(tmp_path)
     run.log(f"    {ESCAPES}")
     say(f"warning: {ESCAPES}")
@@ -150,7 +150,7 @@ def test_no_message_controls_the_terminal(tmp_path: Path, capsys: pytest.Capture
         assert text.replace("\n", "").isprintable(), text
 
 
-def test_samples_of_a_hostile_corpus_are_harmless_in_log_and_terminal(
+def test_samples_from_a_malicious_corpus_are_harmless_in_log_and_terminal(
     tmp_path: Path, tiny_config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for side in "en", "fr":
@@ -165,7 +165,7 @@ def test_samples_of_a_hostile_corpus_are_harmless_in_log_and_terminal(
     assert "\x1b]" not in capsys.readouterr().err
 
 
-def test_partial_files_are_private_and_results_have_the_rights_that_the_user_set(tmp_path: Path) -> None:
+def test_partial_files_are_private_and_results_follow_the_umask(tmp_path: Path) -> None:
     seen = []
     for mask, rights in (0o022, 0o644), (0o077, 0o600), (0o002, 0o664):
         before = os.umask(mask)
@@ -222,9 +222,7 @@ print("taken", taken)
 """
 
 
-def test_a_damaged_sentencepiece_model_is_refused_or_works_and_never_ends_the_process(
-    tmp_path: Path, tiny_run: Path
-) -> None:
+def test_a_damaged_sentencepiece_model_never_crashes_the_process(tmp_path: Path, tiny_run: Path) -> None:
     num_tries = int(os.environ.get("NUM_MUTANTS", "40"))
     done = subprocess.run(
         [

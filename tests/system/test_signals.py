@@ -1,4 +1,4 @@
-"""The first signal ends what goes on in good order, the second at once; neither shows a traceback."""
+"""The first signal ends a command cleanly, the second immediately; neither prints a traceback."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_the_first_signal_lets_files_be_cleaned_up(number: signal.Signals) -> None:
+def test_files_are_cleaned_up_after_the_first_signal(number: signal.Signals) -> None:
     done = python(CLEANING.format(first=int(number), more=""))
     assert done.stdout == "cleaning\nclean\n"
     assert done.returncode in (128 + number, -number)
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
+def test_a_second_signal_ends_the_process_immediately(number: signal.Signals) -> None:
     done = python(CLEANING.format(first=int(signal.SIGTERM), more=f"os.kill(os.getpid(), {int(number)})"))
     assert done.stdout == "cleaning\n"
     assert done.returncode == -number
     assert done.stderr == ""
 
 
-def test_what_torchrun_sends_once_more_is_ignored() -> None:
+def test_signals_repeated_by_torchrun_are_ignored() -> None:
     launched = dict.fromkeys(("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"), "1")
     more = f"os.kill(os.getpid(), {int(signal.SIGINT)}); os.kill(os.getpid(), {int(signal.SIGTERM)})"
     done = python(CLEANING.format(first=int(signal.SIGTERM), more=more), **launched)
@@ -66,13 +66,13 @@ def test_what_torchrun_sends_once_more_is_ignored() -> None:
     assert done.returncode == 128 + signal.SIGTERM
 
 
-def test_an_interrupt_while_the_commands_are_imported_shows_no_traceback() -> None:
+def test_an_interrupt_during_imports_prints_no_traceback() -> None:
     done = python(IMPORTING)
     assert done.returncode == -signal.SIGINT
     assert done.stderr == ""
 
 
-def test_signals_are_heeded_as_before_once_the_work_in_cpp_is_done() -> None:
+def test_signal_handlers_are_restored_after_cpp_code() -> None:
     before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
     with dying_of_signals():
         assert {signal.getsignal(each) for each in STOP_SIGNALS} == {signal.SIG_DFL}

@@ -1,4 +1,4 @@
-"""Columns on a terminal."""
+"""The width of text on a terminal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from translate.system.terminal_text import columns_of, printable
         ("می\u200cخواهم", 7),
     ],
 )
-def test_columns(text: str, columns: int) -> None:
+def test_width_in_columns(text: str, columns: int) -> None:
     assert columns_of(text) == columns
 
 
-def test_control_characters_are_not_shown() -> None:
+def test_control_characters_are_not_printed() -> None:
     assert printable("a\x1b[2Jb\r\u202e") == "a�[2Jb��"
     assert printable("👩\u200d👧 می\u200cخواهم") == "👩\u200d👧 می\u200cخواهم"
