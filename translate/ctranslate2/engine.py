@@ -6,8 +6,8 @@ of pieces raised to the power of the length penalty. This module handles the dif
 - CTranslate2 stops searching after a fixed number of finished hypotheses (see PATIENCE). The torch engine stops when it
   cannot find a better hypothesis.
 - CTranslate2 applies one length limit to all sentences of a call and does not append `</s>` at the limit. The torch
-  engine has one limit per sentence and appends `</s>`. The search is repeated for sentences beyond their limit.
-- CTranslate2 computes scores without regard to forced and forbidden pieces, so this module computes them again.
+  engine has one limit per sentence and appends `</s>`. The search is repeated for translations that exceed theirs.
+- CTranslate2 does not account for forced and forbidden pieces in its scores, so this module recomputes them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, lengt
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3% of lines but is 15% slower
+PATIENCE = 1.0  # finished hypotheses per beam slot at which a search ends; 1.5 improves 3% of lines but is 15% slower
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
 BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory

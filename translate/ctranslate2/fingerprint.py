@@ -45,5 +45,5 @@ def settings_digest(config: Config, vocabs: VocabPair) -> str:
 
 
 def num_positions(config: Config) -> int:
-    """Return N, the maximum length of a source or translation in pieces, including `</s>`. Most are far shorter."""
+    """Return N, the maximum number of pieces (including `</s>`) in a source or translation, far above typical ones."""
     return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

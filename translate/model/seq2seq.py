@@ -52,7 +52,7 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Return (B, K, D) features of the next pieces, and the next state. pieces: (B, K) last pieces of hypotheses.
+        """Return (B, K, D) features for the next pieces, and the next state. pieces: last piece per hypothesis, (B, K).
 
         Use each state for one step only, because the next state may share its memory.
         """

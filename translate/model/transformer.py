@@ -161,7 +161,7 @@ class Transformer(Seq2Seq):
     """Encoder-decoder Transformer: embeddings and a stack of layers for each side, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """Initialize the model. is_joint: whether both sides share a vocabulary, and hence their embeddings if tied."""
+        """Initialize the model. is_joint: whether both sides share a vocabulary (and thus tied embeddings)."""
         super().__init__()
         self.d_model = settings.d_model
         self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
@@ -227,7 +227,7 @@ class Transformer(Seq2Seq):
         return self.decoder_norm(x), state
 
     def _embed(self, table: nn.Module, pieces: Tensor, start: int, count: int) -> tuple[Tensor, RotaryEmbedding | None]:
-        """Embed (B, T) pieces at `count` (T or 1) positions from `start`. Return (B, T, D) and any rotary embedding."""
+        """Embed (B, T) pieces at `count` (T or 1) positions from `start`: (B, T, D), rotary embedding if used."""
         x = table(pieces) * math.sqrt(self.d_model)  # matches the magnitude of the positional encodings
         if self.rotated_width:
             return self.dropout(x), rotary_embedding(start, count, self.rotated_width, x.device)

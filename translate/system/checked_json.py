@@ -22,7 +22,7 @@ def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
 
 
 def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
-    """Read the values written by `write_record`. advice: the end of error messages.
+    """Read the values written by `write_record`. advice: text appended to error messages.
 
     Raises FileNotFoundError if the file is missing, and UserError if it is damaged or in another format.
     """

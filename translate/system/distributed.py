@@ -22,7 +22,7 @@ from translate.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-PATIENCE = timedelta(hours=12)  # allows for data preparation by the first process; lost processes are noticed earlier
+PATIENCE = timedelta(hours=12)  # allows the first process to prepare data; lost processes are noticed earlier
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class World:
         return items[self.rank :: self.size]
 
     def collect(self, share: list[T]) -> list[T]:
-        """Return all processes' results in the original order of the items. share: one result per item."""
+        """Return all processes' results in the original order of the items. share: this process's results."""
         shares = self.gather(share)
         return [shares[i % self.size][i // self.size] for i in range(sum(map(len, shares)))]
 
