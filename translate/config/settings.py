@@ -48,7 +48,7 @@ class DataSettings(Section):
     reverse: bool = Field(False, description="swap source and target in both texts to train the opposite direction")
     src_column: Count = Field(1, description="column of a .tsv file that contains the source, counting from 1")
     tgt_column: Count = Field(2, description="column of a .tsv file that contains the target, counting from 1")
-    valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5 % of the text")
+    valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5% of the text")
     max_pieces: Count = Field(256, description="maximum pieces per side; skips longer pairs and splits longer inputs")
     filter: tuple[FilterName, ...] = Field(
         (), strict=False, description="kinds of doubtful pairs to exclude from training; translate check explains them"

@@ -47,7 +47,7 @@ class Significance(NamedTuple):
     """Significance of the difference between two scores, by paired bootstrap resampling (Koehn 2004)."""
 
     p_value: float | None  # None if the scores are equal or there is only one line
-    margin: float  # half the width of the 95 % confidence interval of the score
+    margin: float  # half the width of the 95% confidence interval of the score
     other_margin: float
     signature: str
 

@@ -27,7 +27,7 @@ MAX_FONT, SMALL_FONT, MIN_FONT = 10.0, 8.0, 4.5  # points
 MAX_NUMBERED = 24  # rows or columns; with more, the numbers would be unreadable
 MAX_LINED = 64  # rows or columns; with more, grid lines would hide the cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
-MIN_NUMBER = 0.005  # smaller weights would round to 0 %
+MIN_NUMBER = 0.005  # smaller weights would round to 0%
 LINES, FRAME = "#e8e8e8", "#999999"
 
 

@@ -25,7 +25,7 @@ def with_progress(
         return
     from tqdm import tqdm
 
-    # A pipe can be read only once. Counting the lines takes less than 1 % of the time needed to translate them.
+    # A pipe can be read only once. Counting the lines takes less than 1% of the time needed to translate them.
     total = count_lines(source) if source.is_file() else None
     # Results arrive in bursts, so the time left is estimated from the average rate, and any result may update the bar.
     yield from tqdm(

@@ -17,7 +17,7 @@ NONE = "-"
 MAX_NAME = 24  # columns; limits the widest table to 80 columns
 LEGEND = ("BLEU, chrF: higher is better; TER: lower is better.", "length: ratio to the reference length in characters.")
 TEST_LEGEND = (
-    "±: 95 % confidence interval. p: probability of a difference this large by chance",
+    "±: 95% confidence interval. p: probability of a difference this large by chance",
     "(paired bootstrap); a difference with p < 0.05 is commonly called significant.",
 )
 

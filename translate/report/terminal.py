@@ -12,7 +12,7 @@ from translate.attention.views import Grid, MapView
 from translate.report.colours import Colours, ink, painted, shade
 from translate.system.terminal_text import columns_of, isolated, printable
 
-MIN_SHOWN = 0.005  # smaller weights would round to 0 %
+MIN_SHOWN = 0.005  # smaller weights would round to 0%
 GAP = "  "
 TENTHS = "·123456789"
 

@@ -33,7 +33,7 @@ def compare(
     """Show where two attention folders differ.
 
     Prints the weights of DIR minus those of DIR2, in percentage points, or both maps if pieces differ. The last line
-    gives the share of the weight that moved, over all lines with the same pieces (0 %: equal maps, 100 %: disjoint
+    gives the share of the weight that moved, over all lines with the same pieces (0%: equal maps, 100%: disjoint
     maps). To compare runs on the same translations, write the folders with `translate score --attention`.
     """
     from translate.attention.compare import compare as compare_folders

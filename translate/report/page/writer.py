@@ -35,7 +35,7 @@ SENTENCES = "<!-- sentences -->"
 BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
-FULL = 65535  # weight 1 as a 16-bit number; the rounding error is at most 0.0008 %
+FULL = 65535  # weight 1 as a 16-bit number; the rounding error is at most 0.0008%
 
 
 class MapVersion(NamedTuple):
