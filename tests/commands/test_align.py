@@ -122,7 +122,7 @@ def test_the_best_setting_is_stored_and_then_used(
     for place in [maps], [own, *texts, *cpu]:
         status, out, err = run(capsys, "align", *place)
         assert (status, out) == (0, by_hand)
-        assert "the run's best on gold" in err
+        assert "the run's best settings on gold" in err
     table = run(capsys, "align", maps, "--gold", gold)[1]
     assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
@@ -143,7 +143,7 @@ def test_the_best_setting_is_stored_and_then_used(
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),
         (["--directions", "apart"], "--directions needs two models"),
-        (["--store", "x"], "--store: needs gold links; add --gold FILE"),
+        (["--store", "x"], "--store: requires gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
         (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),
     ],
