@@ -144,13 +144,13 @@ def test_an_interrupted_decode_is_reported_and_its_lines_are_kept(
 ) -> None:
     out = interrupted(tiny_run, source)
     said = capsys.readouterr().err
-    assert f"{out}.partial holds the first 7 lines; to continue, run the same command with --resume" in said
+    assert f"{out}.partial contains the first 7 lines; to continue, run the same command with --resume" in said
     assert not out.exists()
     partial = Path(f"{out}.partial")
     before = partial.read_bytes()
     assert before.count(b"\n") == 7
     assert decode(tiny_run, source, out, *SHORT) == 2
-    assert "left by an interrupted decode after 7 lines; add --resume to continue" in capsys.readouterr().err
+    assert "left by an interrupted translation after 7 lines; add --resume to continue" in capsys.readouterr().err
     assert partial.read_bytes() == before
     assert decode(tiny_run, source, out, *SHORT, "--resume") == 0
     assert "10 lines in" in capsys.readouterr().err
@@ -226,7 +226,7 @@ def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_pa
 def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:
     first = OutputFile(tmp_path / "out", {}, False)
     first.begin()
-    with pytest.raises(UserError, match=r"out\.partial: another decode is writing this file"):
+    with pytest.raises(UserError, match=r"out\.partial: another process is writing this file"):
         OutputFile(tmp_path / "out", {}, False)
     with first.writing():
         first.write("one")
