@@ -69,7 +69,7 @@ class Places(NamedTuple):
             raise UserError("decode: standard input is closed; pass sentences or --input FILE")
         folders = [file.resolve().parent for file in (self.input, self.output) if file]
         if self.attention and self.attention.resolve() in folders:
-            raise UserError(f"decode: {self.attention} will be cleared; keep --input and --output elsewhere")
+            raise UserError(f"decode: {self.attention} will be cleared; keep --input and --output in another folder")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:

@@ -38,7 +38,7 @@ def score(
     precision: options.Precision = "float32",
     device: options.Device = "auto",
 ) -> None:
-    """Compute the log-probability and perplexity of existing translations.
+    """Compute log-probabilities and perplexity of translations.
 
     Prints three tab-separated columns per line: log-probability of the target sentence (natural logarithm, including
     `</s>`), perplexity per piece, and target sentence. Totals are printed to standard error.
