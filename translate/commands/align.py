@@ -151,7 +151,7 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
         if num_lines <= MAX_DRAWN:
             first.append(((pair, links), None))
     seconds = max(time.monotonic() - start, 1e-3)
-    without = f"; {num_without:,} without links (empty, too long, or mismatched pieces)" if num_without else ""
+    without = f"; {num_without:,} without links (empty, too long, or with mismatched pieces)" if num_without else ""
     print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
     return first
 

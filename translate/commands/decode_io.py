@@ -69,7 +69,7 @@ class Places(NamedTuple):
             raise UserError("decode: standard input is closed; pass sentences or --input FILE")
         folders = [file.resolve().parent for file in (self.input, self.output) if file]
         if self.attention and self.attention.resolve() in folders:
-            raise UserError(f"decode: {self.attention} will be cleared; keep --input and --output in another folder")
+            raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
@@ -79,7 +79,7 @@ class Places(NamedTuple):
 
     @property
     def can_reread(self) -> bool:
-        """Whether the lines can be read more than once, because they are arguments or in a file."""
+        """Whether the lines can be read more than once, as arguments or from a file."""
         return bool(self.sentences) or (self.input is not None and self.input.is_file())
 
     @property
@@ -93,7 +93,7 @@ class Places(NamedTuple):
         """What the user can do after one of several processes has died."""
         if self.can_resume:
             return f"finished lines are in {self.output}.partial; to continue, run the same command with --resume"
-        return "nothing was written; start again"
+        return "nothing was written; run the command again"
 
     @property
     def is_interactive(self) -> bool:
@@ -117,7 +117,7 @@ class Job(NamedTuple):
     world: World
 
     def made_by(self, model: ModelOptions) -> dict[str, Any]:
-        """Return everything except the text that determines the translations, as JSON values."""
+        """Return everything besides the text that affects the translations, as JSON values."""
         runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
             "weights": [run.digest_of_weights() for run in runs],

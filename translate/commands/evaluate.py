@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
 SHOWN = 5
-Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show N improved and N worse lines.  [default: {SHOWN}]")]
+Show = Annotated[
+    int | None, Option(metavar="N", min=0, help=f"Show the N best and N worst changes.  [default: {SHOWN}]")
+]
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
@@ -70,7 +72,7 @@ def evaluate(
     most. A line that is empty in some references is scored against the others.
     """
     if show is not None and not against:
-        raise UserError(f"--show {show}: requires another system; add --against, or leave out --show")
+        raise UserError(f"--show {show}: requires a comparison; add --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
     report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))

@@ -1,4 +1,4 @@
-"""Interactive translation at a terminal, with line editing, history and a live line that shows the search.
+"""Interactive translation at a terminal, with line editing, history and a live view of the search.
 
 Only translations go to standard output. Everything else goes to standard error, except readline's prompt, which is
 used only if standard output is also a terminal.
@@ -145,7 +145,7 @@ def _read_plainly() -> str:
 
 def _end_of(text: str, width: int) -> str:
     """Return `text` if it fits in `width` columns, otherwise an ellipsis and its end."""
-    used, start = 0, len(text)  # start of the longest end that fits after the ellipsis
+    used, start = 0, len(text)  # start of the longest ending that fits after the ellipsis
     for i in reversed(range(len(text))):
         used += character_width(text[i])
         if used > width:

@@ -34,7 +34,7 @@ NBest = Annotated[int, Option(metavar="N", min=1, help="Number of translations p
 BeamSize = Annotated[int | None, Option(metavar="N", min=1, max=1000, help="Beam size; 1 is greedy search.")]
 LengthPenalty = Annotated[float | None, Option(metavar="A", min=0, max=10, help="Higher values favor longer output.")]
 CoveragePenalty = Annotated[float | None, Option(metavar="B", min=0, max=10, help="Penalize neglected source pieces.")]
-NoRepeatNgram = Annotated[int | None, Option(metavar="N", min=0, help="Forbid repeated n-grams of N pieces; 0 is off.")]
+NoRepeatNgram = Annotated[int | None, Option(metavar="N", min=0, help="Forbid repeated n-grams of N pieces; 0: off.")]
 MinLength = Annotated[int | None, Option(metavar="N", min=0, help="Minimum translation length, in pieces.")]
 MaxLength = Annotated[int | None, Option(metavar="N", min=0, help="Maximum length; 0 uses decode.max_length_ratio.")]
 Sample = Annotated[bool | None, Option("--sample", help="Sample instead of searching; --n-best N draws N samples.")]

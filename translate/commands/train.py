@@ -59,7 +59,7 @@ def train(
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
         elif world.is_first and not dry_run:
-            run.refuse_used()  # before the text is read
+            run.refuse_used()  # checked before the text is read
         if dry_run and (resume or world.size > 1):
             raise UserError("--dry-run starts a new training run in a single process; leave out --resume and torchrun")
         if not resume:

@@ -131,8 +131,8 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
 def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
-    """Extend the hypotheses by one piece. Also returns the index (B, K) of each one's candidate."""
-    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L, counting <s>, is the new length without it
+    """Extend the hypotheses by one piece; also return the candidate index of each new hypothesis, (B, K)."""
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L counts <s>: it is the new length without <s>
     best, beam, piece = candidates
     pieces = torch.cat([gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == rules.eos_id
@@ -183,7 +183,7 @@ def _group_maxima(logits: Tensor) -> Tensor:
 
 
 def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
-    """Return log-sum-exp: (B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp is 3 times slower on a CPU."""
+    """Return the log-sum-exp: (B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp is 3x slower on a CPU."""
     largest = maxima.amax(dim=2, keepdim=True)
     if largest.abs().max() < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()

@@ -34,7 +34,7 @@ class OutputFile:
     def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
         """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing to it.
 
-        made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may have
+        made_by: everything that affects the translations, as JSON values. rows_are_numbered: whether a line may have
         several rows, each starting with the line number.
         """
         self._path = path.resolve()

@@ -34,9 +34,9 @@ from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
 MIN_COUNTED = 16  # minimum number of pieces counted per line, because hypotheses of short lines need memory, too
-MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would only wait for Python's global lock
+MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would only contend for the GIL
 BATCHES_PER_WORKER = 3  # minimum for large inputs, so that all workers finish at about the same time
-SMALL_BATCH = 512  # source pieces; smaller batches are not worth creating to keep all workers busy
+SMALL_BATCH = 512  # minimum source pieces per batch, even if some workers remain idle
 SCORED_TOKENS = 4096  # target pieces per batch of translations to score
 
 Batch = list[Sentence]
@@ -159,7 +159,7 @@ class _Decoder:
     """Step function for searching one batch."""
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
-        """Store the models. outputs: output weights of each model, (V, D). stop: event that interrupts the search."""
+        """Create the step function. outputs: output weights of each model, (V, D). stop: event that ends the search."""
         self._models, self._outputs, self._stop = models, outputs, stop
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 

@@ -75,7 +75,7 @@ class Translator:
     ) -> Iterator[Translation]:
         """Translate lines lazily, yielding one Translation per line, in order.
 
-        Each window of lines is read, sorted by length and translated together, so the input may be unbounded.
+        Lines are read in windows; each one is sorted by length and translated together, so the input may be unbounded.
 
         settings: decode settings; the run's settings by default. world: processes that receive the same lines and each
         translate a share. watch: callback for a single line that receives the unfinished translation as it grows.

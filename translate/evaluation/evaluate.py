@@ -53,7 +53,7 @@ class Evaluation:
     scores: dict[MetricName, Score]
     length_ratio: float | None  # translation characters per reference character; None if the references are empty
     unit: Unit  # unit of the lengths in `buckets`
-    buckets: tuple[Bucket, ...]  # without empty buckets
+    buckets: tuple[Bucket, ...]  # empty buckets are omitted
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,6 @@ def verify(
             print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda each: each.largest)
     if most.largest > allowed:
-        difference = f"differs from the maps of {run} by {most.largest:.1e}, exceeding {allowed:g} ({most.place})"
+        difference = f"differs from the maps of {run} by {most.largest:.1e}, which exceeds {allowed:g} ({most.place})"
         raise UserError(f"{path / str(most.entry.file)}: {difference}; recreate the folder with --attention")
     print(f"{counted(len(files), 'line')}: all maps match the model to within {allowed:g}", file=sys.stderr)
