@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
 SHOWN = 5
-Show = Annotated[
-    int | None, Option(metavar="N", min=0, help=f"Show the N best and N worst changes.  [default: {SHOWN}]")
-]
+Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show the N best and worst changes.  [default: {SHOWN}]")]
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
