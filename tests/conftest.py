@@ -1,4 +1,4 @@
-"""What several test files share: a tiny corpus, a run really trained on it, and a browser."""
+"""Shared fixtures: a tiny corpus, a run trained on it, and a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_curves() -> Iterator[None]:
-    """Draw no curves in this process; tests/report/test_curves.py draws them, as do the processes that tests start."""
+    """Disable curves in this process; tests/report/test_curves.py and subprocesses still draw them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("translate.training.log.save_curves", draw_quickly)
         yield
@@ -57,7 +57,7 @@ def tiny_config(corpus: Path) -> Config:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> Path:
-    """A run of 60 steps: enough for sentences of different pieces and lengths, not for good ones."""
+    """A run trained for 60 steps: enough for varied output, but not for good translations."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
     train_into(path, changed(tiny_config, "train", max_steps=60))
     return path
@@ -65,7 +65,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> P
 
 @pytest.fixture(scope="session")
 def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
-    """A run of 30 steps from another seed, with the vocabulary of `tiny_run`."""
+    """A run trained for 30 steps from another seed, with the vocabulary of `tiny_run`."""
     path = tmp_path_factory.mktemp("runs") / "other"
     config = changed(tiny_config, "vocab", model=str(tiny_run / "vocab.model"))
     train_into(path, changed(config, "train", max_steps=30, seed=2))
@@ -79,7 +79,7 @@ def translator(tiny_run: Path) -> Translator:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium; where it or Playwright is missing, the tests that ask for it are skipped."""
+    """Chromium; tests that need it are skipped if it or Playwright is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -92,7 +92,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def window(browser: Any) -> Any:
-    """One window for all tests, so that they are quick."""
+    """A browser window shared by all tests, for speed."""
     return browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce").new_page()
 
 
@@ -106,7 +106,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(window: Any) -> Iterator[Any]:
-    """The window; whatever a test does in it, there is no error and nothing is asked of the network."""
+    """The window, after checking that tests cause no errors and no network requests."""
     troubles: list[str] = []
 
     def complain(message: Any) -> None:

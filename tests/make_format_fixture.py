@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write files of every format of this version, for the tests of later versions: tests/data/VERSION/.
+"""Write files in every format of this version to tests/data/VERSION/, for the tests of later versions.
 
 python tests/make_format_fixture.py tests/data/0.1.0
 """

@@ -1,6 +1,6 @@
-"""Beam search written as plainly as possible: a slow oracle for ours.
+"""A simple, slow beam search: the oracle for the real one.
 
-One sentence at a time, no cache, Python numbers and lists. The rules are those of the beam search: a hypothesis scores
+It uses one sentence at a time, no cache, and Python numbers and lists. As in the real search, a hypothesis scores
 log-probability / pieces ** length_penalty, counting `</s>`.
 """
 
@@ -31,7 +31,7 @@ class Prefix(NamedTuple):
 def translate_one(
     model: Seq2Seq, sentence: Sentence, settings: DecodeSettings, bos_id: int, eos_id: int
 ) -> list[Hypothesis]:
-    """Up to beam_size translations, the best first. Only beam_size, length_penalty and the limits are obeyed."""
+    """Return up to beam_size translations, best first. Only beam_size, length_penalty and the limits apply."""
 
     device = model.output.weight.device
     src = torch.tensor([list(sentence.src)], device=device)
@@ -46,7 +46,7 @@ def translate_one(
 
 
 def search(next_piece: NextPiece, limit: int, settings: DecodeSettings, eos_id: int) -> list[Hypothesis]:
-    """The search alone. limit: the most pieces; a hypothesis that gets there has to end."""
+    """Run the search. limit: maximum pieces; a hypothesis that reaches it must end."""
     beam_size = settings.beam_size
     beam, finished = [Prefix([], 0.0)], list[Hypothesis]()
     for length in range(1, limit + 1):

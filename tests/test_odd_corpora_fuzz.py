@@ -1,4 +1,4 @@
-"""Corpora that nobody should have, through the commands: exit status 0, or 2 with one error line; a line per line."""
+"""Run commands on odd corpora: exit status 0 with one line per line, or 2 with one error line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_end(status: int, capsys: pytest.CaptureFixture[str], *names: str) -> N
 
 @ODD
 @given(content=TEXTS, is_packed=st.booleans())
-def test_a_decode_of_any_file_gives_a_line_per_line_or_one_error(
+def test_decoding_any_file_prints_a_line_per_line_or_one_error(
     content: bytes, is_packed: bool, tiny_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def test_a_decode_of_any_file_gives_a_line_per_line_or_one_error(
 
 @ODD
 @given(src=TEXTS, tgt=TEXTS)
-def test_a_check_of_any_two_files_ends_as_documented(
+def test_checking_any_two_files_ends_as_documented(
     src: bytes, tgt: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "src").write_bytes(src)
@@ -65,7 +65,7 @@ def test_a_check_of_any_two_files_ends_as_documented(
 
 @settings(ODD, max_examples=12)
 @given(src=TEXTS, tgt=TEXTS)
-def test_a_training_on_any_two_files_trains_or_leaves_no_run(
+def test_training_on_any_two_files_succeeds_or_leaves_no_run(
     src: bytes, tgt: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny = ["vocab.size=330", "model.d_model=8", "model.num_heads=1", "train.max_steps=1", "train.batch_tokens=64"]

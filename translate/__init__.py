@@ -1,6 +1,6 @@
 """Train an encoder-decoder Transformer on parallel text, translate with it, and inspect its attention.
 
-Use from Python::
+Example::
 
     from translate import load
 
@@ -24,6 +24,6 @@ def load(run: str, device: str = "auto") -> Translator:
     run: folder written by `translate train`. device: auto, cpu, cuda or mps; auto chooses the fastest available device.
     Raises translate.errors.UserError if the folder is not a run or the device is not available.
     """
-    from translate.api import load_translator  # imported here, because torch is slow to import
+    from translate.api import load_translator  # deferred, because torch is slow to import
 
     return load_translator(run, device)

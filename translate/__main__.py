@@ -1,10 +1,10 @@
-"""Entry point of `translate` and `python -m translate`."""
+"""Entry point for `translate` and `python -m translate`."""
 
 import signal
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C during imports ends the process without a traceback."""
+    """Run the command-line interface. Ctrl-C during imports exits without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job may ignore SIGINT
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from translate import cli

@@ -1,4 +1,4 @@
-"""Load a translator from a run folder. Engines are chosen here, to keep `translator` independent of them."""
+"""Load a translator from a run folder and choose its engine, which keeps `translator` independent of the engines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def load_translator(
     precision: str = "float32",
     ensemble: Sequence[str | Path] = (),
 ) -> Translator:
-    """Load the translator of a run folder.
+    """Load a translator from a run folder.
 
     device: auto, cpu, cuda or mps.
     engine: torch or ctranslate2; the CTranslate2 model is created in the run folder on first use.
-    precision: precision of matrix products: float32 or bfloat16; with CTranslate2, float32, float16 or int8.
-    ensemble: further runs with the same vocabulary, whose probabilities are averaged with those of the first run.
-    Raises UserError if a folder is not a run, or if the device or the engine is not available.
+    precision: precision of matrix products; float32 or bfloat16 with torch; float32, float16 or int8 with CTranslate2.
+    ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged.
+    Raises UserError if a folder is not a run, or if the device or engine is not available.
     """
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
         if other.load_vocabs().fingerprint != vocabs.fingerprint:
-            raise UserError(f"{other.path}: its vocabulary differs from that of {run}; train it with vocab.model")
+            raise UserError(f"{other.path}: vocabulary differs from {run}; train with vocab.model to share one")
     if engine == "ctranslate2":
         if ensemble:
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
@@ -38,6 +38,6 @@ def load_translator(
         return Translator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
     if precision not in ("float32", "bfloat16"):
         raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
-    from translate.decoding.torch_engine import TorchEngine  # imported here, because torch is slow to import
+    from translate.decoding.torch_engine import TorchEngine  # deferred, because torch is slow to import
 
     return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

@@ -1,4 +1,4 @@
-"""Run the command line, print errors and set the exit status."""
+"""Run commands, print errors and set the exit status."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from translate.errors import UserError
 from translate.system.signals import raise_signals
 from translate.system.terminal_text import spelled_out
 
-STANDARD_OUTPUT = "standard output"  # name in error messages
+STANDARD_OUTPUT = "standard output"  # the name used in error messages
 
-# Base class of usage errors, whether typer vendors click or imports it.
+# Base class of usage errors; found this way because typer either bundles click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def main() -> None:
-    """Run the command line of this process and exit with its status."""
+    """Run the command in sys.argv and exit with its status."""
     if "_TRANSLATE_COMPLETE" in os.environ:  # set by the shell to request completions
         app(prog_name="translate")  # prints completions and exits
     if isinstance(old := sys.stdout, TextIOWrapper):
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 class StandardOutput(TextIOWrapper):
-    """Standard output that names itself in its errors."""
+    """Standard output whose errors include its name."""
 
     def write(self, text: str, /) -> int:
         with _naming_standard_output():
@@ -64,7 +64,7 @@ def _run(arguments: list[str]) -> int:
         with command.make_context("translate", arguments) as context:
             command.invoke(context)
         if sys.stdout:
-            sys.stdout.flush()  # now, while a full disk can still be reported
+            sys.stdout.flush()  # flush while a full disk can still be reported
         return 0
     except typer.Exit as end:
         return end.exit_code
@@ -86,17 +86,17 @@ def _run(arguments: list[str]) -> int:
         return 128 + signal.SIGINT
     except Exception:
         traceback.print_exc()
-        print("error: this is a bug in translate; please report it with the lines above", file=sys.stderr)
+        print("error: this is a bug in translate; please report it and include the output above", file=sys.stderr)
         return 1
 
 
 def _drop_output() -> None:
-    """Discard buffered output, because Python would fail to flush it at exit."""
+    """Discard buffered output that Python would otherwise fail to flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _print_error(text: str, arguments: list[str]) -> int:
-    """Print an error. Control characters are escaped, and so are line breaks that come from the command line."""
+    """Print an error, escaping control characters and any line breaks that come from the command line."""
     for argument in (each for each in arguments if "\n" in each):
         text = text.replace(argument, spelled_out(argument, "\n"))
     for line in spelled_out(text).split("\n"):

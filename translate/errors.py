@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """An error in a file, a setting or a command line that the user can fix.
+    """An error in a file, a setting or the command line that the user can fix.
 
-    The message names the file, line or setting, and the remedy. The command line prints it and exits with status 2.
+    The message names the file, line or setting and explains the fix. The CLI prints it and exits with status 2.
     """

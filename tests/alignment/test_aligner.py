@@ -1,4 +1,4 @@
-"""Error rates against sets; every setting against plain loops; what is wrong with gold files."""
+"""Compare error rates with sets and every setting with plain loops; check errors in gold files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from translate.errors import UserError
 
 @settings(deadline=None, max_examples=60)
 @given(alignments, st.integers(1, 4))
-def test_error_rates_are_those_of_sets_and_within_bounds(two: list[np.ndarray], times: int) -> None:
+def test_error_rates_match_sets_and_stay_within_bounds(two: list[np.ndarray], times: int) -> None:
     links, possible = two
     sure = possible & (np.arange(possible.size).reshape(possible.shape) % 2 == 0)
     errors = Errors(1)
@@ -54,7 +54,7 @@ def test_error_rates_are_those_of_sets_and_within_bounds(two: list[np.ndarray], 
 
 
 class Given:
-    """Lines with maps, as a folder or a run gives them."""
+    """Lines with maps, as provided by a folder or a run."""
 
     def __init__(self, maps: list[AttentionMaps | None]) -> None:
         self.path, self.layers, self.num_heads, self.weights, self.alignment = Path("given"), (0, 1), 3, "x", None
@@ -66,7 +66,7 @@ class Given:
             yield MappedPair(text_of(source), text_of(target), maps)
 
 
-def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) -> None:
+def test_every_setting_matches_plain_loops_and_sets(tmp_path: Path) -> None:
     maps = [random_maps(seed=seed) for seed in range(6)]
     backward = [random_maps(TARGET, SOURCE, seed=seed) for seed in range(10, 16)]
     gold = tmp_path / "gold"
@@ -105,7 +105,7 @@ def test_every_setting_scores_what_plain_loops_and_sets_score(tmp_path: Path) ->
     assert trial.best.score.error_rate == min(best.values())
 
 
-def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> None:
+def test_both_directions_must_have_the_same_words(tmp_path: Path) -> None:
     gold = tmp_path / "gold"
     gold.write_text("0-0\n")
     pairing = Pairing(Given([random_maps()]), Given([random_maps(("▁x", "</s>"), SOURCE)]))
@@ -133,7 +133,7 @@ def test_the_words_of_the_two_directions_have_to_be_the_same(tmp_path: Path) -> 
         ("0p0\n0p0\n", False, r"gold has no sure links \(i-j\)"),
     ],
 )
-def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_indexed: bool, message: str) -> None:
+def test_invalid_gold_file_is_explained(tmp_path: Path, text: str, one_indexed: bool, message: str) -> None:
     gold = tmp_path / "gold"
     gold.write_text(text)
     pairing = Pairing(Given([random_maps(), random_maps(seed=2)]))
@@ -141,7 +141,7 @@ def test_what_is_wrong_with_a_gold_file_is_said(tmp_path: Path, text: str, one_i
         try_all(pairing, [MapChoice()], AlignmentOptions().configs(False), GoldFile(gold, one_indexed))
 
 
-def test_gold_counted_from_one_scores_the_same(tmp_path: Path) -> None:
+def test_one_indexed_gold_links_score_the_same(tmp_path: Path) -> None:
     gold = tmp_path / "gold"
     scores = []
     for text, one_indexed in ("0-0 1p2\n", False), ("1-1 2?3\n", True):

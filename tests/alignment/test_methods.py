@@ -1,4 +1,4 @@
-"""Maps of words and alignments against plain loops and the published pseudo code."""
+"""Compare word maps and alignments with plain loops and the published pseudocode."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def words_by_hand(pieces: tuple[str, ...]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("is_shifted", [False, True])
-def test_maps_of_words_are_those_of_plain_loops(is_shifted: bool) -> None:
+def test_word_maps_match_plain_loops(is_shifted: bool) -> None:
     maps = random_maps()
     choices = [MapChoice(layer, head) for layer in (0, 1, None) for head in (0, 1, 2, None)]
     merged = maps_between(maps, choices, is_shifted)
@@ -60,14 +60,14 @@ def test_maps_of_words_are_those_of_plain_loops(is_shifted: bool) -> None:
                 assert each[t, s] == pytest.approx(sum(weights) / len(weights), abs=1e-6)
 
 
-def test_the_shifted_row_of_a_part_s_last_piece_is_its_own_end() -> None:
-    """Of a line that was translated in parts, each with `</s>`."""
+def test_shifted_row_of_the_last_piece_is_the_end_of_its_part() -> None:
+    """The line was translated in parts, each with `</s>`."""
     source, target = ("▁a", "</s>", "▁b", "</s>"), ("▁x", "▁y", "</s>", "▁z", "</s>")
     maps = random_maps(source, target)
     assert np.allclose(maps_between(maps, [MapChoice(1, 2)], True)[0], maps.cross[1, 2][[1, 2, 4]][:, [0, 2]])
 
 
-def test_a_side_without_words_gives_a_map_without_weights() -> None:
+def test_side_without_words_has_a_map_without_weights() -> None:
     assert maps_between(random_maps(target=("</s>",)), [MapChoice()], False).shape == (1, 0, 3)
 
 
@@ -89,12 +89,12 @@ def test_a_side_without_words_gives_a_map_without_weights() -> None:
         ("\u200b a", "▁\u200b ▁a", ["▁\u200b", "▁a"]),  # kept by a vocabulary that does not normalize
     ],
 )
-def test_pieces_belong_to_the_words_that_white_space_separates(text: str, pieces: str, found: Any) -> None:
+def test_pieces_belong_to_whitespace_separated_words(text: str, pieces: str, found: Any) -> None:
     words = words_of_text(text, pieces.split())
     assert (words and [word and " ".join(pieces.split()[word[1]]) for word in words]) == found
 
 
-def test_a_word_without_pieces_gets_no_link_and_moves_no_other() -> None:
+def test_word_without_pieces_has_no_link_and_shifts_no_other() -> None:
     maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
     whole = word_maps(maps, "a b", "x y", [MapChoice()], False)
     apart = word_maps(maps, "\u200b a b", "x y ▁", [MapChoice()], False)
@@ -108,14 +108,14 @@ def test_a_word_without_pieces_gets_no_link_and_moves_no_other() -> None:
         assert found.sum() == expected.sum()
 
 
-def test_there_is_no_map_where_it_is_not_clear_which_pieces_are_a_word_s() -> None:
+def test_ambiguous_word_boundaries_produce_no_map() -> None:
     maps = random_maps(("▁a", "▁b", "</s>"), ("▁x", "▁y", "</s>"))
     assert word_maps(maps, "a b", "x y", [MapChoice()], False) is not None
     for source, target in ("a", "x y"), ("a b", "x"), ("a", "x"):
         assert word_maps(maps, source, target, [MapChoice()], False) is None
 
 
-def test_a_link_of_just_the_threshold_counts() -> None:
+def test_link_at_the_threshold_is_included() -> None:
     weights = np.array([[[0.25, 0.5, 0.125]]], dtype=np.float32)
     assert align(weights, "threshold", 0.25).tolist() == [[[True, True, False]]]
 
@@ -129,12 +129,12 @@ def test_a_link_of_just_the_threshold_counts() -> None:
         (MapChoice(head=3), "mean of layers, head 3"),
     ],
 )
-def test_a_choice_of_map_is_told_in_words(choice: MapChoice, expected: str) -> None:
+def test_map_choice_is_described_in_words(choice: MapChoice, expected: str) -> None:
     assert str(choice) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_alignments_are_those_of_plain_loops(method: Any) -> None:
+def test_alignments_match_plain_loops(method: Any) -> None:
     random = np.random.default_rng(2)
     for num_target, num_source in [(1, 1), (1, 5), (4, 1), *[tuple(random.integers(2, 9, size=2)) for _ in range(30)]]:
         weights = random.dirichlet(np.full(num_source, 0.3), size=(2, num_target)).astype(np.float32)
@@ -149,7 +149,7 @@ def test_alignments_are_those_of_plain_loops(method: Any) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(alignments)
-def test_what_grows_lies_between_intersection_and_union(two: list[np.ndarray]) -> None:
+def test_grown_links_lie_between_intersection_and_union(two: list[np.ndarray]) -> None:
     forward, backward = two
     least, most = forward & backward, forward | backward
     grown = combine(forward, backward, "grow-diag")
@@ -162,7 +162,7 @@ def test_what_grows_lies_between_intersection_and_union(two: list[np.ndarray]) -
     assert (combine(forward, forward, "grow-diag") == forward).all()
 
 
-def test_links_are_written_sorted_by_source_word() -> None:
+def test_links_are_sorted_by_source_word() -> None:
     links = np.zeros((3, 12), dtype=bool)
     links[2, 0] = links[0, 10] = links[1, 2] = links[0, 2] = True
     assert pharaoh(links) == "0-2 2-0 2-1 10-0"

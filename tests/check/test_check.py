@@ -247,7 +247,7 @@ def test_unusable_input_is_reported(
     overlong = tmp_path / "overlong"
     overlong.write_bytes(b"x" * 5 * MAX_LINE_BYTES)
     for arguments, said in (
-        ([], "check: no text given; use --src and --tgt"),
+        ([], "check: no text specified; use --src and --tgt"),
         (["--src", path], "[data] train_src is set but train_tgt is not"),
         (["--src", path, "--tgt", tmp_path / "none"], "none: no such file"),
         (["--src", path, "--tgt", tmp_path], "this is a folder"),

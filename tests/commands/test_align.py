@@ -1,4 +1,4 @@
-"""`translate align`: attention folders, runs, stored settings and contradicting options."""
+"""`translate align`: attention folders, runs, stored settings and conflicting options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, captured.out, captured.err
 
 
-def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path, tmp_path: Path, texts) -> None:
+def test_folder_and_run_produce_the_same_lines_in_order(capsys, tiny_run: Path, tmp_path: Path, texts) -> None:
     maps = tmp_path / "maps"
     assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
     for options in [], ["--layer", 1, "--head", 0, "--shift", "--method", "argmax"], ["--threshold", 0.3]:
@@ -56,7 +56,7 @@ def test_a_folder_and_a_run_give_the_same_lines_in_order(capsys, tiny_run: Path,
         assert lines[n - 1] == " ".join(f"{s}-{t}" for s, t in found)
 
 
-def test_pictures_show_the_printed_links_and_the_gold_links(
+def test_pictures_show_printed_links_and_gold_links(
     capsys, tiny_run: Path, tmp_path: Path, texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maps, gold, drawn = tmp_path / "maps", tmp_path / "gold", []
@@ -97,9 +97,7 @@ def test_empty_lines_cannot_be_drawn(capsys, tiny_run: Path, tmp_path: Path) -> 
     assert "there is nothing to draw" in err
 
 
-def test_the_best_setting_is_stored_and_then_used(
-    capsys, tiny_run: Path, other_run: Path, tmp_path: Path, texts
-) -> None:
+def test_best_setting_is_stored_and_reused(capsys, tiny_run: Path, other_run: Path, tmp_path: Path, texts) -> None:
     own, gold, maps = tmp_path / "own", tmp_path / "gold", tmp_path / "maps"
     shutil.copytree(tiny_run, own)
     gold.write_text("0-0 1-1 2-2\n\n0-0\n0-1\n")
@@ -122,7 +120,7 @@ def test_the_best_setting_is_stored_and_then_used(
     for place in [maps], [own, *texts, *cpu]:
         status, out, err = run(capsys, "align", *place)
         assert (status, out) == (0, by_hand)
-        assert "the run's best on gold" in err
+        assert "the run's best settings on gold" in err
     table = run(capsys, "align", maps, "--gold", gold)[1]
     assert table.splitlines()[-1].endswith(f": {stored.aer:.4f}")
     status, _, err = run(capsys, "align", maps, "--gold", gold, "--store", other_run)
@@ -143,12 +141,12 @@ def test_the_best_setting_is_stored_and_then_used(
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),
         (["--directions", "apart"], "--directions needs two models"),
-        (["--store", "x"], "--store: needs gold links; add --gold FILE"),
+        (["--store", "x"], "--store: requires gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
         (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),
     ],
 )
-def test_contradicting_options_are_refused_in_one_line(capsys, tiny_run, texts, options, message) -> None:
+def test_conflicting_options_are_rejected_in_one_line(capsys, tiny_run, texts, options, message) -> None:
     status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert re.search(message, err)
@@ -182,7 +180,7 @@ STORED = {
         {"more": 1},
     ],
 )
-def test_a_damaged_stored_setting_is_named(change: dict[str, object]) -> None:
+def test_damaged_stored_setting_is_reported(change: dict[str, object]) -> None:
     assert StoredAlignment.read(STORED, Path("runs/toy")).threshold == 0.2
     with pytest.raises(UserError, match="runs/toy: the stored alignment is damaged; store it again with"):
         StoredAlignment.read({**STORED, **change}, Path("runs/toy"))

@@ -1,4 +1,4 @@
-"""The command line: results on standard output, one line per error, the exit statuses of the contract."""
+"""The command line: results on standard output, one line per error, and documented exit statuses."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def give_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
 
 
-def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path: Path) -> None:
-    """The main job, with no settings file and no validation text."""
+def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Path) -> None:
+    """The main use case, with no settings file and no validation text."""
     folder = tmp_path / "run"
     files = ("--src", corpus / "train.en", "--tgt", corpus / "train.fr")
     trained = run("train", *files, "--out", folder, *SETTINGS, "--set", "train.max_steps=5")
@@ -75,7 +75,7 @@ def test_train_from_two_files_then_decode_then_look(run, corpus: Path, tmp_path:
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
 
 
-def test_a_dry_run_reports_estimates_and_keeps_nothing(
+def test_dry_run_reports_estimates_and_leaves_no_files(
     run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -93,7 +93,7 @@ def test_a_dry_run_reports_estimates_and_keeps_nothing(
     run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
 
 
-def test_decode_reads_arguments_file_or_standard_input_alike(
+def test_decode_treats_arguments_files_and_standard_input_alike(
     run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = ["I love apples.", "", "The cat sat on the mat."]
@@ -110,7 +110,7 @@ def test_decode_reads_arguments_file_or_standard_input_alike(
     assert to_file.output == ""
 
 
-def test_a_prompt_answers_each_line_before_the_next(
+def test_each_piped_line_is_answered_before_the_next(
     run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Terminal:
@@ -130,7 +130,7 @@ def test_a_prompt_answers_each_line_before_the_next(
     assert run("decode", tiny_run).status == 0
 
 
-def test_json_has_the_fields_of_the_contract(run, tiny_run: Path) -> None:
+def test_json_has_the_documented_fields(run, tiny_run: Path) -> None:
     outcome = run("decode", tiny_run, "--json", "--beam-size", 3, "--n-best", 2, 'He said "</s>" 😀', "")
     first, second = (json.loads(line) for line in outcome.output.splitlines())
     assert first.keys() == {"id", "source", "translations", "warnings"}
@@ -139,7 +139,7 @@ def test_json_has_the_fields_of_the_contract(run, tiny_run: Path) -> None:
     assert second["translations"] == [{"text": "", "score": 0.0, "pieces": [], "log_probs": []}]
 
 
-def test_n_best_as_text_is_number_score_translation(run, tiny_run: Path) -> None:
+def test_n_best_text_has_line_number_score_and_translation(run, tiny_run: Path) -> None:
     rows = [
         line.split("\t")
         for line in run("decode", tiny_run, "--n-best", 2, "She sings.", "He runs.").output.splitlines()
@@ -148,7 +148,7 @@ def test_n_best_as_text_is_number_score_translation(run, tiny_run: Path) -> None
     assert float(rows[0][1]) >= float(rows[1][1])
 
 
-def test_a_long_line_decodes_with_a_warning(run, tiny_run: Path, tmp_path: Path) -> None:
+def test_long_line_is_decoded_with_a_warning(run, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "long").write_text("apples " * 5000)
     outcome = run("decode", tiny_run, "--input", tmp_path / "long", "--beam-size", 1)
     assert outcome.status == 0
@@ -175,7 +175,7 @@ def bad_texts(folder: Path) -> dict[str, Path]:
     ],
 )
 @pytest.mark.parametrize("part", ["train", "valid"])
-def test_a_bad_text_is_reported_in_one_line_and_leaves_no_run(
+def test_invalid_text_is_reported_in_one_line_and_leaves_no_run(
     run, corpus: Path, tmp_path: Path, src: str, tgt: str, parts: list[str], part: str
 ) -> None:
     paths = bad_texts(tmp_path)
@@ -187,7 +187,7 @@ def test_a_bad_text_is_reported_in_one_line_and_leaves_no_run(
     assert not (tmp_path / "run").exists()
 
 
-def test_other_errors_are_one_line_each(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_print_one_line(run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("train").assert_one_line_about("data.train_src: no training text")
     run("train", tmp_path / "no.toml").assert_one_line_about("no.toml: no such settings file")
     run("train", "--set", "train.max_stps=3").assert_one_line_about("train.max_stps: unknown", "train.max_steps")
@@ -211,7 +211,7 @@ def test_other_errors_are_one_line_each(run, tiny_run: Path, tmp_path: Path, mon
     run("decode", tiny_run).assert_one_line_about("standard input: line 2 is not UTF-8")
 
 
-def test_an_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp_path: Path) -> None:
+def test_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "maps"
     run("decode", tiny_run, "She sings.", "--attention", folder)
     mine = folder / "index.jsonl"
@@ -223,7 +223,7 @@ def test_an_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp
     assert mine.read_bytes() == before
 
 
-def test_sigterm_leaves_nothing_half_written(tiny_run: Path, tmp_path: Path) -> None:
+def test_sigterm_leaves_no_partial_files(tiny_run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "translate", "decode", str(tiny_run), "--output", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     while not list(tmp_path.iterdir()):
@@ -236,7 +236,7 @@ def test_sigterm_leaves_nothing_half_written(tiny_run: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
-def test_a_device_that_is_not_there_is_one_line(
+def test_unavailable_device_is_reported_in_one_line(
     run, tiny_run: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -244,7 +244,7 @@ def test_a_device_that_is_not_there_is_one_line(
     run("decode", tiny_run, "x", "--device", name).assert_one_line_about(f"--device {name}")
 
 
-def test_a_bug_of_ours_is_reported_as_such(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_error_is_reported_as_a_bug(run, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translate.commands.decode_io.load_translator", lambda *_: 1 / 0)
     outcome = run("decode", tiny_run, "x")
     assert outcome.status == 1
@@ -253,7 +253,7 @@ def test_a_bug_of_ours_is_reported_as_such(run, tiny_run: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])
-def test_help_loads_nothing_heavy(command: list[str]) -> None:
+def test_help_does_not_import_heavy_modules(command: list[str]) -> None:
     code = (
         "import sys; from translate import cli; assert cli._run([*sys.argv[1:], '--help']) == 0;"
         "heavy = {'torch', 'numpy', 'matplotlib', 'sentencepiece', 'sacrebleu'} & sys.modules.keys();"
@@ -264,12 +264,12 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
     assert done.stdout.startswith("Usage: translate")
 
 
-def test_version_is_that_of_the_package(run) -> None:
+def test_version_matches_the_package(run) -> None:
     assert run("--version").output == f"translate {__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_gets_completions(shell: str) -> None:
+def test_shell_completion_works(shell: str) -> None:
     words = {"COMP_WORDS": "translate ev", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "translate ev"}
     environment = os.environ | words | {"_TRANSLATE_COMPLETE": f"complete_{shell}"}
     if shell == "fish":
@@ -280,13 +280,13 @@ def test_the_shell_gets_completions(shell: str) -> None:
     assert "train" not in done.stdout
 
 
-def test_help_lists_each_command_in_one_line(run) -> None:
+def test_help_describes_each_command_in_one_line(run) -> None:
     listing = run("--help").output.partition("Commands:\n")[2].splitlines()
     assert len(listing) == len(typer.main.get_command(app).commands)
     assert all(line.endswith(".") and not line.endswith("...") for line in listing)
 
 
-def test_a_closed_pipe_ends_the_command_quietly(tiny_run: Path) -> None:
+def test_closed_pipe_ends_the_command_quietly(tiny_run: Path) -> None:
     command = (
         f"yes 'The cat sat.' | head -3000 | {sys.executable} -m translate decode {tiny_run} --beam-size 1 | head -1"
     )
@@ -298,7 +298,7 @@ def test_a_closed_pipe_ends_the_command_quietly(tiny_run: Path) -> None:
     assert "rror" not in done.stderr
 
 
-def test_score_prints_one_line_per_pair_and_the_totals(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
+def test_score_prints_one_line_per_pair_and_totals(run, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
     files = "--src", corpus / "valid.en", "--tgt", corpus / "valid.fr"
     plain, told = run("score", tiny_run, *files), run("score", tiny_run, *files, "--json")
     objects = [json.loads(line) for line in told.output.splitlines()]
@@ -317,7 +317,7 @@ def test_score_prints_one_line_per_pair_and_the_totals(run, tiny_run: Path, corp
     assert "valid.en has 20 lines but" in shorter.errors
 
 
-def test_decode_with_another_engine_and_exports(run, tiny_run: Path, tmp_path: Path) -> None:
+def test_decode_with_ctranslate2_and_export(run, tiny_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     lines = ["I love apples.", "", "The cat sat on the mat."]
     ours = run("decode", tiny_run, *lines, "--beam-size", 1)

@@ -1,4 +1,4 @@
-"""The prompt in a terminal of its own, as a user meets it."""
+"""The interactive prompt in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ run_interactive(answer)
 
 
 class Terminal:
-    """A program in a terminal; `folder` holds its state, `output` gets its standard output where given."""
+    """A program in a terminal. folder: its state; output: receives its standard output if set."""
 
     def __init__(self, code: str, folder: Path, output: Path | None = None) -> None:
         self.ours, theirs = pty.openpty()
@@ -55,7 +55,7 @@ class Terminal:
         os.write(self.ours, keys)
 
     def wait_for(self, expected: bytes) -> None:
-        """Read until `expected` comes after what was waited for before."""
+        """Read until `expected` appears after the previously awaited text."""
         patience = 200  # counted, not timed: a machine may halt everything for a while
         while expected not in self.seen:
             if not select.select([self.ours], [], [], 0.1)[0]:
@@ -90,7 +90,7 @@ def start(terminals: list[Terminal], *arguments) -> Terminal:
     return terminals[-1]
 
 
-def test_a_line_is_edited_and_called_back_the_next_time_too(terminals: list[Terminal], tmp_path: Path) -> None:
+def test_line_can_be_edited_and_recalled_in_a_later_process(terminals: list[Terminal], tmp_path: Path) -> None:
     pytest.importorskip("readline")
     first = start(terminals, CONVERSE, tmp_path)
     first.type(b"Helo\x1b[Dl\r")
@@ -111,7 +111,7 @@ def test_a_line_is_edited_and_called_back_the_next_time_too(terminals: list[Term
 
 
 @pytest.mark.parametrize("is_redirected", [False, True])
-def test_control_c_drops_the_line_or_ends_the_answer_alone(
+def test_ctrl_c_discards_only_the_line_or_the_answer(
     terminals: list[Terminal], tmp_path: Path, is_redirected: bool
 ) -> None:
     output = tmp_path / "out" if is_redirected else None
@@ -142,7 +142,7 @@ def test_control_c_drops_the_line_or_ends_the_answer_alone(
         assert output.read_bytes() == b"started\ngot 'x'\n"
 
 
-def test_no_history_file_stops_the_prompt(
+def test_unusable_history_file_does_not_stop_the_prompt(
     terminals: list[Terminal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "translate" / "history").mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_no_history_file_stops_the_prompt(
     assert history_path() == Path("/h/.local/state/translate/history")
 
 
-def test_the_newest_thousand_lines_are_kept(tmp_path: Path) -> None:
+def test_history_keeps_the_newest_thousand_lines(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(b"\xff\x00\n" + b"".join(b"line %d\n" % i for i in range(5000)))
     History(path).add("new")
@@ -171,7 +171,7 @@ class Screen(io.StringIO):
         return True
 
 
-def test_the_live_line_holds_the_end_of_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_line_shows_the_end_of_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((11, 5)))
     monkeypatch.setattr(Screen, "fileno", lambda _: 2)
     monkeypatch.setenv("TERM", "xterm")
@@ -186,7 +186,7 @@ def test_the_live_line_holds_the_end_of_what_does_not_fit(monkeypatch: pytest.Mo
     assert shown == ["", "Ein", "… Hund�[2J", "…und läuft", "漢字漢字漢", "…漢字漢字", "…漢字漢字", ""]
 
 
-def test_the_live_line_asks_the_terminal_for_its_columns(terminals: list[Terminal], tmp_path: Path) -> None:
+def test_live_line_uses_the_terminal_width(terminals: list[Terminal], tmp_path: Path) -> None:
     code = """
 import struct
 from translate.commands.interactive import LiveLine
@@ -200,7 +200,7 @@ line.clear()
     assert (tmp_path / "out").read_bytes() == b""
 
 
-def test_without_a_terminal_there_is_no_live_line() -> None:
+def test_live_line_is_disabled_without_a_terminal() -> None:
     stream = io.StringIO()
     line = LiveLine(stream)
     line.show("text")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built without network from a copy, because setuptools writes next to the sources."""
+    """The wheel, built offline from a copy, because setuptools writes next to the sources."""
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / "translate", folder / "copy" / "translate", ignore=shutil.ignore_patterns("__pycache__"))
@@ -30,14 +30,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_name_version_and_command(wheel: Path) -> None:
+def test_wheel_has_name_version_and_command(wheel: Path) -> None:
     assert wheel.name == f"translate_attention-{__version__}-py3-none-any.whl"
     with ZipFile(wheel) as archive:
         (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         assert "translate = translate.__main__:main" in archive.read(entry_points).decode()
 
 
-def test_it_decodes_and_writes_pages_without_the_repository(wheel: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_wheel_decodes_and_writes_pages_without_the_repository(wheel: Path, tiny_run: Path, tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}

@@ -1,4 +1,4 @@
-"""Beam search against brute force and against a plain greedy loop, on random languages of a few pieces."""
+"""Compare beam search with brute force and a plain greedy loop on random languages with a few pieces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rules_of(
     forced: list[list[int]] | None = None,
     terms: list[list[list[int]]] | None = None,
 ) -> LogitRules:
-    """Limits given outright, where sentences would have them from their length."""
+    """Return rules with explicit limits instead of limits derived from sentence lengths."""
     terms = terms or [[]] * len(limits)
     rows = torch.tensor(forced or [[]] * len(limits), dtype=torch.long)
     return LogitRules(
@@ -33,7 +33,7 @@ def rules_of(
 
 
 class Prefixes(NamedTuple):
-    """A state that remembers which sentence each row is of and what each hypothesis has read so far."""
+    """A state that records each row's sentence and the pieces that each hypothesis has read so far."""
 
     sentences: Tensor  # (B,)
     read: Tensor  # (B, K, L)
@@ -100,7 +100,7 @@ class RandomLanguage:
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_wide_beam_finds_what_brute_force_finds(length_penalty: float, seed: int) -> None:
+def test_wide_beam_matches_brute_force(length_penalty: float, seed: int) -> None:
     language, limit = RandomLanguage(vocab_size=4, seed=seed), 4
     scored = [(language.score(0, pieces, length_penalty), pieces) for pieces in language.all_translations(limit)]
     scored.sort(reverse=True)
@@ -113,7 +113,7 @@ def test_a_wide_beam_finds_what_brute_force_finds(length_penalty: float, seed: i
 
 
 class Penalized(NamedTuple):
-    """Prefixes of which each has a penalty of its own, as coverage gives them."""
+    """Prefixes with individual penalties, like those from coverage."""
 
     prefixes: Prefixes
 
@@ -133,7 +133,7 @@ def penalty_of(read: list[int]) -> float:
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_wide_beam_finds_what_brute_force_finds_with_a_penalty_on_top(length_penalty: float, seed: int) -> None:
+def test_wide_beam_matches_brute_force_with_a_penalty(length_penalty: float, seed: int) -> None:
     language, limit = RandomLanguage(vocab_size=4, seed=seed), 4
     scored = [
         (language.score(0, pieces, length_penalty) - penalty_of([BOS, *pieces[:-1]]), pieces)
@@ -153,7 +153,7 @@ def test_a_wide_beam_finds_what_brute_force_finds_with_a_penalty_on_top(length_p
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_beam_of_one_is_greedy_search(seed: int) -> None:
+def test_beam_size_1_is_greedy_search(seed: int) -> None:
     language, limit = RandomLanguage(vocab_size=6, seed=seed), 12
     prefix = (BOS,)
     while prefix[-1] != EOS:
@@ -167,7 +167,7 @@ def test_a_beam_of_one_is_greedy_search(seed: int) -> None:
 def plain_search(
     language: RandomLanguage, sentence: int, limit: int, settings: DecodeSettings
 ) -> tuple[list[tuple[float, tuple[int, ...]]], list[tuple[int, ...]]]:
-    """Beam search by lists: what it finds, and after each step the best unfinished pieces."""
+    """Beam search with lists; return its results and the best unfinished pieces after each step."""
     beam_size, alpha = settings.beam_size, settings.length_penalty
     beams, finished, watched = [(0.0, (BOS,))], [], []
     for length in range(1, limit + 1):
@@ -188,7 +188,7 @@ def plain_search(
 
 
 @pytest.mark.parametrize("settings", [(1, 1.0), (2, 0.6), (3, 0.0), (4, 2.0)])
-def test_a_beam_finds_and_shows_what_a_plain_search_by_lists_does(settings: tuple[int, float]) -> None:
+def test_beam_search_and_watch_match_a_simple_list_search(settings: tuple[int, float]) -> None:
     decode = DecodeSettings(beam_size=settings[0], length_penalty=settings[1])
     for seed in range(6):
         language, limits = RandomLanguage(vocab_size=6, seed=seed), [9, 6, 4]
@@ -205,7 +205,7 @@ def test_a_beam_finds_and_shows_what_a_plain_search_by_lists_does(settings: tupl
 
 
 def steps_of(limits: list[int], beam_size: int, vocab_size: int) -> tuple[list[int], list[list[int]]]:
-    """Of a search where no sentence ends before its limit: the sentences of each step, and of each part of it."""
+    """Return the number of sentences in each step and in each part of it, if no sentence ends before its limit."""
     sizes: list[int] = []
     parts: list[list[int]] = []
 
@@ -228,7 +228,7 @@ def steps_of(limits: list[int], beam_size: int, vocab_size: int) -> tuple[list[i
     return sizes, parts
 
 
-def test_sentences_that_are_done_are_taken_out_when_they_are_over_an_eighth() -> None:
+def test_finished_sentences_are_removed_above_an_eighth() -> None:
     left, waiting, expected = 16, 0, []
     while left:  # in each step one is done
         expected.append(left)
@@ -239,7 +239,7 @@ def test_sentences_that_are_done_are_taken_out_when_they_are_over_an_eighth() ->
     assert steps_of([3, 3], beam_size=1, vocab_size=4)[0] == [2, 2, 2]
 
 
-def test_no_more_hypotheses_than_the_cache_holds_are_looked_at_together() -> None:
+def test_hypotheses_are_ranked_in_parts_that_fit_in_the_cache() -> None:
     _, parts = steps_of([3] * 600, beam_size=2, vocab_size=4)
     assert parts == [[512, 88], [256, 256, 88], [256, 256, 88]]
     _, parts = steps_of([2] * 2, beam_size=520, vocab_size=530)
@@ -247,7 +247,7 @@ def test_no_more_hypotheses_than_the_cache_holds_are_looked_at_together() -> Non
 
 
 @pytest.mark.parametrize("beam_size", [1, 3, 5])
-def test_batch_mates_do_not_change_what_is_found(beam_size: int) -> None:
+def test_other_sentences_in_the_batch_do_not_change_results(beam_size: int) -> None:
     language = RandomLanguage(vocab_size=7, seed=5)
     sentences, limits = [0, 1, 2, 3, 4, 5], [9, 3, 12, 1, 6, 20]
     settings = DecodeSettings(beam_size=beam_size)
@@ -263,8 +263,8 @@ def test_batch_mates_do_not_change_what_is_found(beam_size: int) -> None:
             assert hypothesis.score == pytest.approx(language.score(sentence, tuple(hypothesis.pieces), 1.0), abs=1e-5)
 
 
-def test_one_id_may_start_and_end() -> None:
-    """As in models of fairseq and Marian, whose targets start with </s>."""
+def test_bos_and_eos_may_share_an_id() -> None:
+    """fairseq and Marian models start targets with </s>."""
     language = RandomLanguage(vocab_size=5, seed=3)
     found = language.search([0], [8], DecodeSettings(beam_size=3), (EOS, EOS))[0]
     assert found
@@ -274,7 +274,7 @@ def test_one_id_may_start_and_end() -> None:
 def brute_force(
     language: RandomLanguage, limit: int, settings: DecodeSettings, forced: tuple[int, ...] = ()
 ) -> list[tuple[float, tuple[int, ...]]]:
-    """All translations that the rules allow with their scores, the best first, found without the rules' own code."""
+    """Return all translations that the rules allow, with scores, best first, without using the rules' code."""
     n = settings.no_repeat_ngram
 
     def is_allowed(pieces: tuple[int, ...]) -> bool:
@@ -298,7 +298,7 @@ def brute_force(
         ({"min_length": 2, "no_repeat_ngram": 3, "length_penalty": 0.5}, (2,)),
     ],
 )
-def test_what_is_forbidden_is_not_found_and_all_else_is(rules: dict[str, int], forced: tuple[int, ...]) -> None:
+def test_logit_rules_exclude_exactly_the_forbidden_translations(rules: dict[str, int], forced: tuple[int, ...]) -> None:
     language, limit = RandomLanguage(vocab_size=5, seed=11), 5
     settings = DecodeSettings(beam_size=1000, **rules)
     expected = brute_force(language, limit, settings, forced)
@@ -308,7 +308,7 @@ def test_what_is_forbidden_is_not_found_and_all_else_is(rules: dict[str, int], f
 
 
 @pytest.mark.parametrize("terms", [[[2]], [[3, 2]], [[2, 2], [4]], [[2, 3], [3, 2]]])
-def test_a_wide_beam_finds_the_best_translations_that_hold_the_terms(terms: list[list[int]]) -> None:
+def test_wide_beam_finds_the_best_translations_with_the_terms(terms: list[list[int]]) -> None:
     language, limit, settings = RandomLanguage(vocab_size=5, seed=21), 5, DecodeSettings(beam_size=1000)
 
     def holds_all(pieces: tuple[int, ...]) -> bool:
@@ -322,8 +322,8 @@ def test_a_wide_beam_finds_the_best_translations_that_hold_the_terms(terms: list
     assert all(len(hypothesis.pieces) == limit for hypothesis in found if hypothesis not in held)
 
 
-def test_terms_that_have_no_room_are_missed_by_a_translation_of_just_the_limit() -> None:
-    """And by none where there is room for them."""
+def test_terms_are_missed_only_at_the_length_limit() -> None:
+    """If there is room for the terms, every translation contains them."""
     language, settings = RandomLanguage(vocab_size=5, seed=4), DecodeSettings(beam_size=4)
     found = language.search([0], [4], settings, terms=[[[2, 3, 4, 2, 3]]])[0]
     assert found
@@ -335,7 +335,7 @@ def test_terms_that_have_no_room_are_missed_by_a_translation_of_just_the_limit()
 
 
 class OnlyFirst(RandomLanguage):
-    """Piece 2 comes first or never, and alone."""
+    """Piece 2 can only come first, and only alone."""
 
     def logits(self, sentence: int, prefix: tuple[int, ...]) -> Tensor:
         logits = super().logits(sentence, prefix)
@@ -346,14 +346,14 @@ class OnlyFirst(RandomLanguage):
         return logits
 
 
-def test_where_one_translation_holds_the_terms_none_without_them_comes_beside_it() -> None:
+def test_hypotheses_without_the_terms_are_dropped() -> None:
     language = OnlyFirst(vocab_size=5, seed=1)
     found = language.search([0], [3], DecodeSettings(beam_size=2), terms=[[[2]]])[0]
     assert [hypothesis.pieces for hypothesis in found] == [[2, EOS]]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_small_beam_finds_the_terms_and_leaves_sentences_without_terms_as_they_are(seed: int) -> None:
+def test_small_beam_finds_terms_and_leaves_other_sentences_unchanged(seed: int) -> None:
     language, settings = RandomLanguage(vocab_size=30, seed=seed), DecodeSettings(beam_size=4)
     terms: list[list[list[int]]] = [[[7, 9], [21]], [], [[5]]]
     together = language.search([0, 1, 2], [15, 15, 15], settings, terms=terms)
@@ -374,7 +374,7 @@ def test_each_sentence_has_its_own_prefix() -> None:
         assert all(hypothesis.pieces[: len(prefix)] == prefix for hypothesis in found)
 
 
-def test_what_is_forced_wins_over_what_is_forbidden() -> None:
+def test_forced_pieces_override_forbidden_pieces() -> None:
     language, settings = RandomLanguage(vocab_size=5, seed=2), DecodeSettings(beam_size=3, no_repeat_ngram=1)
     found = language.search([0], [6], settings, forced=[[2, 2, 2]])[0]
     assert found
@@ -382,8 +382,8 @@ def test_what_is_forced_wins_over_what_is_forbidden() -> None:
     assert language.search([0], [6], settings, forced=[[2, 2, 2]], terms=[[[3]]])[0][0].pieces[:3] == [2, 2, 2]
 
 
-def test_rules_that_leave_nothing_end_the_translation() -> None:
-    """Of two pieces and an end, no piece twice: there are no translations of ten pieces."""
+def test_translation_ends_if_rules_forbid_every_piece() -> None:
+    """With two pieces and no repetition, no translation has ten pieces."""
     settings = DecodeSettings(beam_size=4, no_repeat_ngram=1, min_length=10)
     found = RandomLanguage(vocab_size=3, seed=1).search([0], [20], settings)[0]
     assert found
@@ -392,7 +392,7 @@ def test_rules_that_leave_nothing_end_the_translation() -> None:
 
 @pytest.mark.parametrize("vocab_size", [3, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP, 5 * GROUP + 17])
 @pytest.mark.parametrize("offset", [0.0, 200.0])
-def test_the_best_candidates_are_those_of_a_plain_sort(vocab_size: int, offset: float) -> None:
+def test_best_candidates_match_a_full_sort(vocab_size: int, offset: float) -> None:
     torch.manual_seed(vocab_size)
     logits = torch.randn(3, 4, vocab_size) * 5 + offset
     logits[:, 0] -= offset  # of one hypothesis far lower than those of the others, which says nothing of its worth

@@ -1,4 +1,4 @@
-"""Warnings where there is a reason, and hardly one where there is none."""
+"""Warnings appear for a reason, and rarely without one."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ def test_repetition_in_the_output_is_quoted(translation: str, excerpt: str | Non
     assert warning == (excerpt and f'repetition in the output: "{excerpt}"')
 
 
-def test_a_source_that_repeats_itself_may_be_translated_so() -> None:
+def test_repetition_is_allowed_if_the_source_repeats() -> None:
     assert repetition("no no no no no no", "nein nein nein nein nein nein") is None
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))
-def test_a_run_of_one_word_is_found_whatever_is_around(words: list[str]) -> None:
+def test_repeated_word_is_found_in_any_context(words: list[str]) -> None:
     assert repetition("", " ".join([*words, *["x"] * MIN_WORDS, *words]))
 
 
 @given(st.lists(st.integers(), unique=True).map(lambda numbers: [f"w{number}" for number in numbers]))
-def test_different_words_are_no_repetition(words: list[str]) -> None:
+def test_different_words_are_not_a_repetition(words: list[str]) -> None:
     assert repetition("", " ".join(words)) is None
     assert repetition("", " ".join(words * 2)) is None
 
 
-def test_real_sentences_are_not_doubted() -> None:
+def test_real_sentences_trigger_no_warnings() -> None:
     lines = (TOY / "train.fr").read_text("utf-8").splitlines()
     assert not [line for line in lines if repetition("", line)]
 
 
 def maps(*received: float) -> np.ndarray:
-    """(T, S) attention of which each column gets this part of an equal share, the first the rest; `</s>` last."""
+    """Attention (T, S) that gives each column this multiple of a uniform share, the first the rest; `</s>` is last."""
     shares = np.array([0.0, *received]) / (len(received) + 1)
     shares[0] = 1 - shares.sum()
     rows = np.tile(shares, (7, 1))
@@ -77,11 +77,11 @@ def test_words_with_little_attention_are_listed() -> None:
 
 
 def looking_at(*columns: int) -> np.ndarray:
-    """(T, 6) attention of which each row looks at one column, mostly; the row of `</s>` at the last."""
+    """Attention (T, 6) with each row mostly on one column; the row of `</s>` on the last column."""
     return (0.9 * np.eye(6)[[*columns, 5]] + 0.1 / 6).astype(np.float32)
 
 
-def test_words_that_the_translation_returns_to_are_listed() -> None:
+def test_words_with_repeated_attention_are_listed() -> None:
     pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
     assert over_translation(looking_at(0, 1, 2, 3, 4), pieces) is None
     warning = "possible over-translation (repeated attention): scarf"

@@ -1,4 +1,4 @@
-"""What is interrupted at any moment and gone on with is, to the byte, what was never interrupted."""
+"""A decode interrupted at any point and resumed is byte-identical to an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def decode(run: Path, source: Path, output: Path, *options: str) -> int:
 
 
 @pytest.mark.parametrize("rows", [PLAIN, NUMBERED, OBJECTS], ids=["plain", "n-best", "json"])
-def test_a_file_cut_off_at_any_byte_goes_on_where_its_last_whole_line_ended(tmp_path: Path, rows: list[str]) -> None:
+def test_file_truncated_at_any_byte_resumes_after_its_last_complete_line(tmp_path: Path, rows: list[str]) -> None:
     path, made_by = tmp_path / "out", {"input": "x"}
     whole = "".join(f"{row}\n" for row in rows).encode()
     ends = [len("".join(f"{row}\n" for row in rows[:count]).encode()) for count in range(len(rows) + 1)]
@@ -100,7 +100,7 @@ def test_a_file_cut_off_at_any_byte_goes_on_where_its_last_whole_line_ended(tmp_
             assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_decode_that_was_killed_and_resumed_wrote_what_an_undisturbed_one_writes(
+def test_killed_and_resumed_decode_matches_an_uninterrupted_one(
     tmp_path: Path, tiny_run: Path, source: Path, small_windows: None
 ) -> None:
     killed = tmp_path / "killed"
@@ -124,7 +124,7 @@ def test_a_decode_that_was_killed_and_resumed_wrote_what_an_undisturbed_one_writ
 
 
 def interrupted(run: Path, source: Path) -> Path:
-    """A file whose decode was ended by Ctrl-C after seven lines of two windows and a half."""
+    """Return a file whose decode was stopped by Ctrl-C after seven lines, out of two and a half windows."""
     path = source.with_name("out")
 
     def interrupt(self: OutputFile, text: str) -> None:
@@ -139,18 +139,18 @@ def interrupted(run: Path, source: Path) -> Path:
     return path
 
 
-def test_an_interrupted_decode_is_reported_and_its_lines_are_kept(
+def test_interrupted_decode_is_reported_and_its_lines_are_kept(
     tiny_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = interrupted(tiny_run, source)
     said = capsys.readouterr().err
-    assert f"{out}.partial holds the first 7 lines; to continue, run the same command with --resume" in said
+    assert f"{out}.partial contains the first 7 lines; to continue, run the same command with --resume" in said
     assert not out.exists()
     partial = Path(f"{out}.partial")
     before = partial.read_bytes()
     assert before.count(b"\n") == 7
     assert decode(tiny_run, source, out, *SHORT) == 2
-    assert "left by an interrupted decode after 7 lines; add --resume to continue" in capsys.readouterr().err
+    assert "left by an interrupted translation after 7 lines; add --resume to continue" in capsys.readouterr().err
     assert partial.read_bytes() == before
     assert decode(tiny_run, source, out, *SHORT, "--resume") == 0
     assert "10 lines in" in capsys.readouterr().err
@@ -158,7 +158,7 @@ def test_an_interrupted_decode_is_reported_and_its_lines_are_kept(
     assert out.read_bytes().count(b"\n") == 17
 
 
-def test_resuming_with_other_settings_is_refused(
+def test_resuming_with_other_settings_is_rejected(
     tiny_run: Path, other_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = interrupted(tiny_run, source)
@@ -184,7 +184,7 @@ def test_resuming_with_other_settings_is_refused(
     assert "because input changed;" in refusal(tiny_run, *SHORT)
 
 
-def test_a_decode_that_cannot_be_resumed_is_reported(
+def test_decode_that_cannot_be_resumed_is_reported(
     tmp_path: Path, tiny_run: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refusal(*options: object) -> str:
@@ -211,7 +211,7 @@ def test_a_decode_that_cannot_be_resumed_is_reported(
     assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
 
 
-def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_path: Path) -> None:
+def test_deleted_folder_is_detected_before_more_lines_are_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     file = OutputFile(tmp_path / "folder" / "out", {}, False)
     file.begin()
@@ -223,10 +223,10 @@ def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_pa
         next(lines)
 
 
-def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:
+def test_only_one_process_can_write_a_file(tmp_path: Path) -> None:
     first = OutputFile(tmp_path / "out", {}, False)
     first.begin()
-    with pytest.raises(UserError, match=r"out\.partial: another decode is writing this file"):
+    with pytest.raises(UserError, match=r"out\.partial: another process is writing this file"):
         OutputFile(tmp_path / "out", {}, False)
     with first.writing():
         first.write("one")

@@ -1,4 +1,4 @@
-"""Nothing of a long line is lost, no segment is too long, and cuts are where a reader would make them."""
+"""Splitting a long line loses nothing, exceeds no limit and cuts at natural boundaries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXT = st.text(st.sampled_from("ab. .!?。，,;  \t\n\u2028'\"“«»1ée\u0301�
 
 
 def count_thirds(texts: Sequence[str]) -> list[int]:
-    """A vocabulary without a file: a piece is up to three letters of a word."""
+    """Count the pieces of a vocabulary without a file, where a piece is up to three letters of a word."""
     return [sum(-(-len(word) // 3) for word in text.split()) for text in texts]
 
 
@@ -44,7 +44,7 @@ def spelled(segments: Sequence[Segment]) -> str:
 
 @given(TEXT, st.integers(1, 12))
 @settings(max_examples=400, deadline=None)
-def test_segments_are_the_line_and_fit(line: str, max_pieces: int) -> None:
+def test_segments_reproduce_the_line_and_fit(line: str, max_pieces: int) -> None:
     segments = split_line(line, max_pieces, count_thirds)
     assert spelled(segments) == line
     assert max(count_thirds([segment.text for segment in segments])) <= max_pieces
@@ -54,35 +54,35 @@ def test_segments_are_the_line_and_fit(line: str, max_pieces: int) -> None:
 
 @given(st.lists(st.tuples(TEXT, TEXT)))
 @settings(deadline=None)
-def test_joining_loses_no_word(pairs: list[tuple[str, str]]) -> None:
+def test_joining_keeps_every_word(pairs: list[tuple[str, str]]) -> None:
     segments = [Segment(text, " ") for text, _ in pairs]
     joined = join(segments, [translation for _, translation in pairs])
     assert joined.replace(" ", "") == "".join(translation for _, translation in pairs).replace(" ", "")
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_a_sentence_is_a_segment(language: str) -> None:
+def test_each_sentence_is_a_segment(language: str) -> None:
     sentences = SENTENCES[language]
     segments = split_line("  ".join(sentences), 20, count_thirds)
     assert [segment.text for segment in segments] == sentences
     assert join(segments, sentences) == " ".join(sentences)
 
 
-def test_a_sentence_without_a_space_behind_it_is_a_segment() -> None:
+def test_sentence_without_a_following_space_is_a_segment() -> None:
     segments = split_line("".join(UNSPACED), 20, count_thirds)
     assert [segment.text for segment in segments] == UNSPACED
     assert join(segments, UNSPACED) == "".join(UNSPACED)
     assert join(segments, ["Hi."] * 6) == "Hi. Hi. Hi. Hi. Hi. Hi."
 
 
-def test_a_space_of_the_source_is_none_between_chinese_sentences() -> None:
+def test_chinese_translations_are_joined_without_a_space() -> None:
     segments = [Segment("Hello.", " "), Segment("Bye.", "\n")]
     assert join(segments, ["你好。", "再见。"]) == "你好。再见。"
     assert join(segments, ["", "Tschüss."]) == "Tschüss."
     assert join(segments, ["안녕.", "잘 가."]) == "안녕. 잘 가."
 
 
-def test_a_long_sentence_is_cut_at_clauses_into_about_equal_parts() -> None:
+def test_long_sentence_is_cut_at_clauses_into_similar_parts() -> None:
     clauses = [f"the {animal} sat on its mat and slept" for animal in ("cat", "dog", "cow", "hen", "pig", "rat")]
     segments = split_line(", ".join(clauses) + ".", 25, count_thirds)
     assert [segment.text.count("mat") for segment in segments] == [2, 2, 2]
@@ -91,7 +91,7 @@ def test_a_long_sentence_is_cut_at_clauses_into_about_equal_parts() -> None:
     assert {segment.text for segment in words} <= {" ".join(["word"] * n) for n in range(12, 26)}
 
 
-def test_a_cut_between_letters_leaves_what_is_read_as_one_character_whole() -> None:
+def test_cut_does_not_split_a_visible_character() -> None:
     characters = ["e\u0301", "नु", "👩\u200d👩\u200d👧", "👍\U0001f3fd", "❤\ufe0f", "漢"] * 20
     line = "".join(characters)
     segments = split_line(line, 7, count_thirds)
@@ -104,7 +104,7 @@ def test_a_cut_between_letters_leaves_what_is_read_as_one_character_whole() -> N
     assert join(segments, ["x"] * len(segments)).replace(" ", "") == "x" * len(segments)
 
 
-def test_a_vocabulary_of_sentencepiece_counts() -> None:
+def test_sentencepiece_vocabulary_can_count_pieces() -> None:
     lines = [sentence for sentences in SENTENCES.values() for sentence in sentences]
     vocab = train_vocab(lambda: lines, VocabSettings(size=400), seed=1, log=print)
     for line in " ".join(lines), "".join(UNSPACED) * 9, "Donaudampfschifffahrt" * 40, "﷽" * 30:
@@ -119,7 +119,7 @@ def test_a_vocabulary_of_sentencepiece_counts() -> None:
 @pytest.mark.parametrize(
     "unit", ["The cat sat. ", "word ", "x", " ", ".", '."', ". ", "漢", "。", "\u0301", "e\u0301", "\u200d", ",", ",a "]
 )
-def test_a_line_of_a_million_characters_takes_seconds(unit: str) -> None:
+def test_line_of_a_million_characters_takes_seconds(unit: str) -> None:
     counted = 0
 
     def count(texts: Sequence[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Line N out belongs to line N in, whatever the lines, the order, the batch."""
+"""Output line N is the translation of input line N, regardless of lines, order and batch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_python_api_translates(tiny_run: Path) -> None:
     assert texts[1] == ""
 
 
-def test_every_line_has_its_translation_in_order(translator: Translator) -> None:
+def test_translations_are_in_line_order(translator: Translator) -> None:
     lines = [*ODD_LINES, *(f"The cat {'really ' * (i % 9)}sat." for i in range(WINDOW_LINES // 2))]
     found = list(translator.translations(lines))
     assert [translation.id for translation in found] == list(range(1, len(lines) + 1))
@@ -73,8 +73,8 @@ def test_batches_do_not_change_translations(translator: Translator, beam_size: i
         assert torch.allclose(scores, scores[:1].expand_as(scores), atol=1e-4)
 
 
-def test_greedy_decoding_is_the_argmax_of_the_whole_models_logits(translator: Translator) -> None:
-    """Without cache, search or batches: the whole prefix through the model for each piece."""
+def test_greedy_decoding_matches_the_argmax_without_a_cache(translator: Translator) -> None:
+    """The reference runs the full prefix through the model for each piece, without cache, search or batches."""
     settings = translator.settings.model_copy(update={"beam_size": 1})
     vocabs, model = translator.vocabs, translator.engine.model
     for line in "The cat sat on the mat.", "Does she see the cat?":
@@ -94,7 +94,7 @@ def test_greedy_decoding_is_the_argmax_of_the_whole_models_logits(translator: Tr
         assert found.translations[0].score == pytest.approx(total / len(tgt_ids), abs=1e-4)
 
 
-def test_a_long_line_is_translated_sentence_by_sentence_with_a_warning(translator: Translator) -> None:
+def test_long_line_is_translated_sentence_by_sentence_with_a_warning(translator: Translator) -> None:
     sentences = ["The cat sat on the mat.", "I love apples.", "Does she see the cat?"] * 60
     whole, after = translator.translations([" ".join(sentences), "I love apples."])
     assert "translated in 180 parts" in whole.warnings[0]
@@ -105,7 +105,7 @@ def test_a_long_line_is_translated_sentence_by_sentence_with_a_warning(translato
 
 
 @pytest.mark.parametrize("line", ["apples " * 10_000, "x" * 100_000, "。" * 5000, "the cat, " * 3000])
-def test_any_long_line_is_translated_in_parts_that_the_model_can_read(translator: Translator, line: str) -> None:
+def test_long_line_is_translated_in_parts_that_fit_the_model(translator: Translator, line: str) -> None:
     settings = translator.settings.model_copy(update={"beam_size": 1, "max_length": 5})
     before, found, after = translator.translations(["I love apples.", line, "She sings."], settings)
     assert [before.id, found.id, after.id] == [1, 2, 3]
@@ -115,7 +115,7 @@ def test_any_long_line_is_translated_in_parts_that_the_model_can_read(translator
     assert sum(len(src) - 1 for src, _ in found.parts) >= len(translator.vocabs.src.encode([line])[0])
 
 
-def test_n_best_are_different_and_sorted(translator: Translator) -> None:
+def test_n_best_translations_are_distinct_and_sorted(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"beam_size": 5})
     found = next(translator.translations(["The cat sat on the mat."], settings, DecodeRequest(num_best=5)))
     assert len(found.translations) == 5
@@ -126,7 +126,7 @@ def test_n_best_are_different_and_sorted(translator: Translator) -> None:
         next(translator.translations(["x"], settings, DecodeRequest(num_best=6)))
 
 
-def test_the_first_lines_come_before_many_are_read_and_long_ones_are_read_one_by_one(translator: Translator) -> None:
+def test_first_lines_are_translated_early_and_long_lines_one_by_one(translator: Translator) -> None:
     read = 0
 
     def endless(line: str) -> object:
@@ -142,13 +142,13 @@ def test_the_first_lines_come_before_many_are_read_and_long_ones_are_read_one_by
     assert read == 1
 
 
-def test_a_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: Translator) -> None:
+def test_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: Translator) -> None:
     for name in "config.toml", "vocab.model", "model.safetensors":
         (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
     assert load_translator(tmp_path, "cpu").translate(["She sings."]) == translator.translate(["She sings."])
 
 
-def test_what_is_no_run_is_named(tmp_path: Path, tiny_run: Path) -> None:
+def test_invalid_run_folder_is_named(tmp_path: Path, tiny_run: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         load_translator(tmp_path / "nothing")
     with pytest.raises(UserError, match="not a run folder"):
@@ -176,7 +176,7 @@ def sampled(translator: Translator, lines: list[str], num_best: int = 3, **chang
     return [[candidate.text for candidate in translation.translations] for translation in found]
 
 
-def test_samples_follow_from_the_seed_and_the_line_alone(translator: Translator) -> None:
+def test_samples_depend_only_on_the_seed_and_the_line(translator: Translator) -> None:
     first = sampled(translator, LINES)
     assert first == sampled(translator, LINES, batch_tokens=1)
     assert first != sampled(translator, LINES, seed=2)
@@ -194,7 +194,7 @@ def test_sampling_from_one_piece_is_greedy_search(translator: Translator) -> Non
     assert sampled(translator, LINES, 1, temperature=0.001) == expected
 
 
-def test_samples_are_drawn_as_often_as_the_model_says() -> None:
+def test_sample_frequencies_match_the_model() -> None:
     torch.manual_seed(3)
     logits = torch.randn(1, 1, 8).expand(1, 20_000, 8) * 2
     settings = DecodeSettings(temperature=0.7, top_k=6, top_p=0.9)
@@ -211,7 +211,7 @@ def test_samples_are_drawn_as_often_as_the_model_says() -> None:
     assert torch.allclose(counted, expected, atol=0.015)
 
 
-def test_details_are_the_log_probabilities_that_make_the_score(translator: Translator) -> None:
+def test_detailed_log_probabilities_sum_to_the_score(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"length_penalty": 0.7})
     found = list(translator.translations(LINES, settings, DecodeRequest(num_best=2, details=True)))
     for candidate in (candidate for translation in found for candidate in translation.translations if candidate.text):
@@ -225,7 +225,7 @@ def test_details_are_the_log_probabilities_that_make_the_score(translator: Trans
         assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
 
 
-def test_a_prefix_begins_each_translation_and_terms_are_in_each(translator: Translator) -> None:
+def test_translations_have_the_prefix_and_the_terms(translator: Translator) -> None:
     lines = ["The cat sat on the mat.", "I love apples."]
     found = list(
         translator.translations(lines, request=DecodeRequest(prefix="Nous sommes", terms=("pommes", "le chat")))
@@ -237,7 +237,7 @@ def test_a_prefix_begins_each_translation_and_terms_are_in_each(translator: Tran
         assert not any("required" in warning for warning in translation.warnings)
 
 
-def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
+def test_length_and_repetition_limits_are_enforced(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 12, "max_length": 15, "no_repeat_ngram": 1})
     for translation in translator.translations(["The cat sat on the mat.", "I love apples."], settings):
         pieces = translation.translations[0].pieces
@@ -247,14 +247,14 @@ def test_lengths_and_repetition_are_kept(translator: Translator) -> None:
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
 
 
-def test_an_ensemble_of_a_model_with_itself_is_that_model(tiny_run: Path, translator: Translator) -> None:
+def test_ensemble_of_one_model_twice_matches_the_model(tiny_run: Path, translator: Translator) -> None:
     twice = load_translator(tiny_run, "cpu", ensemble=[tiny_run])
     for alone, together in zip(translator.translations(LINES), twice.translations(LINES), strict=True):
         assert alone.text == together.text
         assert alone.translations[0].score == pytest.approx(together.translations[0].score, abs=1e-5)
 
 
-def test_an_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> None:
+def test_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> None:
     ensemble = load_translator(tiny_run, "cpu", ensemble=[other_run])
     apart = [load_translator(run, "cpu") for run in (tiny_run, other_run)]
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
@@ -267,7 +267,7 @@ def test_an_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> 
             assert candidate.score == pytest.approx(sum(candidate.log_probs) / len(candidate.log_probs), abs=1e-4)
 
 
-def test_the_coverage_penalty_is_that_of_the_attention_maps(translator: Translator) -> None:
+def test_coverage_penalty_matches_the_attention_maps(translator: Translator) -> None:
     weight = 0.4
     settings = translator.settings.model_copy(update={"coverage_penalty": weight, "beam_size": 4})
     for batch_tokens in 1, 2048:
@@ -281,7 +281,7 @@ def test_the_coverage_penalty_is_that_of_the_attention_maps(translator: Translat
                 assert candidate.score == pytest.approx(log_prob + bonus, abs=1e-4)
 
 
-def test_the_watcher_sees_the_translation_grow(translator: Translator) -> None:
+def test_watch_receives_the_growing_translation(translator: Translator) -> None:
     seen: list[str] = []
     settings = translator.settings.model_copy(update={"beam_size": 1})
     (found,) = translator.translations(["The cat sat on the mat."], settings, watch=seen.append)
@@ -289,7 +289,7 @@ def test_the_watcher_sees_the_translation_grow(translator: Translator) -> None:
     assert found.text.startswith(seen[len(seen) // 2].strip())
 
 
-def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> None:
+def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: Translator) -> None:
     near = load_translator(tiny_run, "cpu", precision="bfloat16")
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
@@ -300,10 +300,8 @@ def test_bfloat16_is_near_float32(tiny_run: Path, translator: Translator) -> Non
         load_translator(tiny_run, "cpu", precision="int8")
 
 
-def test_a_search_that_is_interrupted_ends_at_its_next_step(
-    translator: Translator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though other threads work at it, and would for a long time."""
+def test_interrupted_search_ends_at_its_next_step(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This works even while other threads run the search, which would take a long time."""
     lines = [f"The cat {'really ' * i}sat." for i in range(40)]
     settings = translator.settings.model_copy(update={"min_length": 900, "batch_tokens": 1})
     model, num_steps = translator.engine.model, 0
@@ -324,7 +322,7 @@ def test_a_search_that_is_interrupted_ends_at_its_next_step(
     assert num_steps < 450  # half of what one batch alone would take
 
 
-def test_what_is_forced_has_a_limit(translator: Translator) -> None:
+def test_number_of_forced_pieces_is_limited(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 100_000})
     with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces exceed the maximum"):
         next(translator.translations(["x"], settings))

@@ -1,8 +1,8 @@
-"""Every command that README and the guides show.
+"""Every command shown in README and the guides works.
 
-Commands of `translate` without training run in a sandbox, in the order of the page. The others go through the real
-command line parser, and their settings through the real check of settings. Scripts have to exist and to have the
-options shown. OTHER_PROGRAMS lists the rest. The lesson (docs/attention.md) has tests of its own.
+Commands of `translate` that do not train run in a sandbox, in page order. The others are checked with the real
+command-line parser, and their settings with the real settings check. Scripts must exist and have the options
+shown. OTHER_PROGRAMS lists the rest. The lesson (docs/attention.md) has tests of its own.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MEASUREMENTS = ("results.md", "BENCHMARKS.md")  # of corpora and hours
 
 
 def commands_of(page: Path) -> Iterator[tuple[str, list[str], bool]]:
-    """The simple commands of a page's blocks: the line, its words, whether input or output is redirected."""
+    """Yield the simple commands in a page's blocks: line, words, and whether input or output is redirected."""
     for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language != "sh":
             continue
@@ -89,7 +89,7 @@ def without_redirections(words: list[str]) -> list[str]:
 
 
 def parse(arguments: list[str]) -> None:
-    """Let the command line parser read them, as `translate` would, without running anything."""
+    """Parse the arguments as `translate` would, without running anything."""
     command = typer.main.get_command(app)
     context = command.make_context("translate", list(arguments))
     while rest := [*context._protected_args, *context.args]:
@@ -101,7 +101,7 @@ def parse(arguments: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def sandbox(tiny_run: Path, other_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the names of the guides are small files and runs."""
+    """A folder with small files and runs named as in the guides."""
     folder = tmp_path_factory.mktemp("guides")
     (folder / "docs").mkdir()
     for name in "configs", "scripts", "docs/maps":
@@ -126,7 +126,7 @@ def sandbox(tiny_run: Path, other_run: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def why_parsed_only(line: str, words: list[str], is_plain: bool) -> str | None:
-    """The reason why a command is not run; None if it is."""
+    """Return the reason why a command is only parsed, or None if it is run."""
     if not is_plain:
         return "reads or writes a pipe or a stream"
     if len(words) == 3 and words[1] == "decode":
@@ -156,7 +156,7 @@ def test_commands_work(page: Path, sandbox: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def check_settings(words: list[str], line: str) -> None:
-    """Let `translate check` read the settings file and the settings of a training, with a text that is there."""
+    """Check the settings of a training command with `translate check`, using a text that exists."""
     texts = ["--src", "train.en", "--tgt", "train.fr", "--valid-src", "valid.en", "--valid-tgt", "valid.fr"]
     files = [word for word in words if word.startswith("configs/")]
     changes = [word for word in words if SETTING.match(word)]
@@ -185,7 +185,7 @@ def test_programs_run(page: Path, sandbox: Path, monkeypatch: pytest.MonkeyPatch
             exec(code, {})
 
 
-def test_the_chinese_readme_shows_the_same_commands_and_figures() -> None:
+def test_chinese_readme_has_the_same_commands_and_figures() -> None:
     english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
     commands, theirs = (
         [re.sub(r" *#.*", "", code) for language, code in BLOCK.findall(text) if language in ("sh", "python")]
@@ -197,7 +197,7 @@ def test_the_chinese_readme_shows_the_same_commands_and_figures() -> None:
 
 
 def test_extras_are_named_exactly() -> None:
-    """Nothing asks to install `translate`, which is another project on the package index."""
+    """Nothing installs `translate`, which is a different project on the package index."""
     known = {".", "ctranslate2", "transformers", "onnx", "onnxscript", "sacremoses"}
     for page in PAGES:
         for _, words, _ in commands_of(page):

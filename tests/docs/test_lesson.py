@@ -1,4 +1,4 @@
-"""What docs/attention.md and docs/attention.zh.md say, against the maps, the model's source and the commands."""
+"""Check docs/attention.md and docs/attention.zh.md against the maps, the model's source and the commands."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ MAPS = AttentionMaps.load(ROOT / "docs/maps/000001.npz")
 
 
 def output_after(block: str) -> str:
-    """What the document shows as printed by a block; "" where the next block is something else."""
+    """Return the output that the document shows for a block, or "" if the next block is not output."""
     place = next(place for place, (_, code) in enumerate(BLOCKS) if block in code) + 1
     return BLOCKS[place][1] if place < len(BLOCKS) and BLOCKS[place][0] == "text" else ""
 
 
 def worked_row() -> np.ndarray:
-    """Section 3's columns: q · k, score, exponential, weight, value, a row for each source piece."""
+    """Return the columns of section 3: q · k, score, exponential, weight, value; one row per source piece."""
     table = [line.split() for line in output_after("query = attention.query").splitlines()]
     assert tuple(row[0] for row in table) == MAPS.source
     return np.array([row[1:] for row in table], dtype=float).T
 
 
-def test_the_worked_row_adds_up_and_is_the_files() -> None:
+def test_worked_example_is_consistent_and_matches_the_file() -> None:
     product, score, exponential, weight, value = worked_row()
     assert np.allclose(score, product / np.sqrt(32), atol=1e-3)
     assert np.allclose(exponential, np.exp(score), rtol=1e-3, atol=1e-3)
@@ -56,13 +56,13 @@ def test_the_worked_row_adds_up_and_is_the_files() -> None:
         assert number in TEXT
 
 
-def test_the_row_for_practice_is_the_files() -> None:
+def test_practice_row_matches_the_file() -> None:
     sentence = TEXT[TEXT.index("**For practice:**") : TEXT.index("## 4.")]
     scores = np.exp([float(number) for number in re.findall(r"\d+\.\d{3}", sentence)])
     assert np.allclose(scores / scores.sum(), MAPS.cross[0, 3, MAPS.target.index("▁pommes")], atol=1e-3)
 
 
-def test_quoted_lines_are_in_the_model() -> None:
+def test_quoted_code_is_in_the_model() -> None:
     source = (ROOT / "translate/model/transformer.py").read_text(encoding="utf-8")
     quotes = [code for language, code in BLOCKS if language == "python" and "print(" not in code]
     assert len(quotes) >= 5
@@ -72,7 +72,7 @@ def test_quoted_lines_are_in_the_model() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "docs/maps " in command])
-def test_attention_commands_print_what_is_shown(
+def test_attention_commands_print_the_output_shown(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -87,13 +87,13 @@ def test_attention_commands_print_what_is_shown(
     assert not shown or capsys.readouterr().out.rstrip() == shown.rstrip()
 
 
-def test_the_page_is_a_small_picture() -> None:
+def test_page_screenshot_is_small() -> None:
     page = ROOT / "docs/figures/page.png"
     assert page.read_bytes().startswith(b"\x89PNG")
     assert page.stat().st_size < 200_000
 
 
-def test_commands_that_need_a_run_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_need_a_run_work(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = tmp_path / "data/toy"
     toy.mkdir(parents=True)
     for part in "valid", "test":
@@ -109,7 +109,7 @@ def test_commands_that_need_a_run_run(tiny_run: Path, tmp_path: Path, monkeypatc
         assert cli._run(shlex.split(command)[1:]) == 0, command
 
 
-def test_programs_run_and_the_first_prints_the_weights_of_the_recording(
+def test_programs_run_and_the_first_prints_the_recorded_weights(
     tiny_run: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -128,7 +128,7 @@ def test_programs_run_and_the_first_prints_the_weights_of_the_recording(
     assert np.allclose(weights, maps.cross[0, 0, 1], atol=6e-4)
 
 
-def test_every_figure_stands_over_its_command() -> None:
+def test_every_figure_is_above_its_command() -> None:
     figures = FIGURE.findall(TEXT)
     drawn = [shlex.split(command)[-1] for command in COMMANDS if "docs/figures" in command]
     assert [f"docs/{figure}" for figure in figures] == drawn
@@ -146,7 +146,7 @@ def test_both_languages_have_the_same_blocks_figures_and_numbers() -> None:
 
 
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=lambda path: path.name)
-def test_every_work_named_is_in_the_references(path: Path) -> None:
+def test_every_cited_work_is_in_the_references(path: Path) -> None:
     references = (ROOT / "docs/references.md").read_text(encoding="utf-8")
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     named = set(re.findall(r"([A-Z][a-z]+) (?:et al\.|and [A-Z][a-z]+)\s*[(（]?(\d{4})", text))
@@ -155,5 +155,5 @@ def test_every_work_named_is_in_the_references(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=lambda path: path.name)
-def test_an_explanation_stays_short(path: Path) -> None:
+def test_explanation_stays_short(path: Path) -> None:
     assert path.read_text(encoding="utf-8").count("\n") <= 400

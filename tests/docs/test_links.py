@@ -1,4 +1,4 @@
-"""README and docs: links and anchors resolve, README stays short, settings and files that they name exist."""
+"""README and docs: links resolve, README stays short, and the settings and files mentioned exist."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FILES_NAMED_LIKE_SETTINGS = {"train.en", "train.de", "train.fr", "train.align", 
 
 
 def text_of(page: Path) -> str:
-    """A page without its code blocks, in which `#` is a comment."""
+    """Return a page without its code blocks, where `#` starts a comment."""
     return FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     plain = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in HEADING.findall(text_of(page)))
     return {heading.replace(" ", "-") for heading in plain}
 
@@ -40,7 +40,7 @@ def test_links_and_anchors_resolve(page: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
-def test_the_readme_stays_short(name: str) -> None:
+def test_readme_stays_short(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8").count("\n") <= README_LINES
 
 
@@ -55,7 +55,7 @@ def test_every_guide_is_reachable_from_the_readme() -> None:
     assert sorted(seen & set(PAGES)) == [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
 
 
-def test_settings_that_the_pages_name_exist(tiny_run: Path) -> None:
+def test_settings_mentioned_in_the_docs_exist(tiny_run: Path) -> None:
     section, known = "", set()
     for line in (tiny_run / "config.toml").read_text(encoding="utf-8").splitlines():
         if match := re.match(r"\[(\w+)\]", line):
@@ -69,8 +69,8 @@ def test_settings_that_the_pages_name_exist(tiny_run: Path) -> None:
             assert named <= known | {name for name in named if name.endswith((".py", ".safetensors"))}, page.name
 
 
-def test_the_architecture_names_every_file() -> None:
-    """Under the heading of its package, once."""
+def test_architecture_page_lists_every_file() -> None:
+    """Each file is listed once, under its package's heading."""
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     files = text[text.index("## The files") : text.index("## Where to make which change")]
     named = set()
@@ -90,14 +90,14 @@ def test_the_architecture_names_every_file() -> None:
     assert named == there
 
 
-def test_files_that_the_change_table_names_exist() -> None:
+def test_files_listed_in_the_change_table_exist() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     table = text[text.index("## Where to make which change") : text.index("## How the promises are kept")]
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", table):
         assert (ROOT / "translate" / name).exists(), name
 
 
-def test_tests_and_scripts_that_the_pages_name_exist() -> None:
+def test_tests_and_scripts_mentioned_in_the_docs_exist() -> None:
     for page in PAGES:
         if page.name != "CHANGELOG.md":
             for name in re.findall(r"`((?:tests|scripts|configs)/[\w./-]+)`", text_of(page)):

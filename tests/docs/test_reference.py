@@ -1,4 +1,4 @@
-"""The generated pages of docs/ are those of the code."""
+"""The generated pages in docs/ are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`translate evaluate`: buckets made by hand, sacreBLEU as the oracle, and what the command says and refuses."""
+"""`translate evaluate`: manual buckets, sacreBLEU as the oracle, and the output and errors of the command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def words(count: int) -> str:
     return " ".join(f"w{number}" for number in range(count))
 
 
-def test_each_line_is_in_the_bucket_of_its_length() -> None:
+def test_each_line_is_in_the_bucket_for_its_length() -> None:
     counts = [0, 1, 5, 6, 10, 11, 15, 16, 20, 21, 30, 31, 400]
     sources = [words(count) for count in counts]
     reference = [f"{source} fin" for source in sources]
@@ -55,7 +55,7 @@ def test_each_line_is_in_the_bucket_of_its_length() -> None:
         assert bucket.chrf == sacrebleu.corpus_chrf(some, [right]).score
 
 
-def test_buckets_without_lines_are_left_out_and_scores_do_not_depend_on_the_order_of_lines() -> None:
+def test_empty_buckets_are_omitted_and_scores_ignore_line_order() -> None:
     sources = [words(count) for count in (3, 12, 3, 40)]
     reference = ["un deux trois quatre", "cinq six sept huit neuf", "dix onze", "douze treize quatorze"]
     translations = ["un deux trois", "cinq six sept huit dix", "dix onze", "treize douze quatorze"]
@@ -67,7 +67,7 @@ def test_buckets_without_lines_are_left_out_and_scores_do_not_depend_on_the_orde
     assert evaluate(texts, ReferencedText(sources, [reference]), WAY) == one
 
 
-def test_a_language_without_spaces_is_counted_in_characters() -> None:
+def test_language_without_spaces_is_measured_in_characters() -> None:
     assert unit_of(["我爱苹果。", "", "猫坐在垫子上 。", "你好"]) == "characters"
     assert unit_of(["Yes.", "I do.", "He sings well."]) == "words"
     sources = ["猫" * 10, "猫" * 11, "猫" * 61]
@@ -79,13 +79,13 @@ def test_a_language_without_spaces_is_counted_in_characters() -> None:
     ]
 
 
-def test_length_is_told_in_characters_of_the_mean_reference() -> None:
+def test_length_ratio_uses_characters_of_the_mean_reference() -> None:
     text = ReferencedText(["x", "y"], [["abcd", "ab"], ["abcdefgh", ""]])
     assert evaluate(["abc", "a"], text, WAY).length_ratio == 4 / (6 + 2)
     assert evaluate(["abc"], ReferencedText(["x"], [[""]]), WAY).length_ratio is None
 
 
-def test_a_line_that_is_empty_in_one_reference_has_one_reference_less() -> None:
+def test_line_empty_in_one_reference_is_scored_against_the_others() -> None:
     text = ReferencedText(["a", "b", ""], [["", "deux mots", ""], ["un chat noir", "deux", ""]])
     translations = ["un chat", "deux mots", ""]
     scores = evaluate(translations, text, WAY).scores
@@ -95,7 +95,7 @@ def test_a_line_that_is_empty_in_one_reference_has_one_reference_less() -> None:
     assert scores["bleu"].signature.startswith("nrefs:var|")
 
 
-def test_changes_are_those_of_chrf_each_way_the_largest_first() -> None:
+def test_changes_in_chrf_are_sorted_largest_first() -> None:
     sources = ["one", "two", "three", "four", "five", "six"]
     reference = ["un chat noir", "deux", "trois chats", "quatre", "cinq chiens", "six"]
     ours = ["un chat noir", "deux", "trois", "quatre", "cinq chien", "sept?"]
@@ -112,7 +112,7 @@ def test_changes_are_those_of_chrf_each_way_the_largest_first() -> None:
     assert [change.line for change in comparison.worse] == [3]
 
 
-def test_what_makes_figures_doubtful_is_said() -> None:
+def test_warnings_explain_unreliable_scores() -> None:
     text = ReferencedText(["a", "b", ""], [["x", "", "z"]])
     one, two, few = text_warnings(text, is_compared=True)
     assert one.startswith("line 2: ")
@@ -151,7 +151,7 @@ def texts(corpus: Path) -> list[object]:
     return ["--src", corpus / "valid.en", "--ref", corpus / "valid.fr"]
 
 
-def test_a_run_is_scored_by_what_it_translates_and_its_translations_kept(
+def test_run_is_scored_and_its_translations_are_saved(
     tiny_run: Path, corpus: Path, texts: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.fr"
@@ -195,7 +195,7 @@ def test_two_runs_are_compared(
     assert "All translations are identical." in same
 
 
-def test_hostile_lines_do_nothing_to_a_terminal_and_come_through_json(
+def test_control_characters_are_escaped_in_text_and_kept_in_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = tmp_path / f"{'long' * 30}.txt"
@@ -213,7 +213,7 @@ def test_hostile_lines_do_nothing_to_a_terminal_and_come_through_json(
     assert found["scores"]["chrf"]["value"] == 100
 
 
-def test_compressed_and_several_references_are_read(
+def test_compressed_and_multiple_references_are_read(
     texts: list[object], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     packed = tmp_path / "valid.fr.gz"
@@ -227,12 +227,12 @@ def test_compressed_and_several_references_are_read(
     assert "nrefs:3" in found["scores"]["bleu"]["signature"]
 
 
-def test_case_and_tokenizer_are_said_in_signatures(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+def test_signatures_record_case_and_tokenizer(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     text = told(capsys, texts[3], *texts, "--lowercase", "--tokenize", "char")
     assert "case:lc|eff:no|tok:char" in text
 
 
-def test_ter_can_be_left_out(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ter_can_be_skipped(texts: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(told(capsys, texts[3], *texts, "--against", texts[1], "--no-ter", "--json"))
     assert list(found["scores"]) == list(found["against"]["significance"]) == ["bleu", "chrf"]
     text = told(capsys, texts[3], *texts, "--against", texts[1], "--no-ter")
@@ -240,7 +240,7 @@ def test_ter_can_be_left_out(texts: list[object], capsys: pytest.CaptureFixture[
     assert "significance: 20 lines are too few" in found["warnings"][0]
 
 
-def test_what_cannot_be_scored_is_one_line(
+def test_unusable_input_is_reported_in_one_line(
     tiny_run: Path, texts: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reference = texts[3]
@@ -261,7 +261,7 @@ def test_what_cannot_be_scored_is_one_line(
     assert "--ref" in refused(capsys, tiny_run, *texts[:2])
 
 
-def test_options_that_would_do_nothing_or_harm_are_refused(
+def test_ineffective_or_harmful_options_are_rejected(
     tiny_run: Path, texts: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reference = texts[3]

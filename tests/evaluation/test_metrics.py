@@ -1,4 +1,4 @@
-"""Scores and significance, against sacreBLEU called directly."""
+"""Compare scores and significance with direct calls to sacreBLEU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE = ["\x00", "a\u2028b\x85c", "\t\t", "مرحبا, world", "👩‍👩‍
 
 
 @pytest.mark.parametrize("texts", [(OURS, REFERENCE), (THEIRS, OURS), (HOSTILE, HOSTILE[::-1]), ([""], [""])])
-def test_scores_and_signatures_are_those_of_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
+def test_scores_and_signatures_match_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
     translations, reference = texts
     found = score(translations, [reference], ALL)
     for name, function, metric in (
@@ -34,7 +34,7 @@ def test_scores_and_signatures_are_those_of_sacrebleu(texts: tuple[list[str], li
         assert found[name].signature == str(metric.get_signature())
 
 
-def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> None:
+def test_case_and_tokenizer_apply_to_bleu_and_its_signature() -> None:
     found = score(OURS, [REFERENCE], config=MetricConfig(lowercase=True, tokenize="zh"))
     assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE], lowercase=True, tokenize="zh").score
     assert "case:lc" in found["bleu"].signature
@@ -42,7 +42,7 @@ def test_case_and_tokenizer_are_asked_of_bleu_and_said_in_its_signature() -> Non
     assert found["chrf"].value == sacrebleu.corpus_chrf(OURS, [REFERENCE]).score
 
 
-def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_tokenizer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--tokenize 13: choose one of 13a, .*intl.*zh"):
         score(OURS, [REFERENCE], config=MetricConfig(tokenize="13"))
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
@@ -50,7 +50,7 @@ def test_a_tokenizer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
         score(OURS, [REFERENCE], config=MetricConfig(tokenize="ja-mecab"))
 
 
-def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:
+def test_multiple_references_and_sentence_chrf_match_sacrebleu() -> None:
     found = score(OURS, [REFERENCE, THEIRS], ALL)
     assert found["bleu"].value == sacrebleu.corpus_bleu(OURS, [REFERENCE, THEIRS]).score
     assert found["ter"].value == sacrebleu.corpus_ter(OURS, [REFERENCE, THEIRS]).score
@@ -60,13 +60,13 @@ def test_several_references_and_chrf_of_a_line_are_those_of_sacrebleu() -> None:
     )
 
 
-def test_no_advice_about_tokenized_text_is_given_at_each_score(caplog: pytest.LogCaptureFixture) -> None:
+def test_sacrebleu_warning_about_tokenized_text_is_suppressed(caplog: pytest.LogCaptureFixture) -> None:
     score(["Fini ."] * 200, [["Fini."] * 200])
     assert not caplog.records
 
 
 @pytest.mark.parametrize("seed", ["12345", "7"])
-def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_significance_matches_sacrebleus_paired_bootstrap(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, seed)
     found = significance(OURS, THEIRS, [REFERENCE], ALL)
     systems = [("baseline", THEIRS), ("ours", OURS)]
@@ -80,7 +80,7 @@ def test_significance_is_that_of_sacrebleus_paired_bootstrap(seed: str, monkeypa
         assert f"bs:1000|seed:{seed}|" in found[name].signature
 
 
-def test_no_difference_is_never_called_significant() -> None:
+def test_equal_scores_are_never_significant() -> None:
     cased = [text.upper() for text in OURS]
     assert {each.p_value for each in significance(OURS, list(OURS), [REFERENCE], ALL).values()} == {None}
     by_metric = significance(OURS, cased, [REFERENCE], ALL)  # TER does not see case
@@ -88,7 +88,7 @@ def test_no_difference_is_never_called_significant() -> None:
     assert {each.p_value for each in significance(OURS[:1], THEIRS[:1], [REFERENCE[:1]], ALL).values()} == {None}
 
 
-def test_a_seed_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, "lucky")
     with pytest.raises(UserError, match="SACREBLEU_SEED=lucky"):
         check(ALL)

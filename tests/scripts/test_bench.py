@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and its report, and the reference search; no peer is needed."""
+"""The benchmark's arithmetic and report, and the reference search; other toolkits are not needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUM_PIECES = 11
 PLAN = Plan(["ours"], ["float32", "int8"], [2], device="cpu", threads=1, rounds=1, num_sentences=4)
 
 
-def test_operations_are_those_that_pytorch_counts_in_a_step() -> None:
+def test_operations_match_pytorchs_count_for_a_step() -> None:
     num_rows, src_length, tgt_length = 3, 5, 4
     model = Transformer(TINY, NUM_PIECES, NUM_PIECES, is_joint=True).train()
     src = torch.ones(num_rows, src_length, dtype=torch.long)
@@ -42,7 +42,7 @@ def test_operations_are_those_that_pytorch_counts_in_a_step() -> None:
     assert training_operations(TINY, NUM_PIECES, pieces) == counter.get_total_flops()
 
 
-def test_operations_of_a_single_pair_by_hand() -> None:
+def test_operations_of_a_single_pair_match_a_manual_count() -> None:
     one_layer = ModelSettings(d_model=2, d_ff=3, num_heads=1, num_encoder_layers=1, num_decoder_layers=1)
     encoder = 4 * 2 * 2 + 2 * 2 * 3 + 2 * 1 * 2  # projections, feed-forward, one pair of pieces in two products
     decoder = 8 * 2 * 2 + 2 * 2 * 3 + 2 * 2 * 2
@@ -50,7 +50,7 @@ def test_operations_of_a_single_pair_by_hand() -> None:
     assert training_operations(one_layer, 7, PieceCounts.of_batch([1], [1])) == 3 * 2 * (encoder + decoder + logits)
 
 
-def test_padding_is_no_work() -> None:
+def test_padding_does_not_count_as_work() -> None:
     together = PieceCounts.of_batch([2, 6], [3, 3])
     apart = PieceCounts.of_batch([2], [3]) + PieceCounts.of_batch([6], [3])
     assert training_operations(TINY, NUM_PIECES, together) == training_operations(TINY, NUM_PIECES, apart)
@@ -58,13 +58,13 @@ def test_padding_is_no_work() -> None:
     assert apart.padding == 0
 
 
-def test_the_products_alone_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrix_products_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.products.LOOP_SECONDS", 0.001)
     assert products_alone(weight_products(TINY, NUM_PIECES, 4, 3), "cpu", "float32") > 0
     assert products_alone([Product(4, 8, 8, 1)], "cpu", "bfloat16") > 0
 
 
-def test_a_table_is_aligned_markdown() -> None:
+def test_table_is_aligned_markdown() -> None:
     assert markdown_table(["system", "tokens/s"], [["ours", "1,000"], ["another one", "7"]]).splitlines() == [
         "| system      | tokens/s |",
         "|-------------|---------:|",
@@ -73,7 +73,7 @@ def test_a_table_is_aligned_markdown() -> None:
     ]
 
 
-def test_a_section_is_replaced_where_it_stands_or_added_at_the_end() -> None:
+def test_section_is_replaced_in_place_or_appended() -> None:
     document = "# Title\n\nText.\n\n## One\n\nold\n\n### Part\n\n## Two\n\nkept\n"
     assert replace_section(document, "One", "new\n") == "# Title\n\nText.\n\n## One\n\nnew\n\n## Two\n\nkept\n"
     assert replace_section(document, "Two", "new") == document.replace("kept", "new")
@@ -84,7 +84,7 @@ def test_a_section_is_replaced_where_it_stands_or_added_at_the_end() -> None:
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_the_reference_search_finds_what_our_search_finds(
+def test_reference_search_matches_beam_search(
     translator: Translator, corpus: Path, beam_size: int, length_penalty: float
 ) -> None:
     settings = changed_search(translator.settings, {"beam_size": beam_size, "length_penalty": length_penalty})
@@ -99,7 +99,7 @@ def test_the_reference_search_finds_what_our_search_finds(
         assert [hypothesis.score for hypothesis in reference] == pytest.approx(scores, abs=1e-4)
 
 
-def test_lines_sorted_by_length_come_back_in_their_order() -> None:
+def test_lines_sorted_by_length_are_returned_in_order() -> None:
     seen: list[str] = []
 
     def translate(lines: Sequence[str]) -> list[str]:
@@ -110,7 +110,7 @@ def test_lines_sorted_by_length_come_back_in_their_order() -> None:
     assert seen == ["cccc", "ddd", "bb", "a"]
 
 
-def test_a_benchmark_of_decoding_measures_a_process_of_its_own(
+def test_decoding_benchmark_measures_a_separate_process(
     tmp_path: Path, tiny_run: Path, translator: Translator, corpus: Path
 ) -> None:
     for language, name in ("en", "valid.en"), ("de", "valid.fr"):
@@ -123,7 +123,7 @@ def test_a_benchmark_of_decoding_measures_a_process_of_its_own(
     assert row.first_translation_seconds > row.measured.load_seconds > 0
 
 
-def test_a_row_of_decoding_is_reported_as_json_and_as_a_table() -> None:
+def test_decoding_row_is_reported_as_json_and_as_a_table() -> None:
     report = decoding.report(PLAN, [_row("ours", bleu=40.0)], Config())
     (told,) = report.rows
     assert told["system"] == "ours"
@@ -142,14 +142,14 @@ def test_a_row_of_decoding_is_reported_as_json_and_as_a_table() -> None:
     ]
 
 
-def test_medians_are_those_of_all_figures() -> None:
+def test_medians_use_all_measurements() -> None:
     rounds = [replace(_row("ours", bleu=40.0).measured, sentences_per_second=speed) for speed in (3.0, 1.0, 8.0)]
     assert medians(rounds) == rounds[0]
     assert medians(rounds[1:]).sentences_per_second == 4.5
     assert medians(rounds[1:]).peak_memory_bytes == 300_000_000
 
 
-def test_the_size_of_a_corpus_is_measured_by_two_trainings(tmp_path: Path) -> None:
+def test_corpus_size_benchmark_trains_twice(tmp_path: Path) -> None:
     report = size.measure(tmp_path, [1500], threads=1)
     (row,) = report.rows
     assert row["pairs"] == 1500

@@ -1,4 +1,4 @@
-"""What `scripts/bench learn` measures; of the peers Hugging Face, where it is installed."""
+"""The measurements of `scripts/bench learn`; of the other toolkits, only Hugging Face, if installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NUM_LINES = 4
 
 @pytest.fixture
 def job(tmp_path: Path, corpus: Path, tiny_config: Config) -> LearnJob:
-    """The tiny corpus and the tiny sizes, with validation text to translate."""
+    """A job with the tiny corpus, tiny sizes and validation text to translate."""
     texts = {part: _sides(corpus, part) for part in ("train", "valid")}
     config = lay_out(tmp_path, texts, load_config(None, _sizes(tiny_config)))
     found = LearnJob(folder=tmp_path, config=config, device="cpu", threads=1, minutes=0.001)
@@ -35,7 +35,7 @@ def job(tmp_path: Path, corpus: Path, tiny_config: Config) -> LearnJob:
     return found
 
 
-def test_our_training_has_the_time_as_its_only_setting(
+def test_training_time_is_the_only_setting(
     job: LearnJob, tiny_run: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
@@ -61,7 +61,7 @@ def test_our_training_has_the_time_as_its_only_setting(
     assert 1 <= outcome.update <= 60
 
 
-def test_the_loop_of_hugging_face_keeps_its_best_weights(job: LearnJob) -> None:
+def test_hugging_face_loop_keeps_its_best_weights(job: LearnJob) -> None:
     pytest.importorskip("transformers")
     from benchmarks import huggingface
 
@@ -72,7 +72,7 @@ def test_the_loop_of_hugging_face_keeps_its_best_weights(job: LearnJob) -> None:
     assert learned.minutes >= 0.001
 
 
-def test_batches_of_like_length_have_every_pair_once_and_keep_to_the_budget(job: LearnJob) -> None:
+def test_length_sorted_batches_have_every_pair_once_within_the_budget(job: LearnJob) -> None:
     pytest.importorskip("transformers")
     from benchmarks.huggingface import encoded_pairs, marian, of_like_length, piece_loss
 
@@ -89,7 +89,7 @@ def test_batches_of_like_length_have_every_pair_once_and_keep_to_the_budget(job:
     assert together == pytest.approx(sum(alone), rel=1e-4)
 
 
-def test_files_that_are_not_parallel_are_refused(tmp_path: Path, corpus: Path) -> None:
+def test_files_that_are_not_parallel_are_rejected(tmp_path: Path, corpus: Path) -> None:
     (tmp_path / "short.fr").write_text("un\n", encoding="utf-8")
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     pair = (corpus / "valid.en", corpus / "valid.fr")
@@ -99,7 +99,7 @@ def test_files_that_are_not_parallel_are_refused(tmp_path: Path, corpus: Path) -
         learning.measure(PLAN, tmp_path, Files(*pair, tmp_path / "empty", tmp_path / "empty", *pair))
 
 
-def test_a_row_of_learning_is_reported_as_json_and_as_a_table() -> None:
+def test_learning_row_is_reported_as_json_and_as_a_table() -> None:
     lesson = Lesson([_row("ours", BEST, 20), _row("huggingface", LAST, 30)], 5000, 1014, 2)
     report = learning.report(lesson, PLAN)
     told = report.rows[1]
@@ -112,7 +112,7 @@ def test_a_row_of_learning_is_reported_as_json_and_as_a_table() -> None:
     ]
 
 
-def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> None:
+def test_caption_describes_the_choices_of_measured_systems() -> None:
     both = learning.caption(Lesson([_row("ours", BEST, 20), _row("huggingface", LAST, 30)], 5000, 1014, 2), PLAN)
     assert max(map(len, both.splitlines())) <= 120
     both = " ".join(both.split())
@@ -125,7 +125,7 @@ def test_the_caption_tells_the_choices_of_the_systems_that_were_measured() -> No
     assert "peer" not in alone
 
 
-def test_the_settings_of_the_peers_are_described() -> None:
+def test_settings_of_the_peers_are_described() -> None:
     words = learning.describe_settings(load_config(None, dict(map(parse_override, learning.PEER_SETTINGS.split()))))
     assert words.startswith("8,000 joint BPE pieces, 3+3 layers, width 256, feed-forward 1,024, 4 heads, dropout 0.1")
     assert "of BPE merges" not in words

@@ -31,13 +31,13 @@ def test_one_trial_of_each_kind_finds_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_signal_ends_a_command(tmp_path: Path) -> None:
+def test_signal_ends_a_command(tmp_path: Path) -> None:
     killed = run(("--help",), tmp_path, (Blow(signal.SIGKILL, 0.0),))
     assert (killed.status, killed.died_of_signal) == (128 + signal.SIGKILL, True)
     assert run(("--version-of-nothing",), tmp_path).status == 2
 
 
-def test_a_traceback_and_another_exit_status_are_findings() -> None:
+def test_traceback_and_unexpected_exit_status_are_findings() -> None:
     check_end(ended(), (0,))
     with pytest.raises(FindingError, match="traceback"):
         check_end(ended(0, "Traceback (most recent call last):\n"), (0,))
@@ -45,7 +45,7 @@ def test_a_traceback_and_another_exit_status_are_findings() -> None:
         check_end(ended(128 + signal.SIGSEGV), (0, 2))
 
 
-def test_a_failing_command_has_to_print_one_line_that_names_the_path() -> None:
+def test_failing_command_must_print_one_line_that_names_the_path() -> None:
     path = Path("RUN")
     check_reported(ended(), path)
     check_reported(ended(2, "error: RUN/model.safetensors: No space left on device\n"), path)
@@ -71,7 +71,7 @@ def test_one_bit_of_a_weight_or_one_line_of_metrics_changes_the_state(tiny_run: 
     assert len(differences(state_of(copy), expected)) == 1
 
 
-def test_a_step_after_which_a_training_stops_has_to_be_saved_unless_it_died(tmp_path: Path) -> None:
+def test_final_step_must_be_saved_unless_training_was_killed(tmp_path: Path) -> None:
     stopped = ended(130, "step 3, epoch 0: loss 5\nSIGINT: stopping after this step; send it again to stop now\n")
     (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
     with pytest.raises(FindingError, match="stopped after step 3, saved 2"):
@@ -81,7 +81,7 @@ def test_a_step_after_which_a_training_stops_has_to_be_saved_unless_it_died(tmp_
     check_saved(stopped, tmp_path)
 
 
-def test_the_verdict_counts_and_a_command_repeats_a_trial() -> None:
+def test_verdict_counts_findings_and_repeats_a_trial() -> None:
     plan, tally = Plan(seed=3, minutes=20), Tally()
     tally.counts.update({"training kills": 212, "disk faults": 1003})
     expected = "212 training kills, 0 decoding kills, 1,003 disk faults in 19.6 minutes, seed 3: no findings"

@@ -1,4 +1,4 @@
-"""The download script, against a server on this machine."""
+"""The download script, tested against a local server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_script() -> ModuleType:
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Path, str]]:
-    """The script with checksums of small files of ours, the folder of these, and the URL that serves it."""
+    """The script with checksums of small test files, the folder of these files, and its URL."""
     script, folder = load_script(), tmp_path / "served"
     folder.mkdir()
     checksums = {}
@@ -71,7 +71,7 @@ def test_files_are_downloaded_and_checked(
 @pytest.mark.parametrize(
     "damage", [lambda content: content[:-5], lambda _: gzip.compress(b"other"), lambda _: b"<html>"]
 )
-def test_a_damaged_download_is_not_kept(
+def test_damaged_download_is_not_kept(
     served: tuple[ModuleType, Path, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,7 +86,7 @@ def test_a_damaged_download_is_not_kept(
     assert not (tmp_path / "data" / "val.de.gz").exists()
 
 
-def test_a_missing_file_and_a_dead_server_are_one_line(
+def test_missing_file_and_dead_server_are_reported_in_one_line(
     served: tuple[ModuleType, Path, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,7 +116,7 @@ def test_a_missing_file_and_a_dead_server_are_one_line(
         ("", "closed connection"),
     ],
 )  # fmt: skip
-def test_a_broken_or_strange_answer_is_one_line_and_nothing_is_kept(
+def test_invalid_response_is_reported_in_one_line_and_discarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, said: str
 ) -> None:
     def serve(listener: socket.socket) -> None:
@@ -135,7 +135,7 @@ def test_a_broken_or_strange_answer_is_one_line_and_nothing_is_kept(
     assert not list((tmp_path / "data").iterdir())
 
 
-def test_a_redirection_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirect_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/there" else 302)
@@ -155,7 +155,7 @@ def test_a_redirection_on_the_same_host_is_followed(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     "url", ["nothing", "http://a b", "http://127.0.0.1:99999", "file:///", "http://[", "gopher://a"]
 )
-def test_what_is_no_address_is_one_line(
+def test_invalid_url_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path) == 2
@@ -163,6 +163,6 @@ def test_what_is_no_address_is_one_line(
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the Multi30k corpus is not beside this checkout")
-def test_the_real_corpus_has_the_checksums(tmp_path: Path) -> None:
+def test_real_corpus_has_the_checksums(tmp_path: Path) -> None:
     subprocess.run([sys.executable, SCRIPT, "--from", REAL, "--to", tmp_path], check=True, capture_output=True)
     assert len(list(tmp_path.glob("*.gz"))) == 6

@@ -1,4 +1,4 @@
-"""The dates that scripts/make_dates writes, read back by another way: datetime, and tables of words."""
+"""Parse the dates written by scripts/make_dates independently, with datetime and word tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAYS |= {"twelfth": 12, "twentieth": 20, "thirtieth": 30, "thirty-first": 31}
 
 
 def spelled_year(words: str) -> int:
-    """two thousand and four, nineteen hundred, nineteen oh five, twenty forty-one."""
+    """Spell a year: two thousand and four, nineteen hundred, nineteen oh five, twenty forty-one."""
     first, *rest = [word for word in words.replace("-", " ").split() if word not in ("and", "oh")]
     if first == "two" and rest[:1] == ["thousand"]:
         return 2000 + sum(VALUES[word] for word in rest[1:])
@@ -32,7 +32,7 @@ def spelled_year(words: str) -> int:
 
 
 def readings(text: str) -> set[date]:
-    """All days that a text in numbers could mean: year first, or last with day and month in either order."""
+    """Return all days that a numeric date could mean: year first, or last with day and month in either order."""
     text, found = re.sub(r"[ /.-]+", "-", text), set()
     for form in "%Y-%m-%d", "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y":
         try:
@@ -43,7 +43,7 @@ def readings(text: str) -> set[date]:
 
 
 def parsed(text: str) -> date:
-    """The one day that a text means. A weekday that is named has to be that day's."""
+    """Return the only day that a text can mean. If it names a weekday, the weekday must match."""
     text = text.lower()
     if not re.search("[a-z]", text):
         (day,) = readings(text)
@@ -85,28 +85,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return made(tmp_path_factory.mktemp("dates"))
 
 
-def test_every_pair_is_right(files: dict[str, list[str]]) -> None:
-    """All of those to validate and to test with, and of the others every tenth."""
+def test_every_pair_is_correct(files: dict[str, list[str]]) -> None:
+    """Check all validation and test pairs, and every tenth training pair."""
     for part, step in ("valid", 1), ("test", 1), ("train", 10):
         for src, tgt in zip(files[f"{part}.src"][::step], files[f"{part}.tgt"][::step], strict=True):
             assert parsed(src) == date.fromisoformat(tgt), src
 
 
-def test_numbers_alone_have_one_reading(files: dict[str, list[str]]) -> None:
-    """Else the test above would have stopped at one with two; that there are such dates is shown here."""
+def test_numeric_dates_are_unambiguous(files: dict[str, list[str]]) -> None:
+    """The previous test would have failed on an ambiguous date; this one shows that numeric dates occur."""
     numbers = [src for src in files["train.src"] if not re.search("[A-Za-z]", src)]
     assert len(numbers) > 20_000
     assert readings("3/11/04") == {date(2004, 3, 11), date(2004, 11, 3)}
     assert all(len(readings(text)) == 1 for text in numbers[::7])
 
 
-def test_no_day_is_in_two_parts(files: dict[str, list[str]]) -> None:
+def test_no_day_is_in_two_splits(files: dict[str, list[str]]) -> None:
     days = {part: set(files[f"{part}.tgt"]) for part in ("train", "valid", "test")}
     assert [len(files[f"{part}.src"]) for part in days] == [100_000, 1000, 1000]
     assert not days["train"] & (days["valid"] | days["test"])
     assert not days["valid"] & days["test"]
 
 
-def test_one_seed_gives_the_same_files(files: dict[str, list[str]], tmp_path: Path) -> None:
-    """In another process, where Python hashes text otherwise."""
+def test_same_seed_writes_the_same_files(files: dict[str, list[str]], tmp_path: Path) -> None:
+    """The files are written in a separate process, with a different hash seed."""
     assert made(tmp_path, "--seed", "1") == files

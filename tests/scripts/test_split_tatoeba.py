@@ -1,4 +1,4 @@
-"""Splitting Tatoeba's list: by English sentence, whatever form the list comes in."""
+"""Tatoeba's list is split by English sentence, regardless of its format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def split(file: Path, to: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["fra.txt", "eng-fra.tsv.gz", "fra-eng.zip"])
-def test_no_sentence_is_in_two_parts_and_every_pair_in_one(tmp_path: Path, name: str) -> None:
+def test_every_pair_is_in_one_split_and_no_sentence_is_in_two(tmp_path: Path, name: str) -> None:
     content = ("\r\n".join(LINES) + "\r\n").encode()
     file = tmp_path / name
     if name.endswith(".zip"):
@@ -52,7 +52,7 @@ def test_no_sentence_is_in_two_parts_and_every_pair_in_one(tmp_path: Path, name:
         ("fra.zip", b"no zip", "zip"),
     ],
 )
-def test_what_is_no_such_list_is_said_in_a_line(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_invalid_list_is_reported_in_one_line(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(content)
     done = split(tmp_path / name, tmp_path / "parts")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -60,7 +60,7 @@ def test_what_is_no_such_list_is_said_in_a_line(tmp_path: Path, name: str, conte
     assert not (tmp_path / "parts").exists()
 
 
-def test_links_made_by_hand_are_between_words_that_are_there(tmp_path: Path) -> None:
+def test_manual_links_connect_existing_words(tmp_path: Path) -> None:
     real = Path(__file__).parents[3] / "shared" / "data" / "tatoeba" / "eng-fra.tsv.gz"
     if not real.exists():
         pytest.skip("the corpus is not on this machine")

@@ -1,4 +1,4 @@
-"""The toy corpus: what the committed files hold, and whether the grammar writes correct French."""
+"""The toy corpus: the committed files are valid, and the grammar writes correct French."""
 
 import re
 from collections import Counter
@@ -40,7 +40,7 @@ def translations() -> dict[str, str]:
     return {src: tgt for name in SETS for src, tgt in zip(read(f"{name}.en"), read(f"{name}.fr"), strict=True)}
 
 
-def test_committed_files_are_what_the_grammar_writes(
+def test_committed_files_match_the_grammar_output(
     corpus: toy.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(toy, "build_corpus", lambda: corpus)
@@ -51,20 +51,20 @@ def test_committed_files_are_what_the_grammar_writes(
         assert path.read_bytes() == (DATA / path.name).read_bytes(), path.name
 
 
-def test_sets_have_their_sizes_and_share_no_source(corpus: toy.Corpus) -> None:
+def test_splits_have_the_expected_sizes_and_share_no_source(corpus: toy.Corpus) -> None:
     assert [len(pairs) for pairs in corpus] == [20_000, 1_000, 1_000]
     sources = [pair.src for pairs in corpus for pair in pairs]
     assert len(set(sources)) == len(sources)
 
 
-def test_the_two_sentences_of_the_manual_are_in_the_test_set_alone(translations: dict[str, str]) -> None:
+def test_both_documented_sentences_are_only_in_the_test_set(translations: dict[str, str]) -> None:
     assert set(toy.HELD_OUT) <= set(read("test.en"))
     assert not set(toy.HELD_OUT) & {*read("train.en"), *read("valid.en")}
     assert translations["I love apples."] == "J'aime les pommes."
     assert translations["The cat sat on the mat."] == "Le chat s'est assis sur le tapis."
 
 
-def test_words_of_the_two_sentences_are_frequent_in_training() -> None:
+def test_words_of_both_sentences_are_frequent_in_training() -> None:
     text = " ".join(read("train.en")).lower()
     for pattern in (r"\bapples?\b", r"\bcat\b", r"\bmat\b", r"\bsat\b", r"\bloves?\b", r"\bon the mat\b"):
         assert len(re.findall(pattern, text)) >= 60, pattern
@@ -79,7 +79,7 @@ def test_every_token_is_aligned_and_links_are_sorted() -> None:
             assert {j for _, j in links} == set(range(len(tgt.split(" ")))), src
 
 
-def test_sentences_have_3_to_20_words_and_an_end() -> None:
+def test_sentences_have_3_to_20_words_and_final_punctuation() -> None:
     for name in SETS:
         for language in ("en", "fr"):
             for line in read(f"{name}.{language}"):
@@ -93,12 +93,12 @@ def test_french_is_a_function_of_english() -> None:
         assert seen.setdefault(pair.src, (pair.tgt, pair.align)) == (pair.tgt, pair.align), pair.src
 
 
-def test_stream_depends_on_the_seed_alone() -> None:
+def test_stream_depends_only_on_the_seed() -> None:
     assert list(islice(toy.generate(3), 50)) == list(islice(toy.generate(3), 50))
     assert list(islice(toy.generate(3), 50)) != list(islice(toy.generate(4), 50))
 
 
-def test_reserved_combinations_are_in_the_test_set_alone(corpus: toy.Corpus) -> None:
+def test_reserved_combinations_are_only_in_the_test_set(corpus: toy.Corpus) -> None:
     assert not any(toy.has_reserved(pair) for pair in corpus.train + corpus.valid)
     assert sum(toy.has_reserved(pair) for pair in corpus.test) == toy.NUM_RESERVED_TEST
     nouns, adjectives = toy_words.lexicon().nouns, toy_words.lexicon().adjectives
@@ -114,7 +114,7 @@ def test_reserved_combinations_are_in_the_test_set_alone(corpus: toy.Corpus) -> 
         assert not reserved & set(pairwise(words)), line
 
 
-def test_test_words_were_seen_in_training() -> None:
+def test_test_words_occur_in_training() -> None:
     for language in ("en", "fr"):
         seen = Counter(form for line in read(f"train.{language}") for form in toy.word_forms(line))
         rare = {form for line in read(f"test.{language}") for form in toy.word_forms(line) if seen[form] < 5}
@@ -153,7 +153,7 @@ def test_no_english_form_belongs_to_two_categories() -> None:
         r"\b(?!nous|vous)(\w+) \1\b",
     ],
 )
-def test_french_is_free_of(wrong: str) -> None:
+def test_french_does_not_contain(wrong: str) -> None:
     for name in SETS:
         found = [line for line in read(f"{name}.fr") if re.search(wrong, line.lower())]
         assert not found, found[:5]
@@ -167,7 +167,7 @@ def test_french_is_free_of(wrong: str) -> None:
     ],
 )
 def test_indefinite_articles_become_de(wrong: str) -> None:
-    """Before an adjective in the plural, and for the object of a negated verb; "des" may also be "de" and "les"."""
+    """This happens before plural adjectives and for objects of negated verbs; "des" may also be "de" and "les"."""
     for name in SETS:
         for src, tgt in zip(read(f"{name}.en"), read(f"{name}.fr"), strict=True):
             if not re.search(r"\b(near|next to|about|from)\b", src):
@@ -175,7 +175,7 @@ def test_indefinite_articles_become_de(wrong: str) -> None:
 
 
 def noun(text: str, bare: str = "") -> Nominal:
-    """A noun phrase from its English, "the small cat"; `bare` is the French determiner of one that has none."""
+    """Return a noun phrase from its English, "the small cat". bare: French determiner for a phrase without one."""
     words = toy_words.lexicon()
     *before, last = text.split()
     found = next(n for n in (*words.nouns, *words.names) if last in (n.en, n.en_plural))
@@ -255,7 +255,7 @@ def test_question_is_translated_and_aligned() -> None:
     assert spell(question(NO_WORDS, person("Emma"), action("sleep", "past")), "?")[1] == "Est-ce qu'Emma a dormi?"
 
 
-def test_participle_agrees_with_an_object_before_it() -> None:
+def test_participle_agrees_with_a_preceding_object() -> None:
     head = noun("the apples")
     relative = render("that", "que") + clause(person("I"), action("eat", "past")._replace(preceding=head))
     assert spell(head.phrase + relative, "")[1] == "Les pommes que j'ai mangées"

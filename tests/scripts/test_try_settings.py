@@ -1,4 +1,4 @@
-"""scripts/try_settings: real trainings of a few steps, each scored as `translate evaluate` scores it."""
+"""scripts/try_settings: real training runs of a few steps, each scored like `translate evaluate`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tried = tuple[Path, subprocess.CompletedProcess[str]]  # the folder, and how it 
 
 @pytest.fixture(scope="module")
 def settings(corpus: Path) -> str:
-    """The text of a settings file that names the validation text."""
+    """Return the text of a settings file with a validation text."""
     names = {f"data.{part}_{side}": str(corpus / f"{part}.{language}") for part in ("train", "valid")
              for side, language in (("src", "en"), ("tgt", "fr"))}  # fmt: skip
     tables: dict[str, list[str]] = {}
@@ -37,7 +37,7 @@ def settings(corpus: Path) -> str:
 
 @pytest.fixture
 def config(settings: str, tmp_path: Path) -> Path:
-    """A settings file for a test to change."""
+    """A settings file that a test can change."""
     path = tmp_path / "small.toml"
     path.write_text(settings, "utf-8")
     return path
@@ -45,7 +45,7 @@ def config(settings: str, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
-    """The folder of a series with one change that is trained, one that cannot be, and none; and how it went."""
+    """Return the folder and result of a series with one valid change, one invalid change, and no change."""
     folder = tmp_path_factory.mktemp("tried")
     (folder / "small.toml").write_text(settings, "utf-8")
     changes = "--change", CHANGE, "--change", FAILING
@@ -53,13 +53,13 @@ def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
 
 
 def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the script in a process of its own."""
+    """Run the script in a separate process."""
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
 def main() -> Callable[[], int]:
-    """The main function of the script, for calls that need no process of their own."""
+    """The main function of the script, for calls that do not need a separate process."""
     loader = SourceFileLoader("try_settings", str(SCRIPT))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec
@@ -78,7 +78,7 @@ def lowest_loss(run: Path) -> float:
     return min(line["valid_loss"] for line in lines if "valid_loss" in line)
 
 
-def test_each_change_is_a_row_with_the_figures_of_its_run(tried: Tried) -> None:
+def test_each_change_has_a_row_with_the_results_of_its_run(tried: Tried) -> None:
     folder, done = tried
     unchanged, changed = cells(done.stdout)[2:]
     assert unchanged[0] == "none"
@@ -92,14 +92,14 @@ def test_each_change_is_a_row_with_the_figures_of_its_run(tried: Tried) -> None:
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_training_that_fails_does_not_keep_the_others_from_being_told(tried: Tried) -> None:
+def test_failed_run_does_not_prevent_the_report_of_the_others(tried: Tried) -> None:
     _, done = tried
     assert done.returncode == 1
     assert [row[0] for row in cells(done.stdout)][2:] == ["none", f"`{CHANGE}`"]
     assert "train ended with status 2" in done.stderr
 
 
-def test_a_longer_series_keeps_finished_runs(config: Path, tried: Tried) -> None:
+def test_extended_series_keeps_finished_runs(config: Path, tried: Tried) -> None:
     folder, _ = tried
     weights = folder / "none,seed=1" / "model.safetensors"
     written = weights.stat().st_mtime_ns
@@ -119,7 +119,7 @@ def test_a_longer_series_keeps_finished_runs(config: Path, tried: Tried) -> None
     ("change", "reported"),
     [("model.widht=3", "model.widht"), ("train.max_steps", "train.max_steps"), ("d_ff=3", "d_ff")],
 )
-def test_a_wrong_change_is_reported_in_one_line_before_any_training(
+def test_invalid_change_is_reported_in_one_line_before_training(
     change: str,
     reported: str,
     main: Callable[[], int],
@@ -138,7 +138,7 @@ def test_a_wrong_change_is_reported_in_one_line_before_any_training(
     assert not (tmp_path / "tries").exists()
 
 
-def test_a_settings_file_without_a_validation_text_is_refused(config: Path) -> None:
+def test_settings_file_without_validation_text_is_rejected(config: Path) -> None:
     config.write_text("", "utf-8")
     refused = trying(config)
     assert refused.returncode == 2

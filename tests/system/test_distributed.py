@@ -130,7 +130,7 @@ def test_a_killed_process_stops_all_with_one_message_and_leaves_a_checkpoint(tmp
     assert process.returncode
     told = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(told) == 1
-    assert f"{run.path}/checkpoints; resume with the same command and --resume" in told[0]
+    assert f"{run.path}/checkpoints; to continue, run the same command with --resume" in told[0]
     assert not any(is_alive(worker) for worker in workers)
     assert load_newest(run, config) >= 5
 

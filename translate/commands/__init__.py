@@ -1,4 +1,4 @@
-"""The commands: their options, and what they print."""
+"""The commands, with their options and output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from translate import __version__
 from translate.commands import align, attention, check, decode, evaluate, export, score, train
 
 app = typer.Typer(
-    help="Train a Transformer on two text files, translate with it, and look inside its attention.",
+    help="Train a Transformer on parallel text, translate with it, and inspect its attention.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -32,7 +32,7 @@ def _options(
     pass
 
 
-# In the order in which --help lists them; groups come last.
+# Registered in the order in which --help lists them; groups come last.
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=decode.EPILOG)(decode.decode)

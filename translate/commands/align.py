@@ -1,4 +1,4 @@
-"""translate align."""
+"""The `translate align` command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
 
-    DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # with its gold links, if there are any
+    DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # with its gold links, if any
 
 MAX_DRAWN = 20  # lines
 Method = Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
@@ -34,8 +34,8 @@ Methods:
   argmax        link each target word to the source word with the highest weight
   threshold     keep every link whose weight is at least --threshold
   intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
-                symmetrize argmax in both directions; the reverse links come from the same map,
-                or from the reverse model with --reverse and --directions apart
+                symmetrize the argmax links of both directions; the reverse links come from the
+                same map, or from the reverse model with --reverse and --directions apart
 
 \b
 Examples:
@@ -43,36 +43,36 @@ Examples:
   translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
 """
 
-Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Align words by the rows that read them (Shift-Att).")]
+Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Use the step that reads each word (Shift-Att).")]
 Directions = Annotated[
     Literal["apart", "together"] | None,
-    Option(help="With --reverse: combine alignments (apart) or maps (together).  [default: together]"),
+    Option(help="With --reverse: combine the alignments (apart) or the maps (together).  [default: together]"),
 ]
 
 
 def align(
-    path: Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder; or a run, with --src and --tgt.")],
+    path: Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder, or run (with --src and --tgt).")],
     src: Annotated[Path | None, Option(metavar="FILE", help="With RUN: source text.")] = None,
     tgt: Annotated[Path | None, Option(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
-    gold: Annotated[Path | None, Option(metavar="FILE", help="Gold links (i-j sure, ipj possible).")] = None,
-    one_indexed: Annotated[bool, Option("--one-indexed", help="The gold links count words from 1.")] = False,
+    gold: Annotated[Path | None, Option(metavar="FILE", help="Gold links (i-j: sure, ipj: possible).")] = None,
+    one_indexed: Annotated[bool, Option("--one-indexed", help="Gold links count words from 1.")] = False,
     layer: options.Layer = None,
     head: options.Head = None,
-    method: Annotated[Method | None, Option(help="Alignment method, as listed below.  [default: grow-diag]")] = None,
+    method: Annotated[Method | None, Option(help="Alignment method; see the list below.  [default: grow-diag]")] = None,
     threshold: Annotated[float | None, Option(help="Minimum weight of a link; implies --method threshold.")] = None,
     shift: Shift = None,
-    reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Attention of a reverse model, same pairs.")] = None,
+    reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Reverse model, or its maps.")] = None,
     directions: Directions = None,
-    store: Annotated[Path | None, Option(metavar="RUN", help="Store the best setting on --gold in RUN.")] = None,
+    store: Annotated[Path | None, Option(metavar="RUN", help="Save the best settings on --gold in RUN.")] = None,
     as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
     device: options.Device = "auto",
 ) -> None:
-    """Align words by attention, and score alignments.
+    """Align words using attention, and evaluate alignments.
 
-    Each output line lists links i-j from source word i to target word j, counted from 0. --gold scores each layer, head
-    and method that the options leave open. Without options, the setting that --store saved in the run is used.
+    Each output line lists links i-j from source word i to target word j, counted from 0. --gold evaluates every
+    layer, head and method that the options allow. Without options, the settings saved in the run by --store are used.
     """
     from translate.alignment import error_rate, methods, settings
     from translate.alignment.aligner import Pairing
@@ -81,7 +81,7 @@ def align(
 
     for option, is_given in ("--store", store), ("--one-indexed", one_indexed), ("--json", as_json):
         if is_given and not gold:
-            raise UserError(f"{option}: needs gold links; add --gold FILE")
+            raise UserError(f"{option}: requires gold links; add --gold FILE")
     given = settings.AlignmentOptions(method, shift, threshold, directions)
     given.check(has_reverse=reverse is not None)
     load = partial(load_translator, device=device)
@@ -100,7 +100,7 @@ def align(
 def _score(
     pairing: Pairing, choice: MapChoice, given: AlignmentOptions, gold: GoldFile, store: Path | None, as_json: bool
 ) -> Iterable[DrawnLine]:
-    """Print the error rates, and store the best setting if requested; return the first lines, aligned by it."""
+    """Print error rates and save the best settings if requested; return the first lines, aligned with them."""
     from translate.alignment.aligner import aligned, try_all
     from translate.alignment.stored import check_storable, store_alignment
     from translate.run.folder import Run
@@ -115,7 +115,7 @@ def _score(
             values = {**result.choice._asdict(), **asdict(result.config), **result.score._asdict()}
             print(json.dumps({**values, "best": result == trial.best}))
     else:
-        print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  by")
+        print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  method")
         for result in trial.best_of_maps():
             layer, head = ("mean" if index is None else index for index in result.choice)
             rate, precision, recall = result.score
@@ -128,7 +128,7 @@ def _score(
 
 
 def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list[DrawnLine]:
-    """Print the links of each line; return the first lines."""
+    """Print the links of each line, and return the first lines."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
     from translate.alignment.settings import AlignmentConfig, AlignmentOptions
@@ -141,7 +141,7 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
         config = AlignmentConfig(stored.method, stored.shift, stored.threshold)
         pairing.check(choice)
         difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
-        origin = f" (the run's best on {stored.gold}: error rate {stored.aer:.4f}{difference})"
+        origin = f" (the run's best settings on {stored.gold}: error rate {stored.aer:.4f}{difference})"
     print(f"aligned by: {choice}, {config}{origin}", file=sys.stderr)
     start, num_lines, num_without = time.monotonic(), 0, 0
     first: list[DrawnLine] = []
@@ -151,13 +151,13 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
         if num_lines <= MAX_DRAWN:
             first.append(((pair, links), None))
     seconds = max(time.monotonic() - start, 1e-3)
-    without = f"; {num_without:,} without links (empty, too long or with unclear words)" if num_without else ""
+    without = f"; {num_without:,} without links (empty, too long, or with mismatched pieces)" if num_without else ""
     print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
     return first
 
 
 def _draw(lines: Iterable[DrawnLine], files: Sequence[Path]) -> None:
-    """Draw the lines that have maps, with their gold links if there are any."""
+    """Draw the lines that have maps, with their gold links, if any."""
     from translate.report.alignment_picture import LinkedPair, save_links
 
     pairs = []
@@ -169,6 +169,6 @@ def _draw(lines: Iterable[DrawnLine], files: Sequence[Path]) -> None:
             sides = pair.source.split(), pair.target.split()
             pairs.append(LinkedPair(*sides, found, None if gold is None else sure, possible))
     if not pairs:
-        raise UserError("none of the first lines has maps; there is nothing to draw")
+        raise UserError("none of the first lines has an attention map; there is nothing to draw")
     for path in files:
         report_picture(path, save_links(pairs, path))

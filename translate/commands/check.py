@@ -1,4 +1,4 @@
-"""translate check."""
+"""The `translate check` command."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def check(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    test_src: Annotated[Path | None, Option(metavar="FILE", help="Source test text.")] = None,
-    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Target test text.")] = None,
-    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary for counting pieces.")] = None,
+    test_src: Annotated[Path | None, Option(metavar="FILE", help="Test text, source side.")] = None,
+    test_tgt: Annotated[Path | None, Option(metavar="FILE", help="Test text, target side.")] = None,
+    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary used to count pieces.")] = None,
     overrides: options.Set = None,
-    examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Number of examples to show per finding.")] = 1,
+    examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Number of examples to show per problem.")] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Find problems in a parallel corpus.
 
-    The report lists the affected lines of each finding, and how training handles them. Validation and test texts are
+    The report lists the lines affected by each problem and how training handles them. Validation and test texts are
     checked for overlap with the training text. The exit status is 0 even if problems are found, and 2 if a file cannot
     be read.
     """
@@ -53,7 +53,7 @@ def check(
     settings = load_config(config, options.given_settings(overrides, **files))
     data = settings.data
     if not data.train_src:
-        raise UserError("check: no text given; use --src and --tgt, or a settings file that sets data.train_src")
+        raise UserError("check: no text specified; use --src and --tgt, or a settings file that sets data.train_src")
     names = (src or data.train_src, tgt or data.train_tgt)
     texts, vocabs = _texts(data, test_src, test_tgt), _vocabs(vocab, settings)
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
@@ -67,7 +67,7 @@ def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> 
     from translate.data.parallel_text import check_stays, text_of
 
     if bool(test_src) != bool(test_tgt):
-        raise UserError("check: --test-src and --test-tgt must be given together")
+        raise UserError("check: --test-src and --test-tgt must be used together")
 
     def text(src: str, tgt: str) -> ParallelText:
         check_stays(Path(src), Path(tgt))

@@ -1,4 +1,4 @@
-"""translate decode."""
+"""The `translate decode` command."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def decode(
 ) -> None:
     """Translate sentences, a file or standard input.
 
-    Prints one line per input line; with --n-best above 1, tab-separated columns: input line number, score, translation.
+    Prints one translation per input line; with --n-best above 1, tab-separated line number, score and translation.
     """
     from translate.commands.decode_io import ModelOptions, Places, translate
     from translate.decoding.results import DecodeRequest

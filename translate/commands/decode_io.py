@@ -1,4 +1,4 @@
-"""The work of `translate decode`: read lines, translate them, write the translations."""
+"""Input and output of `translate decode`: read lines, translate them and write the translations."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ class Places(NamedTuple):
     is_resumed: bool
 
     def check(self, world: World) -> None:
-        """Raise UserError if inputs and outputs contradict each other or are not available."""
-        is_missing = self.input is not None and not self.input.exists()  # reported when it is opened
+        """Raise UserError if inputs and outputs conflict or are not available."""
+        is_missing = self.input is not None and not self.input.exists()  # reported later, when it is opened
         if self.sentences and self.input:
-            raise UserError("decode: give sentences or --input FILE, not both")
+            raise UserError("decode: pass either sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
-            raise UserError("decode: standard output is closed; give --output FILE")
+            raise UserError("decode: standard output is closed; use --output FILE")
         if world.size > 1 and not (self.can_reread or is_missing):
-            raise UserError("decode: several processes cannot share standard input or a pipe; use --input with a file")
+            raise UserError("decode: multiple processes cannot share standard input or a pipe; use --input with a file")
         if not self.sentences and not self.input and sys.stdin is None:
-            raise UserError("decode: standard input is closed; give sentences, or --input FILE")
+            raise UserError("decode: standard input is closed; pass sentences or --input FILE")
         folders = [file.resolve().parent for file in (self.input, self.output) if file]
         if self.attention and self.attention.resolve() in folders:
-            raise UserError(f"decode: {self.attention} will be cleared; keep --input and --output in another folder")
+            raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
@@ -79,21 +79,21 @@ class Places(NamedTuple):
 
     @property
     def can_reread(self) -> bool:
-        """Whether the lines can be read more than once: they are arguments or in a file."""
+        """Whether the lines can be read more than once, as arguments or from a file."""
         return bool(self.sentences) or (self.input is not None and self.input.is_file())
 
     @property
     def can_resume(self) -> bool:
-        """Whether an interrupted translation can be resumed; input and output must be files."""
+        """Whether an interrupted translation can be resumed, which requires input and output files."""
         is_file = self.output is not None and (self.output.is_file() or not self.output.exists())
         return is_file and self.input is not None and self.input.is_file() and not self.attention
 
     @property
     def advice(self) -> str:
-        """What the user can do after one of several processes died."""
+        """What the user can do after one of several processes has died."""
         if self.can_resume:
-            return f"finished lines are in {self.output}.partial; to continue, repeat the command with --resume"
-        return "nothing was written; start again"
+            return f"finished lines are in {self.output}.partial; to continue, run the same command with --resume"
+        return "nothing was written; run the command again"
 
     @property
     def is_interactive(self) -> bool:
@@ -102,7 +102,7 @@ class Places(NamedTuple):
         return not is_given and sys.stdin is not None and sys.stdin.isatty()
 
     def lines(self) -> Iterable[str]:
-        """Return the given sentences, or else the lines of the input file or of standard input."""
+        """Return the sentences from the command line, or else the lines of the input file or standard input."""
         if self.sentences:
             return self.sentences
         return read_lines(self.input) if self.input else split_lines(sys.stdin.buffer, "standard input")
@@ -117,7 +117,7 @@ class Job(NamedTuple):
     world: World
 
     def made_by(self, model: ModelOptions) -> dict[str, Any]:
-        """Return everything that determines the translations, except the text, as JSON values."""
+        """Return everything besides the text that affects the translations, as JSON values."""
         runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
             "weights": [run.digest_of_weights() for run in runs],
@@ -137,20 +137,20 @@ class Job(NamedTuple):
         }
 
     def translations(self, lines: Iterable[str], num_done: int = 0) -> Iterator[Translation]:
-        """Translate the lines after the first `num_done`."""
+        """Translate all lines after the first `num_done`."""
         return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
 def translate(
     model: ModelOptions, places: Places, maps: MapOptions, request: DecodeRequest, changes: Mapping[str, object]
 ) -> None:
-    """Translate, and report the speed. changes: values for decode settings; None keeps the run's value."""
+    """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
         started = time.monotonic()
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):
             if not is_utf8(argument):
-                raise UserError(f"decode: {argument!r} is not UTF-8; set the terminal to UTF-8, or use --input FILE")
+                raise UserError(f"decode: {argument!r} is not UTF-8; switch the terminal to UTF-8, or use --input FILE")
         selection = parse_selection(places.attention, *maps)
         if model.mask and model.engine != "torch":
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
@@ -182,13 +182,13 @@ def translate(
 
 
 def warn(translation: Translation) -> None:
-    """Print the translation's warnings on standard error."""
+    """Print the translation's warnings to standard error."""
     for warning in translation.warnings:
         say(f"warning: line {translation.id}: {warning}")
 
 
 def formatted(translation: Translation, request: DecodeRequest) -> str:
-    """Format a line's translations as output rows, without the last line break."""
+    """Format a line's translations as output rows, without the final line break."""
     if request.details:
         return json.dumps(translation.as_dict(), ensure_ascii=False)
     if request.num_best > 1:
@@ -209,7 +209,7 @@ def _masking(heads: list[str], translator: Translator) -> AbstractContextManager
 
 
 def _answer_interactively(job: Job) -> None:
-    """Translate each sentence typed at the terminal, and show the translation as it grows."""
+    """Translate each sentence typed at the terminal, and show the unfinished translation as it grows."""
     live = LiveLine()
 
     def answer(sentence: str) -> None:
@@ -224,7 +224,7 @@ def _answer_interactively(job: Job) -> None:
 
 
 def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
-    """Translate to standard output or to a file that appears when complete; return the number of lines."""
+    """Translate to standard output, or to a file that appears only when complete; return the number of lines."""
     found = job.translations(places.lines())
     if not job.world.is_first:
         deque(found, maxlen=0)  # translates this process's share, which the first process collects and writes
@@ -245,7 +245,7 @@ def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) ->
 
 
 def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> int:
-    """Translate a file to a file in a resumable way; return the number of translated lines."""
+    """Translate the input file to the output file in a resumable way; return the number of lines translated."""
     assert places.input
     assert places.output
     if not job.world.is_first:
@@ -258,7 +258,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
         file.begin()
     else:
         file.resume()
-        state = f"resuming after line {file.num_lines:,}, the last in {file.partial}"
+        state = f"resuming after line {file.num_lines:,}, the last one in {file.partial}"
         say(state if file.num_lines else f"{file.partial} contains no translated lines; starting from line 1")
     num_done = file.num_lines
     with file.writing():

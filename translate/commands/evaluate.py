@@ -1,4 +1,4 @@
-"""translate evaluate."""
+"""The `translate evaluate` command."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from translate.decoding.translator import Translator
 
 SHOWN = 5
-Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show N better and N worse lines.  [default: {SHOWN}]")]
+Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show the N best and worst changes.  [default: {SHOWN}]")]
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
   scores           bleu, chrf, ter: value, signature
-  length_ratio     ratio of characters to each reference
+  length_ratio     number of characters relative to the references
   unit, buckets    words or characters; first, last, num_lines, bleu, chrf
-  warnings         reasons to doubt the scores (also on standard error)
-  against          translations, scores and length_ratio of the other translations, and
+  warnings         reasons to distrust the scores (also printed to standard error)
+  against          translations, scores and length_ratio of the other system, and
     significance   bleu, chrf, ter: p_value, margin, other_margin, signature
-    num_changed, num_better, num_worse    numbers of lines
+    num_changed, num_better, num_worse    line counts
     better, worse  line, source, references, translation, other, chrf, other_chrf
 
 \b
@@ -49,15 +49,15 @@ Examples:
 
 
 def evaluate(
-    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run, or a file of translations.")],
+    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run, or file of translations.")],
     src: options.Src,
     ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
-    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
+    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare against.")] = None,
     show: Show = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
     length_penalty: options.LengthPenalty = None,
-    lowercase: Annotated[bool, Option("--lowercase", help="Ignore case in BLEU, as TER always does.")] = False,
+    lowercase: Annotated[bool, Option("--lowercase", help="Ignore case in BLEU (TER always does).")] = False,
     tokenize: Annotated[str | None, Option(metavar="NAME", help="sacreBLEU tokenizer, such as 13a or zh.")] = None,
     no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, poor translations.")] = False,
     as_json: options.Json = False,
@@ -65,12 +65,12 @@ def evaluate(
 ) -> None:
     """Score translations with BLEU, chrF and TER.
 
-    Scores are computed by sacreBLEU, over all lines and by source length; empty lines count. A run translates with its
-    [decode] settings. --against adds significance tests (paired bootstrap) and the lines whose chrF changed most. A
-    line that is empty in only some references is scored against the others.
+    sacreBLEU computes the scores over all lines, including empty ones, and by source length. A run translates with its
+    own [decode] settings. --against adds paired bootstrap significance tests and lists the lines whose chrF changed
+    most. A line that is empty in some references is scored against the others.
     """
     if show is not None and not against:
-        raise UserError(f"--show {show}: shows lines that changed; add --against, or leave out --show")
+        raise UserError(f"--show {show}: requires a comparison; add --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
     report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
@@ -79,17 +79,17 @@ def evaluate(
 
 
 class EvaluateRequest(NamedTuple):
-    """The translations to score: files, and runs with their settings."""
+    """The translations to score, as files or runs, and the settings of the runs."""
 
     paths: Sequence[Path]  # runs, or files of translations
     src: Path
-    changes: Mapping[str, object]  # decode settings to override; None: keep the run's
+    changes: Mapping[str, object]  # decode settings to override; None keeps the run's
     device: str
-    output: Path | None  # for translations by the first run
+    output: Path | None  # file for the first run's translations
 
 
 def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricConfig) -> scores.Report:
-    """Translate and score; print warnings."""
+    """Translate if necessary, score the translations and print warnings."""
     _check_files(request, refs)
     check(metrics)
     text = _read_text(request.src, refs)
@@ -112,7 +112,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     paths, output = request.paths, request.output
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path}: no such file or folder; give a run, or a file of translations")
+            raise UserError(f"{path}: no such file or folder; pass a run or a file of translations")
     given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
@@ -126,7 +126,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
 
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
-    """Read the sources and references. Raises UserError if they are not parallel, or all references are empty."""
+    """Read the sources and references. Raises UserError if they are not parallel or if all references are empty."""
     sources = list(read_side(Side(src, 1)))
     references = [list(read_side(Side(ref, 2))) for ref in refs]
     for ref, lines in zip(refs, references, strict=True):
@@ -142,7 +142,7 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
 
 
 def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
-    """Return the translations of each path, in order. All files and runs are checked before any run translates."""
+    """Return the translations from each path, in order. All files and runs are checked before translation starts."""
     from translate.api import load_translator
 
     given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
@@ -154,7 +154,7 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
 
         keep_freed_memory()
     with ExitStack() as stack:
-        # Opened first: an unwritable folder is reported before the translation starts.
+        # Open the output first, to report an unwritable folder before translation starts.
         partial = stack.enter_context(atomic_write(request.output)) if request.output else None
         found = [
             given[path] if path in given else _translated(translators[path], request, path, sources)

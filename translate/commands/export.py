@@ -1,4 +1,4 @@
-"""translate export."""
+"""The `translate export` command."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Example:
 
 def export(
     run: options.Run,
-    folder: Annotated[Path, Argument(metavar="DIR", help="Folder to write; must be new or empty.")],
-    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Export format, as listed above.")],
+    folder: Annotated[Path, Argument(metavar="DIR", help="Output folder; must be new or empty.")],
+    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Export format; see the list above.")],
     precision: options.Precision = "float32",
 ) -> None:
     """Export a run for use in other programs.
 
     \b
     ctranslate2  CTranslate2 model and sentencepiece models
-    huggingface  folder for Transformers (AutoModelForSeq2SeqLM, AutoTokenizer), with the same pieces and logits
+    huggingface  Transformers model (AutoModelForSeq2SeqLM, AutoTokenizer) with identical pieces and logits
     onnx         encoder.onnx, decoder.onnx (without key/value cache or search) and sentencepiece models
     """
     from translate.run.folder import Run
@@ -38,7 +38,7 @@ def export(
 
         export_ctranslate2(opened, folder, precision)
     elif precision != "float32":
-        raise UserError(f"--precision {precision}: only --format ctranslate2 supports it; leave out --precision")
+        raise UserError(f"--precision {precision}: supported only by --format ctranslate2; leave out --precision")
     elif format == "huggingface":
         from translate.export.huggingface import export_huggingface
 

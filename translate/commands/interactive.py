@@ -1,7 +1,7 @@
-"""Translation of sentences typed at a terminal: line editing, history, and a live line that shows the search.
+"""Interactive translation at a terminal, with line editing, history and a live view of the search.
 
-Only translations go to standard output. Everything else goes to standard error, except for readline's prompt, which
-is used only if standard output is also a terminal.
+Only translations go to standard output. Everything else goes to standard error, except readline's prompt, which is
+used only if standard output is also a terminal.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from translate.system.terminal_text import character_width, printable
 PROMPT = "> "
 HISTORY_LINES = 1000
 HISTORY_BYTES = 2**20  # read from the end of the file
-DEFAULT_COLUMNS = 80  # if the terminal does not report its width
-ERASE = "\r\x1b[K"  # go to the start of the line, and clear it
+DEFAULT_COLUMNS = 80  # used if the terminal does not report its width
+ERASE = "\r\x1b[K"  # return to the start of the line and clear it
 
 
 def run_interactive(answer: Callable[[str], None]) -> None:
-    """Pass each typed sentence to `answer`, until Ctrl-D. Ctrl-C interrupts the current answer only."""
+    """Pass each typed sentence to `answer` until Ctrl-D is pressed. Ctrl-C interrupts only the current answer."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for sentence in read_sentences():
         try:
@@ -35,10 +35,10 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """Yield the typed lines until Ctrl-D. Ctrl-C discards a line; one that is not UTF-8 is skipped with a warning."""
+    """Yield typed lines until Ctrl-D is pressed. Ctrl-C discards a line. Invalid UTF-8 is skipped with a warning."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    print("Type one sentence per line; end with Ctrl-D.", file=sys.stderr)
+    print("Type one sentence per line; press Ctrl-D to exit.", file=sys.stderr)
     history = History(history_path()) if sys.stdout and sys.stdout.isatty() else None
     while True:
         try:
@@ -49,9 +49,9 @@ def read_sentences() -> Iterator[str]:
         except KeyboardInterrupt:
             print(file=sys.stderr)
             continue
-        for line in typed.split("\n"):  # several lines if text was pasted
+        for line in typed.split("\n"):  # pasted text may contain several lines
             if not is_utf8(line):
-                print("warning: skipped a line that is not UTF-8; set the terminal to UTF-8", file=sys.stderr)
+                print("warning: skipped a line that is not UTF-8; switch the terminal to UTF-8", file=sys.stderr)
                 continue
             if history:
                 history.add(line)
@@ -59,12 +59,12 @@ def read_sentences() -> Iterator[str]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether `text`, decoded with surrogateescape, was UTF-8."""
+    """Return whether `text`, decoded with surrogateescape, was valid UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def history_path() -> Path | None:
-    """Return the history file, in the XDG state folder; None if there is no home folder."""
+    """Return the path of the history file in the XDG state folder, or None if there is no home folder."""
     state = Path(os.environ.get("XDG_STATE_HOME", ""))
     with suppress(RuntimeError):
         return (state if state.is_absolute() else Path.home() / ".local" / "state") / "translate" / "history"
@@ -72,13 +72,13 @@ def history_path() -> Path | None:
 
 
 class History:
-    """The history of typed lines: in readline, and in a file that only the user can read.
+    """History of typed lines, kept in readline and in a file that only the user can read.
 
     File errors are ignored. Lines are appended, so several processes can share the file.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Load the newest lines of the file, and shorten it to HISTORY_LINES."""
+        """Load the newest lines of the file, and truncate it to HISTORY_LINES lines."""
         self.path, content = path, b""
         with suppress(OSError):
             if path and path.is_file():
@@ -113,7 +113,7 @@ class History:
 
 
 class LiveLine:
-    """A line that is rewritten in place on a terminal, by default standard error; elsewhere, nothing is shown."""
+    """A terminal line that is updated in place, by default on standard error. Does nothing if output is redirected."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -121,7 +121,7 @@ class LiveLine:
         self._is_empty = True
 
     def show(self, text: str) -> None:
-        """Show `text`, or its end if it is wider than the terminal."""
+        """Show `text`, or only its end if it is wider than the terminal."""
         if self._is_live:
             self._is_empty = False
             columns = DEFAULT_COLUMNS
@@ -144,8 +144,8 @@ def _read_plainly() -> str:
 
 
 def _end_of(text: str, width: int) -> str:
-    """Return `text` if it fits into `width` columns, else an ellipsis and its end."""
-    used, start = 0, len(text)  # start of the longest end that fits after the ellipsis
+    """Return `text` if it fits in `width` columns, otherwise an ellipsis and its end."""
+    used, start = 0, len(text)  # start of the longest ending that fits after the ellipsis
     for i in reversed(range(len(text))):
         used += character_width(text[i])
         if used > width:

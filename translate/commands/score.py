@@ -1,4 +1,4 @@
-"""translate score."""
+"""The `translate score` command."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def score(
     precision: options.Precision = "float32",
     device: options.Device = "auto",
 ) -> None:
-    """Compute log-probability and perplexity of given translations.
+    """Compute log-probabilities and perplexity of translations.
 
-    Each line has three columns, separated by tabs: log-probability of the target sentence (natural logarithm, `</s>`
-    included), perplexity per piece, and target sentence. The totals go to standard error.
+    Prints three tab-separated columns per line: log-probability of the target sentence (natural logarithm, including
+    `</s>`), perplexity per piece, and target sentence. Totals are printed to standard error.
     """
     from translate.api import load_translator
     from translate.data.parallel_text import ParallelText
@@ -67,7 +67,7 @@ def score(
 
 
 def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:
-    """Print each line; return the sum of the log-probabilities, the number of pieces and the number of lines."""
+    """Print the scores of each line; return the total log-probability, the number of pieces and the number of lines."""
     total, num_pieces, num_lines = 0.0, 0, 0
     for num_lines, scored in enumerate(scores, start=1):
         if as_json:

@@ -1,4 +1,4 @@
-"""translate train."""
+"""The `translate train` command."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def train(
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
     align: Annotated[str | None, Option(metavar="FILE", help="Word alignments for guided attention.")] = None,
-    init_from: Annotated[str | None, Option(metavar="RUN", help="Fine-tune a copy of RUN with its vocabulary.")] = None,
+    init_from: Annotated[str | None, Option(metavar="RUN", help="Run to fine-tune, keeping its vocabulary.")] = None,
     overrides: options.Set = None,
     out: Out = None,
     resume: Annotated[bool, Option("--resume", help="Resume the run from its latest checkpoint.")] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Train for a few steps only, and print estimates.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Train for only a few steps and print estimates.")] = False,
     device: options.Device = "auto",
 ) -> None:
     """Train a model and write it to a run folder.
 
-    Give a settings file, two text files, or both. Without a settings file, settings are chosen to suit the text. The
-    run's config.toml lists every setting with its meaning. Paths in a settings file are relative to that file; paths
+    Pass a settings file, two text files, or both. Without a settings file, settings are chosen to suit the text. The
+    run's config.toml lists and explains every setting. Paths in a settings file are relative to that file; paths
     on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
@@ -55,11 +55,11 @@ def train(
     given |= {"train.init_from": init_from} if init_from is not None else {}
     name = config.stem if config else Path(src or "run").name.partition(".")[0]
     run = Run(out or Path("runs") / name)
-    with joined(f"checkpoints are in {run.path}/checkpoints; resume with the same command and --resume") as world:
+    with joined(f"checkpoints are in {run.path}/checkpoints; to continue, run the same command with --resume") as world:
         if resume:
             resolved = resolve_resumed(Run.open(run.path), config, given)
         elif world.is_first and not dry_run:
-            run.refuse_used()  # before the text is read
+            run.refuse_used()  # checked before the text is read
         if dry_run and (resume or world.size > 1):
             raise UserError("--dry-run starts a new training run in a single process; leave out --resume and torchrun")
         if not resume:
@@ -71,7 +71,7 @@ def train(
 
 
 def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
-    """Train in a new run folder, or resume an existing one."""
+    """Train in a new run folder, or resume an existing run."""
     from translate.run.folder import Run, training_alone
     from translate.system.device import pick_device
     from translate.training.loop import train
@@ -93,7 +93,7 @@ def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume
 
 
 def _dry_run(resolved: ResolvedConfig, device: str) -> None:
-    """Print the reasons for the settings and the report of the first steps."""
+    """Print the reasons for the settings and a report on the first steps."""
     from translate.run.folder import Run
     from translate.system.device import pick_device
     from translate.training.estimate import dry_run

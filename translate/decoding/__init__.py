@@ -1,1 +1,1 @@
-"""Translate lines: beam search, sampling, constraints, quality warnings and resumable output."""
+"""Decoding: beam search, sampling, constraints, quality warnings and resumable output."""

@@ -1,7 +1,7 @@
-"""Beam search over a step function and a state that can be reordered; independent of the model.
+"""Model-independent beam search over a step function and a reorderable state.
 
-Shapes: B unfinished sentences, K hypotheses of each (fewer than the beam in the first step), C candidates, V vocabulary
-size, L pieces so far, including `<s>`.
+Shapes: B unfinished sentences, K hypotheses per sentence (fewer than the beam size in the first step), C candidates,
+V vocabulary size, L pieces so far, including `<s>`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
 from translate.model.seq2seq import DecoderState
 
-REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the state of the others
-ON_CPU, ON_GPU = 512, 8192  # hypotheses ranked together; on a CPU, their logits should fit into the cache
-SAFE_EXPONENT = 60.0  # below it, a sum of many exponentials does not overflow float32
+REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the remaining state
+ON_CPU, ON_GPU = 512, 8192  # hypotheses ranked together; on a CPU, their logits should fit in the cache
+SAFE_EXPONENT = 60.0  # below this, a sum of many exponentials does not overflow float32
 GROUP = 64  # pieces per group in the top-k search
 
 
 class State(DecoderState, Protocol):
-    """State of the step function between two steps, for K hypotheses of each of B sentences."""
+    """State of the step function between steps, for B sentences with K hypotheses each."""
 
     def penalty(self) -> Tensor | None:
-        """Return the penalty, (B, K), on the score of a hypothesis that ends with the next piece; None means 0."""
+        """Return the penalty (B, K) on the score of a hypothesis that ends at the next piece; None means 0."""
 
 
 S = TypeVar("S", bound=State)
@@ -38,9 +38,9 @@ Step = Callable[[Tensor, S], tuple[Logits, S]]
 
 
 class _Beams(NamedTuple):
-    """The hypotheses of B sentences. Empty slots have the score -inf."""
+    """The hypotheses of B sentences. Empty slots have a score of -inf."""
 
-    sentences: Tensor  # (B,) index of the sentence in the input
+    sentences: Tensor  # (B,) index of each sentence in the input
     prefixes: Tensor  # (B, K, L) unfinished hypotheses, best first
     log_probs: Tensor  # (B, K)
     finished: Tensor  # (B, beam_size, L) finished hypotheses, best first, padded with </s>
@@ -57,14 +57,14 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return up to beam_size translations of each sentence, best first. A beam size of 1 is greedy search.
 
-    step: function of the last pieces, (B, K), and the state. It returns a function that computes the logits of the next
-    pieces, (B', K, V), for a slice of the sentences, and the next state. The search overwrites these logits and
-    uses them only until it requests the next slice. state: initial state, with one hypothesis per sentence. watch:
-    callback; receives the best unfinished pieces of the first unfinished sentence after each step.
+    step: function that takes the last pieces (B, K) and the state. It returns a function that computes the next-piece
+    logits (B', K, V) for a slice of the sentences, and the next state. The search overwrites the logits and does not
+    use them after requesting the next slice. state: initial state, with one hypothesis per sentence. watch: callback
+    that receives the best unfinished hypothesis of the first unfinished sentence after each step.
 
     The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a
-    sentence stops when it has beam_size finished hypotheses and the best unfinished one, if it ended now, would not
-    beat the worst of them. It also stops at the length limit, where every hypothesis has to end.
+    sentence stops once it has beam_size finished hypotheses and the best unfinished hypothesis, if it ended now, would
+    not outscore the worst of them. It also stops at the length limit, where every hypothesis must end.
     """
     results: list[list[Hypothesis]] = [[] for _ in rules.limits]
     beams = _start(rules, settings.beam_size, bos_id)
@@ -87,12 +87,12 @@ def beam_search(
 
 
 def ended(pieces: list[int], score: float, eos_id: int) -> Hypothesis:
-    """Return the hypothesis that ends with the first `</s>` after position 0, which holds `<s>`."""
-    return Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)  # `<s>` and `</s>` may have the same id
+    """Return the hypothesis up to the first `</s>` after position 0, which holds `<s>`."""
+    return Hypothesis(pieces[1 : pieces.index(eos_id, 1) + 1], score)  # `<s>` and `</s>` may share an id
 
 
 def gather_rows(sequences: Tensor, rows: Tensor) -> Tensor:
-    """(B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
+    """Select sequences by row: (B, K, L) sequences, (B, N) indices into K -> (B, N, L)."""
     return sequences.gather(1, rows[:, :, None].expand(-1, -1, sequences.size(2)))
 
 
@@ -107,7 +107,7 @@ def _start(rules: LogitRules, beam_size: int, bos_id: int) -> _Beams:
 
 
 def _candidates(logits: Logits, beams: _Beams, rules: LogitRules) -> Candidates:
-    """Return twice as many candidates as the beam holds: even if all of the best ones end, the beam remains full."""
+    """Return twice as many candidates as the beam holds, to keep it full even if all of the best ones end."""
     num_sentences, num_hypotheses = beams.log_probs.shape
     size = max(1, (ON_CPU if beams.log_probs.device.type == "cpu" else ON_GPU) // num_hypotheses)
     parts = [slice(start, start + size) for start in range(0, num_sentences, size)]
@@ -131,13 +131,13 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
 def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
-    """Extend the hypotheses by one piece. Also returns the candidate that each one comes from, (B, K)."""
-    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L with <s> is the new length without it
+    """Extend the hypotheses by one piece; also return the candidate index of each new hypothesis, (B, K)."""
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L counts <s>: it is the new length without <s>
     best, beam, piece = candidates
     pieces = torch.cat([gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == rules.eos_id
 
-    # A hypothesis may end only among the first beam_size candidates, so that a beam size of 1 is greedy search.
+    # Only the first beam_size candidates may end a hypothesis, so a beam size of 1 is equivalent to greedy search.
     rank = torch.arange(best.size(1), device=best.device)
     scores = best / length**length_penalty
     if penalty is not None:
@@ -147,7 +147,7 @@ def _advance(
     scores, index = torch.cat([beams.scores, scores], dim=1).topk(beam_size)
     finished = gather_rows(all_finished, index)
 
-    # Keep the unfinished hypotheses, in the order of the candidates.
+    # Keep the unfinished hypotheses in candidate order.
     index = (rank + ends * len(rank)).topk(min(beam_size, len(rank)), largest=False).indices
     log_probs = best.masked_fill(ends, -torch.inf).gather(1, index)
     is_enough = (scores[:, -1] >= log_probs.amax(dim=1) / length**length_penalty) & (scores[:, 0] > -torch.inf)
@@ -156,9 +156,9 @@ def _advance(
 
 
 def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
-    """Return the `count` best candidates of each sentence by logits (B, K, V) + offsets (B, K), or all if fewer.
+    """Return the `count` best candidates of each sentence by logits (B, K, V) + offsets (B, K), at most K * V.
 
-    A top-k over K * V numbers is slow. The group maxima (B, K, G) are fast to compute, and the `count` largest numbers
+    A top-k over K * V values is slow. The group maxima (B, K, G) are fast to compute, and the `count` largest values
     lie in the `count` groups with the largest maxima.
     """
     num_groups, vocab_size = maxima.size(2), logits.size(2)
@@ -175,7 +175,7 @@ def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candi
 
 
 def _group_maxima(logits: Tensor) -> Tensor:
-    """(B, K, V) -> (B, K, G): the largest logit of each group of GROUP pieces; the last group may be smaller."""
+    """Return the largest logit in each group of GROUP pieces: (B, K, V) -> (B, K, G). The last group may be smaller."""
     num_full = logits.size(2) // GROUP
     full, rest = logits.split([num_full * GROUP, logits.size(2) - num_full * GROUP], dim=2)
     maxima = [full.unflatten(2, (num_full, GROUP)).amax(dim=3)] if num_full else []
@@ -183,7 +183,7 @@ def _group_maxima(logits: Tensor) -> Tensor:
 
 
 def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
-    """(B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp takes three times as long on a CPU."""
+    """Return the log-sum-exp: (B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp is 3x slower on a CPU."""
     largest = maxima.amax(dim=2, keepdim=True)
     if largest.abs().max() < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()

@@ -1,6 +1,6 @@
-"""Interface of the engines, which search for translations and score given ones, both as pieces.
+"""Interface for engines, which search for translations and score existing translations, represented as pieces.
 
-This module does not import torch, so that other engines start faster.
+This module does not import torch, so that engines without torch start faster.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Sentence(NamedTuple):
 
     src: Pieces  # ends with `</s>`
     number: int = 0  # line number, which seeds sampling
-    prefix: Pieces = ()  # pieces with which the translation has to begin
-    required: Sequence[Pieces] = ()  # terms that the translation has to contain
+    prefix: Pieces = ()  # pieces that the translation must begin with
+    required: Sequence[Pieces] = ()  # terms that the translation must contain
 
 
 class Hypothesis(NamedTuple):
@@ -42,8 +42,8 @@ class Engine(Protocol):
     ) -> list[list[Hypothesis]]:
         """Return between one and num_best translations of each sentence, best first.
 
-        The engine divides the sentences into batches. watch: callback for a single sentence; receives the best
-        unfinished pieces after each step. Some engines never call it. Raises UserError for an unsupported setting.
+        The engine divides the sentences into batches. watch: callback for a single sentence that receives the
+        best unfinished hypothesis after each step; not all engines call it. Raises UserError for unsupported settings.
         """
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
@@ -51,7 +51,7 @@ class Engine(Protocol):
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:
-    """Return the maximum length of the translation in pieces, including `</s>`. It leaves room for the constraints."""
+    """Return the maximum length of the translation in pieces, including `</s>`. It leaves room for constraints."""
     num_src = len(sentence.src) - 1
     by_source = settings.max_length or int(settings.max_length_ratio * num_src) + MIN_LIMIT
     forced = len(sentence.prefix) + sum(map(len, sentence.required)) + 1

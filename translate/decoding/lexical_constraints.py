@@ -1,10 +1,10 @@
-"""Lexical constraints: beam search with terms that a translation has to contain.
+"""Lexical constraints: beam search with terms that a translation must contain.
 
-This is dynamic beam allocation (Post and Vilar 2018). The candidates of a sentence are sorted into banks by the number
-of required pieces that they contain, and the banks take turns filling the beam. In addition to the model's best
-candidates, each hypothesis may be extended by the pieces that a term needs next.
+The algorithm is dynamic beam allocation (Post and Vilar 2018). Each sentence's candidates are sorted into banks by the
+number of required pieces that they contain, and the banks take turns filling the beam. In addition to the model's best
+candidates, each hypothesis may be extended by a piece that begins or continues a term.
 
-Shapes: B sentences, K hypotheses of each, C candidates, L pieces so far, including `<s>`, V vocabulary size.
+Shapes: B sentences, K hypotheses per sentence, C candidates, L pieces so far, including `<s>`, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Constraints = Sequence[Pieces]  # required terms of one sentence
 
 
 class Candidates(NamedTuple):
-    """The C best ways to extend the hypotheses of each sentence by one piece, best first. Each field is (B, C)."""
+    """The C best one-piece extensions of each sentence's hypotheses, best first. Each field has shape (B, C)."""
 
     log_probs: Tensor
-    beam: Tensor  # index of the hypothesis that is extended
+    beam: Tensor  # index of the extended hypothesis
     piece: Tensor
 
 
 def apply_constraints(
     best: Candidates, log_probs: Tensor, prefixes: Tensor, terms: Sequence[Constraints], at_limit: Tensor, eos_id: int
 ) -> Candidates:
-    """Add the candidates that the terms need and order all by bank. No hypothesis may end before it has all terms.
+    """Add candidates that advance a term, and order all by bank. No hypothesis may end before it contains all terms.
 
-    best: the model's best candidates. log_probs: log-probability of each hypothesis with each next piece, (B, K, V).
-    prefixes: pieces so far, (B, K, L). at_limit: (B,) whether a sentence is at its length limit without a finished
+    best: the model's best candidates. log_probs: log-probability of each hypothesis after each next piece, (B, K, V).
+    prefixes: pieces so far, (B, K, L). at_limit: (B,) whether a sentence has reached its length limit with no finished
     hypothesis; the hypotheses with the most required pieces may then end even if some are missing.
     """
     rows = [
@@ -70,7 +70,7 @@ def _extend_sentence(
     if at_limit:
         most = max((num_met for _, num_met, _, _ in scored), default=0)
         scored = [each for each in scored if each[1] == most]
-    ranks: defaultdict[int, Iterator[int]] = defaultdict(count)  # ranks in each bank
+    ranks: defaultdict[int, Iterator[int]] = defaultdict(count)  # rank counter of each bank
     turns = [
         (next(ranks[num_met]), -num_met, log_prob, beam, piece)
         for log_prob, num_met, beam, piece in sorted(scored, reverse=True)
@@ -79,12 +79,12 @@ def _extend_sentence(
 
 
 def _num_met(pieces: Pieces, terms: Constraints) -> int:
-    """Count the required pieces in a hypothesis: whole terms anywhere, and beginnings of terms at its end."""
+    """Count the required pieces in a hypothesis: complete terms anywhere, and partial terms at its end."""
     return sum(len(term) if _contains(pieces, term) else _num_begun(pieces, term) for term in terms)
 
 
 def _next_pieces(pieces: Pieces, terms: Constraints) -> set[int]:
-    """Return the pieces that begin or continue an incomplete term."""
+    """Return the pieces that begin or continue a missing term."""
     missing = [term for term in terms if not _contains(pieces, term)]
     return {term[i] for term in missing for i in (0, _num_begun(pieces, term))}
 
@@ -94,6 +94,6 @@ def _contains(pieces: Pieces, term: Pieces) -> bool:
 
 
 def _num_begun(pieces: Pieces, term: Pieces) -> int:
-    """Return the length of the longest proper prefix of the term with which the pieces end."""
+    """Return the length of the longest proper prefix of the term that is a suffix of the pieces."""
     longest = min(len(term) - 1, len(pieces))
     return next(n for n in range(longest, -1, -1) if list(pieces[len(pieces) - n :]) == list(term[:n]))

@@ -1,6 +1,6 @@
 """Logit rules: constraints on translations, enforced by forbidding pieces.
 
-Shapes: B sentences, K hypotheses of each, L pieces so far, including `<s>`, F forced positions, V vocabulary size.
+Shapes: B sentences, K hypotheses per sentence, L pieces so far, including `<s>`, F forced positions, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ FREE = -1  # marks a position without a forced piece
 
 @dataclass(frozen=True)
 class LogitRules:
-    """Rules that set the logits of forbidden pieces to -inf. The log-probabilities of the other pieces do not change.
+    """Rules that set the logits of forbidden pieces to -inf. Other pieces keep their log-probabilities.
 
-    If rules conflict, the later one wins: n-gram blocking and minimum length, then maximum length, then forced pieces.
+    If rules conflict, the last in this order wins: n-gram blocking and minimum length, maximum length, forced pieces.
     If n-gram blocking and minimum length together forbid every piece, the translation ends.
     """
 
     eos_id: int
     limits: Tensor  # (B,) maximum length in pieces, including `</s>`
-    min_limit: int  # lower bound of the limits; `select` does not update it
+    min_limit: int  # lower bound on the limits; `select` does not update it
     forced: Tensor  # (B, F) the piece required at each position, or FREE
     min_length: int  # in pieces, without `</s>`
     no_repeat_ngram: int  # length of the n-grams that may occur only once; 0 disables this rule
-    constraints: Sequence[Constraints]  # the terms that each translation has to contain
+    constraints: Sequence[Constraints]  # the terms that each translation must contain
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence], settings: DecodeSettings, eos_id: int, device: torch.device) -> Self:
@@ -46,14 +46,14 @@ class LogitRules:
         return cls(eos_id, limits.to(device), int(limits.min()), forced, min_length, ngram, terms)
 
     def select(self, sentences: Tensor | slice) -> Self:
-        """Return the rules for the given sentences."""
+        """Return the rules for a subset of the sentences."""
         rows = range(len(self.limits))[sentences] if isinstance(sentences, slice) else sentences.tolist()
         constraints = [self.constraints[row] for row in rows]
         return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], constraints=constraints)
 
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
-        """Apply the rules in place to the logits (B, K, V) after prefixes (B, K, L). Returns whether any applied."""
-        length = prefixes.size(2)  # including `<s>`: equals the number of pieces after this step
+        """Apply the rules in place to logits (B, K, V) that follow prefixes (B, K, L). Returns whether any applied."""
+        length = prefixes.size(2)  # counts `<s>`, so it equals the number of pieces after this step
         must_continue, is_forcing = length <= self.min_length, length <= self.forced.size(1)
         must_end = length >= self.min_limit
         if not (self.no_repeat_ngram or must_continue or must_end or is_forcing):

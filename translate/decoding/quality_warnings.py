@@ -13,24 +13,24 @@ import numpy.typing as npt
 
 from translate.data.pieces import END, words_of
 
-MAX_UNIT = 8  # words in a repeated unit, or letters within a word
-MIN_REPEATS = 3  # occurrences of a unit of words
-MIN_WORDS = 6  # words in all occurrences together: "very, very, very" is good English
+MAX_UNIT = 8  # maximum words in a repeated unit, or letters if the unit is within a word
+MIN_REPEATS = 3  # minimum occurrences of a unit of words
+MIN_WORDS = 6  # minimum total words in all occurrences, because "very, very, very" is good English
 LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
-MIN_LETTERS = 12  # letters in a loop within a word: "hahaha" is a word
-MAX_EXCERPT = 60  # characters quoted in a warning
+MIN_LETTERS = 12  # minimum letters in a loop within a word, because "hahaha" is a word
+MAX_EXCERPT = 60  # maximum characters quoted in a warning
 OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
-# A trained Multi30k model triggers it for 9 of 700 test sentences; 8 of the 10 reported words had indeed been omitted.
+# A trained Multi30k model triggers it on 9 of 700 test sentences; 8 of the 10 reported words were indeed omitted.
 MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
-# On the same data, 16 of 19 warnings were correct. A toy model triggered one for 1,000 lines, which was correct, too.
+# On the same data, 16 of 19 warnings were correct. A toy model triggered one in 1,000 lines, also correctly.
 MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
 MIN_IN_ROW = 0.5  # share of a target piece's attention above which it counts as a translation of the word
-MIN_BETWEEN = 2  # distance in target pieces between two translations of a word; closer ones may be parts of one
-MIN_COUNTED = 4  # letters in a word; shorter ones often have no counterpart in other languages ("of", "the", "is")
+MIN_BETWEEN = 2  # minimum pieces between two translations of a word; closer pieces may belong to one translation
+MIN_COUNTED = 4  # minimum letters; shorter words often have no counterpart in other languages ("of", "the", "is")
 
 
 def repetition(source: str, translation: str) -> str | None:
-    """Return a warning if the translation repeats itself and its source does not; else None."""
+    """Return a warning if the translation repeats itself but its source does not; otherwise None."""
     loop = _loop(translation)
     if loop is None or _loop(source) is not None:
         return None
@@ -39,11 +39,11 @@ def repetition(source: str, translation: str) -> str | None:
 
 
 def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str, slice]]) -> str | None:
-    """Return a warning that lists source words with little attention, which may be left untranslated; else None.
+    """Return a warning listing source words that received little attention and may be untranslated, or None.
 
     cross: cross-attention (T, S), averaged over layers and heads; rows sum to 1. words: source words, each with the
-    span of its pieces. A word is listed if the target pieces, except `</s>`, paid it less than MIN_ATTENTION times its
-    share under uniform attention. This is only a hint: many untranslated words do receive attention.
+    span of its pieces. A word is listed if its attention from all target pieces except `</s>` is below MIN_ATTENTION
+    times its share under uniform attention. This is only a hint: many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
     minimum = MIN_ATTENTION * (num_tgt / num_src)
@@ -57,11 +57,11 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
 
 
 def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> str | None:
-    """Return a warning that lists source words with repeated attention, which may be translated twice; else None.
+    """Return a warning listing source words that received repeated attention and may be translated twice, or None.
 
-    cross: as in `under_translation`. source: source pieces. A word is listed if the target pieces paid it at least
-    MAX_ATTENTION times its share under uniform attention, and those that attended mainly to it are far apart. Either
-    condition alone is not enough: a verb may be translated in two parts, and one word by many pieces. Attention to
+    cross: as in `under_translation`. source: source pieces. A word is listed if its attention is at least MAX_ATTENTION
+    times its share under uniform attention, and the target pieces that attend mainly to it are far apart. Neither
+    condition alone is enough: a verb may be translated in two parts, and one word by many pieces. Attention to
     punctuation and `</s>` is not counted.
     """
     num_tgt, num_src = cross.shape
@@ -79,7 +79,7 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
 
 
 def _loop(text: str) -> str | None:
-    """Return the first loop in a text, cut off after the minimum number of repetitions; None if there is none."""
+    """Return the first loop in a text, truncated to the minimum number of repetitions, or None if there is none."""
     written = text.split()
     plain = [re.sub(r"\W", "", word).casefold() for word in written]
     words = [i for i, word in enumerate(plain) if word]  # punctuation alone, as in "- - - -", is decoration
@@ -90,7 +90,7 @@ def _loop(text: str) -> str | None:
 
 
 def _run(words: Sequence[str], length: int) -> range | None:
-    """Return the span of the first unit of `length` words that is repeated often enough; None if there is none."""
+    """Return the span of the first unit of `length` words that is repeated often enough, or None."""
     needed = max(MIN_REPEATS, -(-MIN_WORDS // length)) * length
     same = 0  # number of consecutive words that equal the word one unit earlier
     for i in range(length, len(words)):

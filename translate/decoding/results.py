@@ -21,7 +21,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Translation:
-    """A line and its translations, best first. A blank line has a single, empty translation."""
+    """A line and its translations, best first. A blank line has one empty translation."""
 
     id: int  # line number, from 1
     source: str
@@ -41,23 +41,23 @@ class Translation:
         return {name: value for name, value in asdict(self).items() if name != "parts"}
 
     def with_warning(self, warning: str) -> Translation:
-        """Return a copy with one more warning."""
+        """Return a copy with the warning appended."""
         return replace(self, warnings=(*self.warnings, warning))
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """What to compute for each line, in addition to the decode settings."""
+    """Translation options in addition to the decode settings."""
 
     num_best: int = 1
     details: bool = False  # compute the log-probability of each piece
-    prefix: str = ""  # text with which each translation has to begin
-    terms: tuple[str, ...] = ()  # terms that each translation has to contain
+    prefix: str = ""  # text that each translation must begin with
+    terms: tuple[str, ...] = ()  # terms that each translation must contain
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A given translation with its log-probabilities under the model."""
+    """An existing translation with its log-probabilities under the model."""
 
     source: str
     target: str

@@ -1,8 +1,8 @@
-"""An output file that survives interruptions: decoding resumes after the last line that was written.
+"""Output file that survives interruptions: decoding resumes after the last line that was written.
 
 FILE.partial holds the lines translated so far, and FILE.partial.json records the settings and files that produced them.
-When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in windows, and the lines of a
-window may affect the last digits of each other's scores, so a resumed decode needs the same windows.
+When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in windows, and lines in the
+same window may affect the last digits of each other's scores, so resuming requires the same windows.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from translate.system.files import naming_disk_errors, sync
 from translate.system.locks import release_lock, take_lock
 
 FORMAT = 1
-ZEROS = bytes(16)  # zero bytes in text mean that a disk block was not written before a power failure
+ZEROS = bytes(16)  # zero bytes in text indicate that a disk block was not written before a power failure
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
-DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages do not print
+DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages omit
 
 
 class OutputFile:
-    """An output file that is being written; only one process may write it at a time."""
+    """An output file in progress; only one process may write to it at a time."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
-        """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing it.
+        """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing to it.
 
-        made_by: everything that determines the translations, as JSON values. rows_are_numbered: whether a line may have
-        several rows, each beginning with the line number.
+        made_by: everything that affects the translations, as JSON values. rows_are_numbered: whether a line may have
+        several rows, each starting with the line number.
         """
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
         self._record = self._path.with_name(f"{self.partial.name}.json")
         self._made_by = made_by
         if self._path.is_dir():
-            raise UserError(f"{self._path}: this is a folder; give a file name")
+            raise UserError(f"{self._path}: this is a folder; pass a file name")
         self._opened = ExitStack()
         with naming_disk_errors(self.partial):
             self._stream = self._opened.enter_context(self.partial.open("a+b", buffering=0))
@@ -51,11 +51,11 @@ class OutputFile:
         self._is_unsynced = False
 
     def begin(self) -> None:
-        """Prepare to write from the first line. Raises UserError if that would lose existing lines."""
+        """Prepare to write from the first line. Raises UserError if existing lines would be lost."""
         if self.partial.stat().st_size:
             self._check_is_ours()
             advice = "add --resume to continue, or delete the file"
-            self._refuse(f"left by an interrupted decode after {self._count()}; {advice}")
+            self._refuse(f"left by an interrupted translation after {self._count()}; {advice}")
         try:
             write_record(self._record, self._made_by, FORMAT)
         except UserError:
@@ -66,7 +66,7 @@ class OutputFile:
     def resume(self) -> None:
         """Prepare to continue after `num_lines` lines and remove an incomplete last line.
 
-        If the file is empty, do the same as `begin`. Raises UserError if other settings or files produced the lines.
+        An empty file is handled as in `begin`. Raises UserError if other settings or files produced the lines.
         """
         if not self.partial.stat().st_size:
             self.begin()
@@ -98,7 +98,7 @@ class OutputFile:
             self._opened.close()
 
     def write(self, text: str) -> None:
-        """Append the row or rows of a line, unbuffered, so that they are kept if this process is killed."""
+        """Append the rows of a line without buffering, so that they survive if this process is killed."""
         content = memoryview(f"{text}\n".encode())
         self._is_unsynced = True
         with naming_disk_errors(self.partial):
@@ -107,7 +107,7 @@ class OutputFile:
         self.num_lines += 1
 
     def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines to translate. Syncs the output between windows, before the next line is read."""
+        """Yield the lines to translate, and sync the output between windows, before the next line is read."""
         for line in lines:
             self._sync()
             yield line
@@ -123,19 +123,19 @@ class OutputFile:
         try:
             self._opened.callback(release_lock, take_lock(self.partial.with_name(f".{self.partial.name}.lock")))
         except Timeout:
-            self._refuse("another decode is writing this file; wait until it ends, or choose another --output")
+            self._refuse("another process is writing this file; wait until it finishes, or choose another --output")
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 self._refuse(f"cannot be written: {error.strerror}")
         if not self.partial.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.partial.stat()):
-            self._refuse("another decode has just finished this file; choose another --output")
+            self._refuse("another process has just finished this file; choose another --output")
 
     def _leave(self) -> list[str]:
         """Return advice on how to resume; if no lines were written, remove the file and return no advice."""
         if not self.num_lines:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
-        advice = f"{self.partial} holds the first {self._count()}; to continue, run the same command with --resume"
+        advice = f"{self.partial} contains the first {self._count()}; to continue, run the same command with --resume"
         return [advice] if self.partial.exists() else []
 
     def _check_is_ours(self) -> None:
@@ -153,7 +153,7 @@ class OutputFile:
 def _complete_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
     """Return the number of complete lines at the start of a file and their size in bytes.
 
-    If the rows are numbered, the last line counts as incomplete, because it may lack rows.
+    If the rows are numbered, the last line counts as incomplete, because some of its rows may be missing.
     """
     number = num_bytes = offset = 0
     with path.open("rb") as rows:

@@ -1,6 +1,6 @@
-"""Sampling: translations drawn piece by piece from the model's distribution.
+"""Sampling: draw translations piece by piece from the model's distribution.
 
-Shapes: B sentences, K samples of each (1 in the first step), V vocabulary size, L pieces so far, including `<s>`.
+Shapes: B sentences, K samples per sentence (1 in the first step), V vocabulary size, L pieces so far, including `<s>`.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def sample(
 
 
 def random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, limit: int) -> Tensor:
-    """Return random numbers from 0 to 1, (B, K, limit). They depend only on the seed and the line number."""
+    """Return random numbers from 0 to 1, (B, K, limit), which depend only on the seed and the line numbers."""
     numbers = [np.random.default_rng((seed, sentence.number)).random((limit, num_samples)).T for sentence in sentences]
     return torch.tensor(np.stack(numbers), dtype=torch.float32)
 
 
 def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:
-    """(B, K, V) logits, (B, K) random numbers from 0 to 1 -> (B, K) pieces."""
+    """Draw pieces: (B, K, V) logits, (B, K) random numbers from 0 to 1 -> (B, K) pieces."""
     best, piece = logits.topk(min(settings.top_k or logits.size(2), logits.size(2)))
     probabilities = best.softmax(dim=2)
     before = probabilities.cumsum(dim=2) - probabilities  # total probability of the more probable pieces

@@ -1,13 +1,13 @@
 """Split a line that is too long for the model into segments and join their translations.
 
 Each sentence becomes a segment, however short, because models are trained on single sentences. An overlong sentence is
-cut into parts of about equal length: at clause punctuation if possible, else at spaces, else between characters.
+cut into parts of roughly equal length: at clause punctuation if possible, else at spaces, else between characters.
 
 Sentence ends are detected by punctuation alone, in any language: `.!?…؟` before a space, `。！？।` and similar marks
-anywhere. Closing quotes and brackets belong to the sentence. A sentence does not end before a lower-case letter. A
-single full stop does not end it before a digit or after a likely abbreviation: one letter ("J. Smith"), letters with
-full stops ("U.S."), a number of up to two digits or a Roman numeral ("am 3. Mai"), a word without vowels ("Mrs.",
-"Nr."), and some titles. In doubtful cases two sentences stay together, which does less harm than splitting one.
+anywhere. Closing quotes and brackets belong to the sentence. A sentence does not end before a lowercase letter. A
+single period does not end it before a digit or after a likely abbreviation: one letter ("J. Smith"), letters with
+periods ("U.S."), a number of up to two digits or a Roman numeral ("am 3. Mai"), a word without vowels ("Mrs.",
+"Nr."), and some titles. In doubtful cases, sentences are kept together, which does less harm than splitting one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-MAX_PIECE = 16  # characters in a piece, a limit of sentencepiece
+MAX_PIECE = 16  # maximum characters in a piece, set by sentencepiece
 FILLED = 0.75  # target size of a part as a share of max_pieces; below 1 so that few parts have to be cut again
-BLOCK = 256  # texts per call of `count`
-NEAR = 16  # distance in characters to search for a cut that does not divide a visible character
+BLOCK = 256  # texts per call to `count`
+NEAR = 16  # distance in characters within which to search for a cut that does not split a visible character
 
 STOPS = ".!?…؟"
 FULL_STOPS = "。！？｡।॥۔።။។։"  # end a sentence even without a following space
 CLOSING = r"""["'”’“‘»›«)\]}」』]"""
-CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # without the quotation marks that are opening ones in Chinese
+CLOSING_UNSPACED = r"""["'”’」』）】》〉)\]]"""  # excludes marks that open quotations in Chinese
 # Matches begin only at the first mark of a run and are possessive (++); otherwise a long run would take quadratic time.
 SENTENCE_END = re.compile(
     rf"""(?: (?<![{STOPS}]) (?P<stop>[{STOPS}]++) {CLOSING}*+ (?:[ \u00a0\u202f]»(?!\S))?+ (?!\S)
@@ -45,7 +45,7 @@ ABBREVIATION = re.compile(
 )
 CLAUSE_END = re.compile(r"""[;:,—–…،؛]["'”’»›)\]]*+(?=\s) | [、；：，—،؛]""", re.VERBOSE)
 SPACE = re.compile(r"\s+")
-EDGE = 2  # characters examined for the script at the edge of a text; a closing quote has no script
+EDGE = 2  # characters at the edge of a text that are checked for its script; a closing quote has none
 NOT_SPACE = re.compile(r"\S")
 HAN_KANA = "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
 THAI_ETC = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause
@@ -59,18 +59,18 @@ class Segment(NamedTuple):
     """A part of a line that is translated separately."""
 
     text: str
-    separator: str  # white space after the text
+    separator: str  # whitespace after the text
 
 
 def max_countable(max_pieces: int) -> int:
-    """Return the maximum length in characters of a line that can have max_pieces pieces; longer lines never fit."""
+    """Return the maximum length in characters of a line that may fit in max_pieces pieces; longer lines never fit."""
     return MAX_PIECE * max_pieces
 
 
 def split_line(line: str, max_pieces: int, count: CountPieces) -> list[Segment]:
     """Split a line into segments whose texts and separators, concatenated, reproduce the line.
 
-    count: function that returns the number of pieces of each text; it is never called with texts of more than about
+    count: function that returns the number of pieces of each text; it is never called with texts much longer than
     `max_countable` characters. No segment exceeds max_pieces, unless a single character does. Takes linear time.
     """
     indent = line[: len(line) - len(line.lstrip())]
@@ -102,7 +102,7 @@ def join(segments: Sequence[Segment], translations: Sequence[str]) -> str:
 
 
 def _sentences(line: str) -> Iterator[Segment]:
-    """Yield the sentences of a line that begins with a word."""
+    """Yield the sentences of a line without leading whitespace."""
     start = 0
     for match in SENTENCE_END.finditer(line):
         if match.start() > start and _is_end(line, match):  # punctuation alone is not a sentence
@@ -126,7 +126,7 @@ def _is_end(line: str, match: re.Match[str]) -> bool:
 
 
 def _cut_to_fit(segments: Sequence[Segment], max_pieces: int, count: CountPieces) -> list[Segment]:
-    """Cut the segments until none has more than max_pieces pieces; keep their order."""
+    """Cut the segments, in order, until none has more than max_pieces pieces."""
     result: list[Segment] = []
     sizes = count([segment.text for segment in segments])
     for segment, size in zip(segments, sizes, strict=True):
@@ -141,7 +141,7 @@ def _cut(segment: Segment, num_parts: int) -> list[Segment]:
     parts, start = list[Segment](), 0
     for number in range(1, num_parts):
         ideal = number * len(text) // num_parts
-        if ideal <= start:  # the last cut skipped a long run of white space
+        if ideal <= start:  # the last cut skipped a long run of whitespace
             continue
         at = _best_cut(text, start, ideal, length)
         left = text[start:at].rstrip()
@@ -153,7 +153,7 @@ def _cut(segment: Segment, num_parts: int) -> list[Segment]:
 
 
 def _best_cut(text: str, start: int, ideal: int, length: int) -> int:
-    """Return a cut after `start` near `ideal`: a clause end within `length` / 4, else a space within `length` / 2."""
+    """Return a cut after `start`, near `ideal`: a clause end within `length` / 4, else a space within `length` / 2."""
     for pattern, reach in (CLAUSE_END, length // 4), (SPACE, length // 2):
         low, high = max(start + 1, ideal - reach), min(len(text) - 1, ideal + reach)
         if ends := [match.end() for match in pattern.finditer(text, low, high)]:
@@ -164,7 +164,7 @@ def _best_cut(text: str, start: int, ideal: int, length: int) -> int:
 
 
 def _is_within_character(text: str, at: int) -> bool:
-    """Return whether a cut would divide a visible character (accents, vowel signs, joined emoji, flags)."""
+    """Return whether a cut would split a visible character (accents, vowel signs, joined emoji, flags)."""
     before, after = text[at - 1], text[at]
     return (
         unicodedata.category(after).startswith("M")

@@ -1,6 +1,6 @@
-"""PyTorch engine: search with one model or an ensemble.
+"""PyTorch engine: search and scoring with one model or an ensemble.
 
-Shapes: B sentences, K hypotheses of each, S source pieces, T target pieces, D model width, V vocabulary size.
+Shapes: B sentences, K hypotheses per sentence, S source pieces, T target pieces, D model width, V vocabulary size.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from translate.run.model import load_model
 from translate.system.device import describe, pick_device
 from translate.system.out_of_memory import Halving
 
-MIN_COUNTED = 16  # minimum number of pieces counted per line: the hypotheses of a short line need memory, too
-MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would wait for Python's interpreter lock
-BATCHES_PER_WORKER = 3  # minimum for a large input, so that all workers finish at about the same time
-SMALL_BATCH = 512  # source pieces; batches are not made smaller than this to keep all workers busy
-SCORED_TOKENS = 4096  # target pieces in a batch of given translations
+MIN_COUNTED = 16  # minimum number of pieces counted per line, because hypotheses of short lines need memory, too
+MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would only contend for the GIL
+BATCHES_PER_WORKER = 3  # minimum for large inputs, so that all workers finish at about the same time
+SMALL_BATCH = 512  # minimum source pieces per batch, even if some workers remain idle
+SCORED_TOKENS = 4096  # target pieces per batch of translations to score
 
 Batch = list[Sentence]
 Search = Callable[[Batch], list[list[Hypothesis]]]
@@ -49,7 +49,7 @@ class TorchEngine:
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
     ) -> None:
-        """precision: precision of matrix products. bfloat16 converts the weights of the linear layers in place."""
+        """Prepare the models. precision: precision of matrix products; bfloat16 converts the linear layers in place."""
         self.models = models
         self.device = device
         self.precision = precision
@@ -64,7 +64,7 @@ class TorchEngine:
 
     @classmethod
     def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
-        """Load the models of runs. Raises UserError if weights are missing or damaged or the device is unavailable."""
+        """Load the models. Raises UserError if weights are missing or damaged, or if the device is unavailable."""
         target = pick_device(device)
         models = [load_model(run, vocabs).to(target).eval() for run in runs]
         return cls(models, vocabs, target, precision)
@@ -77,12 +77,12 @@ class TorchEngine:
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """See Engine."""
-        # Longest first, so that a lack of memory is detected early.
+        """Search for translations; see `Engine.search`."""
+        # Longest first, so that running out of memory is detected early.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         ordered = [sentences[i] for i in order]
         lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
-        # The coverage is recorded by hooks on the model, which workers would share, so it rules out parallel workers.
+        # Coverage is recorded by hooks on the model, which workers would share, so it rules out parallel workers.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
@@ -98,7 +98,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
-        """See Engine."""
+        """Score translations; see `Engine.score`."""
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
         ordered = [pairs[i] for i in order]
         tgt_lengths, src_lengths = (np.array([len(pair[side]) for pair in ordered]) for side in (1, 0))
@@ -140,7 +140,7 @@ class _State(NamedTuple):
     """
 
     decoders: tuple[DecoderState, ...]
-    coverage: Tensor | None  # (B, K, S); 1 for padding, so that it adds no penalty
+    coverage: Tensor | None  # (B, K, S); 1 for padding, so that padding adds no penalty
     weight: float  # weight of the penalty
 
     def select(self, sentences: Tensor) -> _State:
@@ -156,15 +156,15 @@ class _State(NamedTuple):
 
 
 class _Decoder:
-    """Step function of the search in one batch."""
+    """Step function for searching one batch."""
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
-        """outputs: output-layer weights of each model, (V, D). stop: event that makes the next step raise."""
+        """Create the step function. outputs: output weights of each model, (V, D). stop: event that ends the search."""
         self._models, self._outputs, self._stop = models, outputs, stop
         self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
-        """(B, K) last pieces, state -> function that computes the next logits, next state.
+        """Advance by one piece: (B, K) last pieces, state -> function that computes the next logits, next state.
 
         Raises InterruptedError once `stop` is set.
         """
@@ -174,7 +174,7 @@ class _Decoder:
             recorded = self._models if state.coverage is not None else ()
             maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
-        features, decoders = zip(*stepped, strict=True)  # features: one (B, K, D) per model
+        features, decoders = zip(*stepped, strict=True)  # features: one (B, K, D) tensor per model
         coverage = state.coverage
         if coverage is not None:
             layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # (B, K, S)
@@ -182,14 +182,14 @@ class _Decoder:
         return partial(self._logits, features), state._replace(decoders=decoders, coverage=coverage)
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
-        """(B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
+        """Compute logits: (B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
         if len(features) == 1:
             return self._product(features[0][part], self._outputs[0])
         pairs = zip(features, self._outputs, strict=True)
         return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """Apply the output layer. The result reuses memory, because allocation takes as long as the product itself."""
+        """Apply the output layer. The result reuses memory, because allocation takes as long as the product."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -215,9 +215,9 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
 
 
 def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
-    """Search the batches in parallel workers that share PyTorch's threads. Always sets `stop` at the end.
+    """Search batches in parallel workers that divide PyTorch's threads. If one fails, `stop` interrupts the others.
 
-    Two threads with a batch each are faster than two threads on one batch, which synchronize after each operation.
+    Two threads with one batch each are faster than two threads on one batch, which synchronize after each operation.
     """
     num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
     if num_workers <= 1:

@@ -19,12 +19,12 @@ from translate.decoding.sentence_split import Segment, join, max_countable, spli
 from translate.errors import UserError
 from translate.system.distributed import ALONE, World
 
-FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; first a small window, so that output starts soon
+FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
 MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
-SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored in one engine call
+SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
-NumberedLine = tuple[int, str]  # line number, from 1, and text
+NumberedLine = tuple[int, str]  # line number (from 1) and text
 
 
 class _Line(NamedTuple):
@@ -47,8 +47,8 @@ class _Result(NamedTuple):
 class Translator:
     """A trained model that translates lines of text.
 
-    Load one with `translate.load("runs/NAME")`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
-    vocabularies; `engine`, which runs the model; `max_pieces`, the maximum source length. Longer lines are split.
+    Create one with `translate.load("runs/NAME")`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
+    vocabularies; `engine`, which runs the model; `max_pieces`, the length above which lines are split.
     """
 
     def __init__(self, engine: Engine, vocabs: VocabPair, config: Config) -> None:
@@ -60,7 +60,7 @@ class Translator:
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """Return the best translation of each sentence, in order; "" for a blank sentence.
 
-        Uses the decode settings of the run. Raises UserError if even a single sentence does not fit into memory.
+        Uses the decode settings of the run. Raises UserError if even a single sentence does not fit in memory.
         """
         return [translation.text for translation in self.translations(sentences)]
 
@@ -73,12 +73,12 @@ class Translator:
         watch: Callable[[str], None] | None = None,
         num_done: int = 0,
     ) -> Iterator[Translation]:
-        """Translate lines lazily. Yields one Translation per line, in order.
+        """Translate lines lazily, yielding one Translation per line, in order.
 
-        Lines are read in windows, which are sorted by length and translated together, so the input may be unbounded.
+        Lines are read in windows; each one is sorted by length and translated together, so the input may be unbounded.
 
-        settings: decode settings; those of the run by default. world: processes that receive the same lines and
-        translate a share each. watch: callback for a single line; receives the unfinished translation as it grows.
+        settings: decode settings; the run's settings by default. world: processes that receive the same lines and each
+        translate a share. watch: callback for a single line that receives the unfinished translation as it grows.
         num_done: number of lines to skip because they are already translated. With the same lines, settings, request
         and number of processes, the remaining results are identical to those of an uninterrupted call. Raises UserError
         if the settings or the request are not supported.
@@ -92,7 +92,7 @@ class Translator:
                 yield from (translation for translation in results if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
-        """Score pairs of a source and a target line lazily; the lines may have any length.
+        """Score pairs of source and target lines lazily; the lines may have any length.
 
         Yields one Scored per pair, in order, with the log-probability of each target piece in nats.
         """
@@ -121,7 +121,7 @@ class Translator:
             if num_pieces > MAX_FORCED:
                 raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; use fewer")
         if 0 < max_length < min_length:
-            raise UserError(f"decode.min_length {min_length} exceeds decode.max_length {max_length}; adjust them")
+            raise UserError(f"decode.min_length {min_length} exceeds decode.max_length {max_length}; change one")
 
     def _translate(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
@@ -178,7 +178,7 @@ class Translator:
         return Translation(line.id, line.source, candidates, warnings, pieces)
 
     def _candidate(self, line: _Line, results: list[_Result], rank: int, power: float) -> Candidate:
-        """Join the hypotheses of one rank, or the last of a segment that has fewer; score them as one translation."""
+        """Join the segments' hypotheses of one rank, or the last if there are fewer; score them as one translation."""
         tgt = self.vocabs.tgt
         chosen = [result.hypotheses[: rank + 1][-1] for result in results]
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
@@ -204,13 +204,13 @@ class Translator:
         lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
         if at_limit := [limit for length, limit in lengths if length == limit]:
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"
-            yield f"output reached its limit of {at_limit[0]} pieces ({setting}) and may be truncated"
+            yield f"output reached the limit of {at_limit[0]} pieces ({setting}) and may be truncated"
         if warning := repetition(line.source, text):
             yield warning
 
 
 def _windows(lines: Iterator[NumberedLine], num_processes: int) -> Iterator[list[NumberedLine]]:
-    """Divide lines into windows of FIRST_WINDOW, then WINDOW_LINES lines per process, or fewer if they are long."""
+    """Group lines into windows: FIRST_WINDOW, then WINDOW_LINES lines per process, or fewer if the lines are long."""
     size = FIRST_WINDOW
     window, num_characters = list[NumberedLine](), 0
     for line in lines:

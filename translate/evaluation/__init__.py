@@ -1,1 +1,1 @@
-"""Translation metrics (BLEU, chrF, TER) and the evaluation of a test set."""
+"""Translation metrics (BLEU, chrF, TER) and evaluation of a test set."""

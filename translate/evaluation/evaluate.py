@@ -1,4 +1,4 @@
-"""Evaluate translations of a test set: overall, by source length, and in comparison with other translations."""
+"""Evaluate translations of a test set overall, by source length, and in comparison with other translations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Unit = Literal["words", "characters"]
 # The smallest length in each bucket. Empty lines form their own bucket.
 STARTS: dict[Unit, tuple[int, ...]] = {"words": (0, 1, 6, 11, 16, 21, 31), "characters": (0, 1, 11, 21, 31, 41, 61)}
 MIN_LINES = 100  # minimum for a meaningful significance test
-MIN_TOKENIZED = 100  # minimum number of lines ending in " ." before we warn, as in sacreBLEU
+MIN_TOKENIZED = 100  # minimum number of lines ending in " ." that triggers a warning, as in sacreBLEU
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class ReferencedText:
     references: Sequence[Sequence[str]]
 
     def references_of(self, index: int) -> list[str]:
-        """Return the non-empty references of a line (from 0), or one empty reference if there are none."""
+        """Return the non-empty references of a line (counted from 0), or one empty reference if there are none."""
         return [line for line in (text[index] for text in self.references) if line.strip()] or [""]
 
     def streams(self, indices: Sequence[int]) -> References:
-        """Return the references of the given lines in the form that sacreBLEU takes; None is a missing reference."""
+        """Return the references of the specified lines in sacreBLEU's format; None marks a missing reference."""
         return list(zip_longest(*map(self.references_of, indices)))
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The lines whose source length is from `first` to `last`; `last` is None in the bucket of the longest lines."""
+    """The lines whose source length is between `first` and `last`, inclusive; `last` is None for the longest lines."""
 
     first: int
     last: int | None
@@ -48,12 +48,12 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of the translations of one system."""
+    """The scores of one system's translations."""
 
     scores: dict[MetricName, Score]
     length_ratio: float | None  # translation characters per reference character; None if the references are empty
     unit: Unit  # unit of the lengths in `buckets`
-    buckets: tuple[Bucket, ...]  # only those with lines
+    buckets: tuple[Bucket, ...]  # empty buckets are omitted
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class ChangedLine:
 
     @property
     def gain(self) -> float:
-        """chrF difference: positive if the translation is better than the one it is compared with."""
+        """Difference in chrF; positive if the translation scores higher than the other one."""
         return self.chrf - self.other_chrf
 
 
 @dataclass(frozen=True)
 class SystemComparison:
-    """A comparison with the translations of another system."""
+    """A comparison with another system's translations."""
 
     other: Evaluation
     significance: dict[MetricName, Significance]
@@ -106,7 +106,7 @@ def evaluate(translations: Sequence[str], text: ReferencedText, config: MetricCo
 def compare(
     translations: Sequence[str], other: Sequence[str], text: ReferencedText, config: MetricConfig
 ) -> SystemComparison:
-    """Compare translations with those of another system, including significance tests."""
+    """Compare translations with another system's translations, including significance tests."""
     changes = []
     for index, (ours, theirs) in enumerate(zip(translations, other, strict=True)):
         if ours != theirs:
@@ -118,7 +118,7 @@ def compare(
 
 
 def unit_of(sources: Sequence[str]) -> Unit:
-    """Return "characters" if most non-empty lines have no white space between words, as in Chinese, else "words"."""
+    """Return "characters" if most non-empty lines have no whitespace, as in Chinese, otherwise "words"."""
     lengths = [len(line.split()) for line in sources if line.strip()]
     return "characters" if 2 * lengths.count(1) > len(lengths) else "words"
 
@@ -141,7 +141,7 @@ def translation_warnings(translations: Sequence[str], text: ReferencedText, conf
         yield f"{num_empty:,} of {len(expected):,} translations {'are' if num_empty > 1 else 'is'} empty"
     num_tokenized = sum(line.endswith(" .") for line in translations)
     if num_tokenized >= MIN_TOKENIZED and config.tokenize is None:
-        reason = "scores of tokenized text cannot be compared with others"
+        reason = "scores of tokenized text cannot be compared with other scores"
         yield f'{num_tokenized:,} translations end in " ."; {reason}: detokenize the text, or use --tokenize none'
 
 

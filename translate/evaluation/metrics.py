@@ -1,6 +1,6 @@
 """BLEU, chrF and TER, computed by sacreBLEU (Post 2018, "A Call for Clarity in Reporting BLEU Scores").
 
-Scores and signatures equal those of the sacreBLEU command for the same files.
+Scores and signatures match the sacreBLEU command's output for the same files.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
-TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # those that need no network
-SEED = "SACREBLEU_SEED"  # environment variable with the seed of the significance test
+TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # those that work offline
+SEED = "SACREBLEU_SEED"  # environment variable with the seed for the significance test
 References = Sequence[Sequence[str | None]]  # texts aligned by line; None if a line has fewer references than others
 SacrebleuReferences = Sequence[Sequence[str]]  # sacreBLEU accepts None, too, but its type hints do not
 
@@ -44,7 +44,7 @@ DEFAULT_METRICS = MetricConfig()
 
 
 class Significance(NamedTuple):
-    """Significance of the difference between two scores, by paired bootstrap resampling (Koehn 2004)."""
+    """Significance of the difference between two scores, from paired bootstrap resampling (Koehn 2004)."""
 
     p_value: float | None  # None if the scores are equal or there is only one line
     margin: float  # half the width of the 95% confidence interval of the score
@@ -57,13 +57,13 @@ def check(config: MetricConfig) -> None:
     _metric("bleu", config)
     seed = os.environ.get(SEED, "none")
     if not (seed.isdecimal() or seed.lower() == "none"):
-        raise UserError(f"{SEED}={seed}: the seed of the significance test must be a number or 'none'")
+        raise UserError(f"{SEED}={seed}: the seed for the significance test must be a number or 'none'")
 
 
 def score(
     translations: Sequence[str], references: References, config: MetricConfig = DEFAULT_METRICS
 ) -> dict[MetricName, Score]:
-    """Score all lines, including empty ones, in the order of `config.metrics`.
+    """Score all lines, including empty ones, with each metric of `config.metrics`, in order.
 
     Raises UserError if the tokenizer is not available. TER is slow: a thousand words in the wrong order take a minute.
     """
@@ -76,21 +76,21 @@ def score(
 
 
 def sentence_chrf(translation: str, references: Sequence[str]) -> float:
-    """Return the chrF of one line."""
+    """Return the chrF score of one line."""
     return _metric("chrf", DEFAULT_METRICS).sentence_score(translation, references).score
 
 
 def significance(
     translations: Sequence[str], other: Sequence[str], references: References, config: MetricConfig
 ) -> dict[MetricName, Significance]:
-    """Test the score difference in each metric with sacreBLEU: 1,000 bootstrap samples, seeded by SACREBLEU_SEED."""
+    """Test each metric's score difference with sacreBLEU, using 1,000 bootstrap samples seeded by SACREBLEU_SEED."""
     from sacrebleu.significance import PairedTest, Result
 
     systems = [("other", other), ("translations", translations)]
     metrics: dict[str, Metric] = {name: _metric(name, config) for name in config.metrics}
     signatures, results = PairedTest(systems, metrics, cast("SacrebleuReferences", references), test_type="bs")()
     tested = {}
-    # Both dictionaries use sacreBLEU's names, in the order of the metrics.
+    # Both dictionaries are keyed by sacreBLEU's names, in the order of the metrics.
     for name, (label, signature) in zip(config.metrics, signatures.items(), strict=True):
         theirs, ours = (result for result in results[label] if isinstance(result, Result))
         assert ours.ci is not None
@@ -102,7 +102,7 @@ def significance(
 
 
 def _metric(name: MetricName, config: MetricConfig) -> Metric:
-    from sacrebleu.metrics.bleu import BLEU  # imported here because it is slow
+    from sacrebleu.metrics.bleu import BLEU  # deferred, because the import is slow
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 

@@ -1,4 +1,4 @@
-"""translate attention: show and analyse attention maps."""
+"""The `translate attention` commands, which show and analyze attention maps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from translate.errors import UserError
 class ShowByDefault(TyperGroup):
     """A command group in which `translate attention DIR` means `translate attention show DIR`.
 
-    The options --mask and --compare select the commands of the same names.
+    The options --mask and --compare select the commands of the same name.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert the command's name if it is missing. Overrides click's Group."""
+        """Insert the command name if it is missing. Overrides a method of click's Group."""
         names = self.list_commands(ctx)
         if args and args[0] in names:
             return super().parse_args(ctx, args)
@@ -32,7 +32,7 @@ class ShowByDefault(TyperGroup):
         return super().parse_args(ctx, [meant, *args])
 
 
-group = typer.Typer(cls=ShowByDefault, help="Show and analyse attention maps.", rich_markup_mode=None)
+group = typer.Typer(cls=ShowByDefault, help="Show and analyze attention maps.", rich_markup_mode=None)
 group.command(epilog=show.EPILOG)(show.show)
 group.command()(roles.roles)
 group.command(epilog=mask.EPILOG)(mask.mask)

@@ -1,4 +1,4 @@
-"""translate attention DIR --compare DIR2: compare the attention of two runs or checkpoints."""
+"""The `translate attention compare` command: compare the attention of two runs or checkpoints."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def compare(
 ) -> None:
     """Show where two attention folders differ.
 
-    Prints the weights of DIR minus those of DIR2, in percentage points, or both maps if pieces differ. The last line
-    gives the share of the weight that moved, over all lines with the same pieces (0%: equal maps, 100%: disjoint
-    maps). To compare runs on the same translations, write the folders with `translate score --attention`.
+    Prints the weights in DIR minus the weights in DIR2, in percentage points, or both maps if their pieces differ. The
+    last line gives the share of weight that moved, over all lines with identical pieces (0%: equal maps, 100%:
+    disjoint maps). To compare runs on the same translations, create both with `translate score --attention`.
     """
     from translate.attention.compare import compare as compare_folders
     from translate.attention.folder import AttentionFolder
@@ -54,7 +54,7 @@ def compare(
 
 
 def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) -> None:
-    """Print and draw the difference of two views if they have the same pieces, else both."""
+    """Print and draw the difference between two views if they have the same pieces, otherwise both views."""
     from translate.attention.views import difference
     from translate.report.picture import save_picture
     from translate.report.terminal import draw_map
@@ -79,4 +79,4 @@ def _summary(comparison: MapComparison) -> str:
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
     shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
     head, most = max(comparison.shares.items(), key=lambda item: item[1])
-    return f"{lines}; weight that moved: {shares}; most in {head}, {100 * most:.1f} %"
+    return f"{lines}; share of weight that moved: {shares}; most in {head}, {100 * most:.1f} %"

@@ -12,12 +12,12 @@ from translate.errors import UserError
 from translate.model.attention_kinds import KindName
 from translate.report.colours import Colours, colours_of
 
-MapName = tuple[KindName, int | None, int | None]  # kind, layer and head of the map to show; None: the mean
-PIPE_WIDTH = 120  # characters, if standard output is not a terminal
+MapName = tuple[KindName, int | None, int | None]  # kind, layer and head of the map to show; None means the mean
+PIPE_WIDTH = 120  # characters; used if standard output is not a terminal
 
 
 def screen() -> tuple[int, Colours]:
-    """Return the width of standard output, in characters, and its colours."""
+    """Return the width of standard output, in characters, and the colors that it supports."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPE_WIDTH
     return width, colours_of(is_terminal, os.environ)
@@ -35,5 +35,5 @@ def pictures(png: Path | None, svg: Path | None) -> list[Path]:
 
 
 def report_picture(path: Path, messages: Iterable[str]) -> None:
-    """Print the picture's path and warnings about it to standard error."""
+    """Print the picture's path and any warnings about it to standard error."""
     print(f"picture: {path}", *(f"warning: {path}: {text}" for text in messages), sep="\n", file=sys.stderr)

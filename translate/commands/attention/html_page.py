@@ -1,4 +1,4 @@
-"""translate attention DIR --html FILE: write all maps to one page."""
+"""The --html option of `translate attention`: write all maps to a single page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from translate.report.page.writer import InitialView, MapVersion, PageSentence, 
 
 
 def write_html(path: Path, html: Path, first: MapName) -> None:
-    """Write the page of an attention folder, or of one file of maps.
+    """Write the page for an attention folder or for a single file of maps.
 
-    first: the map to show first; for the defaults, the run's best alignment head, if it is known.
+    first: the map to show first. The default choice is replaced by the run's best alignment head, if known.
     """
     view = InitialView(*first)
     if not path.is_dir():
@@ -30,7 +30,7 @@ def write_html(path: Path, html: Path, first: MapName) -> None:
 
 
 def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName) -> None:
-    """Write the page of the lines that two folders share, with the maps of both and their difference."""
+    """Write a page for the lines that two folders share, with the maps from both and their differences."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
     title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first)
@@ -40,7 +40,7 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapN
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
-        # The page shows the last version first, and subtracts the one before it: `one` minus `other`.
+        # The page shows the last version first and subtracts the one before it: `one` minus `other`.
         versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 
@@ -52,7 +52,7 @@ def _folder_sentences(folder: AttentionFolder) -> Iterator[PageSentence]:
 
 
 def _file_sentence(path: Path) -> PageSentence:
-    """Rebuild the text from the pieces: a file of maps stores neither the text nor the line number."""
+    """Rebuild the text from its pieces, because a file of maps stores neither the text nor the line number."""
     maps = AttentionMaps.load(path)
     source, translation = (" ".join(word for word, _ in words_of(side[:-1])) for side in (maps.source, maps.target))
     return PageSentence(1, source, translation, None, (), (MapVersion("", maps),))

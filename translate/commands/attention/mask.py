@@ -1,4 +1,4 @@
-"""translate attention RUN --mask: head ablation."""
+"""The `translate attention mask` command: head ablation."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ Examples:
 
 def mask(
     run: options.Run,
-    heads: Annotated[list[str], Option("--mask", metavar="HEAD", help="Head to mask, such as cross.2.3, or every.")],
+    heads: Annotated[list[str], Option("--mask", metavar="HEAD", help='Head to mask, such as cross.2.3, or "every".')],
     src: options.Src,
     ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
-    examples: Annotated[int, Option(min=0, help="Number of translations to show, most changed first.")] = 5,
+    examples: Annotated[int, Option(min=0, help="Number of translations to show, largest changes first.")] = 5,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object, or one per head for --mask every.")] = False,
     device: options.Device = "auto",
 ) -> None:
     """Mask attention heads, and report the effect on loss, BLEU, chrF and translations.
 
-    A head is named kind.layer.head, counted from 0. `--mask every` masks one head at a time and prints the loss, most
-    important head first.
+    Heads are named kind.layer.head, counted from 0. `--mask every` masks one head at a time and prints the loss without
+    each head, most important head first.
     """
     from translate.api import load_translator
     from translate.attention.extract import engine_of
@@ -75,7 +75,7 @@ def _as_json(effect: AblationEffect, names: Sequence[str], examples: int) -> str
 
 
 def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[str]:
-    title = f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} pieces of the reference"
+    title = f"without {', '.join(names)}; {effect.num_lines:,} lines, {effect.num_pieces:,} reference pieces"
     lines = [title, "", f"{'':21}all heads  without  difference"]
     rows = zip(("loss (nats per piece)", "BLEU", "chrF"), (4, 2, 2), effect.whole, effect.without, strict=True)
     for label, digits, old, new in rows:
@@ -102,7 +102,7 @@ def _print_importances(translator: Translator, pairs: Sequence[Pair], num_heads:
             print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))
         return
     width = max(len(str(head)) for head, _ in importances)
-    print(f"loss with all heads: {whole:.4f} nats per piece of the reference\n")
+    print(f"loss with all heads: {whole:.4f} nats per reference piece\n")
     print(f"{'without':<{width}}  {'loss':>7}  difference")
     for head, loss in importances:
         print(f"{head!s:<{width}}  {loss:7.4f}  {loss - whole:+10.4f}")

@@ -1,4 +1,4 @@
-"""translate attention roles: statistics and roles of attention heads."""
+"""The `translate attention roles` command: statistics and roles of attention heads."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def roles(
     png: options.Png = None,
     svg: options.Svg = None,
 ) -> None:
-    """Summarize each head over a whole text, and name its role if it is clear.
+    """Summarize each attention head over a text, and name its role if it is clear.
 
     \b
-    entropy   mean entropy of the rows, in nats; normalized: 1 for uniform attention
-    </s>      share of the weight on the end of the sentence
+    entropy   mean entropy of the rows, in nats; normalized: 1 means uniform attention
+    </s>      share of the weight on the end-of-sentence token
     first     share on the first key, which is <s> in the decoder
     diagonal  share on the same piece; decoder: on the piece just read; cross: on the same relative position
     previous  share on the piece before the diagonal; next: on the piece after it
@@ -42,7 +42,7 @@ def roles(
     maps = (folder.maps(entry) for entry in folder.entries() if entry.file)
     if kind:
         maps = (replace(each, stacks={kind: each.stack(kind)}) for each in maps)
-    layer, head = ((folder.about.alignment or {}).get(name) for name in ("layer", "head"))  # of the best alignment
+    layer, head = ((folder.about.alignment or {}).get(name) for name in ("layer", "head"))  # the best alignment head
     aligned_head = Head("cross", layer, head) if isinstance(layer, int) and isinstance(head, int) else None
     found = roles_of(maps, aligned_head)
     if not found:

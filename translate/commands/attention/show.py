@@ -1,4 +1,4 @@
-"""translate attention DIR: show an attention map."""
+"""The `translate attention show` command: show an attention map."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def show(
     head: options.Head = None,
     sentence: Annotated[int | None, Option(min=1, help="Input line, counted from 1.  [default: 1]")] = None,
     words: options.Words = False,
-    heads: Annotated[bool, Option("--all-heads", help="Show all heads, or those of --layer.")] = False,
+    heads: Annotated[bool, Option("--all-heads", help="Show all heads, or all heads of --layer.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
     html: options.Html = None,
 ) -> None:
-    """Show an attention map: the weights of each row, in percent.
+    """Show an attention map, with the weights in percent.
 
     \b
-    cross    rows: target pieces, as they are produced; columns: source pieces
+    cross    rows: target pieces, as they are generated; columns: source pieces
     encoder  rows and columns: source pieces
-    decoder  rows: target pieces, as they are produced; columns: target pieces read so far
+    decoder  rows: target pieces, as they are generated; columns: target pieces read so far
     """
     files = pictures(png, svg)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
     if sentence is not None and path.is_file():
-        raise UserError(f"--sentence {sentence}: {path} holds a single line; give the folder, or leave out --sentence")
+        raise UserError(f"--sentence {sentence}: {path} contains one line; pass the folder, or leave out --sentence")
     if not html:
         _print(path, sentence or 1, (kind, layer, head), words, heads, files)
         return

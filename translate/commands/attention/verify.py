@@ -1,4 +1,4 @@
-"""translate attention verify: compare attention maps with an independent computation."""
+"""The `translate attention verify` command: compare attention maps with an independent computation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from translate.report.text import counted
 
 def verify(
     path: options.MapsFolder,
-    run: Annotated[Path, Argument(metavar="RUN", help="Run that wrote the folder.")],
+    run: Annotated[Path, Argument(metavar="RUN", help="Run that produced the maps.")],
     tolerance: Annotated[
         float | None,
-        Option(min=0, help="Tolerated absolute difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
+        Option(min=0, help="Maximum absolute difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
     ] = None,
 ) -> None:
-    """Recompute all maps of a folder independently, and report the largest difference.
+    """Recompute a folder's maps independently, and report the largest difference.
 
-    A second implementation of the model, which shares no code with the first, computes in float64 and decodes piece by
-    piece. The exit status is 2 if a difference exceeds the tolerance.
+    A second implementation of the model, which shares no code with the first, computes in float64 and decodes one piece
+    at a time. The exit status is 2 if a difference exceeds the tolerance.
     """
     from tqdm import tqdm
 
@@ -47,6 +47,6 @@ def verify(
             print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda each: each.largest)
     if most.largest > allowed:
-        difference = f"differs from the maps of {run} by {most.largest:.1e}, more than {allowed:g} ({most.place})"
+        difference = f"differs from the maps of {run} by {most.largest:.1e}, which exceeds {allowed:g} ({most.place})"
         raise UserError(f"{path / str(most.entry.file)}: {difference}; recreate the folder with --attention")
-    print(f"{counted(len(files), 'line')}: all maps agree with the model within {allowed:g}", file=sys.stderr)
+    print(f"{counted(len(files), 'line')}: all maps match the model to within {allowed:g}", file=sys.stderr)
