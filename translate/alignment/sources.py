@@ -38,7 +38,7 @@ class FolderLines:
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:
-            raise UserError(f"{path} contains no cross-attention; recreate it with cross in --attention-kinds")
+            raise UserError(f"{path} contains no cross-attention; recreate it with --attention-kinds cross")
         self.path = path
         self.layers = about.layers_of("cross")
         self.num_heads = about.num_heads

@@ -55,7 +55,7 @@ def align(
     src: Annotated[Path | None, Option(metavar="FILE", help="With RUN: source text.")] = None,
     tgt: Annotated[Path | None, Option(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
     gold: Annotated[Path | None, Option(metavar="FILE", help="Gold links (i-j: sure, ipj: possible).")] = None,
-    one_indexed: Annotated[bool, Option("--one-indexed", help="Gold links count words from 1.")] = False,
+    one_indexed: Annotated[bool, Option("--one-indexed", help="Word numbers in the gold links start at 1.")] = False,
     layer: options.Layer = None,
     head: options.Head = None,
     method: Annotated[Method | None, Option(help="Alignment method; see the list below.  [default: grow-diag]")] = None,

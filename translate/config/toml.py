@@ -163,7 +163,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         for number, line in enumerate(content.split(b"\n"), start=1):
             if len(line) > MAX_LINE_BYTES:
                 raise UserError(
-                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is it a settings file?"
+                    f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; is this a settings file?"
                 )
         return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:

@@ -21,7 +21,7 @@ from translate.system.checked_json import read_record, write_record
 
 
 class ReadyModel(NamedTuple):
-    """Path of a converted model and, if it is temporary, its folder, which is deleted along with this object."""
+    """A converted model. A temporary model also has a folder object, whose deletion removes the files."""
 
     path: Path
     temporary: TemporaryDirectory[str] | None = None

@@ -30,7 +30,10 @@ CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC
 
 @contextmanager
 def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
-    """Yield a figure, saved to `path` if the block succeeds, and font warnings. Equal figures give identical files."""
+    """Yield a figure, which is saved to `path` if the block succeeds. Equal figures give identical files.
+
+    The second value lists warnings about missing fonts.
+    """
     from matplotlib import rc_context  # imported here because it loads slowly
     from matplotlib.figure import Figure
 

@@ -168,8 +168,8 @@ def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None)
         changes.append('set train.precision to "float32"')
     raise UserError(
         f"training diverged: the loss or gradient was not finite in {MAX_BAD_STEPS} consecutive steps after step "
-        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, and use --resume to continue from step "
-        f"{kept.step:,}, or first delete the checkpoint of that step to continue from the previous one"
+        f"{kept.step:,}; {', '.join(changes[:-1])} or {changes[-1]}, then add --resume to continue from that step "
+        "(delete its checkpoint first to continue from an earlier one)"
     )
 
 
