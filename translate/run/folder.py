@@ -62,7 +62,7 @@ class Run:
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(f"{path}: this run began with {', '.join(frozen)}; restore the original settings, or start a new run")
+            raise UserError(f"{path}: the run began with {', '.join(frozen)}; restore the settings, or start a new run")
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")
