@@ -72,7 +72,7 @@ def weight_at(page: Any, kind: str, row: int, column: int, size: tuple[int, ...]
     page.mouse.move(box["x"] + x, box["y"] + y)
     said = page.locator("#tip").inner_text()
     assert page.locator("#spoken").text_content() == said
-    match = re.search(r"([+−\d.]+) (?:%|points)$", said)
+    match = re.search(r"([+−\d.]+)(?:%| points)$", said)
     assert match, said
     return float(match[1].replace("−", "-")) / 100
 

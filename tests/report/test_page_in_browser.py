@@ -130,7 +130,7 @@ def test_the_line_view_shows_what_a_word_attends_to_and_what_attends_to_it(page:
     page.locator("[data-kind=cross] .word.right").nth(1).hover()
     best = int(shown.weights[1].argmax())
     said = page.locator("#tip").inner_text().translate({0x2068: None, 0x2069: None})
-    assert said == f"{shown.rows[1]} → {shown.columns[best]}: {100 * shown.weights[1, best]:.2f} %"
+    assert said == f"{shown.rows[1]} → {shown.columns[best]}: {100 * shown.weights[1, best]:.2f}%"
     numbers = page.locator("[data-kind=cross] .focus text").all_text_contents()
     assert [float(number) for number in numbers] == pytest.approx([100 * w for w in shown.weights[1]], abs=0.06)
     page.locator("[data-kind=cross] .word.left").nth(0).hover()

@@ -26,7 +26,7 @@ from translate.system.files import write_bytes
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 MAX_WEIGHT = 1.01  # 1 plus the maximum rounding error of bfloat16
-MAX_PIECES = 1000  # per side; longer lines get no maps because their size grows quadratically (4 MB per head here)
+MAX_PIECES = 1000  # per side; longer lines get no maps because map size grows quadratically (4 MB per head here)
 MAX_PACKED = 100  # maximum compression ratio; attention maps compress far less, zip bombs compress more
 # RuntimeError is raised if the archive uses, or claims to use, encryption or an unknown compression method.
 UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, BadZipFile, zlib.error)

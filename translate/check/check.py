@@ -66,7 +66,7 @@ def check(
 ) -> CheckReport:
     """Check every pair in a text. Raises UserError if a file is missing or is not a text file.
 
-    vocabs: vocabularies for counting pieces and unknown characters; if None, both are estimated. num_examples: maximum
+    vocabs: vocabularies for counting pieces and unknown characters (estimated if None). num_examples: maximum
     number of examples per finding. progress: callback that receives the number of pairs in each completed block.
     """
     return _Check(texts, config, vocabs, num_examples).run(progress)

@@ -55,7 +55,7 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "rare_characters": Meaning(
         "rare characters",
-        "kept; excluded by vocab.character_coverage, so encoded as byte pieces if vocab.byte_fallback is set",
+        "kept; omitted from the vocabulary, so encoded as byte pieces if vocab.byte_fallback is set",
         "set vocab.character_coverage = 1.0 to include all characters",
     ),
     "same_source": Meaning("repeated source with a different target", "kept; this is normal in some texts"),

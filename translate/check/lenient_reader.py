@@ -31,7 +31,7 @@ RawPair = tuple[bytes | None, bytes | None]
 class SideLines(NamedTuple):
     """Consecutive lines from one side, and the problems in individual rows."""
 
-    texts: list[str]  # for display only if training could not read the row
+    texts: list[str]  # texts of rows that training could not read are for display only
     troubles: dict[int, tuple[Trouble, ...]]
 
     def text(self, row: int) -> str:

@@ -46,12 +46,12 @@ class DataSettings(Section):
     valid_tgt: str = Field("", description="target side of the validation text")
     train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
     reverse: bool = Field(False, description="swap source and target in both texts to train the opposite direction")
-    src_column: Count = Field(1, description="column of a .tsv file that contains the source, counting from 1")
-    tgt_column: Count = Field(2, description="column of a .tsv file that contains the target, counting from 1")
+    src_column: Count = Field(1, description="column number of the source in a .tsv file, starting at 1")
+    tgt_column: Count = Field(2, description="column number of the target in a .tsv file, starting at 1")
     valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5% of the text")
-    max_pieces: Count = Field(256, description="maximum pieces per side; skips longer pairs and splits longer inputs")
+    max_pieces: Count = Field(256, description="maximum pieces per side; longer pairs are skipped, longer inputs split")
     filter: tuple[FilterName, ...] = Field(
-        (), strict=False, description="kinds of doubtful pairs to exclude from training; translate check explains them"
+        (), strict=False, description="kinds of doubtful pairs to exclude from training; see `translate check`"
     )
     max_length_ratio: Annotated[float, Field(ge=1)] = Field(
         3.0, description="for the length_ratio filter: maximum ratio of the sides' lengths, relative to the median"
@@ -94,7 +94,7 @@ class VocabSettings(Section):
         if self.algorithm == "char" and self.size != VocabSettings.model_fields["size"].default:
             raise ValueError(
                 f'size = {self.size}: cannot be set with algorithm "char", which has one piece per character; '
-                "remove size or lower character_coverage"
+                "remove size, or lower character_coverage for fewer pieces"
             )
         return self
 
@@ -154,9 +154,9 @@ class TrainSettings(Section):
     rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
     alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="decoder layer of the guided head, counting from 0; -1: second to last (or last of only two)"
+        -1, description="decoder layer of the guided head, from 0; -1: second to last (last if there are only two)"
     )
-    alignment_head: Limit = Field(0, description="cross-attention head to guide, counting from 0")
+    alignment_head: Limit = Field(0, description="number of the cross-attention head to guide, starting at 0")
     validate_every: Count = Field(500, description="steps between validations")
     validate_sentences: Limit = Field(1000, description="number of validation sentences to translate for BLEU and chrF")
     snapshot_sentences: Limit = Field(3, description="validation sentences whose attention is saved in RUN/snapshots")
@@ -224,7 +224,7 @@ class DecodeSettings(Section):
         1.0, description="score = log-probability / pieces ** length_penalty; lower values give shorter output"
     )
     coverage_penalty: Penalty = Field(0.0, description="penalty for source pieces whose total attention is below 1")
-    no_repeat_ngram: NgramLength = Field(0, description="do not repeat n-grams of this length; 0 disables this")
+    no_repeat_ngram: NgramLength = Field(0, description="n-grams of this length are not repeated; 0 allows repetition")
     min_length: Limit = Field(0, description="minimum number of pieces per translation")
     max_length: Limit = Field(0, description="maximum number of pieces per translation; 0: max_length_ratio only")
     max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece (plus 10 extra pieces)")

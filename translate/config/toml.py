@@ -37,8 +37,8 @@ def load_config(
     """Read the settings from a TOML file, if given, and apply the overrides, keyed by `section.key`.
 
     Paths in the file are resolved against its folder, and paths in the overrides against the working directory.
-    inherited: values by `section.key` that replace the defaults. Raises UserError with one line per error, each of
-    which names the file and the setting.
+    inherited: values by `section.key` that replace the defaults. Raises UserError with one line per error. Each line
+    names the file and the setting.
     """
     tables, sources = _given(path, overrides or {})
     for name, value in (inherited or {}).items():
@@ -56,7 +56,7 @@ def given_setting(path: Path | None, overrides: Mapping[str, object], name: str)
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
-    """Return the settings with all changes applied except None values. Raises UserError if a value is invalid."""
+    """Apply the changes that are not None to the settings. Raises UserError if a value is invalid."""
     given = {name: value for name, value in changes.items() if value is not None}
     return _checked(DecodeSettings, settings.model_dump() | given)
 
@@ -159,7 +159,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; is it a settings file?")
+            raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; is this a settings file?")
         for number, line in enumerate(content.split(b"\n"), start=1):
             if len(line) > MAX_LINE_BYTES:
                 raise UserError(

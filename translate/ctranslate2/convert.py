@@ -32,7 +32,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies and sentencepiece models.
 
-    The folder appears only once it is complete, and may replace only an earlier export. CTranslate2 expects each source
+    The folder appears only when it is complete, and may replace only an earlier export. CTranslate2 expects each source
     to end with `</s>`. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
     weights yet, `folder` contains other files, or the ctranslate2 package is missing.
     """

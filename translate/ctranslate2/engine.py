@@ -6,7 +6,7 @@ of pieces raised to the power of the length penalty. This module handles the dif
 - CTranslate2 stops searching after a fixed number of finished hypotheses (see PATIENCE). The torch engine stops when it
   cannot find a better hypothesis.
 - CTranslate2 applies one length limit to all sentences of a call and does not append `</s>` at the limit. The torch
-  engine has one limit per sentence and appends `</s>`. The search is repeated for translations that exceed theirs.
+  engine has one limit per sentence and appends `</s>`. The search is repeated for translations over their own limit.
 - CTranslate2 does not account for forced and forbidden pieces in its scores, so this module recomputes them.
 """
 
@@ -26,7 +26,7 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, lengt
 from translate.errors import UserError
 from translate.run.folder import Run
 
-PATIENCE = 1.0  # finished hypotheses per beam slot at which a search ends; 1.5 improves 3% of lines but is 15% slower
+PATIENCE = 1.0  # finished hypotheses per beam slot that end a search; 1.5 improves 3% of lines but is 15% slower
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
 BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
@@ -133,7 +133,7 @@ class CTranslate2Engine:
         except RuntimeError as error:
             if "out of memory" not in str(error):
                 raise
-            raise UserError(f"CTranslate2: {error}; lower decode.batch_tokens in config.toml or --beam-size") from None
+            raise UserError(f"CTranslate2: {error}; lower --beam-size, or decode.batch_tokens in config.toml") from None
         found = [
             Hypothesis([self._tgt_ids[piece] for piece in pieces], score)
             for pieces, score in zip(result.hypotheses, result.scores, strict=True)

@@ -45,5 +45,5 @@ def settings_digest(config: Config, vocabs: VocabPair) -> str:
 
 
 def num_positions(config: Config) -> int:
-    """Return N, the maximum number of pieces (including `</s>`) in a source or translation, far above typical ones."""
+    """Return N, the maximum number of pieces in a source or translation (with `</s>`), far above typical lengths."""
     return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))

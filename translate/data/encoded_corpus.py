@@ -32,7 +32,7 @@ from translate.system.checked_json import read_record, write_record
 FORMAT = 1  # format version of the manifests
 BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes in one task
 LINE_DTYPE = np.dtype(np.uint32)
-MAX_THREADS = 8  # one thread reads the text, which is too slow to keep more threads busy
+MAX_THREADS = 8  # more threads would only wait for the one that reads the text
 
 
 @dataclass(frozen=True)

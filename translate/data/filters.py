@@ -68,7 +68,7 @@ class PairFilter:
         self._filters, self._statistics, self._seen = filters, statistics, SeenLines()
 
     def kept(self, linked: Iterable[LinkedPair]) -> Iterator[LinkedPair]:
-        """Yield the pairs that no filter matches, and count each of the rest under the first filter that matches it."""
+        """Yield the pairs that no filter matches. Other pairs are counted under the first filter that matches."""
         linked = iter(linked)
         while block := list(itertools.islice(linked, BLOCK_PAIRS)):
             is_faulty = self.faults([each.pair for each in block])

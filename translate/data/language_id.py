@@ -20,7 +20,7 @@ MIN_LINES = 500  # minimum number of pairs for learning two languages
 MAX_EVIDENCE = 4.0  # maximum log-odds (nats) of a single trigram, however rare it is
 MIN_LOG_ODDS = 20.0  # minimum log-odds (nats) for a line to be clearly in one language
 MIN_LOG_ODDS_PER_CHARACTER = 0.5  # additional minimum: log-odds (nats) per character
-MIN_RIGHT = 0.95  # minimum share of lines that must look like their own side's language
+MIN_RIGHT = 0.95  # minimum share of lines that look like their own side's language
 MOSTLY_RIGHT = 0.55  # minimum share of correctly ordered pairs if many pairs are swapped
 MAX_ROUNDS = 10
 

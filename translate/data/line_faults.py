@@ -21,7 +21,7 @@ CONTROL = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0x85), *range(0x86, 0x
 LINE_BREAKS = [0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]
 PRIVATE = [*range(0xE000, 0xF900), *range(0xF0000, NUM_CHARACTERS)]
 INVISIBLE = [0xAD, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), *PRIVATE]
-# Unassigned characters also count as invisible. Joiners and direction marks do not because some scripts need them.
+# Unassigned characters also count as invisible. Joiners and direction marks do not, because some scripts need them.
 DAMAGED = [0xFFFD]
 
 # UTF-8 continuation bytes (80 to BF) decoded as Windows-1252 or Latin-1. SIGNS also follow letters in correct text.

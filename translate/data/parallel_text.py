@@ -90,7 +90,7 @@ def line_hash(line: str) -> int:
 
 
 def split(text: ParallelText, at: int) -> TextSplit:
-    """Split a text by source-line hashes, regardless of order. Pairs with hashes below `at` go to validation."""
+    """Split a text by source-line hashes, regardless of line order. Pairs with hashes below `at` go to validation."""
     return TextSplit(replace(text, hashes=range(at, ALL_HASHES.stop)), replace(text, hashes=range(at)))
 
 

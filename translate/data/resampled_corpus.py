@@ -23,7 +23,7 @@ class ResampledCorpus:
     folder: Path  # folder for the encoded corpora
     log: Log
     text: ParallelText
-    origin: CorpusOrigin  # the epoch in it is ignored
+    origin: CorpusOrigin  # its epoch is ignored
     filters: Filters
 
     def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
@@ -43,6 +43,6 @@ class ResampledCorpus:
         corpus = open_corpus(base, vocabs)
         if corpus is None:
             raise UserError(
-                f"{base}.json is not the one that the first process wrote; put the run folder on a shared file system"
+                f"{base}.json is not the file that the first process wrote; put the run folder on a shared file system"
             )
         return corpus

@@ -55,7 +55,7 @@ class Vocab:
             raise UserError(f"{path}: no such sentencepiece model") from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text without `<s>` and `</s>`. In a text, they count as ordinary characters."""
+        """Return the piece ids of each text without `<s>` and `</s>`. Within a text, both are ordinary characters."""
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 

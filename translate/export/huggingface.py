@@ -56,7 +56,7 @@ RENAMED = {
 
 
 def export_huggingface(run: Run, folder: Path) -> None:
-    """Write the run's weights, vocabularies and decode settings to `folder`, which appears only once complete.
+    """Write the run's weights, vocabularies and decode settings to `folder`, which appears only when complete.
 
     Raises UserError if the run has no weights yet, `folder` is not empty, or no Transformers model matches the run.
     """

@@ -32,7 +32,7 @@ DYNAMIC_AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 
 
 
 def export_onnx(run: Run, folder: Path) -> None:
-    """Write the float32 graphs, the vocabularies and the ids to `folder`, which appears only once it is complete.
+    """Write the float32 graphs, the vocabularies and the ids to `folder`, which appears only when it is complete.
 
     Raises UserError if the run has no weights yet, `folder` is not empty, or a required package is missing.
     """

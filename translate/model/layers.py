@@ -75,8 +75,8 @@ class RotaryEmbedding(NamedTuple):
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate queries or keys, (B, T, H, D/H), in float32 (equation 34).
 
-        Dimension i is paired with i + D/2H instead of 2 i with 2 i + 1: contiguous halves are faster, and the order of
-        the dimensions is learned anyway.
+        Dimensions i and i + D/2H form a pair, not 2 i and 2 i + 1 as in the paper: contiguous halves are faster, and
+        the order of the dimensions is learned anyway.
         """
         first, second = x.float().chunk(2, dim=-1)
         rotated = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)

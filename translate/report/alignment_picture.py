@@ -63,7 +63,7 @@ def _draw(axes: Axes, pair: LinkedPair, sources: Sequence[float], targets: Seque
 
 
 def _word_centres(words: Sequence[str]) -> list[float]:
-    """Return the centre of each word, from left to right, followed by the end of the last word and its space."""
+    """Return the centre of each word, from left to right, followed by the position after the last word."""
     from matplotlib.textpath import TextPath
 
     centres, end = [], SPACE

@@ -31,7 +31,7 @@ LINES_TOGETHER = 16  # number of lines whose maps are computed together
 PAGE_FOLDER = "page"  # contains the maps that index.html loads on demand
 FOLDER_FILE = re.compile(r"\d{6,}\.npz|index\.(jsonl|html)|about\.json|\..*\.partial")
 
-MAX_SAMPLED = 1000  # lines
+MAX_SAMPLED = 1000  # maximum number of lines in a sample
 HEADER_BYTES = 280  # headers per array in an .npz file, including the directory entry
 LABEL_BYTES = 40  # numpy pads all pieces to the longest, at four bytes per character
 WEIGHT_BYTES = {"float32": 4.0, "float16": 2.0}
@@ -94,16 +94,16 @@ class AttentionWriter:
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         self._stack.__exit__(kind, *error)
         if kind is None:
-            write_about(self._folder, self._about)  # now with the checksum of the index
+            write_about(self._folder, self._about)  # this time with the checksum of the index
 
     def add_all(self, translations: Iterable[Translation]) -> Iterator[Translation]:
-        """Add translations in groups as they arrive. Yields each of them with its attention warnings."""
+        """Add translations in groups as they arrive. Yields each translation with its attention warnings."""
         translations = iter(translations)
         while group := list(islice(translations, LINES_TOGETHER)):
             yield from self.add(group)
 
     def add(self, translations: Sequence[Translation]) -> list[Translation]:
-        """Write the files for a group of translations, whose maps are computed together. Returns them with warnings."""
+        """Write files for a group of translations, computing their maps together. Returns the group with warnings."""
         parts = [each.parts if _num_pieces(each) <= MAX_PIECES else () for each in translations]
         maps = iter(attention_maps(self._translator, list(chain.from_iterable(parts)), self._selection))
         all_maps = [joined_maps(list(islice(maps, len(each)))) if each else None for each in parts]
@@ -127,7 +127,7 @@ class AttentionWriter:
         return translation
 
     def _estimated_size(self, first_maps: Sequence[AttentionMaps | None]) -> str:
-        """Estimate the size of the folder from the first maps, or the size per line if the text is unknown."""
+        """Estimate the folder size from the first maps, or the size per line if the number of lines is unknown."""
         maps, text, dtype = [each for each in first_maps if each], self._sample, self._selection.dtype
         if text is None:
             sizes = [_size(len(each.source), len(each.target), each, dtype) for each in maps]
@@ -192,7 +192,7 @@ def _attention_warnings(translation: Translation, maps: AttentionMaps | None) ->
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
-    """Estimate the size of a line in bytes, given maps with the same kinds, layers and heads as `like`."""
+    """Estimate the bytes needed for a line whose maps have the same kinds, layers and heads as `like`."""
     if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_LINE_BYTES  # the line gets no maps
     cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}

@@ -102,7 +102,7 @@ def shade(weight: float, colours: Colours) -> RGB:
 
 
 def painted(text: str, foreground: RGB, background: RGB, colours: Colours) -> str:
-    """Wrap the text in escape codes for these colours, which the terminal must support."""
+    """Wrap the text in escape codes for the two colours, which the terminal must support."""
     if colours is Colours.NONE:
         return text
     return f"\x1b[48;{_code(background, colours)}m\x1b[38;{_code(foreground, colours)}m{text}\x1b[0m"
@@ -130,7 +130,7 @@ def _page_scale(is_dark: bool, is_change: bool) -> dict[str, str]:
 
 
 def _page_colour(t: float, is_dark: bool, is_change: bool) -> RGB:
-    """Return the colour at t, from 0 to 1: weights from paper to blue, changes from blue through paper to orange."""
+    """Return the colour at t (0 to 1) on the scale from background to blue, or for changes, from blue to orange."""
     if is_change:
         strength, hue = abs(2 * t - 1), PAGE_BLUE if t < 0.5 else PAGE_ORANGE
         if is_dark:

@@ -88,7 +88,7 @@ def _package(character: str) -> str:
 
 
 def _installed_fonts() -> Iterator[FontEntry]:
-    """Yield upright fonts of regular weight: preferred ones, others, and any installed since matplotlib's last scan."""
+    """Yield upright regular fonts: preferred ones, all others, then those installed since matplotlib's last scan."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     def usable(entries: list[FontEntry]) -> list[FontEntry]:

@@ -121,7 +121,7 @@ def _changes(report: Report, comparison: SystemComparison, num_shown: int) -> It
     names, num_changed = report.names, len(comparison.changes)
     better, worse = comparison.better, comparison.worse
     num_equal, share = num_changed - len(better) - len(worse), 100 * num_changed / report.num_lines
-    yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f} %),"
+    yield f"different translations: {num_changed:,} of {counted(report.num_lines, 'line')} ({share:.1f}%),"
     yield f"by chrF: {len(better):,} better, {len(worse):,} worse, {num_equal:,} equal"
     for title, changes in ("better", better), ("worse", worse):
         if shown := changes[:num_shown]:

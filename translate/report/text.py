@@ -20,7 +20,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def counted(number: int, name: str) -> str:
-    """Format a count with its noun, such as 1 line or 2 lines."""
+    """Format a count with its noun, such as "1 line" or "2 lines"."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 

@@ -62,7 +62,7 @@ class Run:
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(f"{path}: the run began with {', '.join(frozen)}; restore the settings, or start a new run")
+            raise UserError(f"{path}: this run began with {', '.join(frozen)}; restore these values or start a new run")
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")
@@ -180,7 +180,7 @@ class Run:
                 if type(values["step"]) is int and kinds <= {int, float, NoneType}:
                     lines.append(values)
             if len(lines) < number:
-                raise UserError(f"{self.metrics_path}: line {number} is damaged; delete it or the whole file")
+                raise UserError(f"{self.metrics_path}: line {number} is damaged; delete the line or the entire file")
         return lines
 
     def forget_metrics_after(self, step: int) -> None:
@@ -200,7 +200,7 @@ class Run:
 
 @contextmanager
 def training_alone(run: Run) -> Iterator[None]:
-    """Prevent other processes from training in the folder during the block. Raises UserError if one already is.
+    """Prevent other processes from training in the folder during the block. Raises UserError if another one already is.
 
     The lock is released even if the process is killed. On a file system without locks, a warning is printed instead.
     """

@@ -35,7 +35,7 @@ def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError if the training state alone exceeds main memory. On GPUs, PyTorch reports it."""
+    """Raise UserError if the training state alone exceeds main memory. On GPUs, PyTorch raises its own error."""
     memory = main_memory() if device.type == "cpu" else None
     num_parameters = count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     needed = num_parameters * (BYTES_PER_PARAMETER + (4 if config.train.ema_decay else 0))

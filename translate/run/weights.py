@@ -112,7 +112,7 @@ def read_checked_weights(path: Path, identity: ModelIdentity, advice: str = "") 
 
 
 def vocabs_of(path: Path) -> str | None:
-    """Return the vocabulary fingerprint recorded in a weight file, or None if it contains none."""
+    """Return the vocabulary fingerprint recorded in a weight file, or None if there is none."""
     with suppress(OSError), path.open("rb") as stream:
         if (length := int.from_bytes(stream.read(8), "little")) <= MAX_HEADER:
             return (_metadata(stream.read(length)) or {}).get("vocabs")

@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 
 
 def pick_device(name: str) -> torch.device:
-    """Return this process's device. `auto` prefers CUDA, then MPS, then CPU. Raises UserError if unavailable."""
+    """Return the named device. `auto` prefers CUDA, then MPS, then CPU. Raises UserError if the device is missing."""
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     names = [device for device, available in is_available.items() if available]
     if name not in ("auto", *names):

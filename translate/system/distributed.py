@@ -56,7 +56,7 @@ class World:
         """Return the values of all processes in rank order."""
         if self.size == 1:
             return [value]
-        import torch.distributed as dist  # a single process does not need it
+        import torch.distributed as dist  # not needed by a single process
 
         values: list[T] = [value] * self.size
         dist.all_gather_object(values, value)

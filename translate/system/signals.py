@@ -20,7 +20,7 @@ def raise_signals() -> None:
     """Raise an exception at the first signal so that unfinished files are deleted. A second signal ends the process."""
 
     def raise_exception(number: int, _frame: FrameType | None) -> None:
-        # torchrun forwards signals that the terminal sends as well, so the second one is ignored under torchrun.
+        # Under torchrun, the terminal and torchrun may both send the same signal, so further signals are ignored.
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
         if number == signal.SIGINT:

@@ -55,8 +55,8 @@ class PageSentence:
     score: float | None
     warnings: tuple[str, ...]
     versions: tuple[MapVersion, ...]
-    """The page opens on the last version, to which translation, score and warnings belong. A line without maps (empty
-    or too long) has no versions."""
+    """The page opens on the last version, to which the translation, score and warnings belong. A line without
+    maps (because it is empty or too long) has no versions."""
 
 
 class InitialView(NamedTuple):
@@ -69,7 +69,7 @@ class InitialView(NamedTuple):
 
     @classmethod
     def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
-        """Return a view of the best alignment head in `about.json`, or of the mean over all heads if it is unknown."""
+        """Return a view of the best alignment head in `about.json`, or of the mean over all heads if there is none."""
         return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
 
 
@@ -144,7 +144,7 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
     It is the mean row entropy of the map averaged over layers and heads, excluding the row of `</s>`, divided by the
-    logarithm of the number of source pieces. Returns None if there is no such map or it has no other row.
+    logarithm of the number of source pieces. Returns None if there is no such map, or only the row of `</s>`.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
@@ -156,7 +156,7 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
 
 
 def _block(versions: Sequence[MapVersion]) -> str:
-    """Encode the maps of a sentence as JSON: a description of each version, and the packed weights of all stacks."""
+    """Encode the maps of a sentence as JSON: a description of each version, and the packed weights of all maps."""
     stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
     described = [_described(label, maps) for label, maps in versions]
     return _inert({"versions": described, "weights": _packed(np.concatenate(stacks))})

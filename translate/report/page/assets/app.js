@@ -20,7 +20,7 @@ const list = createList((id) => {
 const cards = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));
 element("cards").append(...KINDS.map((kind) => cards[kind].element));
 
-/** Change the state and show it. activate() does not use this because it needs no redraw. */
+/** Change the state and show it. Not used by activate(), which needs no redraw. */
 function change(changes) {
   Object.assign(state, changes);
   const isNewList = ["query", "sort", "warnings"].some((key) => key in changes);
@@ -107,7 +107,7 @@ function availableKinds() {
   return KINDS.filter((kind) => currentVersion()?.stacks[kind]);
 }
 
-/** The kind that the keys act on: the selected kind, or another one if it has no maps. */
+/** The kind that the keys act on: the selected kind, or another one if the selected kind has no maps. */
 function activeKind() {
   const kinds = availableKinds();
   return kinds.includes(state.kind) ? state.kind : kinds.at(-1);

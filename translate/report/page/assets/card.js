@@ -36,7 +36,7 @@ function createCard(kind, on) {
   part(".save-png").addEventListener("click", () => picture && savePng(picture.svg(), picture.name));
   return {
     element: card,
-    /** The width available to its map, in pixels. */
+    /** The width available to the card's map, in pixels. */
     width: () => part(".stage").clientWidth,
     /** Show the map of this kind that `state` selects. version, minus: see data.js; minus may be null. */
     show(state, version, minus, isDark, width) {
@@ -91,8 +91,8 @@ function subtitleOf(stack, pick, version, minus) {
 }
 
 function drawLegend(legend, scale) {
-  legend.querySelector(".low").textContent = scale.isChange ? `−${endOf(scale)}` : "0 %";
-  legend.querySelector(".high").textContent = scale.isChange ? `+${endOf(scale)} points` : `${endOf(scale)} %`;
+  legend.querySelector(".low").textContent = scale.isChange ? `−${endOf(scale)}` : "0%";
+  legend.querySelector(".high").textContent = scale.isChange ? `+${endOf(scale)} points` : `${endOf(scale)}%`;
   const paper = legend.querySelector("canvas").getContext("2d");
   for (let x = 0; x < 256; x++) {
     paper.fillStyle = `rgb(${scale.colour(scale.low + ((scale.high - scale.low) * x) / 255)})`;

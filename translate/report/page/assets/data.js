@@ -9,7 +9,7 @@ function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}; it rejects with a message for the user. */
+/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}. The promise rejects with a message for the user. */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);

@@ -1,6 +1,6 @@
 // Keyboard shortcuts; the help panel lists them.
 
-/** Call the function in `actions` for each key pressed. Keys with Ctrl, Alt or Meta are left to the browser, and keys typed into input fields to those fields. */
+/** Call the function in `actions` for each key pressed. Keys typed into input fields and keys with Ctrl, Alt or Meta are ignored. */
 function listenToKeys(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;

@@ -36,7 +36,7 @@ function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
   const colours = scale.isChange ? "; orange for more, blue for less" : "";
-  const note = `words on the right attend to words on the left; the thickest line is ${endOf(scale)} ${scale.isChange ? "points" : "%"}${colours}`;
+  const note = `words on the right attend to words on the left; the thickest line is ${endOf(scale)}${scale.isChange ? " points" : "%"}${colours}`;
   return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title, note);
 }
 

@@ -34,10 +34,10 @@ function isRightToLeft(text) {
   return RIGHT_TO_LEFT.test(text);
 }
 
-/** 0.9731 -> "97.31 %"; for a difference, "+12.50 points". */
+/** 0.9731 -> "97.31%"; for a difference, "+12.50 points". */
 function percent(weight, isChange) {
   const number = (100 * weight).toFixed(2).replace("-", "−");
-  return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number} %`;
+  return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number}%`;
 }
 
 /** The upper end of a scale in percent, with enough digits to differ from 0. */
