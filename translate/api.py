@@ -1,4 +1,4 @@
-"""Load a translator from a run folder and choose its engine, which keeps `translator` independent of the engines."""
+"""Load translators from run folders and choose their engines, so that `translator` does not depend on any engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_translator(
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
         if other.load_vocabs().fingerprint != vocabs.fingerprint:
-            raise UserError(f"{other.path}: vocabulary differs from {run}; train with vocab.model to share one")
+            raise UserError(f"{other.path}: its vocabulary differs from that of {run}; train with a shared vocab.model")
     if engine == "ctranslate2":
         if ensemble:
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")

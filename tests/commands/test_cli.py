@@ -86,7 +86,7 @@ def test_dry_run_reports_estimates_and_leaves_no_files(
     assert facts["training"] == "190 pairs"
     assert facts["validation"] == "10 pairs"
     assert facts["model"].endswith("parameters")
-    assert "until 7 steps (train.max_steps)" in facts["time"]
+    assert "limited by 7 steps (train.max_steps)" in facts["time"]
     assert {"source", "target", "vocabulary", "device", "epoch", "memory", "step"} <= facts.keys()
     assert "setting      model.d_model = 32" in told.output
     assert not list(tmp_path.iterdir())

@@ -125,7 +125,7 @@ def test_three_bad_steps_in_a_row_end_training_and_resuming_starts_from_the_last
         often = changed(config, "train", save_every=1, validate_every=7)
         advice = (
             r"not finite in 3 consecutive steps after step 5; lower train\.learning_rate \(0\.01\), "
-            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), and use --resume to continue from "
+            r"raise train\.warmup_steps \(10\) or lower train\.clip_norm \(1\), then add --resume to continue from "
         )
         with pytest.raises(UserError, match=advice):
             train_into(tmp_path / "run", often)

@@ -19,7 +19,7 @@ from translate.alignment.sources import MapLines, MappedPair
 from translate.attention.maps import Floats
 from translate.errors import UserError
 
-# A pair of lines and its (T, S) word alignment, or None if it has no maps or its words do not match its pieces.
+# A pair of lines and its (T, S) word alignment, or None if there are no maps or the words do not match the pieces.
 AlignedPair = tuple[MappedPair, Links | None]
 # The word-level attention maps of a line: (N, T, S) and, if there is a reverse model, (N, S, T).
 WordMaps = tuple[Floats, Floats | None]

@@ -81,7 +81,7 @@ class Errors:
         self.num_sure += int(gold.sure.sum())
 
     def scores(self) -> list[Score]:
-        """Return the scores of the N alignments. They are undefined if there are no sure links."""
+        """Return the scores of the N alignments. Without sure links, the scores are undefined."""
         correct = self._sure_links + self._possible_links
         error_rates = 1 - correct / (self._links + self.num_sure)
         precisions = self._possible_links / np.maximum(self._links, 1)

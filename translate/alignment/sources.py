@@ -34,7 +34,7 @@ class FolderLines:
     """Line pairs read from an attention folder."""
 
     def __init__(self, path: Path) -> None:
-        """Open the attention folder at `path`. Raises UserError if this fails or it contains no cross-attention."""
+        """Open the attention folder at `path`. Raises UserError if it is invalid or contains no cross-attention."""
         self._folder = AttentionFolder.open(path)
         about = self._folder.about
         if "cross" not in about.kinds:

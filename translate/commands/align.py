@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
 
-    DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # with its gold links, if any
+    DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # an aligned pair with its gold links, if any
 
 MAX_DRAWN = 20  # lines
 Method = Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
@@ -43,7 +43,7 @@ Examples:
   translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
 """
 
-Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Use the step that reads each word (Shift-Att).")]
+Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Align a word at the step that reads it (Shift-Att).")]
 Directions = Annotated[
     Literal["apart", "together"] | None,
     Option(help="With --reverse: combine the alignments (apart) or the maps (together).  [default: together]"),
@@ -63,7 +63,7 @@ def align(
     shift: Shift = None,
     reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Reverse model, or its maps.")] = None,
     directions: Directions = None,
-    store: Annotated[Path | None, Option(metavar="RUN", help="Save the best settings on --gold in RUN.")] = None,
+    store: Annotated[Path | None, Option(metavar="RUN", help="Save in RUN the best settings for --gold.")] = None,
     as_json: Annotated[bool, Option("--json", help="With --gold: print one JSON object per map.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -100,7 +100,7 @@ def align(
 def _score(
     pairing: Pairing, choice: MapChoice, given: AlignmentOptions, gold: GoldFile, store: Path | None, as_json: bool
 ) -> Iterable[DrawnLine]:
-    """Print error rates and save the best settings if requested; return the first lines, aligned with them."""
+    """Print error rates, save the best settings if requested, and return the first lines aligned with the settings."""
     from translate.alignment.aligner import aligned, try_all
     from translate.alignment.stored import check_storable, store_alignment
     from translate.run.folder import Run

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def parse_selection(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
-    """Parse the options; return None without a folder. Raises UserError for unknown kinds or malformed layers."""
+    """Parse the options; return None if no folder is given. Raises UserError for unknown kinds or malformed layers."""
     if not folder:
         if kinds or layers or precision != "float32":
             raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
@@ -42,7 +42,7 @@ def attention_writer(
     selection: AttentionSelection | None,
     text: Iterable[str] | None,
 ) -> AbstractContextManager[AttentionWriter | None]:
-    """Return a writer for the attention folder if one was requested. The torch engine always computes the maps.
+    """Return a writer if an attention folder was requested, otherwise None. The torch engine always computes the maps.
 
     text: the entire input, if it can be read in advance; the writer then estimates the size of the folder.
     """

@@ -58,7 +58,7 @@ class Places(NamedTuple):
 
     def check(self, world: World) -> None:
         """Raise UserError if inputs and outputs conflict or are not available."""
-        is_missing = self.input is not None and not self.input.exists()  # reported later, when it is opened
+        is_missing = self.input is not None and not self.input.exists()  # reported later, when the file is opened
         if self.sentences and self.input:
             raise UserError("decode: pass either sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
@@ -79,7 +79,7 @@ class Places(NamedTuple):
 
     @property
     def can_reread(self) -> bool:
-        """Whether the lines can be read more than once, as arguments or from a file."""
+        """Whether the lines can be read more than once, because they are arguments or come from a file."""
         return bool(self.sentences) or (self.input is not None and self.input.is_file())
 
     @property
@@ -117,7 +117,7 @@ class Job(NamedTuple):
     world: World
 
     def made_by(self, model: ModelOptions) -> dict[str, Any]:
-        """Return everything besides the text that affects the translations, as JSON values."""
+        """Return, as JSON values, everything that affects the translations except the text."""
         runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
             "weights": [run.digest_of_weights() for run in runs],

@@ -49,10 +49,10 @@ Examples:
 
 
 def evaluate(
-    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run, or file of translations.")],
+    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run folder, or file of translations.")],
     src: options.Src,
     ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
-    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run or file to compare against.")] = None,
+    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run folder or file to compare against.")] = None,
     show: Show = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
@@ -116,7 +116,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
-        raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave it out")
+        raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave out this option")
     if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
     if output and output.suffix == ".gz":

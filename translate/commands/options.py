@@ -16,7 +16,7 @@ Device = Annotated[str, Option(help="Device: auto, cpu, cuda or mps; auto prefer
 Engine = Annotated[Literal["torch", "ctranslate2"], Option(help="Engine; ctranslate2 starts faster and supports int8.")]
 PrecisionName = Literal["float32", "bfloat16", "float16", "int8"]
 Precision = Annotated[PrecisionName, Option(help="Precision; bfloat16 needs torch; float16 and int8 need ctranslate2.")]
-Ensemble = Annotated[list[Path] | None, Option(metavar="RUN", help="Run to add to an ensemble; repeatable.")]
+Ensemble = Annotated[list[Path] | None, Option(metavar="RUN", help="Additional run for an ensemble; repeatable.")]
 Mask = Annotated[list[str] | None, Option(metavar="HEAD", help="Head to mask, such as cross.2.3; repeatable.")]
 
 # Texts and settings.

@@ -34,7 +34,7 @@ def train(
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
     align: Annotated[str | None, Option(metavar="FILE", help="Word alignments for guided attention.")] = None,
-    init_from: Annotated[str | None, Option(metavar="RUN", help="Run to fine-tune, keeping its vocabulary.")] = None,
+    init_from: Annotated[str | None, Option(metavar="RUN", help="Run folder to fine-tune (same vocabulary).")] = None,
     overrides: options.Set = None,
     out: Out = None,
     resume: Annotated[bool, Option("--resume", help="Resume the run from its latest checkpoint.")] = False,

@@ -132,7 +132,7 @@ def _advance(
     beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
     """Extend the hypotheses by one piece; also return the candidate index of each new hypothesis, (B, K)."""
-    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L counts <s>: it is the new length without <s>
+    beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L counts <s>, so L is the new length without <s>
     best, beam, piece = candidates
     pieces = torch.cat([gather_rows(beams.prefixes, beam), piece[:, :, None]], dim=2)  # (B, C, L + 1)
     ends = piece == rules.eos_id
@@ -156,7 +156,7 @@ def _advance(
 
 
 def _top_k(logits: Tensor, maxima: Tensor, offsets: Tensor, count: int) -> Candidates:
-    """Return the `count` best candidates of each sentence by logits (B, K, V) + offsets (B, K), at most K * V.
+    """Return each sentence's `count` (at most K * V) best candidates by logits (B, K, V) + offsets (B, K).
 
     A top-k over K * V values is slow. The group maxima (B, K, G) are fast to compute, and the `count` largest values
     lie in the `count` groups with the largest maxima.

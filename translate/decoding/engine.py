@@ -1,4 +1,4 @@
-"""Interface for engines, which search for translations and score existing translations, represented as pieces.
+"""Interface for engines, which search for translations and score existing ones. Texts are represented as pieces.
 
 This module does not import torch, so that engines without torch start faster.
 """

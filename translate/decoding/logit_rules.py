@@ -52,7 +52,7 @@ class LogitRules:
         return replace(self, limits=self.limits[sentences], forced=self.forced[sentences], constraints=constraints)
 
     def forbid(self, logits: Tensor, prefixes: Tensor) -> bool:
-        """Apply the rules in place to logits (B, K, V) that follow prefixes (B, K, L). Returns whether any applied."""
+        """Apply the rules in place to logits (B, K, V) after prefixes (B, K, L). Returns whether any rule applied."""
         length = prefixes.size(2)  # counts `<s>`, so it equals the number of pieces after this step
         must_continue, is_forcing = length <= self.min_length, length <= self.forced.size(1)
         must_end = length >= self.min_limit

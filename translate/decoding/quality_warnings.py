@@ -20,11 +20,11 @@ LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
 MIN_LETTERS = 12  # minimum letters in a loop within a word, because "hahaha" is a word
 MAX_EXCERPT = 60  # maximum characters quoted in a warning
 OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
-# A trained Multi30k model triggers it on 9 of 700 test sentences; 8 of the 10 reported words were indeed omitted.
+# A trained Multi30k model triggered this warning in 9 of 700 test sentences; 8 of the 10 reported words were omitted.
 MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
 # On the same data, 16 of 19 warnings were correct. A toy model triggered one in 1,000 lines, also correctly.
 MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
-MIN_IN_ROW = 0.5  # share of a target piece's attention above which it counts as a translation of the word
+MIN_IN_ROW = 0.5  # share of a target piece's attention above which the piece counts as a translation of the word
 MIN_BETWEEN = 2  # minimum pieces between two translations of a word; closer pieces may belong to one translation
 MIN_COUNTED = 4  # minimum letters; shorter words often have no counterpart in other languages ("of", "the", "is")
 
@@ -39,7 +39,7 @@ def repetition(source: str, translation: str) -> str | None:
 
 
 def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str, slice]]) -> str | None:
-    """Return a warning listing source words that received little attention and may be untranslated, or None.
+    """Warn about source words with little attention, which may be untranslated; return None if there are none.
 
     cross: cross-attention (T, S), averaged over layers and heads; rows sum to 1. words: source words, each with the
     span of its pieces. A word is listed if its attention from all target pieces except `</s>` is below MIN_ATTENTION
@@ -57,7 +57,7 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
 
 
 def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> str | None:
-    """Return a warning listing source words that received repeated attention and may be translated twice, or None.
+    """Warn about source words with repeated attention, which may be translated twice; return None if there are none.
 
     cross: as in `under_translation`. source: source pieces. A word is listed if its attention is at least MAX_ATTENTION
     times its share under uniform attention, and the target pieces that attend mainly to it are far apart. Neither

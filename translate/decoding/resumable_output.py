@@ -66,7 +66,7 @@ class OutputFile:
     def resume(self) -> None:
         """Prepare to continue after `num_lines` lines and remove an incomplete last line.
 
-        An empty file is handled as in `begin`. Raises UserError if other settings or files produced the lines.
+        An empty file is handled as in `begin`. Raises UserError if the lines come from other settings or files.
         """
         if not self.partial.stat().st_size:
             self.begin()

@@ -45,7 +45,7 @@ ABBREVIATION = re.compile(
 )
 CLAUSE_END = re.compile(r"""[;:,—–…،؛]["'”’»›)\]]*+(?=\s) | [、；：，—،؛]""", re.VERBOSE)
 SPACE = re.compile(r"\s+")
-EDGE = 2  # characters at the edge of a text that are checked for its script; a closing quote has none
+EDGE = 2  # characters at the edge of a text that are checked for the script; two, because a closing quote has no script
 NOT_SPACE = re.compile(r"\S")
 HAN_KANA = "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U0001f200-\U0001f2ff\U00020000-\U0003ffff"
 THAI_ETC = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: a space ends a clause

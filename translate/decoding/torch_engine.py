@@ -82,7 +82,7 @@ class TorchEngine:
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         ordered = [sentences[i] for i in order]
         lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
-        # Coverage is recorded by hooks on the model, which workers would share, so it rules out parallel workers.
+        # Coverage is recorded by hooks on the model, which parallel workers would share, so only one worker is used.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
@@ -189,7 +189,7 @@ class _Decoder:
         return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
 
     def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """Apply the output layer. The result reuses memory, because allocation takes as long as the product."""
+        """Apply the output layer. The result reuses memory, because allocation takes as long as the matrix product."""
         if weight.dtype == torch.bfloat16:
             return multiplied(features, weight)
         rows = features.flatten(0, 1)
@@ -217,7 +217,7 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
 def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
     """Search batches in parallel workers that divide PyTorch's threads. If one fails, `stop` interrupts the others.
 
-    Two threads with one batch each are faster than two threads on one batch, which synchronize after each operation.
+    Two threads with one batch each are faster than two threads that share a batch and synchronize after every step.
     """
     num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
     if num_workers <= 1:

@@ -75,7 +75,7 @@ class Translator:
     ) -> Iterator[Translation]:
         """Translate lines lazily, yielding one Translation per line, in order.
 
-        Lines are read in windows; each one is sorted by length and translated together, so the input may be unbounded.
+        Lines are read in windows. Each window is sorted by length and translated as one, so the input can be unbounded.
 
         settings: decode settings; the run's settings by default. world: processes that receive the same lines and each
         translate a share. watch: callback for a single line that receives the unfinished translation as it grows.
@@ -178,7 +178,7 @@ class Translator:
         return Translation(line.id, line.source, candidates, warnings, pieces)
 
     def _candidate(self, line: _Line, results: list[_Result], rank: int, power: float) -> Candidate:
-        """Join the segments' hypotheses of one rank, or the last if there are fewer; score them as one translation."""
+        """Join each segment's hypothesis of this rank (or its last, if it has fewer); score the result as a whole."""
         tgt = self.vocabs.tgt
         chosen = [result.hypotheses[: rank + 1][-1] for result in results]
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
-TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # those that work offline
+TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # the tokenizers that work offline
 SEED = "SACREBLEU_SEED"  # environment variable with the seed for the significance test
-References = Sequence[Sequence[str | None]]  # texts aligned by line; None if a line has fewer references than others
+References = Sequence[Sequence[str | None]]  # texts aligned by line; None for a missing reference
 SacrebleuReferences = Sequence[Sequence[str]]  # sacreBLEU accepts None, too, but its type hints do not
 
 

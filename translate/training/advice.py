@@ -83,7 +83,7 @@ def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str |
     return (
         f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is "
         f"too high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
-        f"({config.train.warmup_steps:,}), in a new run or when resuming from an earlier checkpoint"
+        f"({config.train.warmup_steps:,}) in a new run (or when you resume from an earlier checkpoint)"
     )
 
 

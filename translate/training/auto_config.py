@@ -22,9 +22,9 @@ PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size per distinct character
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MAX_MINUTES = 60.0  # limit for training on a CPU
-WARMUP_STEPS = 1000  # but at most a tenth of all steps
+WARMUP_STEPS = 1000  # or a tenth of all steps, if that is less
 MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
-LATE = 0.55  # fraction of steps before the learning rate decays and R-Drop, which doubles the step time, starts
+LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
 
@@ -111,7 +111,7 @@ def choose_settings(
         values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
         if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
             values["train.schedule"] = "constant"  # the cosine decay would have no steps left
-    keeps_dropout = "model.dropout" in given or config.train.init_from  # fine-tuning keeps the dropout of that run
+    keeps_dropout = "model.dropout" in given or config.train.init_from  # a fine-tuned model keeps its dropout
     dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
     if not given.get("train.rdrop", dropout or config.model.attention_dropout):
         values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}

@@ -176,7 +176,7 @@ def _apply(tensors: Tensors, state: TrainingState) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove a checkpoint if it exists. It is renamed first: interrupted removal leaves no partial checkpoint."""
+    """Remove a checkpoint if it exists. It is renamed first, so that an interruption leaves no partial checkpoint."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():

@@ -30,7 +30,7 @@ from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
 
 NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
-# Maximum extra timing if train.max_minutes is set, in seconds and as a share of that limit: some machines slow down,
+# Maximum time for additional timing, in seconds and as a share of train.max_minutes (if set): some machines slow down,
 # for example by a third, after a few seconds under load.
 MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
 MANY = 10**6  # placeholder for the number of steps until it is planned
@@ -108,7 +108,7 @@ def format_minutes(minutes: float) -> str:
 
 
 def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
-    """Return the median time of the first steps, run as step `number`. All processes time the same number of steps."""
+    """Return the median time of the first steps, each run as step `number`. All processes time equally many steps."""
 
     def time_next(count: int) -> list[float]:
         seconds = []

@@ -31,7 +31,7 @@ class Part(NamedTuple):
     number: int  # index among the step's parts across all processes; dropout depends on it
     rows: IntArray  # rows of the corpus, in batch order
     weight: float = 1.0  # 0 if another process counts this part
-    halves: tuple[int, ...] = ()  # which half, 1 or 2, was taken at each split; dropout depends on these
+    halves: tuple[int, ...] = ()  # the half (1 or 2) taken at each split; dropout depends on it
 
     def split_below(self, too_large: float) -> list[Part]:
         """Split this part in half until each part has fewer than `too_large` positions or is a single pair."""
@@ -88,7 +88,7 @@ def first_step(
 def prefetched(items: Iterator[T]) -> Generator[T]:
     """Yield the items, producing them ahead of time in a thread that ends with the iteration.
 
-    items: must not yield None. If it raises an exception, it is raised here when the item is due.
+    items: iterable that never yields None. An exception that it raises is raised again here when the item is due.
     """
     worker = ThreadPoolExecutor(max_workers=1)
     try:

@@ -157,7 +157,7 @@ def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None)
     """Save the state from before the skipped steps and raise UserError."""
     if kept != saved:
         _save(run, trainer, kept)
-    trainer.world.gather(None)  # wait for the first process to save: torchrun stops all when one exits
+    trainer.world.gather(None)  # wait for the first process to save: torchrun stops all processes when one exits
     settings = trainer.settings
     changes = [
         f"lower train.learning_rate ({settings.learning_rate:g})",
@@ -208,5 +208,5 @@ def _check_weights(trainer: Trainer, step: int) -> None:
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
         raise UserError(
             f"training diverged: weights at step {step} are not finite; lower train.learning_rate or raise "
-            "train.warmup_steps, then start a new run, or use --resume to continue from the newest checkpoint"
+            "train.warmup_steps; then start a new run (or add --resume to continue from the newest checkpoint)"
         )

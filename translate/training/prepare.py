@@ -116,7 +116,7 @@ def _recorded(
     """Scan and record the texts of a new run, or check that the texts of an existing run match its record.
 
     train: the training text before the validation pairs are split off. Returns the record and the number of line
-    pairs that remain for training, or None instead of the number if the texts were not scanned.
+    pairs that remain for training (None if the texts were not scanned).
     """
     path = run.corpus_path / "texts.json"
     num_lines = None
@@ -181,7 +181,7 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, v
     if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
         raise UserError(
             f"vocab.dropout = {dropout}: BPE-dropout skips merges, but {config.vocab.model} has none; "
-            "set it to 0.0, or set vocab.model to a sentencepiece model of type bpe"
+            "set vocab.dropout to 0.0, or set vocab.model to a sentencepiece model of type bpe"
         )
     run.log(f"vocab.dropout: {dropout:g} of the merges in the training text are skipped at random in each epoch")
     origin = replace(origin, dropout=dropout, seed=config.train.seed)

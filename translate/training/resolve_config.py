@@ -12,7 +12,7 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
-MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning; used only in training
+MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning: only training uses them
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
 
 def _check_has_text(config: Config, where: str) -> None:
     if not config.data.train_src:
-        raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or set it in a settings file")
+        raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or name it in a settings file")
 
 
 def _inherited(config: Config) -> dict[str, object]:

@@ -35,7 +35,7 @@ def init_from_run(run: Run, config: Config) -> None:
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
-    """Load the newest intact checkpoint into the trainer. Returns its progress, or that of a new run if there is none.
+    """Load the newest intact checkpoint into the trainer. Returns its progress, or initial progress if there is none.
 
     Missing or damaged best weights are replaced with the current weights, and the best score is reset. Raises UserError
     if no checkpoint is usable although training must have saved one.

@@ -88,7 +88,7 @@ class Trainer:
         return TrainingState(self.model, self.optimizer, self.ema, self.identity)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
-        """Within the block, use the weights to validate and save: the moving average, if it is enabled."""
+        """Within the block, use the weights that are validated and saved (the moving average, if it is enabled)."""
         return self.ema.in_place() if self.ema else nullcontext()
 
     def settle_precision(self, recorded: str | None, first_step: Callable[[], StepData]) -> None:
@@ -164,7 +164,7 @@ class Trainer:
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = self._loss(part.batch, rdrop_weight(step, self.settings))
-        # Divide by the number of pieces in the step, so that each has the same weight however the step is split.
+        # Divide by the number of pieces in the step, so that each piece has the same weight however the step is split.
         translation = losses.translation * part.weight / num_tokens
         alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
         loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment

@@ -77,6 +77,6 @@ def _summary(comparison: MapComparison) -> str:
     if not comparison.shares:
         return lines
     means = [(kind, comparison.mean(kind)) for kind in KINDS]
-    shares = ", ".join(f"{kind} {100 * mean:.1f} %" for kind, mean in means if mean is not None)
+    shares = ", ".join(f"{kind} {100 * mean:.1f}%" for kind, mean in means if mean is not None)
     head, most = max(comparison.shares.items(), key=lambda item: item[1])
-    return f"{lines}; share of weight that moved: {shares}; most in {head}, {100 * most:.1f} %"
+    return f"{lines}; share of weight that moved: {shares}; most in {head}, {100 * most:.1f}%"

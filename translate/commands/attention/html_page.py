@@ -40,7 +40,7 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapN
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
-        # The page shows the last version first and subtracts the one before it: `one` minus `other`.
+        # The page shows the last version first and subtracts the previous version from it: `one` minus `other`.
         versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 

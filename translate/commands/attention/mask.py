@@ -81,7 +81,7 @@ def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[
     for label, digits, old, new in rows:
         lines.append(f"{label:<21}{old:9.{digits}f}  {new:7.{digits}f}  {new - old:+10.{digits}f}")
     share = 100 * len(effect.changes) / effect.num_lines
-    lines += ["", f"changed translations: {len(effect.changes):,} of {effect.num_lines:,} ({share:.1f} %)"]
+    lines += ["", f"changed translations: {len(effect.changes):,} of {effect.num_lines:,} ({share:.1f}%)"]
     for change in effect.changes[:examples]:
         lines += ["", f"line {change.line}", f"  source     {change.source}", f"  reference  {change.reference}"]
         lines += [f"  all heads  {change.whole}", f"  without    {change.without}"]
