@@ -116,7 +116,7 @@ class AttentionFolder:
         return self._load(self.path / entry.file)
 
     def maps_of_line(self, number: int) -> AttentionMaps:
-        """Return the maps of an input line, numbered from 1. Raises UserError if the line has no maps."""
+        """Return the maps of input line `number`, counting from 1. Raises UserError if the line has no maps."""
         path = self.path / f"{number:06d}.npz"
         if not path.exists():
             raise UserError(f"{path}: no such file; line {number} has no maps, so choose another line with --sentence")

@@ -169,6 +169,6 @@ def _draw(lines: Iterable[DrawnLine], files: Sequence[Path]) -> None:
             sides = pair.source.split(), pair.target.split()
             pairs.append(LinkedPair(*sides, found, None if gold is None else sure, possible))
     if not pairs:
-        raise UserError("none of the first lines has an attention map; there is nothing to draw")
+        raise UserError(f"none of the first {MAX_DRAWN} lines has an attention map; there is nothing to draw")
     for path in files:
         report_picture(path, save_links(pairs, path))

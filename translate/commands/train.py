@@ -61,7 +61,7 @@ def train(
         elif world.is_first and not dry_run:
             run.refuse_used()  # checked before the text is read
         if dry_run and (resume or world.size > 1):
-            raise UserError("--dry-run starts a new training run in a single process; leave out --resume and torchrun")
+            raise UserError("--dry-run works only for a new run in a single process; leave out --resume and torchrun")
         if not resume:
             resolved = resolve_new(config, given, device)
         if dry_run:

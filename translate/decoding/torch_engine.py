@@ -156,7 +156,7 @@ class _State(NamedTuple):
 
 
 class _Decoder:
-    """Step function for searching one batch."""
+    """Decoder step for the beam search of one batch."""
 
     def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
         """Create the step function. outputs: output weights of each model, (V, D). stop: event that ends the search."""
