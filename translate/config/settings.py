@@ -42,7 +42,7 @@ class DataSettings(Section):
 
     train_src: str = Field("", description="source side of the training text: a plain-text, .gz or .tsv file")
     train_tgt: str = Field("", description="target side of the training text")
-    valid_src: str = Field("", description="source validation text; if empty, pairs are split off from the training text")
+    valid_src: str = Field("", description="source validation text; if empty, part of the training text is used")
     valid_tgt: str = Field("", description="target side of the validation text")
     train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
     reverse: bool = Field(False, description="swap source and target of all texts to train the opposite direction")
@@ -82,7 +82,7 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="sentencepiece normalization rule; the _cf variants also fold case"
     )
-    dropout: Share = Field(0.0, description="BPE-dropout (bpe only): probability of skipping a merge, drawn every epoch")
+    dropout: Share = Field(0.0, description="BPE-dropout (bpe only): probability of skipping a merge, in every epoch")
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:
