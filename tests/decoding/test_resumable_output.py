@@ -201,7 +201,7 @@ def test_decode_that_cannot_be_resumed_is_reported(
     mine = tmp_path / "out.partial"
     mine.write_text("mine\n")
     for options in [], ["--resume"]:
-        assert "already exists, but out.partial.json does not; rename it" in refusal(
+        assert "already exists without out.partial.json; rename it" in refusal(
             "--input", source, "--output", out, *options
         )
     assert mine.read_text() == "mine\n"

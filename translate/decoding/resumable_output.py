@@ -140,7 +140,7 @@ class OutputFile:
 
     def _check_is_ours(self) -> None:
         if not self._record.exists():
-            self._refuse(f"already exists, but {self._record.name} does not; rename it or choose another --output")
+            self._refuse(f"already exists without {self._record.name}; rename it or choose another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
         self._opened.close()
