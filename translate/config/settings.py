@@ -82,7 +82,7 @@ class VocabSettings(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
         "nmt_nfkc", description="sentencepiece normalization rule; the _cf variants also fold case"
     )
-    dropout: Share = Field(0.0, description="BPE-dropout (bpe only): probability of skipping a merge; resampled each epoch")
+    dropout: Share = Field(0.0, description="BPE-dropout (bpe): probability of skipping a merge; redrawn each epoch")
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:
