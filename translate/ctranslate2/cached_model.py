@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -17,7 +15,7 @@ from translate.ctranslate2.fingerprint import FORMAT, RECORD, Origin, files_dige
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record
 
 
 class ReadyModel(NamedTuple):
@@ -63,19 +61,13 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
 def _is_current(path: Path, run: Run, settings: str) -> bool:
     """Return whether the model is intact and was converted from the run's current weights and settings.
 
-    Weights with the same size and modification time are considered unchanged. If only the time differs, as in a copied
-    run, the contents are compared.
+    All contents are compared, because weights of the same size may also have the same modification time (`cp -p`).
     """
     try:
-        origin = Origin(**read_record(path / RECORD, FORMAT, ""))
-        weights = run.weights_path.stat()
-        if (origin.settings, origin.num_bytes, origin.files) != (settings, weights.st_size, files_digest(path)):
+        origin = read_record(path / RECORD, FORMAT, "")
+        if origin.get("settings") != settings:
             return False
-    except (OSError, UserError, TypeError):  # a file is missing or damaged, or is a folder
+        current = Origin(settings, run.digest_of_weights(), files_digest(path))
+    except (OSError, UserError):  # a file is missing or damaged, or is a folder
         return False
-    if origin.time_ns != weights.st_mtime_ns:
-        if hashlib.sha256(run.weights_path.read_bytes()).hexdigest() != origin.weights:
-            return False
-        with suppress(UserError, OSError):  # failure only makes the next start slower
-            write_record(path / RECORD, origin._replace(time_ns=weights.st_mtime_ns)._asdict(), FORMAT)
-    return True
+    return current._asdict().items() <= origin.items()  # earlier versions stored more

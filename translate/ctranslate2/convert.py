@@ -39,9 +39,9 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     if precision not in PRECISIONS:
         raise UserError(f"--precision {precision}: not supported by CTranslate2; choose one of {', '.join(PRECISIONS)}")
     config, vocabs = run.load_config(), run.load_vocabs()
-    time_ns = run.weights_path.stat().st_mtime_ns if run.weights_path.exists() else 0
     content = read_checked_weights(run.weights_path, ModelIdentity.of(config.model, vocabs)).content
-    spec = _specification(config, vocabs, arrays(run.weights_path, content))
+    _refuse_overflow(run.weights_path, weights := arrays(run.weights_path, content), precision)
+    spec = _specification(config, vocabs, weights)
     spec.optimize(quantization=None if precision == "float32" else precision)
     separate = {"vocab.src.model": vocabs.src, "vocab.tgt.model": vocabs.tgt}
     with atomic_folder(folder, RECORD) as partial:
@@ -49,8 +49,18 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
         for name, vocab in ({"vocab.model": vocabs.src} if vocabs.joint else separate).items():
             (partial / name).write_bytes(vocab.proto)
         digest = hashlib.sha256(content).hexdigest()
-        origin = Origin(settings_digest(config, vocabs), digest, len(content), time_ns, files_digest(partial))
+        origin = Origin(settings_digest(config, vocabs), digest, files_digest(partial))
         write_record(partial / RECORD, origin._asdict(), FORMAT)
+
+
+def _refuse_overflow(path: Path, weights: Weights, precision: str) -> None:
+    """Raise UserError if a weight is infinite or not a number, or will be in float16."""
+    largest = np.finfo(np.float16).max if precision == "float16" else np.inf
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} contains NaN or infinity; restore the original file or train again")
+        if np.abs(array).max(initial=0) > largest:
+            raise UserError(f"--precision {precision}: {name} in {path} exceeds its range; use --precision float32")
 
 
 def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:

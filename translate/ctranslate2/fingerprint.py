@@ -1,11 +1,9 @@
-"""Record of the source of a CTranslate2 model, used to check whether the model is up to date.
-
-This module does not import numpy, so an engine with an up-to-date model starts without it.
-"""
+"""Record of the source of a CTranslate2 model, used to check whether the model is up to date."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +12,8 @@ from translate.data.vocab import VocabPair
 
 RECORD = "translate.json"
 FORMAT = 2  # version of the converted format; models in any other version are converted again
-MIN_POSITIONS = 4096  # minimum size of the position table; CTranslate2 fails on texts longer than the table
+# Sizes of the position table. CTranslate2 fails on texts longer than it; at width 1024, MAX_POSITIONS take 128 MiB.
+MIN_POSITIONS, MAX_POSITIONS = 4096, 32_768
 
 
 class Origin(NamedTuple):
@@ -22,8 +21,6 @@ class Origin(NamedTuple):
 
     settings: str  # settings_digest of the run
     weights: str  # SHA-256 of the weights file
-    num_bytes: int  # size of the weights file
-    time_ns: int  # modification time of the weights file
     files: str  # files_digest of the converted model
 
 
@@ -32,7 +29,7 @@ def files_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name != RECORD:
-            digest.update(path.name.encode() + b"\0")
+            digest.update(os.fsencode(path.name) + b"\0")
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
@@ -45,5 +42,5 @@ def settings_digest(config: Config, vocabs: VocabPair) -> str:
 
 
 def num_positions(config: Config) -> int:
-    """Return N, the maximum number of pieces in a source or translation (with `</s>`), far above typical lengths."""
-    return max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1))
+    """Return N, the maximum number of pieces (including `</s>`) in a source or translation, far above typical ones."""
+    return min(max(MIN_POSITIONS, 4 * (config.data.max_pieces + 1)), MAX_POSITIONS)
