@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.runs import changed, train_into
+from translate.alignment.sources import open_lines
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
@@ -46,6 +49,22 @@ def written(
     with AttentionWriter(folder, Run(run), translator, keep) as writer:
         list(writer.add_all(found))
     return AttentionFolder.open(folder)
+
+
+def test_records_name_the_weights_that_were_loaded_even_if_training_replaced_them(
+    tmp_path: Path, tiny_run: Path, other_run: Path
+) -> None:
+    """The weights are replaced after they were loaded and before anything is recorded."""
+    run, texts = shutil.copytree(tiny_run, tmp_path / "run"), [tmp_path / "src", tmp_path / "tgt"]
+    for text in texts:
+        text.write_text("I love apples.\n")
+    loaded = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+    translator = load_translator(run, "cpu")
+    shutil.copy(other_run / "model.safetensors", run / "model.safetensors")
+    with AttentionWriter(tmp_path / "maps", Run(run), translator, EVERYTHING):
+        pass
+    assert AttentionFolder.open(tmp_path / "maps").about.weights == loaded
+    assert open_lines(run, *texts, lambda _: translator).weights == loaded
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _score(
             print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
         print(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
     if run:
-        store_alignment(run, trial, gold.path)
+        store_alignment(run, trial, gold.path, pairing.forward.weights)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
     return zip(islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN), gold, strict=False)
 

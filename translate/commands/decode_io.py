@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -17,7 +18,7 @@ from translate.commands.attention_options import attention_writer, parse_selecti
 from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.lines import digest_of_text, read_lines, split_lines
+from translate.data.readers.lines import digest_of_text, open_unpacked, read_lines, split_lines
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
@@ -25,7 +26,6 @@ from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import say, with_progress
 from translate.report.text import counted
-from translate.run.folder import Run
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write
 from translate.system.terminal_text import for_stream
@@ -118,10 +118,9 @@ class Job(NamedTuple):
 
     def made_by(self, model: ModelOptions) -> dict[str, Any]:
         """Return everything that determines the translations, except the text, as JSON values."""
-        runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
-            "weights": [run.digest_of_weights() for run in runs],
-            "heads": [run.load_config().model.num_heads for run in runs],
+            "weights": list(self.translator.engine.weights),
+            "[model]": list(self.translator.engine.settings),
             "vocabulary": self.translator.vocabs.fingerprint,
             "data.max_pieces": self.translator.max_pieces,
             "--engine": model.engine,
@@ -163,6 +162,7 @@ def translate(
 
             keep_freed_memory()
         job = Job(translator, changed_search(translator.settings, changes), request, world)
+        _check_same(world, model.run, "".join(translator.engine.weights))
         if places.is_interactive:
             _answer_interactively(job)
             return
@@ -248,12 +248,13 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     """Translate a file to a file in a resumable way; return the number of translated lines."""
     assert places.input
     assert places.output
+    digest = digest_of_text(places.input)
+    _check_same(job.world, places.input, digest)
     if not job.world.is_first:
         (num_done, *_) = job.world.gather(0)
         deque(job.translations(places.lines(), num_done), maxlen=0)
         return 0
-    made_by = {"input": digest_of_text(places.input), **made_by}
-    file = OutputFile(places.output, made_by, job.request.num_best > 1 and not job.request.details)
+    file = OutputFile(places.output, {"input": digest, **made_by})
     if not places.is_resumed:
         file.begin()
     else:
@@ -263,8 +264,24 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)
-        found = job.translations(file.syncing(places.lines()), num_done)
+        found = job.translations(file.syncing(_unchanged_lines(places.input, digest, file)), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
             file.write(formatted(translation, job.request))
     return file.num_lines - num_done
+
+
+def _check_same(world: World, path: Path, digest: str) -> None:
+    """Raise UserError if the processes read different weights or texts, for example because training replaced them."""
+    if len(set(world.gather(digest))) > 1:
+        raise UserError(f"{path}: changed while the processes were reading it; run the command again")
+
+
+def _unchanged_lines(path: Path, expected: str, file: OutputFile) -> Iterator[str]:
+    """Yield the lines of a file. If it has changed since `digest_of_text`, discard the output and raise UserError."""
+    digest = hashlib.sha256()
+    with open_unpacked(path) as stream:
+        yield from split_lines(stream, str(path), digest)
+    if digest.hexdigest() != expected:
+        file.discard()
+        raise UserError(f"{path}: changed while it was being translated; run the command again")

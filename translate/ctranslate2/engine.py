@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import PRECISIONS, import_ctranslate2
-from translate.ctranslate2.cached_model import ReadyModel, ready_model
+from translate.ctranslate2.cached_model import ReadyModel, converted_from, ready_model
 from translate.ctranslate2.fingerprint import num_positions
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.run.weights import ModelIdentity
 
 PATIENCE = 1.0  # finished hypotheses per beam slot at which a search ends; 1.5 improves 3% of lines but is 15% slower
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
@@ -65,7 +66,10 @@ class CTranslate2Engine:
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._translator = _open(self._model, self._device)
+        self._origin = converted_from(self._model.path)
+        self.weights: Sequence[str] = [self._origin.weights]
+        self.settings: Sequence[str] = [ModelIdentity.of(config.model, vocabs).model]
+        self._translator = self._open(self._device)
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -77,7 +81,7 @@ class CTranslate2Engine:
         if settings.sample:
             # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = _open(self._model, self._device._replace(num_threads=1))
+            translator = self._open(self._device._replace(num_threads=1))
         budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
         indices = range(len(sentences))
         found = self._run(translator, sentences, _batches(indices, sentences, limits, budget), options)
@@ -101,6 +105,13 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [result.log_probs for result in scored]
+
+    def _open(self, device: Device) -> Any:
+        """Open the model. Raises UserError if another process has replaced it since this engine was created."""
+        translator = _open(self._model, device)
+        if converted_from(self._model.path) != self._origin:
+            raise UserError(f"{self._model.path}: the run's weights were replaced meanwhile; run the command again")
+        return translator
 
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]

@@ -36,6 +36,8 @@ class Engine(Protocol):
     """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)"."""
 
     description: str
+    weights: Sequence[str]  # SHA-256 of the weights file of each model, as it was loaded
+    settings: Sequence[str]  # settings of each model that affect inference, as JSON
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None

@@ -51,6 +51,8 @@ class TorchEngine:
     ) -> None:
         """precision: precision of matrix products. bfloat16 converts the weights of the linear layers in place."""
         self.models = models
+        self.weights: Sequence[str] = ()  # set by `load`, as are the settings
+        self.settings: Sequence[str] = ()
         self.device = device
         self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
@@ -66,8 +68,10 @@ class TorchEngine:
     def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
         """Load the models of runs. Raises UserError if weights are missing or damaged or the device is unavailable."""
         target = pick_device(device)
-        models = [load_model(run, vocabs).to(target).eval() for run in runs]
-        return cls(models, vocabs, target, precision)
+        loaded = [load_model(run, vocabs) for run in runs]
+        engine = cls([each.model.to(target).eval() for each in loaded], vocabs, target, precision)
+        engine.weights, engine.settings = [each.weights for each in loaded], [each.settings for each in loaded]
+        return engine
 
     @property
     def model(self) -> Seq2Seq:

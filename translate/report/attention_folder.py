@@ -67,7 +67,7 @@ class AttentionWriter:
         encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
         self._about = About(
             run=run.path.resolve().name,
-            weights=run.digest_of_weights(),
+            weights=engine.weights[0],
             num_encoder_layers=len(encoder),
             num_decoder_layers=len(cross),
             num_heads=cross[0].num_heads,
