@@ -225,6 +225,20 @@ def test_details_are_the_log_probabilities_that_make_the_score(translator: Trans
         assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
 
 
+def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator: Translator) -> None:
+    """Each log-probability is that of the piece of the same index, as scoring the parts alone finds it."""
+    line, tgt = "The cat sat on the mat. I love apples. " * 40, translator.vocabs.tgt
+    (found,) = translator.translations([line], request=DecodeRequest(num_best=2, details=True))
+    assert len(found.parts) > 1
+    for candidate in found.translations:
+        assert len(candidate.log_probs or ()) == len(candidate.pieces) + 1
+        assert candidate.pieces.count("</s>") == len(found.parts) - 1
+    best = found.translations[0]
+    assert (*best.pieces, "</s>") == tuple(piece for _, ids in found.parts for piece in tgt.pieces(ids))
+    expected = [value for log_probs in translator.engine.score(found.parts) for value in log_probs]
+    assert best.log_probs == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_prefix_begins_each_translation_and_terms_are_in_each(translator: Translator) -> None:
     lines = ["The cat sat on the mat.", "I love apples."]
     found = list(

@@ -15,7 +15,7 @@ class Candidate:
 
     text: str
     score: float
-    pieces: tuple[str, ...]  # without `</s>`
+    pieces: tuple[str, ...]  # without the last `</s>`; the others separate the segments of a line
     log_probs: tuple[float, ...] | None = None  # one per piece and one for `</s>`; None unless details were requested
 
 

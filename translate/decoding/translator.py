@@ -183,7 +183,7 @@ class Translator:
         chosen = [result.hypotheses[: rank + 1][-1] for result in results]
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
         texts = [next(decoded) if pieces else "" for pieces in line.pieces]
-        pieces = tuple(piece for hypothesis in chosen for piece in tgt.pieces(hypothesis.pieces[:-1]))
+        pieces = tuple(tgt.pieces(piece for hypothesis in chosen for piece in hypothesis.pieces))[:-1]
         log_probs = [value for result in results for each in result.log_probs[: rank + 1][-1:] for value in each]
         score = chosen[0].score
         if len(chosen) > 1:
