@@ -27,7 +27,7 @@ from translate.errors import UserError
 from translate.report.progress import say, with_progress
 from translate.report.text import counted
 from translate.system.distributed import World, joined
-from translate.system.files import atomic_write
+from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -146,6 +146,9 @@ def translate(
     """Translate, and report the speed. changes: values for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
+        for suffix in ("", ".partial", ".partial.json"):
+            output = places.output and places.output.with_name(places.output.name + suffix)
+            refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):
             if not is_utf8(argument):

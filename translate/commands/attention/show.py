@@ -11,6 +11,7 @@ from typer import Argument, Option
 from translate.commands import options
 from translate.commands.attention.display import MapName, pictures, report_picture, screen
 from translate.errors import UserError
+from translate.system.files import refuse_overwriting
 
 EPILOG = """\b
 Other commands, each with its own --help:
@@ -40,7 +41,8 @@ def show(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces, as they are produced; columns: target pieces read so far
     """
-    files = pictures(png, svg)
+    files = pictures(png, svg, path)
+    refuse_overwriting("--html", html, [path])
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
     if sentence is not None and path.is_file():
