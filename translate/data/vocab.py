@@ -59,6 +59,13 @@ class Vocab:
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
+    def unknown(self, ids: Sequence[int], text: str) -> list[str]:
+        """Return the parts of a text that were encoded as the unknown piece."""
+        if self.unk_id not in ids:
+            return []
+        pieces = zip(ids, self._processor.encode(text, out_type=str), strict=False)  # ids may be cut off
+        return [piece for id_, piece in pieces if id_ == self.unk_id]
+
     @property
     def has_merges(self) -> bool:
         """Whether this is a BPE model, whose scores are merge ranks. Other models have log-probabilities as scores."""
