@@ -134,7 +134,7 @@ def test_saved_lines_with_any_damage_are_refused(tmp_path: Path, num_deleted: in
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "out"
     record = record_after(path, {"input": "x"}, ["un", "deux"])
-    path.with_name("out.partial.json").write_bytes(record.replace(b'"num_lines": 2', b'"num_lines": 1'))
+    path.with_name("out.partial.json").write_bytes(record.replace(b"  2,", b"  1,"))
     for prepare in OutputFile.begin, OutputFile.resume:
         with pytest.raises(UserError, match=r"out\.partial\.json: damaged; delete .*out\.partial to start again"):
             prepare(OutputFile(path, {"input": "x"}))
@@ -293,7 +293,8 @@ def test_a_folder_that_vanishes_is_noticed_before_the_next_lines_are_read(tmp_pa
     (tmp_path / "folder").mkdir()
     file = OutputFile(tmp_path / "folder" / "out", {})
     file.begin()
-    lines = file.syncing(iter(["one", "two"]))
+    (tmp_path / "in").write_text("one\ntwo\n")
+    lines = file.reading(tmp_path / "in")
     next(lines)
     file.write("un")
     shutil.rmtree(tmp_path / "folder")

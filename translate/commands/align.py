@@ -18,7 +18,6 @@ from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
 from translate.data.pharaoh import PharaohLink
 from translate.errors import UserError
-from translate.system.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from translate.alignment.aligner import AlignedPair, Pairing
@@ -89,8 +88,7 @@ def align(
     pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
     choice = methods.MapChoice(layer, head)
     pairing.check(choice)
-    files = pictures(png, svg, path, src, tgt, gold, reverse)
-    refuse_overwriting("--store", store and store / "alignment.json", [src, tgt, gold])
+    files = pictures(png, svg, None, path, src, tgt, gold, reverse)
     if gold:
         lines = _score(pairing, choice, given, error_rate.GoldFile(gold, one_indexed), store, as_json)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
@@ -18,7 +17,7 @@ from translate.commands.attention_options import attention_writer, parse_selecti
 from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.lines import digest_of_text, open_unpacked, read_lines, split_lines
+from translate.data.readers.lines import digest_of_text, read_lines, split_lines
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
@@ -26,6 +25,7 @@ from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import say, with_progress
 from translate.report.text import counted
+from translate.run.folder import Run
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import for_stream
@@ -118,9 +118,10 @@ class Job(NamedTuple):
 
     def made_by(self, model: ModelOptions) -> dict[str, Any]:
         """Return everything that determines the translations, except the text, as JSON values."""
+        runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
             "weights": list(self.translator.engine.weights),
-            "[model]": list(self.translator.engine.settings),
+            "heads": [run.load_config().model.num_heads for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
             "data.max_pieces": self.translator.max_pieces,
             "--engine": model.engine,
@@ -267,7 +268,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)
-        found = job.translations(file.syncing(_unchanged_lines(places.input, digest, file)), num_done)
+        found = job.translations(file.reading(places.input), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
             file.write(formatted(translation, job.request))
@@ -278,13 +279,3 @@ def _check_same(world: World, path: Path, digest: str) -> None:
     """Raise UserError if the processes read different weights or texts, for example because training replaced them."""
     if len(set(world.gather(digest))) > 1:
         raise UserError(f"{path}: changed while the processes were reading it; run the command again")
-
-
-def _unchanged_lines(path: Path, expected: str, file: OutputFile) -> Iterator[str]:
-    """Yield the lines of a file. If it has changed since `digest_of_text`, discard the output and raise UserError."""
-    digest = hashlib.sha256()
-    with open_unpacked(path) as stream:
-        yield from split_lines(stream, str(path), digest)
-    if digest.hexdigest() != expected:
-        file.discard()
-        raise UserError(f"{path}: changed while it was being translated; run the command again")

@@ -60,11 +60,6 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
     return ReadyModel(path)
 
 
-def converted_from(path: Path) -> Origin:
-    """Return the origin of the model in a folder returned by `ready_model`."""
-    return Origin(**read_record(path / RECORD, FORMAT, "run the command again"))
-
-
 def _is_current(path: Path, run: Run, settings: str) -> bool:
     """Return whether the model is intact and was converted from the run's current weights and settings.
 
@@ -72,7 +67,7 @@ def _is_current(path: Path, run: Run, settings: str) -> bool:
     run, the contents are compared.
     """
     try:
-        origin = converted_from(path)
+        origin = Origin(**read_record(path / RECORD, FORMAT, ""))
         weights = run.weights_path.stat()
         if (origin.settings, origin.num_bytes, origin.files) != (settings, weights.st_size, files_digest(path)):
             return False

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import PRECISIONS, import_ctranslate2
-from translate.ctranslate2.cached_model import ReadyModel, converted_from, ready_model
-from translate.ctranslate2.fingerprint import num_positions
+from translate.ctranslate2.cached_model import ReadyModel, ready_model
+from translate.ctranslate2.fingerprint import FORMAT, RECORD, num_positions
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.weights import ModelIdentity
+from translate.system.checked_json import read_record
 
 PATIENCE = 1.0  # finished hypotheses per beam slot at which a search ends; 1.5 improves 3% of lines but is 15% slower
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
@@ -66,10 +66,9 @@ class CTranslate2Engine:
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._origin = converted_from(self._model.path)
-        self.weights: Sequence[str] = [self._origin.weights]
-        self.settings: Sequence[str] = [ModelIdentity.of(config.model, vocabs).model]
-        self._translator = self._open(self._device)
+        self._origin = _origin_of(self._model)
+        self.weights: Sequence[str] = self._origin[:1]
+        self._translator = _open(self._model, self._device, self._origin)
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -81,7 +80,7 @@ class CTranslate2Engine:
         if settings.sample:
             # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = self._open(self._device._replace(num_threads=1))
+            translator = _open(self._model, self._device._replace(num_threads=1), self._origin)
         budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
         indices = range(len(sentences))
         found = self._run(translator, sentences, _batches(indices, sentences, limits, budget), options)
@@ -105,13 +104,6 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [result.log_probs for result in scored]
-
-    def _open(self, device: Device) -> Any:
-        """Open the model. Raises UserError if another process has replaced it since this engine was created."""
-        translator = _open(self._model, device)
-        if converted_from(self._model.path) != self._origin:
-            raise UserError(f"{self._model.path}: the run's weights were replaced meanwhile; run the command again")
-        return translator
 
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]
@@ -249,11 +241,18 @@ def _num_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(model: ReadyModel, device: Device) -> Any:
+def _origin_of(model: ReadyModel) -> list[str]:
+    """Return the SHA-256 of the weights from which the model was converted, and of its own files."""
+    record = read_record(model.path / RECORD, FORMAT, "run the command again")
+    return [record["weights"], record["files"]]
+
+
+def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:
+    """Open a model. Raises UserError if this fails, or if another process has replaced the model of this origin."""
     # Two workers with one thread each took 10% less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
-        return import_ctranslate2().Translator(
+        translator = import_ctranslate2().Translator(
             str(model.path),
             device=device.type,
             device_index=device.number,
@@ -265,3 +264,6 @@ def _open(model: ReadyModel, device: Device) -> Any:
     except RuntimeError as error:
         advice = "delete this folder to have the model converted again"
         raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None
+    if _origin_of(model) != origin:
+        raise UserError(f"{model.path}: the run's weights were replaced meanwhile; run the command again")
+    return translator

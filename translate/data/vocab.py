@@ -61,10 +61,8 @@ class Vocab:
 
     def unknown(self, ids: Sequence[int], text: str) -> list[str]:
         """Return the parts of a text that were encoded as the unknown piece."""
-        if self.unk_id not in ids:
-            return []
-        pieces = zip(ids, self._processor.encode(text, out_type=str), strict=False)  # ids may be cut off
-        return [piece for id_, piece in pieces if id_ == self.unk_id]
+        pieces = self._processor.encode(text, out_type=str) if self.unk_id in ids else []
+        return [piece for id_, piece in zip(ids, pieces, strict=False) if id_ == self.unk_id]
 
     @property
     def has_merges(self) -> bool:

@@ -37,7 +37,6 @@ class Engine(Protocol):
 
     description: str
     weights: Sequence[str]  # SHA-256 of the weights file of each model, as it was loaded
-    settings: Sequence[str]  # settings of each model that affect inference, as JSON
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None

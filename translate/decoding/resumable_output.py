@@ -12,13 +12,14 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from filelock import Timeout
 
+from translate.data.readers.lines import read_lines
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
@@ -26,17 +27,9 @@ from translate.system.locks import release_lock, take_lock
 
 FORMAT = 2
 BLOCK_BYTES = 2**20
-SAVED = "saved"  # key of the saved lines in the record
+SAVED = "saved"  # key of the number of lines that are on disk, their number of bytes and their SHA-256
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
-DIGESTS = ("input", "weights", "[model]", "vocabulary")  # checksums and long values, which messages do not print
-
-
-class SavedLines(NamedTuple):
-    """The lines at the start of FILE.partial that are on disk. A resumed decode continues after them."""
-
-    num_lines: int
-    num_bytes: int
-    sha256: str
+DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages do not print
 
 
 class OutputFile:
@@ -45,7 +38,7 @@ class OutputFile:
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing it.
 
-        made_by: everything that determines the translations, as JSON values.
+        made_by: everything that determines the translations, as JSON values; `input` is the text's `digest_of_text`.
         """
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
@@ -64,9 +57,9 @@ class OutputFile:
     def begin(self) -> None:
         """Prepare to write from the first line. Raises UserError if that would lose existing lines."""
         if self.partial.stat().st_size:
-            saved, _ = self._read_record()
+            self._num_saved, *_ = self._read_record()[SAVED]
             advice = "add --resume to continue, or delete the file"
-            self._refuse(f"left by an interrupted decode after {_count(saved.num_lines)}; {advice}")
+            self._refuse(f"left by an interrupted decode after {self._count()}; {advice}")
         try:
             self._write_record()
         except UserError:
@@ -83,19 +76,19 @@ class OutputFile:
         if not self.partial.stat().st_size:
             self.begin()
             return
-        saved, made_by = self._read_record()
-        advice = f"delete {self.partial} to start again"
+        made_by, advice = self._read_record(), f"delete {self.partial} to start again"
+        self._num_saved, num_bytes, sha256 = made_by.pop(SAVED)
         if changes := _changes(made_by, self._made_by):
             self._refuse(f"cannot be resumed, because {'; '.join(changes)}; undo the change, or {advice}")
         with naming_disk_errors(self.partial):
             self._stream.seek(0)
-            while block := self._stream.read(min(saved.num_bytes - self._num_bytes, BLOCK_BYTES)):
+            while block := self._stream.read(min(num_bytes - self._num_bytes, BLOCK_BYTES)):
                 self._digest.update(block)
                 self._num_bytes += len(block)
-            if self._digest.hexdigest() != saved.sha256:
+            if self._digest.hexdigest() != sha256:
                 self._refuse(f"damaged (its checksum does not match its content); {advice}")
-            self._stream.truncate(saved.num_bytes)
-        self.num_lines = self._num_saved = saved.num_lines
+            self._stream.truncate(num_bytes)
+        self.num_lines = self._num_saved
 
     @contextmanager
     def writing(self) -> Iterator[OutputFile]:
@@ -128,16 +121,19 @@ class OutputFile:
         self.num_lines += 1
         self._is_unsynced = True
 
-    def discard(self) -> None:
-        """Give up the lines written so far: the block of `writing` removes them when it fails."""
-        self.num_lines = self._num_saved = 0
-        self._is_unsynced = False
+    def reading(self, path: Path) -> Iterator[str]:
+        """Yield the lines to translate. Saves the output between windows, before the next line is read.
 
-    def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines to translate. Saves the output between windows, before the next line is read."""
-        for line in lines:
+        Raises UserError and gives up the output if the text is no longer that of `made_by`.
+        """
+        digest = hashlib.sha256()
+        for line in read_lines(path, digest):
             self._sync()
             yield line
+        if digest.hexdigest() != self._made_by["input"]:
+            self.num_lines = self._num_saved = 0
+            self._is_unsynced = False
+            raise UserError(f"{path}: changed while it was being translated; run the command again")
 
     def _sync(self) -> None:
         if self._is_unsynced:
@@ -148,20 +144,15 @@ class OutputFile:
         self._is_unsynced = False
 
     def _write_record(self) -> None:
-        saved = SavedLines(self.num_lines, self._num_bytes, self._digest.hexdigest())
-        write_record(self._record, {**self._made_by, SAVED: saved._asdict()}, FORMAT)
+        saved = self.num_lines, self._num_bytes, self._digest.hexdigest()
+        write_record(self._record, {**self._made_by, SAVED: saved}, FORMAT)
         self._num_saved = self.num_lines
 
-    def _read_record(self) -> tuple[SavedLines, dict[str, Any]]:
-        """Return the saved lines, and what produced them. Raises UserError if the record is missing or damaged."""
+    def _read_record(self) -> dict[str, Any]:
         try:
-            made_by = read_record(self._record, FORMAT, f"delete {self.partial} to start again")
+            return read_record(self._record, FORMAT, f"delete {self.partial} to start again")
         except FileNotFoundError:
             self._refuse(f"already exists, but {self._record.name} does not; move it away, or choose another --output")
-        except UserError:
-            self._opened.close()
-            raise
-        return SavedLines(**made_by.pop(SAVED)), made_by
 
     def _lock(self) -> None:
         try:
@@ -181,17 +172,15 @@ class OutputFile:
         if not self._num_saved:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
-        count = _count(self._num_saved)
-        advice = f"{self.partial} holds the first {count}; to continue, run the same command with --resume"
+        advice = f"{self.partial} holds the first {self._count()}; to continue, run the same command with --resume"
         return [advice] if self.partial.exists() else []
 
     def _refuse(self, reason: str) -> NoReturn:
         self._opened.close()
         raise UserError(f"{self.partial}: {reason}")
 
-
-def _count(num_lines: int) -> str:
-    return f"{num_lines:,} line{'' if num_lines == 1 else 's'}"
+    def _count(self) -> str:
+        return f"{self._num_saved:,} line{'' if self._num_saved == 1 else 's'}"
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

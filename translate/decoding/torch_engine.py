@@ -51,8 +51,7 @@ class TorchEngine:
     ) -> None:
         """precision: precision of matrix products. bfloat16 converts the weights of the linear layers in place."""
         self.models = models
-        self.weights: Sequence[str] = ()  # set by `load`, as are the settings
-        self.settings: Sequence[str] = ()
+        self.weights: Sequence[str] = ()  # set by `load`
         self.device = device
         self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
@@ -70,7 +69,7 @@ class TorchEngine:
         target = pick_device(device)
         loaded = [load_model(run, vocabs) for run in runs]
         engine = cls([each.model.to(target).eval() for each in loaded], vocabs, target, precision)
-        engine.weights, engine.settings = [each.weights for each in loaded], [each.settings for each in loaded]
+        engine.weights = [each.weights for each in loaded]
         return engine
 
     @property

@@ -28,18 +28,17 @@ def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
 
 
 class LoadedModel(NamedTuple):
-    """A model, and what it was loaded from."""
+    """A model, and the SHA-256 of its weights file."""
 
     model: Seq2Seq
-    weights: str  # SHA-256 of the weights file
-    settings: str  # as in ModelIdentity.model
+    weights: str
 
 
 def load_model(run: Run, vocabs: VocabPair) -> LoadedModel:
     """Load the model of a run. Raises UserError if its weights are missing, damaged or do not match its settings."""
     config = run.load_config()
-    model, identity = build_model(config, vocabs), ModelIdentity.of(config.model, vocabs)
-    return LoadedModel(model, load_weights(run.weights_path, model, identity), identity.model)
+    model = build_model(config, vocabs)
+    return LoadedModel(model, load_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs)))
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
@@ -60,10 +59,7 @@ def save_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
 
 
 def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> str:
-    """Load a file written by `save_weights` into a model, and return the SHA-256 of the file.
-
-    Raises UserError if it does not match the model.
-    """
+    """Load a file into a model and return the file's SHA-256. Raises UserError if it does not match the model."""
     parameters, weights = parameters_of(model), read_checked_weights(path, identity)
     copy_tensors(read_tensors(path, weights, parameters), parameters)
     return weights.digest

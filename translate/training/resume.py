@@ -26,7 +26,7 @@ def init_from_run(run: Run, config: Config) -> None:
         return
     other = Run.open(Path(config.train.init_from))
     vocabs = other.load_vocabs()
-    model, digest, _ = load_model(other, vocabs)
+    model, digest = load_model(other, vocabs)
     run.write_vocabs(vocabs)
     # No moving average is stored: averaging starts from the weights.
     state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))

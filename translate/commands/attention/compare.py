@@ -12,7 +12,6 @@ from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture, screen
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
-from translate.system.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from translate.attention.compare import MapComparison
@@ -42,8 +41,7 @@ def compare(
     from translate.attention.views import view
     from translate.commands.attention.html_page import write_comparison
 
-    files = pictures(png, svg, path, other)
-    refuse_overwriting("--html", html, [path, other])
+    files = pictures(png, svg, html, path, other)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
         if files or words:

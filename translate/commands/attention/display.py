@@ -24,8 +24,9 @@ def screen() -> tuple[int, Colours]:
     return width, colours_of(is_terminal, os.environ)
 
 
-def pictures(png: Path | None, svg: Path | None, *inputs: Path | None) -> list[Path]:
-    """Return the picture files to draw. Raises UserError if one is an input or its suffix does not match its option."""
+def pictures(png: Path | None, svg: Path | None, html: Path | None, *inputs: Path | None) -> list[Path]:
+    """Return the picture files to draw. Raises UserError for a wrong suffix, or if a picture or page is an input."""
+    refuse_overwriting("--html", html, inputs)
     for option, path in ("png", png), ("svg", svg):
         refuse_overwriting(f"--{option}", path, inputs)
         suffix = path.suffix.lower() if path else ""

@@ -11,7 +11,6 @@ from typer import Argument, Option
 from translate.commands import options
 from translate.commands.attention.display import MapName, pictures, report_picture, screen
 from translate.errors import UserError
-from translate.system.files import refuse_overwriting
 
 EPILOG = """\b
 Other commands, each with its own --help:
@@ -41,8 +40,7 @@ def show(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces, as they are produced; columns: target pieces read so far
     """
-    files = pictures(png, svg, path)
-    refuse_overwriting("--html", html, [path])
+    files = pictures(png, svg, html, path)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
     if sentence is not None and path.is_file():
