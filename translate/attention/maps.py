@@ -118,7 +118,7 @@ def _read(path: Path, sha256: str | None) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays of an .npz file without unpickling. Raises one of UNREADABLE if the file is invalid."""
     with path.open("rb") as stream, ZipFile(stream) as archive:
         stream.seek(0)
-        if sha256 not in (None, hashlib.file_digest(stream, "sha256").hexdigest()):
+        if sha256 and sha256 != hashlib.file_digest(stream, "sha256").hexdigest():
             raise UserError(f"{path}: not the file that was written here for this line; write the maps again")
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("its uncompressed size is implausibly large")

@@ -148,7 +148,7 @@ def translate(
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
         for suffix in ("", ".partial", ".partial.json"):
-            output = places.output and places.output.with_name(places.output.name + suffix)
+            output = Path(f"{places.output.resolve()}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):

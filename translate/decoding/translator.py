@@ -103,9 +103,8 @@ class Translator:
             encoded = zip(src.encode(sources), tgt.encode(targets), strict=True)
             ids = [([*source, src.eos_id], [*target, tgt.eos_id]) for source, target in encoded]
             for (source, target), pair, log_probs in zip(block, ids, self.engine.score(ids), strict=True):
-                warnings = unknown("source", src.unknown(pair[0], source)) + unknown(
-                    "target", tgt.unknown(pair[1], target)
-                )
+                warnings = unknown("source", src.unknown(pair[0], source))
+                warnings += unknown("target", tgt.unknown(pair[1], target))
                 yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair, tuple(warnings))
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:

@@ -49,10 +49,10 @@ def record_snapshots(
     translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     maps = attention_maps(translator, [ids for _, ids in chosen])
     model.train()
-    digests = {
-        f"{number:06d}.npz": each.save(folder / f"{number:06d}.npz") for number, each in enumerate(maps, start=1)
-    }
-    write_record(folder / RECORD, digests, FORMAT)
+    names = [f"{number:06d}.npz" for number in range(1, len(maps) + 1)]
+    write_record(
+        folder / RECORD, {name: each.save(folder / name) for name, each in zip(names, maps, strict=True)}, FORMAT
+    )
     page, title = run.snapshots_path / "index.html", f"{run.path.name}: attention during training"
     write_page(page, title, _sentences(run, [pair for pair, _ in chosen], step), InitialView(), None)
 
