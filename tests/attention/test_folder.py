@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,51 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert cli._run([*command, str(write(tmp_path / "other", num_heads=2))]) == 2
     assert "000001.npz: the kinds, layers or heads in this file do not match about.json" in capsys.readouterr().err
+
+
+def written_maps(folder: Path, run: Path) -> Path:
+    assert cli._run(["decode", str(run), "I love apples.", "She sings.", "--attention", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("origin", ["another line", "another run", "a copy with another weight"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "attention MAPS",
+        "attention MAPS --html PAGE",
+        "attention roles MAPS",
+        "attention MAPS --compare SOUND",
+        "align MAPS",
+    ],
+)
+def test_a_map_file_that_was_not_written_for_its_line_is_refused(
+    tmp_path: Path, tiny_run: Path, other_run: Path, capsys: pytest.CaptureFixture[str], origin: str, command: str
+) -> None:
+    folder = written_maps(tmp_path / "maps", tiny_run)
+    sound = shutil.copytree(folder, tmp_path / "sound")
+    places = {"MAPS": folder, "SOUND": sound, "PAGE": tmp_path / "page.html"}
+    arguments = [str(places.get(part, part)) for part in command.split()]
+    assert cli._run(arguments) == 0
+    file = folder / "000001.npz"
+    if origin == "another line":
+        shutil.copy(folder / "000002.npz", file)
+    elif origin == "another run":
+        shutil.copy(written_maps(tmp_path / "foreign", other_run) / "000001.npz", file)
+    else:
+        maps = AttentionMaps.load(file)
+        maps.cross[0, 0, 0] = maps.cross[0, 0, 0, ::-1]
+        maps.save(file)
+    capsys.readouterr()
+    assert cli._run(arguments) == 2
+    assert f"{file}: not the file that was written here for this line" in capsys.readouterr().err
+
+
+def test_a_line_without_maps_is_named(tmp_path: Path) -> None:
+    folder = AttentionFolder.open(write(tmp_path, entry={**ENTRY, "file": None}))
+    for line in 1, 2:  # empty, and beyond the end
+        with pytest.raises(UserError, match=rf"line {line} has no maps; choose another line with --sentence"):
+            folder.maps_of_line(line)
 
 
 def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:

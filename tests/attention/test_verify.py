@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.runs import changed, train_into
+from translate.alignment.sources import open_lines
 from translate.api import load_translator
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
@@ -48,6 +51,22 @@ def written(
     return AttentionFolder.open(folder)
 
 
+def test_records_name_the_weights_that_were_loaded_even_if_training_replaced_them(
+    tmp_path: Path, tiny_run: Path, other_run: Path
+) -> None:
+    """The weights are replaced after they were loaded and before anything is recorded."""
+    run, texts = shutil.copytree(tiny_run, tmp_path / "run"), [tmp_path / "src", tmp_path / "tgt"]
+    for text in texts:
+        text.write_text("I love apples.\n")
+    loaded = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+    translator = load_translator(run, "cpu")
+    shutil.copy(other_run / "model.safetensors", run / "model.safetensors")
+    with AttentionWriter(tmp_path / "maps", Run(run), translator, EVERYTHING):
+        pass
+    assert AttentionFolder.open(tmp_path / "maps").about.weights == loaded
+    assert open_lines(run, *texts, lambda _: translator).weights == loaded
+
+
 @pytest.mark.parametrize(
     ("beam_size", "num_best", "batch_tokens"), [(1, 1, 1), (1, 1, 4096), (5, 1, 64), (5, 5, 4096), (5, 5, 1)]
 )
@@ -79,17 +98,24 @@ def test_partially_kept_maps_are_compared_partially(tiny_run: Path, tmp_path: Pa
     assert 1e-5 < max(each.largest for each in found) <= default_tolerance(folder) == 1e-3
 
 
-def spoil(path: Path, place: tuple[int, ...], value: float) -> None:
+def spoil(path: Path, place: tuple[int, ...], value: float) -> AttentionFolder:
+    """Write another weight, with checksums that match it."""
     maps = AttentionMaps.load(path)
     weights = maps.cross.copy()
     weights[place] = value
-    dataclasses.replace(maps, stacks={**maps.stacks, "cross": Stack(weights, (0, 1))}).save(path)
+    digest = dataclasses.replace(maps, stacks={**maps.stacks, "cross": Stack(weights, (0, 1))}).save(path)
+    index, folder = path.with_name("index.jsonl"), AttentionFolder.open(path.parent)
+    entries = [json.loads(line) for line in index.read_text(encoding="utf-8").split("\n") if line]
+    changed_entries = [{**each, "sha256": digest} if each["file"] == path.name else each for each in entries]
+    index.write_text("".join(f"{json.dumps(each)}\n" for each in changed_entries), encoding="utf-8")
+    write_about(path.parent, folder.about)
+    return AttentionFolder.open(path.parent)
 
 
 def test_a_wrong_weight_is_found_at_its_position(tiny_run: Path, tmp_path: Path) -> None:
-    folder = written(tmp_path / "maps", tiny_run)
+    written(tmp_path / "maps", tiny_run)
     place = (1, 0, 2, 3)
-    spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
+    folder = spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
     worst = max(differences(folder, Run(tiny_run)), key=lambda each: each.largest)
     assert (worst.entry.id, worst.head.kind) == (3, "cross")
     assert (worst.head.layer, worst.head.head, worst.row, worst.column) == place
@@ -97,8 +123,8 @@ def test_a_wrong_weight_is_found_at_its_position(tiny_run: Path, tmp_path: Path)
 
 
 def test_weights_between_parts_of_a_split_line_are_wrong(tiny_run: Path, tmp_path: Path) -> None:
-    folder = written(tmp_path / "maps", tiny_run)
-    spoil(tmp_path / "maps" / "000005.npz", (0, 0, 0, -1), 0.25)
+    written(tmp_path / "maps", tiny_run)
+    folder = spoil(tmp_path / "maps" / "000005.npz", (0, 0, 0, -1), 0.25)
     assert max(each.largest for each in differences(folder, Run(tiny_run))) > 0.2
 
 

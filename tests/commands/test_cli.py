@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +222,53 @@ def test_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp_pa
         "in another folder"
     )
     assert mine.read_bytes() == before
+
+
+def linked(path: Path, how: str) -> Path:
+    """The same file under another name."""
+    if how == "same":
+        return path
+    other = path.with_name(f"{how}-{path.name}.png")
+    other.unlink(missing_ok=True)
+    if how == "hard":
+        other.hardlink_to(path)
+    else:
+        other.symlink_to(path.name)
+    return other
+
+
+@pytest.mark.parametrize("how", ["same", "hard", "symbolic"])
+def test_an_output_that_is_an_input_is_refused_and_left_alone(run, tiny_run: Path, tmp_path: Path, how: str) -> None:
+    names = ("mine", "other", "o.partial", "o.partial.json")
+    mine, other, *partial = (tmp_path / name for name in names)
+    for number, path in enumerate((mine, other, *partial)):
+        path.write_text(f"I love {number} apples.\n")
+    copied, folder = tmp_path / "run", tmp_path / "maps"
+    copied.mkdir()
+    for name in "config.toml", "model.safetensors", "vocab.model":
+        shutil.copy(tiny_run / name, copied)
+    run("decode", copied, "She sings.", "--attention", folder)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    maps = folder / "000001.npz"
+    commands = [
+        ["decode", copied, "--input", linked(mine, how), "--output", mine],
+        ["decode", copied, "--input", mine, "--output", linked(mine, how)],
+        ["decode", copied, "--input", linked(partial[0], how), "--output", tmp_path / "o"],
+        ["decode", copied, "--input", linked(partial[1], how), "--output", tmp_path / "o", "--resume"],
+        ["decode", copied, "x", "--output", copied / "vocab.model"],
+        ["decode", tiny_run, "x", "--ensemble", copied, "--output", copied / "config.toml"],
+        ["evaluate", copied, "--src", mine, "--ref", other, "--output", linked(other, how)],
+        ["evaluate", copied, "--src", mine, "--ref", other, "--output", copied / "model.safetensors"],
+        ["attention", maps, "--html", linked(maps, how)],
+        ["attention", folder, "--html", folder / "index.jsonl"],
+        ["attention", folder, "--compare", folder, "--html", maps],
+        ["align", copied, "--src", mine, "--tgt", other, "--png", linked(other, how)],
+        ["align", folder, "--gold", mine, "--png", mine],
+    ]
+    for command in commands:
+        run(*command).assert_one_line_about("would overwrite an input file; choose another file")
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_sigterm_leaves_no_partial_files(tiny_run: Path, tmp_path: Path) -> None:

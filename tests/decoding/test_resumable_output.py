@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ import torch
 
 from tests.helpers.corpora import TOY, head
 from translate import cli
+from translate.api import load_translator
 from translate.decoding.resumable_output import OutputFile
+from translate.decoding.translator import Translator
 from translate.errors import UserError
 
 PLAIN = ["un", "", "trois: ünï", "", "5"]
@@ -78,26 +81,101 @@ def decode(run: Path, source: Path, output: Path, *options: str) -> int:
 
 @pytest.mark.parametrize("rows", [PLAIN, NUMBERED, OBJECTS], ids=["plain", "n-best", "json"])
 def test_file_truncated_at_any_byte_resumes_after_its_last_complete_line(tmp_path: Path, rows: list[str]) -> None:
-    path, made_by = tmp_path / "out", {"input": "x"}
+    path, made_by, num_saved = tmp_path / "out", {"input": "x"}, 2
     whole = "".join(f"{row}\n" for row in rows).encode()
-    ends = [len("".join(f"{row}\n" for row in rows[:count]).encode()) for count in range(len(rows) + 1)]
-    begun = OutputFile(path, made_by, rows is NUMBERED)
-    begun.begin()
-    record = (tmp_path / "out.partial.json").read_bytes()
-    del begun
-    for cut in range(len(whole) + 1):
-        for tail in (b"", bytes(16) + b"\n") if cut % 9 == 0 else (b"",):  # as a power cut may leave it
+    saved = len("".join(f"{row}\n" for row in rows[:num_saved]).encode())
+    record = record_after(path, made_by, rows[:num_saved])
+    for cut in range(saved, len(whole) + 1):
+        for tail in (b"", bytes(16) + b"\n") if cut % 9 == 0 else (b"",):  # as a power failure may leave it
             (tmp_path / "out.partial").write_bytes(whole[:cut] + tail)
             (tmp_path / "out.partial.json").write_bytes(record)
-            file = OutputFile(path, made_by, rows is NUMBERED)
+            file = OutputFile(path, made_by)
             file.resume()
-            most = max(count for count, end in enumerate(ends) if end <= cut)
-            assert max(most - (rows is NUMBERED), 0) <= file.num_lines <= most
+            assert file.num_lines == num_saved
             with file.writing():
                 for row in rows[file.num_lines :]:
                     file.write(row)
             assert path.read_bytes() == whole
             assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def record_after(path: Path, made_by: dict[str, str], rows: list[str]) -> bytes:
+    """The record of an output file that was interrupted after `rows`."""
+    file = OutputFile(path, made_by)
+    file.begin()
+    with suppress(KeyboardInterrupt), file.writing():
+        for row in rows:
+            file.write(row)
+        raise KeyboardInterrupt
+    return path.with_name("out.partial.json").read_bytes()
+
+
+@pytest.mark.parametrize("num_deleted", [1, 2, 6])
+def test_saved_lines_with_any_damage_are_refused(tmp_path: Path, num_deleted: int) -> None:
+    path, rows = tmp_path / "out", ["un", "deux", "trois"]
+    record = record_after(path, {}, rows)
+    partial = path.with_name("out.partial")
+    whole = partial.read_bytes()
+    damaged = [whole[:at] + whole[at + num_deleted :] for at in range(len(whole) - num_deleted + 1)]
+    damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
+    damaged += [whole[:at] + b"x" + whole[at:] for at in range(len(whole))]
+    for content in damaged:
+        partial.write_bytes(content)
+        path.with_name("out.partial.json").write_bytes(record)
+        with pytest.raises(UserError, match=r"out\.partial: damaged .*; delete .*out\.partial to start again"):
+            OutputFile(path, {}).resume()
+        assert partial.read_bytes() == content
+    partial.write_bytes(whole)
+    file = OutputFile(path, {})
+    file.resume()
+    assert file.num_lines == 3
+
+
+def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    record = record_after(path, {"input": "x"}, ["un", "deux"])
+    path.with_name("out.partial.json").write_bytes(record.replace(b"  2,", b"  1,"))
+    for prepare in OutputFile.begin, OutputFile.resume:
+        with pytest.raises(UserError, match=r"out\.partial\.json: damaged; delete .*out\.partial to start again"):
+            prepare(OutputFile(path, {"input": "x"}))
+
+
+def test_an_input_that_changes_while_it_is_translated_is_refused_and_leaves_nothing(
+    tmp_path: Path, tiny_run: Path, source: Path, small_windows: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write_and_append(self: OutputFile, text: str) -> None:
+        write(self, text)
+        if self.num_lines == 4:
+            source.write_bytes(source.read_bytes() + b"One more.\n")
+
+    write = OutputFile.write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputFile, "write", write_and_append)
+        assert decode(tiny_run, source, tmp_path / "out", *SHORT) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == f"error: {source}: changed while it was being translated; run the command again"
+    assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_weights_replaced_after_loading_are_not_those_of_the_resumed_lines(
+    tmp_path: Path, tiny_run: Path, other_run: Path, source: Path, small_windows: None, capsys
+) -> None:
+    """As when a training saves better weights just after a decode has read the old ones."""
+    copied_run = shutil.copytree(tiny_run, tmp_path / "run")
+
+    def load_and_replace(*args: object) -> Translator:
+        translator = load_translator(*args)
+        shutil.copy(other_run / "model.safetensors", copied_run / "model.safetensors")
+        return translator
+
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("translate.commands.decode_io.load_translator", load_and_replace)
+        interrupted(copied_run, source)
+    before = out.with_name("out.partial").read_bytes()
+    assert decode(copied_run, source, out, *SHORT, "--resume") == 2
+    assert "cannot be resumed, because weights changed" in capsys.readouterr().err
+    assert out.with_name("out.partial").read_bytes() == before
 
 
 def test_killed_and_resumed_decode_matches_an_uninterrupted_one(
@@ -213,9 +291,10 @@ def test_decode_that_cannot_be_resumed_is_reported(
 
 def test_deleted_folder_is_detected_before_more_lines_are_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    file = OutputFile(tmp_path / "folder" / "out", {}, False)
+    file = OutputFile(tmp_path / "folder" / "out", {})
     file.begin()
-    lines = file.syncing(iter(["one", "two"]))
+    (tmp_path / "in").write_text("one\ntwo\n")
+    lines = file.reading(tmp_path / "in")
     next(lines)
     file.write("un")
     shutil.rmtree(tmp_path / "folder")
@@ -224,10 +303,10 @@ def test_deleted_folder_is_detected_before_more_lines_are_read(tmp_path: Path) -
 
 
 def test_only_one_process_can_write_a_file(tmp_path: Path) -> None:
-    first = OutputFile(tmp_path / "out", {}, False)
+    first = OutputFile(tmp_path / "out", {})
     first.begin()
     with pytest.raises(UserError, match=r"out\.partial: another process is writing this file"):
-        OutputFile(tmp_path / "out", {}, False)
+        OutputFile(tmp_path / "out", {})
     with first.writing():
         first.write("one")
     assert (tmp_path / "out").read_text() == "one\n"

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.runs import changed
 from translate import load
 from translate.api import load_translator
 from translate.attention.extract import attention_maps
-from translate.config.settings import DecodeSettings
+from translate.config.settings import Config, DecodeSettings, VocabSettings
+from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.results import DecodeRequest
 from translate.decoding.sampling import _draw
+from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
 from translate.errors import UserError
+from translate.run.model import build_model
 
 ODD_LINES = [
     "",
@@ -223,6 +227,42 @@ def test_detailed_log_probabilities_sum_to_the_score(translator: Translator) -> 
     for each in scored:
         assert each.pieces[-1] == "</s>"
         assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
+
+
+def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator: Translator) -> None:
+    """Each log-probability is that of the piece of the same index, as scoring the parts alone finds it."""
+    line, tgt = "The cat sat on the mat. I love apples. " * 40, translator.vocabs.tgt
+    (found,) = translator.translations([line], request=DecodeRequest(num_best=2, details=True))
+    assert len(found.parts) > 1
+    for candidate in found.translations:
+        assert len(candidate.log_probs or ()) == len(candidate.pieces) + 1
+        assert candidate.pieces.count("</s>") == len(found.parts) - 1
+    best = found.translations[0]
+    assert (*best.pieces, "</s>") == tuple(piece for _, ids in found.parts for piece in tgt.pieces(ids))
+    expected = [value for log_probs in translator.engine.score(found.parts) for value in log_probs]
+    assert best.log_probs == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("max_pieces", [100, 5])
+def test_words_that_the_vocabulary_lacks_are_reported_on_both_sides(max_pieces: int) -> None:
+    """Without byte fallback; the vocabulary has no letters but a to d."""
+    settings = VocabSettings(size=30, byte_fallback=False, algorithm="unigram")
+    vocab = train_vocab(lambda: ["abc abd bcd", "dcba cab bad"] * 20, settings, 1, lambda text: None)
+    sizes = {"d_model": 8, "d_ff": 8, "num_heads": 1, "num_encoder_layers": 1, "num_decoder_layers": 1, "dropout": 0.0}
+    config = changed(changed(Config(), "model", **sizes), "data", max_pieces=max_pieces)
+    vocabs = VocabPair(vocab, vocab)
+    model = build_model(config, vocabs).eval()
+    translator = Translator(TorchEngine([model], vocabs, torch.device("cpu")), vocabs, config)
+    known, unknown = translator.translations(["abc dab", "abc 日本 cab ézé cab 日本"])
+    assert not any("lacks" in warning for warning in known.warnings)
+    assert "parts of the source that the vocabulary lacks: 日本, ézé" in unknown.warnings
+    prefixed = translator.translations(["abc", "cab"], request=DecodeRequest(prefix="日 a"))
+    assert all("the output contains the unknown piece (⁇)" in found.warnings for found in prefixed)
+    sound, lacking = translator.score([("abc", "cab"), ("é a", "cab 本 日")])
+    assert sound.warnings == ()
+    lacks = "that the vocabulary lacks"
+    assert lacking.warnings == (f"parts of the source {lacks}: é", f"parts of the target {lacks}: 本, 日")
+    assert lacking.as_translation(1).warnings == lacking.as_dict()["warnings"] == lacking.warnings
 
 
 def test_translations_have_the_prefix_and_the_terms(translator: Translator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,14 @@ def test_resumed_training_keeps_earlier_snapshots_on_the_page(tiny_config: Confi
     page = (run.snapshots_path / "index.html").read_text(encoding="utf-8")
     assert "step 2" in page
     assert "step 4" in page
+
+
+def test_a_snapshot_that_was_not_recorded_at_its_step_is_kept_off_the_page(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, "train", max_steps=2, validate_every=1, save_every=1)
+    run = train_into(tmp_path / "run", config)
+    first, second = (run.snapshots_path / f"step-0000000{step}" / "000001.npz" for step in (1, 2))
+    shutil.copy(first, second)
+    longer = changed(config, "train", max_steps=3)
+    train(Run.resume(run.path, longer), longer, torch.device("cpu"))
+    assert f"{second}: not the file that was written here" in run.log_path.read_text(encoding="utf-8")
+    assert "step 3" not in (run.snapshots_path / "index.html").read_text(encoding="utf-8")

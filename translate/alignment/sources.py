@@ -58,15 +58,15 @@ class RunLines:
         """Open the run from which `translator` was loaded. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
-        run = Run.open(path)
         self.path = path
         self._translator = translator
         self._text = ParallelText(Side(src, 1), Side(tgt, 2))
-        cross = engine_of(translator).model.attention["cross"]
+        engine = engine_of(translator)
+        cross = engine.model.attention["cross"]
         self.layers = tuple(range(len(cross)))
         self.num_heads = cross[0].num_heads
-        self.weights = run.digest_of_weights()
-        self.alignment = run.load_alignment()
+        self.weights = engine.weights[0]
+        self.alignment = Run.open(path).load_alignment()
 
     def pairs(self, layer: int | None) -> Iterator[MappedPair]:
         """Yield the pairs in order, with the maps of one layer, or of all layers if `layer` is None.

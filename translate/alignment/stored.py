@@ -52,9 +52,9 @@ def check_storable(run: Run, pairing: Pairing) -> None:
         raise UserError(f"--store {run.path}: {path} was created with different weights; recreate it with this run")
 
 
-def store_alignment(run: Run, trial: Trial, gold: Path) -> None:
-    """Store the best configuration in the run. gold: the gold file used for scoring."""
+def store_alignment(run: Run, trial: Trial, gold: Path, weights: str) -> None:
+    """Store the best configuration in the run. gold, weights: the gold file and the weights used for scoring."""
     (layer, head), config, score = trial.best
     setting = layer, head, config.method, config.is_shifted, config.threshold
-    stored = StoredAlignment(*setting, score.error_rate, trial.num_lines, gold.name, run.digest_of_weights())
+    stored = StoredAlignment(*setting, score.error_rate, trial.num_lines, gold.name, weights)
     run.write_alignment(asdict(stored))

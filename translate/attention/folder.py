@@ -59,6 +59,7 @@ class Entry(NamedTuple):
     translation: str
     score: float
     warnings: tuple[str, ...]
+    sha256: str | None = None  # of the file; older versions wrote none
 
 
 def write_about(folder: Path, about: About) -> None:
@@ -113,18 +114,15 @@ class AttentionFolder:
         assert entry.file
         if Path(entry.file).name != entry.file:
             raise UserError(f"{self.path / INDEX}: {entry.file!r} must be a file name without a path; {ADVICE}")
-        return self._load(self.path / entry.file)
-
-    def maps_of_line(self, number: int) -> AttentionMaps:
-        """Return the maps of input line `number`, counting from 1. Raises UserError if the line has no maps."""
-        path = self.path / f"{number:06d}.npz"
-        if not path.exists():
-            raise UserError(f"{path}: no such file; line {number} has no maps, so choose another line with --sentence")
-        return self._load(path)
-
-    def _load(self, path: Path) -> AttentionMaps:
-        maps = AttentionMaps.load(path)
+        maps = AttentionMaps.load(path := self.path / entry.file, entry.sha256)
         expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
         if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
             raise UserError(f"{path}: the kinds, layers or heads in this file do not match about.json; {ADVICE}")
         return maps
+
+    def maps_of_line(self, number: int) -> AttentionMaps:
+        """Return the maps of input line `number`, counting from 1. Raises UserError if the line has no maps."""
+        entry = next((entry for entry in self.entries() if entry.id == number), None)
+        if not entry or not entry.file:
+            raise UserError(f"{self.path}: line {number} has no maps; choose another line with --sentence")
+        return self.maps(entry)

@@ -5,6 +5,7 @@ Shapes: S source pieces, T target pieces, L layers, H heads. The pieces on both 
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ class AttentionMaps:
         """Return the pieces that correspond to the columns (the keys)."""
         return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
 
-    def save(self, path: Path, dtype: StoredType = "float32") -> None:
-        """Save an .npz file atomically. If only some layers were kept, arrays such as `cross_layers` name them."""
+    def save(self, path: Path, dtype: StoredType = "float32") -> str:
+        """Save an .npz file atomically; return its SHA-256. Selected layers are named in arrays like `cross_layers`."""
         arrays: dict[str, npt.NDArray[Any]] = {"source": np.array(self.source), "target": np.array(self.target)}
         for kind, stack in self.stacks.items():
             arrays[kind] = stack.weights.astype(dtype)
@@ -81,12 +82,13 @@ class AttentionMaps:
         content = BytesIO()
         np.savez(content, **cast("dict[str, Any]", arrays))
         write_bytes(path, content.getvalue())
+        return hashlib.sha256(content.getvalue()).hexdigest()
 
     @classmethod
-    def load(cls, path: Path) -> AttentionMaps:
-        """Load the maps from an .npz file written by `save`. Raises UserError if the file is missing or invalid."""
+    def load(cls, path: Path, sha256: str | None = None) -> AttentionMaps:
+        """Load an .npz file written by `save`. Raises UserError if it is missing, invalid or has another SHA-256."""
         try:
-            arrays = _read(path)
+            arrays = _read(path, sha256)
             _check(arrays)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
@@ -112,9 +114,12 @@ def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Se
     return np.stack([summed[..., span, :].mean(axis=-2) for _, span in row_words], axis=-2)
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _read(path: Path, sha256: str | None) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays of an .npz file without unpickling. Raises one of UNREADABLE if the file is invalid."""
     with path.open("rb") as stream, ZipFile(stream) as archive:
+        stream.seek(0)
+        if sha256 and sha256 != hashlib.file_digest(stream, "sha256").hexdigest():
+            raise UserError(f"{path}: not the file that was written here for this line; write the maps again")
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("its uncompressed size is implausibly large")
         # The CRC of a member is checked only if the entire member is read.

@@ -57,10 +57,10 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
     Raises UserError if the folder was created with different weights, or if its pieces are missing from the run's
     vocabulary or do not spell the text of the line.
     """
-    if folder.about.weights != run.digest_of_weights():
+    model = Reference(run.weights_path, run.load_config().model, run.load_vocabs())
+    if folder.about.weights != model.digest:
         advice = "pass the run that created this folder, or recreate the folder"
         raise UserError(f"{folder.path}: does not match the weights in {run.weights_path}; {advice}")
-    model = Reference(run.weights_path, run.load_config().model, run.load_vocabs())
     for entry in folder.entries():
         if entry.file:
             yield from _compare(folder.path / entry.file, entry, folder.maps(entry), model)
@@ -70,8 +70,9 @@ class Reference:
     """A run's Transformer, implemented for clarity rather than speed."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
-        content = read_checked_weights(weights, ModelIdentity.of(settings, vocabs)).content
-        self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, content).items()}
+        checked = read_checked_weights(weights, ModelIdentity.of(settings, vocabs))
+        self.digest = checked.digest
+        self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, checked.content).items()}
         self.settings, self.vocabs = settings, vocabs
 
     def maps(self, src: Sequence[int], tgt: Sequence[int]) -> dict[KindName, list[Doubles]]:

@@ -88,7 +88,7 @@ def align(
     pairing = Pairing(open_lines(path, src, tgt, load), open_lines(reverse, tgt, src, load) if reverse else None)
     choice = methods.MapChoice(layer, head)
     pairing.check(choice)
-    files = pictures(png, svg)
+    files = pictures(png, svg, None, path, src, tgt, gold, reverse)
     if gold:
         lines = _score(pairing, choice, given, error_rate.GoldFile(gold, one_indexed), store, as_json)
     else:
@@ -122,7 +122,7 @@ def _score(
             print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
         print(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
     if run:
-        store_alignment(run, trial, gold.path)
+        store_alignment(run, trial, gold.path, pairing.forward.weights)
         print(f"stored: {run.alignment_path}", file=sys.stderr)
     return zip(islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN), gold, strict=False)
 

@@ -55,4 +55,6 @@ def attention_writer(
 
     sample = TextSample.of(text) if text is not None else None
     reader = translator if isinstance(translator.engine, TorchEngine) else load_translator(run, device)
+    if reader.engine.weights[0] != translator.engine.weights[0]:
+        raise UserError(f"{run}: its weights were replaced while they were being loaded; run the command again")
     return AttentionWriter(folder, Run.open(run), reader, selection, sample, say)

@@ -27,7 +27,7 @@ from translate.report.progress import say, with_progress
 from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.distributed import World, joined
-from translate.system.files import atomic_write
+from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Job(NamedTuple):
         """Return, as JSON values, everything that affects the translations except the text."""
         runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
-            "weights": [run.digest_of_weights() for run in runs],
+            "weights": list(self.translator.engine.weights),
             "heads": [run.load_config().model.num_heads for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
             "data.max_pieces": self.translator.max_pieces,
@@ -147,6 +147,9 @@ def translate(
     """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
+        for suffix in ("", ".partial", ".partial.json"):
+            output = Path(f"{places.output.resolve()}{suffix}") if places.output else None
+            refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):
             if not is_utf8(argument):
@@ -163,6 +166,7 @@ def translate(
 
             keep_freed_memory()
         job = Job(translator, changed_search(translator.settings, changes), request, world)
+        _check_same(world, model.run, "".join(translator.engine.weights))
         if places.is_interactive:
             _answer_interactively(job)
             return
@@ -248,12 +252,13 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     """Translate the input file to the output file in a resumable way; return the number of lines translated."""
     assert places.input
     assert places.output
+    digest = digest_of_text(places.input)
+    _check_same(job.world, places.input, digest)
     if not job.world.is_first:
         (num_done, *_) = job.world.gather(0)
         deque(job.translations(places.lines(), num_done), maxlen=0)
         return 0
-    made_by = {"input": digest_of_text(places.input), **made_by}
-    file = OutputFile(places.output, made_by, job.request.num_best > 1 and not job.request.details)
+    file = OutputFile(places.output, {"input": digest, **made_by})
     if not places.is_resumed:
         file.begin()
     else:
@@ -263,8 +268,14 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)
-        found = job.translations(file.syncing(places.lines()), num_done)
+        found = job.translations(file.reading(places.input), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
             file.write(formatted(translation, job.request))
     return file.num_lines - num_done
+
+
+def _check_same(world: World, path: Path, digest: str) -> None:
+    """Raise UserError if the processes read different weights or texts, for example because training replaced them."""
+    if len(set(world.gather(digest))) > 1:
+        raise UserError(f"{path}: changed while the processes were reading it; run the command again")

@@ -20,7 +20,7 @@ from translate.evaluation.evaluate import evaluate as evaluate_translations
 from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
 from translate.report import scores
 from translate.report.progress import say, with_progress
-from translate.system.files import atomic_write
+from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
     if output and output.suffix == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
-    if output and output.resolve() in [path.resolve() for path in (request.src, *refs, *paths)]:
-        raise UserError(f"--output {output}: would overwrite an input file; choose another file")
+    refuse_overwriting("--output", output, (request.src, *refs, *paths))
 
 
 def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:

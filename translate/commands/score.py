@@ -12,6 +12,7 @@ from translate.commands import options
 from translate.commands.attention_options import attention_writer, parse_selection
 from translate.data.readers.sides import Side
 from translate.errors import UserError
+from translate.report.progress import say
 from translate.system.terminal_text import for_stream
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, 
     """Print the scores of each line; return the total log-probability, the number of pieces and the number of lines."""
     total, num_pieces, num_lines = 0.0, 0, 0
     for num_lines, scored in enumerate(scores, start=1):
+        for warning in scored.warnings:
+            say(f"warning: line {num_lines}: {warning}")
         if as_json:
             line = json.dumps({"id": num_lines, **scored.as_dict()}, ensure_ascii=False)
         else:

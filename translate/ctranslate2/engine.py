@@ -4,7 +4,7 @@ Scores are the same as in the torch engine: the log-probability of the pieces, i
 of pieces raised to the power of the length penalty. This module handles the differences between the engines:
 
 - CTranslate2 stops searching after a fixed number of finished hypotheses (see PATIENCE). The torch engine stops when it
-  cannot find a better hypothesis. The search is repeated with twice the patience while the hypothesis that finished last is the best.
+  cannot find a better hypothesis. Searches whose best hypothesis finished last are repeated with twice the patience.
 - CTranslate2 applies one length limit to all sentences of a call and does not append `</s>` at the limit. The torch
   engine has one limit per sentence and appends `</s>`. The search is repeated for translations over their own limit.
 - CTranslate2 does not account for forced and forbidden pieces in its scores, so this module recomputes them. With
@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
-from translate.ctranslate2.fingerprint import num_positions
+from translate.ctranslate2.fingerprint import FORMAT, RECORD, num_positions
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.system.checked_json import read_record
 
 PATIENCE = 2.0  # finished hypotheses per beam slot at which a search ends; 1.0 is 20% faster but worse in 3% of lines
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
@@ -67,7 +68,9 @@ class CTranslate2Engine:
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._translator = _open(self._model, self._device)
+        self._origin = _origin_of(self._model)
+        self.weights: Sequence[str] = self._origin[:1]
+        self._translator = _open(self._model, self._device, self._origin)
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -79,7 +82,7 @@ class CTranslate2Engine:
         if settings.sample:
             # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = _open(self._model, self._device._replace(num_threads=1))
+            translator = _open(self._model, self._device._replace(num_threads=1), self._origin)
         budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
 
         def search_rows(rows: Sequence[int], options: dict[str, Any]) -> dict[int, list[Hypothesis]]:
@@ -264,11 +267,18 @@ def _num_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(model: ReadyModel, device: Device) -> Any:
+def _origin_of(model: ReadyModel) -> list[str]:
+    """Return the SHA-256 of the weights from which the model was converted, and of its own files."""
+    record = read_record(model.path / RECORD, FORMAT, "run the command again")
+    return [record["weights"], record["files"]]
+
+
+def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:
+    """Open a model. Raises UserError if this fails, or if another process has replaced the model of this origin."""
     # Two workers with one thread each took 10% less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
-        return import_ctranslate2().Translator(
+        translator = import_ctranslate2().Translator(
             os.fsencode(model.path),  # CTranslate2 would encode a string as UTF-8, whatever the locale
             device=device.type,
             device_index=device.number,
@@ -280,3 +290,6 @@ def _open(model: ReadyModel, device: Device) -> Any:
     except RuntimeError as error:
         advice = "delete this folder to have the model converted again"
         raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None
+    if _origin_of(model) != origin:
+        raise UserError(f"{model.path}: another process replaced this model during loading; run the command again")
+    return translator

@@ -59,6 +59,11 @@ class Vocab:
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
+    def unknown(self, ids: Sequence[int], text: str) -> list[str]:
+        """Return the parts of a text that were encoded as the unknown piece."""
+        pieces = self._processor.encode(text, out_type=str) if self.unk_id in ids else []
+        return [piece for id_, piece in zip(ids, pieces, strict=False) if id_ == self.unk_id]
+
     @property
     def has_merges(self) -> bool:
         """Whether this is a BPE model, whose scores are merge ranks. Other models have log-probabilities as scores."""

@@ -36,6 +36,7 @@ class Engine(Protocol):
     """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)"."""
 
     description: str
+    weights: Sequence[str]  # SHA-256 of the weights file of each model, as it was loaded
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None

@@ -34,8 +34,13 @@ def repetition(source: str, translation: str) -> str | None:
     loop = _loop(translation)
     if loop is None or _loop(source) is not None:
         return None
-    excerpt = loop if len(loop) <= MAX_EXCERPT else loop[: MAX_EXCERPT - 1] + "…"
-    return f'repetition in the output: "{excerpt}"'
+    return f'repetition in the output: "{_excerpt(loop)}"'
+
+
+def unknown(side: str, words: Sequence[str]) -> list[str]:
+    """Return a warning that lists what was encoded as the unknown piece, if anything. side: source or target."""
+    listed = _excerpt(", ".join(dict.fromkeys(words)))
+    return [f"parts of the {side} that the vocabulary lacks: {listed}"] if words else []
 
 
 def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str, slice]]) -> str | None:
@@ -76,6 +81,10 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
         if is_twice and received.sum() >= MAX_ATTENTION * len(pieces) * num_tgt / num_src:
             repeated.append(OUTER_PUNCTUATION.sub("", word))
     return f"possible over-translation (repeated attention): {', '.join(repeated)}" if repeated else None
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= MAX_EXCERPT else text[: MAX_EXCERPT - 1] + "…"
 
 
 def _loop(text: str) -> str | None:

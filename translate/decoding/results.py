@@ -15,7 +15,7 @@ class Candidate:
 
     text: str
     score: float
-    pieces: tuple[str, ...]  # without `</s>`
+    pieces: tuple[str, ...]  # without the last `</s>`; the others separate the segments of a line
     log_probs: tuple[float, ...] | None = None  # one per piece and one for `</s>`; None unless details were requested
 
 
@@ -64,6 +64,7 @@ class Scored:
     pieces: tuple[str, ...]  # target pieces, ending with `</s>`
     log_probs: tuple[float, ...]  # one per piece, given the source and the preceding pieces; in nats
     ids: tuple[Pieces, Pieces]  # piece ids of source and target, both ending with `</s>`
+    warnings: tuple[str, ...] = ()
 
     @property
     def log_prob(self) -> float:
@@ -84,7 +85,7 @@ class Scored:
         """Return the target as the translation of line `number`, with its log-probability as the score."""
         candidate = Candidate(self.target, self.log_prob, self.pieces[:-1], self.log_probs)
         has_blank_side = any(len(side) <= 1 for side in self.ids)
-        return Translation(number, self.source, (candidate,), (), () if has_blank_side else (self.ids,))
+        return Translation(number, self.source, (candidate,), self.warnings, () if has_blank_side else (self.ids,))
 
 
 def perplexity(log_prob: float, num_pieces: int) -> float:

@@ -1,29 +1,33 @@
 """Output file that survives interruptions: decoding resumes after the last line that was written.
 
-FILE.partial holds the lines translated so far, and FILE.partial.json records the settings and files that produced them.
-When all lines are translated, FILE.partial is renamed to FILE. Lines are translated in windows, and lines in the
-same window may affect the last digits of each other's scores, so resuming requires the same windows.
+FILE.partial holds the lines translated so far. FILE.partial.json records the settings and files that produced them and,
+after each window, their number and SHA-256. When all lines are translated, FILE.partial is renamed to FILE. Lines are
+translated in windows, and the lines of a window may affect the last digits of each other's scores, so a resumed decode
+needs the same windows.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from filelock import Timeout
 
+from translate.data.readers.lines import read_lines
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
 from translate.system.locks import release_lock, take_lock
 
-FORMAT = 1
-ZEROS = bytes(16)  # zero bytes in text indicate that a disk block was not written before a power failure
+FORMAT = 2
+BLOCK_BYTES = 2**20
+SAVED = "saved"  # key of the number of lines that are on disk, their number of bytes and their SHA-256
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
 DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages omit
 
@@ -31,11 +35,10 @@ DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages omit
 class OutputFile:
     """An output file in progress; only one process may write to it at a time."""
 
-    def __init__(self, path: Path, made_by: Mapping[str, Any], rows_are_numbered: bool) -> None:
-        """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing to it.
+    def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+        """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing it.
 
-        made_by: everything that affects the translations, as JSON values. rows_are_numbered: whether a line may have
-        several rows, each starting with the line number.
+        made_by: everything that determines the translations, as JSON values; `input` is the text's `digest_of_text`.
         """
         self._path = path.resolve()
         self.partial = self._path.with_name(f"{self._path.name}.partial")
@@ -47,36 +50,45 @@ class OutputFile:
         with naming_disk_errors(self.partial):
             self._stream = self._opened.enter_context(self.partial.open("a+b", buffering=0))
         self._lock()
-        self.num_lines, self._num_complete_bytes = _complete_lines(self.partial, rows_are_numbered)
+        self.num_lines = self._num_bytes = self._num_saved = 0
+        self._digest = hashlib.sha256()
         self._is_unsynced = False
 
     def begin(self) -> None:
         """Prepare to write from the first line. Raises UserError if existing lines would be lost."""
         if self.partial.stat().st_size:
-            self._check_is_ours()
+            self._num_saved, *_ = self._read_record()[SAVED]
             advice = "add --resume to continue, or delete the file"
             self._refuse(f"left by an interrupted translation after {self._count()}; {advice}")
         try:
-            write_record(self._record, self._made_by, FORMAT)
+            self._write_record()
         except UserError:
             self.partial.unlink(missing_ok=True)
             self._opened.close()
             raise
 
     def resume(self) -> None:
-        """Prepare to continue after `num_lines` lines and remove an incomplete last line.
+        """Prepare to continue after the `num_lines` saved lines, and remove anything after them.
 
-        An empty file is handled as in `begin`. Raises UserError if the lines come from other settings or files.
+        If the file is empty, do the same as `begin`. Raises UserError if other settings or files produced the lines, or
+        if they are damaged.
         """
         if not self.partial.stat().st_size:
             self.begin()
             return
-        self._check_is_ours()
-        advice = f"delete {self.partial} to start again"
-        if changes := _changes(read_record(self._record, FORMAT, advice), self._made_by):
+        made_by, advice = self._read_record(), f"delete {self.partial} to start again"
+        self._num_saved, num_bytes, sha256 = made_by.pop(SAVED)
+        if changes := _changes(made_by, self._made_by):
             self._refuse(f"cannot be resumed, because {'; '.join(changes)}; undo the change, or {advice}")
         with naming_disk_errors(self.partial):
-            self._stream.truncate(self._num_complete_bytes)
+            self._stream.seek(0)
+            while block := self._stream.read(min(num_bytes - self._num_bytes, BLOCK_BYTES)):
+                self._digest.update(block)
+                self._num_bytes += len(block)
+            if self._digest.hexdigest() != sha256:
+                self._refuse(f"damaged (its checksum does not match its content); {advice}")
+            self._stream.truncate(num_bytes)
+        self.num_lines = self._num_saved
 
     @contextmanager
     def writing(self) -> Iterator[OutputFile]:
@@ -98,26 +110,49 @@ class OutputFile:
             self._opened.close()
 
     def write(self, text: str) -> None:
-        """Append the rows of a line without buffering, so that they survive if this process is killed."""
-        content = memoryview(f"{text}\n".encode())
-        self._is_unsynced = True
+        """Append the row or rows of a line."""
+        content = f"{text}\n".encode()
+        rest = memoryview(content)
         with naming_disk_errors(self.partial):
-            while content:
-                content = content[self._stream.write(content) :]
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        self._digest.update(content)
+        self._num_bytes += len(content)
         self.num_lines += 1
+        self._is_unsynced = True
 
-    def syncing(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines to translate, and sync the output between windows, before the next line is read."""
-        for line in lines:
+    def reading(self, path: Path) -> Iterator[str]:
+        """Yield the lines to translate. Saves the output between windows, before the next line is read.
+
+        Raises UserError and gives up the output if the text is no longer that of `made_by`.
+        """
+        digest = hashlib.sha256()
+        for line in read_lines(path, digest):
             self._sync()
             yield line
+        if digest.hexdigest() != self._made_by["input"]:
+            self.num_lines = self._num_saved = 0
+            self._is_unsynced = False
+            raise UserError(f"{path}: changed while it was being translated; run the command again")
 
     def _sync(self) -> None:
         if self._is_unsynced:
             with naming_disk_errors(self.partial):
                 os.fsync(self._stream)
                 self.partial.stat()  # detects early that the folder was deleted
+            self._write_record()
         self._is_unsynced = False
+
+    def _write_record(self) -> None:
+        saved = self.num_lines, self._num_bytes, self._digest.hexdigest()
+        write_record(self._record, {**self._made_by, SAVED: saved}, FORMAT)
+        self._num_saved = self.num_lines
+
+    def _read_record(self) -> dict[str, Any]:
+        try:
+            return read_record(self._record, FORMAT, f"delete {self.partial} to start again")
+        except FileNotFoundError:
+            self._refuse(f"already exists, but {self._record.name} does not; move it away, or choose another --output")
 
     def _lock(self) -> None:
         try:
@@ -131,43 +166,21 @@ class OutputFile:
             self._refuse("another process has just finished this file; choose another --output")
 
     def _leave(self) -> list[str]:
-        """Return advice on how to resume; if no lines were written, remove the file and return no advice."""
-        if not self.num_lines:
+        """Return advice on how to resume; if no lines were saved, remove the file and return no advice."""
+        with suppress(UserError):  # the lines saved before remain
+            self._sync()
+        if not self._num_saved:
             self.partial.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
         advice = f"{self.partial} contains the first {self._count()}; to continue, run the same command with --resume"
         return [advice] if self.partial.exists() else []
-
-    def _check_is_ours(self) -> None:
-        if not self._record.exists():
-            self._refuse(f"already exists without {self._record.name}; rename it or choose another --output")
 
     def _refuse(self, reason: str) -> NoReturn:
         self._opened.close()
         raise UserError(f"{self.partial}: {reason}")
 
     def _count(self) -> str:
-        return f"{self.num_lines:,} line{'' if self.num_lines == 1 else 's'}"
-
-
-def _complete_lines(path: Path, rows_are_numbered: bool) -> tuple[int, int]:
-    """Return the number of complete lines at the start of a file and their size in bytes.
-
-    If the rows are numbered, the last line counts as incomplete, because some of its rows may be missing.
-    """
-    number = num_bytes = offset = 0
-    with path.open("rb") as rows:
-        for row in rows:
-            if ZEROS in row or not row.endswith(b"\n"):
-                break
-            if not rows_are_numbered:
-                number, num_bytes = number + 1, offset + len(row)
-            elif row.startswith(b"%d\t" % (number + 1)):
-                number, num_bytes = number + 1, offset
-            elif not row.startswith(b"%d\t" % number):
-                break
-            offset += len(row)
-    return max(number - rows_are_numbered, 0), num_bytes
+        return f"{self._num_saved:,} line{'' if self._num_saved == 1 else 's'}"
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

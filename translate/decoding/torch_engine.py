@@ -51,6 +51,7 @@ class TorchEngine:
     ) -> None:
         """Prepare the models. precision: precision of matrix products; bfloat16 converts the linear layers in place."""
         self.models = models
+        self.weights: Sequence[str] = ()  # set by `load`
         self.device = device
         self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
@@ -66,8 +67,10 @@ class TorchEngine:
     def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
         """Load the models. Raises UserError if weights are missing or damaged, or if the device is unavailable."""
         target = pick_device(device)
-        models = [load_model(run, vocabs).to(target).eval() for run in runs]
-        return cls(models, vocabs, target, precision)
+        loaded = [load_model(run, vocabs) for run in runs]
+        engine = cls([each.model.to(target).eval() for each in loaded], vocabs, target, precision)
+        engine.weights = [each.weights for each in loaded]
+        return engine
 
     @property
     def model(self) -> Seq2Seq:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from translate.config.settings import Config, DecodeSettings
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Engine, Hypothesis, Sentence, Watch, length_limit
-from translate.decoding.quality_warnings import repetition
+from translate.decoding.quality_warnings import repetition, unknown
 from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
 from translate.decoding.sentence_split import Segment, join, max_countable, split_line
 from translate.errors import UserError
@@ -103,7 +103,9 @@ class Translator:
             encoded = zip(src.encode(sources), tgt.encode(targets), strict=True)
             ids = [([*source, src.eos_id], [*target, tgt.eos_id]) for source, target in encoded]
             for (source, target), pair, log_probs in zip(block, ids, self.engine.score(ids), strict=True):
-                yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair)
+                warnings = unknown("source", src.unknown(pair[0], source))
+                warnings += unknown("target", tgt.unknown(pair[1], target))
+                yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair, tuple(warnings))
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
         count, size = request.num_best, settings.beam_size
@@ -183,7 +185,7 @@ class Translator:
         chosen = [result.hypotheses[: rank + 1][-1] for result in results]
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
         texts = [next(decoded) if pieces else "" for pieces in line.pieces]
-        pieces = tuple(piece for hypothesis in chosen for piece in tgt.pieces(hypothesis.pieces[:-1]))
+        pieces = tuple(tgt.pieces(piece for hypothesis in chosen for piece in hypothesis.pieces))[:-1]
         log_probs = [value for result in results for each in result.log_probs[: rank + 1][-1:] for value in each]
         score = chosen[0].score
         if len(chosen) > 1:
@@ -194,7 +196,11 @@ class Translator:
     def _warnings(
         self, line: _Line, results: list[_Result], text: str, settings: DecodeSettings, request: DecodeRequest
     ) -> Iterator[str]:
-        tgt = self.vocabs.tgt  # encoding may normalize the terms
+        src, tgt = self.vocabs  # encoding may normalize the terms
+        parts = zip(line.pieces, line.segments, strict=True)
+        yield from unknown("source", [word for ids, segment in parts for word in src.unknown(ids, segment.text)])
+        if any(tgt.unk_id in result.hypotheses[0].pieces for result in results):
+            yield f"the output contains the unknown piece ({tgt.decode([tgt.unk_id]).strip()})"
         if len(line.pieces) > 1:
             limit = f"{self.max_pieces} pieces (data.max_pieces)"
             terms = "; the required terms were not enforced" if request.terms else ""

@@ -64,7 +64,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
     if config.model.positions == "rotary":
         advice = 'export to ctranslate2 or onnx, or train with "sinusoidal" positions'
         raise UserError(f'{run.path}: Hugging Face export does not support model.positions = "rotary"; {advice}')
-    model = load_model(run, vocabs)
+    model = load_model(run, vocabs).model
     assert isinstance(model, Transformer)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
     with atomic_folder(folder) as partial:

@@ -39,7 +39,7 @@ def export_onnx(run: Run, folder: Path) -> None:
     if not find_spec("onnxscript"):
         raise UserError("ONNX export requires the onnxscript package: pip install onnx onnxscript")
     vocabs = run.load_vocabs()
-    model = load_model(run, vocabs).eval()
+    model = load_model(run, vocabs).model.eval()
     assert isinstance(model, Transformer)
     with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():

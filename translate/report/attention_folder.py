@@ -67,7 +67,7 @@ class AttentionWriter:
         encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
         self._about = About(
             run=run.path.resolve().name,
-            weights=run.digest_of_weights(),
+            weights=engine.weights[0],
             num_encoder_layers=len(encoder),
             num_decoder_layers=len(cross),
             num_heads=cross[0].num_heads,
@@ -117,10 +117,9 @@ class AttentionWriter:
         for warning in _attention_warnings(translation, maps):
             translation = translation.with_warning(warning)
         name = f"{translation.id:06d}.npz" if maps else None
-        if maps and name:
-            maps.save(self._folder / name, self._selection.dtype)
+        digest = maps.save(self._folder / name, self._selection.dtype) if maps and name else None
         source, text, score = translation.source, translation.text, translation.translations[0].score
-        entry = Entry(translation.id, name, source, text, score, translation.warnings)
+        entry = Entry(translation.id, name, source, text, score, translation.warnings, digest)
         self._index.write(json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
         versions = (MapVersion("", maps),) if maps else ()
         self._page.add(PageSentence(translation.id, source, text, score, translation.warnings, versions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load, save
@@ -26,12 +27,18 @@ def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
     return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
 
 
-def load_model(run: Run, vocabs: VocabPair) -> Seq2Seq:
+class LoadedModel(NamedTuple):
+    """A model, and the SHA-256 of its weights file."""
+
+    model: Seq2Seq
+    weights: str
+
+
+def load_model(run: Run, vocabs: VocabPair) -> LoadedModel:
     """Load the model of a run. Raises UserError if its weights are missing, damaged or do not match its settings."""
     config = run.load_config()
     model = build_model(config, vocabs)
-    load_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs))
-    return model
+    return LoadedModel(model, load_weights(run.weights_path, model, ModelIdentity.of(config.model, vocabs)))
 
 
 def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
@@ -51,10 +58,11 @@ def save_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
     save_tensors(path, parameters_of(model), identity)
 
 
-def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
-    """Load a file written by `save_weights` into a model. Raises UserError if it does not match the model."""
-    parameters = parameters_of(model)
-    copy_tensors(read_tensors(path, read_checked_weights(path, identity), parameters), parameters)
+def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> str:
+    """Load a file into a model and return the file's SHA-256. Raises UserError if it does not match the model."""
+    parameters, weights = parameters_of(model), read_checked_weights(path, identity)
+    copy_tensors(read_tensors(path, weights, parameters), parameters)
+    return weights.digest
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:

@@ -58,6 +58,11 @@ class CheckedWeights(NamedTuple):
     content: bytes  # input for safetensors' `load`
     checksum: str | None  # None if the file has no metadata because another program wrote it
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, computed from the bytes that were read: training may replace the file at any time."""
+        return hashlib.sha256(self.content).hexdigest()
+
 
 def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -> str:
     """Atomically write the output of safetensors' `save` with the identity of the model. Returns the checksum."""

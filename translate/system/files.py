@@ -5,15 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from uuid import uuid4
 
 from translate.errors import UserError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# Files that are read in run folders and attention folders.
+INPUTS = ("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "about.json", "index.jsonl", "*.npz")
 FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
+
+
+def refuse_overwriting(option: str, output: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Raise UserError if `output`, under whatever name or link, is one of the inputs or of an input folder's files."""
+    if output is None or not output.is_file():
+        return
+    name, folder = output.resolve().name, output.resolve().parent
+    for path in (path for path in inputs if path and path.exists()):
+        is_in_folder = folder.samefile(path) and any(fnmatch(name, pattern) for pattern in INPUTS)
+        if is_in_folder or output.samefile(path):
+            raise UserError(f"{option} {output}: would overwrite an input file; choose another file")
 
 
 @contextmanager

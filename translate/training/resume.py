@@ -26,12 +26,12 @@ def init_from_run(run: Run, config: Config) -> None:
         return
     other = Run.open(Path(config.train.init_from))
     vocabs = other.load_vocabs()
-    model = load_model(other, vocabs)
+    model, digest = load_model(other, vocabs)
     run.write_vocabs(vocabs)
     # No moving average is stored: averaging starts from the weights.
     state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
-    run.log(f"starting from the weights in {other.weights_path} (SHA-256: {other.digest_of_weights()})")
+    run.log(f"starting from the weights in {other.weights_path} (SHA-256: {digest})")
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import torch
 
@@ -21,8 +22,11 @@ from translate.decoding.translator import Translator
 from translate.model.seq2seq import Seq2Seq
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 from translate.run.folder import Run
+from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import step_folders
 from translate.training.prepare import Prepared
+
+RECORD, FORMAT = "sha256.json", 1  # checksums of the files of a step; steps of older versions have none
 
 
 def record_snapshots(
@@ -45,8 +49,10 @@ def record_snapshots(
     translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     maps = attention_maps(translator, [ids for _, ids in chosen])
     model.train()
-    for number, each in enumerate(maps, start=1):
-        each.save(folder / f"{number:06d}.npz")
+    names = [f"{number:06d}.npz" for number in range(1, len(maps) + 1)]
+    write_record(
+        folder / RECORD, {name: each.save(folder / name) for name, each in zip(names, maps, strict=True)}, FORMAT
+    )
     page, title = run.snapshots_path / "index.html", f"{run.path.name}: attention during training"
     write_page(page, title, _sentences(run, [pair for pair, _ in chosen], step), InitialView(), None)
 
@@ -56,5 +62,11 @@ def _sentences(run: Run, pairs: Sequence[Pair], step: int) -> Iterator[PageSente
     steps = sorted((at, path) for at, path in step_folders(run.snapshots_path).items() if at <= step)
     for number, pair in enumerate(pairs, start=1):
         files = [(at, path / f"{number:06d}.npz") for at, path in steps]
-        versions = (MapVersion(f"step {at:,}", AttentionMaps.load(file)) for at, file in files if file.exists())
+        versions = (MapVersion(f"step {at:,}", _load(file)) for at, file in files if file.exists())
         yield PageSentence(number, *pair, None, (), tuple(versions))
+
+
+def _load(path: Path) -> AttentionMaps:
+    advice = f"delete {path.parent}"
+    digests = read_record(path.parent / RECORD, FORMAT, advice) if (path.parent / RECORD).exists() else {}
+    return AttentionMaps.load(path, digests.get(path.name))

@@ -41,7 +41,7 @@ def compare(
     from translate.attention.views import view
     from translate.commands.attention.html_page import write_comparison
 
-    files = pictures(png, svg)
+    files = pictures(png, svg, html, path, other)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
         if files or words:

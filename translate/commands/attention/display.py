@@ -11,6 +11,7 @@ from pathlib import Path
 from translate.errors import UserError
 from translate.model.attention_kinds import KindName
 from translate.report.colours import Colours, colours_of
+from translate.system.files import refuse_overwriting
 
 MapName = tuple[KindName, int | None, int | None]  # kind, layer and head of the map to show; None means the mean
 PIPE_WIDTH = 120  # characters; used if standard output is not a terminal
@@ -23,9 +24,11 @@ def screen() -> tuple[int, Colours]:
     return width, colours_of(is_terminal, os.environ)
 
 
-def pictures(png: Path | None, svg: Path | None) -> list[Path]:
-    """Return the picture files to draw. Raises UserError if a suffix does not match its option."""
+def pictures(png: Path | None, svg: Path | None, html: Path | None, *inputs: Path | None) -> list[Path]:
+    """Return the picture files to draw. Raises UserError for a wrong suffix, or if a picture or page is an input."""
+    refuse_overwriting("--html", html, inputs)
     for option, path in ("png", png), ("svg", svg):
+        refuse_overwriting(f"--{option}", path, inputs)
         suffix = path.suffix.lower() if path else ""
         if suffix in (".png", ".svg") and suffix != f".{option}":
             raise UserError(f"--{option} {path}: ends in {suffix}; use --{suffix[1:]}, or rename the file")

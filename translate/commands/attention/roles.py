@@ -37,7 +37,7 @@ def roles(
     from translate.attention.head_roles import roles_of
     from translate.report.head_roles import roles_table, save_roles_picture
 
-    files = pictures(png, svg)
+    files = pictures(png, svg, None, path)
     folder = AttentionFolder.open(path)
     maps = (folder.maps(entry) for entry in folder.entries() if entry.file)
     if kind:

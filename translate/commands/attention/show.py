@@ -40,7 +40,7 @@ def show(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces, as they are generated; columns: target pieces read so far
     """
-    files = pictures(png, svg)
+    files = pictures(png, svg, html, path)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
     if sentence is not None and path.is_file():

@@ -41,11 +41,9 @@ def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
         yield from split_lines(stream, str(path))
 
 
-def split_lines(stream: BinaryIO, name: str, digest: Digest = None) -> Iterator[str]:
-    """Yield the lines of a stream and update the digest with its bytes. Raises UserError if a line cannot be read."""
+def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    """Yield the lines of a stream. Raises UserError if a line cannot be read."""
     for number, raw in enumerate(raw_lines(stream), start=1):
-        if digest:
-            digest.update(raw)
         try:
             line = decode_line(raw)
         except BadLineError as error:
@@ -82,10 +80,9 @@ def count_lines(path: Path) -> int:
 
 
 def digest_of_text(path: Path) -> str:
-    """Return the SHA-256 of a file's decompressed content. Raises UserError if a line cannot be read."""
+    """Return the SHA-256 of a text file. Raises UserError if a line cannot be read."""
     digest = hashlib.sha256()
-    with open_unpacked(path) as stream:
-        deque(split_lines(stream, str(path), digest), maxlen=0)
+    deque(read_lines(path, digest), maxlen=0)
     return digest.hexdigest()
 
 
