@@ -152,7 +152,7 @@ class OutputFile:
         try:
             return read_record(self._record, FORMAT, f"delete {self.partial} to start again")
         except FileNotFoundError:
-            self._refuse(f"already exists, but {self._record.name} does not; move it away, or choose another --output")
+            self._refuse(f"already exists without {self._record.name}; rename it or choose another --output")
 
     def _lock(self) -> None:
         try:
