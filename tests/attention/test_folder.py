@@ -200,7 +200,7 @@ def test_a_map_file_that_was_not_written_for_its_line_is_refused(
         maps.save(file)
     capsys.readouterr()
     assert cli._run(arguments) == 2
-    assert f"{file}: not the file that was written here for this line" in capsys.readouterr().err
+    assert f"{file}: does not match its recorded checksum" in capsys.readouterr().err
 
 
 def test_a_line_without_maps_is_named(tmp_path: Path) -> None:

@@ -77,5 +77,5 @@ def test_a_snapshot_that_was_not_recorded_at_its_step_is_kept_off_the_page(tiny_
     shutil.copy(first, second)
     longer = changed(config, "train", max_steps=3)
     train(Run.resume(run.path, longer), longer, torch.device("cpu"))
-    assert f"{second}: not the file that was written here" in run.log_path.read_text(encoding="utf-8")
+    assert f"{second}: does not match its recorded checksum" in run.log_path.read_text(encoding="utf-8")
     assert "step 3" not in (run.snapshots_path / "index.html").read_text(encoding="utf-8")

@@ -119,7 +119,7 @@ def _read(path: Path, sha256: str | None) -> dict[str, npt.NDArray[Any]]:
     with path.open("rb") as stream, ZipFile(stream) as archive:
         stream.seek(0)
         if sha256 and sha256 != hashlib.file_digest(stream, "sha256").hexdigest():
-            raise UserError(f"{path}: not the file that was written here for this line; write the maps again")
+            raise UserError(f"{path}: does not match its recorded checksum; create the maps again")
         if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
             raise ValueError("its uncompressed size is implausibly large")
         # The CRC of a member is checked only if the entire member is read.

@@ -40,7 +40,7 @@ def repetition(source: str, translation: str) -> str | None:
 def unknown(side: str, words: Sequence[str]) -> list[str]:
     """Return a warning that lists what was encoded as the unknown piece, if anything. side: source or target."""
     listed = _excerpt(", ".join(dict.fromkeys(words)))
-    return [f"parts of the {side} that the vocabulary lacks: {listed}"] if words else []
+    return [f"not in the {side} vocabulary: {listed}"] if words else []
 
 
 def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str, slice]]) -> str | None:
