@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from translate.commands import app
 
@@ -55,7 +58,22 @@ def test_texts_and_stored_maps_are_read_without_torch(folder: Path, command: lis
     assert "torch" not in imported(folder, "-m", "translate", *command)
 
 
-@pytest.mark.parametrize("command", [[], *([each.name] for each in app.registered_commands if each.name)], ids=str)
+def commands(command: Any, *names: str) -> Iterator[list[str]]:
+    """The words of a command and of all commands in it."""
+    yield [*names]
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, *names, name)
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+def test_the_commands_in_groups_are_among_those_tested() -> None:
+    assert {"train", "decode", "export"} < {" ".join(command) for command in COMMANDS}
+    assert ["attention", "verify"] in COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_help_imports_no_heavy_package(folder: Path, command: list[str]) -> None:
     assert imported(folder, "-m", "translate", *command, "--help").isdisjoint(HEAVY)
 
