@@ -24,6 +24,9 @@ def load(run: str, device: str = "auto") -> Translator:
     run: folder written by `translate train`. device: auto, cpu, cuda or mps; auto chooses the fastest available device.
     Raises translate.errors.UserError if the folder is not a run or the device is not available.
     """
+    from translate.system.spinning import limit_spinning
+
+    limit_spinning()
     from translate.api import load_translator  # deferred, because torch is slow to import
 
     return load_translator(run, device)

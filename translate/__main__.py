@@ -8,7 +8,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job may ignore SIGINT
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from translate import cli
+    from translate.system.spinning import limit_spinning
 
+    limit_spinning()
     cli.main()
 
 

@@ -31,6 +31,7 @@ from translate.config.settings import LARGEST, Config
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.run.folder import Run
+from translate.system.spinning import limit_spinning
 
 if TYPE_CHECKING:
     from benchmarks.products import PieceCounts
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 def train(work: Work) -> TrainMeasured:
     """Run the training of `translate train`, with batching and logging, but without validation and checkpoints."""
+    limit_spinning()  # as the command does
     import torch
 
     from benchmarks.stopwatch import Stopwatch
@@ -50,7 +52,7 @@ def train(work: Work) -> TrainMeasured:
     with Stopwatch(work.warm_up, work.steps, work.device) as watch:
         train(run, config, torch.device(work.device))
     batches = itertools.islice(_batches(run, config), work.warm_up, work.warm_up + work.steps)
-    return watch.measured(work, reduce(add, batches), "translate")
+    return watch.measured(work, reduce(add, batches), "translate-attention")
 
 
 def _batches(run: Run, config: Config) -> Iterator[PieceCounts]:
@@ -68,6 +70,7 @@ def _batches(run: Run, config: Config) -> Iterator[PieceCounts]:
 
 def decode(job: DecodeJob) -> DecodeMeasured:
     """Translate by the `Translator` of `translate decode`, in the engine's own batches."""
+    limit_spinning()  # as the command does
     if job.system == "ours-ctranslate2":
         return measured(job, partial(_load, engine="ctranslate2"), ["ctranslate2"])
     from translate.system.device import keep_freed_memory

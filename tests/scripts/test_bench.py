@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from benchmarks import decoding, size
+from benchmarks import busy, decoding, ours, products, size
 from benchmarks.decoding import Cell, Measured, Plan, Row
 from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
 from benchmarks.report import markdown_table, medians, replace_section
 from benchmarks.translating import in_order_of_length
+from benchmarks.work import Job, lay_out
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -92,10 +95,10 @@ def test_reference_search_matches_beam_search(
     sentences = [Sentence((*row, translator.vocabs.src.eos_id)) for row in rows]
     engine, tgt = translator.engine, translator.vocabs.tgt
     assert isinstance(engine, TorchEngine)
-    for sentence, ours in zip(sentences, engine.search(sentences, settings, beam_size), strict=True):
+    for sentence, hypotheses in zip(sentences, engine.search(sentences, settings, beam_size), strict=True):
         reference = translate_one(engine.model, sentence, settings, tgt.bos_id, tgt.eos_id)
-        assert [hypothesis.pieces for hypothesis in reference] == [hypothesis.pieces for hypothesis in ours]
-        scores = [hypothesis.score for hypothesis in ours]
+        assert [hypothesis.pieces for hypothesis in reference] == [hypothesis.pieces for hypothesis in hypotheses]
+        scores = [hypothesis.score for hypothesis in hypotheses]
         assert [hypothesis.score for hypothesis in reference] == pytest.approx(scores, abs=1e-4)
 
 
@@ -121,6 +124,29 @@ def test_decoding_benchmark_measures_a_separate_process(
     assert row.measured.translations == [found.text for found in translator.translations(lines, settings)]
     assert (*row.cell, row.num_same_as_ours) == ("ours", "float32", 2, 4)
     assert row.first_translation_seconds > row.measured.load_seconds > 0
+
+
+def test_busy_benchmark_trains_and_decodes_under_every_condition(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_run: Path, tiny_config: Config, corpus: Path
+) -> None:
+    monkeypatch.setenv(busy.SPIN_COUNT, "5")
+    monkeypatch.setattr(products, "LOOP_SECONDS", 0.001)
+    spins = []
+
+    def in_this_process(task: str, job: Job) -> dict[str, Any]:
+        spins.append(os.environ[busy.SPIN_COUNT])
+        return asdict(getattr(ours, task.removeprefix("ours."))(job))
+
+    monkeypatch.setattr(busy, "in_child", in_this_process)
+    text = [list(read_lines(corpus / f"train.{language}")) for language in ("en", "fr")]
+    config = lay_out(tmp_path, {"train": (text[0], text[1]), "valid": (text[0][:4], text[1][:4])}, tiny_config)
+    plan = busy.Plan([9, 3], [0, 1], threads=1, rounds=1, warm_up=1, steps=1)
+    report = busy.measure(plan, tmp_path, config, tiny_run, corpus / "valid.en")
+    assert spins == ["9", "9", "3", "3"] * 2
+    assert os.environ[busy.SPIN_COUNT] == "5"
+    cells = [(row["task"], row["busy"], row["spin_count"]) for row in report.rows]
+    assert cells == [(task, count, spin) for task in ("decoding", "training") for count in (0, 1) for spin in (3, 9)]
+    assert [row["relative"] for row in report.rows if (row["busy"], row["spin_count"]) == (0, 9)] == [1.0, 1.0]
 
 
 def test_decoding_row_is_reported_as_json_and_as_a_table() -> None:
