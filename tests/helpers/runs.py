@@ -12,8 +12,8 @@ from torch import nn
 from translate.config.settings import Config, ModelSettings
 from translate.data.vocab import VocabPair
 from translate.run.folder import Run
-from translate.run.model import build_model, save_weights
-from translate.run.weights import TRAINING_ONLY, ModelIdentity
+from translate.run.model import as_tensors, build_model, copy_tensors, parameters_of, save_weights, shapes_of
+from translate.run.weights import TRAINING_ONLY, ModelIdentity, read_checked_weights
 from translate.system.files import write_bytes
 from translate.training.checkpoint import TrainingState
 from translate.training.loop import train
@@ -55,6 +55,12 @@ def train_into(path: Path, config: Config) -> Run:
     run = Run.create(path, config)
     train(run, config, CPU)
     return run
+
+
+def load_weights(path: Path, model: nn.Module, identity: ModelIdentity) -> None:
+    """Load the weights of a checkpoint into a model of the same shapes."""
+    parameters = parameters_of(model)
+    copy_tensors(as_tensors(read_checked_weights(path, identity, shapes_of(parameters))), parameters)
 
 
 def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:

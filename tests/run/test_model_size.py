@@ -1,8 +1,9 @@
-"""The estimated model size, compared with the actual model."""
+"""The shapes and the size of a model that is not built yet, compared with the actual model."""
 
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
-from translate.model.transformer import count_parameters
-from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits
+from translate.model.parameter_shapes import parameter_shapes
+from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits, parameters_of, shapes_of
 
 CPU = torch.device("cpu")
 SRC, TGT = (
@@ -23,22 +24,21 @@ SRC, TGT = (
 JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)
 
 
-def counted(config: Config, vocabs: VocabPair) -> int:
-    return count_parameters(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+def shapes(config: Config, vocabs: VocabPair) -> dict[str, tuple[int, ...]]:
+    return parameter_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
 
 
 @pytest.mark.parametrize("vocabs", [JOINT, APART], ids=["joint", "apart"])
 @pytest.mark.parametrize(("norm", "tie_embeddings"), list(itertools.product(["pre", "post"], [True, False])))
 @pytest.mark.parametrize("sizes", [(2, 1, 1, 1, 1), (16, 24, 2, 1, 3), (24, 7, 3, 4, 2)])
-def test_the_estimate_equals_the_number_of_parameters(
+def test_the_shapes_known_beforehand_are_those_of_the_built_model(
     vocabs: VocabPair, norm: str, tie_embeddings: bool, sizes: tuple[int, ...]
 ) -> None:
     assert SRC.size != TGT.size
     names = "d_model", "d_ff", "num_heads", "num_encoder_layers", "num_decoder_layers"
     values = dict(zip(names, sizes, strict=True))
     config = changed(load_config(None), "model", norm=norm, tie_embeddings=tie_embeddings, **values)
-    parameters = build_model(config, vocabs).parameters()
-    assert counted(config, vocabs) == sum(parameter.numel() for parameter in parameters)
+    assert shapes(config, vocabs) == shapes_of(parameters_of(build_model(config, vocabs)))
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
@@ -46,7 +46,7 @@ def test_a_model_is_rejected_only_if_its_state_exceeds_the_memory(
     ema_decay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(load_config(None), "train", ema_decay=ema_decay)
-    needed = counted(config, JOINT) * (BYTES_PER_PARAMETER + (4 if ema_decay else 0))
+    needed = sum(map(math.prod, shapes(config, JOINT).values())) * (BYTES_PER_PARAMETER + (4 if ema_decay else 0))
     for memory in needed, None:
         monkeypatch.setattr("translate.run.model.main_memory", lambda memory=memory: memory)
         check_fits(config, JOINT, CPU)

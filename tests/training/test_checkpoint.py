@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.helpers.runs import IDENTITY, train_step, trained
+from tests.helpers.runs import IDENTITY, load_weights, train_step, trained
 from translate.errors import UserError
-from translate.run.model import load_weights, save_weights
+from translate.run.model import save_weights
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
 

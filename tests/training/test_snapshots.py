@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.runs import CPU, changed, load_weights, train_into
 from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
@@ -16,7 +16,7 @@ from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.run.folder import Run
-from translate.run.model import build_model, load_weights
+from translate.run.model import build_model
 from translate.run.weights import ModelIdentity
 from translate.training.loop import train
 

@@ -22,7 +22,7 @@ from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Head, KindName
 from translate.run.folder import Run
-from translate.run.weights import ModelIdentity, arrays, read_checked_weights
+from translate.run.weights import read_model_weights
 
 KeyValue = tuple[Doubles, Doubles]  # keys and values, each of shape (H, S, D/H)
 NORM_EPSILON = 1e-5
@@ -70,9 +70,9 @@ class Reference:
     """A run's Transformer, implemented for clarity rather than speed."""
 
     def __init__(self, weights: Path, settings: ModelSettings, vocabs: VocabPair) -> None:
-        checked = read_checked_weights(weights, ModelIdentity.of(settings, vocabs))
+        checked = read_model_weights(weights, settings, vocabs)
         self.digest = checked.digest
-        self.weights = {name: array.astype(np.float64) for name, array in arrays(weights, checked.content).items()}
+        self.weights = {name: array.astype(np.float64) for name, array in checked.arrays.items()}
         self.settings, self.vocabs = settings, vocabs
 
     def maps(self, src: Sequence[int], tgt: Sequence[int]) -> dict[KindName, list[Doubles]]:

@@ -246,19 +246,6 @@ def as_bias(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
-def count_parameters(settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> int:
-    """Count a Transformer's parameters without building it, because building a thousand layers takes seconds."""
-    width = settings.d_model
-    attention, norm = 4 * width**2, 2 * width
-    feed_forward = 2 * width * settings.d_ff + settings.d_ff + width
-    encoder = settings.num_encoder_layers * (attention + feed_forward + 2 * norm)
-    decoder = settings.num_decoder_layers * (2 * attention + feed_forward + 3 * norm)
-    final_norms = 2 * norm if settings.norm == "pre" else 0
-    num_tables = 1 if settings.tie_embeddings else 2  # matrices over the target vocabulary: embedding and output layer
-    num_rows = num_tables * num_tgt_pieces + (0 if is_joint and settings.tie_embeddings else num_src_pieces)
-    return num_rows * width + encoder + decoder + final_norms
-
-
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Embedding):
         # With tied embeddings, the usual N(0, 1) would give an initial loss in the hundreds.

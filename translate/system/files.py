@@ -1,13 +1,19 @@
-"""Atomic writes: files and folders are written under a temporary name, synced to disk, then renamed."""
+"""Safe reading and atomic writing of files.
+
+Files are read only if they are regular files, and whole only up to a limit, so that a pipe or a huge file cannot block
+or exhaust the memory. Files and folders are written under a temporary name, synced to disk, then renamed.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from io import BufferedReader, FileIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +23,32 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # Files that are read in run folders and attention folders.
 INPUTS = ("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "about.json", "index.jsonl", "*.npz")
 FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
+
+MAX_BYTES = 2**24  # default size limit of a file that is read whole
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading. Raises UserError for pipes and devices, and OSError if opening fails."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # never wait for a pipe's writer
+    stream: BufferedReader = BufferedReader(
+        FileIO(path, opener=lambda name, _: os.open(name, flags))
+    )  # refuses folders
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise UserError(f"{path}: this is a pipe or a device; a regular file is needed")
+    return stream
+
+
+def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a regular file whole. Raises UserError if it has more than `max_bytes` or does not fit in memory."""
+    with open_regular(path) as stream:
+        if (size := stream.seek(0, os.SEEK_END)) > max_bytes:
+            raise UserError(f"{path}: too large ({size:,} bytes; at most {max_bytes:,}); restore the original file")
+        stream.seek(0)
+        try:
+            return stream.read()
+        except MemoryError:
+            raise UserError(f"{path}: {size:,} bytes do not fit in memory") from None
 
 
 def refuse_overwriting(option: str, output: Path | None, inputs: Iterable[Path | None]) -> None:

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from translate.errors import UserError
-from translate.run.model import copy_tensors, parameters_of, read_tensors, save_tensors
+from translate.run.model import as_tensors, copy_tensors, parameters_of, save_tensors, shapes_of
 from translate.run.weights import ModelIdentity, read_checked_weights
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
@@ -153,10 +153,10 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
         }
     tensors = {}
     for name, like in wanted.items():
-        weights = read_checked_weights(checkpoint / name, state.identity, UNUSABLE)
+        weights = read_checked_weights(checkpoint / name, state.identity, shapes_of(like), UNUSABLE)
         if weights.checksum != checksums.get(name):
             raise UserError(f"{checkpoint / name}: does not match {PROGRESS} in the same folder; {UNUSABLE}")
-        tensors[name] = read_tensors(checkpoint / name, weights, like)
+        tensors[name] = as_tensors(weights)
     return progress, tensors
 
 
