@@ -7,6 +7,9 @@ def main() -> None:
     """Run the command-line interface. Ctrl-C during imports exits without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job may ignore SIGINT
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from translate.system.streams import reserve_descriptors
+
+    reserve_descriptors()
     from translate import cli
     from translate.system.spinning import limit_spinning
 

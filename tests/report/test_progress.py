@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from translate.report.progress import say, with_progress
+from translate.report.progress import with_progress
+from translate.system.terminal_text import print_message
 
 
 class Screen(io.StringIO):
@@ -30,7 +31,7 @@ def test_the_bar_shows_lines_done_and_left_and_disappears_at_the_end(
     monkeypatch.setattr(sys, "stderr", screen)
     results = with_progress(range(500), lines_file(tmp_path), io.StringIO())
     assert next(results) == 0
-    say("warning: line 1: what a line")
+    print_message("warning: line 1: what a line")
     assert [0, *results] == list(range(500))
     written = screen.getvalue()
     assert re.search(r"0/500 \[00:00<\?, \? lines/s\]", written)
@@ -44,5 +45,5 @@ def test_without_a_terminal_or_with_results_on_one_there_is_no_bar(
     for errors, output in (io.StringIO(), io.StringIO()), (Screen(), Screen()), (io.StringIO(), Screen()):
         monkeypatch.setattr(sys, "stderr", errors)
         assert list(with_progress("abc", lines_file(tmp_path), output)) == ["a", "b", "c"]
-        say("warning")
+        print_message("warning")
         assert errors.getvalue() == "warning\n"

@@ -14,13 +14,14 @@ import pytest
 from tests.helpers.corpora import head
 from tests.helpers.runs import changed, train_into
 from translate.cli import _print_error
+from translate.commands.attention.display import report_picture
 from translate.config.settings import Config
-from translate.report.progress import say
 from translate.run.folder import Run
 from translate.system.files import atomic_folder, atomic_write, write_text
-from translate.system.terminal_text import for_stream, spelled_out, without_controls
+from translate.system.terminal_text import for_stream, print_message, spelled_out, without_controls
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m\r\x08\x7f"
+REORDERING = "\u202a\u202d\u202e\u2066\u2067"  # the last two are not closed
 # Ends a process with status 77 when it looks up or calls another machine, or starts a program.
 GUARD = """
 import sys, os
@@ -124,6 +125,8 @@ def test_only_control_characters_are_replaced() -> None:
     assert without_controls(f"a{ESCAPES}b\tc\n") == "a�]0;title��[2J�31m���b\tc\n"
     assert spelled_out("a\nb\x1b\u2028\n", "b") == "a\nb\\x1b\\u2028\n"
     assert spelled_out("a\nb", "\n") == "a\\nb"
+    assert without_controls(f"{REORDERING}\u2068שלום\u2069\u2069\u2068") == "�����\u2068שלום\u2069��"
+    assert spelled_out("\u202ea\u2068\udcff") == "\\u202ea\\u2068\\udcff"
     kept = "日本語 שלום\u200f 👩\u200d👩\u200d👧 e\u0301 \u2028 \xad"
     assert without_controls(kept) == kept
     for code in [*range(32), *range(127, 160)]:
@@ -141,11 +144,13 @@ def test_control_characters_are_removed_for_terminals_but_not_for_pipes() -> Non
 
 def test_messages_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(tmp_path)
-    run.log(f"    {ESCAPES}")
-    say(f"warning: {ESCAPES}")
-    _print_error(f"{tmp_path}/{ESCAPES}: no such file", [])
+    run.log(f"    {ESCAPES}{REORDERING}\u2028\udcff")
+    print_message(f"warning: {ESCAPES}{REORDERING}\u2028\udcff")
+    _print_error(f"{tmp_path}/{ESCAPES}{REORDERING}: no such file", [])
+    report_picture(Path(f"a\nerror: {ESCAPES}"), [ESCAPES])
     said = capsys.readouterr().err
     log = (tmp_path / "train.log").read_text(encoding="utf-8")
+    assert said.count("\n") == 5
     for text in said, log:
         assert text.replace("\n", "").isprintable(), text
 

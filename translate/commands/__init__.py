@@ -8,6 +8,7 @@ import typer
 
 from translate import __version__
 from translate.commands import align, attention, check, decode, evaluate, export, score, train
+from translate.system.terminal_text import print_result
 
 app = typer.Typer(
     help="Train a Transformer on parallel text, translate with it, and inspect its attention.",
@@ -19,7 +20,7 @@ app = typer.Typer(
 
 def _print_version(is_requested: bool) -> None:
     if is_requested:
-        print(f"translate {__version__}")
+        print_result(f"translate {__version__}")
         raise typer.Exit
 
 

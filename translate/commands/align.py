@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
 from translate.data.pharaoh import PharaohLink
 from translate.errors import UserError
+from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from translate.alignment.aligner import AlignedPair, Pairing
@@ -113,17 +113,17 @@ def _score(
     if as_json:
         for result in trial.best_of_maps():
             values = {**result.choice._asdict(), **asdict(result.config), **result.score._asdict()}
-            print(json.dumps({**values, "best": result == trial.best}))
+            print_result(json.dumps({**values, "best": result == trial.best}))
     else:
-        print(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  method")
+        print_result(f"{'layer':>5}  {'head':>4}  error rate  precision  recall  method")
         for result in trial.best_of_maps():
             layer, head = ("mean" if index is None else index for index in result.choice)
             rate, precision, recall = result.score
-            print(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
-        print(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
+            print_result(f"{layer:>5}  {head:>4}  {rate:10.4f}  {precision:9.4f}  {recall:6.4f}  {result.config}")
+        print_result(f"best: {trial.best.choice}, {trial.best.config}: {trial.best.score.error_rate:.4f}")
     if run:
         store_alignment(run, trial, gold.path, pairing.forward.weights)
-        print(f"stored: {run.alignment_path}", file=sys.stderr)
+        print_message(f"stored: {run.alignment_path}")
     return zip(islice(aligned(pairing, trial.best.choice, trial.best.config), MAX_DRAWN), gold, strict=False)
 
 
@@ -142,17 +142,17 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
         pairing.check(choice)
         difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
         origin = f" (the run's best settings on {stored.gold}: error rate {stored.aer:.4f}{difference})"
-    print(f"aligned by: {choice}, {config}{origin}", file=sys.stderr)
+    print_message(f"aligned by: {choice}, {config}{origin}")
     start, num_lines, num_without = time.monotonic(), 0, 0
     first: list[DrawnLine] = []
     for num_lines, (pair, links) in enumerate(aligned(pairing, choice, config), start=1):
-        print("" if links is None else pharaoh(links))
+        print_result("" if links is None else pharaoh(links))
         num_without += links is None
         if num_lines <= MAX_DRAWN:
             first.append(((pair, links), None))
     seconds = max(time.monotonic() - start, 1e-3)
     without = f"; {num_without:,} without links (empty, too long, or with mismatched pieces)" if num_without else ""
-    print(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}", file=sys.stderr)
+    print_message(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}")
     return first
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
-from translate.report.progress import say
+from translate.system.terminal_text import print_message
 
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
@@ -57,4 +57,4 @@ def attention_writer(
     reader = translator if isinstance(translator.engine, TorchEngine) else load_translator(run, device)
     if reader.engine.weights[0] != translator.engine.weights[0]:
         raise UserError(f"{run}: its weights were replaced while they were being loaded; run the command again")
-    return AttentionWriter(folder, Run.open(run), reader, selection, sample, say)
+    return AttentionWriter(folder, Run.open(run), reader, selection, sample, print_message)

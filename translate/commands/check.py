@@ -9,6 +9,7 @@ from typer import Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.system.terminal_text import print_result
 
 if TYPE_CHECKING:
     from translate.check.check import Texts
@@ -59,7 +60,7 @@ def check(
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
         report = check_texts(texts, settings, vocabs, examples, bar.update)
     names = names[::-1] if data.reverse else names
-    print(findings.as_json(report, names) if as_json else findings.as_text(report, names, settings))
+    print_result(findings.as_json(report, names) if as_json else findings.as_text(report, names, settings))
 
 
 def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> Texts:

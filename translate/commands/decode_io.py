@@ -23,12 +23,12 @@ from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.report.progress import say, with_progress
+from translate.report.progress import with_progress
 from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write, refuse_overwriting
-from translate.system.terminal_text import for_stream
+from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
@@ -180,15 +180,15 @@ def translate(
     if world.is_first:
         seconds = time.monotonic() - started
         lines = counted(num_lines, "line")
-        print(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}", file=sys.stderr)
+        print_message(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}")
         if places.attention:
-            print(f"attention files: {places.attention}", file=sys.stderr)
+            print_message(f"attention files: {places.attention}")
 
 
 def warn(translation: Translation) -> None:
     """Print the translation's warnings to standard error."""
     for warning in translation.warnings:
-        say(f"warning: line {translation.id}: {warning}")
+        print_message(f"warning: line {translation.id}: {warning}")
 
 
 def formatted(translation: Translation, request: DecodeRequest) -> str:
@@ -222,7 +222,7 @@ def _answer_interactively(job: Job) -> None:
         finally:
             live.clear()
         warn(translation)
-        print(for_stream(formatted(translation, job.request), sys.stdout), flush=True)
+        print_result(formatted(translation, job.request), flush=True)
 
     run_interactive(answer)
 
@@ -244,7 +244,7 @@ def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) ->
         for translation in found:
             num_lines = translation.id
             warn(translation)
-            print(for_stream(formatted(translation, job.request), stream), file=stream, flush=places.output is None)
+            print_result(formatted(translation, job.request), stream, flush=places.output is None)
     return num_lines
 
 
@@ -264,7 +264,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     else:
         file.resume()
         state = f"resuming after line {file.num_lines:,}, the last one in {file.partial}"
-        say(state if file.num_lines else f"{file.partial} contains no translated lines; starting from line 1")
+        print_message(state if file.num_lines else f"{file.partial} contains no translated lines; starting from line 1")
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -19,9 +18,9 @@ from translate.evaluation.evaluate import ReferencedText, compare, text_warnings
 from translate.evaluation.evaluate import evaluate as evaluate_translations
 from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
 from translate.report import scores
-from translate.report.progress import say, with_progress
+from translate.report.progress import with_progress
 from translate.system.files import atomic_write, refuse_overwriting
-from translate.system.terminal_text import for_stream
+from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from translate.decoding.translator import Translator
@@ -75,7 +74,7 @@ def evaluate(
     request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
     report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
     formatted = (scores.as_json if as_json else scores.as_text)(report, SHOWN if show is None else show)
-    print(for_stream(formatted, sys.stdout))
+    print_result(formatted)
 
 
 class EvaluateRequest(NamedTuple):
@@ -94,14 +93,14 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     check(metrics)
     text = _read_text(request.src, refs)
     ours, *others = _all_translations(request, text.sources)
-    say(f"scoring {len(text.sources):,} lines")
+    print_message(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
     comparison = compare(ours, others[0], text, metrics) if others else None
     warnings = list(text_warnings(text, comparison is not None))
     for path, lines in zip(request.paths, (ours, *others), strict=True):
         warnings += [f"{path}: {warning}" for warning in translation_warnings(lines, text, metrics)]
     for warning in warnings:
-        say(f"warning: {warning}")
+        print_message(f"warning: {warning}")
     translations, *against = map(str, request.paths)
     names = scores.Names(translations, str(request.src), tuple(map(str, refs)), "".join(against))
     return scores.Report(names, evaluation, comparison, tuple(warnings))
@@ -174,5 +173,5 @@ def _translated(translator: Translator, request: EvaluateRequest, run: Path, sou
         warn(translation)
         lines.append(translation.text)
     seconds = time.monotonic() - started
-    say(f"{run}: {len(lines):,} lines in {seconds:.1f} s on {translator.engine.description}")
+    print_message(f"{run}: {len(lines):,} lines in {seconds:.1f} s on {translator.engine.description}")
     return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +9,7 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.errors import UserError
+from translate.system.terminal_text import print_message
 
 EPILOG = """\b
 Example:
@@ -47,4 +47,4 @@ def export(
         from translate.export.onnx import export_onnx
 
         export_onnx(opened, folder)
-    print(f"{format} model: {folder}", file=sys.stderr)
+    print_message(f"{format} model: {folder}")

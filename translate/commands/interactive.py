@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from translate.system.terminal_text import character_width, printable
+from translate.system.terminal_text import character_width, draw, print_message, printable
 
 PROMPT = "> "
 HISTORY_LINES = 1000
@@ -31,27 +31,27 @@ def run_interactive(answer: Callable[[str], None]) -> None:
         try:
             answer(sentence)
         except KeyboardInterrupt:
-            print(file=sys.stderr)
+            print_message("")
 
 
 def read_sentences() -> Iterator[str]:
     """Yield typed lines until Ctrl-D is pressed. Ctrl-C discards a line. Invalid UTF-8 is skipped with a warning."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    print("Type one sentence per line; press Ctrl-D to exit.", file=sys.stderr)
+    print_message("Type one sentence per line; press Ctrl-D to exit.")
     history = History(history_path()) if sys.stdout and sys.stdout.isatty() else None
     while True:
         try:
             typed = input(PROMPT) if history else _read_plainly()
         except EOFError:
-            print(file=sys.stderr)
+            print_message("")
             return
         except KeyboardInterrupt:
-            print(file=sys.stderr)
+            print_message("")
             continue
         for line in typed.split("\n"):  # pasted text may contain several lines
             if not is_utf8(line):
-                print("warning: skipped a line that is not UTF-8; switch the terminal to UTF-8", file=sys.stderr)
+                print_message("warning: skipped a line that is not UTF-8; switch the terminal to UTF-8")
                 continue
             if history:
                 history.add(line)
@@ -127,17 +127,17 @@ class LiveLine:
             columns = DEFAULT_COLUMNS
             with suppress(OSError, ValueError):
                 columns = os.get_terminal_size(self._stream.fileno()).columns or DEFAULT_COLUMNS
-            print(ERASE + _end_of(text, columns - 1), end="", file=self._stream, flush=True)
+            draw(ERASE + _end_of(text, columns - 1), self._stream)
 
     def clear(self) -> None:
         """Clear the line."""
         if not self._is_empty:
             self._is_empty = True
-            print(ERASE, end="", file=self._stream, flush=True)
+            draw(ERASE, self._stream)
 
 
 def _read_plainly() -> str:
-    print(PROMPT, end="", file=sys.stderr, flush=True)
+    draw(PROMPT, sys.stderr)
     if not (line := sys.stdin.readline()):
         raise EOFError
     return line.removesuffix("\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from itertools import tee
 from typing import TYPE_CHECKING
@@ -12,8 +11,7 @@ from translate.commands import options
 from translate.commands.attention_options import attention_writer, parse_selection
 from translate.data.readers.sides import Side
 from translate.errors import UserError
-from translate.report.progress import say
-from translate.system.terminal_text import for_stream
+from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from translate.decoding.results import Scored
@@ -62,9 +60,9 @@ def score(
     if not num_lines:
         raise UserError(f"{src}, {tgt}: both files are empty; there is nothing to score")
     totals = f"log-probability {log_prob:.2f}, perplexity {perplexity(log_prob, num_pieces):.3f}"
-    print(f"{num_lines:,} lines, {num_pieces:,} pieces: {totals}", file=sys.stderr)
+    print_message(f"{num_lines:,} lines, {num_pieces:,} pieces: {totals}")
     if attention:
-        print(f"attention files: {attention}", file=sys.stderr)
+        print_message(f"attention files: {attention}")
 
 
 def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:
@@ -72,12 +70,12 @@ def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, 
     total, num_pieces, num_lines = 0.0, 0, 0
     for num_lines, scored in enumerate(scores, start=1):
         for warning in scored.warnings:
-            say(f"warning: line {num_lines}: {warning}")
+            print_message(f"warning: line {num_lines}: {warning}")
         if as_json:
             line = json.dumps({"id": num_lines, **scored.as_dict()}, ensure_ascii=False)
         else:
             line = f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}\t" + scored.target.replace("\t", " ")
-        print(for_stream(line, sys.stdout))
+        print_result(line)
         num_pieces += len(scored.log_probs)
         total += scored.log_prob
     return total, num_pieces, num_lines

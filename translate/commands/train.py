@@ -11,6 +11,7 @@ from typer import Option
 from translate.commands import options
 from translate.errors import UserError
 from translate.system.distributed import World, joined
+from translate.system.terminal_text import print_result
 
 if TYPE_CHECKING:
     from translate.run.folder import Run
@@ -101,4 +102,4 @@ def _dry_run(resolved: ResolvedConfig, device: str) -> None:
     with tempfile.TemporaryDirectory(prefix="translate-") as folder:
         run = Run.create(Path(folder), resolved.config)
         for line in (*resolved.reasons, *dry_run(run, resolved.config, pick_device(device), resolved.scan)):
-            print(line)
+            print_result(line)

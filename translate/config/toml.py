@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from translate.config.settings import Config, DecodeSettings, FilterName
 from translate.errors import UserError
-from translate.system.terminal_text import spelled_out
+from translate.system.terminal_text import print_message, spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
 MAX_BYTES = 2**18  # maximum size of a settings file, in bytes
@@ -137,7 +136,7 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
 
 @cache
 def _note_once(notice: str) -> None:
-    print(notice, file=sys.stderr)
+    print_message(notice)
 
 
 S = TypeVar("S", bound=BaseModel)

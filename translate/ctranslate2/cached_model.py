@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record
+from translate.system.terminal_text import print_message
 
 
 class ReadyModel(NamedTuple):
@@ -43,7 +43,7 @@ def ready_model(run: Run, config: Config, vocabs: VocabPair, precision: str) -> 
         acquired = lock.acquire()
     except OSError as error:
         problem = f"{path.parent}: cannot be written ({error.strerror})"
-        print(f"warning: {problem}; the model will be converted again at every start", file=sys.stderr)
+        print_message(f"warning: {problem}; the model will be converted again at every start")
         temporary = TemporaryDirectory(prefix="translate-ctranslate2-")
         export_ctranslate2(run, Path(temporary.name), precision)
         return ReadyModel(Path(temporary.name), temporary)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
 from translate.system.locks import release_lock, take_lock
+from translate.system.terminal_text import print_message
 
 FORMAT = 2
 BLOCK_BYTES = 2**20
@@ -104,7 +104,7 @@ class OutputFile:
             raise UserError("; ".join([str(error), *self._leave()])) from None
         except (KeyboardInterrupt, SystemExit):
             for advice in self._leave():
-                print(advice, file=sys.stderr)
+                print_message(advice)
             raise
         finally:
             self._opened.close()

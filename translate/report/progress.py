@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from translate.data.readers.lines import count_lines
-from translate.system.terminal_text import without_controls
 
 T = TypeVar("T")
 
@@ -31,10 +30,3 @@ def with_progress(
     yield from tqdm(
         results, total=total, initial=num_done, unit=" lines", leave=False, smoothing=0, miniters=1, dynamic_ncols=True
     )
-
-
-def say(text: str) -> None:
-    """Print a line to standard error, above the progress bar if there is one. Control characters are replaced."""
-    from tqdm import tqdm
-
-    tqdm.write(without_controls(text), file=sys.stderr)

@@ -10,7 +10,7 @@ import numpy as np
 from translate.attention.maps import Floats
 from translate.attention.views import Grid, MapView
 from translate.report.colours import Colours, ink, painted, shade
-from translate.system.terminal_text import columns_of, isolated, printable
+from translate.system.terminal_text import columns_of, isolated, printable, spelled_out
 
 MIN_SHOWN = 0.005  # smaller weights would round to 0%
 GAP = "  "
@@ -23,7 +23,7 @@ def draw_map(view: MapView, width: int, colours: Colours) -> str:
     rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
     widths = [max(columns_of(label), len(f"{sign}100")) for label in columns]
     margin = max(map(columns_of, rows))
-    lines = [view.title]
+    lines = [spelled_out(view.title, "\n")]
     for block in _blocks([size + 1 for size in widths], width - margin):
         header = zip(columns[block], widths[block], strict=True)
         lines += ["", " " * margin + "".join(" " + _right(label, size) for label, size in header)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +13,6 @@ from types import NoneType
 from typing import Any
 
 from filelock import Timeout
-from tqdm import tqdm
 
 from translate.config.settings import Config
 from translate.config.toml import differences, is_frozen, load_config, to_toml
@@ -24,7 +22,7 @@ from translate.run.weights import vocabs_of
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, write_bytes, write_text
 from translate.system.locks import release_lock, take_lock
-from translate.system.terminal_text import without_controls
+from translate.system.terminal_text import print_message, spelled_out
 
 ALIGNMENT_FORMAT = 2  # format of alignment.json
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
@@ -149,8 +147,8 @@ class Run:
 
     def log(self, text: str) -> None:
         """Print a line to standard error, above the progress bar, and append it to train.log with a timestamp."""
-        text = without_controls(text)  # the line may quote input text, and logs are viewed in terminals
-        tqdm.write(text, file=sys.stderr)
+        text = spelled_out(text, "\n")  # the line may quote input text, and logs are viewed in terminals
+        print_message(text)
         with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
@@ -212,5 +210,5 @@ def training_alone(run: Run) -> Iterator[None]:
             message = f"{path}: another process is training in this folder; stop it, or choose another --out"
             raise UserError(message) from None
         except OSError:
-            print(f"warning: {path}: cannot be locked; make sure that no other process is using it", file=sys.stderr)
+            print_message(f"warning: {path}: cannot be locked; make sure that no other process is using it")
         yield

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from translate.errors import UserError
+from translate.system.terminal_text import spelled_out
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -130,6 +131,6 @@ def _is_first_to_report(store: Store) -> bool:
 def _report_to_torchrun(error: Exception) -> None:
     """Add the message to torchrun's own report, which torchrun prints last."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        line = f"error: {error}"
+        line = spelled_out(f"error: {error}")
         extra = {"py_callstack": line, "timestamp": str(int(time.time()))}
         Path(path).write_text(json.dumps({"message": {"message": line, "extraInfo": extra}}), encoding="utf-8")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from tqdm import tqdm
 
 from translate.errors import UserError
 from translate.system.device import is_out_of_memory
+from translate.system.terminal_text import print_message
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,7 +45,7 @@ class Halving:
             # Free memory outside the `except` block, where the exception still references the tensors.
             torch.cuda.empty_cache()
             if math.isinf(self._too_large):
-                tqdm.write(f"warning: out of memory, continuing with smaller batches; {advice}", file=sys.stderr)
+                print_message(f"warning: out of memory, continuing with smaller batches; {advice}")
             self._too_large = min(self._too_large, size(lines))
         middle = len(lines) // 2
         return self(compute, lines[:middle], size, advice) + self(compute, lines[middle:], size, advice)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from translate.system.distributed import is_launched
+from translate.system.terminal_text import print_message
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
@@ -53,7 +54,7 @@ def stopping_at_signals() -> Iterator[Stop]:
         stop.signal = stop.signal or number
         if is_launched():  # torchrun forwards the terminal's signals and kills processes that do not stop in time
             return
-        print(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now", file=sys.stderr)
+        print_message(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now")
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 

@@ -109,7 +109,8 @@ def log_validation(
         scores += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
     run.log(f"validation at step {progress.step:,}: {scores}{' (best so far)' if is_best else ''}")
     for sample in result.samples:
-        run.log(f"    {sample.source}\n    → {sample.translation}\n    = {sample.reference}")
+        for text in sample.source, f"→ {sample.translation}", f"= {sample.reference}":
+            run.log(f"    {text}")
     for text in advice.values():
         run.log(f"advice: {text}")
     with run.tolerating_disk_errors("curves.png"):

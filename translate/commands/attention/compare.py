@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from translate.commands import options
-from translate.commands.attention.display import pictures, report_picture, screen
+from translate.commands.attention.display import pictures, print_drawing, report_picture, screen
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
+from translate.system.terminal_text import print_result
 
 if TYPE_CHECKING:
     from translate.attention.compare import MapComparison
@@ -50,7 +51,7 @@ def compare(
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     _print(views, [str(path), str(other)], files)
-    print("\n" + _summary(compare_folders(*folders)))
+    print_result("\n" + _summary(compare_folders(*folders)))
 
 
 def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) -> None:
@@ -64,8 +65,8 @@ def _print(views: list[MapView], names: Sequence[str], files: Sequence[Path]) ->
     if (one.rows, one.columns) == (two.rows, two.columns):
         views = [difference(one, two)._replace(title=f"{one.title} minus {names[1]}")]
     else:
-        print("the two lines have different pieces; showing both maps instead of their difference\n")
-    print("\n\n".join(draw_map(each, *screen()) for each in views))
+        print_result("the two lines have different pieces; showing both maps instead of their difference\n")
+    print_drawing("\n\n".join(draw_map(each, *screen()) for each in views))
     for number, each in enumerate(views, start=1):
         for file in files:
             picture = file if len(views) == 1 else file.with_stem(f"{file.stem}-{number}")

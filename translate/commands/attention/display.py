@@ -12,6 +12,7 @@ from translate.errors import UserError
 from translate.model.attention_kinds import KindName
 from translate.report.colours import Colours, colours_of
 from translate.system.files import refuse_overwriting
+from translate.system.terminal_text import draw, print_message, print_result
 
 MapName = tuple[KindName, int | None, int | None]  # kind, layer and head of the map to show; None means the mean
 PIPE_WIDTH = 120  # characters; used if standard output is not a terminal
@@ -39,4 +40,13 @@ def pictures(png: Path | None, svg: Path | None, html: Path | None, *inputs: Pat
 
 def report_picture(path: Path, messages: Iterable[str]) -> None:
     """Print the picture's path and any warnings about it to standard error."""
-    print(f"picture: {path}", *(f"warning: {path}: {text}" for text in messages), sep="\n", file=sys.stderr)
+    for line in f"picture: {path}", *(f"warning: {path}: {text}" for text in messages):
+        print_message(line)
+
+
+def print_drawing(drawing: str) -> None:
+    """Print a map drawn for the `screen`, with the escape sequences of its colors."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        draw(f"{drawing}\n", sys.stdout)
+    else:
+        print_result(drawing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from translate.attention.maps import AttentionMaps
 from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.system.terminal_text import print_message
 
 
 def write_html(path: Path, html: Path, first: MapName) -> None:
@@ -26,7 +26,7 @@ def write_html(path: Path, html: Path, first: MapName) -> None:
         folder = AttentionFolder.open(path)
         view = InitialView.of_alignment(folder.about.alignment) if view == InitialView() else view
         write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
-    print(f"page: {html}", file=sys.stderr)
+    print_message(f"page: {html}")
 
 
 def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName) -> None:
@@ -35,7 +35,7 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapN
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
     title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first)
     write_page(html, title, _compared_sentences(one, other, names), view, None)
-    print(f"page: {html}", file=sys.stderr)
+    print_message(f"page: {html}")
 
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:

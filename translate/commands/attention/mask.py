@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from typer import Option
 from translate.commands import options
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
-from translate.system.terminal_text import for_stream
+from translate.system.terminal_text import print_result
 
 if TYPE_CHECKING:
     from translate.attention.head_ablation import AblationEffect
@@ -64,7 +63,7 @@ def mask(
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
     text = _as_json(effect, names, examples) if as_json else "\n".join(_lines(effect, names, examples))
-    print(for_stream(text, sys.stdout))
+    print_result(text)
 
 
 def _as_json(effect: AblationEffect, names: Sequence[str], examples: int) -> str:
@@ -99,10 +98,10 @@ def _print_importances(translator: Translator, pairs: Sequence[Pair], num_heads:
     importances = sorted(bar, key=lambda importance: -importance[1])
     if as_json:
         for head, loss in importances:
-            print(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))
+            print_result(json.dumps({"head": str(head), "loss": loss, "difference": loss - whole}))
         return
     width = max(len(str(head)) for head, _ in importances)
-    print(f"loss with all heads: {whole:.4f} nats per reference piece\n")
-    print(f"{'without':<{width}}  {'loss':>7}  difference")
+    print_result(f"loss with all heads: {whole:.4f} nats per reference piece\n")
+    print_result(f"{'without':<{width}}  {'loss':>7}  difference")
     for head, loss in importances:
-        print(f"{head!s:<{width}}  {loss:7.4f}  {loss - whole:+10.4f}")
+        print_result(f"{head!s:<{width}}  {loss:7.4f}  {loss - whole:+10.4f}")

@@ -12,6 +12,7 @@ from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
 from translate.errors import UserError
 from translate.model.attention_kinds import Head, KindName
+from translate.system.terminal_text import print_result
 
 
 def roles(
@@ -51,9 +52,9 @@ def roles(
         for role in found:
             fields = asdict(role)
             head, figures = fields.pop("head"), fields.pop("figures")
-            print(json.dumps({"label": str(head), **head._asdict(), **fields, **figures}))
+            print_result(json.dumps({"label": str(head), **head._asdict(), **fields, **figures}))
     else:
-        print(roles_table(found))
+        print_result(roles_table(found))
     for file in files:
         save_roles_picture(found, file)
         report_picture(file, ())

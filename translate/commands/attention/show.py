@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from translate.commands import options
-from translate.commands.attention.display import MapName, pictures, report_picture, screen
+from translate.commands.attention.display import MapName, pictures, print_drawing, report_picture, screen
 from translate.errors import UserError
 
 EPILOG = """\b
@@ -65,11 +65,11 @@ def _print(path: Path, line: int, choice: MapName, words: bool, heads: bool, fil
     maps = AttentionFolder.open(path).maps_of_line(line) if path.is_dir() else AttentionMaps.load(path)
     if heads:
         grid = all_heads(maps, *choice[:2], words)
-        print(draw_grid(grid, *screen()))
+        print_drawing(draw_grid(grid, *screen()))
         for file in files:
             report_picture(file, save_grid(grid, file))
     else:
         shown = view(maps, *choice, words)
-        print(draw_map(shown, *screen()))
+        print_drawing(draw_map(shown, *screen()))
         for file in files:
             report_picture(file, save_picture(shown, file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from translate.commands import options
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 from translate.report.text import counted
+from translate.system.terminal_text import print_message, print_result
 
 
 def verify(
@@ -44,9 +44,9 @@ def verify(
         raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
         if kind in worst:
-            print(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
+            print_result(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda each: each.largest)
     if most.largest > allowed:
         difference = f"differs from the maps of {run} by {most.largest:.1e}, which exceeds {allowed:g} ({most.place})"
         raise UserError(f"{path / str(most.entry.file)}: {difference}; recreate the folder with --attention")
-    print(f"{counted(len(files), 'line')}: all maps match the model to within {allowed:g}", file=sys.stderr)
+    print_message(f"{counted(len(files), 'line')}: all maps match the model to within {allowed:g}")
