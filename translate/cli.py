@@ -12,7 +12,7 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
-from translate.system.signals import raise_signals
+from translate.system.signals import die_of_signals, raise_signals
 from translate.system.streams import STANDARD_OUTPUT, drop_output, flush_output, prepare_streams
 from translate.system.terminal_text import print_message, spelled_out
 
@@ -25,9 +25,13 @@ def main() -> None:
     if "_TRANSLATE_COMPLETE" in os.environ:  # set by the shell to request completions
         app(prog_name="translate")  # prints completions and exits
     prepare_streams()
-    raise_signals()
-    status = _run(sys.argv[1:] or ["--help"])
-    flush_output()  # before an error, results may have been printed to a full disk
+    try:
+        raise_signals()
+        status = _run(sys.argv[1:] or ["--help"])
+        flush_output()  # before an error, results may have been printed to a full disk
+    except KeyboardInterrupt:  # outside the command
+        status = 128 + signal.SIGINT
+    die_of_signals()
     sys.exit(status)
 
 

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,29 @@ class Interrupted:
 sys.meta_path.insert(0, Interrupted())
 import translate.__main__
 translate.__main__.main()
+"""
+
+
+SWALLOWING = """
+import os, signal, sys, time
+from translate.system.signals import raise_signals
+
+raise_signals()
+sys.path.insert(0, {folder!r})
+try:
+    import swallowing
+    time.sleep(60)
+finally:
+    print(swallowing.is_complete)
+"""
+MODULE = """
+import os
+try:
+    os.kill(os.getpid(), {number})
+    import json.tool
+except BaseException:  # as some packages do, while they look for optional ones
+    pass
+is_complete = True
 """
 
 
@@ -70,6 +95,27 @@ def test_an_interrupt_during_imports_prints_no_traceback() -> None:
     done = python(IMPORTING)
     assert done.returncode == -signal.SIGINT
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_during_an_import_is_raised_after_it(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "swallowing.py").write_text(MODULE.format(number=int(number)))
+    done = python(SWALLOWING.format(folder=str(tmp_path)))
+    assert done.stdout == "True\n"
+    assert done.returncode in (128 + number, -number)
+
+
+def test_a_signal_at_any_time_of_the_start_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("".join(f"the cat {number} sat\n" for number in range(60)))
+    command = [sys.executable, "-m", "translate", "train", "--src", text, "--tgt", text, "--out", tmp_path / "run"]
+    for delay, number in (0.25, signal.SIGTERM), (0.7, signal.SIGINT):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        time.sleep(delay)
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+        assert process.returncode in (128 + number, -number)
+        assert "Traceback" not in errors
 
 
 def test_signal_handlers_are_restored_after_cpp_code() -> None:

@@ -14,23 +14,36 @@ from translate.system.distributed import is_launched
 from translate.system.terminal_text import print_message
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+IMPORT_SECONDS = 0.02  # time after which a signal that arrived during an import is raised, or waits again
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 def raise_signals() -> None:
-    """Raise an exception at the first signal so that unfinished files are deleted. A second signal ends the process."""
+    """Raise an exception at the first signal so that unfinished files are deleted. A second signal ends the process.
 
-    def raise_exception(number: int, _frame: FrameType | None) -> None:
+    The exception waits for the end of an import, because modules swallow exceptions while they look for others.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
         # Under torchrun, the terminal and torchrun may both send the same signal, so further signals are ignored.
-        for each in STOP_SIGNALS:
-            signal.signal(each, signal.SIG_IGN if is_launched() else signal.SIG_DFL)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + number)
+        _set_handlers(signal.SIG_IGN if is_launched() else signal.SIG_DFL)
+        raise_outside_imports(number, frame)
 
-    for each in STOP_SIGNALS:
-        if signal.getsignal(each) is not signal.SIG_IGN:  # background jobs ignore SIGINT
-            signal.signal(each, raise_exception)
+    def raise_outside_imports(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            signal.signal(signal.SIGALRM, lambda _, now: raise_outside_imports(number, now))
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            sys.exit(128 + number)
+
+    _set_handlers(handle)
+
+
+def die_of_signals() -> None:
+    """Let signals end the process immediately, for the time when nothing is left to delete."""
+    _set_handlers(signal.SIG_DFL)
 
 
 def dying_of_signals() -> AbstractContextManager[None]:
@@ -55,11 +68,24 @@ def stopping_at_signals() -> Iterator[Stop]:
         if is_launched():  # torchrun forwards the terminal's signals and kills processes that do not stop in time
             return
         print_message(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now")
-        for each in STOP_SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        _set_handlers(signal.SIG_DFL)
 
     with _handling_signals(record):
         yield stop
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _set_handlers(handler: Handler) -> dict[signal.Signals, Handler | int | None]:
+    """Handle the signals that are not ignored (background jobs ignore SIGINT); return the previous handlers."""
+    handled = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    return {each: signal.signal(each, handler) for each in handled}
 
 
 @contextmanager
@@ -68,8 +94,7 @@ def _handling_signals(handler: Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
-    handled = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {each: signal.signal(each, handler) for each in handled}
+    before = _set_handlers(handler)
     try:
         yield
     finally:
