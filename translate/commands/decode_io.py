@@ -17,7 +17,8 @@ from translate.commands.attention_options import attention_writer, parse_selecti
 from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.lines import digest_of_text, read_lines, split_lines
+from translate.data.readers.arriving import lines_of
+from translate.data.readers.lines import digest_of_text, open_file, read_lines
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
@@ -105,7 +106,10 @@ class Places(NamedTuple):
         """Return the sentences from the command line, or else the lines of the input file or standard input."""
         if self.sentences:
             return self.sentences
-        return read_lines(self.input) if self.input else split_lines(sys.stdin.buffer, "standard input")
+        if not self.input:
+            return lines_of(sys.stdin.buffer, "standard input")
+        is_pipe = self.input.suffix != ".gz" and self.input.exists() and not self.can_reread
+        return lines_of(open_file(self.input), str(self.input)) if is_pipe else read_lines(self.input)
 
 
 class Job(NamedTuple):
@@ -229,7 +233,8 @@ def _answer_interactively(job: Job) -> None:
 
 def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) -> int:
     """Translate to standard output, or to a file that appears only when complete; return the number of lines."""
-    found = job.translations(places.lines())
+    lines = places.lines()
+    found = job.translations(lines)
     if not job.world.is_first:
         deque(found, maxlen=0)  # translates this process's share, which the first process collects and writes
         return 0
@@ -238,13 +243,14 @@ def _write_whole(job: Job, places: Places, attention: AttentionWriter | None) ->
         if places.output:
             partial = stack.enter_context(atomic_write(places.output))
             stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
-        found = attention.add_all(found) if attention else found
+        found = attention.add_all(found, lines) if attention else found
         if places.input:
             found = with_progress(found, places.input, stream)
+        is_awaited = not places.output or not stream.seekable()  # by a program at the other end of a pipe
         for translation in found:
             num_lines = translation.id
             warn(translation)
-            print_result(formatted(translation, job.request), stream, flush=places.output is None)
+            print_result(formatted(translation, job.request), stream, flush=is_awaited)
     return num_lines
 
 

@@ -6,11 +6,13 @@ An engine performs the search. This module handles text, vocabularies and lines;
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
+from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Engine, Hypothesis, Sentence, Watch, length_limit
 from translate.decoding.quality_warnings import repetition, unknown
@@ -21,6 +23,7 @@ from translate.system.distributed import ALONE, World
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
+WINDOW_SECONDS = 0.5  # maximum time to wait for the lines of a window that arrive one by one
 MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
@@ -76,6 +79,7 @@ class Translator:
         """Translate lines lazily, yielding one Translation per line, in order.
 
         Lines are read in windows. Each window is sorted by length and translated as one, so the input can be unbounded.
+        A window of ArrivingLines ends early if no other line arrives at once.
 
         settings: decode settings; the run's settings by default. world: processes that receive the same lines and each
         translate a share. watch: callback for a single line that receives the unfinished translation as it grows.
@@ -86,7 +90,7 @@ class Translator:
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
         watch_pieces = (lambda pieces: watch(self.vocabs.tgt.decode(pieces))) if watch else None
-        for window in _windows(enumerate(lines, start=1), world.size):
+        for window in _windows(lines, world.size):
             if window[-1][0] > num_done:
                 results = world.collect(list(self._translate(world.share(window), settings, request, watch_pieces)))
                 yield from (translation for translation in results if translation.id > num_done)
@@ -215,14 +219,18 @@ class Translator:
             yield warning
 
 
-def _windows(lines: Iterator[NumberedLine], num_processes: int) -> Iterator[list[NumberedLine]]:
+def _windows(lines: Iterable[str], num_processes: int) -> Iterator[list[NumberedLine]]:
     """Group lines into windows: FIRST_WINDOW, then WINDOW_LINES lines per process, or fewer if the lines are long."""
-    size = FIRST_WINDOW
+    size, deadline = FIRST_WINDOW, 0.0
+    arriving = lines if isinstance(lines, ArrivingLines) else None
     window, num_characters = list[NumberedLine](), 0
-    for line in lines:
+    for line in enumerate(lines, start=1):
+        if arriving and not window:
+            deadline = time.monotonic() + WINDOW_SECONDS
         window.append(line)
         num_characters += len(line[1])
-        if len(window) >= size * num_processes or num_characters >= WINDOW_CHARACTERS * num_processes:
+        is_full = len(window) >= size * num_processes or num_characters >= WINDOW_CHARACTERS * num_processes
+        if is_full or (arriving and not arriving.has_next(deadline)):
             yield window
             window, num_characters, size = [], 0, WINDOW_LINES
     if window:

@@ -18,6 +18,7 @@ from translate.attention.folder import INDEX, About, Entry, Precision, write_abo
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
+from translate.data.readers.arriving import ArrivingLines
 from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
 from translate.decoding.translator import Translator
@@ -96,10 +97,19 @@ class AttentionWriter:
         if kind is None:
             write_about(self._folder, self._about)  # this time with the checksum of the index
 
-    def add_all(self, translations: Iterable[Translation]) -> Iterator[Translation]:
-        """Add translations in groups as they arrive. Yields each translation with its attention warnings."""
-        translations = iter(translations)
-        while group := list(islice(translations, LINES_TOGETHER)):
+    def add_all(self, translations: Iterable[Translation], lines: Iterable[str] = ()) -> Iterator[Translation]:
+        """Add translations in groups as they arrive. Yields each translation with its attention warnings.
+
+        lines: the lines translated; a group ends early after all of ArrivingLines that have been read.
+        """
+        group: list[Translation] = []
+        for translation in translations:
+            group.append(translation)
+            is_last = isinstance(lines, ArrivingLines) and translation.id == lines.num_read
+            if is_last or len(group) == LINES_TOGETHER:
+                yield from self.add(group)
+                group = []
+        if group:
             yield from self.add(group)
 
     def add(self, translations: Sequence[Translation]) -> list[Translation]:
