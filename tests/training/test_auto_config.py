@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from tests.helpers.corpora import TOY, head
 from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
+from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
@@ -17,11 +19,16 @@ from translate.data.readers.sides import Side
 from translate.data.text_scan import scan_text
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
+from translate.run.folder import Run
+from translate.system.distributed import ALONE
 from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text
+from translate.training.estimate import steps_per_epoch
+from translate.training.loop import train
+from translate.training.prepare import prepare
 from translate.training.resolve_config import resolve_new
 
 CUDA = torch.device("cuda")
-OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, 100) for size in SIZES]
+OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, size.vocab, 15.0) for size in SIZES]
 
 
 def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
@@ -31,18 +38,69 @@ def written(folder: Path, src: str, tgt: str) -> dict[str, object]:
     return {"data.train_src": str(folder / "a.src"), "data.train_tgt": str(folder / "a.tgt")}
 
 
+def measured(folder: Path, src: str, tgt: str, fixed: dict[str, object] | None = None) -> TextMeasures:
+    written(folder, src, tgt)
+    text = ParallelText(Side(folder / "a.src", 1), Side(folder / "a.tgt", 1))
+    measures = measure_text(scan_text(text), load_config(None, fixed or {}).vocab, fixed or {})
+    assert measures
+    return measures
+
+
 def test_measures_count_only_pairs_with_text_on_both_sides(tmp_path: Path) -> None:
-    written(tmp_path, "abc\n\nabcde\nx\n", "a\nb\nabc\n \n")
-    text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert measure_text(scan_text(text)) == TextMeasures(
-        num_pairs=2, src_length=4.0, tgt_length=2.0, num_characters=6
-    )  # a line end, too
+    found = measured(tmp_path, "abc\n\nabcde\nx\n", "a\nb\nabc\n \n", {"vocab.algorithm": "char"})
+    assert found[:3] == (2, 4.0, 2.0)
+    assert found.tgt_pieces == 2.0 + 2  # the start of a word and the end of the line
 
 
-def test_rare_characters_need_no_piece(tmp_path: Path) -> None:
-    written(tmp_path, "aaaaaaaaab\n" * 1000 + "c\n", "ab\n" * 1001)
-    text = ParallelText(Side(tmp_path / "a.src", 1), Side(tmp_path / "a.tgt", 1))
-    assert measure_text(scan_text(text)).num_characters == 3  # but c, which is one of 14,000
+def test_a_vocabulary_has_no_rare_pieces(tmp_path: Path) -> None:
+    """Each word occurs as often on both sides together as twice its count says, and has letters of its own."""
+    words = [f"{chr(97 + i)}{chr(65 + i)}" for i in range(26)]
+    counts = {word: 30 if number < 20 else 4 for number, word in enumerate(words)}
+    lines = "".join(f"{word}\n" * count for word, count in counts.items())
+    size = measured(tmp_path, lines, lines).vocab_size
+    pieces = train_vocab(lines.split, load_config(None, {"vocab.size": size}).vocab, 1, print).ids
+    found = [word for word in words if f"▁{word}" in pieces]
+    assert set(found) <= set(words[:20])
+    assert len(found) >= 16  # the size is exact to within 2%
+
+
+def test_a_text_without_spaces_gets_words_not_clauses(tmp_path: Path) -> None:
+    subjects, verbs, objects = (
+        line.split() for line in ("我 你 他 她 我们 他们", "买 卖 画 找到 洗", "苹果 灯 绳子 钟 船")
+    )
+    tgt = [f"{subject}{verb}{thing}。" for subject in subjects for verb in verbs for thing in objects]
+    src = [f"s{i // 25} v{i // 5 % 5} o{i % 5}" for i in range(len(tgt))]
+    given = written(tmp_path, "\n".join(src) + "\n", "\n".join(tgt) + "\n")
+    config = resolve_new(None, given, "cpu").config
+    vocab = train_vocab(lambda: src + tgt, config.vocab, seed=1, log=print)
+    words = {*subjects, *verbs, *objects, *"".join(tgt)}
+    assert {piece.strip("▁") for line in vocab.encode(tgt) for piece in vocab.pieces(line)} <= {"", *words}
+
+
+@pytest.mark.parametrize("given", [{}, {"vocab.size": 400}, {"vocab.joint": False}], ids=str)
+def test_a_vocabulary_of_the_chosen_size_can_be_trained(tmp_path: Path, given: dict[str, object]) -> None:
+    src, tgt = (head(TOY / f"train.{language}", 300) for language in ("en", "fr"))
+    config = resolve_new(None, written(tmp_path, src, tgt) | given, "cpu").config
+    for text in src, tgt:
+        assert train_vocab(lambda text=text: text.splitlines(), config.vocab, 1, print).size <= config.vocab.size
+    assert given.get("vocab.size", config.vocab.size) == config.vocab.size
+
+
+def test_character_pieces_need_no_size(tmp_path: Path) -> None:
+    given = written(tmp_path, "the cat\n" * 60, "le chat\n" * 60) | {"vocab.algorithm": "char"}
+    resolved = resolve_new(None, given, "cpu")
+    assert resolved.config.vocab.size == Config().vocab.size
+    assert "pieces; one per character" in resolved.reasons[1]
+
+
+@pytest.mark.parametrize("num_pairs", [20, 100, 200, 1000])
+def test_a_small_text_gets_enough_steps(tmp_path: Path, num_pairs: int) -> None:
+    src, tgt = (head(TOY / f"train.{language}", num_pairs) for language in ("en", "fr"))
+    config = resolve_new(None, written(tmp_path, src, tgt), "cpu").config
+    prepared = prepare(Run.create(tmp_path / "run", config), config)
+    an_epoch = steps_per_epoch(prepared, config.train, ALONE)
+    assert an_epoch >= 5
+    assert an_epoch * config.train.max_epochs >= 600
 
 
 def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
@@ -52,12 +110,12 @@ def test_a_text_without_pairs_is_refused(tmp_path: Path) -> None:
 
 
 def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
-    chosen = [choose_settings(Config(), {}, figures, CUDA) for figures in OF_EACH_SIZE]
+    chosen = [choose_settings({}, figures, CUDA) for figures in OF_EACH_SIZE]
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
         assert values == sorted(values)
     for name in "model.dropout", "train.max_epochs":
-        values = [each[name] for each in chosen]
+        values = [each[name] for each in chosen[1:]]  # the smallest texts are memorized
         assert values == sorted(values, reverse=True)
     for each in chosen:
         load_config(None, each)
@@ -83,19 +141,54 @@ def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> No
 
 
 def test_batches_are_small_on_a_cpu() -> None:
-    assert {choose_settings(Config(), {}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
-    assert choose_settings(Config(), {}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
+    assert {choose_settings({}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
+    assert choose_settings({}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model.d_model": 10},
+        {"model.num_heads": 6},
+        {"train.learning_rate": 10.0},
+        {"train.accumulate": 2000},
+        {"train.warmup_steps": 5000},
+        {"train.max_steps": 0},
+        {"train.max_steps": 1},
+        {"train.alignment_layer": 3},
+        {"train.schedule": "cosine"},
+        {"train.decay_from": 0.9},
+        {"model.dropout": 0.0},
+        {"vocab.algorithm": "char"},
+    ],
+    ids=str,
+)
+def test_chosen_settings_agree_with_any_given_setting(given: dict[str, Any]) -> None:
+    """What nobody gave must not be held against what was given."""
+    for measures in OF_EACH_SIZE[1:3]:
+        for device in CPU, CUDA:
+            chosen = choose_settings(given, measures, device)
+            assert not chosen.keys() & given.keys()
+            load_config(None, given, inherited=chosen)
+
+
+def test_a_given_value_is_checked_before_the_text_is_read(tmp_path: Path) -> None:
+    given = written(tmp_path, "", "")
+    with pytest.raises(UserError, match=r"command line: train\.max_step: unknown setting"):
+        resolve_new(None, given | {"train.max_step": 1, "train.decay_from": 0.5}, "cpu")
+    with pytest.raises(UserError, match=r"train\.alignment_layer = 9: the last decoder layer is 2"):
+        resolve_new(None, written(tmp_path, "a\n", "b\n") | {"train.alignment_layer": 9}, "cpu")
 
 
 @pytest.mark.parametrize(
     ("given", "rdrop", "rdrop_from", "decay_from"),
     [
-        ({}, SIZES[1].rdrop, LATE, LATE),
+        ({}, SIZES[2].rdrop, LATE, LATE),
         ({"train.rdrop": 0.0}, 0.0, 0.0, LATE),
         ({"model.dropout": 0.0}, 0.0, 0.0, LATE),  # of which it makes use
-        ({"train.schedule": "inverse_sqrt"}, SIZES[1].rdrop, 0.0, 0.0),  # whose end nothing gives
-        ({"train.max_steps": 700}, SIZES[1].rdrop, LATE, LATE),
-        ({"train.max_steps": 7, "train.warmup_steps": 7}, SIZES[1].rdrop, 0.0, 0.0),  # no time to fall
+        ({"train.schedule": "inverse_sqrt"}, SIZES[2].rdrop, 0.0, 0.0),  # whose end nothing gives
+        ({"train.max_steps": 700}, SIZES[2].rdrop, LATE, LATE),
+        ({"train.max_steps": 7, "train.warmup_steps": 7}, SIZES[2].rdrop, 0.0, 0.0),  # no time to fall
     ],
     ids=str,
 )
@@ -117,13 +210,30 @@ def test_fine_tuning_a_run_without_dropout_uses_no_r_drop(tmp_path: Path, tiny_c
     assert (config.model.dropout, config.train.rdrop) == (0.0, 0.0)
 
 
+def test_a_few_sentences_without_spaces_are_memorized(tmp_path: Path) -> None:
+    src = [f"{subject} {verb} {thing}." for subject in ("I", "You") for verb in ("buy", "draw") for thing in "abcdef"]
+    tgt = [f"{subject}{verb}{thing}。" for subject in "我你" for verb in "买画" for thing in "苹灯绳钟船书"]
+    given = written(tmp_path, "\n".join(src) + "\n", "\n".join(tgt) + "\n")
+    resolved = resolve_new(None, given | {"train.precision": "float32", "train.max_steps": 150}, "cpu")
+    run = Run.create(tmp_path / "run", resolved.config)
+    train(run, resolved.config, CPU, reasons=resolved.reasons, scan=resolved.scan)
+    assert load_translator(run.path, "cpu").translate(src) == tgt
+
+
 def test_two_texts_are_enough_to_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for language in "en", "fr":
         (tmp_path / f"train.{language}").write_text(head(TOY / f"train.{language}", 200), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    small = ["vocab.size=400", "model.d_model=32", "model.d_ff=64", "train.max_minutes=0.01", "train.precision=float32"]
+    small = [
+        "vocab.size=400",
+        "train.batch_tokens=1024",
+        "model.d_model=32",
+        "model.d_ff=64",
+        "train.max_minutes=0.01",
+        "train.precision=float32",
+    ]
     sets = [part for setting in small for part in ("--set", setting)]
     assert cli._run(["train", "--src", "train.en", "--tgt", "train.fr", *sets]) == 0
     config = load_config(tmp_path / "runs" / "train" / "config.toml")

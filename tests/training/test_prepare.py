@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.corpora import TOY, head
 from tests.helpers.runs import changed
 from translate import cli
 from translate.config.settings import Config
@@ -25,8 +26,16 @@ def pieces_of(prepared: Prepared) -> list[list[int]]:
 
 
 @pytest.fixture
-def without_valid(tiny_config: Config) -> Config:
-    return changed(tiny_config, "data", valid_src="", valid_tgt="")
+def longer(tmp_path: Path) -> dict[str, str]:
+    """The sides of a text that is long enough for some of its pairs to be held out."""
+    for side in "en", "fr":
+        (tmp_path / f"train.{side}").write_text(head(TOY / f"train.{side}", 220), encoding="utf-8")
+    return {"train_src": str(tmp_path / "train.en"), "train_tgt": str(tmp_path / "train.fr")}
+
+
+@pytest.fixture
+def without_valid(tiny_config: Config, longer: dict[str, str]) -> Config:
+    return changed(tiny_config, "data", valid_src="", valid_tgt="", **longer)
 
 
 def test_the_validation_split_is_reused_without_reading_the_text(
@@ -34,7 +43,7 @@ def test_the_validation_split_is_reused_without_reading_the_text(
 ) -> None:
     run = Run.create(tmp_path / "run", without_valid)
     first = prepare(run, without_valid)
-    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (190, 10, 5)
+    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (209, 11, 5)
     read_lines = sides.read_lines
 
     def read_short_files_only(path: Path, *_: Any) -> object:
@@ -48,7 +57,7 @@ def test_the_validation_split_is_reused_without_reading_the_text(
 
 
 def test_a_new_run_without_settings_reads_its_text_three_times(
-    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, longer: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text is read to scan it, to train the vocabulary and to encode it."""
     opened: Counter[str] = Counter()
@@ -67,7 +76,7 @@ def test_a_new_run_without_settings_reads_its_text_three_times(
         "train.precision": "float32",
     }
     sets = [part for name, value in small.items() for part in ("--set", f"{name}={value}")]
-    texts = ["--src", str(corpus / "train.en"), "--tgt", str(corpus / "train.fr")]
+    texts = ["--src", longer["train_src"], "--tgt", longer["train_tgt"]]
     assert cli._run(["train", *texts, *sets, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
     assert {name: opened[name] for name in ("train.en", "train.fr")} == {"train.en": 3, "train.fr": 3}
 
@@ -86,10 +95,13 @@ def test_a_different_vocabulary_or_limit_re_encodes_the_text(tmp_path: Path, tin
 
 
 @pytest.mark.parametrize("began_with", [True, False])
+@pytest.mark.parametrize("is_small", [True, False])
 def test_a_run_keeps_its_kind_of_validation_text(
-    tmp_path: Path, tiny_config: Config, without_valid: Config, began_with: bool
+    tmp_path: Path, tiny_config: Config, longer: dict[str, str], is_small: bool, began_with: bool
 ) -> None:
-    first, second = (tiny_config, without_valid) if began_with else (without_valid, tiny_config)
+    config = tiny_config if is_small else changed(tiny_config, "data", **longer)
+    without_valid = changed(config, "data", valid_src="", valid_tgt="")
+    first, second = (config, without_valid) if began_with else (without_valid, config)
     run = Run.create(tmp_path / "run", first)
     prepare(run, first)
     with pytest.raises(
@@ -97,6 +109,16 @@ def test_a_run_keeps_its_kind_of_validation_text(
         match=f"started {'with' if began_with else 'without'} data.valid_src; {'restore' if began_with else 'remove'}",
     ):
         prepare(run, second)
+
+
+def test_no_pair_of_a_small_text_is_held_out(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "data", valid_src="", valid_tgt="")
+    run = Run.create(tmp_path / "run", config)
+    first = prepare(run, config)
+    assert len(first.train) == len(first.valid) == 200
+    assert "200 pairs are too few to hold any out" in run.log_path.read_text(encoding="utf-8")
+    assert pieces_of(prepare(run, config)) == pieces_of(first)
+    assert pieces_of(Prepared(first.vocabs, first.valid, first.valid, [])) == pieces_of(first)
 
 
 def test_a_damaged_record_of_the_texts_is_named(tmp_path: Path, tiny_config: Config) -> None:

@@ -48,7 +48,9 @@ class DataSettings(Section):
     reverse: bool = Field(False, description="swap source and target of all texts to train the opposite direction")
     src_column: Count = Field(1, description="column number of the source in a .tsv file, starting at 1")
     tgt_column: Count = Field(2, description="column number of the target in a .tsv file, starting at 1")
-    valid_pairs: Count = Field(1000, description="number of pairs to split off for validation, at most 5% of the text")
+    valid_pairs: Count = Field(
+        1000, description="number of pairs to split off for validation: at most 5%, none of 200 or fewer"
+    )
     max_pieces: Count = Field(256, description="maximum pieces per side; longer pairs are skipped, longer inputs split")
     filter: tuple[FilterName, ...] = Field(
         (), strict=False, description="kinds of doubtful pairs to exclude from training; see `translate check`"

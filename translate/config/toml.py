@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -45,6 +45,16 @@ def load_config(
         if isinstance(table := tables.setdefault(section, {}), dict):
             table.setdefault(key, value)
     return _checked(Config, tables, path, sources)
+
+
+def check_values(overrides: Mapping[str, object]) -> None:
+    """Raise UserError if a name is unknown or a value is invalid by itself, whatever the other settings are."""
+    tables, sources = _given(None, overrides)
+    try:
+        Config.model_validate(tables)
+    except ValidationError as error:
+        if lines := _explained([each for each in error.errors() if each["type"] != "value_error"], None, sources):
+            raise UserError(lines) from None
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
@@ -149,8 +159,11 @@ def _checked(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        lines = [spelled_out(_explain(mistake, path, sources or {}), "\n") for mistake in error.errors()]
-        raise UserError("\n".join(lines)) from None
+        raise UserError(_explained(error.errors(), path, sources or {})) from None
+
+
+def _explained(mistakes: Sequence[Any], path: Path | None, sources: Mapping[str, str]) -> str:
+    return "\n".join(spelled_out(_explain(mistake, path, sources), "\n") for mistake in mistakes)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from translate.data.filters import blank_if_long, sample
 from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
+MIN_SPLIT_PAIRS = 201  # texts with fewer pairs are too small to spare any of them for validation
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
 MAX_BYTES_IN_MEMORY = 2**24  # memory limit for validation candidates; larger sets are kept on disk
 
@@ -40,8 +41,9 @@ class TextScan:
 def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     """Read an entire text once. Raises UserError if any part of it cannot be read.
 
-    valid_pairs: number of pairs to split off for validation, at most a twentieth of the text. The pairs with the
-    smallest hashes are chosen. About valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
+    valid_pairs: number of pairs to split off for validation, at most a twentieth of the text, and none from a text of
+    fewer than MIN_SPLIT_PAIRS pairs. The pairs with the smallest hashes are chosen. About
+    valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
     """
     num_lines = num_pairs = 0
     smallest: list[int] = []  # heap of negated hashes of pairs with text on both sides, largest hash first
@@ -64,7 +66,7 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     chosen = sample(short_pairs())
     parts = [digest.digest() for digest in digests] + ([digest_of_file(text.alignment)] if text.alignment else [])
     num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
-    split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest else 0
+    split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest and num_pairs >= MIN_SPLIT_PAIRS else 0
     return TextScan(num_lines, num_pairs, chosen, hashlib.sha256(b"".join(parts)).hexdigest(), split_at, candidates)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import sentencepiece
 from translate.config.settings import VocabSettings
 from translate.errors import UserError
 
+SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
 MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs about 0.5 kB of memory per line
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
@@ -129,6 +131,48 @@ def train_vocab(
         size = _possible_size(error, settings)
     log(f"vocab.size lowered from {settings.size:,} to {size:,}, the maximum for this text")
     return _train(_sample(lines(), num_lines, seed), settings, size)
+
+
+def largest_vocabs(
+    sides: Sequence[Sequence[str]], settings: VocabSettings, max_size: int, min_count: float
+) -> list[Vocab]:
+    """Train one vocabulary per side, of the largest size at which the last piece occurs at least `min_count` times.
+
+    BPE merges the most frequent pieces first, so the last merge is the rarest. All pieces of the result have thus
+    been seen often enough to be learned (Gowda & May 2020), in any script: where words are not separated by spaces, too
+    large a vocabulary has whole clauses as pieces. The size, which is found by bisection to within 2%, exceeds
+    `max_size` only if the text has more characters.
+    """
+    if settings.algorithm == "char":
+        return [_train(lines, settings, settings.size) for lines in sides]
+    low = max(_required_size(lines, settings) for lines in sides)
+    high = size = max(low, max_size)
+    while True:
+        try:
+            vocabs = [_train(lines, settings, size) for lines in sides]
+            is_fit = all(_count_of_last(*each) >= min_count for each in zip(vocabs, sides, strict=True))
+            low, high = (size, high) if is_fit else (low, size - 1)
+        except RuntimeError as error:
+            high = _possible_size(error, settings)
+            low = min(low, high)
+        if high <= SPARE * low:
+            return [_train(lines, settings, low) for lines in sides]
+        size = (low + high + 1) // 2
+
+
+def _required_size(lines: Iterable[str], settings: VocabSettings) -> int:
+    """Return a size that is enough for all characters that need a piece, even if the text is a part of the lines."""
+    try:
+        return _train(lines, settings, 8).size
+    except RuntimeError as error:
+        match = TOO_SMALL.search(str(error))
+        return int(SPARE * int(match[1])) + 1 if match else _possible_size(error, settings)
+
+
+def _count_of_last(vocab: Vocab, lines: Sequence[str]) -> float:
+    """Return how often the last piece of several characters occurs, or infinity if there is none."""
+    last = max((id_ for piece, id_ in vocab.ids.items() if len(piece) > 1 and piece[0] + piece[-1] != "<>"), default=-1)
+    return sum(ids.count(last) for ids in vocab.encode(lines)) if last >= 0 else math.inf
 
 
 def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:

@@ -1,29 +1,35 @@
 """Automatic configuration: choose settings that suit the text and the machine if no settings file is given.
 
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first two rows of
+Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the second and third row of
 SIZES and to rotary positions; the rows for larger texts follow published models.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from translate.config.settings import Config
-from translate.data.characters import characters_of
+from translate.config.settings import Config, VocabSettings
+from translate.data.characters import Characters, characters_of
 from translate.data.text_scan import TextScan
+from translate.data.vocab import Vocab, largest_vocabs
+from translate.run.folder import Run
 
 COVERAGE = 0.9995  # fraction of the text's characters, as in vocab.character_coverage
-PIECES_PER_CHARACTER = 1.5  # minimum vocabulary size per distinct character
+PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
+SAMPLE_PAIRS = 10_000  # number of pairs to choose the vocabulary size from
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # or a tenth of all steps, if that is less
 MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
+MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlearned, whatever its number of epochs
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
@@ -35,18 +41,21 @@ class TextMeasures(NamedTuple):
     num_pairs: int  # pairs with text on both sides
     src_length: float  # characters per line, on average
     tgt_length: float
-    num_characters: int  # distinct characters that need their own pieces
+    vocab_size: int  # pieces in the larger vocabulary
+    tgt_pieces: float  # pieces per target line, on average, with `</s>`
 
 
 class Size(NamedTuple):
     """Settings for texts of up to `max_pairs` pairs."""
 
     max_pairs: float
-    vocab: int  # number of pieces in the joint vocabulary
+    vocab: int  # maximum number of pieces in the joint vocabulary
+    min_count: int  # minimum number of times that a piece occurs in the text
     layers: int  # number of layers in the encoder and also in the decoder
     d_model: int
     d_ff: int
     dropout: float
+    label_smoothing: float
     rdrop: float
     weight_decay: float
     batch_tokens: int
@@ -54,70 +63,52 @@ class Size(NamedTuple):
     epochs: int
 
 
+# The first row is for texts that a model can only memorize.
 SIZES = (
-    Size(10_000, 2000, 4, 128, 512, 0.3, 0.0, 0.2, 1024, 2.5e-3, 100),
-    Size(60_000, 10_000, 4, 128, 384, 0.25, 3.0, 0.1, 4096, 3e-3, 60),
-    Size(400_000, 10_000, 3, 256, 1024, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
-    Size(2_000_000, 16_000, 4, 256, 1024, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
-    Size(float("inf"), 32_000, 6, 512, 2048, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
+    Size(1000, 2000, 20, 3, 128, 512, 0.1, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
+    Size(10_000, 2000, 20, 4, 128, 512, 0.3, 0.1, 0.0, 0.2, 1024, 2.5e-3, 100),
+    Size(60_000, 10_000, 8, 4, 128, 384, 0.25, 0.1, 3.0, 0.1, 4096, 3e-3, 60),
+    Size(400_000, 10_000, 8, 3, 256, 1024, 0.1, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
+    Size(2_000_000, 16_000, 8, 4, 256, 1024, 0.1, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
+    Size(float("inf"), 32_000, 8, 6, 512, 2048, 0.1, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
 )
 
 
-def measure_text(scan: TextScan) -> TextMeasures | None:
-    """Measure a text using a sample of its pairs. Returns None if no sampled pair has text on both sides."""
+def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, object]) -> TextMeasures | None:
+    """Measure a text using a sample of its pairs. Returns None if no sampled pair has text on both sides.
+
+    settings: for the vocabularies, which are trained on the sample. fixed: settings that are not to be chosen.
+    """
     pairs = [pair for pair in scan.sample if pair.is_full]
     if not pairs:
         return None
     src, tgt = (characters_of([pair[side] for pair in pairs]) for side in (0, 1))
-    counts = np.sort(np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1])[::-1]
-    num_characters = int((np.cumsum(counts) - counts < COVERAGE * counts.sum()).sum())
-    return TextMeasures(scan.num_pairs, float(src.lengths.mean()), float(tgt.lengths.mean()), num_characters)
+    size, sample = _size_for(scan.num_pairs), pairs[:: -(-len(pairs) // SAMPLE_PAIRS)]
+    max_size = max(size.vocab, NUM_SPECIAL_PIECES + round(PIECES_PER_CHARACTER * _num_characters(src, tgt)))
+    min_count = size.min_count * len(sample) / scan.num_pairs
+    lines = [[pair[side] for pair in sample] for side in (0, 1)]
+    if origin := fixed.get("train.init_from"):
+        vocabs = list(Run(Path(str(origin))).load_vocabs())
+    elif settings.model:
+        vocabs = [Vocab.load(Path(settings.model))]
+    else:
+        limits = (settings.size, 0.0) if "vocab.size" in fixed else (max_size, min_count)
+        vocabs = largest_vocabs([lines[0] + lines[1]] if settings.joint else lines, settings, *limits)
+    tgt_pieces = 1 + sum(map(len, vocabs[-1].encode(lines[1]))) / len(sample)
+    lengths = float(src.lengths.mean()), float(tgt.lengths.mean())
+    return TextMeasures(scan.num_pairs, *lengths, max(vocab.size for vocab in vocabs), tgt_pieces)
 
 
-def choose_settings(
-    config: Config, given: Mapping[str, object], measures: TextMeasures, device: torch.device
-) -> dict[str, object]:
-    """Return the settings that suit a text, keyed by name. given: settings in `config` that were set by the user."""
-    size = next(size for size in SIZES if measures.num_pairs <= size.max_pairs)
-    is_cpu = device.type == "cpu"
-    values: dict[str, object] = {
-        "vocab.size": max(size.vocab, NUM_SPECIAL_PIECES + round(PIECES_PER_CHARACTER * measures.num_characters)),
-        "model.d_model": size.d_model,
-        "model.d_ff": size.d_ff,
-        "model.num_heads": max(4, size.d_model // 64),
-        "model.num_encoder_layers": size.layers,
-        "model.num_decoder_layers": size.layers,
-        "model.dropout": size.dropout,
-        "model.positions": "rotary",
-        "train.batch_tokens": min(size.batch_tokens, MAX_TOKENS_ON_CPU) if is_cpu else size.batch_tokens,
-        "train.learning_rate": size.learning_rate,
-        "train.warmup_steps": WARMUP_STEPS,
-        "train.rdrop": size.rdrop,
-        "train.rdrop_from": LATE if size.rdrop else 0.0,
-        "train.weight_decay": size.weight_decay,
-        "train.schedule": "cosine",
-        "train.decay_from": LATE,
-        "train.max_steps": 0,
-        "train.max_epochs": size.epochs,
-        "train.max_minutes": MAX_MINUTES if is_cpu else 0.0,
-        "train.patience": 0,
-    }
-    if config.train.init_from:
-        values["train.learning_rate"] = size.learning_rate / TUNING_FACTOR
-        values["train.max_epochs"] = size.epochs // TUNING_FACTOR
-    if set(LIMITS) & set(given):
-        values |= dict.fromkeys(LIMITS, 0)
-    if num_steps := config.train.max_steps if "train.max_steps" in given else 0:
-        values["train.warmup_steps"] = min(WARMUP_STEPS, num_steps // 10)
-        if config.train.warmup_steps >= num_steps and "train.warmup_steps" in given:
-            values["train.schedule"] = "constant"  # the cosine decay would have no steps left
-    keeps_dropout = "model.dropout" in given or config.train.init_from  # a fine-tuned model keeps its dropout
-    dropout = config.model.dropout if keeps_dropout else values["model.dropout"]
-    if not given.get("train.rdrop", dropout or config.model.attention_dropout):
-        values |= {"train.rdrop": 0.0, "train.rdrop_from": 0.0}
-    if given.get("train.schedule", values["train.schedule"]) != "cosine":
-        values |= {"train.decay_from": 0.0, "train.rdrop_from": 0.0}  # fractions of max_steps, which may be unknown
-    return values
+def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: torch.device) -> dict[str, object]:
+    """Return the settings that suit a text, keyed by name, except for those that are fixed.
+
+    fixed: settings that were set by the user or are inherited. The others are chosen to agree with them.
+    """
+    size = _size_for(measures.num_pairs)
+    values = _model(size, fixed) | _steps(size, fixed, measures, device.type == "cpu") | _optimization(size, fixed)
+    if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
+        values["vocab.size"] = measures.vocab_size
+    return {name: value for name, value in values.items() if name not in fixed}
 
 
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
@@ -134,8 +125,9 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     limits = [f"{train.max_steps:,} steps"] * bool(train.max_steps)
     limits += [f"{train.max_epochs} epochs"] * bool(train.max_epochs)
     limits += [f"{train.max_minutes:g} minutes"] * bool(train.max_minutes)
+    reason = "one per character" if vocab.algorithm == "char" else "more would be too rare in this text"
     lines = {
-        "vocab": f"{vocab.size:,} pieces; with a larger vocabulary, pieces would be too rare in this text",
+        "vocab": f"{measures.vocab_size:,} pieces" + ("" if vocab.model or train.init_from else f"; {reason}"),
         "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
         "dropout": f"{dropout}; reduces overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",
@@ -145,3 +137,68 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     named = ", ".join(chosen) if len(chosen) <= MAX_NAMED else f"{len(chosen)} settings"
     head = f"settings for {measures.num_pairs:,} pairs of {lengths}{f', keeping {named}' if chosen else ''}:"
     return head, *(f"    {name:<8} {text}" for name, text in lines.items())
+
+
+def _size_for(num_pairs: int) -> Size:
+    return next(size for size in SIZES if num_pairs <= size.max_pairs)
+
+
+def _num_characters(src: Characters, tgt: Characters) -> int:
+    """Return the number of distinct characters that need their own pieces."""
+    counts = np.sort(np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1])[::-1]
+    return int((np.cumsum(counts) - counts < COVERAGE * counts.sum()).sum())
+
+
+def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
+    """Return the shape of the model. Its heads have an even width, as rotary positions need."""
+    multiple = 2 * fixed.get("model.num_heads", 1)
+    d_model = fixed.get("model.d_model", math.ceil(size.d_model / multiple) * multiple)
+    num_heads = [number for number in range(1, max(4, d_model // 64) + 1) if d_model % (2 * number) == 0]
+    return {
+        "model.d_model": d_model if multiple <= size.d_model else size.d_model,
+        "model.d_ff": size.d_ff,
+        "model.num_heads": max(num_heads, default=1),
+        "model.num_encoder_layers": size.layers,
+        "model.num_decoder_layers": size.layers,
+        "model.dropout": size.dropout,
+        "model.positions": "rotary",
+    }
+
+
+def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> dict[str, object]:
+    """Return the size and the number of the steps, of which a small text needs more per epoch and more epochs."""
+    num_pieces = measures.num_pairs * measures.tgt_pieces
+    batch_tokens = min(size.batch_tokens, MAX_TOKENS_ON_CPU) if is_cpu else size.batch_tokens
+    batch_tokens = max(min(batch_tokens, int(num_pieces / MIN_STEPS_PER_EPOCH)), fixed.get("train.accumulate", 1))
+    steps_per_epoch = max(1.0, num_pieces / fixed.get("train.batch_tokens", batch_tokens))
+    epochs = max(size.epochs, math.ceil(MIN_STEPS / steps_per_epoch))
+    values = {
+        "train.batch_tokens": batch_tokens,
+        "train.max_steps": 0,
+        "train.max_epochs": size.epochs // TUNING_FACTOR if fixed.get("train.init_from") else epochs,
+        "train.max_minutes": MAX_MINUTES if is_cpu else 0.0,
+    }
+    return values | dict.fromkeys(LIMITS, 0) if any(fixed.get(name) for name in LIMITS) else values
+
+
+def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
+    """Return the learning rate and its schedule, and the regularization of the loss and the weights."""
+    num_steps = fixed.get("train.max_steps", 0)
+    # With a warm-up that takes all steps, the cosine decay would have none left.
+    schedule = "constant" if 0 < num_steps <= fixed.get("train.warmup_steps", 0) else "cosine"
+    learning_rate = size.learning_rate / (TUNING_FACTOR if fixed.get("train.init_from") else 1)
+    decay = size.weight_decay if fixed.get("train.learning_rate", learning_rate) * size.weight_decay < 1 else 0.0
+    has_dropout = fixed.get("model.dropout", size.dropout) or fixed.get("model.attention_dropout")
+    rdrop = size.rdrop if has_dropout else 0.0
+    late = LATE if fixed.get("train.schedule", schedule) == "cosine" else 0.0  # a fraction of max_steps, if known
+    return {
+        "train.learning_rate": learning_rate,
+        "train.schedule": schedule,
+        "train.warmup_steps": min(WARMUP_STEPS, num_steps // 10) if num_steps else WARMUP_STEPS,
+        "train.decay_from": late,
+        "train.label_smoothing": size.label_smoothing,
+        "train.rdrop": rdrop,
+        "train.rdrop_from": late if size.rdrop and fixed.get("train.rdrop", rdrop) else 0.0,
+        "train.weight_decay": decay,
+        "train.patience": 0,
+    }

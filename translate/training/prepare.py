@@ -18,7 +18,7 @@ from translate.data.filters import NO_FILTERS, Filters, kept_pairs
 from translate.data.parallel_text import Pair, ParallelText, check_stays, fingerprint, split, text_of
 from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import ResampledCorpus
-from translate.data.text_scan import TextScan, scan_text
+from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan, scan_text
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
@@ -30,6 +30,10 @@ from translate.system.signals import dying_of_signals
 
 FORMAT = 1  # format version of texts.json
 NO_PAIRS = "no pair of lines has text on both sides; check that both files are complete"
+SHARED = (
+    "validation: {num_pairs} pairs are too few to hold any out, so the training text is also the validation text; its "
+    "scores show how well the text was memorized (pass --valid-src and --valid-tgt to validate on other text)"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
     valid_text = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
     check_stays(train_text.src.path, train_text.tgt.path, valid_text.src.path, valid_text.tgt.path)
     record, num_lines = _recorded(run, data, scan, train_text, valid_text)
+    if record.is_shared:
+        valid_text = ParallelText(train_text.src, train_text.tgt)
     if record.split_at:
         train_text = split(train_text, record.split_at).train
     if run.has_vocabs:
@@ -107,7 +113,8 @@ class _Record:
 
     train: str  # fingerprint
     valid: str  # fingerprint
-    split_at: int  # pairs with a lower source-line hash are for validation; 0 if validation files are given
+    split_at: int  # pairs with a lower source-line hash are for validation; 0 if no pairs are split off
+    is_shared: bool = False  # the training text is also the validation text, because it is too small to be split
 
 
 def _recorded(
@@ -126,20 +133,27 @@ def _recorded(
         scan = scan or scan_training_text(data)
         if not scan.num_pairs:
             raise UserError(f"{train.src.path}: {NO_PAIRS}")
-        num_lines = scan.num_lines - (0 if data.valid_src else _split_off(scan, train, valid))
+        is_shared = not data.valid_src and scan.num_pairs < MIN_SPLIT_PAIRS
+        num_lines = scan.num_lines - (_split_off(scan, train, valid) if scan.split_at else 0)
+        if is_shared:
+            valid = ParallelText(train.src, train.tgt)
+            run.log(SHARED.format(num_pairs=scan.num_pairs))
         valid_scan = scan_text(valid)
         if not valid_scan.num_pairs:
             raise UserError(f"{valid.src.path}: {NO_PAIRS}")
         for line in check_sample(scan.sample, data):
             run.log(line)
-        write_record(path, asdict(_Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at)), FORMAT)
+        record = _Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at, is_shared)
+        write_record(path, asdict(record), FORMAT)
     record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to read and encode the texts again"))
-    if bool(record.split_at) == bool(data.valid_src):
-        began, change = ("without", "remove") if record.split_at else ("with", "restore")
+    has_own = bool(record.split_at) or record.is_shared
+    if has_own == bool(data.valid_src):
+        began, change = ("without", "remove") if has_own else ("with", "restore")
         raise UserError(f"{run.path}: was started {began} data.valid_src; {change} it to resume, or start a new run")
     if num_lines is None:
         links = " or the alignments in data.train_align"
-        for text, before, more in (train, record.train, links), (valid, record.valid, ""):
+        texts = [(train, record.train, links), *([] if record.is_shared else [(valid, record.valid, "")])]
+        for text, before, more in texts:
             if fingerprint(text) != before:
                 files = f"{text.src.path} or {text.tgt.path}{more}"
                 raise UserError(f"{files} changed after {run.path} was started; restore them, or start a new run")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.config.settings import Config
-from translate.config.toml import differences, given_setting, load_config, values_by_name
+from translate.config.toml import check_values, differences, given_setting, load_config, values_by_name
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
 
+INHERITED = "model.", "vocab.", "data.max_pieces"  # prefixes of the settings that a fine-tuned run inherits
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning: only training uses them
 
 
@@ -33,22 +34,26 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
     The given settings are validated before the text is read. Raises UserError if a setting is invalid or contradicts
     the run in train.init_from, or if the text cannot be read.
     """
-    config = load_new_config(path, given)
-    _check_has_text(config, "")
     if path:
+        config = load_new_config(path, given)
+        _check_has_text(config, "")
         return ResolvedConfig(config)
+    check_values(given)
+    # Settings that depend on others can be checked only after the others have been chosen.
+    prefixes = "data.", "vocab.", "train.init_from", *(INHERITED if given.get("train.init_from") else ())
+    config = load_new_config(None, {name: value for name, value in given.items() if name.startswith(prefixes)})
+    _check_has_text(config, "")
     from translate.system.device import pick_device  # imported here because importing torch takes a second
     from translate.training.auto_config import choose_settings, explain, measure_text
     from translate.training.prepare import NO_PAIRS, scan_training_text
 
+    inherited = _inherited(config) if config.train.init_from else {}
     scan = scan_training_text(config.data)
-    measures = measure_text(scan)
+    measures = measure_text(scan, config.vocab, {**inherited, **given})
     if measures is None:
         raise UserError(f"{config.data.train_tgt if config.data.reverse else config.data.train_src}: {NO_PAIRS}")
-    values = choose_settings(config, given, measures, pick_device(device))
-    fixed = {*given, *(_inherited(config) if config.train.init_from else ())}
-    chosen = {name: value for name, value in values.items() if name not in fixed}
-    config = load_config(None, chosen, inherited=values_by_name(config))
+    chosen = choose_settings({**inherited, **given}, measures, pick_device(device))
+    config = load_config(None, given, inherited={**inherited, **chosen})
     return ResolvedConfig(config, explain(config, measures, given), scan)
 
 
@@ -100,5 +105,4 @@ def _check_has_text(config: Config, where: str) -> None:
 
 def _inherited(config: Config) -> dict[str, object]:
     """Return the settings inherited by a run that starts from the weights of a run with this config."""
-    kept = "vocab.", "model.", "data.max_pieces"
-    return {name: value for name, value in values_by_name(config).items() if name.startswith(kept)}
+    return {name: value for name, value in values_by_name(config).items() if name.startswith(INHERITED)}
