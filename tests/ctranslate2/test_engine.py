@@ -330,13 +330,14 @@ def test_probabilities_that_are_not_finite_are_reported(copied_run: Run) -> None
     scaled = {name: array * largest if "feed_forward." in name else array for name, array in weights.items()}
     save_file(scaled, copied_run.weights_path)
     vocabs = copied_run.load_vocabs()
-    engine = CTranslate2Engine(copied_run, copied_run.load_config(), vocabs, "cpu")
+    theirs = CTranslate2Engine(copied_run, copied_run.load_config(), vocabs, "cpu")
     pieces = (*vocabs.src.encode(["I love apples."])[0], vocabs.src.eos_id)
-    for settings in GREEDY, BEAM, DecodeSettings(sample=True):
+    for engine in theirs, TorchEngine.load([copied_run], vocabs, "cpu"):
+        for settings in GREEDY, BEAM, DecodeSettings(sample=True):
+            with pytest.raises(UserError, match="probabilities are not finite"):
+                engine.search([Sentence(pieces)], settings, 1)
         with pytest.raises(UserError, match="probabilities are not finite"):
-            engine.search([Sentence(pieces)], settings, 1)
-    with pytest.raises(UserError, match="probabilities are not finite"):
-        engine.score([(pieces, pieces)])
+            engine.score([(pieces, pieces)])
 
 
 def test_the_position_table_stays_small_whatever_max_pieces_is(copied_run: Run) -> None:

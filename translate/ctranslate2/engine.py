@@ -13,7 +13,6 @@ of pieces raised to the power of the length penalty. This module handles the dif
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -24,7 +23,7 @@ from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
 from translate.ctranslate2.fingerprint import FORMAT, RECORD, num_positions
 from translate.data.vocab import VocabPair
-from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, length_limit
+from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, check_finite, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record
@@ -196,9 +195,7 @@ class CTranslate2Engine:
 
 
 def _finite(scores: list[float]) -> list[float]:
-    if any(map(math.isnan, scores)):
-        reason = "its training diverged, or its weights were changed; train again"
-        raise UserError(f"the model's probabilities are not finite: {reason}")
+    check_finite(scores)
     return scores
 
 

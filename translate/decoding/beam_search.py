@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate.config.settings import DecodeSettings
-from translate.decoding.engine import Hypothesis, Watch
+from translate.decoding.engine import Hypothesis, Watch, check_finite
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
 from translate.model.seq2seq import DecoderState
@@ -185,6 +185,8 @@ def _group_maxima(logits: Tensor) -> Tensor:
 def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
     """Return the log-sum-exp: (B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp is 3x slower on a CPU."""
     largest = maxima.amax(dim=2, keepdim=True)
-    if largest.abs().max() < SAFE_EXPONENT:
+    peak = float(largest.abs().max())
+    check_finite([peak])
+    if peak < SAFE_EXPONENT:
         return logits.exp().sum(dim=2).log_()
     return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)

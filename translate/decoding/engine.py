@@ -5,10 +5,12 @@ This module does not import torch, so that engines without torch start faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from translate.config.settings import DecodeSettings
+from translate.errors import UserError
 
 MIN_LIMIT = 10  # pieces added to each length limit, so that translations of short sentences are not truncated
 
@@ -49,6 +51,13 @@ class Engine(Protocol):
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """Return the log-probability of each target piece. pairs: source and target pieces, both ending with `</s>`."""
+
+
+def check_finite(numbers: Iterable[float]) -> None:
+    """Raise UserError if a score or log-probability is NaN or infinite."""
+    if not all(map(math.isfinite, numbers)):
+        reason = "its training diverged, or its weights were changed; train again"
+        raise UserError(f"the model's probabilities are not finite: {reason}")
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:

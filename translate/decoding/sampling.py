@@ -14,7 +14,7 @@ from torch import Tensor
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import State, Step, ended
-from translate.decoding.engine import Hypothesis, Sentence
+from translate.decoding.engine import Hypothesis, Sentence, check_finite
 from translate.decoding.logit_rules import LogitRules
 
 S = TypeVar("S", bound=State)
@@ -38,6 +38,7 @@ def sample(
         logits_of, state = step(pieces[:, :, -1], state)
         logits = logits_of(slice(None))
         log_norm = logits.logsumexp(dim=2)
+        check_finite([float(log_norm.sum())])
         rules.forbid(logits, pieces)
         length = pieces.size(2)
         drawn = _draw(logits / settings.temperature, numbers[:, :, length - 1], settings)

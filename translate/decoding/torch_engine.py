@@ -22,7 +22,7 @@ from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Logits, beam_search, gather_rows
-from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch
+from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, check_finite
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
 from translate.model.hooks import recording
@@ -118,7 +118,9 @@ class TorchEngine:
         tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
         log_probs = _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
         chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
-        return [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
+        rows = [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
+        check_finite(chain.from_iterable(rows))
+        return rows
 
     def _search_batch(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None, stop: Event

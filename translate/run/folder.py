@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -163,9 +164,10 @@ class Run:
                 self.log(f"warning: training continues without {what}: {error}")
 
     def append_metrics(self, **values: object) -> None:
-        """Append a line to metrics.jsonl."""
+        """Append a line to metrics.jsonl, without figures that are not finite, which JSON cannot express."""
+        known = {name: value for name, value in values.items() if not isinstance(value, float) or isfinite(value)}
         with naming_disk_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps(values) + "\n")
+            metrics.write(json.dumps(known) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl, ignoring an incomplete last line. Raises UserError if another line is damaged."""

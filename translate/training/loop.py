@@ -6,7 +6,6 @@ Interrupted and resumed training therefore ends with exactly the same weights as
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -32,7 +31,7 @@ from translate.training.log import Meter, log_end, log_start, log_steps, log_val
 from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, restore_checkpoint
 from translate.training.snapshots import record_snapshots
-from translate.training.step import SMALLER_BATCHES, WHY_HALVED, StepResult, Trainer
+from translate.training.step import AFTER_DIVERGENCE, SMALLER_BATCHES, WHY_HALVED, StepResult, Trainer
 from translate.training.validation import validate
 
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
@@ -180,7 +179,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
         scores = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
         score = scores[config.train.best_by]
-        is_best = math.isfinite(score) and (progress.best is None or score < progress.best)
+        is_best = progress.best is None or score < progress.best
         if trainer.world.is_first:
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.identity)
@@ -206,7 +205,4 @@ def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
 def _check_weights(trainer: Trainer, step: int) -> None:
     """Raise UserError if any weight is not finite. Such weights must not be validated or saved."""
     if not all(weight.isfinite().all() for weight in trainer.model.parameters()):
-        raise UserError(
-            f"training diverged: weights at step {step} are not finite; lower train.learning_rate or raise "
-            "train.warmup_steps; then start a new run (or add --resume to continue from the newest checkpoint)"
-        )
+        raise UserError(f"training diverged: weights at step {step} are not finite; {AFTER_DIVERGENCE}")

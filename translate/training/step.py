@@ -36,6 +36,10 @@ WORTHWHILE = 0.9  # maximum ratio to float32's time: a smaller speedup is not wo
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 )
+AFTER_DIVERGENCE = (
+    "lower train.learning_rate or raise train.warmup_steps; then start a new run (or add --resume to continue from "
+    "the newest checkpoint)"
+)
 WHY_HALVED = (
     "out of memory: micro-batches that do not fit will be halved from now on, which is slower; in a new run, "
     "lower train.batch_tokens ({settings.batch_tokens}) or raise train.accumulate"

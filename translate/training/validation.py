@@ -13,13 +13,14 @@ from translate.config.settings import Config, TrainSettings
 from translate.data.batches import cut, make_batch
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
+from translate.errors import UserError
 from translate.evaluation.metrics import QUICK_METRICS, score
 from translate.model.seq2seq import Seq2Seq
 from translate.system.distributed import World
 from translate.system.out_of_memory import Halving
 from translate.training.loss import SummedLoss
 from translate.training.prepare import Prepared
-from translate.training.step import SMALLER_BATCHES
+from translate.training.step import AFTER_DIVERGENCE, SMALLER_BATCHES
 
 NUM_SAMPLES = 3
 
@@ -54,11 +55,13 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
     """Validate the model, splitting the text among the processes. All processes get the same result.
 
     Computes in float32, like translation, regardless of the training precision. Leaves the model in training mode
-    and draws no random numbers.
+    and draws no random numbers. Raises UserError if the loss is not finite.
     """
     model.eval()
     loss_sums = world.gather(_loss_of_share(model, prepared, config.train, device, world))
     loss = sum(loss_sums) / int(prepared.valid.tgt.lengths.sum())
+    if not math.isfinite(loss):
+        raise UserError(f"training diverged: the validation loss is not finite; {AFTER_DIVERGENCE}")
     pairs = prepared.valid_pairs
     if not pairs:
         model.train()
