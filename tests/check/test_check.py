@@ -17,12 +17,12 @@ from translate import cli
 from translate.check import lenient_reader
 from translate.check.check import CheckReport, Texts, check
 from translate.check.findings import HARMLESS, MEANINGS
-from translate.config.settings import Config
+from translate.config.settings import Config, VocabSettings
 from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
 from translate.data.readers.lines import MAX_LINE_BYTES
 from translate.data.readers.sides import Side
-from translate.data.vocab import Vocab, VocabPair
+from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.report.findings import as_json, as_text
 from translate.report.text import visible
 from translate.run.folder import Run
@@ -51,6 +51,25 @@ def lines_of(report: CheckReport) -> dict[str, list[int]]:
 def clean_lines(count: int) -> tuple[list[bytes], list[bytes]]:
     pairs = toy_pairs(count)
     return [pair.src.encode() for pair in pairs], [pair.tgt.encode() for pair in pairs]
+
+
+def test_target_lines_that_translations_cannot_match_are_listed(tmp_path: Path) -> None:
+    """By the rule that the settings name, or by a given vocabulary."""
+    tgt = [*clean_lines(6)[1], "12½".encode(), "می\u200cخرم".encode(), "c'est\u00a0tout".encode(), "a▁b".encode()]
+    text = text_of(tmp_path, clean_lines(10)[0], tgt)
+    found = lines_of(checked(text))
+    assert (found["rewritten_target"], found["respaced_target"]) == ([10], [9])
+    report = checked(text, vocab__normalization="nmt_nfkc")
+    assert lines_of(report)["rewritten_target"] == [7, 8, 10]
+    shown = as_text(report, ("a", "b"), load_config(None, {}))
+    assert (
+        "3 × target lines rewritten by normalization: lines 7, 8, 10\n    lines that lose a character: ½ (U+00BD)"
+        in shown
+    )
+    assert 'vocab.normalization = "nfc"' in shown
+    settings = VocabSettings(size=40, byte_fallback=False)
+    vocab = train_vocab(lambda: [line.decode() for line in tgt[:6]], settings, 1, lambda _: None)
+    assert lines_of(checked(text, vocab))["unspelled_target"] == [7, 8]
 
 
 def test_a_clean_corpus_has_a_short_report_without_problems(tmp_path: Path) -> None:

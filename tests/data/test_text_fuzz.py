@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import unicodedata
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -51,7 +52,8 @@ def vocab_of(**values: object) -> Vocab:
     return train_vocab(lambda: TRAINING, VocabSettings(**{"size": 330, **values}), seed=1, log=lambda _: None)
 
 
-IDENTITY, NORMALIZING = vocab_of(normalization="identity"), vocab_of()
+IDENTITY, NORMALIZING = vocab_of(normalization="identity"), vocab_of(normalization="nmt_nfkc")
+DEFAULT = vocab_of()
 UNIGRAM = vocab_of(normalization="identity", algorithm="unigram", size=310)
 
 
@@ -87,6 +89,18 @@ def test_without_normalization_text_round_trips_except_for_spaces(vocab: Vocab, 
     ids = vocab.encode([text])[0]
     assert not {vocab.unk_id, vocab.bos_id, vocab.eos_id} & set(ids)
     assert vocab.decode(ids) == unspaced(text)
+
+
+@given(LINES)
+@example("می\u200cخرم، ，？ น้ำ … ² № 12½ cups क़ ｶﾞ \u200b\u200f\ufeff\ufffd\x00")
+def test_default_normalization_changes_only_spaces_and_uncomposed_characters(text: str) -> None:
+    """Composition is Unicode's, but the order of other marks and single characters stay as they are."""
+    back = DEFAULT.decode(DEFAULT.encode([text])[0])
+    one, other = (" ".join(unicodedata.normalize("NFC", each.replace("▁", " ")).split()) for each in (text, back))
+    assert one == other
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
+        spaced = re.sub("[\t-\r\x85\u2028\u2029]", " ", text)
+        assert back == unspaced("".join(" " if unicodedata.category(each) == "Zs" else each for each in spaced))
 
 
 @given(LINES)

@@ -39,9 +39,9 @@ def encoded(text: ParallelText, vocab: Vocab, base: Path, origin: CorpusOrigin =
 
 @pytest.fixture(scope="module")
 def vocab() -> Vocab:
-    """A small vocabulary, so that most words have several pieces."""
+    """A small vocabulary, with several pieces for most words and the rule that changes most words."""
     lines = [line for language in ("en", "fr") for line in head(TOY / f"valid.{language}", 300).splitlines()]
-    return train_vocab(lambda: lines, VocabSettings(size=380), seed=1, log=lambda _: None)
+    return train_vocab(lambda: lines, VocabSettings(size=380, normalization="nmt_nfkc"), seed=1, log=lambda _: None)
 
 
 def word_of_each_piece(vocab: Vocab, ids: list[int]) -> list[int]:

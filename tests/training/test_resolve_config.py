@@ -132,6 +132,15 @@ def test_a_settings_file_resumes_with_inherited_settings(tuned: Run, tmp_path: P
     assert load_resumed_config(tuned, file, {}) == load_new_config(file, {}) == tuned.load_config()
 
 
+def test_a_resumed_run_keeps_the_normalization_of_its_vocabulary(tiny_config: Config, tmp_path: Path) -> None:
+    """The default may have been another when the run began."""
+    run = Run.create(tmp_path / "run", changed(tiny_config, "vocab", normalization="nmt_nfkc"))
+    file = tmp_path / "settings.toml"
+    file.write_text(to_toml(tiny_config).replace('normalization = "nfc"', ""), "utf-8")
+    assert load_resumed_config(run, file, {}) == run.load_config()
+    assert load_resumed_config(run, file, {"vocab.normalization": "nfc"}) == tiny_config
+
+
 def test_without_its_checkpoints_fine_tuning_never_starts_from_other_weights(tuned: Run, tmp_path: Path) -> None:
     shutil.copytree(tuned.path, tmp_path / "run", ignore=shutil.ignore_patterns("step-*"))
     config = tuned.load_config()

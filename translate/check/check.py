@@ -7,6 +7,8 @@ the same filters, so they find the same pairs. The check keeps three 8-byte hash
 from __future__ import annotations
 
 import heapq
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +22,7 @@ from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, text_statistics
 from translate.data.parallel_text import Pair, ParallelText
+from translate.data.round_trip import changed_lines, named, speller
 from translate.data.vocab import VocabPair
 
 NUM_LONGEST = 3  # number of long lines to list per side
@@ -84,6 +87,8 @@ class _Check:
         held_out = {"overlap_valid": texts.valid, "overlap_test": texts.test}
         self._held_out = {name: _read_held_out(text) for name, text in held_out.items() if text}
         self._num_same_pairs = dict.fromkeys(self._held_out, 0)
+        self._tgt_vocab = vocabs.tgt if vocabs else speller(config.vocab.normalization)
+        self._lost: dict[str, Counter[str]] = {}  # lost characters by finding
         self._characters = (CharacterCounts(), CharacterCounts())
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
         self._num_left_out = 0
@@ -125,6 +130,7 @@ class _Check:
             for row in np.flatnonzero(rows).tolist():
                 self._tallies[name].add(Example(first + row, *pairs[row]))
         self._num_left_out += int((is_left_out & usable).sum())
+        self._tally_changes(block.first, list(itertools.compress(enumerate(pairs), is_full.tolist())))
 
     def _tally_troubles(self, block: LineBlock) -> None:
         for row in sorted({*block.src.troubles, *block.tgt.troubles, *range(block.num_pairs, len(block))}):
@@ -133,6 +139,14 @@ class _Check:
                 self._tallies[trouble].add(example)
             if row >= block.num_pairs:
                 self._tallies["line_counts"].add(example)
+
+    def _tally_changes(self, first: int, full: Sequence[tuple[int, Pair]]) -> None:
+        """Find the target lines that encoding changes. full: index in the block and pair, for pairs with both sides."""
+        targets = [pair.tgt for _, pair in full]
+        for change in changed_lines(self._tgt_vocab, targets, self._tgt_vocab.encode(targets)):
+            row, pair = full[change.row]
+            self._tallies[f"{change.cause}_target"].add(Example(first + row, *pair))
+            self._lost.setdefault(f"{change.cause}_target", Counter()).update(change.lost)
 
     def _find_repeats(self, pairs: Sequence[Pair], is_full: Array, is_duplicate: Array) -> dict[str, Array]:
         """Find sources seen earlier with a different target, and sources that also occur in a held-out text."""
@@ -189,6 +203,7 @@ class _Check:
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
         notes = {name: f"including {same:,} with the same target" for name, same in self._num_same_pairs.items()}
+        notes |= {name: f"lines that lose a character: {named(lost)}" for name, lost in self._lost.items() if lost}
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
         self._tallies[name].count = sum(character.times for character in unknown)
         self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from translate.config.settings import DataSettings
 from translate.data.filters import FILTER_NAMES
+from translate.data.round_trip import CAUSES, WAYS_OUT
 
 MAX_LISTED = 1_000  # maximum number of line numbers stored per finding
 
@@ -21,6 +22,7 @@ class Meaning(NamedTuple):
 
 STOPS = "training stops with an error"
 LEFT_OUT = "always left out"
+INEXACT = "kept, but translations cannot contain these characters"
 DROPPED = "always removed when the text is read"
 RESTORE = "if possible, restore the text from the original files"
 REMOVE = "remove these pairs from the training text"
@@ -37,6 +39,8 @@ MEANINGS: dict[str, Meaning] = {
     "identical": Meaning("identical sides"),
     "length_ratio": Meaning("implausible length ratio"),
     "script": Meaning("unexpected script"),
+    "rewritten_target": Meaning(f"target lines {CAUSES['rewritten']}", INEXACT, WAYS_OUT["rewritten"]),
+    "unspelled_target": Meaning(f"target lines {CAUSES['unspelled']}", INEXACT, WAYS_OUT["unspelled"]),
     "mojibake": Meaning("incorrectly decoded characters", advice=RESTORE),
     "damaged": Meaning("replacement characters (U+FFFD)", advice=RESTORE),
     "control": Meaning("control characters"),
@@ -59,10 +63,11 @@ MEANINGS: dict[str, Meaning] = {
         "set vocab.character_coverage = 1.0 to include all characters",
     ),
     "same_source": Meaning("repeated source with a different target", "kept; this is normal in some texts"),
+    "respaced_target": Meaning(f"target lines {CAUSES['respaced']}", "kept; translations contain the unified form"),
     "crlf": Meaning("Windows line endings", DROPPED),
     "bom": Meaning("byte-order mark", DROPPED),
 }
-HARMLESS = ("same_source", "crlf", "bom", "rare_characters", "maybe_too_long", "empty_both")
+HARMLESS = ("same_source", "respaced_target", "crlf", "bom", "rare_characters", "maybe_too_long", "empty_both")
 
 
 class Example(NamedTuple):

@@ -17,6 +17,7 @@ Ratio = Annotated[float, Field(gt=0, le=100)]
 Layers = Annotated[int, Field(gt=0, le=1000)]
 NgramLength = Annotated[int, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rule = Literal["nfc", "identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"]
 FilterName = Literal[
     "identical",
     "duplicates",
@@ -81,8 +82,10 @@ class VocabSettings(Section):
         0.9995, description="fraction of the text to cover with single-character pieces; other characters become bytes"
     )
     byte_fallback: bool = Field(True, description="encode unknown characters as bytes instead of the unknown token")
-    normalization: Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
-        "nmt_nfkc", description="sentencepiece normalization rule; the _cf variants also fold case"
+    normalization: Rule = Field(
+        "nfc",
+        description="characters that count as the same; nfc: only those that look the same; the others are "
+        "sentencepiece's rules, which also rewrite visible characters of translations; _cf: fold case, too",
     )
     dropout: Share = Field(0.0, description="BPE-dropout (bpe): probability of skipping a merge; redrawn each epoch")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -24,6 +24,7 @@ from translate.data.bpe_dropout import MergeDropout
 from translate.data.filters import NO_FILTERS, Filters, PairFilter, pair_filter
 from translate.data.parallel_text import ParallelText
 from translate.data.ragged_arrays import PieceRows, Rows, RowWriter, digest_of_rows, open_rows, paths_of, rows_of
+from translate.data.round_trip import CAUSES, WAYS_OUT, changed_lines, count_changes, named
 from translate.data.vocab import Log, VocabPair
 from translate.data.word_links import LinkedPair, linked_pairs, piece_links
 from translate.errors import UserError
@@ -59,11 +60,16 @@ class CorpusReport:
     too_long: int = 0
     unclear: int = 0  # number of encoded pairs whose alignment is not used because pieces and words do not match
     filtered: dict[str, int] = field(default_factory=dict)  # number of pairs left out by each filter in data.filter
+    changed: dict[str, int] = field(default_factory=dict)  # number of targets that encoding changes, by cause
+    lost: dict[str, int] = field(default_factory=dict)  # number of targets that lose a character, by character
 
     def __add__(self, other: CorpusReport) -> CorpusReport:
         """Add the counts for two parts of a text, except `filtered`, which is counted only for the entire text."""
         pairs, empty, too_long = self.pairs + other.pairs, self.empty + other.empty, self.too_long + other.too_long
-        return CorpusReport(pairs, empty, too_long, self.unclear + other.unclear)
+        changed, lost = (
+            dict(Counter(a) + Counter(b)) for a, b in ((self.changed, other.changed), (self.lost, other.lost))
+        )
+        return CorpusReport(pairs, empty, too_long, self.unclear + other.unclear, {}, changed, lost)
 
     def __str__(self) -> str:
         text = f"{self.pairs:,} pairs"
@@ -72,6 +78,15 @@ class CorpusReport:
         reasons += [f"{count:,} by the {name} filter" for name, count in self.filtered.items() if count]
         text += f" (left out: {', '.join(reasons)})" if reasons else ""
         return f"{text}, {self.unclear:,} unaligned because pieces and words do not match" if self.unclear else text
+
+    @property
+    def changes(self) -> str:
+        """Describe the targets that encoding changes, and the way out; empty if there are none."""
+        names = [name for name in CAUSES if name in self.changed]
+        causes = ", ".join(f"{self.changed[name]:,} {CAUSES[name]}" for name in names)
+        lost = f" ({named(Counter(self.lost))})" if self.lost else ""
+        ways_out = "".join(f"; {WAYS_OUT[name]}" for name in names if name in WAYS_OUT)
+        return f"target lines that translations cannot match exactly: {causes}{lost}{ways_out}" if causes else ""
 
     @property
     def num_read(self) -> int:
@@ -185,6 +200,7 @@ def _encode_block(
     fits = [max(len(src), len(tgt)) <= origin.max_pieces for src, tgt in zip(*sides, strict=True)]
     fitting = list(itertools.compress(full, fits))
     sides = [list(itertools.compress(ids, fits)) for ids in sides]
+    changed, lost = count_changes(changed_lines(vocabs.tgt, [each.pair.tgt for each in fitting], sides[1]))
     for side, dropout in enumerate(dropouts):
         seed = np.random.SeedSequence((origin.seed, origin.epoch, number, side)).generate_state(1)[0]
         drawn = zip(sides[side], dropout.draw(sides[side], int(seed)), strict=True)
@@ -200,7 +216,8 @@ def _encode_block(
         links = piece_links(fitting, sides[0], sides[1], vocabs)
         num_unclear = links.count(None)
         rows.append(rows_of([row or [] for row in links], _dtype(origin.max_pieces)))
-    return rows, CorpusReport(len(fitting), len(block) - len(full), len(full) - len(fitting), num_unclear)
+    num_empty, num_long = len(block) - len(full), len(full) - len(fitting)
+    return rows, CorpusReport(len(fitting), num_empty, num_long, num_unclear, {}, changed, lost)
 
 
 def _names_of_rows(origin: CorpusOrigin) -> list[str]:

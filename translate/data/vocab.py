@@ -14,6 +14,7 @@ from typing import NamedTuple
 import sentencepiece
 
 from translate.config.settings import VocabSettings
+from translate.data.normalization import trainer_options
 from translate.errors import UserError
 
 SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
@@ -85,6 +86,10 @@ class Vocab:
         """Return the text for piece ids as a single line. Line breaks from byte pieces become spaces."""
         text: str = self._processor.decode([int(i) for i in ids])
         return text.translate(LINE_BREAKS)
+
+    def decode_rows(self, rows: Sequence[list[int]]) -> list[str]:
+        """Return the texts for several rows of piece ids, as `decode` does for one."""
+        return [text.translate(LINE_BREAKS) for text in self._processor.decode(list(rows))]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the pieces as strings; `▁` marks the start of a word."""
@@ -201,19 +206,20 @@ def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
 
 def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
     proto = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=proto,
-        vocab_size=size,
-        model_type=settings.algorithm,
-        use_all_vocab=settings.algorithm == "char",  # do not limit the number of characters
-        character_coverage=settings.character_coverage,
-        byte_fallback=settings.byte_fallback,
-        normalization_rule_name=settings.normalization,
-        pad_id=-1,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        minloglevel=2,
-    )
+    with trainer_options(settings.normalization, proto) as normalization:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=proto,
+            vocab_size=size,
+            model_type=settings.algorithm,
+            use_all_vocab=settings.algorithm == "char",  # do not limit the number of characters
+            character_coverage=settings.character_coverage,
+            byte_fallback=settings.byte_fallback,
+            **normalization,
+            pad_id=-1,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            minloglevel=2,
+        )
     return Vocab(proto.getvalue(), "the new vocabulary")

@@ -215,4 +215,6 @@ def _encoded(
         way_out = f"{'shorten data.filter, or ' if filters.names else ''}raise data.max_pieces"
         raise UserError(f"{text.src.path}: none of its pairs can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
+    if changes := corpus.report.changes:
+        run.log(f"{name}: {changes}")
     return corpus

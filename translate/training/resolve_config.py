@@ -86,11 +86,15 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
 
 
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
-    """Read the settings of a resumed run without reading the run in train.init_from."""
+    """Read the settings of a resumed run without reading the run in train.init_from.
+
+    Unless it is set, normalization stays as it is in the run's vocabulary, whatever the default was then.
+    """
     if path is None:
         return load_config(run.config_path, given)
     before = run.load_config()
-    config = load_config(path, given, _inherited(before) if before.train.init_from else None)
+    inherited = _inherited(before) if before.train.init_from else {}
+    config = load_config(path, given, inherited | {"vocab.normalization": before.vocab.normalization})
     old, new = before.train, config.train
     if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
         return config
