@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,49 @@ def test_an_array_that_claims_more_than_the_available_memory_is_refused(tmp_path
         np.lib.format.write_array_header_1_0(array, header)
     with pytest.raises(UserError, match=r"000001\.npz: damaged, or not an attention file"):
         AttentionMaps.load(path)
+
+
+def stored_array(header: bytes, content: bytes) -> bytes:
+    """Return an array in NumPy's format with any header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + content
+
+
+TYPE, SHAPE = b"{'descr': '%s', 'fortran_order': False, ", b"'shape': (%s), }\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "content"),
+    [
+        (TYPE % b"<f4" + b"'shape': (3,\n", b""),  # numpy: TokenError
+        (TYPE % b"<f4" + SHAPE % b"99999999999999999999,", b""),  # OverflowError
+        (TYPE % b"<f4" + SHAPE % (b"(" * 5000), b""),
+        (TYPE % b"<f4" + SHAPE % b"3,", bytes(8)),
+        (TYPE % b"<f4" + SHAPE % b"-3,", bytes(12)),
+        (TYPE % b"|O" + SHAPE % b"1,", b"cos\nsystem\n(S'true'\ntR."),
+        (TYPE % b"<U1" + SHAPE % b"1,", struct.pack("<I", 0x110000)),  # SystemError
+        (TYPE % b"<U1" + SHAPE % b"1,", struct.pack("<I", 0xD800)),
+        (TYPE % b"<U999999999" + SHAPE % b"999999999,", b""),
+        (b"{'shape': __import__('os').abort()}\n", b""),
+    ],
+)
+def test_an_array_with_a_hostile_header_or_text_is_refused(tmp_path: Path, header: bytes, content: bytes) -> None:
+    path = tmp_path / "000001.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("source.npy", stored_array(header, content))
+    with pytest.raises(UserError, match=r"^[^\n]*000001\.npz: damaged, or not an attention file[^\n]*$"):
+        AttentionMaps.load(path)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_way_in_which_numpy_stores_maps_is_read(tmp_path: Path, dtype: str, order: Any) -> None:
+    weights = np.random.default_rng(1).random((2, 3, 2, 3)).astype(dtype, order=order)
+    words = {"source": np.array(["é", "𝄞 a", "</s>"]).astype(f"{dtype[0]}U4"), "target": np.array(["c", "</s>"])}
+    np.savez(path := tmp_path / "000001.npz", cross=weights, cross_layers=np.array([0, 2]), **words)
+    maps = AttentionMaps.load(path)
+    assert (maps.source, maps.target) == (("é", "𝄞 a", "</s>"), ("c", "</s>"))
+    assert maps.stacks["cross"].layers == (0, 2)
+    assert np.array_equal(maps.cross, weights.astype(np.float32))
 
 
 ABOUT: dict[str, Any] = {

@@ -6,11 +6,15 @@ Shapes: S source pieces, T target pieces, L layers, H heads. The pieces on both 
 from __future__ import annotations
 
 import hashlib
+import re
+import struct
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from zipfile import BadZipFile, ZipFile
@@ -22,15 +26,23 @@ from translate.attention.selection import StoredType
 from translate.data.pieces import END, START, WordSpan
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
-from translate.system.files import write_bytes
+from translate.system.files import open_regular, write_bytes
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 MAX_WEIGHT = 1.01  # 1 plus the maximum rounding error of bfloat16
 MAX_PIECES = 1000  # per side; longer lines get no maps because map size grows quadratically (4 MB per head here)
 MAX_PACKED = 100  # maximum compression ratio; attention maps compress far less, zip bombs compress more
+# Header of an array: its type (a float, integer or string type), its order and its shape.
+ARRAY_START = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<>](?:f[248]|i[48]|U[1-9]\d{0,4}))', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:\d{1,9}(?:, ?|(?=\)))){0,4})\), \} *\n",
+    re.DOTALL,
+)
+SURROGATES = 0xD800 >> 11  # code points that only UTF-16 uses
 # RuntimeError is raised if the archive uses, or claims to use, encryption or an unknown compression method.
-UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, RuntimeError, BadZipFile, zlib.error)
+OUT_OF_RANGE = (MemoryError, OverflowError, struct.error)
+UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, BadZipFile, zlib.error, *OUT_OF_RANGE)
 
 
 class Stack(NamedTuple):
@@ -116,15 +128,35 @@ def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Se
 
 def _read(path: Path, sha256: str | None) -> dict[str, npt.NDArray[Any]]:
     """Read the arrays of an .npz file without unpickling. Raises one of UNREADABLE if the file is invalid."""
-    with path.open("rb") as stream, ZipFile(stream) as archive:
+    with open_regular(path) as stream, ZipFile(stream) as archive:
+        size = stream.seek(0, SEEK_END)
         stream.seek(0)
         if sha256 and sha256 != hashlib.file_digest(stream, "sha256").hexdigest():
             raise UserError(f"{path}: does not match its recorded checksum; create the maps again")
-        if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * path.stat().st_size:
+        if sum(member.file_size for member in archive.infolist()) > MAX_PACKED * size:
             raise ValueError("its uncompressed size is implausibly large")
         # The CRC of a member is checked only if the entire member is read.
-        members = {name.removesuffix(".npy"): BytesIO(archive.read(name)) for name in archive.namelist()}
-    return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
+        return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
+
+
+def _array(content: bytes) -> npt.NDArray[Any]:
+    """Read an array in NumPy's format, whose own reader would evaluate the header and trust its shape."""
+    match = ARRAY_START.match(content)
+    if not match:
+        raise ValueError("the header of an array is malformed")
+    dtype, order, shape = (
+        np.dtype(match[1].decode()),
+        match[2] == b"True",
+        [int(each) for each in re.findall(rb"\d+", match[3])],
+    )
+    if len(content) != match.end() + dtype.itemsize * prod(shape):
+        raise ValueError("the size of an array does not match its header")
+    if dtype.kind == "U":
+        codes = np.frombuffer(content, dtype.byteorder + "u4", offset=match.end())
+        if (codes > sys.maxunicode).any() or (codes >> 11 == SURROGATES).any():
+            raise ValueError("its text is not Unicode")
+    array = np.frombuffer(content, dtype, offset=match.end())
+    return array.reshape(shape, order="F" if order else "C")
 
 
 def _check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
