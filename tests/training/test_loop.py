@@ -24,6 +24,7 @@ from translate.config.toml import load_config, to_toml
 from translate.data.batches import epoch_order, make_batch
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.run.model import load_model
 from translate.system.distributed import ALONE
 from translate.training.checkpoint import Progress
 from translate.training.feed import Part, StepData, feed
@@ -31,7 +32,7 @@ from translate.training.loop import train
 from translate.training.optimizer import learning_rate, rdrop_weight
 from translate.training.prepare import prepare
 from translate.training.step import NUM_TIMED, Trainer
-from translate.training.validation import Validation
+from translate.training.validation import Validation, validate
 
 
 def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_config: Config) -> None:
@@ -336,3 +337,14 @@ def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Con
         losses.append(run.metrics()[-1]["valid_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] < math.log(400)
+
+
+def test_validation_never_samples(tmp_path: Path, tiny_config: Config, tiny_run: Path) -> None:
+    """Sampled translations would choose the best weights at random."""
+    run, prepared = Run(tiny_run), prepare(Run.create(tmp_path / "run", tiny_config), tiny_config)
+    model, _ = load_model(run, prepared.vocabs)
+    found = [
+        validate(model, prepared, changed(tiny_config, "decode", sample=sample, seed=seed), CPU, ALONE)
+        for sample, seed in ((False, 1), (True, 1), (True, 2))
+    ]
+    assert found[0] == found[1] == found[2]

@@ -67,7 +67,7 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
         model.train()
         return Validation(loss, None, None, ())
     translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
-    greedy = config.decode.model_copy(update={"beam_size": 1})
+    greedy = config.decode.model_copy(update={"beam_size": 1, "sample": False})
     hypotheses = [each.text for each in translator.translations([pair.src for pair in pairs], greedy, world=world)]
     model.train()
     scores = score(hypotheses, [[pair.tgt for pair in pairs]])
