@@ -76,6 +76,33 @@ def test_minutes_are_converted_to_the_number_of_steps_that_fit(
     assert "setting      train.max_steps = 114" in told
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_minutes": 1e-300},
+        {"max_minutes": 1e7},
+        {"max_minutes": 1e308},
+        {"max_epochs": 1},
+        {"max_epochs": 2**31 - 1},
+        {"max_epochs": 2**31 - 1, "max_minutes": 1e308},
+    ],
+    ids=str,
+)
+def test_the_planned_settings_are_accepted_again(
+    tmp_path: Path, config: Config, limit: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ends of each limit: what training writes to config.toml must be readable."""
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 1e-3)
+    config = changed(config, "train", **({"max_epochs": 0} | limit))
+    run = Run.create(tmp_path / "run", config)
+    plan = plan_steps(config, prepare(run, config), CPU, ALONE)
+    run.write_config(plan.config)
+    assert run.load_config() == plan.config
+    assert 2 <= plan.config.train.max_steps <= 2**31 - 1
+    assert str(plan).startswith("about ")
+    assert _seconds_left(Progress(step=1, seconds=1.0), plan.config.train) is not None
+
+
 def test_the_planned_steps_are_written_to_the_settings_of_the_run(whole: Run) -> None:
     assert f" plus validation: {whole.load_config().train.max_steps} steps of" in whole.log_path.read_text()
     assert load_config(whole.config_path).train.max_steps > 0

@@ -15,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 import torch
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import LARGEST, Config, TrainSettings
 from translate.config.toml import differences
 from translate.data.batches import epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
@@ -63,12 +63,12 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
     trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
     trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
     seconds = world.largest(seconds_per_step(trainer, prepared))[0]
-    limits = []
+    limits: list[float] = [LARGEST]  # the largest number of steps that the settings can hold
     if settings.max_epochs:
         limits.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
     if settings.max_minutes:
-        limits.append(int(SLACK * 60 * settings.max_minutes / seconds))
-    num_steps = max(2, min(limits))
+        limits.append(SLACK * 60 * settings.max_minutes / seconds)
+    num_steps = max(2, int(min(limits)))
     warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
     train = settings.model_copy(update={"max_steps": num_steps, "warmup_steps": warmup})
     return StepPlan(config.model_copy(update={"train": train}), seconds, trainer.precision)
