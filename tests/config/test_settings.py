@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,13 @@ def test_the_old_name_of_a_renamed_setting_works_with_a_notice(
     assert "train.probe_sentences: unknown setting" in complaint(
         written(tmp_path, "[train]\nprobe_sentences = 7\nsnapshot_sentences = 8\n")
     )
+
+
+def test_a_path_that_is_not_utf8_is_stored_as_valid_toml_without_loss(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9\xff\x80\xc3\xa9")
+    config = load_config(None, {"data.train_src": path, "data.train_tgt": path})
+    assert config.data.train_src == path
+    stored = tmp_path / "config.toml"
+    stored.write_text(to_toml(config), encoding="utf-8")
+    assert tomllib.loads(stored.read_text("utf-8"))["data"]["train_src"].endswith("/caf\0e9\0ff\x0080é")
+    assert load_config(stored) == config

@@ -202,7 +202,7 @@ def test_unusual_strings_survive_a_toml_round_trip(tmp_path: Path) -> None:
         config = load_config(None, {"data.train_src": name, "data.train_tgt": "/x"})
         assert config.data.train_src == name
         assert load_config(written(tmp_path, to_toml(config))) == config
-    for name in "/\ud800", "/\udcff", "/a\0b":
+    for name in "/\ud800", "/a\0b":
         assert "data.train_src = " in complaint(overrides={"data.train_src": name, "data.train_tgt": "/x"})
 
 

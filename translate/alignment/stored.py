@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from translate.alignment.aligner import Pairing, Trial
 from translate.alignment.methods import Method
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.system.checked_json import typed_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class StoredAlignment:
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
         """Validate values read from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
         try:
-            stored = TypeAdapter(cls).validate_json(json.dumps(values))
+            stored = TypeAdapter(cls).validate_json(typed_json(values))
         except ValidationError:
             stored = None
         if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ from translate.attention.maps import AttentionMaps
 from translate.attention.selection import StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed_json, write_record
 
 ABOUT, INDEX = "about.json", "index.jsonl"
 FORMAT = 2  # version of the folder format, stored in about.json
@@ -85,7 +84,7 @@ class AttentionFolder:
             raise UserError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; {expected}")
         try:
             values = read_record(path / ABOUT, FORMAT, ADVICE)
-            return cls(path, TypeAdapter(About).validate_json(json.dumps(values)))
+            return cls(path, TypeAdapter(About).validate_json(typed_json(values)))
         except FileNotFoundError:
             raise UserError(f"{path}: not an attention folder ({ABOUT} is missing); {expected}") from None
         except ValueError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -27,6 +29,8 @@ PATH_KEYS = {
     "vocab": ("model",),
     "train": ("init_from",),
 }
+NOT_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of paths that are not UTF-8, as Python represents them
+STORED_BYTE = re.compile("\0([89a-f][0-9a-f])")
 RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, which are still accepted
 
 
@@ -83,12 +87,16 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def to_toml(config: Config) -> str:
-    """Format all settings as TOML, with their descriptions as comments."""
+    """Format all settings as TOML, with their descriptions as comments.
+
+    A byte of a path that is not UTF-8 is written as NUL, which no path contains, and two hexadecimal digits.
+    """
     lines = []
     for section, settings in config:
         lines.append(f"[{section}]")
         for key, field in type(settings).model_fields.items():
             value = json.dumps(getattr(settings, key), ensure_ascii=False).replace("\x7f", "\\u007f")
+            value = NOT_UTF8.sub(lambda found: f"\\u0000{ord(found[0]) - 0xDC00:02x}", value)
             lines.append(f"{key} = {value}  # {field.description}")
         lines.append("")
     return "\n".join(lines)
@@ -194,10 +202,11 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
         for key in keys:
             if isinstance(table, dict) and isinstance(value := table.get(key), str) and value:
                 try:
+                    value = STORED_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), value)
                     file = folder / Path(value).expanduser()
+                    os.fsencode(file)
                     # The path of a process substitution, <(command), must not be resolved.
                     table[key] = str(file if file.is_fifo() else file.resolve())
-                    table[key].encode()  # names that are not UTF-8 cannot be written to the run's config.toml
                 except (ValueError, RuntimeError) as error:
                     raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from translate.errors import UserError
 from translate.system.files import write_text
+from translate.system.terminal_text import spelled_out
 
 FORMAT, DIGEST = "format", "sha256"
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
@@ -38,6 +41,12 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     if not is_intact or stored != version:
         raise UserError(f"{path}: damaged; {advice}")
     return whole
+
+
+def typed_json(values: Mapping[str, Any]) -> str:
+    """Return the values as JSON for pydantic, which refuses surrogates: they become the escapes that messages show."""
+    text = json.dumps(values, ensure_ascii=False)
+    return SURROGATE.sub(lambda found: "\\" + spelled_out(found[0]), text)
 
 
 def _digest(values: Mapping[str, Any]) -> str:

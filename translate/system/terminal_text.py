@@ -27,12 +27,14 @@ RIGHT_TO_LEFT = ("R", "AL", "AN")  # classes of the Unicode bidirectional algori
 def print_result(text: str, stream: IO[str] | None = None, flush: bool = False) -> None:
     """Print a line, or several, to standard output or another stream: unchanged, except on a terminal.
 
-    Raises UserError if standard output is closed.
+    Surrogates, which stand for bytes of names that are not UTF-8, are escaped as in JSON. Raises UserError if standard
+    output is closed.
     """
     stream = stream or sys.stdout
     if stream is None:
         raise UserError("standard output is closed; redirect it to a file or to /dev/null")
-    print(for_stream(text, stream), file=stream, flush=flush)
+    encodable = for_stream(text, stream).encode("utf-8", "backslashreplace").decode("utf-8")
+    print(encodable, file=stream, flush=flush)
 
 
 def print_message(text: str) -> None:

@@ -35,6 +35,7 @@ SENTENCES = "<!-- sentences -->"
 BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
+ESCAPED = "backslashreplace"  # shows bytes of names that are not UTF-8; valid in JSON, too
 FULL = 65535  # weight 1 as a 16-bit number; the rounding error is at most 0.0008%
 
 
@@ -108,7 +109,7 @@ class PageWriter:
             (self.partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         # A page opened from disk may not fetch files, but it may run scripts, so the block is passed to a function.
         path = self.partial_folder / f"{number:06d}.js"
-        path.write_text(f"receiveMaps({number}, {_inert(block)});\n", encoding="utf-8")
+        path.write_text(f"receiveMaps({number}, {_inert(block)});\n", encoding="utf-8", errors=ESCAPED)
         return f"{self._sidecar_folder.name}/{path.name}"
 
 
@@ -122,7 +123,7 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
     before, _, after = _frame(title, view, sidecar_folder is not None).partition(SENTENCES)
     with ExitStack() as stack:
         partial = stack.enter_context(atomic_write(path))
-        stream = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
+        stream = stack.enter_context(partial.open("w", encoding="utf-8", errors=ESCAPED, newline="\n"))
         stream.write(before)
         page = PageWriter(stream, sidecar_folder, stack)
         yield page
