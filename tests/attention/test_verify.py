@@ -8,15 +8,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.helpers.runs import changed, train_into
+from tests.helpers.runs import changed, train_into, untrained
 from translate.alignment.sources import open_lines
 from translate.api import load_translator
+from translate.attention.extract import attention_maps
 from translate.attention.folder import AttentionFolder, write_about
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.selection import EVERYTHING, AttentionSelection
-from translate.attention.verify import default_tolerance, differences
+from translate.attention.verify import Reference, default_tolerance, differences
 from translate.config.settings import Config
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
@@ -77,6 +79,21 @@ def test_maps_of_any_search_match_the_model(
     found = list(differences(folder, Run(tiny_run)))
     assert len(found) == 3 * sum(bool(line) for line in LINES)
     assert max(each.largest for each in found) <= default_tolerance(folder) == 1e-5
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_maps_of_long_lines_match_the_model(
+    tiny_config: Config, tiny_run: Path, tmp_path: Path, positions: str
+) -> None:
+    config, vocabs = changed(tiny_config, "model", positions=positions), Run(tiny_run).load_vocabs()
+    run = untrained(tmp_path / "run", config, vocabs)
+    src, tgt = [*range(3, 250)] * 4, [*range(3, 250)] * 4  # 988 pieces
+    maps = attention_maps(load_translator(run.path, "cpu"), [(src[:40], tgt), (src, tgt[:40])])
+    model = Reference(run.weights_path, config.model, vocabs)
+    for kind, recomputed in model.maps(src, tgt[:40]).items():
+        assert np.abs(maps[1].stacks[kind].weights - np.stack(recomputed)).max() <= 1e-5, kind
+    long = model.maps(src[:40], tgt)["decoder"]
+    assert np.abs(maps[0].stacks["decoder"].weights - np.stack(long)).max() <= 1e-5
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])

@@ -250,9 +250,13 @@ def test_tied_embeddings_share_one_matrix_per_vocabulary() -> None:
 
 
 def test_sinusoidal_positions_match_the_formula_for_any_start() -> None:
-    table = sinusoidal_positions(3, 4, 8, torch.device("cpu"))
-    for row, position in enumerate(range(3, 7)):
-        for i in range(4):
-            angle = position / 10_000 ** (2 * i / 8)
-            assert table[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
-            assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
+    for start in 3, 800, 100_000:
+        table = sinusoidal_positions(start, 4, 8, torch.device("cpu"))
+        rotary = rotary_embedding(start, 4, 8, torch.device("cpu"))
+        for row, position in enumerate(range(start, start + 4)):
+            for i in range(4):
+                angle = position / 10_000 ** (2 * i / 8)
+                for values in table[row, 2 * i :], (rotary.sines[row, 0, i], rotary.cosines[row, 0, i]):
+                    assert float(values[0]) == pytest.approx(math.sin(angle), abs=1e-7)
+                    assert float(values[1]) == pytest.approx(math.cos(angle), abs=1e-7)
+        assert table.dtype == rotary.sines.dtype == rotary.cosines.dtype == torch.float32

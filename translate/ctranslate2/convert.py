@@ -123,6 +123,6 @@ def _fill_norm(norm: Any, weights: Weights, name: str) -> None:
 
 def sinusoidal_positions(length: int, d_model: int) -> NDArray[np.float32]:
     """Return the same (N, D) encodings as `translate.model.layers.sinusoidal_positions`, computed with numpy."""
-    rates = np.exp(np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-math.log(10_000.0) / d_model))
-    angles = np.arange(length, dtype=np.float32)[:, None] * rates  # (N, D/2)
-    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model)
+    rates = np.exp(np.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))  # in float64
+    angles = np.arange(length)[:, None] * rates  # (N, D/2)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32).reshape(length, d_model)

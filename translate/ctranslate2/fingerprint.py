@@ -11,7 +11,7 @@ from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 
 RECORD = "translate.json"
-FORMAT = 2  # version of the converted format; models in any other version are converted again
+FORMAT = 3  # version of the converted format; models in any other version are converted again
 # Sizes of the position table. CTranslate2 fails on texts longer than it; at width 1024, MAX_POSITIONS take 128 MiB.
 MIN_POSITIONS, MAX_POSITIONS = 4096, 32_768
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -86,20 +87,23 @@ class RotaryEmbedding(NamedTuple):
 def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
     """Return the embedding of `length` positions from `start`. Pair i rotates by 10000^(-2 i H / D) per position."""
     angles = _angles(start, length, head_width, device)[:, None]  # (T, 1, D/2H)
-    return RotaryEmbedding(angles.cos(), angles.sin())
+    return RotaryEmbedding(*(each.float().to(device) for each in (angles.cos(), angles.sin())))
 
 
 def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
     """Return the sinusoidal positional encodings, (length, D) (Vaswani et al. 2017, section 3.5)."""
     angles = _angles(start, length, d_model, device)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float().to(device)
 
 
 def _angles(start: int, length: int, width: int, device: torch.device) -> Tensor:
-    """Return position * 10000^(-2 i / width) for each position and dimension pair i: (length, width / 2)."""
-    positions = torch.arange(start, start + length, dtype=torch.float32, device=device)
-    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
-    return positions[:, None] * rates
+    """Return position * 10000^(-2 i / width) for each position and dimension pair i: (length, width / 2).
+
+    The angles are float64: in float32, those of position 800 would be off by 5e-5. MPS has no float64.
+    """
+    numbers = partial(torch.arange, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
+    rates = torch.exp(numbers(0, width, 2) * (-math.log(10_000.0) / width))
+    return numbers(start, start + length)[:, None] * rates
 
 
 class Dropout(nn.Module):
