@@ -12,6 +12,7 @@ import typer
 
 from translate.commands import app
 from translate.errors import UserError
+from translate.system.distributed import is_launched
 from translate.system.signals import die_of_signals, raise_signals
 from translate.system.streams import STANDARD_OUTPUT, drop_output, flush_output, prepare_streams
 from translate.system.terminal_text import print_message, spelled_out
@@ -44,7 +45,7 @@ def _run(arguments: list[str]) -> int:
     except UserError as error:
         return _print_error(str(error), arguments)
     except USAGE_ERROR as error:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
+        if is_launched() and os.environ["LOCAL_RANK"] != "0":
             return 2  # the first process started by torchrun reports the error
         return _print_error(f"{error.format_message()} (translate --help)", arguments)
     except BrokenPipeError:  # `translate decode … | head`

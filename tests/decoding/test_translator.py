@@ -282,7 +282,7 @@ def test_length_and_repetition_limits_are_enforced(translator: Translator) -> No
         pieces = translation.translations[0].pieces
         assert 12 <= len(pieces) < 15
         assert len(set(pieces)) == len(pieces)
-    with pytest.raises(UserError, match=r"decode\.min_length 20 exceeds decode\.max_length 15"):
+    with pytest.raises(UserError, match=r"^\[decode\] min_length 20 exceeds max_length 15; change one$"):
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
 
 
@@ -363,7 +363,7 @@ def test_interrupted_search_ends_at_its_next_step(translator: Translator, monkey
 
 def test_number_of_forced_pieces_is_limited(translator: Translator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 100_000})
-    with pytest.raises(UserError, match=r"decode\.min_length: 100,000 pieces exceed the maximum"):
+    with pytest.raises(UserError, match=r"^decode\.min_length = 100000: should be less than or equal to 1000$"):
         next(translator.translations(["x"], settings))
     with pytest.raises(UserError, match="the prefix"):
         next(translator.translations(["x"], request=DecodeRequest(prefix="la " * 2000)))

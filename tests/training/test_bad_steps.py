@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.processes import settings_file, two_at_once
+from tests.helpers.processes import two_at_once
 from tests.helpers.runs import CPU, changed, train_into
 from tests.helpers.states import assert_equal_states, final_state
 from translate.config.settings import Config
@@ -25,6 +25,7 @@ from translate.training.loop import train
 from translate.training.loss import Losses, SummedLoss
 from translate.training.prepare import Prepared, prepare
 from translate.training.step import Trainer, named_lines
+from translate.training.validation import Validation
 
 
 @pytest.fixture
@@ -189,10 +190,16 @@ def test_a_single_text_file_is_named_once_with_the_right_line_numbers(tmp_path: 
     assert named_lines(range(24), corpus, config.data) == f"lines {shown} and 4 more of {text}"
 
 
-def test_two_processes_skip_the_same_steps_and_end_together(tmp_path: Path, tiny_config: Config) -> None:
-    """The huge first step leaves the weights finite, but no loss is finite after it."""
-    config = changed(tiny_config, "train", learning_rate=1e30, warmup_steps=0, clip_norm=0.0, accumulate=2)
-    done = two_at_once("train", settings_file(tmp_path / "c.toml", config), "--out", tmp_path / "run")
+def test_two_processes_skip_the_same_steps_and_end_together(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step, larger than settings allow, leaves the weights finite, but no loss is finite after it."""
+    config = changed(tiny_config, "train", clip_norm=0.0, accumulate=2, validate_sentences=0, max_steps=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("translate.training.step.learning_rate", lambda step, settings: 1e30)
+        patch.setattr("translate.training.loop.validate", lambda *_: Validation(1.0, None, None, ()))
+        run = train_into(tmp_path / "run", config)
+    done = two_at_once("train", "--resume", "--out", run.path, "--set", "train.max_steps=20")
     assert done.returncode
     assert re.findall(r"step (\d+) skipped", done.stderr) == ["2", "3", "4"]
     assert (

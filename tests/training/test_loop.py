@@ -250,19 +250,23 @@ def test_metrics_of_repeated_steps_are_removed(tmp_path: Path, tiny_config: Conf
 
 @pytest.mark.parametrize("rhythm", [{"validate_every": 1}, {"save_every": 1}])
 def test_weights_that_are_not_finite_are_never_kept(
-    tmp_path: Path, tiny_config: Config, rhythm: dict[str, int]
+    tmp_path: Path, tiny_config: Config, rhythm: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The step is so large that the weights overflow although the gradient is finite."""
-    config = changed(tiny_config, "train", max_steps=20, learning_rate=1e300, warmup_steps=0, **rhythm)
+    """The step, larger than settings allow, is so large that the weights overflow although the gradient is finite."""
+    config = changed(tiny_config, "train", max_steps=20, **rhythm)
+    monkeypatch.setattr("translate.training.step.learning_rate", lambda step, settings: 1e300)
     with pytest.raises(UserError, match=r"weights at step 1 are not finite; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))
 
 
-def test_a_validation_loss_that_is_not_finite_ends_training(tmp_path: Path, tiny_config: Config) -> None:
-    """The weights are finite but so large that the loss is not, and neither would be the score of a translation."""
-    config = changed(tiny_config, "train", max_steps=1, learning_rate=1e25, warmup_steps=0)
+def test_a_validation_loss_that_is_not_finite_ends_training(
+    tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a step larger than settings allow, the weights are finite, but so large that no loss or score is."""
+    config = changed(tiny_config, "train", max_steps=1)
+    monkeypatch.setattr("translate.training.step.learning_rate", lambda step, settings: 1e25)
     with pytest.raises(UserError, match=r"the validation loss is not finite; lower train\.learning_rate"):
         train_into(tmp_path / "run", config)
     assert not (tmp_path / "run" / "model.safetensors").exists()

@@ -163,13 +163,14 @@ def translate(
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
         if model.mask and places.attention:
             raise UserError("--mask: attention files describe the unmasked model; leave out --attention or --mask")
+        settings = changed_search(Run.open(model.run).load_config().decode, changes)
         translator = load_translator(model.run, model.device, model.engine, model.precision, model.ensemble)
         masking.enter_context(_masking(model.mask, translator))
         if model.engine == "torch":
             from translate.system.device import keep_freed_memory
 
             keep_freed_memory()
-        job = Job(translator, changed_search(translator.settings, changes), request, world)
+        job = Job(translator, settings, request, world)
         _check_same(world, model.run, "".join(translator.engine.weights))
         if places.is_interactive:
             _answer_interactively(job)

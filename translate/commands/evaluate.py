@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.config.settings import DecodeSettings
+from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
@@ -107,7 +109,8 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
 
 
 def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
-    """Raise UserError for missing files, and for options that have no effect or would overwrite an input."""
+    """Raise UserError for missing files, and for options that are invalid, have no effect or overwrite an input."""
+    changed_search(DecodeSettings(), request.changes)
     paths, output = request.paths, request.output
     for path in paths:
         if not path.exists():
@@ -165,7 +168,6 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
 
 def _translated(translator: Translator, request: EvaluateRequest, run: Path, sources: Sequence[str]) -> list[str]:
     from translate.commands.decode_io import warn
-    from translate.config.toml import changed_search
 
     started, lines = time.monotonic(), []
     settings = changed_search(translator.settings, request.changes)

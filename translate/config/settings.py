@@ -11,10 +11,11 @@ Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Width = Annotated[int, Field(gt=0, le=2**20)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Penalty = Annotated[float, Field(ge=0, le=10)]
-Ratio = Annotated[float, Field(gt=0, le=100)]
-Layers = Annotated[int, Field(gt=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=100)]
+Minutes = Annotated[float, Field(ge=0, le=10_000_000)]  # 19 years
+Ratio = Annotated[float, Field(ge=0.001, le=100)]
+MAX_BEAM = 1000
+Layers = Annotated[int, Field(gt=0, le=100)]
 NgramLength = Annotated[int, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rule = Literal["nfc", "identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"]
@@ -56,7 +57,7 @@ class DataSettings(Section):
     filter: tuple[FilterName, ...] = Field(
         (), strict=False, description="kinds of doubtful pairs to exclude from training; see `translate check`"
     )
-    max_length_ratio: Annotated[float, Field(ge=1)] = Field(
+    max_length_ratio: Annotated[float, Field(ge=1, le=1000)] = Field(
         3.0, description="for the length_ratio filter: maximum ratio of the sides' lengths, relative to the median"
     )
 
@@ -141,8 +142,8 @@ class TrainSettings(Section):
     accumulate: Count = Field(1, description="micro-batches per step and process; larger values save memory")
     max_steps: Limit = Field(100_000, description="stop after this many steps")
     max_epochs: Limit = Field(0, description="stop after this many epochs")
-    max_minutes: NonNegative = Field(0.0, description="stop after this many minutes, excluding validation")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
+    max_minutes: Minutes = Field(0.0, description="stop after this many minutes, excluding validation")
+    learning_rate: Annotated[float, Field(ge=1e-12, le=1)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
         description="schedule after the warm-up; cosine decays to 0 at max_steps (if max_steps is 0, it is computed "
@@ -151,13 +152,17 @@ class TrainSettings(Section):
     decay_from: Share = Field(0.0, description="fraction of max_steps at which cosine decay starts; 0: after warm-up")
     warmup_steps: Limit = Field(400, description="number of linear warm-up steps from 0 to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's beta2")
-    weight_decay: NonNegative = Field(0.0, description="decoupled weight decay of the weight matrices (AdamW)")
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.0, description="decoupled weight decay of the weight matrices (AdamW)"
+    )
     ema_decay: Share = Field(0.0, description="decay of the weights' exponential moving average; 0 disables it")
-    clip_norm: NonNegative = Field(1.0, description="maximum gradient norm; 0 disables clipping")
+    clip_norm: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        1.0, description="maximum gradient norm; 0 disables clipping"
+    )
     label_smoothing: Share = Field(0.1, description="target probability mass to spread evenly over all pieces")
-    rdrop: NonNegative = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
+    rdrop: Weight = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
     rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
-    alignment_weight: NonNegative = Field(0.05, description="weight of the alignment loss if data.train_align is set")
+    alignment_weight: Weight = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
         -1, description="decoder layer of the guided head, from 0; -1: second to last (last if there are only two)"
     )
@@ -224,23 +229,35 @@ class TrainSettings(Section):
 class DecodeSettings(Section):
     """Decoding by beam search or sampling."""
 
-    beam_size: Layers = Field(5, description="number of hypotheses kept per step; 1: greedy search")
-    length_penalty: Penalty = Field(
+    beam_size: Annotated[int, Field(ge=1, le=MAX_BEAM)] = Field(
+        5, description="number of hypotheses kept per step; 1: greedy search"
+    )
+    length_penalty: Annotated[float, Field(ge=0, le=5)] = Field(
         1.0, description="score = log-probability / pieces ** length_penalty; lower values give shorter output"
     )
-    coverage_penalty: Penalty = Field(0.0, description="penalty for source pieces whose total attention is below 1")
+    coverage_penalty: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.0, description="penalty for source pieces whose total attention is below 1"
+    )
     no_repeat_ngram: NgramLength = Field(0, description="n-grams of this length are not repeated; 0 allows repetition")
-    min_length: Limit = Field(0, description="minimum number of pieces per translation")
-    max_length: Limit = Field(0, description="maximum number of pieces per translation; 0: max_length_ratio only")
+    min_length: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="minimum number of pieces per translation")
+    max_length: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="maximum number of pieces per translation; 0: max_length_ratio only"
+    )
     max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece (plus 10 extra pieces)")
     sample: bool = Field(False, description="sample translations instead of searching for the best one")
     temperature: Ratio = Field(1.0, description="sampling temperature; values below 1 sharpen the distribution")
     top_k: Limit = Field(0, description="when sampling, consider only this many top pieces; 0: all pieces")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+    top_p: Annotated[float, Field(ge=1e-6, le=1)] = Field(
         1.0, description="when sampling, consider only the smallest set of pieces with at least this total probability"
     )
     seed: Seed = Field(1, description="random seed for sampling")
     batch_tokens: Count = Field(4096, description="source pieces per batch, including padding")
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> DecodeSettings:
+        if 0 < self.max_length < self.min_length:
+            raise ValueError(f"min_length {self.min_length} exceeds max_length {self.max_length}; change one")
+        return self
 
 
 class Config(Section):

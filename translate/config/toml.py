@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from translate.config.settings import Config, DecodeSettings, FilterName
 from translate.errors import UserError
@@ -48,7 +48,7 @@ def load_config(
         section, _, key = name.partition(".")
         if isinstance(table := tables.setdefault(section, {}), dict):
             table.setdefault(key, value)
-    return _checked(Config, tables, path, sources)
+    return _checked(tables, path, sources)
 
 
 def check_values(overrides: Mapping[str, object]) -> None:
@@ -69,9 +69,20 @@ def given_setting(path: Path | None, overrides: Mapping[str, object], name: str)
 
 
 def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> DecodeSettings:
-    """Apply the changes that are not None to the settings. Raises UserError if a value is invalid."""
+    """Apply the changes that are not None, named like their options, to the settings.
+
+    Raises UserError with one line per error, whether the value comes from the changes or from the settings.
+    """
     given = {name: value for name, value in changes.items() if value is not None}
-    return _checked(DecodeSettings, settings.model_dump() | given)
+    try:
+        return DecodeSettings.model_validate(settings.model_dump() | given)
+    except ValidationError as error:
+        lines = []
+        for mistake in error.errors():
+            name = "".join(map(str, mistake["loc"]))
+            place = f"--{name.replace('_', '-')} " if name in given else f"decode.{name} = "
+            lines.append(f"{place}{_fault(mistake)}" if name else f"[decode] {mistake['ctx']['error']}")
+        raise UserError("\n".join(lines)) from None
 
 
 def parse_override(text: str) -> tuple[str, object]:
@@ -157,17 +168,12 @@ def _note_once(notice: str) -> None:
     print_message(notice)
 
 
-S = TypeVar("S", bound=BaseModel)
-
-
-def _checked(
-    kind: type[S], values: Mapping[str, Any], path: Path | None = None, sources: Mapping[str, str] | None = None
-) -> S:
-    """Validate values as settings of the given class. Raises UserError with one line per error."""
+def _checked(values: Mapping[str, Any], path: Path | None, sources: Mapping[str, str]) -> Config:
+    """Validate values as settings. Raises UserError with one line per error."""
     try:
-        return kind.model_validate(values)
+        return Config.model_validate(values)
     except ValidationError as error:
-        raise UserError(_explained(error.errors(), path, sources or {})) from None
+        raise UserError(_explained(error.errors(), path, sources)) from None
 
 
 def _explained(mistakes: Sequence[Any], path: Path | None, sources: Mapping[str, str]) -> str:
@@ -222,8 +228,13 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
         return f"{where}: {name}: this is a section; write [{name}] and its settings below it"
     if name.startswith("data.filter"):
         return f"{sources.get('data.filter', where)}: {_explain_filter(mistake)}"
+    return f"{where}: {name} = {_fault(mistake)}"
+
+
+def _fault(mistake: Any) -> str:
+    """Return an invalid value and what it should be."""
     reason = mistake["msg"].replace("Input should be", "should be")
-    return f"{where}: {name} = {_shown(mistake['input'])}: {reason[0].lower()}{reason[1:]}"
+    return f"{_shown(mistake['input'])}: {reason[0].lower()}{reason[1:]}"
 
 
 def _explain_filter(mistake: Any) -> str:

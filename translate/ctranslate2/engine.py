@@ -23,16 +23,18 @@ from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
 from translate.ctranslate2.fingerprint import FORMAT, RECORD, num_positions
 from translate.data.vocab import VocabPair
-from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, check_finite, length_limit
+from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record
+from translate.system.distributed import local_rank
 
 PATIENCE = 2.0  # finished hypotheses per beam slot at which a search ends; 1.0 is 20% faster but worse in 3% of lines
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
 BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
 SCORED_TOKENS = 2048  # maximum pieces per batch when scoring existing translations
+MAX_THREADS = 1024  # OMP_NUM_THREADS above this is ignored
 MAX_WORKERS = 4  # maximum batches in parallel on a CPU; additional threads share the work within each batch
 
 Batch = tuple[Sequence[int], int]  # sentence indices, and the maximum translation length without `</s>`
@@ -82,7 +84,8 @@ class CTranslate2Engine:
             # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
             translator = _open(self._model, self._device._replace(num_threads=1), self._origin)
-        budget = min(settings.batch_tokens, BATCH_TOKENS) if self._device.type == "cpu" else settings.batch_tokens
+        budget = batch_budget(settings, num_best)
+        budget = min(budget, BATCH_TOKENS) if self._device.type == "cpu" else budget
 
         def search_rows(rows: Sequence[int], options: dict[str, Any]) -> dict[int, list[Hypothesis]]:
             found = self._run(translator, sentences, _batches(rows, sentences, limits, budget), options)
@@ -96,7 +99,7 @@ class CTranslate2Engine:
         found: dict[int, list[Hypothesis]] = {}
         rows, patience = [*range(len(sentences))], PATIENCE
         while rows:
-            options = _options(settings, num_best, patience)
+            options = _options(settings, num_best, patience, vocab_size=len(self._tgt_pieces))
             found |= search_rows(rows, options)
             rows = [i for i in rows if _is_improving(found[i], options, num_best, limits[i])]
             patience *= 2
@@ -207,7 +210,7 @@ def _is_improving(row: list[Hypothesis], options: dict[str, Any], num_best: int,
     return max(lengths[:num_best]) == max(lengths) < limit - 1
 
 
-def _options(settings: DecodeSettings, num_best: int, patience: float) -> dict[str, Any]:
+def _options(settings: DecodeSettings, num_best: int, patience: float, vocab_size: int) -> dict[str, Any]:
     """Return the decode settings as CTranslate2 options."""
     options = {
         "length_penalty": settings.length_penalty,
@@ -218,8 +221,9 @@ def _options(settings: DecodeSettings, num_best: int, patience: float) -> dict[s
         "return_end_token": True,  # `</s>` counts toward the length
     }
     if settings.sample:
+        top_k = min(settings.top_k, vocab_size)  # CTranslate2 rejects a larger one
         options |= {"beam_size": 1, "num_hypotheses": num_best, "sampling_temperature": settings.temperature}
-        return options | {"sampling_topk": settings.top_k, "sampling_topp": settings.top_p}
+        return options | {"sampling_topk": top_k, "sampling_topp": settings.top_p}
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
     # Request all finished hypotheses, because recomputed scores may change their order.
@@ -246,7 +250,7 @@ def _pick_device(device: str, precision: str) -> Device:
         device = "cuda" if num_gpus else "cpu"
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device {device}: not supported by CTranslate2; use auto, cpu or cuda, or --engine torch")
-    gpu = int(os.environ.get("LOCAL_RANK", 0)) if device == "cuda" else 0  # set by torchrun
+    gpu = (local_rank() or 0) if device == "cuda" else 0
     if device == "cuda" and gpu >= num_gpus:
         raise UserError(f"--device cuda: not enough GPUs for CTranslate2 ({num_gpus} found); use --device cpu")
     available = [each for each in PRECISIONS if each in package.get_supported_compute_types(device)]
@@ -259,7 +263,7 @@ def _pick_device(device: str, precision: str) -> Device:
 def _num_threads() -> int:
     """Return OMP_NUM_THREADS if it is set, or else the number of cores available to this process."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if wanted.isdigit() and int(wanted):
+    if wanted.isdecimal() and 0 < int(wanted[:9]) <= MAX_THREADS:
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

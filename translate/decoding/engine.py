@@ -13,6 +13,7 @@ from translate.config.settings import DecodeSettings
 from translate.errors import UserError
 
 MIN_LIMIT = 10  # pieces added to each length limit, so that translations of short sentences are not truncated
+USUAL_HYPOTHESES = 16  # per sentence; with more, the batches are smaller, because each hypothesis takes memory
 
 Pieces = Sequence[int]
 Watch = Callable[[list[int]], None]
@@ -58,6 +59,12 @@ def check_finite(numbers: Iterable[float]) -> None:
     if not all(map(math.isfinite, numbers)):
         reason = "its training diverged, or its weights were changed; train again"
         raise UserError(f"the model's probabilities are not finite: {reason}")
+
+
+def batch_budget(settings: DecodeSettings, num_best: int) -> int:
+    """Return the maximum number of source pieces per batch: `batch_tokens`, or fewer if each has many hypotheses."""
+    num_hypotheses = num_best if settings.sample else settings.beam_size
+    return max(1, settings.batch_tokens * USUAL_HYPOTHESES // max(USUAL_HYPOTHESES, num_hypotheses))
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:

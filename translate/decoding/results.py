@@ -6,7 +6,9 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from translate.config.settings import MAX_BEAM
 from translate.decoding.engine import Pieces
+from translate.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class DecodeRequest:
     details: bool = False  # compute the log-probability of each piece
     prefix: str = ""  # text that each translation must begin with
     terms: tuple[str, ...] = ()  # terms that each translation must contain
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_best <= MAX_BEAM:
+            raise UserError(f"--n-best {self.num_best}: should be from 1 to {MAX_BEAM:,}")
 
 
 @dataclass(frozen=True)

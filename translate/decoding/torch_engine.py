@@ -22,7 +22,7 @@ from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Logits, beam_search, gather_rows
-from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, check_finite
+from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
 from translate.model.hooks import recording
@@ -37,6 +37,7 @@ MIN_COUNTED = 16  # minimum number of pieces counted per line, because hypothese
 MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would only contend for the GIL
 BATCHES_PER_WORKER = 3  # minimum for large inputs, so that all workers finish at about the same time
 SMALL_BATCH = 512  # minimum source pieces per batch, even if some workers remain idle
+COVERED = 1e-30  # minimum coverage, because attention may be rounded to 0, whose logarithm is infinite
 SCORED_TOKENS = 4096  # target pieces per batch of translations to score
 
 Batch = list[Sentence]
@@ -89,7 +90,7 @@ class TorchEngine:
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
         even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
-        budget = min(settings.batch_tokens, max(SMALL_BATCH, even_share))
+        budget = min(batch_budget(settings, num_best), max(SMALL_BATCH, even_share))
         batches = [ordered[part] for part in cut(lengths, lengths, budget)]
         size = "--n-best" if settings.sample else "--beam-size"
         advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
@@ -157,7 +158,7 @@ class _State(NamedTuple):
         return _State(decoders, None if self.coverage is None else gather_rows(self.coverage, beams), self.weight)
 
     def penalty(self) -> Tensor | None:
-        return None if self.coverage is None else -self.weight * self.coverage.clamp(max=1.0).log().sum(dim=2)
+        return None if self.coverage is None else -self.weight * self.coverage.clamp(COVERED, 1.0).log().sum(dim=2)
 
 
 class _Decoder:

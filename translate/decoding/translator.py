@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
+from translate.config.toml import changed_search
 from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Engine, Hypothesis, Sentence, Watch, length_limit
@@ -24,7 +25,7 @@ from translate.system.distributed import ALONE, World
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
 WINDOW_SECONDS = 0.5  # maximum time to wait for the lines of a window that arrive one by one
-MAX_FORCED = 1000  # maximum number of pieces that a prefix, required terms or a minimum length may enforce
+MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms may enforce
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
 NumberedLine = tuple[int, str]  # line number (from 1) and text
@@ -112,22 +113,15 @@ class Translator:
                 yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair, tuple(warnings))
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
+        changed_search(settings, {})  # `settings.model_copy` does not validate
         count, size = request.num_best, settings.beam_size
         if count > size and not settings.sample:
             raise UserError(f"{count} translations per line exceed decode.beam_size ({size}); add --beam-size {count}")
         if request.terms and settings.sample:
             raise UserError("required terms cannot be combined with sampling; omit --sample")
-        encode, min_length, max_length = self.vocabs.tgt.encode, settings.min_length, settings.max_length
-        forced = {
-            "the prefix": sum(map(len, encode([request.prefix]))),
-            "the required terms": sum(map(len, encode(request.terms))),
-            "decode.min_length": min_length,
-        }
-        for name, num_pieces in forced.items():
-            if num_pieces > MAX_FORCED:
+        for name, texts in {"the prefix": [request.prefix], "the required terms": request.terms}.items():
+            if (num_pieces := sum(map(len, self.vocabs.tgt.encode(texts)))) > MAX_FORCED:
                 raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; use fewer")
-        if 0 < max_length < min_length:
-            raise UserError(f"decode.min_length {min_length} exceeds decode.max_length {max_length}; change one")
 
     def _translate(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from translate.report.figure import load_matplotlib
 from translate.system.files import atomic_write
 
 LOSSES = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
@@ -19,7 +20,8 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Plot losses, scores and the learning rate against the step. metrics: the records of metrics.jsonl."""
-    from matplotlib.figure import Figure  # imported here because it loads slowly
+    load_matplotlib()
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     lines = list(metrics)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -28,13 +30,27 @@ PLACEHOLDER_FONT = "Last Resort"  # draws a box for every character
 CHINESE_JAPANESE_KOREAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH")
 
 
+def load_matplotlib() -> None:
+    """Import matplotlib, which takes a while. An unknown backend in MPLBACKEND is ignored: figures need none."""
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", "")
+    import matplotlib
+
+    if backend:
+        os.environ["MPLBACKEND"] = backend
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
+
+
 @contextmanager
 def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
     """Yield a figure, which is saved to `path` if the block succeeds. Equal figures give identical files.
 
     The second value lists warnings about missing fonts.
     """
-    from matplotlib import rc_context  # imported here because it loads slowly
+    load_matplotlib()
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     fonts, undrawn = fonts_for(map(printable, labels))

@@ -10,6 +10,7 @@ import numpy as np
 
 from translate.attention.head_roles import Measure, Role
 from translate.model.attention_kinds import KINDS, KindName
+from translate.report.figure import load_matplotlib
 from translate.report.text import table
 from translate.system.files import atomic_write
 
@@ -40,7 +41,8 @@ def roles_table(roles: Sequence[Role]) -> str:
 
 def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
     """Draw the shares as heat maps, one per kind with a row per head, as PNG or SVG depending on the suffix."""
-    from matplotlib import rc_context  # imported here because it loads slowly
+    load_matplotlib()
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     by_kind = _by_kind(roles)

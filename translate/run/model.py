@@ -21,6 +21,10 @@ from translate.run.folder import Run
 from translate.run.weights import CheckedWeights, ModelIdentity, read_model_weights, write_checked_weights
 from translate.system.memory import main_memory
 
+KEPT_WIDTHS = 12  # vectors of width d_model that a decoder layer keeps per piece for the backward pass, at least
+SMALLER_BATCHES = (
+    "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
+)
 BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, each in float32
 
 
@@ -45,8 +49,11 @@ def load_model(run: Run, vocabs: VocabPair) -> LoadedModel:
     return LoadedModel(model, weights.digest)
 
 
-def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
-    """Raise UserError if the training state alone exceeds main memory. On GPUs, PyTorch raises its own error."""
+def check_fits(config: Config, vocabs: VocabPair, device: torch.device, num_pieces: int = 0) -> None:
+    """Raise UserError if training certainly exceeds main memory. On GPUs, PyTorch raises its own error.
+
+    num_pieces: number of target pieces in the largest micro-batch.
+    """
     memory = main_memory() if device.type == "cpu" else None
     shapes = parameter_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     num_parameters = sum(map(prod, shapes.values()))
@@ -55,6 +62,14 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device) -> None:
         raise UserError(
             f"training a model with {num_parameters:,} parameters needs {needed / 1e9:,.0f} GB, but this machine has "
             f"only {memory / 1e9:,.0f} GB; lower model.d_model, model.d_ff, the number of layers or vocab.size"
+        )
+    model, num_bytes = config.model, 4 if config.train.precision == "float32" else 2
+    kept = num_bytes * model.num_decoder_layers * (KEPT_WIDTHS * model.d_model + model.d_ff)
+    needed += num_pieces * kept * (2 if config.train.rdrop else 1)
+    if memory is not None and needed > memory:
+        raise UserError(
+            f"a step of {num_pieces:,} target pieces needs {needed / 1e9:,.0f} GB, but this machine has only "
+            f"{memory / 1e9:,.0f} GB; {SMALLER_BATCHES.format(settings=config.train)}"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from translate.errors import UserError
+from translate.system.distributed import is_launched, launched_number, local_rank
 from translate.system.memory import peak_main_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
@@ -23,16 +23,16 @@ def pick_device(name: str) -> torch.device:
     if name not in ("auto", *names):
         raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}")
     name = names[0] if name == "auto" else name
-    if name == "mps" and os.environ.get("WORLD_SIZE", "1") != "1":
+    if name == "mps" and is_launched() and launched_number("WORLD_SIZE") > 1:
         raise UserError("--device mps: PyTorch does not support multiple processes on MPS; use --device cpu")
     if name != "cuda":
         return torch.device(name)
     # On some GPUs, PyTorch prefers cuDNN attention, which builds a plan for each new batch shape. This takes as long as
     # several steps. Some versions of cuDNN attention also misread float32 masks (PyTorch pull request 191612).
     torch.backends.cuda.enable_cudnn_sdp(False)
-    if "LOCAL_RANK" not in os.environ:  # not started by torchrun
+    number, num_gpus = local_rank(), torch.cuda.device_count()
+    if number is None:
         return torch.device(name)
-    number, num_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= num_gpus:
         raise UserError(
             f"--device cuda: each process needs its own GPU, but this machine has only {num_gpus}; "

@@ -83,6 +83,18 @@ def is_launched() -> bool:
     return {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
+def local_rank() -> int | None:
+    """Return the number of this process on its machine, or None if no launcher started it."""
+    return launched_number("LOCAL_RANK") if "LOCAL_RANK" in os.environ else None
+
+
+def launched_number(name: str) -> int:
+    """Return a number that torchrun passes in an environment variable. Raises UserError if it is not a number."""
+    if not (value := os.environ[name]).isdecimal() or len(value) > 9:
+        raise UserError(f"{name}={value}: not a number; unset this environment variable, or start with torchrun")
+    return int(value)
+
+
 @contextmanager
 def joined(advice: str) -> Iterator[World]:
     """Connect the processes started by torchrun and yield the World.
@@ -90,9 +102,13 @@ def joined(advice: str) -> Iterator[World]:
     If a UserError or OSError stops all processes, only one of them raises it; the others exit with the same status.
     Raises UserError if another process ends unexpectedly. advice: how to resume.
     """
-    if not is_launched() or os.environ["WORLD_SIZE"] == "1":
+    if not is_launched() or (num_processes := launched_number("WORLD_SIZE")) == 1:
         yield ALONE
         return
+    for name in "LOCAL_RANK", "MASTER_PORT":
+        launched_number(name)
+    if launched_number("RANK") >= num_processes:
+        raise UserError(f"RANK: should be less than WORLD_SIZE, {num_processes}; unset both, or start with torchrun")
 
     import torch
     import torch.distributed as dist

@@ -20,7 +20,7 @@ from translate.config.settings import Config
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.model import save_weights
+from translate.run.model import SMALLER_BATCHES, save_weights
 from translate.system.device import explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
@@ -31,7 +31,7 @@ from translate.training.log import Meter, log_end, log_start, log_steps, log_val
 from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, restore_checkpoint
 from translate.training.snapshots import record_snapshots
-from translate.training.step import AFTER_DIVERGENCE, SMALLER_BATCHES, WHY_HALVED, StepResult, Trainer
+from translate.training.step import AFTER_DIVERGENCE, WHY_HALVED, StepResult, Trainer
 from translate.training.validation import validate
 
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training

@@ -33,9 +33,6 @@ MAX_NAMED = 20  # maximum number of lines listed in a message
 NUM_TIMED = 4  # timed passes per precision; only the fastest one counts
 MIN_COMPILED_STEPS, MIN_COMPILED_MINUTES = 10_000, 15
 WORTHWHILE = 0.9  # maximum ratio to float32's time: a smaller speedup is not worth bfloat16's rounding errors
-SMALLER_BATCHES = (
-    "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
-)
 AFTER_DIVERGENCE = (
     "lower train.learning_rate or raise train.warmup_steps; then start a new run (or add --resume to continue from "
     "the newest checkpoint)"
@@ -65,7 +62,8 @@ class Trainer:
         self.settings = config.train
         self.device = device
         self.world = world
-        check_fits(config, prepared.vocabs, device)
+        largest = min(config.train.part_tokens, int(prepared.train.tgt.lengths.sum()))
+        check_fits(config, prepared.vocabs, device, largest)
         torch.manual_seed(config.train.seed)
         self.model: Seq2Seq = build_model(config, prepared.vocabs).to(device).train()
         self.identity = ModelIdentity.of(config.model, prepared.vocabs)

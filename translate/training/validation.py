@@ -16,11 +16,12 @@ from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.evaluation.metrics import QUICK_METRICS, score
 from translate.model.seq2seq import Seq2Seq
+from translate.run.model import SMALLER_BATCHES
 from translate.system.distributed import World
 from translate.system.out_of_memory import Halving
 from translate.training.loss import SummedLoss
 from translate.training.prepare import Prepared
-from translate.training.step import AFTER_DIVERGENCE, SMALLER_BATCHES
+from translate.training.step import AFTER_DIVERGENCE
 
 NUM_SAMPLES = 3
 
