@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from translate.decoding.arguments import check_list
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -25,6 +26,10 @@ def load_translator(
     ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged.
     Raises UserError if a folder is not a run, or if the device or engine is not available.
     """
+    check_list(ensemble, "ensemble")
+    for folder in (run, *ensemble):
+        if not isinstance(folder, (str, Path)):
+            raise TypeError(f"run should be the path of a folder, not {type(folder).__name__}")
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:
@@ -36,6 +41,8 @@ def load_translator(
         from translate.ctranslate2.engine import CTranslate2Engine
 
         return Translator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
+    if engine != "torch":
+        raise UserError(f"--engine {engine}: should be torch or ctranslate2")
     if precision not in ("float32", "bfloat16"):
         raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # deferred, because torch is slow to import

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from translate.config.settings import MAX_BEAM
+from translate.decoding.arguments import check_list, check_text
 from translate.decoding.engine import Pieces
 from translate.errors import UserError
 
@@ -57,6 +58,12 @@ class DecodeRequest:
     terms: tuple[str, ...] = ()  # terms that each translation must contain
 
     def __post_init__(self) -> None:
+        if not isinstance(self.num_best, int):
+            raise TypeError(f"num_best should be an integer, not {type(self.num_best).__name__}")
+        check_text(self.prefix, "prefix")
+        check_list(self.terms, "terms")
+        for term in self.terms:
+            check_text(term, "each term")
         if not 1 <= self.num_best <= MAX_BEAM:
             raise UserError(f"--n-best {self.num_best}: should be from 1 to {MAX_BEAM:,}")
 

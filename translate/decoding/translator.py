@@ -9,12 +9,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
+from translate.decoding.arguments import check_list, check_text
 from translate.decoding.engine import Engine, Hypothesis, Sentence, Watch, length_limit
 from translate.decoding.quality_warnings import repetition, unknown
 from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
@@ -28,6 +29,7 @@ WINDOW_SECONDS = 0.5  # maximum time to wait for the lines of a window that arri
 MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms may enforce
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
+Sentences = list[str] | tuple[str, ...] | Iterator[str]  # unlike Iterable[str], this does not include str
 NumberedLine = tuple[int, str]  # line number (from 1) and text
 
 
@@ -61,12 +63,18 @@ class Translator:
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
 
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        """Return the best translation of each sentence, in order; "" for a blank sentence.
+    @overload
+    def translate(self, sentences: str) -> str: ...
+    @overload
+    def translate(self, sentences: Sentences) -> list[str]: ...
+    def translate(self, sentences: str | Sentences) -> str | list[str]:
+        """Return the best translation of a sentence, or of each sentence in order; "" for a blank sentence.
 
-        Uses the decode settings of the run. Raises UserError if even a single sentence does not fit in memory.
+        Uses the decode settings of the run. Raises UserError if even a single sentence does not fit in memory, and
+        TypeError or ValueError if a sentence is not text.
         """
-        return [translation.text for translation in self.translations(sentences)]
+        texts = [each.text for each in self.translations([sentences] if isinstance(sentences, str) else sentences)]
+        return texts[0] if isinstance(sentences, str) else texts
 
     def translations(
         self,
@@ -86,8 +94,9 @@ class Translator:
         translate a share. watch: callback for a single line that receives the unfinished translation as it grows.
         num_done: number of lines to skip because they are already translated. With the same lines, settings, request
         and number of processes, the remaining results are identical to those of an uninterrupted call. Raises UserError
-        if the settings or the request are not supported.
+        if the settings or the request are not supported, and TypeError or ValueError if a line is not text.
         """
+        check_list(lines, "lines")
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
         watch_pieces = (lambda pieces: watch(self.vocabs.tgt.decode(pieces))) if watch else None
@@ -101,18 +110,27 @@ class Translator:
 
         Yields one Scored per pair, in order, with the log-probability of each target piece in nats.
         """
+        check_list(pairs, "pairs")
         pairs = iter(pairs)
         src, tgt = self.vocabs
         while block := list(islice(pairs, PAIRS_TOGETHER)):
+            for pair in block:
+                check_list(pair, "each pair")
+                if len(pair) != 2:
+                    raise ValueError(f"each pair should have a source and a target, not {len(pair)} parts")
+                for side, text in zip(("source", "target"), pair, strict=True):
+                    check_text(text, f"each {side}")
             sources, targets = zip(*block, strict=True)
             encoded = zip(src.encode(sources), tgt.encode(targets), strict=True)
             ids = [([*source, src.eos_id], [*target, tgt.eos_id]) for source, target in encoded]
-            for (source, target), pair, log_probs in zip(block, ids, self.engine.score(ids), strict=True):
-                warnings = unknown("source", src.unknown(pair[0], source))
-                warnings += unknown("target", tgt.unknown(pair[1], target))
-                yield Scored(source, target, tuple(tgt.pieces(pair[1])), tuple(log_probs), pair, tuple(warnings))
+            for (source, target), each, log_probs in zip(block, ids, self.engine.score(ids), strict=True):
+                warnings = unknown("source", src.unknown(each[0], source))
+                warnings += unknown("target", tgt.unknown(each[1], target))
+                yield Scored(source, target, tuple(tgt.pieces(each[1])), tuple(log_probs), each, tuple(warnings))
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
+        if not isinstance(settings, DecodeSettings):
+            raise TypeError(f"settings should be DecodeSettings, not {type(settings).__name__}")
         changed_search(settings, {})  # `settings.model_copy` does not validate
         count, size = request.num_best, settings.beam_size
         if count > size and not settings.sample:
@@ -221,6 +239,7 @@ def _windows(lines: Iterable[str], num_processes: int) -> Iterator[list[Numbered
     for line in enumerate(lines, start=1):
         if arriving and not window:
             deadline = time.monotonic() + WINDOW_SECONDS
+        check_text(line[1], f"line {line[0]}")
         window.append(line)
         num_characters += len(line[1])
         is_full = len(window) >= size * num_processes or num_characters >= WINDOW_CHARACTERS * num_processes

@@ -1,0 +1,65 @@
+"""Arguments from Python: a string is one sentence, and an error names what is not text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from translate import load
+from translate.api import load_translator
+from translate.decoding.results import DecodeRequest
+from translate.decoding.translator import Translator
+from translate.errors import UserError
+
+
+def test_a_string_gives_a_string_and_an_iterable_a_list(translator: Translator) -> None:
+    (expected,) = translator.translate(["I love apples."])
+    assert translator.translate("I love apples.") == expected
+    assert translator.translate(each for each in ("I love apples.",)) == [expected]
+    assert translator.translate("") == ""
+
+
+@pytest.mark.parametrize("wrong", [None, 3, 2.5, b"I love apples.", [None], [3], [b"x"], [["x"]], object()])
+def test_what_is_not_text_is_a_type_error(translator: Translator, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"^(lines should be a list|line 1 should be a string), not \w+$"):
+        translator.translate(wrong)
+    with pytest.raises(TypeError, match=r"^(pairs|each pair|each source) should be a (list|string), not \w+$"):
+        list(translator.score(wrong if not isinstance(wrong, list) else [(wrong[0], "y")]))
+    with pytest.raises(TypeError, match=r"^prefix should be a string, not \w+$"):
+        DecodeRequest(prefix=wrong)
+
+
+def test_lone_surrogates_are_a_value_error(translator: Translator) -> None:
+    for sentence in "a\ud800", ["b", "a\ud800"]:
+        with pytest.raises(ValueError, match=r"^line [12] contains a lone surrogate, '\\ud800', at index 1"):
+            translator.translate(sentence)
+    with pytest.raises(ValueError, match=r"^each target contains a lone surrogate"):
+        list(translator.score([("a", "\udcff")]))
+
+
+def test_one_string_is_not_taken_for_a_list_of_letters(translator: Translator, tiny_run: Path) -> None:
+    wrong: Any = "pommes"
+    with pytest.raises(TypeError, match=r"^lines should be a list, not str$"):
+        list(translator.translations(wrong))
+    with pytest.raises(TypeError, match=r"^each pair should be a list, not str$"):
+        list(translator.score(["ab"]))
+    with pytest.raises(ValueError, match=r"^each pair should have a source and a target, not 3 parts$"):
+        list(translator.score([("a", "b", "c")]))
+    with pytest.raises(TypeError, match=r"^terms should be a list, not str$"):
+        DecodeRequest(terms=wrong)
+    with pytest.raises(TypeError, match=r"^ensemble should be a list, not str$"):
+        load_translator(tiny_run, "cpu", ensemble=wrong)
+
+
+def test_options_of_other_types_are_refused(translator: Translator, tiny_run: Path) -> None:
+    settings: Any = {"beam_size": 3}
+    with pytest.raises(TypeError, match=r"^settings should be DecodeSettings, not dict$"):
+        list(translator.translations(["x"], settings))
+    wrong: Any
+    for wrong in None, 3, b"run", ["run"]:
+        with pytest.raises(TypeError, match=r"^run should be the path of a folder, not \w+$"):
+            load(wrong)
+    with pytest.raises(UserError, match=r"^--engine bogus: should be torch or ctranslate2$"):
+        load_translator(tiny_run, "cpu", engine="bogus")

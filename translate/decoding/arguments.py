@@ -1,0 +1,23 @@
+"""Checks of the arguments that Python code passes. Their errors name the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def check_text(value: object, name: str) -> None:
+    """Raise TypeError if the value is not a string, and ValueError if it is not text because of a lone surrogate."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} should be a string, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        surrogate = f"a lone surrogate, {value[error.start]!r}, at index {error.start}"
+        raise ValueError(f"{name} contains {surrogate}, which is not text; read it as UTF-8") from None
+
+
+def check_list(values: Any, name: str) -> None:
+    """Raise TypeError if the values are a single string, which would be taken for its letters, or not iterable."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} should be a list, not {type(values).__name__}")
