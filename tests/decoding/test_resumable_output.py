@@ -17,6 +17,7 @@ import torch
 from tests.helpers.corpora import TOY, head
 from translate import cli
 from translate.api import load_translator
+from translate.data.readers.sides import Side
 from translate.decoding.resumable_output import OutputFile
 from translate.decoding.translator import Translator
 from translate.errors import UserError
@@ -294,7 +295,7 @@ def test_deleted_folder_is_detected_before_more_lines_are_read(tmp_path: Path) -
     file = OutputFile(tmp_path / "folder" / "out", {})
     file.begin()
     (tmp_path / "in").write_text("one\ntwo\n")
-    lines = file.reading(tmp_path / "in")
+    lines = file.reading(Side(tmp_path / "in", 1))
     next(lines)
     file.write("un")
     shutil.rmtree(tmp_path / "folder")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.data.parallel_text import Pair, ParallelText
-from translate.data.readers.sides import Side
 from translate.decoding.sentence_split import max_countable
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -54,13 +53,13 @@ class FolderLines:
 class RunLines:
     """Line pairs read from two parallel files, with maps computed by a run's model."""
 
-    def __init__(self, path: Path, translator: Translator, src: Path, tgt: Path) -> None:
+    def __init__(self, path: Path, translator: Translator, text: ParallelText) -> None:
         """Open the run from which `translator` was loaded. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
         self.path = path
         self._translator = translator
-        self._text = ParallelText(Side(src, 1), Side(tgt, 2))
+        self.text = text
         engine = engine_of(translator)
         cross = engine.model.attention["cross"]
         self.layers = tuple(range(len(cross)))
@@ -73,7 +72,7 @@ class RunLines:
 
         Raises UserError if the files are not parallel.
         """
-        text = iter(self._text)
+        text = iter(self.text)
         while group := list(islice(text, PAIRS_TOGETHER)):
             yield from self._with_maps(group, layer)
 
@@ -101,15 +100,24 @@ class RunLines:
 MapLines = FolderLines | RunLines
 
 
-def open_lines(path: Path, src: Path | None, tgt: Path | None, load: Callable[[Path], Translator]) -> MapLines:
+def open_lines(
+    path: Path,
+    src: Path | None,
+    tgt: Path | None,
+    load: Callable[[Path], Translator],
+    opposite: MapLines | None = None,
+) -> MapLines:
     """Return line pairs from an attention folder, or from two files with maps computed by a run.
 
-    load: a function that loads a run's translator. Raises UserError if the paths are inconsistent.
+    load: a function that loads a run's translator. opposite: lines of the other direction; if they are from files, the
+    same text is read with its sides exchanged. Raises UserError if the paths are inconsistent.
     """
     if (path / "config.toml").is_file():
         if not src or not tgt:
             raise UserError(f"{path}: a run needs --src and --tgt; add both, or pass an attention folder instead")
-        return RunLines(path, load(path), src, tgt)
+        if isinstance(opposite, RunLines):
+            return RunLines(path, load(path), ParallelText(opposite.text.tgt, opposite.text.src))
+        return RunLines(path, load(path), Run.open(path).text(src, tgt))
     if src or tgt:
         raise UserError(f"{path}: --src and --tgt need a run folder, but this folder has no config.toml")
     return FolderLines(path)

@@ -18,7 +18,8 @@ from translate.commands.interactive import LiveLine, is_utf8, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
-from translate.data.readers.lines import digest_of_text, open_file, read_lines
+from translate.data.readers.lines import digest_of_text, open_file
+from translate.data.readers.sides import Side, read_side
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
@@ -56,6 +57,7 @@ class Places(NamedTuple):
     output: Path | None
     attention: Path | None
     is_resumed: bool
+    column: int = 1  # column to translate if the input is a .tsv file
 
     def check(self, world: World) -> None:
         """Raise UserError if inputs and outputs conflict or are not available."""
@@ -109,7 +111,7 @@ class Places(NamedTuple):
         if not self.input:
             return lines_of(sys.stdin.buffer, "standard input")
         is_pipe = self.input.suffix != ".gz" and self.input.exists() and not self.can_reread
-        return lines_of(open_file(self.input), str(self.input)) if is_pipe else read_lines(self.input)
+        return lines_of(open_file(self.input), str(self.input)) if is_pipe else read_side(Side(self.input, self.column))
 
 
 class Job(NamedTuple):
@@ -127,6 +129,7 @@ class Job(NamedTuple):
             "weights": list(self.translator.engine.weights),
             "heads": [run.load_config().model.num_heads for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
+            "column": runs[0].columns[0],
             "data.max_pieces": self.translator.max_pieces,
             "--engine": model.engine,
             "--mask": sorted(model.mask),
@@ -151,6 +154,7 @@ def translate(
     """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
+        places = places._replace(column=Run.open(model.run).columns[0])
         for suffix in ("", ".partial", ".partial.json"):
             output = Path(f"{places.output.resolve()}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
@@ -275,7 +279,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)
-        found = job.translations(file.reading(places.input), num_done)
+        found = job.translations(file.reading(Side(places.input, places.column)), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
             file.write(formatted(translation, job.request))

@@ -21,6 +21,7 @@ from translate.evaluation.evaluate import evaluate as evaluate_translations
 from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
 from translate.report import scores
 from translate.report.progress import with_progress
+from translate.run.folder import Run
 from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import print_message, print_result
 
@@ -93,7 +94,7 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     """Translate if necessary, score the translations and print warnings."""
     _check_files(request, refs)
     check(metrics)
-    text = _read_text(request.src, refs)
+    text = _read_text(request.paths, request.src, refs)
     ours, *others = _all_translations(request, text.sources)
     print_message(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
@@ -126,10 +127,18 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     refuse_overwriting("--output", output, (request.src, *refs, *paths))
 
 
-def _read_text(src: Path, refs: Sequence[Path]) -> ReferencedText:
-    """Read the sources and references. Raises UserError if they are not parallel or if all references are empty."""
-    sources = list(read_side(Side(src, 1)))
-    references = [list(read_side(Side(ref, 2))) for ref in refs]
+def _read_text(paths: Sequence[Path], src: Path, refs: Sequence[Path]) -> ReferencedText:
+    """Read the sources and references, in the columns of the runs among the paths if they are .tsv files.
+
+    Raises UserError if they are not parallel, if all references are empty, or if the runs read different columns.
+    """
+    (src_column, tgt_column), *others = {Run.open(path).columns for path in paths if path.is_dir()} or {(1, 2)}
+    sides = Side(src, src_column), *(Side(ref, tgt_column) for ref in refs)
+    if others and any(side.format for side in sides):
+        raise UserError(
+            f"{src}: {paths[0]} and {paths[1]} read different columns of a .tsv file; pass plain-text files"
+        )
+    sources, *references = (list(read_side(side)) for side in sides)
     for ref, lines in zip(refs, references, strict=True):
         _check_parallel(src, sources, ref, lines)
     if not any(line.strip() for lines in references for line in lines):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from translate.commands import options
 from translate.commands.attention_options import attention_writer, parse_selection
-from translate.data.readers.sides import Side
 from translate.errors import UserError
+from translate.run.folder import Run
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -43,12 +43,11 @@ def score(
     `</s>`), perplexity per piece, and target sentence. Totals are printed to standard error.
     """
     from translate.api import load_translator
-    from translate.data.parallel_text import ParallelText
     from translate.decoding.results import perplexity
 
     selection = parse_selection(attention, attention_kinds, attention_layers, attention_precision)
     translator = load_translator(run, device, engine, precision, ensemble or ())
-    text = ParallelText(Side(src, 1), Side(tgt, 2))
+    text = Run.open(run).text(src, tgt)
     sources = (pair.src for pair in text) if src.is_file() else None
     with attention_writer(attention, run, translator, device, selection, sources) as writer:
         scores = translator.score(text)

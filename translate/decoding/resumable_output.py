@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from filelock import Timeout
 
-from translate.data.readers.lines import read_lines
+from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
 from translate.system.files import naming_disk_errors, sync
@@ -121,19 +121,19 @@ class OutputFile:
         self.num_lines += 1
         self._is_unsynced = True
 
-    def reading(self, path: Path) -> Iterator[str]:
+    def reading(self, text: Side) -> Iterator[str]:
         """Yield the lines to translate. Saves the output between windows, before the next line is read.
 
         Raises UserError and gives up the output if the text is no longer that of `made_by`.
         """
         digest = hashlib.sha256()
-        for line in read_lines(path, digest):
+        for line in read_side(text, digest):
             self._sync()
             yield line
         if digest.hexdigest() != self._made_by["input"]:
             self.num_lines = self._num_saved = 0
             self._is_unsynced = False
-            raise UserError(f"{path}: changed while it was being translated; run the command again")
+            raise UserError(f"{text.path}: changed while it was being translated; run the command again")
 
     def _sync(self) -> None:
         if self._is_unsynced:

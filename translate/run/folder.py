@@ -17,6 +17,8 @@ from filelock import Timeout
 
 from translate.config.settings import Config
 from translate.config.toml import differences, is_frozen, load_config, to_toml
+from translate.data.parallel_text import ParallelText
+from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, fingerprint
 from translate.errors import UserError
 from translate.run.weights import vocabs_of
@@ -117,6 +119,18 @@ class Run:
     def write_alignment(self, values: dict[str, Any]) -> None:
         """Write the alignment configuration for `load_alignment`."""
         write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """The columns of a .tsv file, from 1, that hold the run's source and target."""
+        data = self.load_config().data
+        columns = data.src_column, data.tgt_column
+        return columns[::-1] if data.reverse else columns
+
+    def text(self, src: Path, tgt: Path) -> ParallelText:
+        """Return the text with this source and this target file, in the run's columns if they are .tsv files."""
+        src_column, tgt_column = self.columns
+        return ParallelText(Side(src, src_column), Side(tgt, tgt_column))
 
     @property
     def has_vocabs(self) -> bool:

@@ -45,16 +45,15 @@ def mask(
     from translate.api import load_translator
     from translate.attention.extract import engine_of
     from translate.attention.head_ablation import effect_of
-    from translate.data.parallel_text import ParallelText
-    from translate.data.readers.sides import Side
     from translate.model.hooks import heads_of
+    from translate.run.folder import Run
 
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask options")
     translator = load_translator(run, device)
     known = heads_of(engine_of(translator).model)
     chosen = [Head.parse(text, known) for text in heads if text != EVERY]
-    pairs = list(ParallelText(Side(src, 1), Side(ref, 2)))
+    pairs = list(Run.open(run).text(src, ref))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")
     if not chosen:
