@@ -113,18 +113,36 @@ def test_changes_in_chrf_are_sorted_largest_first() -> None:
 
 
 def test_warnings_explain_unreliable_scores() -> None:
-    text = ReferencedText(["a", "b", ""], [["x", "", "z"]])
+    text = ReferencedText(["a", "b", ""], [["x y z w", "", "x y z w"]])
     one, two, few = text_warnings(text, is_compared=True)
     assert one.startswith("line 2: ")
     assert two.startswith("line 3: ")
     assert "3 lines are too few" in few
     (empty,) = translation_warnings(["", "y", ""], text, WAY)
     assert "1 of 2 translations is empty" in empty
-    many = ReferencedText(["a"] * 100, [["x ."] * 100])
+    many = ReferencedText(["a"] * 100, [["x y z ."] * 100])
     assert not list(text_warnings(many, is_compared=True))
     (tokenized,) = translation_warnings(["x ."] * 100, many, WAY)
     assert "--tokenize none" in tokenized
     assert not list(translation_warnings(["x ."] * 100, many, MetricConfig(tokenize="none")))
+
+
+def test_a_tokenizer_that_does_not_fit_the_references_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--src", write(tmp_path / "src", ["I buy it."] * 6), "--ref", write(tmp_path / "ref", ["我买苹果。"] * 6)]
+    found = json.loads(told(capsys, tmp_path / "ref", *files, "--json", "--no-ter"))
+    (warning,) = found["warnings"]
+    assert "tokenizer 13a needs spaces between words" in warning
+    assert "use --tokenize zh" in warning
+    found = json.loads(told(capsys, tmp_path / "ref", *files, "--json", "--no-ter", "--tokenize", "zh"))
+    assert not found["warnings"]
+    assert found["scores"]["bleu"]["value"] == pytest.approx(100)
+    assert "tok:zh" in found["scores"]["bleu"]["signature"]
+    short = ReferencedText(["a"] * 2, [["Oui."] * 2])
+    assert list(text_warnings(short, is_compared=False)) == [
+        "most references have fewer than 4 tokens, too few for BLEU; rely on chrF"
+    ]
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -10,7 +10,17 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from translate.errors import UserError
-from translate.evaluation.metrics import METRICS, SEED, MetricConfig, check, score, sentence_chrf, significance
+from translate.evaluation.metrics import (
+    METRICS,
+    SEED,
+    MetricConfig,
+    are_short,
+    check,
+    score,
+    sentence_chrf,
+    significance,
+    unspaced_tokenizer,
+)
 
 REFERENCE = ["Le chat dort sur le tapis rouge.", "J'aime les pommes.", "", "Trois oiseaux chantent.", "我爱苹果"]
 OURS = ["Le chat dort sur un tapis rouge.", "j'aime les Pommes.", "", "Trois chats chantent ici.", "我爱苹"]
@@ -94,3 +104,33 @@ def test_invalid_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         check(ALL)
     monkeypatch.setenv(SEED, "None")
     check(ALL)
+
+
+@pytest.mark.parametrize(
+    ("line", "tokenizer"),
+    [
+        ("我买苹果。", "zh"),
+        ("她在 Python 社区里工作了很多年。", "zh"),
+        ("私はりんごを買います。", "char"),
+        ("ฉันซื้อแอปเปิล", "char"),
+        ("ខ្ញុំទិញផ្លែប៉ោម", "char"),
+        ("나는 사과를 사서 먹었다.", None),
+        ("मैं सेब ख़रीदता हूँ।", None),
+        ("The word 苹果 means apples.", None),
+        ("", None),
+    ],
+)
+def test_text_without_spaces_gets_a_tokenizer_by_which_identical_texts_score_100(
+    line: str, tokenizer: str | None
+) -> None:
+    assert unspaced_tokenizer([line] * 3) == tokenizer
+    if tokenizer:
+        assert score([line], [[line]], MetricConfig(tokenize=tokenizer))["bleu"].value == pytest.approx(100)
+
+
+def test_references_are_short_if_most_have_no_4_gram() -> None:
+    assert are_short(["Three short words", "a b", "", "This one has four"], None)
+    assert not are_short(["Three short words", "one two three.", "four words are enough"], None)  # the full stop counts
+    assert are_short(["我买苹果。"], None)
+    assert not are_short(["我买苹果。"], "zh")
+    assert not are_short([], None)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from translate.api import load_translator
 from translate.config.settings import Config, TrainSettings
 from translate.config.toml import load_config, to_toml
 from translate.data.batches import epoch_order, make_batch
+from translate.data.parallel_text import Pair
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import load_model
@@ -32,7 +34,7 @@ from translate.training.loop import train
 from translate.training.optimizer import learning_rate, rdrop_weight
 from translate.training.prepare import prepare
 from translate.training.step import NUM_TIMED, Trainer
-from translate.training.validation import Validation, validate
+from translate.training.validation import Validation, settle_criterion, validate
 
 
 def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_config: Config) -> None:
@@ -352,3 +354,15 @@ def test_validation_never_samples(tmp_path: Path, tiny_config: Config, tiny_run:
         for sample, seed in ((False, 1), (True, 1), (True, 2))
     ]
     assert found[0] == found[1] == found[2]
+
+
+def test_short_references_never_choose_the_weights_by_bleu(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(tiny_config, "train", best_by="bleu")
+    prepared = prepare(Run.create(tmp_path / "run", config), config)
+    logged: list[str] = []
+    assert settle_criterion(config, prepared, logged.append) == config
+    assert not logged
+    short = replace(prepared, valid_pairs=[Pair("I buy it.", "我买它"), Pair("No.", "不")])
+    assert settle_criterion(config, short, logged.append) == changed(config, "train", best_by="chrf")
+    assert ["tokenizer zh" in logged[0], "chrf instead of bleu" in logged[1]] == [True, True]
+    assert settle_criterion(tiny_config, short, logged.append) == tiny_config

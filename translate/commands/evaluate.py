@@ -99,7 +99,7 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     print_message(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
     comparison = compare(ours, others[0], text, metrics) if others else None
-    warnings = list(text_warnings(text, comparison is not None))
+    warnings = list(text_warnings(text, comparison is not None, metrics.tokenize))
     for path, lines in zip(request.paths, (ours, *others), strict=True):
         warnings += [f"{path}: {warning}" for warning in translation_warnings(lines, text, metrics)]
     for warning in warnings:

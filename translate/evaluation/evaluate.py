@@ -123,8 +123,14 @@ def unit_of(sources: Sequence[str]) -> Unit:
     return "characters" if 2 * lengths.count(1) > len(lengths) else "words"
 
 
-def text_warnings(text: ReferencedText, is_compared: bool) -> Iterator[str]:
-    """Yield warnings about properties of the text that distort all scores."""
+def text_warnings(text: ReferencedText, is_compared: bool, tokenize: str | None = None) -> Iterator[str]:
+    """Yield warnings about properties of the text that distort all scores. tokenize: BLEU tokenizer, None for 13a."""
+    expected = [line for reference in text.references for line in reference]
+    if tokenize in (None, "13a", "intl", "none") and (better := metrics.unspaced_tokenizer(expected)):
+        reason = f"BLEU with tokenizer {tokenize or '13a'} needs spaces between words, which the references do not have"
+        yield f"{reason}; use --tokenize {better}, or rely on chrF"
+    elif metrics.are_short(expected, tokenize):
+        yield f"most references have fewer than {metrics.MAX_ORDER} tokens, too few for BLEU; rely on chrF"
     given = [(bool(source.strip()), text.references_of(index) != [""]) for index, source in enumerate(text.sources)]
     if lines := [line for line, sides in enumerate(given, start=1) if sides == (True, False)]:
         yield f"{_lines(lines)}: the source has text but all references are empty; any translation lowers the scores"

@@ -6,7 +6,8 @@ Scores and signatures match the sacreBLEU command's output for the same files.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -14,11 +15,16 @@ from translate.errors import UserError
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
+    from sacrebleu.metrics.bleu import BLEU
 
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
 TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # the tokenizers that work offline
+MAX_ORDER = 4  # BLEU counts n-grams up to this length
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# Thai, Lao, Tibetan, Burmese, Khmer and Japanese kana
+OTHER_UNSPACED = re.compile("[\u0e01-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff]")
 SEED = "SACREBLEU_SEED"  # environment variable with the seed for the significance test
 References = Sequence[Sequence[str | None]]  # texts aligned by line; None for a missing reference
 SacrebleuReferences = Sequence[Sequence[str]]  # sacreBLEU accepts None, too, but its type hints do not
@@ -58,6 +64,25 @@ def check(config: MetricConfig) -> None:
     seed = os.environ.get(SEED, "none")
     if not (seed.isdecimal() or seed.lower() == "none"):
         raise UserError(f"{SEED}={seed}: the seed for the significance test must be a number or 'none'")
+
+
+def unspaced_tokenizer(lines: Iterable[str]) -> str | None:
+    """Return the BLEU tokenizer for text without spaces between words: zh for Chinese, char for other scripts.
+
+    Returns None if most letters are of scripts with spaces, for which sacreBLEU's default is suitable.
+    """
+    text = "".join(lines)
+    num_han, num_other = len(HAN.findall(text)), len(OTHER_UNSPACED.findall(text))
+    if 2 * (num_han + num_other) <= sum(letter.isalpha() for letter in text):
+        return None
+    return "zh" if num_han > 9 * num_other else "char"
+
+
+def are_short(lines: Sequence[str], tokenize: str | None) -> bool:
+    """Whether most non-empty lines have too few tokens to contain a single 4-gram, so that BLEU says little."""
+    tokenizer = _bleu(MetricConfig(tokenize=tokenize)).tokenizer
+    lengths = [len(tokenizer(line).split()) for line in lines if line.strip()]
+    return 2 * sum(length < MAX_ORDER for length in lengths) > len(lengths)
 
 
 def score(
@@ -102,14 +127,15 @@ def significance(
 
 
 def _metric(name: MetricName, config: MetricConfig) -> Metric:
-    from sacrebleu.metrics.bleu import BLEU  # deferred, because the import is slow
-    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.chrf import CHRF  # deferred, because the import is slow
     from sacrebleu.metrics.ter import TER
 
-    if name == "chrf":
-        return CHRF()
-    if name == "ter":
-        return TER()
+    return _bleu(config) if name == "bleu" else CHRF() if name == "chrf" else TER()
+
+
+def _bleu(config: MetricConfig) -> BLEU:
+    from sacrebleu.metrics.bleu import BLEU
+
     if config.tokenize not in (None, *TOKENIZERS):
         raise UserError(f"--tokenize {config.tokenize}: choose one of {', '.join(TOKENIZERS)}")
     try:

@@ -32,7 +32,7 @@ from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, restore_checkpoint
 from translate.training.snapshots import record_snapshots
 from translate.training.step import AFTER_DIVERGENCE, WHY_HALVED, StepResult, Trainer
-from translate.training.validation import validate
+from translate.training.validation import settle_criterion, validate
 
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
 
@@ -57,6 +57,7 @@ def train(
     prepared = prepare_together(run, config, world, scan)
     for reason in reasons:
         run.log(reason)
+    config = settle_criterion(config, prepared, run.log if world.is_first else lambda line: None)
     keep_freed_memory()
     advice = SMALLER_BATCHES.format(settings=config.train)
     with explaining_oom(advice):

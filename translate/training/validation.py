@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from translate.data.batches import cut, make_batch
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.errors import UserError
-from translate.evaluation.metrics import QUICK_METRICS, score
+from translate.evaluation.metrics import MAX_ORDER, QUICK_METRICS, MetricConfig, are_short, score, unspaced_tokenizer
 from translate.model.seq2seq import Seq2Seq
 from translate.run.model import SMALLER_BATCHES
 from translate.system.distributed import World
@@ -40,7 +40,9 @@ class Validation:
     """Scores on the validation text."""
 
     loss: float  # nats per target piece, without label smoothing
-    bleu: float | None  # of greedy translations, with sacreBLEU's defaults; None if no lines are translated
+    bleu: (
+        float | None
+    )  # of greedy translations, with a tokenizer that suits the script; None if no lines are translated
     chrf: float | None
     samples: tuple[Sample, ...]
     different: float | None = None  # number of distinct translations per distinct source line
@@ -71,12 +73,27 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
     greedy = config.decode.model_copy(update={"beam_size": 1, "sample": False})
     hypotheses = [each.text for each in translator.translations([pair.src for pair in pairs], greedy, world=world)]
     model.train()
-    scores = score(hypotheses, [[pair.tgt for pair in pairs]])
+    references = [pair.tgt for pair in pairs]
+    scores = score(hypotheses, [references], MetricConfig(tokenize=unspaced_tokenizer(references)))
     bleu, chrf = (round(scores[name].value, 2) for name in QUICK_METRICS)
     samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
     different = round(len(set(hypotheses)) / len({pair.src for pair in pairs}), 4)
     empty = round(sum(not text for text in hypotheses) / len(hypotheses), 4)
     return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
+
+
+def settle_criterion(config: Config, prepared: Prepared, log: Callable[[str], None]) -> Config:
+    """Return the settings, with chrF instead of BLEU to choose the best weights if most references are too short.
+
+    Also logs which tokenizer BLEU uses if it is not the default.
+    """
+    references = [pair.tgt for pair in prepared.valid_pairs]
+    if tokenizer := unspaced_tokenizer(references):
+        log(f"validation: BLEU uses sacreBLEU's tokenizer {tokenizer}, for text without spaces between words")
+    if config.train.best_by != "bleu" or not are_short(references, tokenizer):
+        return config
+    log(f"train.best_by: chrf instead of bleu, because most references have fewer than {MAX_ORDER} tokens")
+    return config.model_copy(update={"train": config.train.model_copy(update={"best_by": "chrf"})})
 
 
 @torch.inference_mode()
