@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,3 +171,15 @@ def test_steps_are_timed_for_longer_if_a_time_limit_is_set(
         config = changed(tiny_config, "train", schedule="cosine", max_steps=0, **limit)
         run = Run.create(tmp_path / str(seconds), config)
         assert plan_steps(config, prepare(run, config), CPU, ALONE).seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("pace", [0.0, -1.0], ids=["stands still", "runs back"])
+def test_training_plans_and_ends_whatever_the_clock_says(
+    pace: float, tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    for clock in "monotonic", "perf_counter", "time":
+        monkeypatch.setattr(time, clock, lambda: 1e6 + pace * next(ticks))
+    run = train_into(tmp_path / "run", changed(tiny_config, "train", max_steps=0, max_epochs=1, max_minutes=60.0))
+    minutes = [line["minutes"] for line in run.metrics() if "minutes" in line]
+    assert set(minutes) == {0.0}

@@ -132,7 +132,7 @@ def encode(
             report += counts
             bar.update(counts.num_read)
     report = replace(report, filtered={**fault_filter.counts} if fault_filter else {})
-    seconds = time.monotonic() - started
+    seconds = max(time.monotonic() - started, 1e-3)
     digest = digest_of_rows(base, _names_of_rows(origin))
     write_record(_manifest_path(base), {"origin": asdict(origin), "report": asdict(report), "rows": digest}, FORMAT)
     log(f"{base.name}: encoded in {seconds:.1f} s, {report.num_read / seconds:,.0f} pairs/s")

@@ -33,6 +33,7 @@ NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
 # Maximum time for additional timing, in seconds and as a share of train.max_minutes (if set): some machines slow down,
 # for example by a third, after a few seconds under load.
 MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
+MIN_SECONDS = 1e-4  # assumed minimum time of a step
 MANY = 10**6  # placeholder for the number of steps until it is planned
 MAX_WARM_UP = 0.1  # maximum share of steps for warm-up; limits train.warmup_steps
 SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down slightly
@@ -121,8 +122,9 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
     with closing(feed(prepared, trainer.settings, Progress(), trainer.device, trainer.world)) as steps:
         initial = statistics.median(time_next(NUM_WARM_UP + NUM_TIMED)[NUM_WARM_UP:])
         extra = min(MAX_EXTRA, SHARE_EXTRA * 60 * trainer.settings.max_minutes)
-        later = time_next(int(extra / trainer.world.largest(initial)[0]))
-    return statistics.median(later) if len(later) >= NUM_TIMED else initial
+        slowest = trainer.world.largest(initial)[0]
+        later = time_next(int(extra / slowest)) if slowest > 0 else []  # a virtual machine's clock may stand still
+    return max(statistics.median(later) if len(later) >= NUM_TIMED else initial, MIN_SECONDS)
 
 
 def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:

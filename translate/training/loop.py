@@ -137,7 +137,7 @@ def _step(
     started, step = time.monotonic(), progress.step + 1
     data = next(steps)
     result = trainer.step(data, step)
-    seconds = time.monotonic() - started
+    seconds = max(time.monotonic() - started, 0.0)
     # Share a signal received by any process, and the step time of the first process. The step times of the others
     # include waiting for the first process to save.
     seconds, signal_number = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
