@@ -80,7 +80,7 @@ def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: Att
             num_rows, num_columns = KINDS[kind].sides(len(src_ids), len(tgt_ids))
             unpadded = weights[row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding in memory
             stacks[kind] = Stack(unpadded, tuple(recorded[kind]))
-        maps.append(AttentionMaps(tuple(vocabs.src.pieces(src_ids)), tuple(vocabs.tgt.pieces(tgt_ids)), stacks))
+        maps.append(AttentionMaps(tuple(vocabs.src.labels(src_ids)), tuple(vocabs.tgt.labels(tgt_ids)), stacks))
     return maps
 
 

@@ -168,8 +168,8 @@ def _compare(path: Path, entry: Entry, maps: AttentionMaps, model: Reference) ->
     """Compare the maps in the file `path` part by part. Weights between different parts of a line must be 0."""
     vocabs = model.vocabs
     try:
-        src = [vocabs.src.ids[piece] for piece in maps.source]
-        tgt = [vocabs.tgt.ids[piece] for piece in maps.target]
+        src = [vocabs.src.label_ids[piece] for piece in maps.source]
+        tgt = [vocabs.tgt.label_ids[piece] for piece in maps.target]
     except KeyError as error:
         raise UserError(f"{path}: the piece {error} is not in the run's vocabulary") from None
     spans = list(zip(part_spans(maps.source), part_spans(maps.target), strict=True))

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import sentencepiece
 
 from translate.config.settings import VocabSettings
 from translate.data.normalization import trainer_options
+from translate.data.pieces import END
 from translate.errors import UserError
 
 SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
@@ -94,6 +96,20 @@ class Vocab:
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the pieces as strings; `▁` marks the start of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def labels(self, ids: Iterable[int]) -> list[str]:
+        """Return the pieces as they are shown and stored: `eos_id` is `</s>`, whatever the model calls it.
+
+        An ordinary piece of that name is followed by a space, which no piece contains.
+        """
+        ids = list(ids)
+        named = zip(ids, self.pieces(ids), strict=True)
+        return [END if i == self.eos_id else f"{piece} " if piece == END else piece for i, piece in named]
+
+    @cached_property
+    def label_ids(self) -> dict[str, int]:
+        """The id of each label."""
+        return {label: i for i, label in enumerate(self.labels(range(self.size)))}
 
 
 class VocabPair(NamedTuple):

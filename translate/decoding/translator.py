@@ -126,7 +126,7 @@ class Translator:
             for (source, target), each, log_probs in zip(block, ids, self.engine.score(ids), strict=True):
                 warnings = unknown("source", src.unknown(each[0], source))
                 warnings += unknown("target", tgt.unknown(each[1], target))
-                yield Scored(source, target, tuple(tgt.pieces(each[1])), tuple(log_probs), each, tuple(warnings))
+                yield Scored(source, target, tuple(tgt.labels(each[1])), tuple(log_probs), each, tuple(warnings))
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
         if not isinstance(settings, DecodeSettings):
@@ -201,7 +201,7 @@ class Translator:
         chosen = [result.hypotheses[: rank + 1][-1] for result in results]
         decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
         texts = [next(decoded) if pieces else "" for pieces in line.pieces]
-        pieces = tuple(tgt.pieces(piece for hypothesis in chosen for piece in hypothesis.pieces))[:-1]
+        pieces = tuple(tgt.labels(piece for hypothesis in chosen for piece in hypothesis.pieces))[:-1]
         log_probs = [value for result in results for each in result.log_probs[: rank + 1][-1:] for value in each]
         score = chosen[0].score
         if len(chosen) > 1:
