@@ -58,6 +58,8 @@ def _run(arguments: list[str]) -> int:
         return _print_error(text, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
+    except MemoryError:
+        return _print_error(f"out of memory in {' '.join(arguments)}; pass smaller files or use more memory", arguments)
     except Exception:
         for line in traceback.format_exc().splitlines():
             print_message(line)

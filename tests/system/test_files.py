@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from translate.errors import UserError
-from translate.system.files import atomic_folder, atomic_write, write_text
+from translate.system.files import append_text, atomic_folder, atomic_write, read_regular, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -57,7 +57,8 @@ def test_links_and_pipes_are_preserved(tmp_path: Path) -> None:
     read: list[str] = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
     reader.start()
-    write_text(tmp_path / "pipe", "y")
+    with atomic_write(tmp_path / "pipe") as pipe:
+        pipe.write_text("y")
     reader.join(timeout=10)
     assert read == ["y"]
     assert (tmp_path / "pipe").is_fifo()
@@ -108,5 +109,41 @@ def test_a_folder_appears_completely_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_a_full_device_is_reported() -> None:
-    with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device$"):
-        write_text(Path("/dev/full"), "x")
+    error = pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device$")
+    with error, atomic_write(Path("/dev/full")) as device:
+        device.write_text("x")
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_regular(path, 5) == b"12345"
+    with pytest.raises(UserError, match=r"file: too large \(5 bytes; at most 4\)"):
+        read_regular(path, 4)
+    os.truncate(path, 2**40)  # sparse
+    with pytest.raises(UserError, match="file: too large"):
+        read_regular(path)
+    os.mkfifo(tmp_path / "pipe")
+    for other in tmp_path / "pipe", Path(os.devnull), Path("/dev/zero"):
+        with pytest.raises(UserError, match=f"^{other}: this is a pipe or a device"):
+            read_regular(other)
+    for action in (lambda: append_text(tmp_path / "pipe", "x"), lambda: append_text(Path(os.devnull), "x")):
+        with pytest.raises(UserError, match=r"pipe: cannot be written|this is a pipe or a device"):
+            action()
+
+
+def test_files_of_our_own_replace_a_pipe_that_is_in_their_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").read_text() == "x"
+
+
+def test_links_that_lead_to_themselves_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for write in (
+        write_text,
+        lambda path, _: atomic_folder(path).__enter__(),
+        lambda path, _: atomic_write(path).__enter__(),
+    ):
+        with pytest.raises(UserError, match="loop: its symbolic links lead back to themselves"):
+            write(tmp_path / "loop", "x")

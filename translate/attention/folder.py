@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from io import SEEK_END
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,10 +17,12 @@ from translate.attention.selection import StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
 from translate.system.checked_json import read_record, typed_json, write_record
+from translate.system.files import open_regular
 
 ABOUT, INDEX = "about.json", "index.jsonl"
 FORMAT = 2  # version of the folder format, stored in about.json
 ADVICE = "recreate the folder with --attention"
+MAX_INDEX_BYTES = 2**34  # size limit of the index, which takes about 500 bytes per line
 STRICT = ConfigDict(strict=True, extra="forbid")
 Precision = Literal["float32", "bfloat16"]
 Count = Annotated[int, Field(ge=1, le=1000)]  # a larger value indicates a damaged file
@@ -95,7 +98,10 @@ class AttentionFolder:
         path = self.path / INDEX
         reader = TypeAdapter(Entry, config=STRICT)
         try:
-            with path.open("rb") as lines:
+            with open_regular(path) as lines:
+                if (size := lines.seek(0, SEEK_END)) > MAX_INDEX_BYTES:
+                    raise UserError(f"{path}: damaged ({size:,} bytes); {ADVICE}")
+                lines.seek(0)
                 # Verify the checksum first: a wrong line number would otherwise go unnoticed.
                 if self.about.index != hashlib.file_digest(lines, "sha256").hexdigest():
                     raise UserError(f"{path}: {'damaged' if self.about.index else 'incomplete'}; {ADVICE}")

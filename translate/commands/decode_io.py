@@ -29,7 +29,7 @@ from translate.report.progress import with_progress
 from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.distributed import World, joined
-from translate.system.files import atomic_write, refuse_overwriting
+from translate.system.files import atomic_write, refuse_overwriting, resolved
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Places(NamedTuple):
             raise UserError("decode: multiple processes cannot share standard input or a pipe; use --input with a file")
         if not self.sentences and not self.input and sys.stdin is None:
             raise UserError("decode: standard input is closed; pass sentences or --input FILE")
-        folders = [file.resolve().parent for file in (self.input, self.output) if file]
-        if self.attention and self.attention.resolve() in folders:
+        folders = [resolved(file).parent for file in (self.input, self.output) if file]
+        if self.attention and resolved(self.attention) in folders:
             raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
         if self.output and self.output.suffix == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
@@ -156,7 +156,7 @@ def translate(
         places.check(world)
         places = places._replace(column=Run.open(model.run).columns[0])
         for suffix in ("", ".partial", ".partial.json"):
-            output = Path(f"{places.output.resolve()}{suffix}") if places.output else None
+            output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from translate.config.settings import Config, DecodeSettings, FilterName
 from translate.errors import UserError
+from translate.system.files import open_regular
 from translate.system.terminal_text import print_message, spelled_out
 
 FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
@@ -182,7 +183,7 @@ def _explained(mistakes: Sequence[Any], path: Path | None, sources: Mapping[str,
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES // 1024:,} kB; is this a settings file?")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
+from translate.system.files import open_regular
 
 RECORD = "translate.json"
 FORMAT = 3  # version of the converted format; models in any other version are converted again
@@ -30,7 +31,7 @@ def files_digest(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         if path.name != RECORD:
             digest.update(os.fsencode(path.name) + b"\0")
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 

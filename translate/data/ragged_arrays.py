@@ -78,6 +78,8 @@ class RowWriter:
 
     def __init__(self, base: Path, name: str) -> None:
         self._base = base.with_name(f"{base.name}.{name}")
+        for path in paths_of(base, name):
+            path.unlink(missing_ok=True)  # opening a pipe would block
         self._files = [path.open("wb") for path in paths_of(base, name)]
 
     def add(self, rows: Rows) -> None:

@@ -18,8 +18,10 @@ from translate.config.settings import VocabSettings
 from translate.data.normalization import trainer_options
 from translate.data.pieces import END
 from translate.errors import UserError
+from translate.system.files import read_regular
 
 SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
+MAX_MODEL_BYTES = 2**30  # size limit of a model file; 16 million pieces take a third of this
 MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs about 0.5 kB of memory per line
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
@@ -55,7 +57,7 @@ class Vocab:
     def load(cls, path: Path) -> Vocab:
         """Read a model file. Raises UserError if `path` is missing or is not a sentencepiece model."""
         try:
-            return cls(path.read_bytes(), str(path))
+            return cls(read_regular(path, MAX_MODEL_BYTES), str(path))
         except (FileNotFoundError, IsADirectoryError):
             raise UserError(f"{path}: no such sentencepiece model") from None
 

@@ -21,7 +21,7 @@ from filelock import Timeout
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 from translate.system.checked_json import read_record, write_record
-from translate.system.files import naming_disk_errors, sync
+from translate.system.files import naming_disk_errors, resolved, sync
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import print_message
 
@@ -40,13 +40,15 @@ class OutputFile:
 
         made_by: everything that determines the translations, as JSON values; `input` is the text's `digest_of_text`.
         """
-        self._path = path.resolve()
+        self._path = resolved(path)
         self.partial = self._path.with_name(f"{self._path.name}.partial")
         self._record = self._path.with_name(f"{self.partial.name}.json")
         self._made_by = made_by
         if self._path.is_dir():
             raise UserError(f"{self._path}: this is a folder; pass a file name")
         self._opened = ExitStack()
+        if self.partial.exists() and not self.partial.is_file():
+            self._refuse("not a regular file; delete it or choose another --output")
         with naming_disk_errors(self.partial):
             self._stream = self._opened.enter_context(self.partial.open("a+b", buffering=0))
         self._lock()

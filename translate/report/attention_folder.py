@@ -26,7 +26,7 @@ from translate.errors import UserError
 from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
 from translate.report.text import counted
 from translate.run.folder import Run
-from translate.system.files import atomic_write
+from translate.system.files import atomic_replace, resolved
 
 LINES_TOGETHER = 16  # number of lines whose maps are computed together
 PAGE_FOLDER = "page"  # contains the maps that index.html loads on demand
@@ -67,7 +67,7 @@ class AttentionWriter:
         self._sample, self._log, self._is_empty = sample, log, True
         encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
         self._about = About(
-            run=run.path.resolve().name,
+            run=resolved(run.path).name,
             weights=engine.weights[0],
             num_encoder_layers=len(encoder),
             num_decoder_layers=len(cross),
@@ -84,7 +84,7 @@ class AttentionWriter:
         _create_or_empty(self._folder)
         write_about(self._folder, self._about)
         with ExitStack() as stack:
-            partial = stack.enter_context(atomic_write(self._folder / INDEX))
+            partial = stack.enter_context(atomic_replace(self._folder / INDEX))
             self._index = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
             title, view = f"Attention of {self._about.run}", InitialView.of_alignment(self._about.alignment)
             page = writing_page(self._folder / "index.html", title, view, self._folder / PAGE_FOLDER)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from translate.report.figure import load_matplotlib
-from translate.system.files import atomic_write
+from translate.system.files import atomic_replace
 
 LOSSES = {"train_loss": "training (with label smoothing)", "valid_loss": "validation", "alignment_loss": "alignment"}
 # Title of the vertical axis, line style, and the metrics to plot with their labels.
@@ -36,5 +36,5 @@ def save_curves(metrics: Iterable[Mapping[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
-    with atomic_write(path) as partial:
+    with atomic_replace(path) as partial:
         figure.savefig(partial, format="png", dpi=110)

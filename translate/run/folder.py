@@ -19,15 +19,16 @@ from translate.config.settings import Config
 from translate.config.toml import differences, is_frozen, load_config, to_toml
 from translate.data.parallel_text import ParallelText
 from translate.data.readers.sides import Side
-from translate.data.vocab import Vocab, VocabPair, fingerprint
+from translate.data.vocab import MAX_MODEL_BYTES, Vocab, VocabPair, fingerprint
 from translate.errors import UserError
 from translate.run.weights import vocabs_of
 from translate.system.checked_json import read_record, write_record
-from translate.system.files import naming_disk_errors, write_bytes, write_text
+from translate.system.files import append_text, open_regular, read_regular, write_bytes, write_text
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import print_message, spelled_out
 
 ALIGNMENT_FORMAT = 2  # format of alignment.json
+MAX_METRICS_BYTES = 2**30  # size limit of metrics.jsonl, which takes about 250 bytes per entry
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
 
 
@@ -104,7 +105,7 @@ class Run:
     def digest_of_weights(self) -> str:
         """Return the SHA-256 of model.safetensors. Raises UserError if there are no weights yet."""
         try:
-            with self.weights_path.open("rb") as weights:
+            with open_regular(self.weights_path) as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
         except FileNotFoundError:
             raise UserError(f"{self.weights_path}: no weights found; has training saved any yet?") from None
@@ -135,14 +136,14 @@ class Run:
     @property
     def has_vocabs(self) -> bool:
         """Whether the vocabulary files exist, even if they are damaged."""
-        return all(path.is_file() for path in self._vocab_paths())
+        return all(path.exists() for path in self._vocab_paths())
 
     def load_vocabs(self) -> VocabPair:
         """Read the vocabularies. Raises UserError if they are missing or do not match the weights."""
         if not self.has_vocabs:
             raise UserError(f"{self.path}: this run has no vocabulary yet; resume it with `translate train --resume`")
         src, tgt = self._vocab_paths()
-        protos = src.read_bytes(), tgt.read_bytes()
+        protos = read_regular(src, MAX_MODEL_BYTES), read_regular(tgt, MAX_MODEL_BYTES)
         # Compare fingerprints before sentencepiece reads the files, because it does not detect all damage.
         if vocabs_of(self.weights_path) not in (None, fingerprint(*protos)):
             names = f"{src}" if src == tgt else f"{src} or {tgt}"
@@ -152,7 +153,7 @@ class Run:
 
     def _vocab_paths(self) -> tuple[Path, Path]:
         joint = self.path / "vocab.model"
-        return (joint, joint) if joint.is_file() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
+        return (joint, joint) if joint.exists() else (self.path / "vocab.src.model", self.path / "vocab.tgt.model")
 
     def write_vocabs(self, vocabs: VocabPair) -> None:
         """Write one file for a joint vocabulary, or one file per side otherwise."""
@@ -164,8 +165,7 @@ class Run:
         """Print a line to standard error, above the progress bar, and append it to train.log with a timestamp."""
         text = spelled_out(text, "\n")  # the line may quote input text, and logs are viewed in terminals
         print_message(text)
-        with naming_disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        append_text(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     @contextmanager
     def tolerating_disk_errors(self, what: str) -> Iterator[None]:
@@ -180,12 +180,11 @@ class Run:
     def append_metrics(self, **values: object) -> None:
         """Append a line to metrics.jsonl, without figures that are not finite, which JSON cannot express."""
         known = {name: value for name, value in values.items() if not isinstance(value, float) or isfinite(value)}
-        with naming_disk_errors(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps(known) + "\n")
+        append_text(self.metrics_path, json.dumps(known) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl, ignoring an incomplete last line. Raises UserError if another line is damaged."""
-        content = self.metrics_path.read_bytes() if self.metrics_path.exists() else b""
+        content = read_regular(self.metrics_path, MAX_METRICS_BYTES) if self.metrics_path.exists() else b""
         lines: list[dict[str, Any]] = []
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):

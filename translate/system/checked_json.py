@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from translate.errors import UserError
-from translate.system.files import write_text
+from translate.system.files import read_regular, write_text
 from translate.system.terminal_text import spelled_out
 
 FORMAT, DIGEST = "format", "sha256"
@@ -30,7 +30,7 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     Raises FileNotFoundError if the file is missing, and UserError if it is damaged or in another format.
     """
     try:
-        whole = json.loads(path.read_bytes())
+        whole = json.loads(read_regular(path))
         digest, stored = whole.pop(DIGEST, None), whole.pop(FORMAT, None)
         is_intact = digest == _digest({FORMAT: stored, **whole})
     except (ValueError, TypeError, AttributeError, RecursionError):

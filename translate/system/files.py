@@ -13,7 +13,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from io import BufferedReader, FileIO
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,16 +27,29 @@ FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.E
 MAX_BYTES = 2**24  # default size limit of a file that is read whole
 
 
-def open_regular(path: Path) -> BufferedReader:
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file for reading. Raises UserError for pipes and devices, and OSError if opening fails."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # never wait for a pipe's writer
-    stream: BufferedReader = BufferedReader(
-        FileIO(path, opener=lambda name, _: os.open(name, flags))
-    )  # refuses folders
+    with open(path, "rb", opener=_without_waiting) as stream:
+        _refuse_irregular(path, stream)
+        yield stream
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append text to a regular file. Raises UserError if it is none or cannot be written."""
+    with naming_disk_errors(path), open(path, "ab", opener=_without_waiting) as stream:
+        _refuse_irregular(path, stream)
+        stream.write(text.encode())
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    """Open a file without waiting for the other end if it is a pipe."""
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _refuse_irregular(path: Path, stream: BufferedReader | BufferedWriter) -> None:
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
         raise UserError(f"{path}: this is a pipe or a device; a regular file is needed")
-    return stream
 
 
 def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
@@ -51,11 +64,19 @@ def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
             raise UserError(f"{path}: {size:,} bytes do not fit in memory") from None
 
 
+def resolved(path: Path) -> Path:
+    """Return the absolute path without symbolic links. Raises UserError if they lead back to themselves."""
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise UserError(f"{path}: its symbolic links lead back to themselves; remove them") from None
+
+
 def refuse_overwriting(option: str, output: Path | None, inputs: Iterable[Path | None]) -> None:
     """Raise UserError if `output`, under whatever name or link, is one of the inputs or of an input folder's files."""
     if output is None or not output.is_file():
         return
-    name, folder = output.resolve().name, output.resolve().parent
+    name, folder = resolved(output).name, resolved(output).parent
     for path in (path for path in inputs if path and path.exists()):
         is_in_folder = folder.samefile(path) and any(fnmatch(name, pattern) for pattern in INPUTS)
         if is_in_folder or output.samefile(path):
@@ -69,13 +90,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
     If the block raises an exception, `path` remains unchanged. Symbolic links are followed. Devices and named pipes are
     written to directly. Raises UserError if the folder is missing or the disk is full.
     """
-    path = path.resolve()
-    if path.is_dir():
-        raise UserError(f"{path}: this is a folder; specify a file name")
-    if path.exists() and not path.is_file():
+    path = resolved(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
         with naming_disk_errors(path, DISK_ERRORS):
             yield path
-        return
+    else:
+        with atomic_replace(path) as partial:
+            yield partial
+
+
+@contextmanager
+def atomic_replace(path: Path) -> Iterator[Path]:
+    """Do the same as `atomic_write` for a file of our own, which replaces even a pipe, for it has no reader."""
+    path = resolved(path)
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder; specify a file name")
     # Choose the name before creating the file, so that a signal just after creation cannot leave the file behind.
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
@@ -99,7 +128,7 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
     mark: name of a file that identifies earlier output. An existing folder is replaced only if it is empty or contains
     this file. Raises UserError if `folder` must not be replaced or cannot be written.
     """
-    folder = folder.resolve()
+    folder = resolved(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: this is a file; specify a folder name")
     if folder.exists() and any(folder.iterdir()) and not (mark and (folder / mark).is_file()):
@@ -121,8 +150,8 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Write bytes to a file atomically."""
-    with atomic_write(path) as partial:
+    """Write bytes to a file of our own atomically."""
+    with atomic_replace(path) as partial:
         partial.write_bytes(content)
 
 

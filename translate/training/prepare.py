@@ -25,7 +25,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record, write_record
 from translate.system.distributed import World
-from translate.system.files import atomic_write
+from translate.system.files import atomic_replace
 from translate.system.signals import dying_of_signals
 
 FORMAT = 1  # format version of texts.json
@@ -167,7 +167,7 @@ def _split_off(scan: TextScan, train: ParallelText, valid: ParallelText) -> int:
         reason = "too few distinct lines to split off a validation text; pass one with --valid-src and --valid-tgt"
         raise UserError(f"{train.src.path}: {reason}")
     for side, path in enumerate((valid.src.path, valid.tgt.path)):
-        with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
+        with atomic_replace(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
             lines.writelines(f"{pair[side]}\n" for pair in scan.valid_pairs())
     return len(are_full)
 

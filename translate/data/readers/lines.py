@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from translate.errors import UserError
+from translate.system.files import open_regular
 
 Digest: TypeAlias = "hashlib._Hash | None"
 BYTE_ORDER_MARK = "\ufeff"
@@ -100,18 +101,24 @@ def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
 
 def open_file(path: Path, digest: Digest = None) -> BufferedReader:
     """Open a file without decompressing it. Raises UserError if it is missing or a folder."""
-    try:
+    with _explaining_missing(path):
         return path.open("rb") if digest is None else BufferedReader(_HashedFile(path, digest))
+
+
+def digest_of_file(path: Path) -> bytes:
+    """Return the SHA-256 of a regular file without decompressing it."""
+    with _explaining_missing(path), open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+@contextmanager
+def _explaining_missing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; specify a text file") from None
-
-
-def digest_of_file(path: Path) -> bytes:
-    """Return the SHA-256 of a file without decompressing it."""
-    with open_file(path) as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 class _HashedFile(FileIO):
