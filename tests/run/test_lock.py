@@ -12,9 +12,10 @@ import pytest
 
 from translate import cli
 from translate.api import load_translator
+from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run import folder
-from translate.run.folder import Run, training_alone
+from translate.run.folder import Run, new_training, training_alone
 
 FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
 
@@ -98,3 +99,47 @@ def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
     out, missing = tmp_path / "run", str(tmp_path / "none")
     assert cli._run(["train", "--src", missing, "--tgt", missing, "--out", str(out), "--device", "cpu"]) == 2
     assert not out.exists()
+
+
+def content_of(path: Path) -> dict[Path, bytes]:
+    return {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
+def test_a_second_new_training_in_one_folder_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    out, config = tmp_path / "run", Config()
+    with new_training(out, config) as run:
+        (out / ".config.toml.12345678.partial").write_text("what the first one is writing")
+        before = content_of(out)
+        with pytest.raises(UserError, match="already exists; add --resume"), new_training(out, config):
+            pass
+        run.config_path.unlink()  # as before the first one has written it
+        with pytest.raises(UserError, match="another process is training in this folder"), new_training(out, config):
+            pass
+        run.write_config(config)
+        assert content_of(out) == before
+    with pytest.raises(UserError, match="already exists; add --resume"), new_training(out, config):
+        pass
+    assert run.config_path.exists()
+
+
+def test_a_new_run_is_locked_before_its_first_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked: list[bool] = []
+    monkeypatch.setattr(Run, "write_config", lambda run, _: locked.append((run.path / ".lock").exists()))
+    with new_training(tmp_path / "run", Config()):
+        pass
+    assert locked == [True]
+
+
+def fail(out: Path, has_begun: bool) -> None:
+    with new_training(out, Config()) as run:
+        (out / "corpus").mkdir()
+        if has_begun:
+            run.append_metrics(step=1)
+        raise UserError("a mistake")
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_only_a_training_that_ends_before_its_first_step_leaves_no_folder(tmp_path: Path, has_begun: bool) -> None:
+    with pytest.raises(UserError, match="a mistake"):
+        fail(tmp_path / "run", has_begun)
+    assert (tmp_path / "run").exists() == has_begun

@@ -73,7 +73,7 @@ def train(
 
 def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
     """Train in a new run folder, or resume an existing run."""
-    from translate.run.folder import Run, training_alone
+    from translate.run.folder import Run, new_training, training_alone
     from translate.system.device import pick_device
     from translate.training.loop import train
 
@@ -84,13 +84,8 @@ def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume
         with training_alone(run):
             train(Run.resume(run.path, resolved.config), resolved.config, torch_device, world)
     else:
-        run = Run.create(run.path, resolved.config)
-        with training_alone(run):
-            try:
-                train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
-            except UserError:
-                run.discard_if_unused()
-                raise
+        with new_training(run.path, resolved.config) as run:
+            train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
 
 
 def _dry_run(resolved: ResolvedConfig, device: str) -> None:

@@ -29,6 +29,7 @@ from translate.system.terminal_text import print_message, spelled_out
 
 ALIGNMENT_FORMAT = 2  # format of alignment.json
 MAX_METRICS_BYTES = 2**30  # size limit of metrics.jsonl, which takes about 250 bytes per entry
+LOCK = ".lock"
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
 
 
@@ -71,14 +72,10 @@ class Run:
         return run
 
     def refuse_used(self) -> None:
-        """Raise UserError if the path exists, unless it is a folder that contains only unfinished files."""
-        if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - set(self.path.glob(PARTIAL))):
+        """Raise UserError if the path exists, unless it is a folder that contains only unfinished files and a lock."""
+        unused = {self.path / LOCK, *self.path.glob(PARTIAL)}
+        if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - unused):
             raise UserError(f"{self.path}: already exists; add --resume to resume this run, or choose another --out")
-
-    def discard_if_unused(self) -> None:
-        """Delete the folder if training did not reach its first step, so that a corrected command can reuse it."""
-        if not self.metrics_path.exists():
-            shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -212,6 +209,40 @@ class Run:
 
 
 @contextmanager
+def new_training(path: Path, config: Config) -> Iterator[Run]:
+    """Yield a new run that no other process can use during the block; it is locked before its first file is written.
+
+    If a UserError ends the block before the first step, the folder is deleted, so that a corrected command can reuse
+    it. Raises UserError if the folder is already in use.
+    """
+    run = Run(path)
+    run.refuse_used()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with training_alone(run):
+            Run.create(path, config)  # another process may have used the folder since it was checked
+            try:
+                yield run
+            except UserError:
+                if not run.metrics_path.exists():
+                    _delete_content(path)
+                raise
+    except UserError:
+        with suppress(OSError):  # it is not empty
+            path.rmdir()
+        raise
+
+
+def _delete_content(folder: Path) -> None:
+    """Delete everything but the lock, which other processes can take as soon as it is gone."""
+    for path in (path for path in folder.iterdir() if path.name != LOCK):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
 def training_alone(run: Run) -> Iterator[None]:
     """Prevent other processes from training in the folder during the block. Raises UserError if another one already is.
 
@@ -220,7 +251,7 @@ def training_alone(run: Run) -> Iterator[None]:
     path = run.path
     with ExitStack() as stack:
         try:
-            stack.callback(release_lock, take_lock(path / ".lock"))
+            stack.callback(release_lock, take_lock(path / LOCK))
         except Timeout:
             message = f"{path}: another process is training in this folder; stop it, or choose another --out"
             raise UserError(message) from None
