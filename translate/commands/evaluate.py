@@ -21,7 +21,6 @@ from translate.evaluation.evaluate import evaluate as evaluate_translations
 from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, check
 from translate.report import scores
 from translate.report.progress import with_progress
-from translate.run.folder import Run
 from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import print_message, print_result
 
@@ -132,6 +131,8 @@ def _read_text(paths: Sequence[Path], src: Path, refs: Sequence[Path]) -> Refere
 
     Raises UserError if they are not parallel, if all references are empty, or if the runs read different columns.
     """
+    from translate.run.folder import Run
+
     (src_column, tgt_column), *others = {Run.open(path).columns for path in paths if path.is_dir()} or {(1, 2)}
     sides = Side(src, src_column), *(Side(ref, tgt_column) for ref in refs)
     if others and any(side.format for side in sides):

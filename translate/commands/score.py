@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from translate.commands import options
 from translate.commands.attention_options import attention_writer, parse_selection
 from translate.errors import UserError
-from translate.run.folder import Run
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def score(
     """
     from translate.api import load_translator
     from translate.decoding.results import perplexity
+    from translate.run.folder import Run
 
     selection = parse_selection(attention, attention_kinds, attention_layers, attention_precision)
     translator = load_translator(run, device, engine, precision, ensemble or ())
