@@ -83,7 +83,7 @@ def test_a_stream_is_read_only_as_far_as_requested() -> None:
 def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "t"
     path.write_bytes(b"fine\nna\xefve\n")
-    with pytest.raises(UserError, match=r"t: line 2 is not UTF-8 \(byte 3 of the line\)"):
+    with pytest.raises(UserError, match=r"t: line 2 is not UTF-8 \(0xEF is byte 3 of the line\)"):
         list(read_lines(path))
 
 
@@ -109,3 +109,11 @@ def test_fingerprint_changes_with_the_text(tmp_path: Path) -> None:
     assert fingerprint(text_of(tmp_path, b"a\n", b"b\n")) == before
     assert fingerprint(text_of(tmp_path, b"a\n", b"c\n")) != before
     assert fingerprint(text_of(tmp_path, b"b\n", b"a\n")) != before
+
+
+def test_a_blank_line_of_a_tsv_file_is_a_pair_of_empty_sides(tmp_path: Path) -> None:
+    """Whatever the case of the suffix, and whatever the columns."""
+    path = tmp_path / "a.TSV"
+    path.write_bytes(b"1\tGo.\tVa !\n\n \r\n\t\n2\tHi.\tSalut !\n")
+    pairs = list(ParallelText(Side(path, 2), Side(path, 3)))
+    assert pairs == [("Go.", "Va !"), ("", ""), ("", ""), ("", ""), ("Hi.", "Salut !")]

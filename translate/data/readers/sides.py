@@ -23,7 +23,7 @@ class Side(NamedTuple):
     @property
     def format(self) -> Format | None:
         """The format of the file, or None for plain text, in which each line is a sentence."""
-        name = self.path.name.removesuffix(".gz")
+        name = self.path.name.lower().removesuffix(".gz")
         return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 
 
