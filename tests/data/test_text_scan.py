@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from translate.data.filters import blank_if_long, sample
+from translate.data.filters import sample, shortened
 from translate.data.parallel_text import ParallelText, fingerprint, line_hash, split
 from translate.data.readers.sides import Side
 from translate.data.text_scan import scan_text
@@ -29,7 +29,7 @@ def test_a_scan_matches_separate_passes(tmp_path: Path, valid_pairs: int) -> Non
     hashes = heapq.nsmallest(valid_pairs, (line_hash(pair.src) for pair in full))
     scan = scan_text(text, valid_pairs)
     assert (scan.num_lines, scan.num_pairs) == (2000, len(full))
-    assert scan.sample == sample(map(blank_if_long, text))
+    assert scan.sample == sample(map(shortened, text))
     assert scan.fingerprint == fingerprint(text)
     assert scan.split_at == hashes[min(valid_pairs, len(full) // 20) - 1] + 1
     assert list(scan.valid_pairs()) == list(scan.valid_pairs()) == list(split(text, scan.split_at).valid)

@@ -25,7 +25,7 @@ FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 BLOCK_PAIRS = 4_000  # number of pairs to filter at a time
 SAMPLE_PAIRS = 2**15  # minimum sample size for long texts; samples have fewer than twice as many pairs
 SAMPLE_CHARACTERS = 500  # number of characters to use from the start of each line in the sample
-MAX_SAMPLED_CHARACTERS = 2_000  # maximum length per side; longer pairs are left out of the sample to limit memory use
+MAX_SAMPLED_CHARACTERS = 2_000  # maximum length per side in the sample, to limit memory use
 SPARE_CHARACTERS = 20  # number of extra characters that one side may have regardless of the ratio
 MAIN_SCRIPT = 0.03  # minimum share of a side's letters for a script to count as one of its main scripts
 MIN_FOREIGN = 3  # minimum number of letters in foreign scripts for a line to be reported
@@ -161,14 +161,14 @@ def sample(items: Iterable[T]) -> list[T]:
     return chosen
 
 
-def blank_if_long(pair: Pair) -> Pair:
-    """Return the pair, or an empty pair if either side has more than MAX_SAMPLED_CHARACTERS characters."""
-    return pair if max(map(len, pair)) <= MAX_SAMPLED_CHARACTERS else Pair("", "")
+def shortened(pair: Pair) -> Pair:
+    """Return the pair with at most MAX_SAMPLED_CHARACTERS characters per side."""
+    return Pair(pair.src[:MAX_SAMPLED_CHARACTERS], pair.tgt[:MAX_SAMPLED_CHARACTERS])
 
 
 def text_statistics(pairs: Iterable[Pair]) -> CorpusStatistics:
     """Compute the statistics of a text from a sample of its pairs."""
-    return corpus_statistics(sample(map(blank_if_long, pairs)))
+    return corpus_statistics(sample(map(shortened, pairs)))
 
 
 def corpus_statistics(pairs: Sequence[Pair]) -> CorpusStatistics:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from translate.data.filters import blank_if_long, sample
+from translate.data.filters import sample, shortened
 from translate.data.parallel_text import Pair, ParallelText, line_hash
 from translate.data.readers.lines import digest_of_file
 
@@ -24,7 +24,8 @@ class TextScan:
 
     num_lines: int  # number of line pairs, including pairs with an empty side
     num_pairs: int  # number of pairs with text on both sides
-    sample: list[Pair]  # evenly spaced pairs; overlong pairs are replaced with empty ones
+    num_identical: int  # number of these pairs whose sides are equal
+    sample: list[Pair]  # evenly spaced pairs, without the ends of long lines
     fingerprint: str  # same value as `parallel_text.fingerprint`
     split_at: int  # threshold for `parallel_text.split` to get about `valid_pairs` validation pairs; 0 for none
     _candidates: IO[bytes]  # source and target lines of the pairs with the smallest source-line hashes
@@ -45,29 +46,31 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     fewer than MIN_SPLIT_PAIRS pairs. The pairs with the smallest hashes are chosen. About
     valid_pairs * log(N / valid_pairs) of N pairs are collected as candidates.
     """
-    num_lines = num_pairs = 0
+    num_lines = num_pairs = num_identical = 0
     smallest: list[int] = []  # heap of negated hashes of pairs with text on both sides, largest hash first
     candidates = _candidate_file()
     digests = hashlib.sha256(), hashlib.sha256()
 
     def short_pairs() -> Iterator[Pair]:
-        nonlocal num_lines, num_pairs
+        nonlocal num_lines, num_pairs, num_identical
         for _, pair in text.numbered(*digests):
             num_lines += 1
             num_pairs += pair.is_full
+            num_identical += pair.is_full and pair.src.strip() == pair.tgt.strip()
             if valid_pairs:
                 value = line_hash(pair.src)
                 if len(smallest) < valid_pairs or value <= -smallest[0]:
                     candidates.write(f"{pair.src}\n{pair.tgt}\n".encode())
                     if pair.is_full:
                         (heapq.heappush if len(smallest) < valid_pairs else heapq.heappushpop)(smallest, -value)
-            yield blank_if_long(pair)
+            yield shortened(pair)
 
     chosen = sample(short_pairs())
     parts = [digest.digest() for digest in digests] + ([digest_of_file(text.alignment)] if text.alignment else [])
     num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
     split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest and num_pairs >= MIN_SPLIT_PAIRS else 0
-    return TextScan(num_lines, num_pairs, chosen, hashlib.sha256(b"".join(parts)).hexdigest(), split_at, candidates)
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    return TextScan(num_lines, num_pairs, num_identical, chosen, digest, split_at, candidates)
 
 
 def _candidate_file() -> IO[bytes]:

@@ -25,6 +25,7 @@ MAX_MODEL_BYTES = 2**30  # size limit of a model file; 16 million pieces take a 
 MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs about 0.5 kB of memory per line
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
+MAX_CHARACTERS = 1000  # per line in vocabulary training; longer lines are split
 LINE_BREAKS = str.maketrans("\n\r", "  ")
 Log = Callable[[str], None]  # called with one message
 
@@ -222,11 +223,17 @@ def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
     raise UserError(f"sentencepiece cannot train on this text with the settings in [vocab]: {error}") from None
 
 
+def _short(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, the longest ones in parts, because sentencepiece skips lines of more than 4,192 bytes."""
+    for line in lines:
+        yield from (line[i : i + MAX_CHARACTERS] for i in range(0, max(len(line), 1), MAX_CHARACTERS))
+
+
 def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
     proto = io.BytesIO()
     with trainer_options(settings.normalization, proto) as normalization:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
+            sentence_iterator=_short(lines),
             model_writer=proto,
             vocab_size=size,
             model_type=settings.algorithm,
