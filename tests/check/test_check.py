@@ -22,7 +22,9 @@ from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
 from translate.data.readers.lines import MAX_LINE_BYTES
 from translate.data.readers.sides import Side
+from translate.data.text_scan import scan_text
 from translate.data.vocab import Vocab, VocabPair, train_vocab
+from translate.errors import UserError
 from translate.report.findings import as_json, as_text
 from translate.report.text import visible
 from translate.run.folder import Run
@@ -343,3 +345,38 @@ def test_length_is_counted_in_characters_for_a_character_vocabulary(tmp_path: Pa
     assert lines_of(report)["maybe_too_long"] == [42]
     assert report.vocab_size == len(set(b"".join(src + tgt).decode()))
     assert "maybe_too_long" not in lines_of(checked(text))
+
+
+@pytest.mark.parametrize("name", ["a.en", "link.txt", "copy.txt", "packed.gz", "a.csv"])
+def test_the_same_text_on_both_sides_is_refused_with_the_way_out(
+    tmp_path: Path, tiny_config: Config, name: str
+) -> None:
+    """By the check and by training, also for copies and links, and as validation text."""
+    text, content = tmp_path / "a.en", (TOY / "valid.en").read_bytes()
+    for path in text, tmp_path / "copy.txt", tmp_path / "a.csv":
+        path.write_bytes(content)
+    (tmp_path / "link.txt").symlink_to(text)
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(content))
+    report = checked(ParallelText(Side(text, 1), Side(tmp_path / name, 1)))
+    assert report.findings[0].name == "same_sides"
+    assert "Training would stop with an error: pairs, all with the same" in as_text(report, ("a", "b"), Config())
+    for part in "train", "valid":
+        sides = {f"{part}_src": str(text), f"{part}_tgt": str(tmp_path / name)}
+        run = Run.create(tmp_path / part, changed(tiny_config, "data", **sides))
+        with pytest.raises(UserError, match=r"both sides of every pair are the same; .* ends in \.tsv"):
+            prepare(run, run.load_config())
+
+
+def test_lines_of_a_whole_document_are_trained_on_or_called_too_long(tmp_path: Path, tiny_config: Config) -> None:
+    """Beyond the 2,000 characters of the sample and the 4,192 bytes of sentencepiece."""
+    lines = [" ".join(pair[side] for pair in toy_pairs(600)) for side in (0, 1)]
+    assert min(map(len, lines)) > 5_000
+    text = text_of(tmp_path, [lines[0].encode()] * 30, [f"{i} {lines[1]}".encode() for i in range(30)])
+    paths = {"train_src": str(text.src.path), "train_tgt": str(text.tgt.path)}
+    long = Run.create(tmp_path / "long", changed(tiny_config, "data", max_pieces=100_000, **paths))
+    prepared = prepare(long, long.load_config())
+    assert (prepared.train.report.pairs, prepared.train.report.changed) == (30, {})
+    short = Run.create(tmp_path / "short", changed(tiny_config, "data", **paths))
+    with pytest.raises(UserError, match=r"30 longer than data\.max_pieces.*raise data\.max_pieces \(256\), or split"):
+        prepare(short, short.load_config())
+    assert all(pair.is_full for pair in scan_text(text).sample)

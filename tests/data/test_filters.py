@@ -137,12 +137,12 @@ def test_a_run_keeps_its_filters(tmp_path: Path, tiny_config: Config) -> None:
 
 
 def test_a_filter_that_removes_every_pair_is_reported(tmp_path: Path, tiny_config: Config) -> None:
-    text = written(tmp_path, [Pair(f"same {i}", f"same {i}") for i in range(50)])
-    config = changed(tiny_config, "data", train_src=str(text.src.path), train_tgt=str(text.src.path))
-    config = changed(changed(config, "data", filter=["identical"]), "vocab", model=str(tmp_path / "v"))
+    text = written(tmp_path, [Pair(f"one\x01 {i}", f"other {i}") for i in range(50)])
+    config = changed(tiny_config, "data", train_src=str(text.src.path), train_tgt=str(text.tgt.path))
+    config = changed(changed(config, "data", filter=["control"]), "vocab", model=str(tmp_path / "v"))
     vocab = train_vocab(lambda: [pair.src for pair in text], VocabSettings(size=290), 1, lambda _: None)
     (tmp_path / "v").write_bytes(vocab.proto)
-    with pytest.raises(UserError, match=r"50 by the identical filter\)\); shorten data\.filter"):
+    with pytest.raises(UserError, match=r"50 by the control filter\)\); shorten data\.filter"):
         prepare(Run.create(tmp_path / "run", config), config)
 
 

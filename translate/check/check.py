@@ -91,7 +91,7 @@ class _Check:
         self._lost: dict[str, Counter[str]] = {}  # lost characters by finding
         self._characters = (CharacterCounts(), CharacterCounts())
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
-        self._num_left_out = 0
+        self._num_left_out = self._num_full = 0
 
     def run(self, progress: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
@@ -129,6 +129,7 @@ class _Check:
                 is_left_out |= rows
             for row in np.flatnonzero(rows).tolist():
                 self._tallies[name].add(Example(first + row, *pairs[row]))
+        self._num_full += int(is_full.sum())
         self._num_left_out += int((is_left_out & usable).sum())
         self._tally_changes(block.first, list(itertools.compress(enumerate(pairs), is_full.tolist())))
 
@@ -202,6 +203,8 @@ class _Check:
 
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
+        if self._tallies["identical"].count == self._num_full:
+            self._tallies["same_sides"] = self._tallies["identical"]
         notes = {name: f"including {same:,} with the same target" for name, same in self._num_same_pairs.items()}
         notes |= {name: f"lines that lose a character: {named(lost)}" for name, lost in self._lost.items() if lost}
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"

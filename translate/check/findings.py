@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from translate.config.settings import DataSettings
 from translate.data.filters import FILTER_NAMES
+from translate.data.parallel_text import SAME_SIDES
+from translate.data.readers.signatures import CONVERT
 from translate.data.round_trip import CAUSES, WAYS_OUT
 
 MAX_LISTED = 1_000  # maximum number of line numbers stored per finding
@@ -30,7 +32,8 @@ MISALIGNED = "if there are many, the files may be misaligned"
 # The kinds of findings by name, most important first.
 MEANINGS: dict[str, Meaning] = {
     "line_counts": Meaning("unpaired lines", STOPS, "line n of one file must translate line n of the other"),
-    "not_utf8": Meaning("not UTF-8", STOPS, "convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8 FILE"),
+    "same_sides": Meaning("pairs, all with the same text on both sides", STOPS, SAME_SIDES),
+    "not_utf8": Meaning("not UTF-8", STOPS, CONVERT),
     "endless": Meaning("overlong lines", STOPS, "is this a text file with one sentence per line?"),
     "columns": Meaning("too few columns", STOPS, "fix these lines, or set data.src_column and data.tgt_column"),
     "overlap_test": Meaning("sources also in the test text", "kept; test scores will be too high", REMOVE),

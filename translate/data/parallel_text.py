@@ -14,6 +14,10 @@ from translate.data.readers.lines import Digest, digest_of_file
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 
+SAME_SIDES = (
+    "pass the translations as the other side; a file with both sides must have columns separated by tabs and a name "
+    "that ends in .tsv, and data.src_column and data.tgt_column must differ"
+)
 ALL_HASHES = range(2**64)
 
 

@@ -136,6 +136,8 @@ def text_warnings(text: ReferencedText, is_compared: bool, tokenize: str | None 
         yield f"{_lines(lines)}: the source has text but all references are empty; any translation lowers the scores"
     if lines := [line for line, sides in enumerate(given, start=1) if sides == (False, True)]:
         yield f"{_lines(lines)}: the source is empty but a reference is not; the reference counts as untranslated"
+    if any(list(lines) == list(text.sources) for lines in text.references):
+        yield "the references are the same text as the sources; pass the translations of --src as --ref"
     if is_compared and len(given) < MIN_LINES:
         yield f"significance: {len(given)} lines are too few for a reliable test; use at least {MIN_LINES}"
 

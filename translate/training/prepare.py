@@ -15,7 +15,7 @@ from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import NO_FILTERS, Filters, kept_pairs
-from translate.data.parallel_text import Pair, ParallelText, check_stays, fingerprint, split, text_of
+from translate.data.parallel_text import SAME_SIDES, Pair, ParallelText, check_stays, fingerprint, split, text_of
 from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import ResampledCorpus
 from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan, scan_text
@@ -104,7 +104,13 @@ def scan_training_text(data: DataSettings) -> TextScan:
     """Scan the entire training text, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
     check_stays(text.src.path, text.tgt.path)
-    return scan_text(text, 0 if data.valid_src else data.valid_pairs)
+    return _refusing_copies(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
+
+
+def _refusing_copies(text: ParallelText, scan: TextScan) -> TextScan:
+    if scan.num_pairs and scan.num_identical == scan.num_pairs:
+        raise UserError(f"{text.src.path} and {text.tgt.path}: both sides of every pair are the same; {SAME_SIDES}")
+    return scan
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ def _recorded(
         if is_shared:
             valid = ParallelText(train.src, train.tgt)
             run.log(SHARED.format(num_pairs=scan.num_pairs))
-        valid_scan = scan_text(valid)
+        valid_scan = _refusing_copies(valid, scan_text(valid)) if data.valid_src else scan_text(valid)
         if not valid_scan.num_pairs:
             raise UserError(f"{valid.src.path}: {NO_PAIRS}")
         for line in check_sample(scan.sample, data):
@@ -212,7 +218,8 @@ def _encoded(
         corpus = open_corpus(base, vocabs)
         assert corpus is not None
     if not len(corpus):
-        way_out = f"{'shorten data.filter, or ' if filters.names else ''}raise data.max_pieces"
+        way_out = f"{'shorten data.filter, or ' if filters.names else ''}raise data.max_pieces ({origin.max_pieces})"
+        way_out += ", or split the lines into sentences" if corpus.report.too_long else ""
         raise UserError(f"{text.src.path}: none of its pairs can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
     if changes := corpus.report.changes:

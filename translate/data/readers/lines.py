@@ -16,6 +16,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
+from translate.data.readers.signatures import CONVERT, HEAD_BYTES, why_not_text
 from translate.errors import UserError
 from translate.system.files import open_regular
 
@@ -64,7 +65,7 @@ def decode_line(raw: bytes) -> str:
     try:
         return raw.decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
-        fault = f"is not UTF-8 (byte {error.start + 1} of the line); convert the file to UTF-8"
+        fault = f"is not UTF-8 (0x{raw[error.start]:02X} is byte {error.start + 1} of the line); {CONVERT}"
         raise BadLineError("not_utf8", fault) from None
 
 
@@ -92,7 +93,10 @@ def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
     """Open a plain or .gz file. Reading updates the digest with the raw file bytes. Raises UserError on failure."""
     try:
         with open_file(path, digest) as stream:
-            yield cast("BinaryIO", gzip.GzipFile(mode="rb", fileobj=stream)) if path.suffix == ".gz" else stream
+            unpacked = gzip.GzipFile(mode="rb", fileobj=stream) if path.suffix.lower() == ".gz" else stream
+            if reason := why_not_text(unpacked.peek(HEAD_BYTES)[:HEAD_BYTES]):
+                raise UserError(f"{path}: {reason}")
+            yield cast("BinaryIO", unpacked)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: incomplete or damaged gzip file ({error}); download or compress it again") from None
     except OSError as error:

@@ -1,0 +1,39 @@
+"""Recognize files that are not UTF-8 text by their first bytes."""
+
+from __future__ import annotations
+
+import re
+
+HEAD_BYTES = 4096
+CONVERT = "convert the file with: iconv -f ENCODING -t UTF-8 FILE > NEW, where ENCODING is the encoding of the file"
+SIGNATURES = {
+    b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
+    rb"BZh[1-9]1AY&SY": "is compressed with bzip2; decompress it with bunzip2",
+    b"\xfd7zXZ\x00": "is compressed with xz; decompress it with unxz",
+    rb"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it with unzstd",
+    b"7z\xbc\xaf\x27\x1c": "is a 7-Zip archive; extract the text from it",
+    b"PK\x03\x04": "is a ZIP archive or an office document; extract the text, or save it as UTF-8 plain text",
+    b"\xd0\xcf\x11\xe0": "is an office document; save it as UTF-8 plain text",
+    b"%PDF-[0-9]": "is a PDF document; extract its text",
+    b"\xff\xfe\x00\x00|\x00\x00\xfe\xff": "is UTF-32; convert it with: iconv -f UTF-32 -t UTF-8 FILE > NEW",
+    b"\xff\xfe|\xfe\xff": "is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 FILE > NEW",
+}
+WIDE = {  # encodings by the places of their zero bytes, modulo 4
+    frozenset({1, 2, 3}): "UTF-32LE",
+    frozenset({0, 1, 2}): "UTF-32BE",
+    frozenset({1, 3}): "UTF-16LE",
+    frozenset({0, 2}): "UTF-16BE",
+}
+MIN_ZEROS = 8  # with fewer zero bytes, their places may be a coincidence
+
+
+def why_not_text(head: bytes) -> str:
+    """Return what a file is and the way out if its first bytes show that it is not UTF-8 text, otherwise ""."""
+    for signature, reason in SIGNATURES.items():
+        if re.match(signature, head):
+            return reason
+    zeros = [index for index, byte in enumerate(head) if not byte]
+    encoding = WIDE.get(frozenset(index % 4 for index in zeros), "")
+    if len(zeros) < MIN_ZEROS or not encoding or (encoding.startswith("UTF-32") and 2 * len(zeros) < len(head)):
+        return ""
+    return f"is {encoding} without a byte-order mark; convert it with: iconv -f {encoding} -t UTF-8 FILE > NEW"
