@@ -183,7 +183,7 @@ def test_scores_under_constraints_match_the_model(
 def test_length_limits_match_the_torch_engine(
     engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
-    settings = DecodeSettings(beam_size=1, max_length=4)
+    settings = DecodeSettings(beam_size=1, max_length=3)  # without `</s>`
     found, expected = (engine.search(sentences, settings, 1) for engine in engines)
     assert pieces(found) == pieces(expected)
     assert {len(row[0].pieces) for row in found} == {4}
@@ -254,7 +254,7 @@ def test_unsupported_settings_are_rejected(
         engine.search(sentences[:1], DecodeSettings(coverage_penalty=0.2), 1)
     with pytest.raises(UserError, match="--engine torch"):
         engine.search([sentences[0]._replace(required=((5,),))], GREEDY, 1)
-    with pytest.raises(UserError, match="4096 positions, but 5000 are needed"):
+    with pytest.raises(UserError, match="4096 positions, but 5001 are needed"):
         engine.search(sentences[:1], DecodeSettings(max_length=5000), 1)
     run = Run(tiny_run)
     with pytest.raises(UserError, match="precision float16"):

@@ -12,6 +12,7 @@ from torch import Tensor
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import GROUP, Logits, _group_maxima, _log_sum_exp, _top_k, beam_search
 from translate.decoding.engine import Hypothesis
+from translate.decoding.lexical_constraints import Constraints
 from translate.decoding.logit_rules import FREE, LogitRules
 
 BOS, EOS = 0, 1
@@ -25,10 +26,10 @@ def rules_of(
     terms: list[list[list[int]]] | None = None,
 ) -> LogitRules:
     """Return rules with explicit limits instead of limits derived from sentence lengths."""
-    terms = terms or [[]] * len(limits)
+    constraints = [Constraints(each) for each in terms or [[]] * len(limits)]
     rows = torch.tensor(forced or [[]] * len(limits), dtype=torch.long)
     return LogitRules(
-        eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram, terms
+        eos_id, torch.tensor(limits), min(limits), rows, settings.min_length, settings.no_repeat_ngram, constraints
     )
 
 
@@ -308,7 +309,10 @@ def test_logit_rules_exclude_exactly_the_forbidden_translations(rules: dict[str,
 
 
 @pytest.mark.parametrize("terms", [[[2]], [[3, 2]], [[2, 2], [4]], [[2, 3], [3, 2]]])
-def test_wide_beam_finds_the_best_translations_with_the_terms(terms: list[list[int]]) -> None:
+def test_wide_beam_finds_the_best_translations_with_the_terms(
+    terms: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("translate.decoding.lexical_constraints.NATURAL", float("inf"))  # every beginning may be left
     language, limit, settings = RandomLanguage(vocab_size=5, seed=21), 5, DecodeSettings(beam_size=1000)
 
     def holds_all(pieces: tuple[int, ...]) -> bool:

@@ -280,7 +280,7 @@ def test_length_and_repetition_limits_are_enforced(translator: Translator) -> No
     settings = translator.settings.model_copy(update={"min_length": 12, "max_length": 15, "no_repeat_ngram": 1})
     for translation in translator.translations(["The cat sat on the mat.", "I love apples."], settings):
         pieces = translation.translations[0].pieces
-        assert 12 <= len(pieces) < 15
+        assert 12 <= len(pieces) <= 15
         assert len(set(pieces)) == len(pieces)
     with pytest.raises(UserError, match=r"^\[decode\] min_length 20 exceeds max_length 15; change one$"):
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))

@@ -36,7 +36,7 @@ LengthPenalty = Annotated[float | None, Option(metavar="A", help="Higher values 
 CoveragePenalty = Annotated[float | None, Option(metavar="B", help="Penalize neglected source pieces.")]
 NoRepeatNgram = Annotated[int | None, Option(metavar="N", help="Forbid repeated n-grams of N pieces; 0: off.")]
 MinLength = Annotated[int | None, Option(metavar="N", help="Minimum translation length, in pieces.")]
-MaxLength = Annotated[int | None, Option(metavar="N", help="Maximum length; 0 uses decode.max_length_ratio.")]
+MaxLength = Annotated[int | None, Option(metavar="N", help="Maximum pieces; 0 uses decode.max_length_ratio.")]
 Sample = Annotated[bool | None, Option("--sample", help="Sample instead of searching; --n-best N draws N samples.")]
 Temperature = Annotated[float | None, Option(metavar="T", help="Low values favor probable pieces.")]
 TopK = Annotated[int | None, Option(metavar="K", help="Sample from the K most probable pieces; 0 means all.")]

@@ -241,7 +241,7 @@ class DecodeSettings(Section):
     no_repeat_ngram: NgramLength = Field(0, description="n-grams of this length are not repeated; 0 allows repetition")
     min_length: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="minimum number of pieces per translation")
     max_length: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        0, description="maximum number of pieces per translation; 0: max_length_ratio only"
+        0, description="maximum number of pieces per translation, without </s>; 0: max_length_ratio only"
     )
     max_length_ratio: Ratio = Field(2.0, description="maximum target pieces per source piece (plus 10 extra pieces)")
     sample: bool = Field(False, description="sample translations instead of searching for the best one")

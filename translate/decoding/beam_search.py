@@ -121,11 +121,12 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
     if rules.forbid(logits, beams.prefixes[part]):
         maxima = _group_maxima(logits)
     best = _top_k(logits, maxima, log_probs, 2 * beams.scores.size(1))
-    if not any(rules.constraints):
+    if not any(each.terms for each in rules.constraints):
         return best
-    at_limit = (rules.limits <= beams.prefixes.size(2)) & (beams.scores[part, 0] == -torch.inf)
+    room = rules.limits - beams.prefixes.size(2)
+    room = torch.where((room <= 0) & (beams.scores[part, 0] == -torch.inf), -1, room.clamp(min=0))
     totals = logits + log_probs[:, :, None]
-    return apply_constraints(best, totals, beams.prefixes[part], rules.constraints, at_limit, rules.eos_id)
+    return apply_constraints(best, totals, beams.prefixes[part], rules.constraints, room, rules.eos_id)
 
 
 def _advance(

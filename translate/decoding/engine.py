@@ -68,8 +68,7 @@ def batch_budget(settings: DecodeSettings, num_best: int) -> int:
 
 
 def length_limit(sentence: Sentence, settings: DecodeSettings) -> int:
-    """Return the maximum length of the translation in pieces, including `</s>`. It leaves room for constraints."""
-    num_src = len(sentence.src) - 1
-    by_source = settings.max_length or int(settings.max_length_ratio * num_src) + MIN_LIMIT
-    forced = len(sentence.prefix) + sum(map(len, sentence.required)) + 1
-    return max(by_source, settings.min_length + 1, forced)
+    """Return the maximum length of the translation in pieces, including `</s>`. Required terms get additional room."""
+    num_src, num_required = len(sentence.src) - 1, sum(map(len, sentence.required))
+    by_source = settings.max_length + 1 if settings.max_length else int(settings.max_length_ratio * num_src) + MIN_LIMIT
+    return max(by_source, settings.min_length + 1, len(sentence.prefix) + 1) + num_required

@@ -42,7 +42,11 @@ class LogitRules:
         limits = torch.tensor([length_limit(sentence, settings) for sentence in sentences])
         prefixes = [torch.tensor(sentence.prefix, dtype=torch.long) for sentence in sentences]
         forced = pad_sequence(prefixes, batch_first=True, padding_value=FREE).to(device)
-        terms, min_length, ngram = [each.required for each in sentences], settings.min_length, settings.no_repeat_ngram
+        terms, min_length, ngram = (
+            [Constraints(each.required) for each in sentences],
+            settings.min_length,
+            settings.no_repeat_ngram,
+        )
         return cls(eos_id, limits.to(device), int(limits.min()), forced, min_length, ngram, terms)
 
     def select(self, sentences: Tensor | slice) -> Self:

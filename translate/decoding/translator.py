@@ -6,6 +6,7 @@ An engine performs the search. This module handles text, vocabularies and lines;
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -178,11 +179,29 @@ class Translator:
         for start in range(0, len(sentences), SEGMENTS_TOGETHER):
             block = sentences[start : start + SEGMENTS_TOGETHER]
             found = self.engine.search(block, settings, request.num_best, watch)
+            if request.terms:
+                found = self._unchanged(block, found, settings, request)
             pairs = list(zip(block, found, strict=True))
             given = [(sentence.src, each.pieces) for sentence, hypotheses in pairs for each in hypotheses]
             scored = iter(self.engine.score(given) if request.details else ())
             for sentence, hypotheses in pairs:
                 yield _Result(sentence, hypotheses, list(islice(scored, len(hypotheses))))
+
+    def _unchanged(
+        self, block: list[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, request: DecodeRequest
+    ) -> list[list[Hypothesis]]:
+        """Return what a search without terms finds first if it contains them as words, then other translations."""
+        tgt = self.vocabs.tgt
+        terms = [rf"(?<!\w){re.escape(tgt.decode(tgt.encode([term])[0]))}(?!\w)" for term in request.terms]
+        free = self.engine.search([each._replace(required=()) for each in block], settings, request.num_best)
+        merged = []
+        for given, others in zip(free, found, strict=True):
+            texts = [tgt.decode(each.pieces[:-1]) for each in given]
+            held = [all(re.search(term, text) for term in terms) for text in texts]
+            first = [each for each, is_held in zip(given, held, strict=True) if is_held] if held[0] else []
+            rest = [each for each in others if each not in first and (not first or each.score <= first[-1].score)]
+            merged.append([*first, *rest][: request.num_best])
+        return merged
 
     def _translation(
         self, line: _Line, results: list[_Result], settings: DecodeSettings, request: DecodeRequest
