@@ -150,7 +150,7 @@ def test_batches_are_small_on_a_cpu() -> None:
     [
         {"model.d_model": 10},
         {"model.num_heads": 6},
-        {"train.learning_rate": 10.0},
+        {"train.learning_rate": 1.0},
         {"train.accumulate": 2000},
         {"train.warmup_steps": 5000},
         {"train.max_steps": 0},

@@ -187,7 +187,6 @@ def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
     # With a warm-up that takes all steps, the cosine decay would have none left.
     schedule = "constant" if 0 < num_steps <= fixed.get("train.warmup_steps", 0) else "cosine"
     learning_rate = size.learning_rate / (TUNING_FACTOR if fixed.get("train.init_from") else 1)
-    decay = size.weight_decay if fixed.get("train.learning_rate", learning_rate) * size.weight_decay < 1 else 0.0
     has_dropout = fixed.get("model.dropout", size.dropout) or fixed.get("model.attention_dropout")
     rdrop = size.rdrop if has_dropout else 0.0
     late = LATE if fixed.get("train.schedule", schedule) == "cosine" else 0.0  # a fraction of max_steps, if known
@@ -199,6 +198,6 @@ def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
         "train.label_smoothing": size.label_smoothing,
         "train.rdrop": rdrop,
         "train.rdrop_from": late if size.rdrop and fixed.get("train.rdrop", rdrop) else 0.0,
-        "train.weight_decay": decay,
+        "train.weight_decay": size.weight_decay,
         "train.patience": 0,
     }
