@@ -10,10 +10,12 @@ import pytest
 
 from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config
-from translate.config.toml import load_config
+from translate.config.toml import load_config, setting_names
 from translate.run.folder import Run
-from translate.training.advice import diagnose
+from translate.training.advice import advise_at_start, diagnose
 from translate.training.loop import train
+from translate.training.prepare import prepare
+from translate.training.resolve_config import resolve_new, resolve_resumed
 
 TOY = Path(__file__).parents[2] / "configs" / "toy.toml"
 
@@ -38,7 +40,9 @@ def test_a_far_too_high_learning_rate_is_reported_only_once_even_after_resuming(
     run = train_into(tmp_path / "run", config)
     train(Run.resume(run.path, config), changed(config, "train", max_steps=60), CPU)
     (advice,) = [each for each in advice_of(run) if "the learning rate is too high" in each]
-    assert re.search(r"is too high; lower train\.learning_rate \(1\) or raise train\.warmup_steps \(10\)", advice)
+    assert re.search(
+        r"is too high; in a new run .*, lower train\.learning_rate \(1\) or raise train\.warmup_steps \(10\)", advice
+    )
     assert capsys.readouterr().err.count("advice: the training loss is") == 1
     assert sum("blown_up" in line.get("advice", ()) for line in run.metrics()) == 1
 
@@ -110,6 +114,32 @@ def test_the_rules_report_only_clear_cases(lines: list[dict[str, float]], expect
         assert found.keys() <= set(expected), (count, found)
     assert list(found) == expected
     assert all("train." in text for text in found.values())
+    chosen = diagnose(lines, config, 8000, setting_names())
+    assert list(chosen) == expected
+    assert not any(re.search(r"(lower|raise) \w+\.", text) for text in chosen.values())
+
+
+def test_only_settings_that_the_user_chose_are_to_be_changed(tmp_path: Path, tiny_config: Config) -> None:
+    config = changed(changed(tiny_config, "vocab", size=1600), "train", batch_tokens=4096)
+    prepared = prepare(Run.create(tmp_path / "run", config), config)
+    everything = advise_at_start(prepared, config, 1)
+    assert ["lower vocab.size" in everything[0], "lower train.batch_tokens" in everything[1]] == [True, True]
+    assert advise_at_start(prepared, config, 1, ["vocab.size"]) == everything[1:]
+    assert advise_at_start(prepared, config, 1, ["train.batch_tokens"]) == everything[:1]
+    assert not advise_at_start(prepared, config, 1, ["vocab.size", "train.batch_tokens"])
+
+
+def test_a_run_remembers_what_it_chose_until_the_user_sets_it(tmp_path: Path, corpus: Path) -> None:
+    texts = {"data.train_src": str(corpus / "train.en"), "data.train_tgt": str(corpus / "train.fr")}
+    resolved = resolve_new(None, texts | {"model.d_model": 32}, "cpu")
+    assert {"train.learning_rate", "vocab.size"} <= resolved.chosen
+    assert "model.d_model" not in resolved.chosen
+    run = Run.create(tmp_path / "run", resolved.config)
+    assert not run.load_chosen()
+    run.write_chosen(resolved.chosen)
+    assert resolve_resumed(run, None, {}).chosen == resolved.chosen
+    given = {"train.learning_rate": 1e-3}
+    assert resolve_resumed(run, None, given).chosen == resolved.chosen - {"train.learning_rate"}
 
 
 def test_losses_with_and_without_r_drop_are_not_compared() -> None:

@@ -82,9 +82,12 @@ def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume
         train(run, resolved.config, torch_device, world)
     elif resume:
         with training_alone(run):
-            train(Run.resume(run.path, resolved.config), resolved.config, torch_device, world)
+            run = Run.resume(run.path, resolved.config)
+            run.write_chosen(resolved.chosen)
+            train(run, resolved.config, torch_device, world)
     else:
         with new_training(run.path, resolved.config) as run:
+            run.write_chosen(resolved.chosen)
             train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
 
 

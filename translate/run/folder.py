@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from math import isfinite
 from pathlib import Path
@@ -27,7 +27,7 @@ from translate.system.files import append_text, open_regular, read_regular, writ
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import print_message, spelled_out
 
-ALIGNMENT_FORMAT = 2  # format of alignment.json
+ALIGNMENT_FORMAT, CHOSEN_FORMAT = 2, 1  # formats of alignment.json and chosen.json
 MAX_METRICS_BYTES = 2**30  # size limit of metrics.jsonl, which takes about 250 bytes per entry
 LOCK = ".lock"
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
@@ -44,6 +44,7 @@ class Run:
         self.log_path = path / "train.log"
         self.curves_path = path / "curves.png"
         self.alignment_path = path / "alignment.json"
+        self.chosen_path = path / "chosen.json"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.snapshots_path = path / "snapshots"
@@ -117,6 +118,16 @@ class Run:
     def write_alignment(self, values: dict[str, Any]) -> None:
         """Write the alignment configuration for `load_alignment`."""
         write_record(self.alignment_path, values, ALIGNMENT_FORMAT)
+
+    def load_chosen(self) -> list[str]:
+        """Return the names of the settings that training chose itself."""
+        with suppress(FileNotFoundError):
+            return list(read_record(self.chosen_path, CHOSEN_FORMAT, "delete it")["settings"])
+        return []
+
+    def write_chosen(self, names: Collection[str]) -> None:
+        """Write the names for `load_chosen`."""
+        write_record(self.chosen_path, {"settings": sorted(names)}, CHOSEN_FORMAT)
 
     @property
     def columns(self) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,51 +26,70 @@ MIN_LINES = 8  # minimum number of lines with a training loss since the end of w
 RISEN = 1.03  # relative to the best validation loss
 MAX_ALIKE = 0.1  # maximum number of distinct translations per distinct source line
 CLIPPED = 20.0  # relative to train.clip_norm
+CHECK = {"": "look for damaged or mismatched pairs with `translate check`"}  # if training chose all other settings
 
 Line = Mapping[str, Any]
-Rule = Callable[[Sequence[Line], Config, int], str | None]
 
 
-def advise_at_start(prepared: Prepared, config: Config, num_processes: int) -> list[str]:
-    """Return advice on the vocabulary size and the batch size for a run that has not started."""
+class Advice(NamedTuple):
+    """A problem, and what to do about it."""
+
+    problem: str
+    changes: dict[str, str]  # by the name of the setting to change; the key is "" if no setting is meant
+
+    def without(self, chosen: Collection[str]) -> str:
+        """Return the text of the advice without changes to chosen settings, or "" if no change is left."""
+        *others, last = [change for name, change in self.changes.items() if name not in chosen] or [""]
+        return f"{self.problem}{', '.join(others)}{' or ' if others else ''}{last}" if last else ""
+
+
+Rule = Callable[[Sequence[Line], Config, int], Advice | None]
+
+
+def advise_at_start(prepared: Prepared, config: Config, num_processes: int, chosen: Collection[str] = ()) -> list[str]:
+    """Return advice on the vocabulary size and the batch size for a run that has not started.
+
+    chosen: names of the settings that training chose itself, which it does not tell the user to change.
+    """
     advice = []
     train, vocabs = prepared.train, prepared.vocabs
     src, tgt = train.src.counts(vocabs.src.size), train.tgt.counts(vocabs.tgt.size)
     sides = [(vocabs.tgt, src + tgt)] if vocabs.joint else [(vocabs.src, src), (vocabs.tgt, tgt)]
-    change = "remove vocab.model" if config.vocab.model else f"lower vocab.size ({config.vocab.size:,})"
+    change = {"vocab.size": f"lower vocab.size ({config.vocab.size:,})"}
     if config.vocab.algorithm == "char":
-        change = f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"
+        change = {"": f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"}
+    if config.vocab.model:
+        change = {"": "remove vocab.model"}
     # A fine-tuned model keeps the vocabulary of its original run, which was learned from a different text.
     for vocab, counts in [] if config.train.init_from else sides:
         # Every vocabulary includes byte pieces and control symbols, even if the text never uses them.
         text_counts = counts[[piece[:1] + piece[-1:] != "<>" for piece in vocab.pieces(range(vocab.size))]]
         if len(text_counts) >= SMALL_VOCAB and (rare := np.mean(text_counts < RARE)) > MAX_RARE:
-            advice.append(
-                f"{rare:.0%} of the pieces in the vocabulary occur fewer than {RARE} times in the training text, too "
-                f"rarely to be learned: in a new run, {change}"
-            )
+            problem = f"{rare:.0%} of the pieces in the vocabulary occur fewer than {RARE} times in the training text"
+            advice.append(Advice(f"{problem}, too rarely to be learned: in a new run, ", change))
     share = config.train.batch_tokens * num_processes / int(train.tgt.lengths.sum())
     if share * MIN_STEPS > 1:
-        advice.append(
-            f"each step uses {min(1.0, share):.0%} of the training text: in a new run, lower train.batch_tokens "
-            f"({config.train.batch_tokens:,}) to get more steps per epoch"
-        )
-    return advice
+        smaller = f"lower train.batch_tokens ({config.train.batch_tokens:,}) to get more steps per epoch"
+        problem = f"each step uses {min(1.0, share):.0%} of the training text: in a new run, "
+        advice.append(Advice(problem, {"train.batch_tokens": smaller}))
+    return [text for each in advice if (text := each.without(chosen))]
 
 
-def diagnose(history: Sequence[Line], config: Config, num_pieces: int) -> dict[str, str]:
+def diagnose(history: Sequence[Line], config: Config, num_pieces: int, chosen: Collection[str] = ()) -> dict[str, str]:
     """Apply all rules to the lines of metrics.jsonl, oldest first. Returns the advice, keyed by rule name.
 
-    num_pieces: size of the target vocabulary.
+    num_pieces: size of the target vocabulary. chosen: names of the settings that training chose itself.
     """
     start = config.train.steps_before_rdrop
     if history and history[-1]["step"] > start:  # R-Drop adds a loss term: compare only losses that include it
         history = [line for line in history if "train_loss" not in line or line["step"] > start]
     advice = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
-    return {name: text for name, text in advice.items() if text}
+    return {
+        name: each.without(chosen) or each._replace(changes=CHECK).without(()) for name, each in advice.items() if each
+    }
 
 
-def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> Advice | None:
     """Detect a training loss that stays far above its best value or above the loss of a uniform guess."""
     losses = _values(history, "train_loss")
     if len(losses) < 2 * LAST:
@@ -80,14 +99,14 @@ def _blown_up(history: Sequence[Line], config: Config, num_pieces: int) -> str |
     if now < min(guessing + FAR_ABOVE_GUESSING, best + FAR_ABOVE_BEST):
         return None
     reference = "a uniform guess would give" if guessing < best else "it had already reached"
-    return (
+    return Advice(
         f"the training loss is {losses[-1]:.1f}, but {reference} {min(best, guessing):.1f}: the learning rate is "
-        f"too high; lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps "
-        f"({config.train.warmup_steps:,}) in a new run (or when you resume from an earlier checkpoint)"
+        "too high; in a new run (or when you resume from an earlier checkpoint), ",
+        _gentler(config),
     )
 
 
-def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> Advice | None:
     """Detect a high training loss that has not fallen since the end of warm-up."""
     settings = config.train
     losses = _values(history, "train_loss", after=settings.warmup_steps)
@@ -99,12 +118,12 @@ def _flat(history: Sequence[Line], config: Config, num_pieces: int) -> str | Non
     is_flat = abs(before - now) < min(max(FLAT, scatter), FLAT_AND_NOISY)
     if not is_flat or now < UNLEARNED * math.log(num_pieces):
         return None
-    change = f"train.learning_rate ({settings.learning_rate:g})"
-    change = f"raise {change}" if settings.learning_rate < 1e-4 else f"lower {change} or raise train.warmup_steps"
-    return f"the training loss has stayed at {now:.2f} since the end of warm-up: {change}"
+    raised = {"train.learning_rate": f"raise train.learning_rate ({settings.learning_rate:g})"}
+    change = raised if settings.learning_rate < 1e-4 else _gentler(config)
+    return Advice(f"the training loss has stayed at {now:.2f} since the end of warm-up: ", change)
 
 
-def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> Advice | None:
     """Detect a validation loss that keeps rising while the training loss falls."""
     validations = [(line["step"], line["valid_loss"]) for line in history if "valid_loss" in line]
     if len(validations) <= LAST:
@@ -118,14 +137,18 @@ def _overfitting(history: Sequence[Line], config: Config, num_pieces: int) -> st
     now = _values(history, "train_loss", after=best_step)[-LAST:]
     if not (then and now) or statistics.mean(now) > statistics.mean(then):
         return None
-    return (
+    return Advice(
         f"the validation loss rose from {best:.2f} (step {best_step:,}) to {last[-1]:.2f} while the training loss "
-        f"fell: the model is overfitting; in a new run, raise model.dropout ({config.model.dropout:g}), lower "
-        f"model.d_model ({config.model.d_model}) or use more training text; this run keeps its best weights"
+        "fell (this run keeps its best weights): the model is overfitting; in a new run, ",
+        {
+            "model.dropout": f"raise model.dropout ({config.model.dropout:g})",
+            "model.d_model": f"lower model.d_model ({config.model.d_model})",
+            "": "use more training text",
+        },
     )
 
 
-def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> Advice | None:
     """Detect translations that stay empty or the same for different source lines."""
     last = [line for line in history if "different_outputs" in line][-LAST:]
     if len(last) < LAST or last[0]["step"] < config.train.warmup_steps:
@@ -136,22 +159,32 @@ def _all_alike(history: Sequence[Line], config: Config, num_pieces: int) -> str 
     if min(line["valid_loss"] for line in last[1:]) < last[0]["valid_loss"] - FLAT:
         return None
     what = "are empty" if is_empty else "are the same for different source lines"
-    return (
-        f"nearly all validation translations {what}: the model ignores the source; check that the two files "
-        f"match line by line, lower train.learning_rate ({config.train.learning_rate:g}) or raise train.warmup_steps"
-    )
+    problem = f"nearly all validation translations {what}: the model ignores the source; "
+    return Advice(problem, {"": "check that the two files match line by line", **_gentler(config)})
 
 
-def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> str | None:
+def _always_clipped(history: Sequence[Line], config: Config, num_pieces: int) -> Advice | None:
     """Detect gradients that are always clipped to a small fraction of their norm."""
     clip = config.train.clip_norm
     norms = _values(history, "gradient_norm", after=config.train.warmup_steps)
     if not clip or len(norms) < MIN_LINES or min(norms) < CLIPPED * clip:
         return None
-    return (
+    return Advice(
         f"all gradient norms are at least {min(norms) / clip:.0f} times train.clip_norm ({clip:g}), so only "
-        f"their direction matters: raise train.clip_norm, or lower train.learning_rate ({config.train.learning_rate:g})"
+        "their direction matters: ",
+        {
+            "train.clip_norm": "raise train.clip_norm",
+            "train.learning_rate": f"lower train.learning_rate ({config.train.learning_rate:g})",
+        },
     )
+
+
+def _gentler(config: Config) -> dict[str, str]:
+    """Return the changes that make the first steps smaller."""
+    return {
+        "train.learning_rate": f"lower train.learning_rate ({config.train.learning_rate:g})",
+        "train.warmup_steps": f"raise train.warmup_steps ({config.train.warmup_steps:,})",
+    }
 
 
 def _values(history: Sequence[Line], name: str, after: int = 0) -> list[float]:

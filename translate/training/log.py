@@ -46,7 +46,7 @@ def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if progress.step < settings.steps_before_rdrop:
         run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles the time and memory per step")
-    for advice in [] if progress.step else advise_at_start(prepared, config, world.size):
+    for advice in [] if progress.step else advise_at_start(prepared, config, world.size, run.load_chosen()):
         run.log(f"advice: {advice}")
 
 
@@ -100,7 +100,8 @@ def log_validation(
     line: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
     history = [*run.metrics(), line]
     logged = {name for past in history for name in past.get("advice", ())}
-    advice = {name: text for name, text in diagnose(history, config, num_pieces).items() if name not in logged}
+    found = diagnose(history, config, num_pieces, run.load_chosen())
+    advice = {name: text for name, text in found.items() if name not in logged}
     if advice:
         line["advice"] = list(advice)
     run.append_metrics(**line)

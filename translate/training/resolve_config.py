@@ -26,6 +26,7 @@ class ResolvedConfig:
     config: Config
     reasons: tuple[str, ...] = ()  # lines that explain the chosen settings
     scan: TextScan | None = None  # scan of the training text, if settings were chosen to suit it
+    chosen: frozenset[str] = frozenset()  # names of the settings that were chosen
 
 
 def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
@@ -54,14 +55,14 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
         raise UserError(f"{config.data.train_tgt if config.data.reverse else config.data.train_src}: {NO_PAIRS}")
     chosen = choose_settings({**inherited, **given}, measures, pick_device(device))
     config = load_config(None, given, inherited={**inherited, **chosen})
-    return ResolvedConfig(config, explain(config, measures, given), scan)
+    return ResolvedConfig(config, explain(config, measures, given), scan, frozenset(chosen))
 
 
 def resolve_resumed(run: Run, path: Path | None, given: Mapping[str, object]) -> ResolvedConfig:
     """Resolve the settings of a resumed run. Raises UserError if a setting is invalid."""
     config = load_resumed_config(run, path, given)
     _check_has_text(config, "" if path else f"{run.config_path}: ")
-    return ResolvedConfig(config)
+    return ResolvedConfig(config, chosen=frozenset(run.load_chosen()) - given.keys())
 
 
 def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
