@@ -44,6 +44,10 @@ class Constraints:
             for length in range(1, len(term) + 1):
                 self._begun[term[:length]].add(number)
         self._longest = max(map(len, self.terms), default=0)
+        # Terms may share pieces: "a b" and "b c" fit into three.
+        ends = ((i, term[len(term) - n :]) for i, term in enumerate(self.terms) for n in range(1, len(term) + 1))
+        shared = {i: len(end) for i, end in ends if self._begun.get(end, {i}) - {i}}  # the longest end comes last
+        self.num_needed = self.num_required - sum(shared.values())
 
     def missing(self, pieces: tuple[int, ...]) -> set[int]:
         """Return the terms that a hypothesis does not contain."""
@@ -114,16 +118,18 @@ def _extend_sentence(
             committed.add(pieces)
         scored.append((log_prob, num_met, beam, piece))
     constraints.committed = committed
-    return _in_banks(_allowed(scored, constraints.num_required, room, eos_id))
+    return _in_banks(_allowed(scored, constraints, room, eos_id))
 
 
 def _allowed(
-    scored: list[tuple[float, int, int, int]], num_required: int, room: int, eos_id: int
+    scored: list[tuple[float, int, int, int]], constraints: Constraints, room: int, eos_id: int
 ) -> list[tuple[float, int, int, int]]:
     """Keep candidates with room for the missing pieces, or all that do not end if there are none."""
-    fitting = [each for each in scored if (0 if each[3] == eos_id else room - 1) >= num_required - each[1]]
+    ended = [each for each in scored if each[3] == eos_id and each[1] == constraints.num_required]
+    going = [each for each in scored if each[3] != eos_id]
+    fitting = ended + [each for each in going if room - 1 >= constraints.num_needed - each[1]]
     if fitting or room >= 0:
-        return fitting or [each for each in scored if each[3] != eos_id]
+        return fitting or going
     most = max((num_met for _, num_met, _, _ in scored), default=0)
     return [each for each in scored if each[1] == most]
 
