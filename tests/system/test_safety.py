@@ -159,7 +159,7 @@ def test_samples_from_a_malicious_corpus_are_harmless_in_log_and_terminal(
     tmp_path: Path, tiny_config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for side in "en", "fr":
-        (tmp_path / f"valid.{side}").write_text(f"{ESCAPES} cat\n", encoding="utf-8", newline="\n")
+        (tmp_path / f"valid.{side}").write_text(f"{ESCAPES} cat {side}\n", encoding="utf-8", newline="\n")
     config = changed(tiny_config, "data", valid_src=str(tmp_path / "valid.en"), valid_tgt=str(tmp_path / "valid.fr"))
     run = train_into(
         tmp_path / "run", changed(config, "train", max_steps=1, validate_sentences=1, snapshot_sentences=1)

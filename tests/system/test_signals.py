@@ -106,9 +106,10 @@ def test_a_signal_during_an_import_is_raised_after_it(number: signal.Signals, tm
 
 
 def test_a_signal_at_any_time_of_the_start_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
-    text = tmp_path / "text"
-    text.write_text("".join(f"the cat {number} sat\n" for number in range(60)))
-    command = [sys.executable, "-m", "translate", "train", "--src", text, "--tgt", text, "--out", tmp_path / "run"]
+    for side in "src", "tgt":
+        (tmp_path / side).write_text("".join(f"the {side} {number} sat\n" for number in range(60)))
+    texts = ["--src", tmp_path / "src", "--tgt", tmp_path / "tgt"]
+    command = [sys.executable, "-m", "translate", "train", *texts, "--out", tmp_path / "run"]
     for delay, number in (0.25, signal.SIGTERM), (0.7, signal.SIGINT):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         time.sleep(delay)
