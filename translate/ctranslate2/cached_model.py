@@ -10,11 +10,10 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from translate.config.settings import Config
-from translate.ctranslate2.fingerprint import FORMAT, RECORD, Origin, files_digest, settings_digest
+from translate.ctranslate2.fingerprint import files_digest, read_origin, settings_digest
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.system.checked_json import read_record
 from translate.system.terminal_text import print_message
 
 
@@ -64,10 +63,7 @@ def _is_current(path: Path, run: Run, settings: str) -> bool:
     All contents are compared, because weights of the same size may also have the same modification time (`cp -p`).
     """
     try:
-        origin = read_record(path / RECORD, FORMAT, "")
-        if origin.get("settings") != settings:
-            return False
-        current = Origin(settings, run.digest_of_weights(), files_digest(path))
+        origin = read_origin(path)
+        return origin.settings == settings and origin[1:] == (run.digest_of_weights(), files_digest(path))
     except (OSError, UserError):  # a file is missing or damaged, or is a folder
         return False
-    return current._asdict().items() <= origin.items()  # earlier versions stored more

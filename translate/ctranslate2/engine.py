@@ -21,12 +21,11 @@ from typing import Any, NamedTuple
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
-from translate.ctranslate2.fingerprint import FORMAT, RECORD, num_positions
+from translate.ctranslate2.fingerprint import num_positions, read_origin
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite, length_limit
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.system.checked_json import read_record
 from translate.system.distributed import local_rank
 
 PATIENCE = 2.0  # finished hypotheses per beam slot at which a search ends; 1.0 is 20% faster but worse in 3% of lines
@@ -270,8 +269,8 @@ def _num_threads() -> int:
 
 def _origin_of(model: ReadyModel) -> list[str]:
     """Return the SHA-256 of the weights from which the model was converted, and of its own files."""
-    record = read_record(model.path / RECORD, FORMAT, "run the command again")
-    return [record["weights"], record["files"]]
+    origin = read_origin(model.path)
+    return [origin.weights, origin.files]
 
 
 def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:

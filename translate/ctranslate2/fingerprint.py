@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
+from translate.system.checked_json import read_record, typed
 from translate.system.files import open_regular
 
 RECORD = "translate.json"
@@ -23,6 +24,12 @@ class Origin(NamedTuple):
     settings: str  # settings_digest of the run
     weights: str  # SHA-256 of the weights file
     files: str  # files_digest of the converted model
+
+
+def read_origin(folder: Path) -> Origin:
+    """Read the origin of a converted model. Raises UserError if the record is damaged."""
+    advice = "run the command again"
+    return typed(Origin, read_record(folder / RECORD, FORMAT, advice), folder / RECORD, advice)
 
 
 def files_digest(folder: Path) -> str:

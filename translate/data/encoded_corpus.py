@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -28,7 +28,7 @@ from translate.data.round_trip import CAUSES, WAYS_OUT, changed_lines, count_cha
 from translate.data.vocab import Log, VocabPair
 from translate.data.word_links import LinkedPair, linked_pairs, piece_links
 from translate.errors import UserError
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed, write_record
 
 FORMAT = 1  # format version of the manifests
 BLOCK_PAIRS = 4_000  # number of pairs that a thread encodes in one task
@@ -154,17 +154,25 @@ def open_corpus(base: Path, vocabs: VocabPair) -> EncodedCorpus | None:
 def origin_of(base: Path) -> CorpusOrigin | None:
     """Return the origin of the corpus `base`.*, or None if it does not exist."""
     with suppress(UserError):
-        return _read_manifest(base)[0]
+        return _read_manifest(base).origin
     return None
 
 
-def _read_manifest(base: Path) -> tuple[CorpusOrigin, CorpusReport, str]:
+class _Manifest(NamedTuple):
+    """Contents of `base`.json."""
+
+    origin: CorpusOrigin
+    report: CorpusReport
+    rows: str  # SHA-256 of the row files
+
+
+def _read_manifest(base: Path) -> _Manifest:
     """Read the origin, report and row-file digest from `base`.json. Raises UserError if the manifest is unreadable."""
+    path, advice = _manifest_path(base), "it will be written again"
     try:
-        record = read_record(_manifest_path(base), FORMAT, "")
-        return CorpusOrigin(**record["origin"]), CorpusReport(**record["report"]), record["rows"]
-    except (OSError, TypeError, KeyError) as error:
-        raise UserError(f"{_manifest_path(base)}: {error}") from None
+        return typed(_Manifest, read_record(path, FORMAT, advice), path, advice)
+    except OSError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 _Block = tuple[list[Rows], CorpusReport]  # rows of source, target, line numbers and, if the text is aligned, links

@@ -14,13 +14,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from filelock import Timeout
+from pydantic import NonNegativeInt
 
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed, write_record
 from translate.system.files import naming_disk_errors, resolved, sync
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import print_message
@@ -30,6 +31,14 @@ BLOCK_BYTES = 2**20
 SAVED = "saved"  # key of the number of lines that are on disk, their number of bytes and their SHA-256
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # raised on some network file systems
 DIGESTS = ("input", "weights", "vocabulary")  # checksums, which messages omit
+
+
+class _Saved(NamedTuple):
+    """What is on disk, in the record."""
+
+    num_lines: NonNegativeInt
+    num_bytes: NonNegativeInt
+    sha256: str
 
 
 class OutputFile:
@@ -59,7 +68,7 @@ class OutputFile:
     def begin(self) -> None:
         """Prepare to write from the first line. Raises UserError if existing lines would be lost."""
         if self.partial.stat().st_size:
-            self._num_saved, *_ = self._read_record()[SAVED]
+            self._num_saved = self._read_record()[0].num_lines
             advice = "add --resume to continue, or delete the file"
             self._refuse(f"left by an interrupted translation after {self._count()}; {advice}")
         try:
@@ -78,8 +87,8 @@ class OutputFile:
         if not self.partial.stat().st_size:
             self.begin()
             return
-        made_by, advice = self._read_record(), f"delete {self.partial} to start again"
-        self._num_saved, num_bytes, sha256 = made_by.pop(SAVED)
+        (self._num_saved, num_bytes, sha256), made_by = self._read_record()
+        advice = f"delete {self.partial} to start again"
         if changes := _changes(made_by, self._made_by):
             self._refuse(f"cannot be resumed, because {'; '.join(changes)}; undo the change, or {advice}")
         with naming_disk_errors(self.partial):
@@ -150,9 +159,10 @@ class OutputFile:
         write_record(self._record, {**self._made_by, SAVED: saved}, FORMAT)
         self._num_saved = self.num_lines
 
-    def _read_record(self) -> dict[str, Any]:
+    def _read_record(self) -> tuple[_Saved, dict[str, Any]]:
         try:
-            return read_record(self._record, FORMAT, f"delete {self.partial} to start again")
+            made_by = read_record(self._record, FORMAT, advice := f"delete {self.partial} to start again")
+            return typed(_Saved, made_by.pop(SAVED, None), self._record, advice), made_by
         except FileNotFoundError:
             self._refuse(f"already exists without {self._record.name}; rename it or choose another --output")
 

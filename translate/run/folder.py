@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from math import isfinite
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from filelock import Timeout
+from pydantic import FiniteFloat, TypeAdapter
 
 from translate.config.settings import Config
 from translate.config.toml import differences, is_frozen, load_config, to_toml
@@ -30,6 +30,8 @@ from translate.system.terminal_text import print_message, spelled_out
 ALIGNMENT_FORMAT, CHOSEN_FORMAT = 2, 1  # formats of alignment.json and chosen.json
 MAX_METRICS_BYTES = 2**30  # size limit of metrics.jsonl, which takes about 250 bytes per entry
 LOCK = ".lock"
+FIGURES = TypeAdapter(dict[str, FiniteFloat | None])  # of metrics.jsonl
+ADVICE = TypeAdapter(list[str])
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
 
 
@@ -196,9 +198,10 @@ class Run:
         lines: list[dict[str, Any]] = []
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                values = json.loads(line)
-                kinds = {type(values[name]) for name in values.keys() - {"advice"}}
-                if type(values["step"]) is int and kinds <= {int, float, NoneType}:
+                values = json.loads(line, parse_constant=lambda _: None)  # older versions wrote NaN
+                FIGURES.validate_python({name: values[name] for name in values.keys() - {"advice"}}, strict=True)
+                ADVICE.validate_python(values.get("advice", []), strict=True)
+                if type(values["step"]) is int and 0 <= values["step"] < 2**63:
                     lines.append(values)
             if len(lines) < number:
                 raise UserError(f"{self.metrics_path}: line {number} is damaged; delete the line or the entire file")

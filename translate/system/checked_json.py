@@ -7,13 +7,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from translate.errors import UserError
 from translate.system.files import read_regular, write_text
 from translate.system.terminal_text import spelled_out
 
 FORMAT, DIGEST = "format", "sha256"
+T = TypeVar("T")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,7 +46,15 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     return whole
 
 
-def typed_json(values: Mapping[str, Any]) -> str:
+def typed(kind: type[T], values: Any, path: Path, advice: str) -> T:
+    """Return the values of the record `path` as a dataclass or another type. Raises UserError if they are no such."""
+    try:
+        return TypeAdapter(kind).validate_json(typed_json(values), strict=True)
+    except ValidationError:
+        raise UserError(f"{path}: damaged; {advice}") from None
+
+
+def typed_json(values: Any) -> str:
     """Return the values as JSON for pydantic, which refuses surrogates: they become the escapes that messages show."""
     text = json.dumps(values, ensure_ascii=False)
     return SURROGATE.sub(lambda found: "\\" + spelled_out(found[0]), text)

@@ -6,7 +6,6 @@ the progress, which includes the checksums of the other files. A checkpoint is v
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -16,13 +15,13 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from translate.errors import UserError
 from translate.run.model import as_tensors, copy_tensors, parameters_of, save_tensors, shapes_of
 from translate.run.weights import ModelIdentity, read_checked_weights
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed, write_record
 from translate.system.files import naming_disk_errors, sync
 from translate.training.optimizer import ExponentialMovingAverage
 
@@ -49,6 +48,13 @@ class Progress:
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
     precision: str | None = None  # of matrix products; with train.precision "auto", the chosen precision
+
+
+class _Record(NamedTuple):
+    """Contents of PROGRESS."""
+
+    progress: Progress
+    files: dict[str, str]  # checksums by file name
 
 
 class TrainingState(NamedTuple):
@@ -133,13 +139,9 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
         )
     path = checkpoint / PROGRESS
     try:
-        record = read_record(path, FORMAT, UNUSABLE)
-        progress = TypeAdapter(Progress).validate_json(json.dumps(record["progress"]))
-        checksums: dict[str, str] = dict(record["files"])
+        progress, checksums = typed(_Record, read_record(path, FORMAT, UNUSABLE), path, UNUSABLE)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; {UNUSABLE}") from None
-    except (ValidationError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: damaged; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
         raise UserError(f"{path}: step {progress.step} does not match the folder name; {UNUSABLE}")
     wanted = {MODEL: parameters_of(state.model)}

@@ -23,7 +23,7 @@ from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed, write_record
 from translate.system.distributed import World
 from translate.system.files import atomic_replace
 from translate.system.signals import dying_of_signals
@@ -151,7 +151,8 @@ def _recorded(
             run.log(line)
         record = _Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at, is_shared)
         write_record(path, asdict(record), FORMAT)
-    record = _Record(**read_record(path, FORMAT, f"remove {run.corpus_path} to read and encode the texts again"))
+    advice = f"remove {run.corpus_path} to read and encode the texts again"
+    record = typed(_Record, read_record(path, FORMAT, advice), path, advice)
     has_own = bool(record.split_at) or record.is_shared
     if has_own == bool(data.valid_src):
         began, change = ("without", "remove") if has_own else ("with", "restore")
