@@ -120,7 +120,7 @@ def test_warnings_explain_unreliable_scores() -> None:
     assert "3 lines are too few" in few
     (empty,) = translation_warnings(["", "y", ""], text, WAY)
     assert "1 of 2 translations is empty" in empty
-    same = ReferencedText(["a", "b"], [["c", "d"], ["a", "b"]])
+    same = ReferencedText(["a b c d"], [["e f g h"], ["a b c d"]])
     assert "same text as the sources" in next(text_warnings(same, is_compared=False))
     many = ReferencedText(["a"] * 100, [["x y z ."] * 100])
     assert not list(text_warnings(many, is_compared=True))
