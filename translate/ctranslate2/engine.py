@@ -13,13 +13,14 @@ of pieces raised to the power of the length penalty. This module handles the dif
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from translate.config.settings import Config, DecodeSettings
-from translate.ctranslate2 import PRECISIONS, import_ctranslate2
+from translate.ctranslate2 import PRECISIONS, import_ctranslate2, num_threads
 from translate.ctranslate2.cached_model import ReadyModel, ready_model
 from translate.ctranslate2.fingerprint import num_positions, read_origin
 from translate.data.vocab import VocabPair
@@ -33,7 +34,6 @@ IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-pro
 BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
 SCORED_TOKENS = 2048  # maximum pieces per batch when scoring existing translations
-MAX_THREADS = 1024  # OMP_NUM_THREADS above this is ignored
 MAX_WORKERS = 4  # maximum batches in parallel on a CPU; additional threads share the work within each batch
 
 Batch = tuple[Sequence[int], int]  # sentence indices, and the maximum translation length without `</s>`
@@ -70,7 +70,17 @@ class CTranslate2Engine:
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
         self._origin = _origin_of(self._model)
         self.weights: Sequence[str] = self._origin[:1]
-        self._translator = _open(self._model, self._device, self._origin)
+        self._opened = os.getpid(), _open(self._model, self._device, self._origin)
+
+    @property
+    def _translator(self) -> Any:
+        """CTranslate2's translator. A forked child lacks the threads of its parent's, and opens its own."""
+        process, translator = self._opened
+        if process != os.getpid():
+            # Never destroy the parent's, which would wait for its threads.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(translator))
+            self._opened = os.getpid(), _open(self._model, self._device, self._origin)
+        return self._opened[1]
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
@@ -256,15 +266,7 @@ def _pick_device(device: str, precision: str) -> Device:
     if precision not in available:
         where = f"with CTranslate2 on {device.upper()}"
         raise UserError(f"--precision {precision}: not available {where}; choose {' or '.join(available)}")
-    return Device(device, gpu, _num_threads(), precision)
-
-
-def _num_threads() -> int:
-    """Return OMP_NUM_THREADS if it is set, or else the number of cores available to this process."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if wanted.isdecimal() and 0 < int(wanted[:9]) <= MAX_THREADS:
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Device(device, gpu, num_threads(), precision)
 
 
 def _origin_of(model: ReadyModel) -> list[str]:

@@ -6,6 +6,7 @@ Shapes: B sentences, K hypotheses per sentence, S source pieces, T target pieces
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -39,6 +40,9 @@ BATCHES_PER_WORKER = 3  # minimum for large inputs, so that all workers finish a
 SMALL_BATCH = 512  # minimum source pieces per batch, even if some workers remain idle
 COVERED = 1e-30  # minimum coverage, because attention may be rounded to 0, whose logarithm is infinite
 SCORED_TOKENS = 4096  # target pieces per batch of translations to score
+
+# The threads of OpenMP do not survive a fork, and a child that waits for them would hang.
+os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 Batch = list[Sentence]
 Search = Callable[[Batch], list[list[Hypothesis]]]
