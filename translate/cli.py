@@ -30,9 +30,9 @@ def main() -> None:
         raise_signals()
         status = _run(sys.argv[1:] or ["--help"])
         flush_output()  # before an error, results may have been printed to a full disk
+        die_of_signals()
     except KeyboardInterrupt:  # outside the command
         status = 128 + signal.SIGINT
-    die_of_signals()
     sys.exit(status)
 
 

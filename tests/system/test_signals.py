@@ -105,6 +105,13 @@ def test_a_signal_during_an_import_is_raised_after_it(number: signal.Signals, tm
     assert done.returncode in (128 + number, -number)
 
 
+def test_a_signal_held_back_is_raised_when_the_command_ends_first(tmp_path: Path) -> None:
+    (tmp_path / "swallowing.py").write_text(MODULE.format(number=int(signal.SIGTERM)))
+    code = SWALLOWING.format(folder=str(tmp_path)).replace("time.sleep(60)", "signals.die_of_signals()")
+    done = python(f"from translate.system import signals\n{code}")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "True\n", "")
+
+
 def test_a_signal_at_any_time_of_the_start_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
     for side in "src", "tgt":
         (tmp_path / side).write_text("".join(f"the {side} {number} sat\n" for number in range(60)))

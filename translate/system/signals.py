@@ -42,7 +42,10 @@ def raise_signals() -> None:
 
 
 def die_of_signals() -> None:
-    """Let signals end the process immediately, for the time when nothing is left to delete."""
+    """Raise a signal that was held back, and let others end the process immediately: nothing is left to delete."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.raise_signal(signal.SIGALRM)
     _set_handlers(signal.SIG_DFL)
 
 
