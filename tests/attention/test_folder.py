@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import struct
 import zipfile
@@ -184,7 +185,10 @@ def test_another_format_is_named(tmp_path: Path) -> None:
         AttentionFolder.open(tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [[], {}, {**ENTRY, "id": "1"}, {**ENTRY, "warnings": [1]}, {**ENTRY, "source": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [[], {}, {**ENTRY, "id": "1"}, {**ENTRY, "warnings": [1]}, {**ENTRY, "source": None}, {**ENTRY, "score": math.inf}],
+)
 def test_a_damaged_line_of_the_index_is_named(tmp_path: Path, wrong: object) -> None:
     folder = AttentionFolder.open(write(tmp_path, entry=wrong))
     with pytest.raises(UserError, match=r"index\.jsonl: line 1 is damaged"):

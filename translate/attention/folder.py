@@ -23,7 +23,7 @@ ABOUT, INDEX = "about.json", "index.jsonl"
 FORMAT = 2  # version of the folder format, stored in about.json
 ADVICE = "recreate the folder with --attention"
 MAX_INDEX_BYTES = 2**34  # size limit of the index, which takes about 500 bytes per line
-STRICT = ConfigDict(strict=True, extra="forbid")
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 Precision = Literal["float32", "bfloat16"]
 Count = Annotated[int, Field(ge=1, le=1000)]  # a larger value indicates a damaged file
 
