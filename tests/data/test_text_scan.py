@@ -56,9 +56,14 @@ def test_the_validation_split_shares_no_source_with_training(tmp_path: Path) -> 
 
 
 def test_at_most_a_twentieth_of_a_small_text_is_split_off(tmp_path: Path) -> None:
-    lines = "".join(f"sentence {i}\n" for i in range(200)).encode()
+    lines = "".join(f"sentence {i}\n" for i in range(201)).encode()
     text = text_of(tmp_path, lines, lines)
     assert len(list(split(text, scan_text(text, valid_pairs=100).split_at).valid)) == 10
+
+
+def test_nothing_is_split_off_a_text_that_is_too_small_to_spare_it(tmp_path: Path) -> None:
+    lines = "".join(f"sentence {i}\n" for i in range(200)).encode()
+    assert scan_text(text_of(tmp_path, lines, lines), valid_pairs=100).split_at == 0
 
 
 def test_an_empty_text_cannot_be_split(tmp_path: Path) -> None:

@@ -239,8 +239,12 @@ def test_a_run_keeps_its_alignment(tmp_path: Path, config: Config, alignment: Pa
     assert len(prepare(run, changed(config, "data", train_align=str(moved))).train) == 200
 
 
-def test_splitting_off_validation_pairs_also_splits_the_alignment(tmp_path: Path, config: Config) -> None:
+def test_splitting_off_validation_pairs_also_splits_the_alignment(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The remaining training pairs keep the links that they have in the full text."""
+    for module in "data.text_scan", "training.prepare":
+        monkeypatch.setattr(f"translate.{module}.MIN_SPLIT_PAIRS", 100)  # of a text of 200 pairs
     config = changed(config, "data", valid_src="", valid_tgt="")
     parted = prepare(Run.create(tmp_path / "parted", config), config)
     assert parted.valid.links is None
