@@ -47,7 +47,8 @@ def _run(arguments: list[str]) -> int:
     except USAGE_ERROR as error:
         if is_launched() and os.environ["LOCAL_RANK"] != "0":
             return 2  # the first process started by torchrun reports the error
-        return _print_error(f"{error.format_message()} (translate --help)", arguments)
+        hint = "; write -- before sentences that begin with a dash" if arguments[:1] == ["decode"] else ""
+        return _print_error(f"{error.format_message()} (translate --help{hint})", arguments)
     except BrokenPipeError:  # `translate decode … | head`
         drop_output()
         return 128 + signal.SIGPIPE

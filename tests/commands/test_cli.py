@@ -381,3 +381,19 @@ def test_decode_with_ctranslate2_and_export(run, tiny_run: Path, tmp_path: Path)
     run("export", tiny_run, "--format", "onnx", tmp_path / "x", "--precision", "int8").assert_one_line_about("int8")
     refused = run("decode", tiny_run, "x", "--engine", "ctranslate2", "--require", "y")
     refused.assert_one_line_about("required terms", "--engine torch")
+
+
+def test_a_dash_is_standard_input_and_output(
+    run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    give_input(monkeypatch, b"He runs.\n")
+    piped = run("decode", tiny_run, "--input", "-", "--output", "-", "--beam-size", 1)
+    assert piped.output == run("decode", tiny_run, "He runs.", "--beam-size", 1).output
+    assert not [*tmp_path.iterdir()]
+    run("decode", tiny_run, "x", "--input", "-").assert_one_line_about("pass either sentences or --input FILE")
+
+
+def test_a_sentence_may_begin_with_a_dash(run, tiny_run: Path) -> None:
+    run("decode", tiny_run, "-5 degrees").assert_one_line_about("write -- before sentences that begin with a dash")
+    assert run("decode", tiny_run, "--beam-size", 1, "--", "-5 degrees", "--beam-size").output.count("\n") == 2

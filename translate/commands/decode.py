@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.errors import UserError
 
 EPILOG = """Search and sampling options default to the run's [decode] settings.
 
@@ -15,6 +16,7 @@ EPILOG = """Search and sampling options default to the run's [decode] settings.
 Examples:
   translate decode runs/toy "I love apples." "The cat sat on the mat."
   translate decode runs/toy --input test.en --output test.fr
+  translate decode runs/toy -- "-5 degrees"      (after --, a sentence may begin with a dash)
   translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
   translate decode runs/toy "I love apples." --attention maps && translate attention maps
 """
@@ -23,8 +25,10 @@ Examples:
 def decode(
     run: options.Run,
     sentences: Annotated[list[str] | None, Argument(metavar="SENTENCE", help="Text to translate.")] = None,
-    input: Annotated[Path | None, Option(metavar="FILE", help="Translate the lines of FILE (plain or .gz).")] = None,
-    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE instead of standard output.")] = None,
+    input: Annotated[
+        Path | None, Option(metavar="FILE", help="Translate the lines of FILE (plain or .gz; -: standard input).")
+    ] = None,
+    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE instead of standard output (-).")] = None,
     beam_size: options.BeamSize = None,
     n_best: options.NBest = 1,
     length_penalty: options.LengthPenalty = None,
@@ -62,6 +66,9 @@ def decode(
     limits = {"no_repeat_ngram": no_repeat_ngram, "min_length": min_length, "max_length": max_length}
     sampling = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     model = ModelOptions(run, ensemble or [], mask or [], engine, precision, device)
+    if sentences and input:
+        raise UserError("decode: pass either sentences or --input FILE, not both")
+    input, output = (None if path == Path("-") else path for path in (input, output))
     maps = attention_kinds, attention_layers, attention_precision
     request = DecodeRequest(n_best, as_json, prefix, tuple(require or ()))
     translate(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)

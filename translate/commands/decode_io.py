@@ -62,8 +62,6 @@ class Places(NamedTuple):
     def check(self, world: World) -> None:
         """Raise UserError if inputs and outputs conflict or are not available."""
         is_missing = self.input is not None and not self.input.exists()  # reported later, when the file is opened
-        if self.sentences and self.input:
-            raise UserError("decode: pass either sentences or --input FILE, not both")
         if not self.output and sys.stdout is None:
             raise UserError("decode: standard output is closed; use --output FILE")
         if world.size > 1 and not (self.can_reread or is_missing):
