@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,11 @@ def test_the_command_writes_the_requested_format(
         assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status
         assert said in capsys.readouterr().err
     assert {"config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "model").iterdir()}
+
+
+def test_a_table_of_positions_that_takes_gigabytes_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(tiny_run, run.path)
+    run.write_config(changed(run.load_config(), "data", max_pieces=2**31 - 1))
+    with pytest.raises(UserError, match=r"Hugging Face would store [\d,]+ positions; lower data\.max_pieces"):
+        export_huggingface(run, tmp_path / "out")

@@ -9,7 +9,8 @@ Differences from translating with the run itself:
 - The lines of a batch are padded with an additional piece, `<pad>`, which never occurs in translations.
 - Lines longer than `data.max_pieces` are truncated only on request (`truncation=True`). Empty lines are translated
   like any other line. The maximum length of a translation does not depend on the length of its source.
-- A language code such as `>>fr<<` at the start of a line is replaced by the unknown piece, as in Marian.
+- The first `>>`, the last `<<` in a line and all between them are replaced by the unknown piece: Marian's tokenizer
+  takes this for a language code such as `>>fr<<`.
 - Decoded text is stripped of leading and trailing whitespace. `skip_special_tokens` also removes the unknown piece.
 - The coverage penalty is not supported.
 """
@@ -35,6 +36,7 @@ from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
 NEVER = -1e4  # a logit that half precision can represent and that yields a probability of 0
+MAX_POSITIONS = 100_000  # at width 1024, these take 400 MB
 MIN_POSITIONS = 1024  # minimum number of exported positions, which limits the line length in Transformers
 
 # Parts of parameter names in this program and in Transformers.
@@ -64,6 +66,9 @@ def export_huggingface(run: Run, folder: Path) -> None:
     if config.model.positions == "rotary":
         advice = 'export to ctranslate2 or onnx, or train with "sinusoidal" positions'
         raise UserError(f'{run.path}: Hugging Face export does not support model.positions = "rotary"; {advice}')
+    if (num_positions := _num_positions(config)) > MAX_POSITIONS:
+        advice = "lower data.max_pieces or decode.max_length_ratio in config.toml"
+        raise UserError(f"{run.path}: Hugging Face would store {num_positions:,} positions; {advice}")
     model = load_model(run, vocabs).model
     assert isinstance(model, Transformer)
     tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
