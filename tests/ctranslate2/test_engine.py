@@ -18,14 +18,13 @@ from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model
 from translate.ctranslate2.convert import export_ctranslate2, sinusoidal_positions
 from translate.ctranslate2.engine import CTranslate2Engine
-from translate.ctranslate2.fingerprint import FORMAT, MAX_POSITIONS, RECORD
+from translate.ctranslate2.fingerprint import MAX_POSITIONS, RECORD
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import Hypothesis, Sentence, length_limit
 from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.model.layers import sinusoidal_positions as sinusoidal_positions_in_torch
 from translate.run.folder import Run
-from translate.system.checked_json import read_record, write_record
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install ctranslate2")
 
@@ -281,8 +280,6 @@ def test_the_model_is_converted_once_and_again_when_the_weights_change(copied_ru
     assert record.stat().st_mtime_ns == first
 
     os.utime(copied_run.weights_path)  # the same weights, as after copying the run
-    values = read_record(record, FORMAT, "") | {"num_bytes": 1, "time_ns": 2}  # earlier versions stored more
-    write_record(record, values, FORMAT)
     made = (record.parent / "model.bin").stat().st_mtime_ns
     ready_model(copied_run, config, vocabs, "float32")
     assert (record.parent / "model.bin").stat().st_mtime_ns == made
