@@ -70,7 +70,8 @@ def test_a_reversed_run_is_bit_identical_to_swapped_files(tmp_path: Path, corpus
 def test_columns_and_the_validation_split_are_swapped_too(tmp_path: Path, corpus: Path, tiny_config: Config) -> None:
     lines = [(corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("en", "fr")]
     table = tmp_path / "both.tsv"
-    table.write_text("".join(f"x\t{src}\t{tgt}\n" for src, tgt in zip(*lines, strict=True)), "utf-8")
+    rows = [f"x\t{src}\t{tgt}\n" for src, tgt in zip(*lines, strict=True)]
+    table.write_text("".join(2 * rows), "utf-8")  # too few pairs would not be split
     files = {"train_src": str(table), "train_tgt": str(table), "valid_src": "", "valid_tgt": ""}
     runs = []
     for name, columns in ("one", (2, 3)), ("other", (3, 2)):

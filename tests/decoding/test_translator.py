@@ -53,7 +53,7 @@ def test_translations_are_in_line_order(translator: Translator) -> None:
     found = list(translator.translations(lines))
     assert [translation.id for translation in found] == list(range(1, len(lines) + 1))
     assert [translation.source for translation in found] == lines
-    for i in 0, 2, 10:
+    for i in 0, 2:  # a zero-width space is a character like any other
         assert found[i].text == ""
         assert found[i].parts == ()
     for translation in found:

@@ -203,7 +203,7 @@ class _Check:
 
     def _findings(self) -> Iterator[Finding]:
         data = self._config.data
-        if self._tallies["identical"].count == self._num_full:
+        if self._tallies["identical"].count == self._num_full and self._text.is_one_file:
             self._tallies["same_sides"] = self._tallies["identical"]
         notes = {name: f"including {same:,} with the same target" for name, same in self._num_same_pairs.items()}
         notes |= {name: f"lines that lose a character: {named(lost)}" for name, lost in self._lost.items() if lost}

@@ -152,6 +152,7 @@ def translate(
     """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
+        selection = parse_selection(places.attention, *maps)
         places = places._replace(column=Run.open(model.run).columns[0])
         for suffix in ("", ".partial", ".partial.json"):
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
@@ -160,7 +161,6 @@ def translate(
         for argument in (request.prefix, *request.terms, *(places.sentences or [])):
             if not is_utf8(argument):
                 raise UserError(f"decode: {argument!r} is not UTF-8; switch the terminal to UTF-8, or use --input FILE")
-        selection = parse_selection(places.attention, *maps)
         if model.mask and model.engine != "torch":
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
         if model.mask and places.attention:

@@ -48,6 +48,11 @@ class ParallelText:
     alignment: Path | None = None  # file with word links, which `word_links` reads
     is_reversed: bool = False  # whether source and target are swapped in the alignment file
 
+    @property
+    def is_one_file(self) -> bool:
+        """Whether both sides are in the same file, perhaps through a link."""
+        return self.src.path.samefile(self.tgt.path)
+
     def __iter__(self) -> Iterator[Pair]:
         """Yield the selected pairs, including empty ones. Raises UserError if reading fails or line counts differ."""
         return (pair for _, pair in self.numbered())

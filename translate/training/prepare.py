@@ -104,11 +104,12 @@ def scan_training_text(data: DataSettings) -> TextScan:
     """Scan the entire training text, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
     check_stays(text.src.path, text.tgt.path)
-    return _refusing_copies(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
+    return _refusing_one_file(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
 
 
-def _refusing_copies(text: ParallelText, scan: TextScan) -> TextScan:
-    if scan.num_pairs and scan.num_identical == scan.num_pairs:
+def _refusing_one_file(text: ParallelText, scan: TextScan) -> TextScan:
+    """Refuse one file as both sides. Two files with the same content are a task like any other: copying."""
+    if scan.num_pairs and scan.num_identical == scan.num_pairs and text.is_one_file:
         raise UserError(f"{text.src.path} and {text.tgt.path}: both sides of every pair are the same; {SAME_SIDES}")
     return scan
 
@@ -144,7 +145,7 @@ def _recorded(
         if is_shared:
             valid = ParallelText(train.src, train.tgt)
             run.log(SHARED.format(num_pairs=scan.num_pairs))
-        valid_scan = _refusing_copies(valid, scan_text(valid)) if data.valid_src else scan_text(valid)
+        valid_scan = _refusing_one_file(valid, scan_text(valid)) if data.valid_src else scan_text(valid)
         if not valid_scan.num_pairs:
             raise UserError(f"{valid.src.path}: {NO_PAIRS}")
         for line in check_sample(scan.sample, data):
