@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from translate.api import load_translator
 from translate.attention.extract import attention_maps, joined_maps
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps, Stack
@@ -19,6 +20,7 @@ from translate.attention.views import view
 from translate.data.parallel_text import Pair
 from translate.data.pieces import words_of
 from translate.decoding.results import DecodeRequest, Translation
+from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
@@ -270,3 +272,13 @@ def test_the_size_estimate_is_close_even_if_the_first_lines_are_the_shortest(
     size, unit = said[0].split("about ")[1].split()[:2]
     files = [path.stat().st_size for path in (tmp_path / "maps").iterdir()]
     assert float(size) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(sum(files), rel=0.25)
+
+
+def test_maps_that_are_not_finite_are_refused(tiny_run: Path) -> None:
+    translator = load_translator(tiny_run, "cpu")
+    assert isinstance(translator.engine, TorchEngine)
+    with torch.no_grad():
+        for weight in translator.engine.model.parameters():
+            weight *= 1e30
+    with pytest.raises(UserError, match="not finite"):
+        attention_maps(translator, [((5, 2), (6, 7, 2))])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.runs import changed
 from translate import cli
+from translate.api import load_translator
+from translate.commands.decode_io import Job, ModelOptions, Places
+from translate.decoding.results import DecodeRequest
 from translate.run.folder import Run
+from translate.system.distributed import ALONE
 
 
 @pytest.fixture(params=[False, True], ids=["forward", "reversed"])
@@ -58,3 +64,34 @@ def test_runs_with_different_columns_are_not_compared_on_one_file(
     tsv = files["a.tsv"]
     assert cli._run(["evaluate", files["run"], "--against", str(tiny_run), "--src", tsv, "--ref", tsv]) == 2
     assert "read different columns of a .tsv file" in capsys.readouterr().err
+
+
+def test_a_pipe_is_read_by_its_name(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for name in "a.tsv", "a.en":
+        pipe = tmp_path / f"pipe-{name}"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=[Path(files[name]).read_bytes()], daemon=True)
+        writer.start()
+        assert cli._run(["decode", files["run"], "--input", str(pipe), "--device", "cpu"]) == 0
+        writer.join(timeout=10)
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] != ""
+
+
+def test_translations_in_a_tsv_file_are_refused(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    tsv = files["a.tsv"]
+    assert cli._run(["evaluate", tsv, "--src", tsv, "--ref", tsv]) == 2
+    assert "translations are read as plain text" in capsys.readouterr().err
+
+
+def test_an_interrupted_output_is_bound_to_the_column_and_to_the_settings_of_the_model(files: dict[str, str]) -> None:
+    run, translator = Run(Path(files["run"])), load_translator(files["run"], "cpu")
+    job = Job(translator, translator.settings, DecodeRequest(), ALONE)
+    model = ModelOptions(run.path, [], [], "torch", "float32", "cpu")
+    places = Places(None, Path(files["a.tsv"]), None, None, False, run.columns[0])
+    made_by = job.made_by(model, places)
+    assert made_by["column"] == 3
+    assert job.made_by(model, places._replace(input=Path(files["a.en"])))["column"] is None
+    run.write_config(changed(run.load_config(), "model", positions="rotary"))
+    assert job.made_by(model, places)["model"] != made_by["model"]

@@ -243,6 +243,14 @@ def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator:
     assert best.log_probs == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_character_that_is_cut_is_reported(tiny_run: Path) -> None:
+    translator = load_translator(tiny_run, "cpu")
+    translator.max_pieces = 2
+    for line in "😀", "漢😀":
+        (found,) = translator.translations([line])
+        assert any("a character has more than 2 pieces" in warning for warning in found.warnings)
+
+
 @pytest.mark.parametrize("max_pieces", [100, 5])
 def test_words_that_the_vocabulary_lacks_are_reported_on_both_sides(max_pieces: int) -> None:
     """Without byte fallback; the vocabulary has no letters but a to d."""

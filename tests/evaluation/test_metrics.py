@@ -117,6 +117,7 @@ def test_invalid_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("나는 사과를 사서 먹었다.", None),
         ("मैं सेब ख़रीदता हूँ।", None),
         ("The word 苹果 means apples.", None),
+        *((text, "char") for text in ("ｶﾀｶﾅﾀﾞｹﾉｷﾞｮｳ", "ㄅㄆㄇㄈㄉㄊㄋㄌ", "ᨠᩥ᩠ᨶᨡᩮᩢᩣᨠᩥ", "ꪀꪁꪂꪃꪄꪅꪆ", "ꦏꦥꦤꦏꦸꦩꦔ")),
         ("", None),
     ],
 )

@@ -79,7 +79,7 @@ def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingStat
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
-    state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, IDENTITY)
+    state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, IDENTITY, 1)
     for step in 1, 2:
         train_step(state, step)
     return state

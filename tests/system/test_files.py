@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from translate.errors import UserError
-from translate.system.files import append_text, atomic_folder, atomic_write, read_regular, write_text
+from translate.system.files import (
+    append_text,
+    atomic_folder,
+    atomic_write,
+    read_regular,
+    refuse_overwriting,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -147,3 +154,14 @@ def test_links_that_lead_to_themselves_are_reported(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match="loop: its symbolic links lead back to themselves"):
             write(tmp_path / "loop", "x")
+
+
+@pytest.mark.parametrize("name", ["chosen.json", "train.log", "corpus/texts.json", "checkpoints/step-00000001/x"])
+def test_no_file_of_a_run_is_overwritten_by_results(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    with pytest.raises(UserError, match="would overwrite an input file"):
+        refuse_overwriting("--output", path, [tmp_path])
+    (tmp_path / "test.fr").touch()  # results of an earlier command
+    refuse_overwriting("--output", tmp_path / "test.fr", [tmp_path])

@@ -56,6 +56,17 @@ def test_a_loaded_state_equals_the_saved_one_and_trains_identically(tmp_path: Pa
     assert_same(tensors_of(saved), tensors_of(loaded))
 
 
+def test_a_checkpoint_of_a_run_with_another_seed_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, trained(1), PROGRESS, 1)
+    with pytest.raises(UserError, match="none of the checkpoints"):
+        load_checkpoint(tmp_path, trained(1)._replace(seed=2), lambda _: None)
+    path = tmp_path / "step-00000007" / "progress.json"
+    record = read_record(path, FORMAT, "")
+    assert record.pop("seed") == 1
+    write_record(path, record, FORMAT)  # as in an older version
+    assert load_checkpoint(tmp_path, trained(1)._replace(seed=2), refuse_warnings) == PROGRESS
+
+
 def test_loading_writes_into_the_existing_tensors(tmp_path: Path) -> None:
     """The optimizer and the moving average reference the same tensors."""
     saved, loaded = trained(1), trained(2)

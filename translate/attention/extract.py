@@ -15,7 +15,7 @@ import torch
 from translate.attention.maps import AttentionMaps, Floats, Stack
 from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.data.batches import pad
-from translate.decoding.engine import Pieces
+from translate.decoding.engine import Pieces, check_finite
 from translate.decoding.torch_engine import TorchEngine
 from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
@@ -73,6 +73,7 @@ def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: Att
         model.features(src, src_mask, tgt_in.to(device))
     # (B, L, H, rows, columns) for each kind of attention
     stacked = {kind: torch.stack([*maps.values()], dim=1).cpu().numpy() for kind, maps in recorded.items()}
+    check_finite(float(weights.sum()) for weights in stacked.values())
     maps = []
     for row, (src_ids, tgt_ids) in enumerate(pairs):
         stacks = {}

@@ -28,6 +28,7 @@ from translate.errors import UserError
 from translate.report.progress import with_progress
 from translate.report.text import counted
 from translate.run.folder import Run
+from translate.run.weights import ModelIdentity
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write, refuse_overwriting, resolved
 from translate.system.terminal_text import print_message, print_result
@@ -71,7 +72,7 @@ class Places(NamedTuple):
         folders = [resolved(file).parent for file in (self.input, self.output) if file]
         if self.attention and resolved(self.attention) in folders:
             raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
-        if self.output and self.output.suffix == ".gz":
+        if self.output and self.output.suffix.lower() == ".gz":
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
             raise UserError("--resume: an attention folder cannot be resumed; leave out --attention")
@@ -108,8 +109,10 @@ class Places(NamedTuple):
             return self.sentences
         if not self.input:
             return lines_of(sys.stdin.buffer, "standard input")
-        is_pipe = self.input.suffix != ".gz" and self.input.exists() and not self.can_reread
-        return lines_of(open_file(self.input), str(self.input)) if is_pipe else read_side(Side(self.input, self.column))
+        side = Side(self.input, self.column)
+        if side.format or side.is_packed or self.can_reread or not self.input.exists():
+            return read_side(side)
+        return lines_of(open_file(self.input), str(self.input))
 
 
 class Job(NamedTuple):
@@ -120,14 +123,14 @@ class Job(NamedTuple):
     request: DecodeRequest
     world: World
 
-    def made_by(self, model: ModelOptions) -> dict[str, Any]:
+    def made_by(self, model: ModelOptions, places: Places) -> dict[str, Any]:
         """Return, as JSON values, everything that affects the translations except the text."""
         runs = [Run.open(run) for run in (model.run, *model.ensemble)]
         return {
             "weights": list(self.translator.engine.weights),
-            "heads": [run.load_config().model.num_heads for run in runs],
+            "model": [ModelIdentity.of(run.load_config().model, self.translator.vocabs).model for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
-            "column": runs[0].columns[0],
+            "column": places.column if places.input and Side(places.input, 1).format else None,
             "data.max_pieces": self.translator.max_pieces,
             "--engine": model.engine,
             "--mask": sorted(model.mask),
@@ -154,7 +157,7 @@ def translate(
         places.check(world)
         selection = parse_selection(places.attention, *maps)
         places = places._replace(column=Run.open(model.run).columns[0])
-        for suffix in ("", ".partial", ".partial.json"):
+        for suffix in ("", ".partial", ".partial.json", ".partial.lock"):
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
@@ -178,7 +181,7 @@ def translate(
             _answer_interactively(job)
             return
         if places.can_resume:
-            num_lines = _write_resumably(job, places, job.made_by(model))
+            num_lines = _write_resumably(job, places, job.made_by(model, places))
         else:
             text = places.lines() if places.can_reread else None
             chosen = selection if world.is_first else None

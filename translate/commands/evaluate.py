@@ -115,13 +115,15 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; pass a run or a file of translations")
+        if Side(path, 1).format and not path.is_dir():
+            raise UserError(f"{path}: translations are read as plain text; cut out their column, and rename the file")
     given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
         raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave out this option")
     if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
-    if output and output.suffix == ".gz":
+    if output and output.suffix.lower() == ".gz":
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
     refuse_overwriting("--output", output, (request.src, *refs, *paths))
 

@@ -232,7 +232,7 @@ class Translator:
         self, line: _Line, results: list[_Result], text: str, settings: DecodeSettings, request: DecodeRequest
     ) -> Iterator[str]:
         src, tgt = self.vocabs  # encoding may normalize the terms
-        parts = zip(line.pieces, line.segments, strict=True)
+        parts = list(zip(line.pieces, line.segments, strict=True))
         yield from unknown("source", [word for ids, segment in parts for word in src.unknown(ids, segment.text)])
         if any(tgt.unk_id in result.hypotheses[0].pieces for result in results):
             yield f"the output contains the unknown piece ({tgt.decode([tgt.unk_id]).strip()})"
@@ -242,6 +242,9 @@ class Translator:
             yield f"longer than the maximum of {limit}; translated in {len(line.pieces)} parts{terms}"
         elif missing := [term for term in request.terms if tgt.decode(tgt.encode([term])[0]) not in text]:
             yield f"required terms missing from the translation: {', '.join(missing)}"
+        full = [segment.text for ids, segment in parts if len(ids) == self.max_pieces]
+        if any(len(ids) > self.max_pieces for ids in src.encode(full)):
+            yield f"a character has more than {self.max_pieces} pieces (data.max_pieces); the rest of it was left out"
         lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
         if at_limit := [limit for length, limit in lengths if length == limit]:
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"

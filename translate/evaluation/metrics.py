@@ -23,8 +23,11 @@ QUICK_METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
 TOKENIZERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")  # the tokenizers that work offline
 MAX_ORDER = 4  # BLEU counts n-grams up to this length
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# Thai, Lao, Tibetan, Burmese, Khmer and Japanese kana
-OTHER_UNSPACED = re.compile("[\u0e01-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff]")
+OTHER_UNSPACED = re.compile(
+    "[\u0e01-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\uaa60-\uaadf"  # Thai, Lao, Tibetan, Burmese, Khmer, Tai
+    "\u1b00-\u1b7f\ua980-\ua9df\uaa00-\uaa5f"  # Balinese, Javanese, Cham
+    "\u3040-\u312f\u31f0-\u31ff\ua000-\ua4cf\uff66-\uff9d\U0001b000-\U0001b16f]"  # kana, bopomofo, Yi
+)
 SEED = "SACREBLEU_SEED"  # environment variable with the seed for the significance test
 References = Sequence[Sequence[str | None]]  # texts aligned by line; None for a missing reference
 SacrebleuReferences = Sequence[Sequence[str]]  # sacreBLEU accepts None, too, but its type hints do not

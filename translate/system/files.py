@@ -21,7 +21,11 @@ from translate.errors import UserError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # Files that are read in run folders and attention folders.
-INPUTS = ("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "about.json", "index.jsonl", "*.npz")
+INPUTS = (
+    *("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "chosen.json", "metrics.jsonl", "train.log"),
+    *("about.json", "index.jsonl", "*.npz"),
+)
+INNER_FOLDERS = {"corpus", "checkpoints", "snapshots", "ctranslate2"}  # of a run
 FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
 
 MAX_BYTES = 2**24  # default size limit of a file that is read whole
@@ -76,10 +80,11 @@ def refuse_overwriting(option: str, output: Path | None, inputs: Iterable[Path |
     """Raise UserError if `output`, under whatever name or link, is one of the inputs or of an input folder's files."""
     if output is None or not output.is_file():
         return
-    name, folder = resolved(output).name, resolved(output).parent
     for path in (path for path in inputs if path and path.exists()):
-        is_in_folder = folder.samefile(path) and any(fnmatch(name, pattern) for pattern in INPUTS)
-        if is_in_folder or output.samefile(path):
+        inside = resolved(output).relative_to(resolved(path)) if resolved(path) in resolved(output).parents else Path()
+        is_inner = inside.parts[:1] and inside.parts[0] in INNER_FOLDERS
+        is_input = len(inside.parts) == 1 and any(fnmatch(inside.name, pattern) for pattern in INPUTS)
+        if is_inner or is_input or output.samefile(path):
             raise UserError(f"{option} {output}: would overwrite an input file; choose another file")
 
 

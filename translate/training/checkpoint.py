@@ -55,6 +55,7 @@ class _Record(NamedTuple):
 
     progress: Progress
     files: dict[str, str]  # checksums by file name
+    seed: int | None = None  # train.seed; None if an older version wrote the checkpoint
 
 
 class TrainingState(NamedTuple):
@@ -64,6 +65,7 @@ class TrainingState(NamedTuple):
     optimizer: torch.optim.Optimizer  # AdamW
     ema: ExponentialMovingAverage | None
     identity: ModelIdentity
+    seed: int  # train.seed, which differs between runs of the same text
 
 
 def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep: int) -> Path:
@@ -88,7 +90,8 @@ def save_checkpoint(folder: Path, state: TrainingState, progress: Progress, keep
                     for moment, tensor in state.optimizer.state[parameter].items()
                 }
             checksums = {name: save_tensors(partial / name, each, state.identity) for name, each in tensors.items()}
-            write_record(partial / PROGRESS, {"progress": asdict(progress), "files": checksums}, FORMAT)
+            record = _Record(progress, checksums, state.seed)
+            write_record(partial / PROGRESS, {**record._asdict(), "progress": asdict(progress)}, FORMAT)
             sync(partial)
             _discard(final)
             partial.rename(final)
@@ -139,11 +142,13 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
         )
     path = checkpoint / PROGRESS
     try:
-        progress, checksums = typed(_Record, read_record(path, FORMAT, UNUSABLE), path, UNUSABLE)
+        progress, checksums, seed = typed(_Record, read_record(path, FORMAT, UNUSABLE), path, UNUSABLE)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
         raise UserError(f"{path}: step {progress.step} does not match the folder name; {UNUSABLE}")
+    if seed not in (state.seed, None):
+        raise UserError(f"{path}: belongs to another run, with train.seed = {seed}; {UNUSABLE}")
     wanted = {MODEL: parameters_of(state.model)}
     if state.ema and EMA in checksums:
         wanted[EMA] = state.ema.weights

@@ -29,7 +29,8 @@ def init_from_run(run: Run, config: Config) -> None:
     model, digest = load_model(other, vocabs)
     run.write_vocabs(vocabs)
     # No moving average is stored: averaging starts from the weights.
-    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, ModelIdentity.of(config.model, vocabs))
+    identity = ModelIdentity.of(config.model, vocabs)
+    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, identity, config.train.seed)
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
     run.log(f"starting from the weights in {other.weights_path} (SHA-256: {digest})")
 

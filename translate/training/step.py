@@ -87,7 +87,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """Contents of a checkpoint, except for the progress."""
-        return TrainingState(self.model, self.optimizer, self.ema, self.identity)
+        return TrainingState(self.model, self.optimizer, self.ema, self.identity, self.settings.seed)
 
     def weights_to_use(self) -> AbstractContextManager[None]:
         """Within the block, use the weights that are validated and saved (the moving average, if it is enabled)."""
