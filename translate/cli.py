@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import cast
 
 import typer
@@ -15,7 +16,7 @@ from translate.errors import UserError
 from translate.system.distributed import is_launched
 from translate.system.signals import die_of_signals, raise_signals
 from translate.system.streams import STANDARD_OUTPUT, drop_output, flush_output, prepare_streams
-from translate.system.terminal_text import print_message, spelled_out
+from translate.system.terminal_text import print_message
 
 # Base class of usage errors; found this way because typer either bundles click or imports it.
 USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
@@ -43,12 +44,12 @@ def _run(arguments: list[str]) -> int:
             sys.stdout.flush()  # flush while a full disk can still be reported
         return status
     except UserError as error:
-        return _print_error(str(error), arguments)
+        return _print_error(*error.lines)
     except USAGE_ERROR as error:
         if is_launched() and os.environ["LOCAL_RANK"] != "0":
             return 2  # the first process started by torchrun reports the error
         hint = "; write -- before sentences that begin with a dash" if arguments[:1] == ["decode"] else ""
-        return _print_error(f"{error.format_message()} (translate --help{hint})", arguments)
+        return _print_error(f"{error.format_message()} (translate --help{hint})")
     except BrokenPipeError:  # `translate decode … | head`
         drop_output()
         return 128 + signal.SIGPIPE
@@ -56,12 +57,15 @@ def _run(arguments: list[str]) -> int:
         if error.filename == STANDARD_OUTPUT:
             drop_output()
         text = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}"
-        return _print_error(text, arguments)
+        return _print_error(text)
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except MemoryError:
-        return _print_error(f"out of memory in {' '.join(arguments)}; pass smaller files or use more memory", arguments)
-    except Exception:
+        return _print_error(f"out of memory in {' '.join(arguments)}; pass smaller files or use more memory")
+    except Exception as error:
+        if _is_of_an_import(error):
+            reason = str(error).strip().split("\n")[0]
+            return _print_error(f"a package cannot be imported: {reason}; check your environment variables")
         for line in traceback.format_exc().splitlines():
             print_message(line)
         print_message("error: this is a bug in translate; please report it and include the output above")
@@ -78,10 +82,14 @@ def _invoke(arguments: list[str]) -> int:
         return end.exit_code
 
 
-def _print_error(text: str, arguments: list[str]) -> int:
-    """Print an error, escaping control characters and any line breaks that come from the command line."""
-    for argument in (each for each in arguments if "\n" in each):
-        text = text.replace(argument, spelled_out(argument, "\n"))
-    for line in text.split("\n"):
+def _is_of_an_import(error: Exception) -> bool:
+    """Return whether another package raised the error during its import, as for an invalid environment variable."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    others = [code for code in codes if not Path(code.co_filename).is_relative_to(Path(__file__).parent)]
+    return codes[-1] in others and any(code.co_name == "<module>" for code in others)
+
+
+def _print_error(*lines: str) -> int:
+    for line in lines:
         print_message(f"error: {line}")
     return 2

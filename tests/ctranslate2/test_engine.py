@@ -348,7 +348,7 @@ def test_the_position_table_stays_small_whatever_max_pieces_is(copied_run: Run) 
 
 def test_a_run_folder_may_have_any_name_in_any_locale(copied_run: Run, tmp_path: Path) -> None:
     path = copied_run.path.rename(tmp_path / "exécution-模型")
-    command = [sys.executable, "-m", "translate", "decode", path, "I love apples.", "--engine", "ctranslate2"]
+    command = [sys.executable, "-m", "translate", "decode", path, "Où sont les pommes ?", "--engine", "ctranslate2"]
     environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     for _ in "convert", "reuse":
         result = subprocess.run([*command, "--device", "cpu"], env=environment, capture_output=True, check=False)

@@ -104,3 +104,13 @@ def test_a_line_is_answered_with_its_attention_before_the_next(
             assert (tmp_path / "maps" / f"{number:06d}.npz").exists()
         pipe.write(b"", is_last=True)
         assert list(answers) == []
+
+
+def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    timer = threading.Timer(0.1, lambda: (os.write(write, b"a\n"), os.close(write)))
+    timer.start()
+    with os.fdopen(read, "rb") as stream:
+        assert list(lines_of(stream, "pipe")) == ["a"]
+    timer.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -114,3 +115,12 @@ def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"vocab\.model: not a sentencepiece model"):
             Vocab.load(path)
+
+
+def test_an_error_while_the_text_is_read_is_not_taken_for_one_of_sentencepiece() -> None:
+    def lines() -> Iterator[str]:
+        yield "a b"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_vocab(lines, VocabSettings(size=300), seed=1, log=lambda _: None, num_lines=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import stat
@@ -13,6 +14,7 @@ import pytest
 
 from tests.helpers.corpora import head
 from tests.helpers.runs import changed, train_into
+from translate import cli
 from translate.cli import _print_error
 from translate.commands.attention.display import report_picture
 from translate.config.settings import Config
@@ -146,7 +148,7 @@ def test_messages_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.Cap
     run = Run(tmp_path)
     run.log(f"    {ESCAPES}{REORDERING}\u2028\udcff")
     print_message(f"warning: {ESCAPES}{REORDERING}\u2028\udcff")
-    _print_error(f"{tmp_path}/{ESCAPES}{REORDERING}: no such file", [])
+    _print_error(f"{tmp_path}/{ESCAPES}{REORDERING}: no such file")
     report_picture(Path(f"a\nerror: {ESCAPES}"), [ESCAPES])
     said = capsys.readouterr().err
     log = (tmp_path / "train.log").read_text(encoding="utf-8")
@@ -244,3 +246,19 @@ def test_a_damaged_sentencepiece_model_never_crashes_the_process(tmp_path: Path,
         text=True,
     )
     assert done.returncode == 0, (done.returncode, done.stdout[-30:], done.stderr[-2000:])
+
+
+def test_an_error_with_line_breaks_in_a_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _print_error("a\nerror: fake: no such file", "the second error") == 2
+    assert capsys.readouterr().err == "error: a\\nerror: fake: no such file\nerror: the second error\n"
+
+
+def test_a_package_that_rejects_the_environment_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "picky.py").write_text("raise ValueError('PICKY=bogus: not a level')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cli, "_invoke", lambda _: importlib.import_module("picky"))
+    assert cli._run(["decode"]) == 2
+    reason = "PICKY=bogus: not a level; check your environment variables"
+    assert capsys.readouterr().err == f"error: a package cannot be imported: {reason}\n"

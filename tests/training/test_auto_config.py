@@ -242,3 +242,8 @@ def test_two_texts_are_enough_to_train(
     said = capfd.readouterr().err
     assert "settings for 200 pairs of " in said
     assert f"plus validation: {config.train.max_steps} steps of " in said
+
+
+def test_heads_of_odd_width_get_sinusoidal_positions(tmp_path: Path) -> None:
+    given = written(tmp_path, "a b\n" * 30, "b c\n" * 30) | {"model.d_model": 2, "model.num_heads": 2}
+    assert resolve_new(None, given, "cpu").config.model.positions == "sinusoidal"

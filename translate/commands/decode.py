@@ -59,7 +59,7 @@ def decode(
 
     Prints one translation per input line; with --n-best above 1, tab-separated line number, score and translation.
     """
-    from translate.commands.decode_io import ModelOptions, Places, translate
+    from translate.commands.decode_io import ModelOptions, Places, text_argument, translate
     from translate.decoding.results import DecodeRequest
 
     search = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
@@ -70,5 +70,6 @@ def decode(
         raise UserError("decode: pass either sentences or --input FILE, not both")
     input, output = (None if path == Path("-") else path for path in (input, output))
     maps = attention_kinds, attention_layers, attention_precision
-    request = DecodeRequest(n_best, as_json, prefix, tuple(require or ()))
+    sentences = [text_argument(sentence) for sentence in sentences or []]
+    request = DecodeRequest(n_best, as_json, text_argument(prefix), tuple(map(text_argument, require or ())))
     translate(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)

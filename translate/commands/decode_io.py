@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from translate.api import load_translator
 from translate.attention.selection import StoredType
 from translate.commands.attention_options import attention_writer, parse_selection
-from translate.commands.interactive import LiveLine, is_utf8, run_interactive
+from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
@@ -149,6 +150,15 @@ class Job(NamedTuple):
         return self.translator.translations(lines, self.settings, self.request, self.world, num_done=num_done)
 
 
+def text_argument(argument: str) -> str:
+    """Return an argument as text, whatever encoding the locale names. Raises UserError if it is not UTF-8."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        reason = f"{argument!r} is not UTF-8; switch the terminal to UTF-8, or use --input FILE"
+        raise UserError(f"decode: {reason}") from None
+
+
 def translate(
     model: ModelOptions, places: Places, maps: MapOptions, request: DecodeRequest, changes: Mapping[str, object]
 ) -> None:
@@ -161,9 +171,6 @@ def translate(
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
         started = time.monotonic()
-        for argument in (request.prefix, *request.terms, *(places.sentences or [])):
-            if not is_utf8(argument):
-                raise UserError(f"decode: {argument!r} is not UTF-8; switch the terminal to UTF-8, or use --input FILE")
         if model.mask and model.engine != "torch":
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
         if model.mask and places.attention:

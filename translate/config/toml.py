@@ -59,7 +59,7 @@ def check_values(overrides: Mapping[str, object]) -> None:
         Config.model_validate(tables)
     except ValidationError as error:
         if lines := _explained([each for each in error.errors() if each["type"] != "value_error"], None, sources):
-            raise UserError(lines) from None
+            raise UserError(*lines) from None
 
 
 def given_setting(path: Path | None, overrides: Mapping[str, object], name: str) -> object:
@@ -83,7 +83,7 @@ def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> D
             name = "".join(map(str, mistake["loc"]))
             place = f"--{name.replace('_', '-')} " if name in given else f"decode.{name} = "
             lines.append(f"{place}{_fault(mistake)}" if name else f"[decode] {mistake['ctx']['error']}")
-        raise UserError("\n".join(lines)) from None
+        raise UserError(*lines) from None
 
 
 def parse_override(text: str) -> tuple[str, object]:
@@ -174,11 +174,11 @@ def _checked(values: Mapping[str, Any], path: Path | None, sources: Mapping[str,
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise UserError(_explained(error.errors(), path, sources)) from None
+        raise UserError(*_explained(error.errors(), path, sources)) from None
 
 
-def _explained(mistakes: Sequence[Any], path: Path | None, sources: Mapping[str, str]) -> str:
-    return "\n".join(spelled_out(_explain(mistake, path, sources), "\n") for mistake in mistakes)
+def _explained(mistakes: Sequence[Any], path: Path | None, sources: Mapping[str, str]) -> list[str]:
+    return [spelled_out(_explain(mistake, path, sources), "\n") for mistake in mistakes]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -289,7 +289,7 @@ def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:
             intra_threads=device.num_threads // num_workers,
             max_queued_batches=-1,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # ValueError: an environment variable
         advice = "delete this folder to have the model converted again"
         raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None
     if _origin_of(model) != origin:

@@ -13,6 +13,7 @@ from translate.system.checked_json import read_record, typed
 from translate.system.files import open_regular
 
 RECORD = "translate.json"
+MAX_BYTES = 2**34  # of a file that is hashed
 FORMAT = 3  # version of the converted format; models in any other version are converted again
 # Sizes of the position table. CTranslate2 fails on texts longer than it; at width 1024, MAX_POSITIONS take 128 MiB.
 MIN_POSITIONS, MAX_POSITIONS = 4096, 32_768
@@ -33,12 +34,14 @@ def read_origin(folder: Path) -> Origin:
 
 
 def files_digest(folder: Path) -> str:
-    """Return the SHA-256 of the names and contents of the model's files, except RECORD."""
+    """Return the SHA-256 of the names and contents of the model's files, except RECORD, or "" if one is too large."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name != RECORD:
             digest.update(os.fsencode(path.name) + b"\0")
             with open_regular(path) as stream:
+                if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+                    return ""  # equal to no digest, so the model is converted again
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 

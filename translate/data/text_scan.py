@@ -11,7 +11,7 @@ from typing import IO
 
 from translate.data.filters import sample, shortened
 from translate.data.parallel_text import Pair, ParallelText, line_hash
-from translate.data.readers.lines import digest_of_file
+from translate.data.readers.lines import digest_of_text
 
 MIN_SPLIT_PAIRS = 201  # texts with fewer pairs are too small to spare any of them for validation
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
@@ -66,7 +66,9 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
             yield shortened(pair)
 
     chosen = sample(short_pairs())
-    parts = [digest.digest() for digest in digests] + ([digest_of_file(text.alignment)] if text.alignment else [])
+    parts = [digest.digest() for digest in digests] + (
+        [bytes.fromhex(digest_of_text(text.alignment))] if text.alignment else []
+    )
     num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
     split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest and num_pairs >= MIN_SPLIT_PAIRS else 0
     digest = hashlib.sha256(b"".join(parts)).hexdigest()

@@ -229,11 +229,30 @@ def _short(lines: Iterable[str]) -> Iterator[str]:
         yield from (line[i : i + MAX_CHARACTERS] for i in range(0, max(len(line), 1), MAX_CHARACTERS))
 
 
+def _keeping_errors(lines: Iterator[str], errors: list[BaseException]) -> Iterator[str]:
+    """Yield the lines. An error is kept, because sentencepiece turns it into a RuntimeError of its own."""
+    try:
+        yield from lines
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # also a signal
+        errors.append(error)
+        raise
+
+
 def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
+    errors = list[BaseException]()
+    try:
+        return _train_model(_keeping_errors(_short(lines), errors), settings, size)
+    except RuntimeError as error:
+        raise errors[0] if errors else error from None
+
+
+def _train_model(lines: Iterator[str], settings: VocabSettings, size: int) -> Vocab:
     proto = io.BytesIO()
     with trainer_options(settings.normalization, proto) as normalization:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_short(lines),
+            sentence_iterator=lines,
             model_writer=proto,
             vocab_size=size,
             model_type=settings.algorithm,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(hours=12)  # allows the first process to prepare data; lost processes are noticed earlier
 
+MAX_PORT = 65_535
 T = TypeVar("T")
 
 
@@ -105,8 +106,9 @@ def joined(advice: str) -> Iterator[World]:
     if not is_launched() or (num_processes := launched_number("WORLD_SIZE")) == 1:
         yield ALONE
         return
-    for name in "LOCAL_RANK", "MASTER_PORT":
-        launched_number(name)
+    launched_number("LOCAL_RANK")
+    if (port := launched_number("MASTER_PORT")) > MAX_PORT:
+        raise UserError(f"MASTER_PORT={port}: should be at most {MAX_PORT}; start with torchrun")
     if launched_number("RANK") >= num_processes:
         raise UserError(f"RANK: should be less than WORLD_SIZE, {num_processes}; unset both, or start with torchrun")
 

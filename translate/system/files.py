@@ -33,10 +33,15 @@ MAX_BYTES = 2**24  # default size limit of a file that is read whole
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BufferedReader]:
-    """Open a regular file for reading. Raises UserError for pipes and devices, and OSError if opening fails."""
+    """Open a regular file for reading. Raises UserError for pipes and devices, and OSError if this fails."""
     with open(path, "rb", opener=_without_waiting) as stream:
         _refuse_irregular(path, stream)
-        yield stream
+        try:
+            yield stream
+        except OSError as error:
+            if error.filename is None and error.errno:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            raise
 
 
 def append_text(path: Path, text: str) -> None:

@@ -29,6 +29,8 @@ def reserve_descriptors() -> None:
 def prepare_streams() -> None:
     """Make standard output and standard error use UTF-8 and line feeds, and handle their errors."""
     if isinstance(sys.stdout, TextIOWrapper):
+        with suppress(OSError):  # it has no descriptor
+            os.set_blocking(sys.stdout.fileno(), True)  # a reader that is late must not end the command
         sys.stdout = _prepared(sys.stdout, StandardOutput)
     if isinstance(sys.stderr, TextIOWrapper):
         sys.stderr = _prepared(sys.stderr, StandardError)

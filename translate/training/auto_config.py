@@ -150,10 +150,11 @@ def _num_characters(src: Characters, tgt: Characters) -> int:
 
 
 def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
-    """Return the shape of the model. Its heads have an even width, as rotary positions need."""
+    """Return the shape of the model. Its heads have an even width for rotary positions, if `fixed` permits."""
     multiple = 2 * fixed.get("model.num_heads", 1)
     d_model = fixed.get("model.d_model", math.ceil(size.d_model / multiple) * multiple)
     num_heads = [number for number in range(1, max(4, d_model // 64) + 1) if d_model % (2 * number) == 0]
+    head_width = d_model // fixed.get("model.num_heads", max(num_heads, default=1))
     return {
         "model.d_model": d_model if multiple <= size.d_model else size.d_model,
         "model.d_ff": size.d_ff,
@@ -161,7 +162,7 @@ def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
         "model.num_encoder_layers": size.layers,
         "model.num_decoder_layers": size.layers,
         "model.dropout": size.dropout,
-        "model.positions": "rotary",
+        "model.positions": "sinusoidal" if head_width % 2 else "rotary",
     }
 
 

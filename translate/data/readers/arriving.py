@@ -62,6 +62,7 @@ class ArrivingLines(Iterator[str]):
         return line
 
     def _receive(self) -> None:
+        select.select([self._stream], [], [])  # the other side may have made the stream non-blocking
         block = os.read(self._stream.fileno(), BLOCK_BYTES)
         self._received += block
         self._is_complete = not block
