@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.faults.damage import damaged
 from tests.helpers.runs import CPU, changed, train_into, untrained
+from translate.api import load_translator
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model
 from translate.ctranslate2.convert import export_ctranslate2, sinusoidal_positions
@@ -21,6 +22,7 @@ from translate.ctranslate2.engine import CTranslate2Engine
 from translate.ctranslate2.fingerprint import MAX_POSITIONS, RECORD
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import Hypothesis, Sentence, length_limit
+from translate.decoding.results import DecodeRequest
 from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.model.layers import sinusoidal_positions as sinusoidal_positions_in_torch
@@ -251,8 +253,9 @@ def test_unsupported_settings_are_rejected(
     engine, _ = engines
     with pytest.raises(UserError, match="--engine torch"):
         engine.search(sentences[:1], DecodeSettings(coverage_penalty=0.2), 1)
-    with pytest.raises(UserError, match="--engine torch"):
-        engine.search([sentences[0]._replace(required=((5,),))], GREEDY, 1)
+    translator = load_translator(tiny_run, "cpu", "ctranslate2")
+    with pytest.raises(UserError, match=r"required terms: .* --engine torch"):  # even of what is found anyway
+        next(translator.translations(["I love apples."], GREEDY, DecodeRequest(terms=("a",))))
     with pytest.raises(UserError, match="4096 positions, but 5001 are needed"):
         engine.search(sentences[:1], DecodeSettings(max_length=5000), 1)
     run = Run(tiny_run)
@@ -451,3 +454,14 @@ def test_unfinished_models_of_killed_processes_are_removed(copied_run: Run) -> N
     (unfinished / "model.bin").touch()
     ready_model(copied_run, config, vocabs, "int8")
     assert not unfinished.exists()
+
+
+def test_a_result_that_the_environment_prevents_is_one_error(copied_run: Run) -> None:
+    engine = CTranslate2Engine(copied_run, copied_run.load_config(), copied_run.load_vocabs(), "cpu")
+
+    class Pending:
+        def result(self) -> None:
+            raise ValueError("Invalid CPU ISA: BOGUS")
+
+    with pytest.raises(UserError, match="Invalid CPU ISA: BOGUS; check your environment variables"):
+        engine._hypotheses(Pending(), 1.0)

@@ -144,11 +144,8 @@ def _array(content: bytes) -> npt.NDArray[Any]:
     match = ARRAY_START.match(content)
     if not match:
         raise ValueError("the header of an array is malformed")
-    dtype, order, shape = (
-        np.dtype(match[1].decode()),
-        match[2] == b"True",
-        [int(each) for each in re.findall(rb"\d+", match[3])],
-    )
+    dtype, is_fortran = np.dtype(match[1].decode()), match[2] == b"True"
+    shape = [int(each) for each in re.findall(rb"\d+", match[3])]
     if len(content) != match.end() + dtype.itemsize * prod(shape):
         raise ValueError("the size of an array does not match its header")
     if dtype.kind == "U":
@@ -156,7 +153,7 @@ def _array(content: bytes) -> npt.NDArray[Any]:
         if (codes > sys.maxunicode).any() or (codes >> 11 == SURROGATES).any():
             raise ValueError("its text is not Unicode")
     array = np.frombuffer(content, dtype, offset=match.end())
-    return array.reshape(shape, order="F" if order else "C")
+    return array.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -19,7 +19,7 @@ from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
-from translate.data.readers.lines import digest_of_text, open_file
+from translate.data.readers.lines import digest_of_text, is_packed, open_file
 from translate.data.readers.sides import Side, read_side
 from translate.decoding import translator as windows
 from translate.decoding.results import DecodeRequest, Translation
@@ -73,7 +73,7 @@ class Places(NamedTuple):
         folders = [resolved(file).parent for file in (self.input, self.output) if file]
         if self.attention and resolved(self.attention) in folders:
             raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
-        if self.output and self.output.suffix.lower() == ".gz":
+        if self.output and is_packed(self.output):
             raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
         if self.is_resumed and self.attention:
             raise UserError("--resume: an attention folder cannot be resumed; leave out --attention")
@@ -111,7 +111,7 @@ class Places(NamedTuple):
         if not self.input:
             return lines_of(sys.stdin.buffer, "standard input")
         side = Side(self.input, self.column)
-        if side.format or side.is_packed or self.can_reread or not self.input.exists():
+        if side.format or is_packed(self.input) or self.can_reread or not self.input.exists():
             return read_side(side)
         return lines_of(open_file(self.input), str(self.input))
 

@@ -13,7 +13,7 @@ from typer import Argument, Option
 from translate.commands import options
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.lines import read_lines
+from translate.data.readers.lines import is_packed, read_lines
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 from translate.evaluation.evaluate import ReferencedText, compare, text_warnings, translation_warnings
@@ -123,7 +123,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
         raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave out this option")
     if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
-    if output and output.suffix.lower() == ".gz":
+    if output and is_packed(output):
         raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
     refuse_overwriting("--output", output, (request.src, *refs, *paths))
 

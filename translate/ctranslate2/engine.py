@@ -51,6 +51,8 @@ class Device(NamedTuple):
 class CTranslate2Engine:
     """Engine that translates with a run's CTranslate2 model."""
 
+    can_require_terms = False
+
     def __init__(
         self, run: Run, config: Config, vocabs: VocabPair, device: str = "auto", precision: str = "float32"
     ) -> None:
@@ -85,7 +87,7 @@ class CTranslate2Engine:
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """See Engine. `watch` is ignored. Raises UserError if a coverage penalty or required terms are used."""
+        """See Engine. `watch` is ignored. Raises UserError if a coverage penalty is used."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         self._refuse(sentences, settings, max(limits, default=0))
         translator = self._translator
@@ -155,6 +157,8 @@ class CTranslate2Engine:
         """Wait for a CTranslate2 result and return its hypotheses."""
         try:
             result = pending.result()
+        except ValueError as error:
+            raise UserError(f"CTranslate2: {error}; check your environment variables") from None
         except RuntimeError as error:
             if "out of memory" not in str(error):
                 raise
@@ -195,8 +199,6 @@ class CTranslate2Engine:
     def _refuse(self, sentences: Sequence[Sentence], settings: DecodeSettings, limit: int) -> None:
         if settings.coverage_penalty:
             raise UserError("decode.coverage_penalty: not supported by CTranslate2; use --engine torch")
-        if any(sentence.required for sentence in sentences):
-            raise UserError("required terms: not supported by CTranslate2; use --engine torch")
         longest = max([limit, *(len(sentence.src) for sentence in sentences)])
         self._check_length(longest, "lower decode.max_length or decode.max_length_ratio")
 

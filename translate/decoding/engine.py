@@ -40,6 +40,7 @@ class Engine(Protocol):
 
     description: str
     weights: Sequence[str]  # SHA-256 of the weights file of each model, as it was loaded
+    can_require_terms: bool  # whether `search` enforces `Sentence.required`
 
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None

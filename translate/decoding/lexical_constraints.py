@@ -98,9 +98,9 @@ def _extend_sentence(
     best: Candidates, log_probs: Tensor, prefixes: Tensor, constraints: Constraints, room: int, eos_id: int
 ) -> list[tuple[float, int, int]]:
     """Return the candidates of one sentence as (log-probability, hypothesis, piece)."""
-    proposed = set(zip(best.beam.tolist(), best.piece.tolist(), strict=True))
     if not constraints.terms:
         return list(zip(*(each.tolist() for each in best), strict=True))
+    proposed = set(zip(best.beam.tolist(), best.piece.tolist(), strict=True))
     hypotheses = [tuple(prefix[1:]) for prefix in prefixes.tolist()]
     missing = [constraints.missing(pieces) for pieces in hypotheses]
     for beam, pieces in enumerate(hypotheses):

@@ -51,6 +51,8 @@ Search = Callable[[Batch], list[list[Hypothesis]]]
 class TorchEngine:
     """Engine for models that share a vocabulary. Several models form an ensemble that averages their probabilities."""
 
+    can_require_terms = True
+
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
     ) -> None:

@@ -136,6 +136,8 @@ class Translator:
         count, size = request.num_best, settings.beam_size
         if count > size and not settings.sample:
             raise UserError(f"{count} translations per line exceed decode.beam_size ({size}); add --beam-size {count}")
+        if request.terms and not self.engine.can_require_terms:
+            raise UserError("required terms: not supported by CTranslate2; use --engine torch")
         if request.terms and settings.sample:
             raise UserError("required terms cannot be combined with sampling; omit --sample")
         for name, texts in {"the prefix": [request.prefix], "the required terms": request.terms}.items():
@@ -178,30 +180,35 @@ class Translator:
         """Search for translations block by block, because a long line may have any number of segments."""
         for start in range(0, len(sentences), SEGMENTS_TOGETHER):
             block = sentences[start : start + SEGMENTS_TOGETHER]
-            found = self.engine.search(block, settings, request.num_best, watch)
             if request.terms:
-                found = self._unchanged(block, found, settings, request)
+                found = self._search_with_terms(block, settings, request, watch)
+            else:
+                found = self.engine.search(block, settings, request.num_best, watch)
             pairs = list(zip(block, found, strict=True))
             given = [(sentence.src, each.pieces) for sentence, hypotheses in pairs for each in hypotheses]
             scored = iter(self.engine.score(given) if request.details else ())
             for sentence, hypotheses in pairs:
                 yield _Result(sentence, hypotheses, list(islice(scored, len(hypotheses))))
 
-    def _unchanged(
-        self, block: list[Sentence], found: list[list[Hypothesis]], settings: DecodeSettings, request: DecodeRequest
+    def _search_with_terms(
+        self, block: Sequence[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> list[list[Hypothesis]]:
-        """Return what a search without terms finds first if it contains them as words, then other translations."""
-        tgt = self.vocabs.tgt
+        """Return what a search without terms finds if its best translation contains them as words, then others."""
+        tgt, num_best = self.vocabs.tgt, request.num_best
         terms = [rf"(?<!\w){re.escape(tgt.decode(tgt.encode([term])[0]))}(?!\w)" for term in request.terms]
-        free = self.engine.search([each._replace(required=()) for each in block], settings, request.num_best)
-        merged = []
-        for given, others in zip(free, found, strict=True):
-            texts = [tgt.decode(each.pieces[:-1]) for each in given]
-            held = [all(re.search(term, text) for term in terms) for text in texts]
-            first = [each for each, is_held in zip(given, held, strict=True) if is_held] if held[0] else []
-            rest = [each for each in others if each not in first and (not first or each.score <= first[-1].score)]
-            merged.append([*first, *rest][: request.num_best])
-        return merged
+
+        def has_terms(hypothesis: Hypothesis) -> bool:
+            text = tgt.decode(hypothesis.pieces[:-1])
+            return all(re.search(term, text) for term in terms)
+
+        free = self.engine.search([each._replace(required=()) for each in block], settings, num_best)
+        kept = [list(filter(has_terms, row)) if has_terms(row[0]) else [] for row in free]
+        short = [i for i, row in enumerate(kept) if len(row) < num_best]
+        found = self.engine.search([block[i] for i in short], settings, num_best, watch) if short else []
+        for i, others in zip(short, found, strict=True):
+            worst = kept[i][-1].score if kept[i] else math.inf
+            kept[i] += [each for each in others if each not in kept[i] and each.score <= worst]
+        return [row[:num_best] for row in kept]
 
     def _translation(
         self, line: _Line, results: list[_Result], settings: DecodeSettings, request: DecodeRequest

@@ -22,7 +22,7 @@ from translate.data.readers.sides import Side
 from translate.data.vocab import MAX_MODEL_BYTES, Vocab, VocabPair, fingerprint
 from translate.errors import UserError
 from translate.run.weights import vocabs_of
-from translate.system.checked_json import read_record, write_record
+from translate.system.checked_json import read_record, typed, write_record
 from translate.system.files import append_text, open_regular, read_regular, write_bytes, write_text
 from translate.system.locks import release_lock, take_lock
 from translate.system.terminal_text import print_message, spelled_out
@@ -124,7 +124,8 @@ class Run:
     def load_chosen(self) -> list[str]:
         """Return the names of the settings that training chose itself."""
         with suppress(FileNotFoundError):
-            return list(read_record(self.chosen_path, CHOSEN_FORMAT, "delete it")["settings"])
+            values = read_record(self.chosen_path, CHOSEN_FORMAT, "delete it")
+            return typed(list[str], values.get("settings"), self.chosen_path, "delete it")
         return []
 
     def write_chosen(self, names: Collection[str]) -> None:

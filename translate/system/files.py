@@ -86,10 +86,10 @@ def refuse_overwriting(option: str, output: Path | None, inputs: Iterable[Path |
     if output is None or not output.is_file():
         return
     for path in (path for path in inputs if path and path.exists()):
-        inside = resolved(output).relative_to(resolved(path)) if resolved(path) in resolved(output).parents else Path()
-        is_inner = inside.parts[:1] and inside.parts[0] in INNER_FOLDERS
-        is_input = len(inside.parts) == 1 and any(fnmatch(inside.name, pattern) for pattern in INPUTS)
-        if is_inner or is_input or output.samefile(path):
+        folder = resolved(path)
+        first, *others = resolved(output).relative_to(folder).parts if folder in resolved(output).parents else ("",)
+        is_input = any(fnmatch(first, pattern) for pattern in INPUTS) and not others
+        if is_input or first in INNER_FOLDERS or output.samefile(path):
             raise UserError(f"{option} {output}: would overwrite an input file; choose another file")
 
 

@@ -35,7 +35,7 @@ def prepare_streams() -> None:
     if isinstance(sys.stderr, TextIOWrapper):
         sys.stderr = _prepared(sys.stderr, StandardError)
     elif sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def flush_output() -> None:

@@ -40,9 +40,7 @@ class Validation:
     """Scores on the validation text."""
 
     loss: float  # nats per target piece, without label smoothing
-    bleu: (
-        float | None
-    )  # of greedy translations, with a tokenizer that suits the script; None if no lines are translated
+    bleu: float | None  # of greedy translations, with a tokenizer for their script; None if no lines are translated
     chrf: float | None
     samples: tuple[Sample, ...]
     different: float | None = None  # number of distinct translations per distinct source line

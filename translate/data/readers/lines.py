@@ -88,12 +88,17 @@ def digest_of_text(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_packed(path: Path) -> bool:
+    """Return whether a file is compressed by gzip, according to its name."""
+    return path.suffix.lower() == ".gz"
+
+
 @contextmanager
 def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
     """Open a plain or .gz file. Reading updates the digest with the raw file bytes. Raises UserError on failure."""
     try:
         with open_file(path, digest) as stream:
-            unpacked = gzip.GzipFile(mode="rb", fileobj=stream) if path.suffix.lower() == ".gz" else stream
+            unpacked = gzip.GzipFile(mode="rb", fileobj=stream) if is_packed(path) else stream
             if reason := why_not_text(unpacked.peek(HEAD_BYTES)[:HEAD_BYTES]):
                 raise UserError(f"{path}: {reason}")
             yield cast("BinaryIO", unpacked)

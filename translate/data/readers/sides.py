@@ -26,11 +26,6 @@ class Side(NamedTuple):
         name = self.path.name.lower().removesuffix(".gz")
         return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 
-    @property
-    def is_packed(self) -> bool:
-        """Whether the file is compressed by gzip."""
-        return self.path.suffix.lower() == ".gz"
-
 
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
     """Yield the sentences of a side. digest: see `open_unpacked`. Raises UserError if a line cannot be read."""
