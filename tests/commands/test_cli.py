@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -397,3 +398,22 @@ def test_a_dash_is_standard_input_and_output(
 def test_a_sentence_may_begin_with_a_dash(run, tiny_run: Path) -> None:
     run("decode", tiny_run, "-5 degrees").assert_one_line_about("write -- before sentences that begin with a dash")
     assert run("decode", tiny_run, "--beam-size", 1, "--", "-5 degrees", "--beam-size").output.count("\n") == 2
+
+
+def test_a_program_that_waits_gets_each_translation_before_it_writes_the_next_line(tiny_run: Path) -> None:
+    command = [sys.executable, "-m", "translate", "decode", str(tiny_run), "--device", "cpu"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdin
+    assert process.stdout
+    watchdog = threading.Timer(60, process.kill)  # ends the reads below if a translation is held back
+    watchdog.start()
+    try:
+        for line in b"I love apples.\n", b"The cat sat on the mat.\n":
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        process.stdin.close()
+        assert (process.stdout.read(), process.wait()) == (b"", 0)
+    finally:
+        watchdog.cancel()
+        process.kill()
