@@ -18,7 +18,7 @@ from tests.helpers.runs import TINY, changed, draw_quickly, train_into
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.report.page.writer import InitialView, write_page
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
@@ -79,7 +79,7 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tin
 
 
 @pytest.fixture(scope="session")
-def translator(tiny_run: Path) -> Translator:
+def translator(tiny_run: Path) -> LineTranslator:
     return load_translator(tiny_run, "cpu")
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from translate.decoding.translator import Translator
+    from translate.decoding.line_translator import LineTranslator
 
 __version__ = "0.2.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str, device: str = "auto") -> Translator:
+def load(run: str, device: str = "auto") -> LineTranslator:
     """Load a trained model for translation.
 
     run: folder written by `translate train`. device: auto, cpu, cuda or mps; auto chooses the fastest available device.

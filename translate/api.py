@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translate.decoding.arguments import check_list
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.run.folder import Run
 
@@ -17,7 +17,7 @@ def load_translator(
     engine: str = "torch",
     precision: str = "float32",
     ensemble: Sequence[str | Path] = (),
-) -> Translator:
+) -> LineTranslator:
     """Load a translator from a run folder.
 
     device: auto, cpu, cuda or mps.
@@ -40,11 +40,11 @@ def load_translator(
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
         from translate.ctranslate2.engine import CTranslate2Engine
 
-        return Translator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
+        return LineTranslator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
     if engine != "torch":
         raise UserError(f"--engine {engine}: should be torch or ctranslate2")
     if precision not in ("float32", "bfloat16"):
         raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # deferred, because torch is slow to import
 
-    return Translator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
+    return LineTranslator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

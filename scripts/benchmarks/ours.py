@@ -69,7 +69,7 @@ def _batches(run: Run, config: Config) -> Iterator[PieceCounts]:
 
 
 def decode(job: DecodeJob) -> DecodeMeasured:
-    """Translate by the `Translator` of `translate decode`, in the engine's own batches."""
+    """Translate by the `LineTranslator` of `translate decode`, in the engine's own batches."""
     limit_spinning()  # as the command does
     if job.system == "ours-ctranslate2":
         return measured(job, partial(_load, engine="ctranslate2"), ["ctranslate2"])

@@ -19,9 +19,9 @@ from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.attention.views import view
 from translate.data.parallel_text import Pair
 from translate.data.pieces import words_of
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
 from translate.model.hooks import recording
@@ -29,14 +29,14 @@ from translate.report.attention_folder import LINES_TOGETHER, AttentionWriter, T
 from translate.run.folder import Run
 
 
-def maps_of(translator: Translator, translation: Translation) -> AttentionMaps:
+def maps_of(translator: LineTranslator, translation: Translation) -> AttentionMaps:
     return joined_maps(attention_maps(translator, translation.parts))
 
 
 def write_folder(
     folder: Path,
     run: Path,
-    translator: Translator,
+    translator: LineTranslator,
     translations: Iterable[Translation],
     keep: AttentionSelection = EVERYTHING,
     **options: Any,
@@ -49,13 +49,13 @@ def write_folder(
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
 
 
-def translated(translator: Translator, beam_size: int, num_best: int = 1) -> list[Translation]:
+def translated(translator: LineTranslator, beam_size: int, num_best: int = 1) -> list[Translation]:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
     return list(translator.translations(LINES, settings, DecodeRequest(num_best)))
 
 
 @pytest.mark.parametrize(("beam_size", "num_best"), [(1, 1), (4, 1), (4, 4)])
-def test_maps_match_step_by_step_decoding(translator: Translator, beam_size: int, num_best: int) -> None:
+def test_maps_match_step_by_step_decoding(translator: LineTranslator, beam_size: int, num_best: int) -> None:
     """The weights that the cached decoder computes, one row per step."""
     for translation in translated(translator, beam_size, num_best):
         maps = maps_of(translator, translation)
@@ -78,7 +78,7 @@ def test_maps_match_step_by_step_decoding(translator: Translator, beam_size: int
                 assert int(logits[0, -1].argmax()) == pieces[t + 1]
 
 
-def test_maps_have_the_documented_shapes_and_labels(translator: Translator) -> None:
+def test_maps_have_the_documented_shapes_and_labels(translator: LineTranslator) -> None:
     settings = translator.engine.model.encoder_layers, translator.engine.model.decoder_layers
     for translation in translated(translator, 4):
         maps = maps_of(translator, translation)
@@ -95,7 +95,7 @@ def test_maps_have_the_documented_shapes_and_labels(translator: Translator) -> N
         assert not np.triu(maps.stacks["decoder"].weights, 1).any()  # no row looks at a piece that was not read yet
 
 
-def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
+def test_nothing_is_recorded_outside_the_block(translator: LineTranslator) -> None:
     with recording(translator.engine.model) as maps:
         pass
     translator.translate(["The cat."])
@@ -103,7 +103,9 @@ def test_nothing_is_recorded_outside_the_block(translator: Translator) -> None:
     assert not any(module._forward_hooks for module in translator.engine.model.modules())
 
 
-def test_the_folder_has_one_file_per_line_and_an_index(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+def test_the_folder_has_one_file_per_line_and_an_index(
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "maps"
     lines = ["I love apples.", "", 'odd "</s>" <script>\u2028 😀']
     for _ in range(2):  # writing it again replaces it
@@ -127,7 +129,9 @@ def test_the_folder_has_one_file_per_line_and_an_index(translator: Translator, t
     assert np.allclose(maps.cross, expected.cross, atol=1e-6)
 
 
-def test_a_folder_with_other_files_is_left_unchanged(translator: Translator, tiny_run: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_left_unchanged(
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path
+) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="which is not an attention file"):
         write_folder(tmp_path, tiny_run, translator, translator.translations(["x"]))
@@ -186,7 +190,7 @@ def test_bytes_are_decoded_and_a_lone_word_start_is_a_word() -> None:
     assert [word for word, _ in words_of(pieces)] == ["<s>", "😀!", "▁", "x", "</s>"]
 
 
-def test_the_maps_of_a_split_line_combine_the_maps_of_its_parts(translator: Translator) -> None:
+def test_the_maps_of_a_split_line_combine_the_maps_of_its_parts(translator: LineTranslator) -> None:
     line = "The cat sat on the mat. I love apples. " * 20
     (whole,) = translator.translations([line])
     maps = maps_of(translator, whole)
@@ -204,7 +208,9 @@ def test_the_maps_of_a_split_line_combine_the_maps_of_its_parts(translator: Tran
 
 
 @pytest.mark.parametrize("together", [1, 3, 64])
-def test_maps_do_not_depend_on_batching(translator: Translator, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+def test_maps_do_not_depend_on_batching(
+    translator: LineTranslator, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
     pairs = [part for translation in translated(translator, 4) for part in translation.parts]
     longest = max(len(side) for pair in pairs for side in pair)
     alone = [attention_maps(translator, [pair])[0] for pair in pairs]
@@ -216,7 +222,7 @@ def test_maps_do_not_depend_on_batching(translator: Translator, monkeypatch: pyt
 
 
 def test_maps_that_were_not_kept_are_named_and_the_others_are_unchanged(
-    translator: Translator, tiny_run: Path, tmp_path: Path
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path
 ) -> None:
     keep = AttentionSelection(("cross", "encoder"), (1, 7), "float16")
     write_folder(tmp_path / "maps", tiny_run, translator, translator.translations(LINES), keep)
@@ -240,7 +246,7 @@ def test_maps_that_were_not_kept_are_named_and_the_others_are_unchanged(
 
 @pytest.mark.parametrize("keep", [EVERYTHING, AttentionSelection(("cross",), (0,), "float16")])
 def test_the_logged_size_estimate_is_close_to_the_folder_size(
-    translator: Translator, tiny_run: Path, tmp_path: Path, keep: AttentionSelection
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path, keep: AttentionSelection
 ) -> None:
     lines = [*LINES, "", *(f"{line} {line}" for line in LINES)] * 8
     said: list[str] = []
@@ -259,7 +265,7 @@ def test_the_logged_size_estimate_is_close_to_the_folder_size(
 
 
 def test_the_size_estimate_is_close_even_if_the_first_lines_are_the_shortest(
-    translator: Translator, tiny_run: Path, tmp_path: Path
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path
 ) -> None:
     """The translations are given, because those of the tiny model are shorter than their sources."""
     lines = ["Cats sat.", ""] * 8 + [" ".join(LINES)] * 16

@@ -15,7 +15,7 @@ import pytest
 from translate.attention.selection import AttentionSelection
 from translate.data.readers.arriving import ArrivingLines, lines_of
 from translate.data.readers.lines import MAX_LINE_BYTES, split_lines
-from translate.decoding.translator import Translator, _windows
+from translate.decoding.line_translator import LineTranslator, _windows
 from translate.errors import UserError
 from translate.report.attention_folder import AttentionWriter
 from translate.run.folder import Run
@@ -93,7 +93,7 @@ def test_unreadable_lines_of_a_pipe_are_named(pipe: Pipe) -> None:
 
 
 def test_a_line_is_answered_with_its_attention_before_the_next(
-    pipe: Pipe, translator: Translator, tiny_run: Path, tmp_path: Path
+    pipe: Pipe, translator: LineTranslator, tiny_run: Path, tmp_path: Path
 ) -> None:
     selection = AttentionSelection(("cross",), None, "float32")
     with AttentionWriter(tmp_path / "maps", Run(tiny_run), translator, selection) as writer:

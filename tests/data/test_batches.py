@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from translate.data.batches import POOL_PAIRS, Batch, EpochOrder, PieceLinks, cut, epoch_order, make_batch, pad
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.run.folder import Run
 from translate.training.prepare import prepare
 
@@ -161,7 +161,7 @@ def test_pad_pads_rows_and_masks_padding() -> None:
     assert mask.tolist() == [[True, True, True], [True, False, False]]
 
 
-def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: Translator) -> None:
+def test_a_batch_feeds_each_target_shifted_by_one(tiny_run: Path, translator: LineTranslator) -> None:
     vocabs = translator.vocabs
     corpus = prepare(Run(tiny_run), Run(tiny_run).load_config()).train
     rows = np.array([3, 0, 17])

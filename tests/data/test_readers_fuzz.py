@@ -21,8 +21,8 @@ from translate.data.parallel_text import Pair, ParallelText
 from translate.data.readers.lines import count_lines, digest_of_text, read_lines
 from translate.data.readers.sides import Side
 from translate.data.word_links import LinkedPair, linked_pairs
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Head
 from translate.model.hooks import heads_of
@@ -141,7 +141,7 @@ def _sign(text: str) -> str:
 )
 @example(f"cross.0.{'9' * 5000}")
 @example("cross.00.1")
-def test_a_masked_head_exists_in_the_model_or_is_refused(translator: Translator, text: str) -> None:
+def test_a_masked_head_exists_in_the_model_or_is_refused(translator: LineTranslator, text: str) -> None:
     assert isinstance(translator.engine, TorchEngine)
     model = translator.engine.model
     said, head = "", None

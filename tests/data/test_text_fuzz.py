@@ -29,8 +29,8 @@ from translate.data.readers.lines import read_lines
 from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import LinkedPair, WordLink, piece_links
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import Candidate, DecodeRequest, Translation
-from translate.decoding.translator import Translator
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 
 NASTY = [
@@ -146,7 +146,7 @@ def test_a_line_is_one_row_in_text_and_json_and_n_rows_in_n_best_output(source: 
 
 @settings(max_examples=settings().max_examples // 6)
 @given(st.lists(LINES, min_size=1, max_size=5))
-def test_a_model_translates_each_line_into_one_line(translator: Translator, lines: list[str]) -> None:
+def test_a_model_translates_each_line_into_one_line(translator: LineTranslator, lines: list[str]) -> None:
     search = DecodeSettings(beam_size=2, max_length=6)
     found = list(translator.translations(lines, search, DecodeRequest(num_best=2, details=True)))
     assert [each.source for each in found] == lines

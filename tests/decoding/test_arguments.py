@@ -9,12 +9,12 @@ import pytest
 
 from translate import load
 from translate.api import load_translator
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 
 
-def test_a_string_gives_a_string_and_an_iterable_a_list(translator: Translator) -> None:
+def test_a_string_gives_a_string_and_an_iterable_a_list(translator: LineTranslator) -> None:
     (expected,) = translator.translate(["I love apples."])
     assert translator.translate("I love apples.") == expected
     assert translator.translate(each for each in ("I love apples.",)) == [expected]
@@ -22,7 +22,7 @@ def test_a_string_gives_a_string_and_an_iterable_a_list(translator: Translator) 
 
 
 @pytest.mark.parametrize("wrong", [None, 3, 2.5, b"I love apples.", [None], [3], [b"x"], [["x"]], object()])
-def test_what_is_not_text_is_a_type_error(translator: Translator, wrong: Any) -> None:
+def test_what_is_not_text_is_a_type_error(translator: LineTranslator, wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^(lines should be a list|line 1 should be a string), not \w+$"):
         translator.translate(wrong)
     with pytest.raises(TypeError, match=r"^(pairs|each pair|each source) should be a (list|string), not \w+$"):
@@ -31,7 +31,7 @@ def test_what_is_not_text_is_a_type_error(translator: Translator, wrong: Any) ->
         DecodeRequest(prefix=wrong)
 
 
-def test_lone_surrogates_are_a_value_error(translator: Translator) -> None:
+def test_lone_surrogates_are_a_value_error(translator: LineTranslator) -> None:
     for sentence in "a\ud800", ["b", "a\ud800"]:
         with pytest.raises(ValueError, match=r"^line [12] contains a lone surrogate, '\\ud800', at index 1"):
             translator.translate(sentence)
@@ -39,7 +39,7 @@ def test_lone_surrogates_are_a_value_error(translator: Translator) -> None:
         list(translator.score([("a", "\udcff")]))
 
 
-def test_one_string_is_not_taken_for_a_list_of_letters(translator: Translator, tiny_run: Path) -> None:
+def test_one_string_is_not_taken_for_a_list_of_letters(translator: LineTranslator, tiny_run: Path) -> None:
     wrong: Any = "pommes"
     with pytest.raises(TypeError, match=r"^lines should be a list, not str$"):
         list(translator.translations(wrong))
@@ -53,7 +53,7 @@ def test_one_string_is_not_taken_for_a_list_of_letters(translator: Translator, t
         load_translator(tiny_run, "cpu", ensemble=wrong)
 
 
-def test_options_of_other_types_are_refused(translator: Translator, tiny_run: Path) -> None:
+def test_options_of_other_types_are_refused(translator: LineTranslator, tiny_run: Path) -> None:
     settings: Any = {"beam_size": 3}
     with pytest.raises(TypeError, match=r"^settings should be DecodeSettings, not dict$"):
         list(translator.translations(["x"], settings))

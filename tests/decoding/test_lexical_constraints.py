@@ -10,14 +10,14 @@ from tests.helpers.corpora import TOY
 from translate.config.settings import DecodeSettings
 from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence, length_limit
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
-from translate.decoding.translator import Translator
 
 SENTENCE = "I love apples."
 
 
 @pytest.mark.parametrize("max_length", [0, 3])
-def test_an_improbable_term_occurs_whole_and_leaves_no_halves(translator: Translator, max_length: int) -> None:
+def test_an_improbable_term_occurs_whole_and_leaves_no_halves(translator: LineTranslator, max_length: int) -> None:
     settings = translator.settings.model_copy(update={"max_length": max_length})
     (found,) = translator.translations([SENTENCE], settings, DecodeRequest(num_best=3, terms=("Zürich-42",)))
     for each in found.translations:
@@ -27,7 +27,7 @@ def test_an_improbable_term_occurs_whole_and_leaves_no_halves(translator: Transl
     assert not any("required terms" in warning for warning in found.warnings)
 
 
-def test_terms_that_the_best_translation_contains_change_nothing(translator: Translator) -> None:
+def test_terms_that_the_best_translation_contains_change_nothing(translator: LineTranslator) -> None:
     (free,) = translator.translations([SENTENCE], request=DecodeRequest(num_best=3))
     words = tuple(free.text.rstrip(".").split())
     (held,) = translator.translations([SENTENCE], request=DecodeRequest(num_best=3, terms=(words[0], words[-1])))
@@ -36,7 +36,7 @@ def test_terms_that_the_best_translation_contains_change_nothing(translator: Tra
     assert scores == sorted(scores, reverse=True)
 
 
-def test_many_terms_all_occur(translator: Translator) -> None:
+def test_many_terms_all_occur(translator: LineTranslator) -> None:
     words = dict.fromkeys(word for line in islice(read_lines(TOY / "train.fr"), 60) for word in line.split())
     terms = tuple(word for word in words if word.isalpha())[:60]
     (found,) = translator.translations([SENTENCE], request=DecodeRequest(terms=terms))

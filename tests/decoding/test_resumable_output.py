@@ -18,8 +18,8 @@ from tests.helpers.corpora import TOY, head
 from translate import cli
 from translate.api import load_translator
 from translate.data.readers.sides import Side
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.resumable_output import OutputFile
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 
 PLAIN = ["un", "", "trois: ünï", "", "5"]
@@ -61,8 +61,8 @@ for number, (name, options) in enumerate(layouts.items()):
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("translate.decoding.translator.FIRST_WINDOW", 3)
-    monkeypatch.setattr("translate.decoding.translator.WINDOW_LINES", 5)
+    monkeypatch.setattr("translate.decoding.line_translator.FIRST_WINDOW", 3)
+    monkeypatch.setattr("translate.decoding.line_translator.WINDOW_LINES", 5)
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -164,7 +164,7 @@ def test_weights_replaced_after_loading_are_not_those_of_the_resumed_lines(
     """As when a training saves better weights just after a decode has read the old ones."""
     copied_run = shutil.copytree(tiny_run, tmp_path / "run")
 
-    def load_and_replace(*args: object) -> Translator:
+    def load_and_replace(*args: object) -> LineTranslator:
         translator = load_translator(*args)
         shutil.copy(other_run / "model.safetensors", copied_run / "model.safetensors")
         return translator

@@ -16,7 +16,7 @@ import pytest
 from translate import cli
 from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / "docs/attention.md", ROOT / "docs/attention.zh.md"
@@ -110,7 +110,7 @@ def test_commands_that_need_a_run_work(tiny_run: Path, tmp_path: Path, monkeypat
 
 
 def test_programs_run_and_the_first_prints_the_recorded_weights(
-    tiny_run: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, translator: LineTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}

@@ -14,7 +14,7 @@ from translate.api import load_translator
 from translate.attention.extract import attention_maps, engine_of
 from translate.attention.head_ablation import effect_of, head_importances, loss_of
 from translate.data.parallel_text import Pair
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.model.attention_kinds import Head
 from translate.model.hooks import heads_of, masked
 from translate.run.folder import Run
@@ -30,7 +30,7 @@ def pairs(corpus: Path) -> list[Pair]:
 
 
 @pytest.fixture
-def zeroed(tiny_run: Path) -> Translator:
+def zeroed(tiny_run: Path) -> LineTranslator:
     """The same run, with the output projection of the heads in OFF set to zero."""
     translator = load_translator(tiny_run, "cpu")
     for kind, layer, head in OFF:
@@ -42,7 +42,7 @@ def zeroed(tiny_run: Path) -> Translator:
 
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_masking_equals_setting_output_weights_to_zero(
-    translator: Translator, zeroed: Translator, pairs: list[Pair], beam_size: int
+    translator: LineTranslator, zeroed: LineTranslator, pairs: list[Pair], beam_size: int
 ) -> None:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
     expected = list(zeroed.translations(LINES, settings))
@@ -56,7 +56,7 @@ def test_masking_equals_setting_output_weights_to_zero(
     assert np.allclose(maps[0].cross, attention_maps(zeroed, expected[0].parts)[0].cross, atol=1e-5)
 
 
-def test_masking_changes_the_loss_only_within_the_block(translator: Translator, pairs: list[Pair]) -> None:
+def test_masking_changes_the_loss_only_within_the_block(translator: LineTranslator, pairs: list[Pair]) -> None:
     before = loss_of(translator, pairs)
     with masked(engine_of(translator).model, OFF):
         assert loss_of(translator, pairs) != pytest.approx(before, abs=1e-4)
@@ -67,7 +67,7 @@ def test_masking_changes_the_loss_only_within_the_block(translator: Translator, 
 
 
 def test_greedy_search_with_masked_heads_matches_teacher_forcing(
-    translator: Translator,
+    translator: LineTranslator,
 ) -> None:
     greedy = translator.settings.model_copy(update={"beam_size": 1})
     model, bos = engine_of(translator).model, translator.vocabs.tgt.bos_id
@@ -79,7 +79,9 @@ def test_greedy_search_with_masked_heads_matches_teacher_forcing(
             assert tuple(logits[0, : len(tgt) - 1].argmax(dim=1).tolist()) == tuple(tgt[:-1])
 
 
-def test_effects_match_two_separate_models(translator: Translator, zeroed: Translator, pairs: list[Pair]) -> None:
+def test_effects_match_two_separate_models(
+    translator: LineTranslator, zeroed: LineTranslator, pairs: list[Pair]
+) -> None:
     sacrebleu = pytest.importorskip("sacrebleu")
     text = [*pairs, Pair("", "vide")]  # which does not count
     effect = effect_of(translator, OFF, text)
@@ -96,7 +98,7 @@ def test_effects_match_two_separate_models(translator: Translator, zeroed: Trans
     assert [change.likeness for change in effect.changes] == sorted(change.likeness for change in effect.changes)
 
 
-def test_head_importance_is_the_loss_without_the_head(translator: Translator, pairs: list[Pair]) -> None:
+def test_head_importance_is_the_loss_without_the_head(translator: LineTranslator, pairs: list[Pair]) -> None:
     importances = list(head_importances(translator, pairs))
     assert [head for head, _ in importances] == heads_of(engine_of(translator).model)
     with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):

@@ -17,7 +17,7 @@ from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps, Stack, merge_words
 from translate.commands import app
 from translate.data.pieces import words_of
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.report.page import writer as page_module
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, normalized_entropy, write_page
@@ -146,7 +146,7 @@ def test_a_sentence_without_maps_or_with_a_score_of_minus_infinity_is_listed(tmp
 
 
 def test_decode_writes_a_page_and_html_writes_the_same_in_one_file(
-    tmp_path: Path, translator: Translator, tiny_run: Path
+    tmp_path: Path, translator: LineTranslator, tiny_run: Path
 ) -> None:
     folder = tmp_path / "maps"
     run = CliRunner().invoke(
@@ -168,7 +168,7 @@ def test_decode_writes_a_page_and_html_writes_the_same_in_one_file(
 
 
 def test_the_page_of_two_folders_subtracts_as_the_command_does(
-    tmp_path: Path, translator: Translator, tiny_run: Path
+    tmp_path: Path, translator: LineTranslator, tiny_run: Path
 ) -> None:
     for name, line in ("one", "I love apples."), ("other", "The cat sat."):
         decoded = CliRunner().invoke(app, ["decode", str(tiny_run), line, "--attention", str(tmp_path / name)])

@@ -24,8 +24,8 @@ from translate.config.settings import Config, ModelSettings
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
 
@@ -88,7 +88,7 @@ def test_section_is_replaced_in_place_or_appended() -> None:
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_reference_search_matches_beam_search(
-    translator: Translator, corpus: Path, beam_size: int, length_penalty: float
+    translator: LineTranslator, corpus: Path, beam_size: int, length_penalty: float
 ) -> None:
     settings = changed_search(translator.settings, {"beam_size": beam_size, "length_penalty": length_penalty})
     rows = translator.vocabs.src.encode(list(read_lines(corpus / "valid.en"))[:8])
@@ -114,7 +114,7 @@ def test_lines_sorted_by_length_are_returned_in_order() -> None:
 
 
 def test_decoding_benchmark_measures_a_separate_process(
-    tmp_path: Path, tiny_run: Path, translator: Translator, corpus: Path
+    tmp_path: Path, tiny_run: Path, translator: LineTranslator, corpus: Path
 ) -> None:
     for language, name in ("en", "valid.en"), ("de", "valid.fr"):
         (tmp_path / f"test_2016_flickr.{language}").write_bytes((corpus / name).read_bytes())

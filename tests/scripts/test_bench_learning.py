@@ -17,7 +17,7 @@ from translate.data.parallel_text import ParallelText
 from translate.data.readers.lines import read_lines
 from translate.data.readers.sides import Side
 from translate.data.vocab import Vocab
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.evaluation.metrics import Score
 
@@ -36,7 +36,7 @@ def job(tmp_path: Path, corpus: Path, tiny_config: Config) -> LearnJob:
 
 
 def test_training_time_is_the_only_setting(
-    job: LearnJob, tiny_run: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
+    job: LearnJob, tiny_run: Path, translator: LineTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
 

@@ -21,7 +21,7 @@ import numpy, torch
 from translate.training import log as journal
 from translate.config.toml import load_config
 from translate.api import load_translator
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.run.folder import Run
 from translate.config.settings import DecodeSettings
 from translate.training.loop import train

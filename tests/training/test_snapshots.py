@@ -12,8 +12,8 @@ from tests.helpers.runs import CPU, changed, load_weights, train_into
 from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.run.folder import Run
 from translate.run.model import build_model
@@ -37,7 +37,7 @@ def test_snapshots_are_the_maps_of_each_validated_model(tiny_config: Config, tmp
     for folder in steps:
         model, identity = build_model(config, vocabs).eval(), ModelIdentity.of(config.model, vocabs)
         load_weights(run.checkpoints_path / folder.name / "model.safetensors", model, identity)
-        translator = Translator(TorchEngine([model], vocabs, CPU), vocabs, config)
+        translator = LineTranslator(TorchEngine([model], vocabs, CPU), vocabs, config)
         expected = attention_maps(translator, list(zip(*ids, strict=True)))
         for number, maps in enumerate(expected, start=1):
             found = AttentionMaps.load(folder / f"{number:06d}.npz")

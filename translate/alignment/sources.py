@@ -15,7 +15,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 
 if TYPE_CHECKING:
-    from translate.decoding.translator import Translator
+    from translate.decoding.line_translator import LineTranslator
 
 PAIRS_TOGETHER = 512  # number of pairs encoded at once
 WEIGHTS_IN_MEMORY = 2**25  # approximate number of attention weights computed at once
@@ -53,7 +53,7 @@ class FolderLines:
 class RunLines:
     """Line pairs read from two parallel files, with maps computed by a run's model."""
 
-    def __init__(self, path: Path, translator: Translator, text: ParallelText) -> None:
+    def __init__(self, path: Path, translator: LineTranslator, text: ParallelText) -> None:
         """Open the run from which `translator` was loaded. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
@@ -104,7 +104,7 @@ def open_lines(
     path: Path,
     src: Path | None,
     tgt: Path | None,
-    load: Callable[[Path], Translator],
+    load: Callable[[Path], LineTranslator],
     opposite: MapLines | None = None,
 ) -> MapLines:
     """Return line pairs from an attention folder, or from two files with maps computed by a run.
@@ -123,7 +123,7 @@ def open_lines(
     return FolderLines(path)
 
 
-def _encoded(translator: Translator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
+def _encoded(translator: LineTranslator, pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
     """Return the piece ids of both sides, ending with `</s>`. Both are empty if either side is empty or too long."""
     max_length = max_countable(MAX_PIECES)
     encoded = []

@@ -16,8 +16,8 @@ from translate.attention.maps import AttentionMaps, Floats, Stack
 from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.data.batches import pad
 from translate.decoding.engine import Pieces, check_finite
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.model.attention_kinds import KINDS
 from translate.model.hooks import recording
 
@@ -26,13 +26,13 @@ MAX_WEIGHTS = 2**16  # maximum number of weights per head in one pass, including
 
 
 def attention_maps(
-    translator: Translator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
+    translator: LineTranslator, pairs: Sequence[PiecePair], selection: AttentionSelection = EVERYTHING
 ) -> list[AttentionMaps]:
     """Return the attention maps for each source-translation pair. An ensemble's maps come from its first model."""
     return [maps for group in _groups(pairs) for maps in _maps_of_group(translator, group, selection)]
 
 
-def engine_of(translator: Translator) -> TorchEngine:
+def engine_of(translator: LineTranslator) -> TorchEngine:
     """Return the translator's engine, which must be the torch engine because no other engine exposes attention."""
     assert isinstance(translator.engine, TorchEngine)
     return translator.engine
@@ -64,7 +64,9 @@ def _groups(pairs: Sequence[PiecePair]) -> Iterator[Sequence[PiecePair]]:
 
 
 @torch.inference_mode()
-def _maps_of_group(translator: Translator, pairs: Sequence[PiecePair], kept: AttentionSelection) -> list[AttentionMaps]:
+def _maps_of_group(
+    translator: LineTranslator, pairs: Sequence[PiecePair], kept: AttentionSelection
+) -> list[AttentionMaps]:
     engine, vocabs = engine_of(translator), translator.vocabs
     model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from translate.attention.extract import engine_of
 from translate.data.parallel_text import Pair
-from translate.decoding.translator import Translator
+from translate.decoding.line_translator import LineTranslator
 from translate.evaluation.metrics import score, sentence_chrf
 from translate.model.attention_kinds import Head
 from translate.model.hooks import heads_of, masked
@@ -51,7 +51,7 @@ class AblationEffect:
     signatures: tuple[str, str]  # sacreBLEU signatures for BLEU and chrF
 
 
-def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
+def effect_of(translator: LineTranslator, heads: Sequence[Head], pairs: Iterable[Pair]) -> AblationEffect:
     """Translate and score a text with and without the given heads. In an ensemble, only the first model is masked."""
     numbered = [(number, pair) for number, pair in enumerate(pairs, start=1) if pair.is_full]
     full = [pair for _, pair in numbered]
@@ -75,12 +75,12 @@ def effect_of(translator: Translator, heads: Sequence[Head], pairs: Iterable[Pai
     )
 
 
-def loss_of(translator: Translator, pairs: Iterable[Pair]) -> float:
+def loss_of(translator: LineTranslator, pairs: Iterable[Pair]) -> float:
     """Return the loss in nats per reference piece. Heads that are currently masked do not contribute."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
-def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[tuple[Head, float]]:
+def head_importances(translator: LineTranslator, pairs: Iterable[Pair]) -> Iterator[tuple[Head, float]]:
     """Yield each head with the model's loss when that head is masked."""
     full = [pair for pair in pairs if pair.is_full]
     model = engine_of(translator).model
@@ -89,7 +89,7 @@ def head_importances(translator: Translator, pairs: Iterable[Pair]) -> Iterator[
             yield head, _loss(translator, full)[0]
 
 
-def _loss(translator: Translator, pairs: Sequence[Pair]) -> tuple[float, int]:
+def _loss(translator: LineTranslator, pairs: Sequence[Pair]) -> tuple[float, int]:
     """Return the loss in nats per reference piece and the number of reference pieces."""
     log_probs = [log_prob for scored in translator.score(pairs) for log_prob in scored.log_probs]
     return -math.fsum(log_probs) / len(log_probs), len(log_probs)

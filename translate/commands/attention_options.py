@@ -13,7 +13,7 @@ from translate.model.attention_kinds import KINDS
 from translate.system.terminal_text import print_message
 
 if TYPE_CHECKING:
-    from translate.decoding.translator import Translator
+    from translate.decoding.line_translator import LineTranslator
     from translate.report.attention_folder import AttentionWriter
 
 
@@ -37,7 +37,7 @@ def parse_selection(folder: Path | None, kinds: str, layers: str, precision: Sto
 def attention_writer(
     folder: Path | None,
     run: Path,
-    translator: Translator,
+    translator: LineTranslator,
     device: str,
     selection: AttentionSelection | None,
     text: Iterable[str] | None,

@@ -21,10 +21,10 @@ from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
 from translate.data.readers.lines import digest_of_text, is_packed, open_file
 from translate.data.readers.sides import Side, read_side
-from translate.decoding import translator as windows
+from translate.decoding import line_translator as windows
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.progress import with_progress
 from translate.report.text import counted
@@ -119,7 +119,7 @@ class Places(NamedTuple):
 class Job(NamedTuple):
     """A translator, its settings, the request, and the processes that share the work."""
 
-    translator: Translator
+    translator: LineTranslator
     settings: DecodeSettings
     request: DecodeRequest
     world: World
@@ -218,7 +218,7 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
     return translation.text
 
 
-def _masking(heads: list[str], translator: Translator) -> AbstractContextManager[None]:
+def _masking(heads: list[str], translator: LineTranslator) -> AbstractContextManager[None]:
     if not heads:
         return nullcontext()
     from translate.attention.extract import engine_of

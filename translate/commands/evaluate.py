@@ -25,7 +25,7 @@ from translate.system.files import atomic_write, refuse_overwriting
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
-    from translate.decoding.translator import Translator
+    from translate.decoding.line_translator import LineTranslator
 
 SHOWN = 5
 Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show the N best and worst changes.  [default: {SHOWN}]")]
@@ -178,7 +178,7 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
     return found
 
 
-def _translated(translator: Translator, request: EvaluateRequest, run: Path, sources: Sequence[str]) -> list[str]:
+def _translated(translator: LineTranslator, request: EvaluateRequest, run: Path, sources: Sequence[str]) -> list[str]:
     from translate.commands.decode_io import warn
 
     started, lines = time.monotonic(), []

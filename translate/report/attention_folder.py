@@ -19,9 +19,9 @@ from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
 from translate.data.readers.arriving import ArrivingLines
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
 from translate.report.text import counted
@@ -52,7 +52,7 @@ class AttentionWriter:
         self,
         folder: Path,
         run: Run,
-        translator: Translator,
+        translator: LineTranslator,
         selection: AttentionSelection,
         sample: TextSample | None = None,
         log: Callable[[str], None] = lambda text: None,

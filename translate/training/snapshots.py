@@ -17,8 +17,8 @@ from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
 from translate.data.parallel_text import Pair
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.model.seq2seq import Seq2Seq
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
 from translate.run.folder import Run
@@ -46,7 +46,7 @@ def record_snapshots(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.eval()
-    translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
+    translator = LineTranslator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     maps = attention_maps(translator, [ids for _, ids in chosen])
     model.train()
     names = [f"{number:06d}.npz" for number in range(1, len(maps) + 1)]

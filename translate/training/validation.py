@@ -11,8 +11,8 @@ import torch
 
 from translate.config.settings import Config, TrainSettings
 from translate.data.batches import cut, make_batch
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import Translator
 from translate.errors import UserError
 from translate.evaluation.metrics import MAX_ORDER, QUICK_METRICS, MetricConfig, are_short, score, unspaced_tokenizer
 from translate.model.seq2seq import Seq2Seq
@@ -67,7 +67,7 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
     if not pairs:
         model.train()
         return Validation(loss, None, None, ())
-    translator = Translator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
+    translator = LineTranslator(TorchEngine([model], prepared.vocabs, device), prepared.vocabs, config)
     greedy = config.decode.model_copy(update={"beam_size": 1, "sample": False})
     hypotheses = [each.text for each in translator.translations([pair.src for pair in pairs], greedy, world=world)]
     model.train()

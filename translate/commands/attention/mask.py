@@ -18,7 +18,7 @@ from translate.system.terminal_text import print_result
 if TYPE_CHECKING:
     from translate.attention.head_ablation import AblationEffect
     from translate.data.parallel_text import Pair
-    from translate.decoding.translator import Translator
+    from translate.decoding.line_translator import LineTranslator
 
 EVERY = "every"
 EPILOG = """\b
@@ -87,7 +87,7 @@ def _lines(effect: AblationEffect, names: Sequence[str], examples: int) -> list[
     return [*lines, "", f"BLEU {bleu}", f"chrF {chrf}"]
 
 
-def _print_importances(translator: Translator, pairs: Sequence[Pair], num_heads: int, as_json: bool) -> None:
+def _print_importances(translator: LineTranslator, pairs: Sequence[Pair], num_heads: int, as_json: bool) -> None:
     from tqdm import tqdm
 
     from translate.attention.head_ablation import head_importances, loss_of

@@ -18,10 +18,10 @@ from translate.api import load_translator
 from translate.attention.extract import attention_maps
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.data.vocab import VocabPair, train_vocab
+from translate.decoding.line_translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.decoding.sampling import _draw
 from translate.decoding.torch_engine import TorchEngine
-from translate.decoding.translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, Translator
 from translate.errors import UserError
 from translate.run.model import build_model
 
@@ -48,7 +48,7 @@ def test_python_api_translates(tiny_run: Path) -> None:
     assert texts[1] == ""
 
 
-def test_translations_are_in_line_order(translator: Translator) -> None:
+def test_translations_are_in_line_order(translator: LineTranslator) -> None:
     lines = [*ODD_LINES, *(f"The cat {'really ' * (i % 9)}sat." for i in range(WINDOW_LINES // 2))]
     found = list(translator.translations(lines))
     assert [translation.id for translation in found] == list(range(1, len(lines) + 1))
@@ -63,7 +63,7 @@ def test_translations_are_in_line_order(translator: Translator) -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_batches_do_not_change_translations(translator: Translator, beam_size: int) -> None:
+def test_batches_do_not_change_translations(translator: LineTranslator, beam_size: int) -> None:
     lines = [f"{subject} sees the {noun}." for subject in ("She", "The old man") for noun in ("cat", "red house")]
     lines += ODD_LINES
     found = []
@@ -77,7 +77,7 @@ def test_batches_do_not_change_translations(translator: Translator, beam_size: i
         assert torch.allclose(scores, scores[:1].expand_as(scores), atol=1e-4)
 
 
-def test_greedy_decoding_matches_the_argmax_without_a_cache(translator: Translator) -> None:
+def test_greedy_decoding_matches_the_argmax_without_a_cache(translator: LineTranslator) -> None:
     """The reference runs the full prefix through the model for each piece, without cache, search or batches."""
     settings = translator.settings.model_copy(update={"beam_size": 1})
     vocabs, model = translator.vocabs, translator.engine.model
@@ -98,7 +98,7 @@ def test_greedy_decoding_matches_the_argmax_without_a_cache(translator: Translat
         assert found.translations[0].score == pytest.approx(total / len(tgt_ids), abs=1e-4)
 
 
-def test_long_line_is_translated_sentence_by_sentence_with_a_warning(translator: Translator) -> None:
+def test_long_line_is_translated_sentence_by_sentence_with_a_warning(translator: LineTranslator) -> None:
     sentences = ["The cat sat on the mat.", "I love apples.", "Does she see the cat?"] * 60
     whole, after = translator.translations([" ".join(sentences), "I love apples."])
     assert "translated in 180 parts" in whole.warnings[0]
@@ -109,7 +109,7 @@ def test_long_line_is_translated_sentence_by_sentence_with_a_warning(translator:
 
 
 @pytest.mark.parametrize("line", ["apples " * 10_000, "x" * 100_000, "。" * 5000, "the cat, " * 3000])
-def test_long_line_is_translated_in_parts_that_fit_the_model(translator: Translator, line: str) -> None:
+def test_long_line_is_translated_in_parts_that_fit_the_model(translator: LineTranslator, line: str) -> None:
     settings = translator.settings.model_copy(update={"beam_size": 1, "max_length": 5})
     before, found, after = translator.translations(["I love apples.", line, "She sings."], settings)
     assert [before.id, found.id, after.id] == [1, 2, 3]
@@ -119,7 +119,7 @@ def test_long_line_is_translated_in_parts_that_fit_the_model(translator: Transla
     assert sum(len(src) - 1 for src, _ in found.parts) >= len(translator.vocabs.src.encode([line])[0])
 
 
-def test_n_best_translations_are_distinct_and_sorted(translator: Translator) -> None:
+def test_n_best_translations_are_distinct_and_sorted(translator: LineTranslator) -> None:
     settings = translator.settings.model_copy(update={"beam_size": 5})
     found = next(translator.translations(["The cat sat on the mat."], settings, DecodeRequest(num_best=5)))
     assert len(found.translations) == 5
@@ -130,7 +130,7 @@ def test_n_best_translations_are_distinct_and_sorted(translator: Translator) -> 
         next(translator.translations(["x"], settings, DecodeRequest(num_best=6)))
 
 
-def test_first_lines_are_translated_early_and_long_lines_one_by_one(translator: Translator) -> None:
+def test_first_lines_are_translated_early_and_long_lines_one_by_one(translator: LineTranslator) -> None:
     read = 0
 
     def endless(line: str) -> object:
@@ -146,7 +146,7 @@ def test_first_lines_are_translated_early_and_long_lines_one_by_one(translator: 
     assert read == 1
 
 
-def test_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: Translator) -> None:
+def test_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: LineTranslator) -> None:
     for name in "config.toml", "vocab.model", "model.safetensors":
         (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
     assert load_translator(tmp_path, "cpu").translate(["She sings."]) == translator.translate(["She sings."])
@@ -174,13 +174,13 @@ def test_invalid_run_folder_is_named(tmp_path: Path, tiny_run: Path) -> None:
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?", "", "She sings."]
 
 
-def sampled(translator: Translator, lines: list[str], num_best: int = 3, **changes: object) -> list[list[str]]:
+def sampled(translator: LineTranslator, lines: list[str], num_best: int = 3, **changes: object) -> list[list[str]]:
     settings = translator.settings.model_copy(update={"sample": True, **changes})
     found = translator.translations(lines, settings, DecodeRequest(num_best))
     return [[candidate.text for candidate in translation.translations] for translation in found]
 
 
-def test_samples_depend_only_on_the_seed_and_the_line(translator: Translator) -> None:
+def test_samples_depend_only_on_the_seed_and_the_line(translator: LineTranslator) -> None:
     first = sampled(translator, LINES)
     assert first == sampled(translator, LINES, batch_tokens=1)
     assert first != sampled(translator, LINES, seed=2)
@@ -190,7 +190,7 @@ def test_samples_depend_only_on_the_seed_and_the_line(translator: Translator) ->
     assert len(set(first[0])) > 1
 
 
-def test_sampling_from_one_piece_is_greedy_search(translator: Translator) -> None:
+def test_sampling_from_one_piece_is_greedy_search(translator: LineTranslator) -> None:
     greedy = translator.settings.model_copy(update={"beam_size": 1})
     expected = [[translation.text] for translation in translator.translations(LINES, greedy)]
     assert sampled(translator, LINES, 1, top_k=1) == expected
@@ -215,7 +215,7 @@ def test_sample_frequencies_match_the_model() -> None:
     assert torch.allclose(counted, expected, atol=0.015)
 
 
-def test_detailed_log_probabilities_sum_to_the_score(translator: Translator) -> None:
+def test_detailed_log_probabilities_sum_to_the_score(translator: LineTranslator) -> None:
     settings = translator.settings.model_copy(update={"length_penalty": 0.7})
     found = list(translator.translations(LINES, settings, DecodeRequest(num_best=2, details=True)))
     for candidate in (candidate for translation in found for candidate in translation.translations if candidate.text):
@@ -229,7 +229,7 @@ def test_detailed_log_probabilities_sum_to_the_score(translator: Translator) -> 
         assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
 
 
-def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator: Translator) -> None:
+def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator: LineTranslator) -> None:
     """Each log-probability is that of the piece of the same index, as scoring the parts alone finds it."""
     line, tgt = "The cat sat on the mat. I love apples. " * 40, translator.vocabs.tgt
     (found,) = translator.translations([line], request=DecodeRequest(num_best=2, details=True))
@@ -260,7 +260,7 @@ def test_words_that_the_vocabulary_lacks_are_reported_on_both_sides(max_pieces: 
     config = changed(changed(Config(), "model", **sizes), "data", max_pieces=max_pieces)
     vocabs = VocabPair(vocab, vocab)
     model = build_model(config, vocabs).eval()
-    translator = Translator(TorchEngine([model], vocabs, torch.device("cpu")), vocabs, config)
+    translator = LineTranslator(TorchEngine([model], vocabs, torch.device("cpu")), vocabs, config)
     known, unknown = translator.translations(["abc dab", "abc 日本 cab ézé cab 日本"])
     assert not any("vocabulary" in warning for warning in known.warnings)
     assert "not in the source vocabulary: 日本, ézé" in unknown.warnings
@@ -272,7 +272,7 @@ def test_words_that_the_vocabulary_lacks_are_reported_on_both_sides(max_pieces: 
     assert lacking.as_translation(1).warnings == lacking.as_dict()["warnings"] == lacking.warnings
 
 
-def test_translations_have_the_prefix_and_the_terms(translator: Translator) -> None:
+def test_translations_have_the_prefix_and_the_terms(translator: LineTranslator) -> None:
     lines = ["The cat sat on the mat.", "I love apples."]
     found = list(
         translator.translations(lines, request=DecodeRequest(prefix="Nous sommes", terms=("pommes", "le chat")))
@@ -284,7 +284,7 @@ def test_translations_have_the_prefix_and_the_terms(translator: Translator) -> N
         assert not any("required" in warning for warning in translation.warnings)
 
 
-def test_length_and_repetition_limits_are_enforced(translator: Translator) -> None:
+def test_length_and_repetition_limits_are_enforced(translator: LineTranslator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 12, "max_length": 15, "no_repeat_ngram": 1})
     for translation in translator.translations(["The cat sat on the mat.", "I love apples."], settings):
         pieces = translation.translations[0].pieces
@@ -294,7 +294,7 @@ def test_length_and_repetition_limits_are_enforced(translator: Translator) -> No
         next(translator.translations(["x"], settings.model_copy(update={"min_length": 20})))
 
 
-def test_ensemble_of_one_model_twice_matches_the_model(tiny_run: Path, translator: Translator) -> None:
+def test_ensemble_of_one_model_twice_matches_the_model(tiny_run: Path, translator: LineTranslator) -> None:
     twice = load_translator(tiny_run, "cpu", ensemble=[tiny_run])
     for alone, together in zip(translator.translations(LINES), twice.translations(LINES), strict=True):
         assert alone.text == together.text
@@ -314,7 +314,7 @@ def test_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> Non
             assert candidate.score == pytest.approx(sum(candidate.log_probs) / len(candidate.log_probs), abs=1e-4)
 
 
-def test_coverage_penalty_matches_the_attention_maps(translator: Translator) -> None:
+def test_coverage_penalty_matches_the_attention_maps(translator: LineTranslator) -> None:
     weight = 0.4
     settings = translator.settings.model_copy(update={"coverage_penalty": weight, "beam_size": 4})
     for batch_tokens in 1, 2048:
@@ -328,7 +328,7 @@ def test_coverage_penalty_matches_the_attention_maps(translator: Translator) -> 
                 assert candidate.score == pytest.approx(log_prob + bonus, abs=1e-4)
 
 
-def test_watch_receives_the_growing_translation(translator: Translator) -> None:
+def test_watch_receives_the_growing_translation(translator: LineTranslator) -> None:
     seen: list[str] = []
     settings = translator.settings.model_copy(update={"beam_size": 1})
     (found,) = translator.translations(["The cat sat on the mat."], settings, watch=seen.append)
@@ -336,7 +336,7 @@ def test_watch_receives_the_growing_translation(translator: Translator) -> None:
     assert found.text.startswith(seen[len(seen) // 2].strip())
 
 
-def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: Translator) -> None:
+def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: LineTranslator) -> None:
     near = load_translator(tiny_run, "cpu", precision="bfloat16")
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
@@ -347,7 +347,7 @@ def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: Translator) ->
         load_translator(tiny_run, "cpu", precision="int8")
 
 
-def test_interrupted_search_ends_at_its_next_step(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_search_ends_at_its_next_step(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
     """This works even while other threads run the search, which would take a long time."""
     lines = [f"The cat {'really ' * i}sat." for i in range(40)]
     settings = translator.settings.model_copy(update={"min_length": 900, "batch_tokens": 1})
@@ -369,7 +369,7 @@ def test_interrupted_search_ends_at_its_next_step(translator: Translator, monkey
     assert num_steps < 450  # half of what one batch alone would take
 
 
-def test_number_of_forced_pieces_is_limited(translator: Translator) -> None:
+def test_number_of_forced_pieces_is_limited(translator: LineTranslator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 100_000})
     with pytest.raises(UserError, match=r"^decode\.min_length = 100000: should be less than or equal to 1000$"):
         next(translator.translations(["x"], settings))

@@ -1,4 +1,4 @@
-"""Python API: `Translator` yields one translation per line, in order.
+"""Python API: `LineTranslator` yields one translation per line, in order.
 
 An engine performs the search. This module handles text, vocabularies and lines; it does not import torch.
 """
@@ -51,7 +51,7 @@ class _Result(NamedTuple):
     log_probs: list[list[float]]  # one list per hypothesis, one value per piece; empty unless details were requested
 
 
-class Translator:
+class LineTranslator:
     """A trained model that translates lines of text.
 
     Create one with `translate.load("runs/NAME")`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
