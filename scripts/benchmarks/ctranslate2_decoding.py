@@ -35,7 +35,7 @@ def _load(job: DecodeJob) -> Translate:
     has_workers = job.system == "ctranslate2-workers"
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(job.model / "vocab.model"))
     end = vocab.id_to_piece(vocab.eos_id())
-    translator = import_ctranslate2().LineTranslator(
+    translator = import_ctranslate2().Translator(
         str(job.model),
         device=job.device,
         compute_type=job.precision,

@@ -52,7 +52,7 @@ def ctranslate2(folder: str, device: str, beam_size: int, sentence: str) -> None
     from translate.ctranslate2 import import_ctranslate2
 
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "vocab.model"))
-    translator = import_ctranslate2().LineTranslator(folder, device=device)
+    translator = import_ctranslate2().Translator(folder, device=device)
     pieces = [*vocab.encode(sentence, out_type=str), "</s>"]
     print(vocab.decode(translator.translate_batch([pieces], beam_size=beam_size)[0].hypotheses[0]))
 

@@ -392,7 +392,7 @@ def test_an_exported_model_needs_only_ctranslate2(precision: str, copied_run: Ru
     assert [path.name for path in tmp_path.glob(".*")] == []
     vocabs = copied_run.load_vocabs()
     source = vocabs.src.pieces([*vocabs.src.encode(["I love apples."])[0], vocabs.src.eos_id])
-    result = ctranslate2.LineTranslator(str(tmp_path / "out")).translate_batch([source])
+    result = ctranslate2.Translator(str(tmp_path / "out")).translate_batch([source])
     assert result[0].hypotheses[0]
 
 

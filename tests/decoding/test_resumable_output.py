@@ -36,7 +36,7 @@ KILLED = """
 import os, sys
 import torch
 from translate import cli
-from translate.decoding import translator as decode
+from translate.decoding import line_translator as decode
 from translate.decoding.resumable_output import OutputFile
 
 decode.FIRST_WINDOW, decode.WINDOW_LINES = 3, 5

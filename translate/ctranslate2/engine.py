@@ -282,7 +282,7 @@ def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:
     # Two workers with one thread each took 10% less time than one worker with two threads.
     num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
     try:
-        translator = import_ctranslate2().LineTranslator(
+        translator = import_ctranslate2().Translator(
             os.fsencode(model.path),  # CTranslate2 would encode a string as UTF-8, whatever the locale
             device=device.type,
             device_index=device.number,
