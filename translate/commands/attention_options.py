@@ -1,15 +1,16 @@
-"""The `--attention`, `--attention-kinds`, `--attention-layers` and `--attention-precision` options."""
+"""The `--attention` option and the options that go with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
+from translate.system.browser import open_page
 from translate.system.terminal_text import print_message
 
 if TYPE_CHECKING:
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
 
 
-def parse_selection(folder: Path | None, kinds: str, layers: str, precision: StoredType) -> AttentionSelection | None:
+class MapOptions(NamedTuple):
+    """The options that need --attention DIR."""
+
+    kinds: str
+    layers: str
+    precision: StoredType
+    is_opened: bool
+
+
+def parse_selection(folder: Path | None, options: MapOptions) -> AttentionSelection | None:
     """Parse the options; return None if no folder is given. Raises UserError for unknown kinds or malformed layers."""
+    kinds, layers, precision, is_opened = options
     if not folder:
+        if is_opened:
+            raise UserError("--open opens the page of attention maps; add --attention DIR, or leave out --open")
         if kinds or layers or precision != "float32":
             raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
         return None
@@ -32,6 +45,14 @@ def parse_selection(folder: Path | None, kinds: str, layers: str, precision: Sto
         raise UserError(f"--attention-layers: {layers!r} is not a list of layer numbers, such as 0,2")
     ordered = tuple(kind for kind in KINDS if kind in chosen)
     return AttentionSelection(ordered, tuple(sorted(set(map(int, numbers)))) or None, precision)
+
+
+def report_folder(folder: Path, is_opened: bool) -> None:
+    """Say how to look at a finished attention folder, and open it in the browser if that was requested."""
+    page = folder / "index.html"
+    print_message(f"attention maps: open {page} in a browser")
+    if is_opened:
+        open_page(page)
 
 
 def attention_writer(

@@ -18,7 +18,7 @@ Examples:
   translate decode runs/toy --input test.en --output test.fr
   translate decode runs/toy -- "-5 degrees"      (after --, a sentence may begin with a dash)
   translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
-  translate decode runs/toy "I love apples." --attention maps && translate attention maps
+  translate decode runs/toy "I love apples." --attention maps --open
 """
 
 
@@ -51,6 +51,7 @@ def decode(
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
     attention_precision: options.AttentionPrecision = "float32",
+    opens: options.Open = False,
     engine: options.Engine = "torch",
     precision: options.Precision = "float32",
     device: options.Device = "auto",
@@ -59,6 +60,7 @@ def decode(
 
     Prints one translation per input line; with --n-best above 1, tab-separated line number, score and translation.
     """
+    from translate.commands.attention_options import MapOptions
     from translate.commands.decode_io import ModelOptions, Places, text_argument, translate
     from translate.decoding.results import DecodeRequest
 
@@ -69,7 +71,7 @@ def decode(
     if sentences and input:
         raise UserError("decode: pass either sentences or --input FILE, not both")
     input, output = (None if path == Path("-") else path for path in (input, output))
-    maps = attention_kinds, attention_layers, attention_precision
+    maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
     sentences = [text_argument(sentence) for sentence in sentences or []]
     request = DecodeRequest(n_best, as_json, text_argument(prefix), tuple(map(text_argument, require or ())))
     translate(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)

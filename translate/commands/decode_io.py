@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translate.api import load_translator
-from translate.attention.selection import StoredType
-from translate.commands.attention_options import attention_writer, parse_selection
+from translate.commands.attention_options import MapOptions, attention_writer, parse_selection, report_folder
 from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
@@ -36,8 +35,6 @@ from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from translate.report.attention_folder import AttentionWriter
-
-MapOptions = tuple[str, str, StoredType]  # kinds, layers and precision of the attention maps to write
 
 
 class ModelOptions(NamedTuple):
@@ -165,7 +162,7 @@ def translate(
     """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
     with joined(places.advice) as world, ExitStack() as masking:
         places.check(world)
-        selection = parse_selection(places.attention, *maps)
+        selection = parse_selection(places.attention, maps)
         places = places._replace(column=Run.open(model.run).columns[0])
         for suffix in ("", ".partial", ".partial.json", ".partial.lock"):
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
@@ -199,7 +196,7 @@ def translate(
         lines = counted(num_lines, "line")
         print_message(f"{lines} in {seconds:.1f} s on {world.describe(translator.engine.description)}")
         if places.attention:
-            print_message(f"attention files: {places.attention}")
+            report_folder(places.attention, maps.is_opened)
 
 
 def warn(translation: Translation) -> None:

@@ -51,6 +51,7 @@ Attention = Annotated[Path | None, Option("--attention", metavar="DIR", help="Wr
 AttentionKinds = Annotated[str, Option(metavar="KIND,KIND", help="Kinds of attention to write, such as cross,encoder.")]
 AttentionLayers = Annotated[str, Option(metavar="N,N", help="Layers to write, counted from 0, such as 0,2.")]
 AttentionPrecision = Annotated[StoredType, Option(help="Precision of the maps; float16 halves their size.")]
+Open = Annotated[bool, Option("--open", help="Open the page of attention maps in the browser.")]
 Kind = Annotated[KindName, Option(help="Kind of attention.")]
 Layer = Annotated[int | None, Option(metavar="N", help="Layer, counted from 0.  [default: mean over layers]")]
 Head = Annotated[int | None, Option(metavar="N", help="Head, counted from 0.  [default: mean over heads]")]
@@ -58,6 +59,7 @@ Words = Annotated[bool, Option("--words", help="Merge pieces into words.")]
 Png = Annotated[Path | None, Option(metavar="FILE", help="Also save the result as a PNG image.")]
 Svg = Annotated[Path | None, Option(metavar="FILE", help="Also save the result as an SVG image, for print.")]
 Html = Annotated[Path | None, Option(metavar="FILE", help="Write all maps to an HTML page instead of printing.")]
+OpenHtml = Annotated[bool, Option("--open", help="Open the page of --html in the browser.")]
 
 # Output.
 JsonLines = Annotated[bool, Option("--json", help="Print one JSON object per line, with log-probabilities.")]

@@ -8,7 +8,7 @@ from itertools import tee
 from typing import TYPE_CHECKING
 
 from translate.commands import options
-from translate.commands.attention_options import attention_writer, parse_selection
+from translate.commands.attention_options import MapOptions, attention_writer, parse_selection, report_folder
 from translate.errors import UserError
 from translate.system.terminal_text import print_message, print_result
 
@@ -32,6 +32,7 @@ def score(
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
     attention_precision: options.AttentionPrecision = "float32",
+    opens: options.Open = False,
     engine: options.Engine = "torch",
     precision: options.Precision = "float32",
     device: options.Device = "auto",
@@ -45,7 +46,8 @@ def score(
     from translate.decoding.results import perplexity
     from translate.run.folder import Run
 
-    selection = parse_selection(attention, attention_kinds, attention_layers, attention_precision)
+    maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
+    selection = parse_selection(attention, maps)
     translator = load_translator(run, device, engine, precision, ensemble or ())
     text = Run.open(run).text(src, tgt)
     sources = (pair.src for pair in text) if src.is_file() else None
@@ -61,7 +63,7 @@ def score(
     totals = f"log-probability {log_prob:.2f}, perplexity {perplexity(log_prob, num_pieces):.3f}"
     print_message(f"{num_lines:,} lines, {num_pieces:,} pieces: {totals}")
     if attention:
-        print_message(f"attention files: {attention}")
+        report_folder(attention, opens)
 
 
 def _print_scores(scores: Iterable[Scored], as_json: bool) -> tuple[float, int, int]:

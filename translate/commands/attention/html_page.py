@@ -11,10 +11,11 @@ from translate.attention.maps import AttentionMaps
 from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.system.browser import open_page
 from translate.system.terminal_text import print_message
 
 
-def write_html(path: Path, html: Path, first: MapName) -> None:
+def write_html(path: Path, html: Path, first: MapName, is_opened: bool) -> None:
     """Write the page for an attention folder or for a single file of maps.
 
     first: the map to show first. The default choice is replaced by the run's best alignment head, if known.
@@ -26,16 +27,22 @@ def write_html(path: Path, html: Path, first: MapName) -> None:
         folder = AttentionFolder.open(path)
         view = InitialView.of_alignment(folder.about.alignment) if view == InitialView() else view
         write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
-    print_message(f"page: {html}")
+    _report(html, is_opened)
 
 
-def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName) -> None:
+def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName, is_opened: bool) -> None:
     """Write a page for the lines that two folders share, with the maps from both and their differences."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
     title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first)
     write_page(html, title, _compared_sentences(one, other, names), view, None)
+    _report(html, is_opened)
+
+
+def _report(html: Path, is_opened: bool) -> None:
     print_message(f"page: {html}")
+    if is_opened:
+        open_page(html)
 
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
