@@ -20,7 +20,15 @@ from translate.data.pieces import words_of
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.report.page import writer as page_module
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, normalized_entropy, write_page
+from translate.report.page.writer import (
+    InitialView,
+    MapVersion,
+    PageSentence,
+    normalized_entropy,
+    packed_maps,
+    page_text,
+    write_page,
+)
 
 BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)"| id="([\w-]+)")>(.*?)</script>', re.DOTALL)
 
@@ -43,6 +51,16 @@ def test_the_page_holds_all_weights_to_sixteen_bits(tmp_path: Path) -> None:
     found = unpacked(block["weights"])
     expected = np.concatenate([stack.weights.ravel() for stack in maps.stacks.values()])
     assert np.abs(found - expected).max() <= 0.51 / 65535
+
+
+def test_the_text_of_a_page_is_what_its_file_would_contain(tmp_path: Path) -> None:
+    title = f"{HOSTILE} \udce9"  # a byte of a file name that is not UTF-8
+    sentences = [sentence(7, maps_of("The cat", "Le chat")), sentence(8, maps_of(HOSTILE, HOSTILE))]
+    write_page(tmp_path / "p.html", title, sentences, InitialView("encoder", 0), None)
+    text = page_text(title, sentences, InitialView("encoder", 0))
+    assert text == (tmp_path / "p.html").read_text(encoding="utf-8")
+    packed = [packed_maps(each.versions) for each in sentences]
+    assert [json.loads(json.dumps(each)) for each in packed] == [dict(blocks(text))[f"maps-{i}"] for i in (7, 8)]
 
 
 def test_the_words_of_the_page_merge_like_merge_words(tmp_path: Path) -> None:

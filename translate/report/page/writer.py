@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import io
 import json
 import math
 import shutil
@@ -84,7 +85,7 @@ class PageWriter:
 
     def add(self, sentence: PageSentence) -> None:
         """Write a sentence to the page, and its maps to the page or to a sidecar file. Sentence ids must be unique."""
-        block = _block(sentence.versions) if sentence.versions else ""
+        block = _inert(packed_maps(sentence.versions)) if sentence.versions else ""
         location = self._store(sentence.id, block) if block else None
         entry = {
             "id": sentence.id,
@@ -141,6 +142,23 @@ def write_page(
             page.add(sentence)
 
 
+def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) -> str:
+    """Return the HTML of a page that contains all maps; see `writing_page`."""
+    before, _, after = _frame(title, view, False).partition(SENTENCES)
+    stream = io.StringIO()
+    page = PageWriter(stream, None, ExitStack())
+    for sentence in sentences:
+        page.add(sentence)
+    return f"{before}{stream.getvalue()}{after}".encode("utf-8", ESCAPED).decode()
+
+
+def packed_maps(versions: Sequence[MapVersion]) -> dict[str, object]:
+    """Return the maps of a sentence for JSON: a description of each version, and the packed weights of all maps."""
+    stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
+    described = [_described(label, maps) for label, maps in versions]
+    return {"versions": described, "weights": _packed(np.concatenate(stacks))}
+
+
 def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
@@ -154,13 +172,6 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
     rows = maps.cross.mean(axis=(0, 1), dtype=np.float64)[:-1]
     terms = rows * np.log(rows, out=np.zeros_like(rows), where=rows > 0)
     return round(float(-terms.sum(axis=1).mean() / math.log(len(maps.source))), 4)
-
-
-def _block(versions: Sequence[MapVersion]) -> str:
-    """Encode the maps of a sentence as JSON: a description of each version, and the packed weights of all maps."""
-    stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
-    described = [_described(label, maps) for label, maps in versions]
-    return _inert({"versions": described, "weights": _packed(np.concatenate(stacks))})
 
 
 def _described(label: str, maps: AttentionMaps) -> dict[str, object]:
