@@ -253,6 +253,8 @@ def test_unsupported_settings_are_rejected(
     engine, _ = engines
     with pytest.raises(UserError, match="--engine torch"):
         engine.search(sentences[:1], DecodeSettings(coverage_penalty=0.2), 1)
+    with pytest.raises(UserError, match="the prefix: CTranslate2 cannot end it with </s>; use --engine torch"):
+        engine.search([sentences[0]._replace(prefix=(3, engine._eos_id))], GREEDY, 1)
     translator = load_translator(tiny_run, "cpu", "ctranslate2")
     with pytest.raises(UserError, match=r"required terms: .* --engine torch"):  # even of what is found anyway
         next(translator.translations(["I love apples."], GREEDY, DecodeRequest(terms=("a",))))

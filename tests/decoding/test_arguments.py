@@ -49,6 +49,12 @@ def test_one_string_is_not_taken_for_a_list_of_letters(translator: LineTranslato
         list(translator.score([("a", "b", "c")]))
     with pytest.raises(TypeError, match=r"^terms should be a list, not str$"):
         DecodeRequest(terms=wrong)
+    with pytest.raises(TypeError, match=r"^prefix_ids should be a list, not str$"):
+        DecodeRequest(prefix_ids=wrong)
+    with pytest.raises(TypeError, match=r"^each piece of prefix_ids should be an integer, not float$"):
+        DecodeRequest(prefix_ids=(3, 2.0))
+    with pytest.raises(UserError, match=r"^prefix and prefix_ids exclude each other; pass only one$"):
+        DecodeRequest(prefix="Le", prefix_ids=(3,))
     with pytest.raises(TypeError, match=r"^ensemble should be a list, not str$"):
         load_translator(tiny_run, "cpu", ensemble=wrong)
 

@@ -284,6 +284,45 @@ def test_translations_have_the_prefix_and_the_terms(translator: LineTranslator) 
         assert not any("required" in warning for warning in translation.warnings)
 
 
+@pytest.mark.parametrize("changes", [{"beam_size": 4}, {"beam_size": 1}, {"sample": True}])
+def test_translations_begin_with_the_prefix_ids(translator: LineTranslator, changes: dict[str, object]) -> None:
+    tgt, settings = translator.vocabs.tgt, translator.settings.model_copy(update=changes)
+    num_best = 1 if changes.get("beam_size") == 1 else 3
+    written = tuple(tgt.encode(["Nous sommes"])[0])
+    by_text, by_ids = (
+        list(translator.translations(["The cat sat.", "", "She sings."], settings, request))
+        for request in (DecodeRequest(num_best, prefix="Nous sommes"), DecodeRequest(num_best, prefix_ids=written))
+    )
+    assert by_ids == by_text
+    # Pieces that no text is encoded as, and a translation that is given to its end.
+    for prefix in ([7, 7, tgt.unk_id, 9], [*written, tgt.eos_id], [tgt.eos_id]):
+        request = DecodeRequest(num_best, details=True, prefix_ids=tuple(prefix))
+        (found,) = translator.translations(["The cat sat."], settings, request)
+        for candidate in found.translations:
+            assert [*candidate.pieces, "</s>"][: len(prefix)] == tgt.labels(prefix)
+            mean = sum(candidate.log_probs) / len(candidate.log_probs)
+            assert candidate.score == pytest.approx(mean, abs=1e-4)
+        assert found.text.startswith(tgt.decode([piece for piece in prefix if piece != tgt.eos_id]))
+        assert (found.parts[0][1] == prefix) == (prefix[-1] == tgt.eos_id)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ((3, -1), "-1 is not a target piece; the ids are 0 to "),
+        ((10**30,), f"{10**30} is not a target piece"),
+        ((3, 2, 3), "</s> ends a translation, so it can only be the last piece$"),
+        ((3,) * 1001, "1,001 pieces exceed the maximum of 1,000; use fewer$"),
+    ],
+)
+def test_prefix_ids_that_cannot_be_enforced_are_refused(
+    translator: LineTranslator, ids: tuple[int, ...], message: str
+) -> None:
+    assert translator.vocabs.tgt.eos_id == 2
+    with pytest.raises(UserError, match=f"^the prefix: {message}"):
+        next(translator.translations(["x"], request=DecodeRequest(prefix_ids=ids)))
+
+
 def test_length_and_repetition_limits_are_enforced(translator: LineTranslator) -> None:
     settings = translator.settings.model_copy(update={"min_length": 12, "max_length": 15, "no_repeat_ngram": 1})
     for translation in translator.translations(["The cat sat on the mat.", "I love apples."], settings):

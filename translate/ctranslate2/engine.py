@@ -199,6 +199,8 @@ class CTranslate2Engine:
     def _refuse(self, sentences: Sequence[Sentence], settings: DecodeSettings, limit: int) -> None:
         if settings.coverage_penalty:
             raise UserError("decode.coverage_penalty: not supported by CTranslate2; use --engine torch")
+        if any(self._eos_id in sentence.prefix for sentence in sentences):
+            raise UserError("the prefix: CTranslate2 cannot end it with </s>; use --engine torch")
         longest = max([limit, *(len(sentence.src) for sentence in sentences)])
         self._check_length(longest, "lower decode.max_length or decode.max_length_ratio")
 

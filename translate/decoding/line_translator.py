@@ -17,7 +17,7 @@ from translate.config.toml import changed_search
 from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
 from translate.decoding.arguments import check_list, check_text
-from translate.decoding.engine import Engine, Hypothesis, Sentence, Watch, length_limit
+from translate.decoding.engine import Engine, Hypothesis, Pieces, Sentence, Watch, length_limit
 from translate.decoding.quality_warnings import repetition, unknown
 from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
 from translate.decoding.sentence_split import Segment, join, max_countable, split_line
@@ -140,16 +140,25 @@ class LineTranslator:
             raise UserError("required terms: not supported by CTranslate2; use --engine torch")
         if request.terms and settings.sample:
             raise UserError("required terms cannot be combined with sampling; omit --sample")
-        for name, texts in {"the prefix": [request.prefix], "the required terms": request.terms}.items():
-            if (num_pieces := sum(map(len, self.vocabs.tgt.encode(texts)))) > MAX_FORCED:
+        terms: list[Pieces] = [*self.vocabs.tgt.encode(request.terms)]
+        for name, rows in {"the prefix": [self._prefix(request)], "the required terms": terms}.items():
+            if (num_pieces := sum(map(len, rows))) > MAX_FORCED:
                 raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_FORCED:,}; use fewer")
+
+    def _prefix(self, request: DecodeRequest) -> Pieces:
+        """Return the pieces with which translations must begin. Raises UserError for ids that are not allowed there."""
+        tgt, ids = self.vocabs.tgt, request.prefix_ids
+        if unknown_ids := [i for i in ids if i not in range(tgt.size)]:
+            raise UserError(f"the prefix: {unknown_ids[0]} is not a target piece; the ids are 0 to {tgt.size - 1}")
+        if tgt.eos_id in ids[:-1]:
+            raise UserError("the prefix: </s> ends a translation, so it can only be the last piece")
+        return ids or tuple(tgt.encode([request.prefix])[0])
 
     def _translate(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[Translation]:
-        lines, tgt = self._encode(window), self.vocabs.tgt
-        prefix = tuple(tgt.encode([request.prefix])[0]) if request.prefix else ()
-        terms = [tuple(ids) for ids in tgt.encode(request.terms) if ids]
+        lines, prefix = self._encode(window), self._prefix(request)
+        terms = [tuple(ids) for ids in self.vocabs.tgt.encode(request.terms) if ids]
         sentences = []
         for line in lines:
             full = [pieces for pieces in line.pieces if pieces]

@@ -56,11 +56,18 @@ class DecodeRequest:
     details: bool = False  # compute the log-probability of each piece
     prefix: str = ""  # text that each translation must begin with
     terms: tuple[str, ...] = ()  # terms that each translation must contain
+    prefix_ids: tuple[int, ...] = ()  # a prefix as target piece ids; `</s>` at its end ends the translation
 
     def __post_init__(self) -> None:
         if not isinstance(self.num_best, int):
             raise TypeError(f"num_best should be an integer, not {type(self.num_best).__name__}")
         check_text(self.prefix, "prefix")
+        check_list(self.prefix_ids, "prefix_ids")
+        for piece in self.prefix_ids:
+            if not isinstance(piece, int):
+                raise TypeError(f"each piece of prefix_ids should be an integer, not {type(piece).__name__}")
+        if self.prefix and self.prefix_ids:
+            raise UserError("prefix and prefix_ids exclude each other; pass only one")
         check_list(self.terms, "terms")
         for term in self.terms:
             check_text(term, "each term")
