@@ -1,4 +1,4 @@
-"""Head masking, compared with a model whose output weights are zero, and the commands that use it."""
+"""Head masking, compared with a model whose heads are multiplied by zero, and the commands that use it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from translate import cli
 from translate.api import load_translator
@@ -16,7 +17,7 @@ from translate.attention.head_ablation import effect_of, head_importances, loss_
 from translate.data.parallel_text import Pair
 from translate.decoding.line_translator import LineTranslator
 from translate.model.attention_kinds import Head
-from translate.model.hooks import heads_of, masked
+from translate.model.hooks import heads_of
 from translate.run.folder import Run
 
 LINES = ["The cat sat on the mat.", "I love apples.", "Does the old woman see three red birds?"]
@@ -31,48 +32,58 @@ def pairs(corpus: Path) -> list[Pair]:
 
 @pytest.fixture
 def zeroed(tiny_run: Path) -> LineTranslator:
-    """The same run, with the output projection of the heads in OFF set to zero."""
+    """The same run, with the outputs of the heads in OFF set to zero before the output projection."""
     translator = load_translator(tiny_run, "cpu")
+
+    def zero(module: nn.Module, head: int) -> None:
+        def hook(_: nn.Module, arguments: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+            by_head = arguments[0].clone().unflatten(2, (module.num_heads, -1))
+            by_head[:, :, head] = 0
+            return (by_head.flatten(2),)
+
+        module.output.register_forward_pre_hook(hook)
+
     for kind, layer, head in OFF:
-        attention = engine_of(translator).model.attention[kind][layer]
-        with torch.no_grad():
-            attention.output.weight.view(attention.output.out_features, attention.num_heads, -1)[:, head] = 0
+        zero(engine_of(translator).model.attention[kind][layer], head)
     return translator
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_masking_equals_setting_output_weights_to_zero(
+def test_masking_equals_setting_the_outputs_of_heads_to_zero(
     translator: LineTranslator, zeroed: LineTranslator, pairs: list[Pair], beam_size: int
 ) -> None:
     settings = translator.settings.model_copy(update={"beam_size": beam_size})
     expected = list(zeroed.translations(LINES, settings))
-    with masked(engine_of(translator).model, OFF):
-        found = list(translator.translations(LINES, settings))
-        scored = list(translator.score(pairs))
-        maps = attention_maps(translator, expected[0].parts)
+    masked = translator.without(OFF[:1]).without(OFF[1:])
+    found = list(masked.translations(LINES, settings))
+    scored = list(masked.score(pairs))
+    maps = attention_maps(masked, expected[0].parts)
     assert [each.text for each in found] == [each.text for each in expected]
     for one, other in zip(scored, zeroed.score(pairs), strict=True):
         assert np.allclose(one.log_probs, other.log_probs, atol=1e-5)
     assert np.allclose(maps[0].cross, attention_maps(zeroed, expected[0].parts)[0].cross, atol=1e-5)
 
 
-def test_masking_changes_the_loss_only_within_the_block(translator: LineTranslator, pairs: list[Pair]) -> None:
+def test_masking_leaves_the_translator_as_it_was_and_shares_its_parameters(
+    translator: LineTranslator, pairs: list[Pair]
+) -> None:
     before = loss_of(translator, pairs)
-    with masked(engine_of(translator).model, OFF):
-        assert loss_of(translator, pairs) != pytest.approx(before, abs=1e-4)
+    masked = translator.without(OFF)
+    assert loss_of(masked, pairs) != pytest.approx(before, abs=1e-4)
     assert loss_of(translator, pairs) == before
-    with pytest.raises(KeyError), masked(engine_of(translator).model, OFF):
-        raise KeyError
-    assert not any(module._forward_pre_hooks for module in engine_of(translator).model.modules())
+    assert loss_of(translator.without([]), pairs) == before
+    sets = [{p.data_ptr() for p in engine_of(each).model.parameters()} for each in (translator, masked)]
+    assert len(sets[1] - sets[0]) == len(OFF)
 
 
 def test_greedy_search_with_masked_heads_matches_teacher_forcing(
     translator: LineTranslator,
 ) -> None:
     greedy = translator.settings.model_copy(update={"beam_size": 1})
-    model, bos = engine_of(translator).model, translator.vocabs.tgt.bos_id
-    with masked(model, OFF), torch.inference_mode():
-        for translation in translator.translations(LINES, greedy):
+    masked = translator.without(OFF)
+    model, bos = engine_of(masked).model, translator.vocabs.tgt.bos_id
+    with torch.inference_mode():
+        for translation in masked.translations(LINES, greedy):
             ((src, tgt),) = translation.parts
             source = torch.tensor([src])
             logits = model(source, torch.ones_like(source, dtype=torch.bool), torch.tensor([[bos, *tgt[:-1]]]))
@@ -101,8 +112,8 @@ def test_effects_match_two_separate_models(
 def test_head_importance_is_the_loss_without_the_head(translator: LineTranslator, pairs: list[Pair]) -> None:
     importances = list(head_importances(translator, pairs))
     assert [head for head, _ in importances] == heads_of(engine_of(translator).model)
-    with masked(engine_of(translator).model, [Head("encoder", 1, 0)]):
-        assert dict(importances)[Head("encoder", 1, 0)] == loss_of(translator, pairs)
+    head = Head("encoder", 1, 0)
+    assert dict(importances)[head] == loss_of(translator.without([head]), pairs)
 
 
 def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

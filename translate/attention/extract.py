@@ -18,8 +18,8 @@ from translate.data.batches import pad
 from translate.decoding.engine import Pieces, check_finite
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.model.attention_kinds import KINDS
-from translate.model.hooks import recording
+from translate.model.attention_kinds import KINDS, Head
+from translate.model.hooks import heads_of, recording
 
 PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, both ending with `</s>`
 MAX_WEIGHTS = 2**16  # maximum number of weights per head in one pass, including padding
@@ -36,6 +36,12 @@ def engine_of(translator: LineTranslator) -> TorchEngine:
     """Return the translator's engine, which must be the torch engine because no other engine exposes attention."""
     assert isinstance(translator.engine, TorchEngine)
     return translator.engine
+
+
+def heads_named(translator: LineTranslator, names: Sequence[str], option: str = "--mask") -> list[Head]:
+    """Return the heads of these names, such as cross.1.2. Raises UserError for others. option: what gave the names."""
+    known = heads_of(engine_of(translator).model)
+    return [Head.parse(name, known, option) for name in names]
 
 
 def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
@@ -71,7 +77,7 @@ def _maps_of_group(
     model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))
     tgt_in, _ = pad([(vocabs.tgt.bos_id, *tgt[:-1]) for _, tgt in pairs])
-    with recording(model, kept.kinds, kept.layers) as recorded:
+    with engine.lock, recording(model, kept.kinds, kept.layers) as recorded:
         model.features(src, src_mask, tgt_in.to(device))
     # (B, L, H, rows, columns) for each kind of attention
     stacked = {kind: torch.stack([*maps.values()], dim=1).cpu().numpy() for kind, maps in recorded.items()}

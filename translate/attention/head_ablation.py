@@ -16,7 +16,7 @@ from translate.data.parallel_text import Pair
 from translate.decoding.line_translator import LineTranslator
 from translate.evaluation.metrics import score, sentence_chrf
 from translate.model.attention_kinds import Head
-from translate.model.hooks import heads_of, masked
+from translate.model.hooks import heads_of
 
 
 class TextScores(NamedTuple):
@@ -57,8 +57,8 @@ def effect_of(translator: LineTranslator, heads: Sequence[Head], pairs: Iterable
     full = [pair for _, pair in numbered]
     sources, references = [pair.src for pair in full], [[pair.tgt for pair in full]]
     (whole_loss, num_pieces), whole = _loss(translator, full), translator.translate(sources)
-    with masked(engine_of(translator).model, heads):
-        (loss, _), without = _loss(translator, full), translator.translate(sources)
+    ablated = translator.without(heads)
+    (loss, _), without = _loss(ablated, full), ablated.translate(sources)
     before, after = score(whole, references), score(without, references)
     changes = [
         ChangedLine(number, *pair, old, new, sentence_chrf(new, [old]))
@@ -76,17 +76,15 @@ def effect_of(translator: LineTranslator, heads: Sequence[Head], pairs: Iterable
 
 
 def loss_of(translator: LineTranslator, pairs: Iterable[Pair]) -> float:
-    """Return the loss in nats per reference piece. Heads that are currently masked do not contribute."""
+    """Return the loss in nats per reference piece."""
     return _loss(translator, [pair for pair in pairs if pair.is_full])[0]
 
 
 def head_importances(translator: LineTranslator, pairs: Iterable[Pair]) -> Iterator[tuple[Head, float]]:
     """Yield each head with the model's loss when that head is masked."""
     full = [pair for pair in pairs if pair.is_full]
-    model = engine_of(translator).model
-    for head in heads_of(model):
-        with masked(model, [head]):
-            yield head, _loss(translator, full)[0]
+    for head in heads_of(engine_of(translator).model):
+        yield head, _loss(translator.without([head]), full)[0]
 
 
 def _loss(translator: LineTranslator, pairs: Sequence[Pair]) -> tuple[float, int]:

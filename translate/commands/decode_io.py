@@ -8,7 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -160,7 +160,7 @@ def translate(
     model: ModelOptions, places: Places, maps: MapOptions, request: DecodeRequest, changes: Mapping[str, object]
 ) -> None:
     """Translate and report the speed. changes: overrides for decode settings; None keeps the run's value."""
-    with joined(places.advice) as world, ExitStack() as masking:
+    with joined(places.advice) as world:
         places.check(world)
         selection = parse_selection(places.attention, maps)
         places = places._replace(column=Run.open(model.run).columns[0])
@@ -174,11 +174,12 @@ def translate(
             raise UserError("--mask: attention files describe the unmasked model; leave out --attention or --mask")
         settings = changed_search(Run.open(model.run).load_config().decode, changes)
         translator = load_translator(model.run, model.device, model.engine, model.precision, model.ensemble)
-        masking.enter_context(_masking(model.mask, translator))
         if model.engine == "torch":
+            from translate.attention.extract import heads_named
             from translate.system.device import keep_freed_memory
 
             keep_freed_memory()
+            translator = translator.without(heads_named(translator, model.mask)) if model.mask else translator
         job = Job(translator, settings, request, world)
         _check_same(world, model.run, "".join(translator.engine.weights))
         if places.is_interactive:
@@ -213,17 +214,6 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
         rows = ((found.score, found.text.replace("\t", " ")) for found in translation.translations)
         return "\n".join(f"{translation.id}\t{score:.4f}\t{text}" for score, text in rows)
     return translation.text
-
-
-def _masking(heads: list[str], translator: LineTranslator) -> AbstractContextManager[None]:
-    if not heads:
-        return nullcontext()
-    from translate.attention.extract import engine_of
-    from translate.model.attention_kinds import Head
-    from translate.model.hooks import heads_of, masked
-
-    model = engine_of(translator).model
-    return masked(model, [Head.parse(text, heads_of(model)) for text in heads])
 
 
 def _answer_interactively(job: Job) -> None:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import PRECISIONS, import_ctranslate2, num_threads
@@ -26,14 +27,17 @@ from translate.ctranslate2.fingerprint import num_positions, read_origin
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite, length_limit
 from translate.errors import UserError
+from translate.model.attention_kinds import Head
 from translate.run.folder import Run
 from translate.system.distributed import local_rank
+from translate.system.locks import ThreadLock
 
 PATIENCE = 2.0  # finished hypotheses per beam slot at which a search ends; 1.0 is 20% faster but worse in 3% of lines
 IMPOSSIBLE = -1e9  # placeholder hypotheses in CTranslate2's beam have a log-probability below this value
 BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slower (25% slower in int8)
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
 SCORED_TOKENS = 2048  # maximum pieces per batch when scoring existing translations
+SAMPLING = ThreadLock()  # the seed is CTranslate2's, so threads sample one after the other
 MAX_WORKERS = 4  # maximum batches in parallel on a CPU; additional threads share the work within each batch
 
 Batch = tuple[Sequence[int], int]  # sentence indices, and the maximum translation length without `</s>`
@@ -88,6 +92,10 @@ class CTranslate2Engine:
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
         """See Engine. `watch` is ignored. Raises UserError if a coverage penalty is used."""
+        with SAMPLING.lock if settings.sample else nullcontext():
+            return self._search(sentences, settings, num_best)
+
+    def _search(self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int) -> list[list[Hypothesis]]:
         limits = [length_limit(sentence, settings) for sentence in sentences]
         self._refuse(sentences, settings, max(limits, default=0))
         translator = self._translator
@@ -128,6 +136,10 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [_finite(result.log_probs) for result in scored]
+
+    def without(self, heads: Sequence[Head]) -> Self:
+        """See Engine. Raises UserError, because CTranslate2 cannot mask heads."""
+        raise UserError(f"{', '.join(map(str, heads))}: CTranslate2 cannot mask heads; use --engine torch")
 
     def _run(
         self, translator: Any, sentences: Sequence[Sentence], batches: Iterable[Batch], options: dict[str, Any]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from translate.config.settings import DecodeSettings
 from translate.errors import UserError
+from translate.model.attention_kinds import Head
 
 MIN_LIMIT = 10  # pieces added to each length limit, so that translations of short sentences are not truncated
 USUAL_HYPOTHESES = 16  # per sentence; with more, the batches are smaller, because each hypothesis takes memory
@@ -36,7 +37,10 @@ class Hypothesis(NamedTuple):
 
 
 class Engine(Protocol):
-    """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)"."""
+    """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)".
+
+    Several threads may call one engine.
+    """
 
     description: str
     weights: Sequence[str]  # SHA-256 of the weights file of each model, as it was loaded
@@ -53,6 +57,12 @@ class Engine(Protocol):
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
         """Return the log-probability of each target piece. pairs: source and target pieces, both ending with `</s>`."""
+
+    def without(self, heads: Sequence[Head]) -> Self:
+        """Return an engine on the same models in which these attention heads are masked, too.
+
+        In an ensemble, only the first model is masked. Raises UserError if the engine cannot mask heads.
+        """
 
 
 def check_finite(numbers: Iterable[float]) -> None:

@@ -5,12 +5,13 @@ An engine performs the search. This module handles text, vocabularies and lines;
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, overload
+from typing import NamedTuple, Self, overload
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
@@ -22,6 +23,7 @@ from translate.decoding.quality_warnings import repetition, unknown
 from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
 from translate.decoding.sentence_split import Segment, join, max_countable, split_line
 from translate.errors import UserError
+from translate.model.attention_kinds import Head
 from translate.system.distributed import ALONE, World
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
@@ -128,6 +130,12 @@ class LineTranslator:
                 warnings = unknown("source", src.unknown(each[0], source))
                 warnings += unknown("target", tgt.unknown(each[1], target))
                 yield Scored(source, target, tuple(tgt.labels(each[1])), tuple(log_probs), each, tuple(warnings))
+
+    def without(self, heads: Sequence[Head]) -> Self:
+        """Return a translator with the same models in which these attention heads are masked; see `Engine.without`."""
+        translator = copy.copy(self)
+        translator.engine = self.engine.without(heads)
+        return translator
 
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
         if not isinstance(settings, DecodeSettings):

@@ -5,6 +5,7 @@ Shapes: B sentences, K hypotheses per sentence, S source pieces, T target pieces
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
-from threading import Event
+from threading import Event, Lock
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -26,12 +27,14 @@ from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
-from translate.model.hooks import recording
+from translate.model.attention_kinds import Head
+from translate.model.hooks import recording, without_heads
 from translate.model.layers import Linear, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.device import describe, pick_device
+from translate.system.locks import ThreadLock
 from translate.system.out_of_memory import Halving
 
 MIN_COUNTED = 16  # minimum number of pieces counted per line, because hypotheses of short lines need memory, too
@@ -49,7 +52,11 @@ Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
-    """Engine for models that share a vocabulary. Several models form an ensemble that averages their probabilities."""
+    """Engine for models that share a vocabulary. Several models form an ensemble that averages their probabilities.
+
+    Threads take turns: each search, scoring and extraction of attention holds `lock`, because they put hooks on the
+    models, use all of PyTorch's threads, and together might not fit in memory.
+    """
 
     can_require_terms = True
 
@@ -68,6 +75,7 @@ class TorchEngine:
             for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
                 layer.bfloat16()
         self._halving_search, self._halving_scores = Halving(), Halving()
+        self._lock = ThreadLock()
         self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
 
     @classmethod
@@ -84,6 +92,18 @@ class TorchEngine:
         """The model, or the first model of the ensemble."""
         return self.models[0]
 
+    @property
+    def lock(self) -> Lock:
+        """The lock that whoever runs the models holds. The engines that `without` returns share it."""
+        return self._lock.lock
+
+    def without(self, heads: Sequence[Head]) -> Self:
+        """Mask heads; see `Engine.without`."""
+        engine = copy.copy(self)
+        with self.lock:  # outside it, the hooks of another thread would be copied, too
+            engine.models = [without_heads(self.model, heads), *self.models[1:]]
+        return engine
+
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
@@ -94,16 +114,17 @@ class TorchEngine:
         lengths = np.array([max(len(sentence.src), MIN_COUNTED) for sentence in ordered], dtype=np.int32)
         # Coverage is recorded by hooks on the model, which parallel workers would share, so only one worker is used.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
-        num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
-        even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
-        budget = min(batch_budget(settings, num_best), max(SMALL_BATCH, even_share))
-        batches = [ordered[part] for part in cut(lengths, lengths, budget)]
-        size = "--n-best" if settings.sample else "--beam-size"
-        advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
-        stop = Event()
-        compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
-        search = partial(self._halving_search, compute, size=_source_size, advice=advice)
-        found = dict(zip(order, _in_workers(search, batches, num_workers, stop), strict=True))
+        with self.lock:  # another thread's search sets the number of threads meanwhile
+            num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
+            even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
+            budget = min(batch_budget(settings, num_best), max(SMALL_BATCH, even_share))
+            batches = [ordered[part] for part in cut(lengths, lengths, budget)]
+            size = "--n-best" if settings.sample else "--beam-size"
+            advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
+            stop = Event()
+            compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
+            search = partial(self._halving_search, compute, size=_source_size, advice=advice)
+            found = dict(zip(order, _in_workers(search, batches, num_workers, stop), strict=True))
         return [found[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
@@ -113,8 +134,9 @@ class TorchEngine:
         ordered = [pairs[i] for i in order]
         tgt_lengths, src_lengths = (np.array([len(pair[side]) for pair in ordered]) for side in (1, 0))
         log_probs = []
-        for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
-            log_probs += self._halving_scores(self._score_batch, ordered[part], _target_size, "score shorter lines")
+        with self.lock:
+            for part in cut(tgt_lengths, src_lengths, SCORED_TOKENS):
+                log_probs += self._halving_scores(self._score_batch, ordered[part], _target_size, "score shorter lines")
         scored = dict(zip(order, log_probs, strict=True))
         return [scored[i] for i in range(len(pairs))]
 

@@ -55,15 +55,15 @@ class Head(NamedTuple):
     head: int
 
     @classmethod
-    def parse(cls, text: str, heads: Collection[Head]) -> Head:
-        """Parse the value of `--mask`. Raises UserError if it does not name one of `heads`."""
+    def parse(cls, text: str, heads: Collection[Head], option: str = "--mask") -> Head:
+        """Parse the value of an option. Raises UserError if it does not name one of `heads`."""
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head
         by_kind = [[head for head in heads if head.kind == kind] for kind in KINDS]
         available = "; ".join(f"{each[0]} to {each[-1]}" for each in by_kind if each)
         reason = "the model has no such head" if match else "expected kind.layer.head"
-        raise UserError(f"--mask {text}: {reason}; available heads: {available}")
+        raise UserError(f"{option} {text}: {reason}; available heads: {available}")
 
     def __str__(self) -> str:
         return ".".join(map(str, self))

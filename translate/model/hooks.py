@@ -1,7 +1,8 @@
-"""Hooks that record attention maps and mask heads without changes to the model code."""
+"""Record attention maps with hooks and mask heads in a copy, without changes to the model code."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -58,18 +59,20 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
         yield maps
 
 
-@contextmanager
-def masked(model: Seq2Seq, heads: Sequence[Head]) -> Iterator[None]:
-    """Mask heads within the block, in both training passes and decoding steps.
+def without_heads(model: Seq2Seq, heads: Sequence[Head]) -> Seq2Seq:
+    """Return a model in which heads are masked. It shares all parameters but the output projections of their layers.
 
-    The output of a masked head is set to zero before the output projection (Michel et al. 2019, "Are Sixteen Heads
+    The output of a masked head is multiplied by zero in the output projection (Michel et al. 2019, "Are Sixteen Heads
     Really Better than One?", equation 2). The maps of masked heads can still be recorded.
     """
-    with ExitStack() as hooks:
-        for kind, layer, head in heads:
-            module = model.attention[kind][layer]
-            hooks.enter_context(module.output.register_forward_pre_hook(_zero_head(module, head)))
-        yield
+    shared = [*model.parameters(), *model.buffers()]
+    copied = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+    for kind, layer, head in heads:
+        module = copied.attention[kind][layer]
+        weight = module.output.weight.detach().clone()
+        weight.view(len(weight), module.num_heads, -1)[:, head] = 0
+        module.output.weight = nn.Parameter(weight, requires_grad=False)
+    return copied
 
 
 def _record(maps: dict[int, Tensor], layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
@@ -77,17 +80,5 @@ def _record(maps: dict[int, Tensor], layer: int) -> Callable[[nn.Module, tuple[A
         assert isinstance(module, AttentionModule)
         rows = module.weights(*arguments)
         maps[layer] = torch.cat([maps[layer], rows], dim=2) if layer in maps else rows
-
-    return hook
-
-
-def _zero_head(module: AttentionModule, head: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Tensor]]:
-    weight = module.output.weight
-    factors = torch.ones(module.num_heads, weight.size(1) // module.num_heads, device=weight.device)
-    factors[head] = 0
-
-    def hook(_output: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        (outputs,) = arguments  # (B, T, D): the concatenated outputs of all heads
-        return (outputs * factors.flatten().to(outputs.dtype),)
 
     return hook

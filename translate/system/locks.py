@@ -1,11 +1,28 @@
-"""File locks between processes. The operating system releases a lock no matter how its process ends."""
+"""File locks between processes, which the operating system releases no matter how a process ends; locks of threads."""
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock
+
+
+class ThreadLock:
+    """Lock between the threads of a process. It is free in a forked child and in a pickled or deep copy."""
+
+    def __init__(self) -> None:
+        self._locks = {os.getpid(): threading.Lock()}
+
+    def __reduce__(self) -> tuple[type[ThreadLock], tuple[()]]:
+        return ThreadLock, ()
+
+    @property
+    def lock(self) -> threading.Lock:
+        """The lock, to be used in a `with` statement. Ctrl-C cannot come between its acquisition and the block."""
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
 
 def take_lock(path: Path) -> BaseFileLock:

@@ -12,7 +12,6 @@ from typer import Option
 
 from translate.commands import options
 from translate.errors import UserError
-from translate.model.attention_kinds import Head
 from translate.system.terminal_text import print_result
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def mask(
     each head, most important head first.
     """
     from translate.api import load_translator
-    from translate.attention.extract import engine_of
+    from translate.attention.extract import engine_of, heads_named
     from translate.attention.head_ablation import effect_of
     from translate.model.hooks import heads_of
     from translate.run.folder import Run
@@ -51,13 +50,12 @@ def mask(
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask options")
     translator = load_translator(run, device)
-    known = heads_of(engine_of(translator).model)
-    chosen = [Head.parse(text, known) for text in heads if text != EVERY]
+    chosen = heads_named(translator, [text for text in heads if text != EVERY])
     pairs = list(Run.open(run).text(src, ref))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")
     if not chosen:
-        _print_importances(translator, pairs, len(known), as_json)
+        _print_importances(translator, pairs, len(heads_of(engine_of(translator).model)), as_json)
         return
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
