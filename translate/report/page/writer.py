@@ -29,9 +29,10 @@ from translate.system.files import atomic_folder, atomic_write
 STYLES = ("page.css", "card.css")
 # Order matters: code that runs while the page loads may use only the preceding files.
 SCRIPTS = (
-    "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js", "state.js",
-    "list.js", "card.js", "keys.js", "app.js", "controls.js",
+    "strings.js", "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js",
+    "state.js", "list.js", "card.js", "keys.js", "app.js", "controls.js",
 )  # fmt: skip
+LANGUAGES = ("en", "zh")  # assets/strings_{language}.json
 SENTENCES = "<!-- sentences -->"
 BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
@@ -215,6 +216,7 @@ def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
         sidecars=" 'self' file:" if has_sidecars else "",
         title=html.escape(title),
         style=style,
+        strings=_inert({code: json.loads(_part(f"strings_{code}.json")) for code in LANGUAGES}),
         palette=_inert(page_palette()),
         initial_view=_inert(view._asdict()),
         sentences=SENTENCES,

@@ -23,6 +23,7 @@ element("cards").append(...KINDS.map((kind) => cards[kind].element));
 /** Change the state and show it. Not used by activate(), which needs no redraw. */
 function change(changes) {
   Object.assign(state, changes);
+  useLanguage(state.language ?? PREFERRED);
   const isNewList = ["query", "sort", "warnings"].some((key) => key in changes);
   if (isNewList) shown = chosenSentences(sentences, state);
   list.update(shown, state, sentences.length);
@@ -47,30 +48,31 @@ async function showState() {
 
 /** The versions of a sentence, or a message that explains why there are none. */
 async function mapsOf(sentence) {
-  if (!sentence) return { versions: [], message: "There are no sentences on this page." };
+  if (!sentence) return { versions: [], message: say("no_sentences") };
   if (!sentence.maps) return { versions: [], message: whyNoMaps(sentence) };
   try {
     return { versions: await versionsOf(sentence), message: "" };
   } catch (error) {
-    return { versions: [], message: error.message };
+    return { versions: [], message: say(error.message, error.values) };
   }
 }
 
 function whyNoMaps({ source }) {
-  return isBlank(source) ? "This line is empty, so it has no attention maps." : "This line has no attention maps because it is too long.";
+  return say(isBlank(source) ? "line_is_empty" : "line_is_too_long");
 }
 
 function showSentence(sentence, message) {
+  element("title").textContent = sayAgain(document.title, "title_");
   element("message").textContent = message;
   element("message").hidden = !message;
   element("sentence").hidden = !sentence;
   element("tools").hidden = element("cards").hidden = !versions.length;
   const position = shown.findIndex(({ id }) => id === state.id);
-  element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}` : "";
+  element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString(language)} / ${shown.length.toLocaleString(language)}` : "";
   if (!sentence) return;
   element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
-  element("source").textContent = isBlank(sentence.source) ? "(empty line)" : sentence.source;
-  element("translation").textContent = translationOf(sentence, currentVersion()) || "(empty)";
+  element("source").textContent = isBlank(sentence.source) ? say("empty_line") : sentence.source;
+  element("translation").textContent = translationOf(sentence, currentVersion()) || say("empty");
   element("facts").replaceChildren(...factsOf(sentence, currentVersion()));
 }
 
@@ -85,17 +87,21 @@ function factsOf(sentence, version) {
   const entropy = version ? version.attention_entropy : sentence.attention_entropy;
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
-  const facts = [fact(`line ${sentence.id}`, "Line number in the input")];
-  if (isLast && sentence.score !== null) facts.push(fact(`score ${number(sentence.score)}`, "Score of the translation; higher is better"));
+  const facts = [fact(say("line", { number: sentence.id }), say("line_title"))];
+  if (isLast && sentence.score !== null) facts.push(fact(say("score", { number: number(sentence.score) }), say("score_title")));
   if (entropy !== null) {
-    const item = fact(`normalized entropy ${number(entropy)}`, "0: each piece attends to one source piece; 1: uniform attention. See Help (?).");
+    const item = fact(say("entropy", { number: number(entropy) }), say("entropy_title"));
     const meter = make("span", "meter");
     meter.style.setProperty("--share", String(entropy));
     item.append(meter);
     facts.push(item);
   }
-  if (version) facts.push(fact(`${version.pieces.source.length} source pieces, ${version.pieces.target.length} target pieces`, "Including </s>"));
-  return [...facts, ...(isLast ? sentence.warnings : []).map((warning) => fact(warning, "Warning", "warning"))];
+  if (version) {
+    const { source, target } = version.pieces;
+    facts.push(fact(say("piece_counts", { source: source.length, target: target.length }), say("piece_counts_title")));
+  }
+  const warnings = isLast ? sentence.warnings : [];
+  return [...facts, ...warnings.map((warning) => fact(sayAgain(warning, "warning_"), say("warning"), "warning"))];
 }
 
 function currentVersion() {

@@ -1,33 +1,14 @@
 // A card shows one kind of attention, with an explanation, a map, and small maps of all heads.
 
-const WORDING = {
-  encoder: {
-    name: "Encoder self-attention",
-    who: (row, columns) => `Each source word (${row}) attends to the source (${columns})`,
-    explain: "Each source word gathers information from the other source words.",
-  },
-  decoder: {
-    name: "Decoder self-attention",
-    who: (row, columns) => `Each target word being produced (${row}) attends to the target read so far (${columns})`,
-    explain: "Before producing a word, the model attends to the words already produced; later words are masked.",
-  },
-  cross: {
-    name: "Encoder-decoder attention",
-    who: (row, columns) => `Each target word being produced (${row}) attends to the source (${columns})`,
-    explain: "For each word it produces, the model retrieves information from the relevant source words.",
-  },
-};
-
 /** Create the card for a kind. on: {activate(kind), enlarge(kind), choose(kind, layer, head), announce(...)}. */
 function createCard(kind, on) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => card.querySelector(name);
   card.dataset.kind = kind;
   const heading = part("h2");
-  heading.textContent = WORDING[kind].name;
+  heading.dataset.text = `name_${kind}`;
   heading.id = `name-${kind}`;
   card.setAttribute("aria-labelledby", heading.id);
-  part(".explain").textContent = WORDING[kind].explain;
   card.addEventListener("pointerdown", () => on.activate(kind));
   card.addEventListener("focusin", () => on.activate(kind));
   part(".enlarge").addEventListener("click", () => on.enlarge(kind));
@@ -40,7 +21,10 @@ function createCard(kind, on) {
     width: () => part(".stage").clientWidth,
     /** Show the map of this kind that `state` selects. version, minus: see data.js; minus may be null. */
     show(state, version, minus, isDark, width) {
-      part(".who").textContent = WORDING[kind].who(...(state.view === "map" ? ["row", "columns"] : ["right", "left"]));
+      const [row, columns] = (state.view === "map" ? ["row", "columns"] : ["right", "left"]).map((key) => say(key));
+      const unit = say(state.words ? "unit_word" : "unit_piece");
+      part(".who").textContent = say(`who_${kind}`, { unit, row, columns });
+      part(".explain").textContent = say(`explain_${kind}`, { unit });
       const problem = problemOf(kind, version, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
@@ -59,7 +43,7 @@ function createCard(kind, on) {
       const map = mapAt(pick.layer, pick.head);
       const scale = scaleOf(map);
       const subtitle = subtitleOf(stack, pick, version, minus);
-      const title = `${WORDING[kind].name}, ${subtitle}`;
+      const title = say(`name_${kind}`) + say("comma") + subtitle;
       part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
@@ -79,7 +63,7 @@ function createCard(kind, on) {
 /** A message that explains why no map of this kind can be shown, or null. */
 function problemOf(kind, version, minus) {
   if (minus && !areAlike(version, minus, kind)) {
-    return `“${version.label}” and “${minus.label}” have different pieces, layers or heads for this kind, so their difference cannot be shown.`;
+    return say("not_alike", { one: labelOf(version), other: labelOf(minus) });
   }
   return null;
 }
@@ -87,12 +71,18 @@ function problemOf(kind, version, minus) {
 /** "layer 1, head 2, step 500 minus step 400" */
 function subtitleOf(stack, pick, version, minus) {
   const what = describePick(stack, pick.layer, pick.head);
-  return (version.label ? `${what}, ${version.label}` : what) + (minus ? ` minus ${minus.label}` : "");
+  const full = version.label ? what + say("comma") + labelOf(version) : what;
+  return minus ? say("minus_version", { what: full, label: labelOf(minus) }) : full;
+}
+
+/** The label of a version in the reader's language. */
+function labelOf(version) {
+  return sayAgain(version.label, "version_");
 }
 
 function drawLegend(legend, scale) {
   legend.querySelector(".low").textContent = scale.isChange ? `−${endOf(scale)}` : "0%";
-  legend.querySelector(".high").textContent = scale.isChange ? `+${endOf(scale)} points` : `${endOf(scale)}%`;
+  legend.querySelector(".high").textContent = scale.isChange ? say("points", { number: `+${endOf(scale)}` }) : `${endOf(scale)}%`;
   const paper = legend.querySelector("canvas").getContext("2d");
   for (let x = 0; x < 256; x++) {
     paper.fillStyle = `rgb(${scale.colour(scale.low + ((scale.high - scale.low) * x) / 255)})`;

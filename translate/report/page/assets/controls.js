@@ -30,17 +30,17 @@ function showVersions(version, minus) {
   choice.hidden = !slider.hidden;
   slider.max = String(versions.length - 1);
   slider.value = String(versions.indexOf(version));
-  slider.setAttribute("aria-valuetext", version.label);
-  element("version-name").textContent = slider.hidden ? "" : version.label;
+  slider.setAttribute("aria-valuetext", labelOf(version));
+  element("version-name").textContent = slider.hidden ? "" : labelOf(version);
   choice.replaceChildren(
     ...versions.slice(0, 2).map((each) => {
-      const button = Object.assign(make("button", ""), { type: "button", textContent: each.label, dir: "auto" });
+      const button = Object.assign(make("button", ""), { type: "button", textContent: labelOf(each), dir: "auto" });
       button.setAttribute("aria-pressed", String(each === version));
       button.addEventListener("click", () => chooseVersion(each));
       return button;
     }),
   );
-  const options = [new Option("nothing", ""), ...versions.filter((each) => each !== version).map(({ label }) => new Option(label, label))];
+  const options = [new Option(say("nothing"), ""), ...versions.filter((each) => each !== version).map((each) => new Option(labelOf(each), each.label))];
   element("minus").replaceChildren(...options);
   element("minus").value = minus?.label ?? "";
 }
@@ -90,11 +90,11 @@ async function copyLink() {
   const button = element("copy-link");
   try {
     await navigator.clipboard.writeText(location.href);
-    button.textContent = "Copied";
+    button.textContent = say("copied");
   } catch {
-    button.textContent = "Copy from address bar"; // the browser denies access to the clipboard
+    button.textContent = say("copy_from_address"); // the browser denies access to the clipboard
   }
-  setTimeout(() => (button.textContent = "Copy link"), 2000);
+  setTimeout(() => (button.textContent = say("copy_link")), 2000);
 }
 
 function listen() {
@@ -102,6 +102,7 @@ function listen() {
   on("previous", "click", () => step(-1));
   on("next", "click", () => step(1));
   on("theme", "click", switchTheme);
+  on("language", "click", () => change({ language: language === "en" ? "zh" : "en" }));
   on("copy-link", "click", copyLink);
   on("open-help", "click", () => element("help").showModal());
   on("open-list", "click", () => {

@@ -9,7 +9,7 @@ function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}. The promise rejects with a message for the user. */
+/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}. The promise rejects with a `problem`. */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
@@ -31,8 +31,8 @@ async function blockOf(sentence) {
       settle(value);
     };
     awaited.set(sentence.id, (block) => finish(resolve, block));
-    script.onerror = () => finish(reject, new Error(`The file ${sentence.maps} is missing; copy its folder next to this page.`));
-    script.onload = () => awaited.has(sentence.id) && finish(reject, new Error(`The file ${sentence.maps} is damaged; create the page again.`));
+    script.onerror = () => finish(reject, problem("file_is_missing", { file: sentence.maps }));
+    script.onload = () => awaited.has(sentence.id) && finish(reject, problem("file_is_damaged", { file: sentence.maps }));
     script.src = sentence.maps;
     document.head.append(script);
   });
@@ -55,8 +55,13 @@ async function decode(block) {
     if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
     return read;
   } catch {
-    throw new Error("The maps of this sentence are damaged; create the page again.");
+    throw problem("maps_are_damaged");
   }
+}
+
+/** An error whose message is the key of a text for the user. */
+function problem(key, values = {}) {
+  return Object.assign(new Error(key), { values });
 }
 
 function readVersion({ label, attention_entropy, source, target, words, stacks }, take) {

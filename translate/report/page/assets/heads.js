@@ -4,7 +4,7 @@
 function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
   const layers = stack.layers.length > 1 ? [...stack.layers, null] : stack.layers;
   const heads = stack.heads > 1 ? [...Array(stack.heads).keys(), null] : [0];
-  if (host.dataset.shape !== `${layers} ${heads}`) buildHeads(host, stack, layers, heads);
+  if (host.dataset.shape !== `${layers} ${heads} ${language}`) buildHeads(host, stack, layers, heads);
   host.onclick = (event) => {
     const button = event.target.closest("button");
     if (button) choose(numberOf(button.dataset.layer), numberOf(button.dataset.head));
@@ -22,13 +22,14 @@ function drawHeads(host, stack, mapAt, scaleOf, chosen, choose) {
 
 /** Create the buttons and their labels, which are the same for every sentence. */
 function buildHeads(host, stack, layers, heads) {
-  host.dataset.shape = `${layers} ${heads}`;
+  host.dataset.shape = `${layers} ${heads} ${language}`;
   host.style.setProperty("--heads", String(heads.length));
   const name = (number) => (number === null ? "mean" : String(number));
+  const shown = (number) => (number === null ? say("mean") : String(number));
   const caption = (text, what) => Object.assign(make("span", "caption"), { textContent: text, title: what });
-  const parts = [caption("", ""), ...heads.map((head) => caption(name(head), head === null ? "mean of all heads" : `head ${head}`))];
+  const parts = [caption("", ""), ...heads.map((head) => caption(shown(head), head === null ? say("mean_of_all_heads") : say("pick_head", { number: head })))];
   for (const layer of layers) {
-    parts.push(caption(name(layer), layer === null ? "mean of all layers" : `layer ${layer}`));
+    parts.push(caption(shown(layer), layer === null ? say("mean_of_all_layers") : say("pick_layer", { number: layer })));
     for (const head of heads) {
       const button = make("button", "thumb");
       button.type = "button";
@@ -62,10 +63,10 @@ function paintThumb(canvas, map, scale) {
 /** "layer 1, head 2", "mean of 3 layers, head 2" etc.; only stored layers and heads are counted. */
 function describePick(stack, layer, head) {
   const describe = (chosen, name, numbers) => {
-    if (chosen === null && numbers.length > 1) return `mean of ${numbers.length} ${name}s`;
-    return `${name} ${chosen ?? numbers[0]}`;
+    if (chosen === null && numbers.length > 1) return say(`mean_${name}s`, { count: numbers.length });
+    return say(`pick_${name}`, { number: chosen ?? numbers[0] });
   };
-  return `${describe(layer, "layer", stack.layers)}, ${describe(head, "head", [...Array(stack.heads).keys()])}`;
+  return describe(layer, "layer", stack.layers) + say("comma") + describe(head, "head", [...Array(stack.heads).keys()]);
 }
 
 function moveAmong(host, perRow, event) {

@@ -65,7 +65,7 @@ function paintCells(map, scale, cell) {
   const canvas = make("canvas", "cell-canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Map with ${numRows} rows and ${numColumns} columns; use the arrow keys to read its weights`);
+  canvas.setAttribute("aria-label", say("map_label", { rows: numRows, columns: numColumns }));
   const density = Math.max(1, window.devicePixelRatio || 1);
   const isFine = numRows * numColumns * (cell * density) ** 2 <= MAX_CANVAS_PIXELS;
   const unit = isFine ? cell * density : 1; // one pixel per cell, enlarged by the browser, if the canvas would be too large

@@ -82,13 +82,13 @@ function rowOf(sentence, position, count, state) {
   const marks = make("span", "marks");
   marks.append(line("number", String(sentence.id)));
   const figure = { score: sentence.score, entropy: sentence.attention_entropy }[state.sort] ?? null; // the value to sort by
-  if (figure !== null) marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: state.sort }));
-  if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.join("; ") }));
-  row.append(marks, line("text", isBlank(sentence.source) ? "(empty line)" : sentence.source), line("text second", sentence.translation));
+  if (figure !== null) marks.append(Object.assign(line("figure", figure.toFixed(2).replace("-", "−")), { title: say(`sort_${state.sort}`) }));
+  if (sentence.warnings.length) marks.append(Object.assign(line("warns", "⚠"), { title: sentence.warnings.map((warning) => sayAgain(warning, "warning_")).join("\n") }));
+  row.append(marks, line("text", isBlank(sentence.source) ? say("empty_line") : sentence.source), line("text second", sentence.translation));
   return row;
 }
 
 function describeCount(numShown, numAll) {
-  const all = numAll === 1 ? "1 sentence" : `${numAll.toLocaleString("en")} sentences`;
-  return numShown === numAll ? all : `${numShown.toLocaleString("en")} of ${all}`;
+  const all = numAll === 1 ? say("one_sentence") : say("many_sentences", { count: numAll.toLocaleString(language) });
+  return numShown === numAll ? all : say("some_sentences", { shown: numShown.toLocaleString(language), all });
 }

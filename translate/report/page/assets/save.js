@@ -27,7 +27,8 @@ function heatMapSvg(map, scale, title) {
     return slanted;
   });
   const width = rowWidth + map.columns.length * cell + overhang + 8;
-  const note = `rows attend to columns; ${unitOf(scale)}; colours from ${rangeOf(scale)}`;
+  const [low, high] = scale.isChange ? [`−${endOf(scale)}`, `+${endOf(scale)}`] : ["0", endOf(scale)];
+  const note = say("note_map", { unit: say(scale.isChange ? "note_changes" : "note_weights"), low, high });
   return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
 }
 
@@ -35,17 +36,9 @@ function heatMapSvg(map, scale, title) {
 function lineViewSvg(map, scale, title) {
   const width = 560;
   const { svg } = linesOf(map, scale, width);
-  const colours = scale.isChange ? "; orange for more, blue for less" : "";
-  const note = `words on the right attend to words on the left; the thickest line is ${endOf(scale)}${scale.isChange ? " points" : "%"}${colours}`;
+  const end = scale.isChange ? say("points", { number: endOf(scale) }) : `${endOf(scale)}%`;
+  const note = say(scale.isChange ? "note_lines_changes" : "note_lines", { end });
   return framed([...svg.childNodes], width, Number(svg.getAttribute("height")), scale, title, note);
-}
-
-function unitOf(scale) {
-  return scale.isChange ? "differences in percentage points" : "weights in percent";
-}
-
-function rangeOf(scale) {
-  return scale.isChange ? `−${endOf(scale)} to +${endOf(scale)}` : `0 to ${endOf(scale)}`;
 }
 
 /** Frame the parts with a background, a title above and a note below. */

@@ -1,6 +1,7 @@
 // The state of the page, and the link that restores it (the part of the URL after #).
 
 const CHOICES = {
+  language: Object.keys(STRINGS),
   kind: KINDS,
   view: ["map", "lines"],
   scale: ["full", "largest"],
@@ -14,6 +15,7 @@ function startState(view, sentences) {
   const picks = { encoder: mean(), decoder: mean(), cross: mean() };
   picks[view.kind] = { layer: view.layer, head: view.head };
   return {
+    language: null, // null: the browser's
     id: (sentences.find((sentence) => sentence.maps) ?? sentences[0])?.id ?? null,
     kind: view.kind, // the kind that keys and links act on
     isBig: false, // whether only that kind is shown
@@ -32,7 +34,7 @@ function startState(view, sentences) {
 function toHash(state) {
   const pick = ({ layer, head }) => `${layer ?? "mean"}.${head ?? "mean"}`;
   const values = {
-    line: state.id, kind: state.kind, big: state.isBig ? 1 : "", view: state.view, words: state.words ? 1 : 0, scale: state.scale,
+    language: state.language, line: state.id, kind: state.kind, big: state.isBig ? 1 : "", view: state.view, words: state.words ? 1 : 0, scale: state.scale,
     encoder: pick(state.picks.encoder), decoder: pick(state.picks.decoder), cross: pick(state.picks.cross),
     version: state.version ?? "", minus: state.minus ?? "", search: state.query, sort: state.sort, warnings: state.warnings,
   };

@@ -37,7 +37,7 @@ function isRightToLeft(text) {
 /** 0.9731 -> "97.31%"; for a difference, "+12.50 points". */
 function percent(weight, isChange) {
   const number = (100 * weight).toFixed(2).replace("-", "−");
-  return isChange ? `${weight > 0 ? "+" : ""}${number} points` : `${number}%`;
+  return isChange ? say("points", { number: (weight > 0 ? "+" : "") + number }) : `${number}%`;
 }
 
 /** The upper end of a scale in percent, with enough digits to differ from 0. */
