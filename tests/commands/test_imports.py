@@ -58,6 +58,14 @@ def test_texts_and_stored_maps_are_read_without_torch(folder: Path, command: lis
     assert "torch" not in imported(folder, "-m", "translate", *command)
 
 
+def test_training_does_not_import_the_compiler_of_torch(folder: Path) -> None:
+    settings = "[vocab]\nsize = 300\n[model]\nd_model = 16\n[train]\nmax_steps = 2\nsnapshot_sentences = 0\n"
+    (folder / "settings.toml").write_text(settings, encoding="utf-8")
+    modules = imported(folder, "-m", "translate", "train", "settings.toml", *TEXTS, *CPU)
+    assert "translate.training.optimizer" in modules
+    assert modules.isdisjoint({"torch._dynamo", "sympy"})
+
+
 def commands(command: Any, *names: str) -> Iterator[list[str]]:
     """The words of a command and of all commands in it."""
     yield [*names]

@@ -43,8 +43,7 @@ def work(job: dict[str, Any]) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    for slow in "torch._dynamo", "sacrebleu":
-        importlib.import_module(slow)  # once for all children
+    importlib.import_module("sacrebleu")  # once for all children
     training_log.save_curves = draw_quickly
     for line in sys.stdin:
         child = os.fork()

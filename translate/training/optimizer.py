@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,20 @@ def rdrop_weight(step: int, settings: TrainSettings) -> float:
     return settings.rdrop if step > settings.steps_before_rdrop else 0.0
 
 
-def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> torch.optim.AdamW:
+class AdamW(torch.optim.AdamW):
+    """PyTorch's AdamW, without the wrappers that import PyTorch's compiler when it is first used, which takes a second.
+
+    They matter only where the optimizer itself is compiled.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> AdamW:
     """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) for weight matrices.
 
     Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would shrink too much
@@ -47,7 +61,7 @@ def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.devic
     decayed = [each for each in model.parameters() if each.dim() > 1 and id(each) not in tables]
     others = [each for each in model.parameters() if each.dim() <= 1 or id(each) in tables]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
+    return AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
 
 
 class ExponentialMovingAverage:

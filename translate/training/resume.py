@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import load_model, save_weights
 from translate.run.weights import ModelIdentity, read_model_weights
 from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
+from translate.training.optimizer import AdamW
 from translate.training.step import Trainer
 
 
@@ -30,7 +29,7 @@ def init_from_run(run: Run, config: Config) -> None:
     run.write_vocabs(vocabs)
     # No moving average is stored: averaging starts from the weights.
     identity = ModelIdentity.of(config.model, vocabs)
-    state = TrainingState(model, torch.optim.Adam(model.parameters()), None, identity, config.train.seed)
+    state = TrainingState(model, AdamW(model.parameters()), None, identity, config.train.seed)
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
     run.log(f"starting from the weights in {other.weights_path} (SHA-256: {digest})")
 

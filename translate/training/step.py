@@ -172,7 +172,7 @@ class Trainer:
         loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment
         # Multiply by the number of processes, because their gradients are averaged instead of added. A loss that is not
         # finite gives NaN when multiplied by 0, which makes the gradients of all processes NaN after the exchange.
-        loss.backward(self.world.size + 0 * loss.detach())
+        (loss * (self.world.size + 0 * loss.detach())).backward()
         return Losses(translation.detach(), None if alignment is None else alignment.detach())
 
     def _faster_precision(self, data: StepData) -> str:
