@@ -269,7 +269,7 @@ def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
         (["attention", "verfy", "MAPS", "x"], "attention verfy: no such folder or command; did you mean verify?"),
         (["attention", "MAPS/000001.npz", "--sentence", "2"], "000001.npz contains one line; pass the folder"),
         (["attention", "MAPS", "--html", "x.html", "--png", "x.png"], "--html writes a page with all maps"),
-        (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--words"], "--html writes a page"),
+        (["attention", "MAPS", "--html", "x.html", "--compare", "MAPS", "--svg", "x.svg"], "--html writes a page"),
         (["align", "MAPS", "--json"], "--json: requires gold links; add --gold FILE"),
         (["align", "MAPS", "--one-indexed"], "--one-indexed: requires gold links; add --gold FILE"),
         (

@@ -176,11 +176,12 @@ def test_decode_writes_a_page_and_html_writes_the_same_in_one_file(
     entries = list(AttentionFolder.open(folder).entries())
     assert [part["translation"] for name, part in in_folder if name == "sentence"] == [e.translation for e in entries]
     file = tmp_path / "mail.html"
-    shown = CliRunner().invoke(app, ["attention", str(folder), "--html", str(file), "--kind", "decoder"])
+    shown = CliRunner().invoke(app, ["attention", str(folder), "--html", str(file), "--kind", "decoder", "--words"])
     assert shown.exit_code == 0, shown.output
     mailed = blocks(file.read_text(encoding="utf-8"))
     assert mailed[:-1] == in_folder[:-1]
-    assert dict(mailed)["initial-view"]["kind"] == "decoder"
+    views = [dict(content)["initial-view"] for content in (mailed, in_folder)]
+    assert (views[0]["kind"], views[0]["words"], views[1]["words"]) == ("decoder", True, False)
     again = CliRunner().invoke(app, ["decode", str(tiny_run), "The dog.", "--attention", str(folder)])
     assert again.exit_code == 0, again.output
 
@@ -192,11 +193,21 @@ def test_the_page_of_two_folders_subtracts_as_the_command_does(
         decoded = CliRunner().invoke(app, ["decode", str(tiny_run), line, "--attention", str(tmp_path / name)])
         assert decoded.exit_code == 0, decoded.output
     file = tmp_path / "both.html"
-    command = ["attention", "compare", str(tmp_path / "one"), "--compare", str(tmp_path / "other"), "--html", str(file)]
+    command = [
+        "attention",
+        "compare",
+        str(tmp_path / "one"),
+        "--compare",
+        str(tmp_path / "other"),
+        "--html",
+        str(file),
+        "--words",
+    ]
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0, shown.output
     content = dict(blocks(file.read_text(encoding="utf-8")))
     assert content["sentence"]["source"] == "I love apples."
+    assert content["initial-view"]["words"]
     # The page opens with the last version and subtracts the other one from it.
     versions = content["maps-1"]["versions"]
     assert [version["label"] for version in versions] == [str(tmp_path / "other"), str(tmp_path / "one")]

@@ -38,6 +38,16 @@ def test_layer_head_kind_and_words_show_what_view_computes(page: Any, page_file:
     assert_shows(page, CAT, "encoder", 1, None, True)
 
 
+def test_it_opens_on_pieces_and_in_words_it_says_why_a_word_attends_to_itself(page: Any, tmp_path: Path) -> None:
+    write_page(tmp_path / "p.html", "t", [sentence(1, CAT)], InitialView(), None)
+    visit(page, tmp_path / "p.html")
+    assert_shows(page, CAT, "decoder", None, None, False)
+    explanation = page.locator("[data-kind=decoder] .explain")
+    assert "pieces already produced" in explanation.inner_text()
+    page.keyboard.press("w")
+    assert "its later pieces attend to its earlier ones" in explanation.inner_text()
+
+
 def test_keys_choose_sentence_layer_head_kind_words_and_view(page: Any, page_file: Path) -> None:
     visit(page, page_file)
     shown = page.locator("[data-kind=cross] .shown")

@@ -55,7 +55,7 @@ Open = Annotated[bool, Option("--open", help="Open the page of attention maps in
 Kind = Annotated[KindName, Option(help="Kind of attention.")]
 Layer = Annotated[int | None, Option(metavar="N", help="Layer, counted from 0.  [default: mean over layers]")]
 Head = Annotated[int | None, Option(metavar="N", help="Head, counted from 0.  [default: mean over heads]")]
-Words = Annotated[bool, Option("--words", help="Merge pieces into words.")]
+Words = Annotated[bool, Option("--words", help="Merge pieces into words. With --html, the page opens on words.")]
 Png = Annotated[Path | None, Option(metavar="FILE", help="Also save the result as a PNG image.")]
 Svg = Annotated[Path | None, Option(metavar="FILE", help="Also save the result as an SVG image, for print.")]
 Html = Annotated[Path | None, Option(metavar="FILE", help="Write all maps to an HTML page instead of printing.")]

@@ -47,9 +47,9 @@ def compare(
     files = pictures(png, svg, html, path, other)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
-        if files or words:
-            raise UserError("--html writes a page with all maps; leave out --png, --svg and --words")
-        write_comparison(folders, html, (kind, layer, head), opens)
+        if files:
+            raise UserError("--html writes a page with all maps; leave out --png and --svg")
+        write_comparison(folders, html, (kind, layer, head), words, opens)
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     _print(views, [str(path), str(other)], files)

@@ -15,26 +15,30 @@ from translate.system.browser import open_page
 from translate.system.terminal_text import print_message
 
 
-def write_html(path: Path, html: Path, first: MapName, is_opened: bool) -> None:
+def write_html(path: Path, html: Path, first: MapName, words: bool, is_opened: bool) -> None:
     """Write the page for an attention folder or for a single file of maps.
 
     first: the map to show first. The default choice is replaced by the run's best alignment head, if known.
+    words: whether the page opens with words instead of pieces.
     """
-    view = InitialView(*first)
+    view = InitialView(*first, words)
     if not path.is_dir():
         write_page(html, f"Attention in {path.name}", [_file_sentence(path)], view, None)
     else:
         folder = AttentionFolder.open(path)
-        view = InitialView.of_alignment(folder.about.alignment) if view == InitialView() else view
+        if first == InitialView()[:3]:
+            view = InitialView.of_alignment(folder.about.alignment)._replace(words=words)
         write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
     _report(html, is_opened)
 
 
-def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName, is_opened: bool) -> None:
+def write_comparison(
+    folders: Sequence[AttentionFolder], html: Path, first: MapName, words: bool, is_opened: bool
+) -> None:
     """Write a page for the lines that two folders share, with the maps from both and their differences."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
-    title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first)
+    title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first, words)
     write_page(html, title, _compared_sentences(one, other, names), view, None)
     _report(html, is_opened)
 

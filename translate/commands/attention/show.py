@@ -50,11 +50,11 @@ def show(
     if not html:
         _print(path, sentence or 1, (kind, layer, head), words, heads, files)
         return
-    if files or heads or words:
-        raise UserError("--html writes a page with all maps; leave out --png, --svg, --all-heads and --words")
+    if files or heads:
+        raise UserError("--html writes a page with all maps; leave out --png, --svg and --all-heads")
     from translate.commands.attention.html_page import write_html
 
-    write_html(path, html, (kind, layer, head), opens)
+    write_html(path, html, (kind, layer, head), words, opens)
 
 
 def _print(path: Path, line: int, choice: MapName, words: bool, heads: bool, files: Sequence[Path]) -> None:

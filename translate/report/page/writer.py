@@ -68,7 +68,7 @@ class InitialView(NamedTuple):
     kind: KindName = "cross"
     layer: int | None = None  # None: the mean over all layers; likewise for `head`
     head: int | None = None
-    words: bool = True
+    words: bool = False  # whether to merge pieces into words
 
     @classmethod
     def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:

@@ -22,9 +22,9 @@ function createCard(kind, on) {
     /** Show the map of this kind that `state` selects. version, minus: see data.js; minus may be null. */
     show(state, version, minus, isDark, width) {
       const [row, columns] = (state.view === "map" ? ["row", "columns"] : ["right", "left"]).map((key) => say(key));
-      const unit = say(state.words ? "unit_word" : "unit_piece");
-      part(".who").textContent = say(`who_${kind}`, { unit, row, columns });
-      part(".explain").textContent = say(`explain_${kind}`, { unit });
+      const unit = state.words ? "word" : "piece";
+      part(".who").textContent = say(`who_${kind}`, { unit: say(`unit_${unit}`), row, columns });
+      part(".explain").textContent = say(`explain_${kind}_${unit}`);
       const problem = problemOf(kind, version, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
