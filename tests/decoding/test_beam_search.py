@@ -11,7 +11,7 @@ from torch import Tensor
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import GROUP, Logits, _group_maxima, _log_sum_exp, _top_k, beam_search
-from translate.decoding.engine import Hypothesis
+from translate.decoding.engine import Hypothesis, SearchStep
 from translate.decoding.lexical_constraints import Constraints
 from translate.decoding.logit_rules import FREE, LogitRules
 
@@ -193,10 +193,10 @@ def test_beam_search_and_watch_match_a_simple_list_search(settings: tuple[int, f
     decode = DecodeSettings(beam_size=settings[0], length_penalty=settings[1])
     for seed in range(6):
         language, limits = RandomLanguage(vocab_size=6, seed=seed), [9, 6, 4]
-        watched: list[list[int]] = []
+        watched: list[SearchStep] = []
         rules = rules_of(limits, decode, EOS)
         found = beam_search(language.step, language.start([0, 1, 2]), rules, decode, BOS, watched.append)
-        shown = iter(watched)
+        shown = (step.prefix for step in watched)
         for sentence, limit in enumerate(limits):
             expected, path = plain_search(language, sentence, limit, decode)
             assert [tuple(hypothesis.pieces) for hypothesis in found[sentence]] == [pieces for _, pieces in expected]

@@ -18,6 +18,7 @@ from translate.api import load_translator
 from translate.attention.extract import attention_maps
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.data.vocab import VocabPair, train_vocab
+from translate.decoding.engine import SearchStep
 from translate.decoding.line_translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.decoding.sampling import _draw
@@ -368,11 +369,11 @@ def test_coverage_penalty_matches_the_attention_maps(translator: LineTranslator)
 
 
 def test_watch_receives_the_growing_translation(translator: LineTranslator) -> None:
-    seen: list[str] = []
+    steps: list[SearchStep] = []
     settings = translator.settings.model_copy(update={"beam_size": 1})
-    (found,) = translator.translations(["The cat sat on the mat."], settings, watch=seen.append)
-    assert len(seen) == len(found.parts[0][1])
-    assert found.text.startswith(seen[len(seen) // 2].strip())
+    (found,) = translator.translations(["The cat sat on the mat."], settings, watch=steps.append)
+    (pieces,) = (pieces for _, pieces in found.parts)
+    assert [step.prefix for step in steps[:-1]] == [pieces[:length] for length in range(1, len(pieces))]
 
 
 def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: LineTranslator) -> None:

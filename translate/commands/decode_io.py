@@ -218,11 +218,13 @@ def formatted(translation: Translation, request: DecodeRequest) -> str:
 
 def _answer_interactively(job: Job) -> None:
     """Translate each sentence typed at the terminal, and show the unfinished translation as it grows."""
-    live = LiveLine()
+    live, decode = LiveLine(), job.translator.vocabs.tgt.decode
 
     def answer(sentence: str) -> None:
         try:
-            (translation,) = job.translator.translations([sentence], job.settings, job.request, watch=live.show)
+            (translation,) = job.translator.translations(
+                [sentence], job.settings, job.request, watch=lambda step: live.show(decode(step.prefix))
+            )
         finally:
             live.clear()
         warn(translation)

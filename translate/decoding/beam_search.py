@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate.config.settings import DecodeSettings
-from translate.decoding.engine import Hypothesis, Watch, check_finite
+from translate.decoding.engine import Hypothesis, SearchStep, Watch, check_finite
 from translate.decoding.lexical_constraints import Candidates, apply_constraints
 from translate.decoding.logit_rules import LogitRules
 from translate.model.seq2seq import DecoderState
@@ -60,7 +60,7 @@ def beam_search(
     step: function that takes the last pieces (B, K) and the state. It returns a function that computes the next-piece
     logits (B', K, V) for a slice of the sentences, and the next state. The search overwrites the logits and does not
     use them after requesting the next slice. state: initial state, with one hypothesis per sentence. watch: callback
-    that receives the best unfinished hypothesis of the first unfinished sentence after each step.
+    that receives each step of the search for the first unfinished sentence.
 
     The score of a hypothesis is log-probability / length ** length_penalty minus the state's penalty. The search for a
     sentence stops once it has beam_size finished hypotheses and the best unfinished hypothesis, if it ended now, would
@@ -71,10 +71,12 @@ def beam_search(
     while len(beams.sentences):
         logits, state = step(beams.prefixes[:, :, -1], state)
         candidates = _candidates(logits, beams, rules)
-        beams, index = _advance(beams, candidates, state.penalty(), rules, settings.length_penalty)
+        end_scores = _scores(candidates, beams.prefixes.size(2), state.penalty(), settings.length_penalty)
+        beams, index = _advance(beams, candidates, end_scores, rules, settings.length_penalty)
         state = state.reorder(candidates.beam.gather(1, index))
         if watch:
-            watch(beams.prefixes[0, 0, 1:].tolist())
+            observed = (*candidates, end_scores, candidates.piece == rules.eos_id, index)
+            watch(SearchStep(beams.prefixes[0, 0, 1:].tolist(), *(each[0].tolist() for each in observed)))
         if int(beams.is_done.sum()) > REMOVE_AT * len(beams.sentences):
             done = beams.select(beams.is_done)
             columns = done.sentences.tolist(), done.finished.tolist(), done.scores.tolist()
@@ -129,8 +131,14 @@ def _part_candidates(logits: Tensor, beams: _Beams, part: slice, rules: LogitRul
     return apply_constraints(best, totals, beams.prefixes[part], rules.constraints, room, rules.eos_id)
 
 
+def _scores(candidates: Candidates, length: int, penalty: Tensor | None, length_penalty: float) -> Tensor:
+    """Return the scores that the candidates (B, C) of this length in pieces would have if they ended."""
+    scores = candidates.log_probs / length**length_penalty
+    return scores if penalty is None else scores - penalty.gather(1, candidates.beam)
+
+
 def _advance(
-    beams: _Beams, candidates: Candidates, penalty: Tensor | None, rules: LogitRules, length_penalty: float
+    beams: _Beams, candidates: Candidates, scores: Tensor, rules: LogitRules, length_penalty: float
 ) -> tuple[_Beams, Tensor]:
     """Extend the hypotheses by one piece; also return the candidate index of each new hypothesis, (B, K)."""
     beam_size, length = beams.scores.size(1), beams.prefixes.size(2)  # L counts <s>, so L is the new length without <s>
@@ -140,9 +148,6 @@ def _advance(
 
     # Only the first beam_size candidates may end a hypothesis, so a beam size of 1 is equivalent to greedy search.
     rank = torch.arange(best.size(1), device=best.device)
-    scores = best / length**length_penalty
-    if penalty is not None:
-        scores = scores - penalty.gather(1, beam)
     scores = scores.masked_fill(~ends | (rank >= beam_size) | beams.is_done[:, None], -torch.inf)
     all_finished = torch.cat([F.pad(beams.finished, (0, 1), value=rules.eos_id), pieces], dim=1)
     scores, index = torch.cat([beams.scores, scores], dim=1).topk(beam_size)

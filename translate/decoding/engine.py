@@ -17,7 +17,6 @@ MIN_LIMIT = 10  # pieces added to each length limit, so that translations of sho
 USUAL_HYPOTHESES = 16  # per sentence; with more, the batches are smaller, because each hypothesis takes memory
 
 Pieces = Sequence[int]
-Watch = Callable[[list[int]], None]
 
 
 class Sentence(NamedTuple):
@@ -36,6 +35,21 @@ class Hypothesis(NamedTuple):
     score: float  # log-probability / pieces ** length_penalty - coverage penalty
 
 
+class SearchStep(NamedTuple):
+    """One step of the beam search for a sentence. The lists have an entry for each candidate, best first."""
+
+    prefix: list[int]  # pieces of the best unfinished hypothesis
+    log_probs: list[float]  # -inf: not allowed
+    beam: list[int]  # place of the extended hypothesis in the beam
+    piece: list[int]  # the piece that extends it
+    scores: list[float]  # as if the candidate ended
+    ends: list[bool]
+    kept: list[int]  # the candidate in each place of the next beam, which is empty if that ends or is not allowed
+
+
+Watch = Callable[[SearchStep], None]
+
+
 class Engine(Protocol):
     """An engine that searches for translations. `description` names the device, for example "CPU (2 threads)".
 
@@ -51,8 +65,8 @@ class Engine(Protocol):
     ) -> list[list[Hypothesis]]:
         """Return between one and num_best translations of each sentence, best first.
 
-        The engine divides the sentences into batches. watch: callback for a single sentence that receives the
-        best unfinished hypothesis after each step; not all engines call it. Raises UserError for unsupported settings.
+        The engine divides the sentences into batches. watch: callback for a single sentence that receives each step of
+        the beam search; not all engines call it. Raises UserError for unsupported settings.
         """
 
     def score(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:

@@ -9,7 +9,7 @@ import copy
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Self, overload
 
@@ -85,7 +85,7 @@ class LineTranslator:
         settings: DecodeSettings | None = None,
         request: DecodeRequest | None = None,
         world: World = ALONE,
-        watch: Callable[[str], None] | None = None,
+        watch: Watch | None = None,
         num_done: int = 0,
     ) -> Iterator[Translation]:
         """Translate lines lazily, yielding one Translation per line, in order.
@@ -94,18 +94,18 @@ class LineTranslator:
         A window of ArrivingLines ends early if no other line arrives at once.
 
         settings: decode settings; the run's settings by default. world: processes that receive the same lines and each
-        translate a share. watch: callback for a single line that receives the unfinished translation as it grows.
-        num_done: number of lines to skip because they are already translated. With the same lines, settings, request
-        and number of processes, the remaining results are identical to those of an uninterrupted call. Raises UserError
-        if the settings or the request are not supported, and TypeError or ValueError if a line is not text.
+        translate a share. watch: callback for a single line of one part that receives each step of the beam search,
+        like `SearchTree().add`; not all engines call it. num_done: number of lines to skip because they are already
+        translated. With the same lines, settings, request and number of processes, the remaining results are identical
+        to those of an uninterrupted call. Raises UserError if the settings or the request are not supported, and
+        TypeError or ValueError if a line is not text.
         """
         check_list(lines, "lines")
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
-        watch_pieces = (lambda pieces: watch(self.vocabs.tgt.decode(pieces))) if watch else None
         for window in _windows(lines, world.size):
             if window[-1][0] > num_done:
-                results = world.collect(list(self._translate(world.share(window), settings, request, watch_pieces)))
+                results = world.collect(list(self._translate(world.share(window), settings, request, watch)))
                 yield from (translation for translation in results if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
