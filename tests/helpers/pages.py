@@ -44,7 +44,11 @@ LATER = maps_of("▁The ▁c at ▁sat", "▁Le ▁ch at ▁as sis", seed=2)
 OTHER = maps_of("▁The ▁c at ▁sat", "▁Un ▁chat", seed=3)
 ARABIC = "▁جلست ▁القطة ▁على ▁السجادة"
 EMOJI = "▁I ▁😀 ▁love ▁👩\u200d👩\u200d👧 ▁cafe\u0301"
-STEPS = tuple(MapVersion(f"step {i}", maps) for i, maps in enumerate((CAT, LATER, OTHER)))
+STEPS = tuple(MapVersion(f"step {i}", maps, f"le chat {i}", -i) for i, maps in enumerate((CAT, LATER, OTHER)))
+SNAPSHOTS = tuple(
+    MapVersion(f"step {i}", maps_of("▁The ▁cat", "▁Le ▁chat", seed=i), written="la " * (5 - i), facts=(f"BLEU {i}.0",))
+    for i in range(5)
+)
 SENTENCES = [
     replace(sentence(1, CAT), source="The cat sat", translation="Le chat assis", score=-0.5),
     replace(sentence(2, maps_of("▁a", "▁b ▁c")), source="Zebra", translation="ÉTÉ", score=-2.0, warnings=("odd",)),

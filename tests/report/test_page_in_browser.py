@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers.pages import CAT, EMOJI, HOSTILE, LATER, assert_shows, maps_of, sentence, visit, weight_at
+from tests.helpers.pages import CAT, EMOJI, HOSTILE, LATER, SNAPSHOTS, assert_shows, maps_of, sentence, visit, weight_at
 from translate.attention.views import view
 from translate.report.page import writer as page_module
-from translate.report.page.writer import InitialView, write_page
+from translate.report.page.writer import InitialView, PageSentence, write_page
 
 
 def test_it_opens_with_the_chosen_map_and_hovering_says_its_weights(page: Any, page_file: Path) -> None:
@@ -175,13 +175,42 @@ def test_two_versions_have_a_switch(page: Any, page_file: Path) -> None:
 
 def test_the_text_and_facts_are_those_of_the_version_on_show(page: Any, page_file: Path) -> None:
     visit(page, page_file, "#line=6")
-    assert page.locator("#translation").inner_text() == "pas"
-    assert "score" in page.locator("#facts").inner_text()
+    assert page.locator("#translation").inner_text() == "le chat 2"
+    assert "score −2.00" in page.locator("#facts").inner_text()
     page.keyboard.press("[")
-    assert page.locator("#translation").inner_text() == "Le chat assis"
+    assert page.locator("#translation").inner_text() == "le chat 1"
     facts = page.locator("#facts").inner_text()
     assert f"normalized entropy {page_module.normalized_entropy(LATER):.2f}" in facts
-    assert "score" not in facts
+    assert "score −1.00" in facts
+    visit(page, page_file, "#line=7&version=runs/a")  # a version without its own translation has that of the sentence
+    assert page.locator("#translation").inner_text() == "deux"
+    assert not page.locator("#written").is_visible()
+
+
+def test_snapshots_show_what_the_model_wrote_next_to_the_reference(page: Any, tmp_path: Path) -> None:
+    snapshots = PageSentence(1, "The cat", "Le chat", None, (), SNAPSHOTS)
+    write_page(tmp_path / "p.html", "t", [snapshots], InitialView(), None)
+    visit(page, tmp_path / "p.html", "#version=step%201")
+    shown = page.locator("#sentence > p").all_inner_texts()
+    assert shown == ["Source", "The cat", "Reference", "Le chat", "At step 1 the model wrote", "la la la la"]
+    assert "BLEU 1.0" in page.locator("#facts").inner_text()
+    page.keyboard.press("p")  # with reduced motion, one step per key
+    assert page.locator("#version-name").inner_text() == "step 2"
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate("window.steps = []")
+    page.evaluate(
+        "new MutationObserver(() => steps.push(document.getElementById('version-name').textContent))"
+        ".observe(document.getElementById('version-name'), { childList: true })"
+    )
+    page.click("#play")
+    assert page.locator("#play").get_attribute("aria-pressed") == "true"
+    page.wait_for_selector("#play[aria-pressed=false]")
+    assert list(dict.fromkeys(page.evaluate("steps"))) == ["step 3", "step 4"]
+    page.keyboard.press("p")  # again from the first
+    assert page.locator("#version-name").inner_text() == "step 0"
+    page.keyboard.press("p")
+    assert page.locator("#play").inner_text() == "▶"
+    page.emulate_media(reduced_motion="reduce")
 
 
 def test_pictures_are_saved(page: Any, page_file: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers.pages import ARABIC, STEPS, maps_of, sentence, visit
+from tests.helpers.pages import ARABIC, SNAPSHOTS, STEPS, maps_of, sentence, visit
 from translate.decoding.quality_warnings import over_translation, repetition, under_translation, unknown
 from translate.report.page.writer import LANGUAGES, InitialView, write_page
 
@@ -19,7 +19,7 @@ ASSETS = files("translate.report.page").joinpath("assets")
 STRINGS = {code: json.loads(ASSETS.joinpath(f"strings_{code}.json").read_text(encoding="utf-8")) for code in LANGUAGES}
 VALUE = re.compile(r"\{\w+\}")
 # What Chinese text keeps: formats, keys, the formula and the field's English terms in parentheses.
-LATIN = {"SVG", "PNG", "Tab", "Shift", "English", "EN", "softmax", "QK", "dropout", "log", "query", "key"}
+LATIN = {"SVG", "PNG", "Tab", "Shift", "English", "EN", "softmax", "QK", "dropout", "log", "query", "key", "BLEU"}
 USER_TEXT = "[lang=''], [lang=''] *, .label, .label *, svg *"
 VISIBLE_TEXT = f"""() => [...document.querySelectorAll("body *:not(script, noscript, template, {USER_TEXT})")]
     .flatMap((each) => [...[...each.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
@@ -57,12 +57,12 @@ def test_chinese_readers_find_no_english(browser: Any, tmp_path: Path) -> None:
         over_translation(twice, ("▁سلام", "▁日", "▁日", "</s>")),
     )
     assert all(warnings), "each kind of warning"
-    steps = replace(sentence(2, maps), versions=STEPS)
+    steps = replace(sentence(2, maps), versions=STEPS[:2] + SNAPSHOTS[4:])
     first = replace(sentence(1, maps), warnings=warnings)
     write_page(tmp_path / "p.html", "日: attention during training", [first, steps], InitialView(), None)
     context = browser.new_context(locale="zh-CN", reduced_motion="reduce")
     page = context.new_page()
-    for link in "", "#line=2", "#line=2&view=lines&minus=step%200", "#line=2&search=x":
+    for link in "", "#line=2", "#line=2&view=lines&minus=step%201", "#line=2&search=x":
         visit(page, tmp_path / "p.html", link)
         for text in page.evaluate(VISIBLE_TEXT):
             assert set(re.findall(r"[A-Za-z]{2,}", text.replace("</s>", "").replace("<s>", ""))) <= LATIN, text

@@ -18,6 +18,8 @@ from translate.training.prepare import Prepared
 from translate.training.step import StepResult, Trainer
 from translate.training.validation import Validation
 
+NUM_SAMPLES = 3  # translations in the log of a validation
+
 
 @dataclass
 class Meter:
@@ -109,7 +111,7 @@ def log_validation(
     if result.bleu is not None:
         scores += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
     run.log(f"validation at step {progress.step:,}: {scores}{' (best so far)' if is_best else ''}")
-    for sample in result.samples:
+    for sample in result.samples[:NUM_SAMPLES]:
         for text in sample.source, f"→ {sample.translation}", f"= {sample.reference}":
             run.log(f"    {text}")
     for text in advice.values():

@@ -185,7 +185,7 @@ def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
             if is_best:
                 save_weights(run.weights_path, trainer.model, trainer.identity)
             with run.tolerating_disk_errors("attention snapshots"):
-                record_snapshots(run, trainer.model, prepared, config, trainer.device, progress.step)
+                record_snapshots(run, trainer, prepared, config, progress.step, result)
     best, num_stale = (score, 0) if is_best else (progress.best, progress.stale_validations + 1)
     progress = replace(progress, best=best, stale_validations=num_stale)
     if trainer.world.is_first:

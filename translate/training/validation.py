@@ -23,8 +23,6 @@ from translate.training.loss import SummedLoss
 from translate.training.prepare import Prepared
 from translate.training.step import AFTER_DIVERGENCE
 
-NUM_SAMPLES = 3
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -42,7 +40,7 @@ class Validation:
     loss: float  # nats per target piece, without label smoothing
     bleu: float | None  # of greedy translations, with a tokenizer for their script; None if no lines are translated
     chrf: float | None
-    samples: tuple[Sample, ...]
+    samples: tuple[Sample, ...]  # all translated lines
     different: float | None = None  # number of distinct translations per distinct source line
     empty: float | None = None  # share of empty translations
 
@@ -74,10 +72,10 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
     references = [pair.tgt for pair in pairs]
     scores = score(hypotheses, [references], MetricConfig(tokenize=unspaced_tokenizer(references)))
     bleu, chrf = (round(scores[name].value, 2) for name in QUICK_METRICS)
-    samples = [Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True)]
+    samples = tuple(Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True))
     different = round(len(set(hypotheses)) / len({pair.src for pair in pairs}), 4)
     empty = round(sum(not text for text in hypotheses) / len(hypotheses), 4)
-    return Validation(loss, bleu, chrf, tuple(samples[:NUM_SAMPLES]), different, empty)
+    return Validation(loss, bleu, chrf, samples, different, empty)
 
 
 def settle_criterion(config: Config, prepared: Prepared, log: Callable[[str], None]) -> Config:

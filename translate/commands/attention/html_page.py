@@ -52,7 +52,8 @@ def _report(html: Path, is_opened: bool) -> None:
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
     for left, right in common_lines(one, other):
         # The page shows the last version first and subtracts the previous version from it: `one` minus `other`.
-        versions = (MapVersion(names[1], other.maps(right)), MapVersion(names[0], one.maps(left)))
+        compared = MapVersion(names[1], other.maps(right), right.translation, right.score, right.warnings)
+        versions = (compared, MapVersion(names[0], one.maps(left)))
         yield PageSentence(left.id, left.source, left.translation, left.score, left.warnings, versions)
 
 

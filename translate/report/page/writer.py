@@ -30,7 +30,7 @@ STYLES = ("page.css", "card.css")
 # Order matters: code that runs while the page loads may use only the preceding files.
 SCRIPTS = (
     "strings.js", "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js",
-    "state.js", "list.js", "card.js", "keys.js", "app.js", "controls.js",
+    "state.js", "list.js", "card.js", "keys.js", "sentence.js", "play.js", "app.js", "controls.js",
 )  # fmt: skip
 LANGUAGES = ("en", "zh")  # assets/strings_{language}.json
 SENTENCES = "<!-- sentences -->"
@@ -46,6 +46,11 @@ class MapVersion(NamedTuple):
 
     label: str  # such as "step 500" or "runs/a"; "" if there is only one version
     maps: AttentionMaps
+    translation: str | None = None  # None: the sentence's translation, score and warnings belong to this version
+    score: float | None = None
+    warnings: tuple[str, ...] = ()
+    written: str | None = None  # the model's own translation if the maps are those of a reference
+    facts: tuple[str, ...] = ()  # figures of the checkpoint, such as "BLEU 12.34"
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,7 @@ class PageSentence:
     score: float | None
     warnings: tuple[str, ...]
     versions: tuple[MapVersion, ...]
-    """The page opens on the last version, to which the translation, score and warnings belong. A line without
-    maps (because it is empty or too long) has no versions."""
+    """The page opens on the last version. A line without maps (because it is empty or too long) has no versions."""
 
 
 class InitialView(NamedTuple):
@@ -92,7 +96,7 @@ class PageWriter:
             "id": sentence.id,
             "source": sentence.source,
             "translation": sentence.translation,
-            "score": sentence.score if math.isfinite(sentence.score or 0) else None,  # JSON has no -inf
+            "score": _finite(sentence.score),
             "warnings": sentence.warnings,
             "attention_entropy": normalized_entropy(sentence.versions[-1].maps) if sentence.versions else None,
             "maps": location,
@@ -156,8 +160,7 @@ def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) 
 def packed_maps(versions: Sequence[MapVersion]) -> dict[str, object]:
     """Return the maps of a sentence for JSON: a description of each version, and the packed weights of all maps."""
     stacks = [stack.weights.ravel() for version in versions for stack in version.maps.stacks.values()]
-    described = [_described(label, maps) for label, maps in versions]
-    return {"versions": described, "weights": _packed(np.concatenate(stacks))}
+    return {"versions": [_described(version) for version in versions], "weights": _packed(np.concatenate(stacks))}
 
 
 def normalized_entropy(maps: AttentionMaps) -> float | None:
@@ -175,18 +178,28 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
     return round(float(-terms.sum(axis=1).mean() / math.log(len(maps.source))), 4)
 
 
-def _described(label: str, maps: AttentionMaps) -> dict[str, object]:
+def _described(version: MapVersion) -> dict[str, object]:
+    maps = version.maps
     sides = {"source": maps.source, "target": maps.target, "read": maps.columns("decoder")}
     words = {side: [(word, span.start, span.stop) for word, span in words_of(pieces)] for side, pieces in sides.items()}
     stacks = [(kind, stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()]
     return {
-        "label": label,
+        "label": version.label,
         "source": maps.source,
         "target": maps.target,
         "words": words,
         "stacks": stacks,
         "attention_entropy": normalized_entropy(maps),
+        "translation": version.translation,
+        "score": _finite(version.score),
+        "warnings": version.warnings,
+        "written": version.written,
+        "facts": version.facts,
     }
+
+
+def _finite(score: float | None) -> float | None:
+    return score if math.isfinite(score or 0) else None  # JSON has no -inf
 
 
 def _packed(weights: Floats) -> str:

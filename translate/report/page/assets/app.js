@@ -24,6 +24,7 @@ element("cards").append(...KINDS.map((kind) => cards[kind].element));
 function change(changes) {
   Object.assign(state, changes);
   useLanguage(state.language ?? PREFERRED);
+  if ("id" in changes) stopPlaying();
   const isNewList = ["query", "sort", "warnings"].some((key) => key in changes);
   if (isNewList) shown = chosenSentences(sentences, state);
   list.update(shown, state, sentences.length);
@@ -55,53 +56,6 @@ async function mapsOf(sentence) {
   } catch (error) {
     return { versions: [], message: say(error.message, error.values) };
   }
-}
-
-function whyNoMaps({ source }) {
-  return say(isBlank(source) ? "line_is_empty" : "line_is_too_long");
-}
-
-function showSentence(sentence, message) {
-  element("title").textContent = sayAgain(document.title, "title_");
-  element("message").textContent = message;
-  element("message").hidden = !message;
-  element("sentence").hidden = !sentence;
-  element("tools").hidden = element("cards").hidden = !versions.length;
-  const position = shown.findIndex(({ id }) => id === state.id);
-  element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString(language)} / ${shown.length.toLocaleString(language)}` : "";
-  if (!sentence) return;
-  element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
-  element("source").textContent = isBlank(sentence.source) ? say("empty_line") : sentence.source;
-  element("translation").textContent = translationOf(sentence, currentVersion()) || say("empty");
-  element("facts").replaceChildren(...factsOf(sentence, currentVersion()));
-}
-
-/** The translation to which the maps belong; versions may differ in their translations. */
-function translationOf(sentence, version) {
-  if (!version || String(version.pieces.target) === String(versions.at(-1).pieces.target)) return sentence.translation;
-  return version.words.target.slice(0, -1).map(([word]) => word).join(" "); // without </s>
-}
-
-function factsOf(sentence, version) {
-  const isLast = version === versions.at(-1); // score and warnings belong to the last version only
-  const entropy = version ? version.attention_entropy : sentence.attention_entropy;
-  const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
-  const number = (value) => value.toFixed(2).replace("-", "−");
-  const facts = [fact(say("line", { number: sentence.id }), say("line_title"))];
-  if (isLast && sentence.score !== null) facts.push(fact(say("score", { number: number(sentence.score) }), say("score_title")));
-  if (entropy !== null) {
-    const item = fact(say("entropy", { number: number(entropy) }), say("entropy_title"));
-    const meter = make("span", "meter");
-    meter.style.setProperty("--share", String(entropy));
-    item.append(meter);
-    facts.push(item);
-  }
-  if (version) {
-    const { source, target } = version.pieces;
-    facts.push(fact(say("piece_counts", { source: source.length, target: target.length }), say("piece_counts_title")));
-  }
-  const warnings = isLast ? sentence.warnings : [];
-  return [...facts, ...warnings.map((warning) => fact(sayAgain(warning, "warning_"), say("warning"), "warning"))];
 }
 
 function currentVersion() {

@@ -28,6 +28,7 @@ function showVersions(version, minus) {
   const choice = element("version-switch");
   slider.hidden = versions.length === 2;
   choice.hidden = !slider.hidden;
+  element("play").hidden = slider.hidden;
   slider.max = String(versions.length - 1);
   slider.value = String(versions.indexOf(version));
   slider.setAttribute("aria-valuetext", labelOf(version));
@@ -70,6 +71,7 @@ function stepPick(which, by) {
 }
 
 function stepVersion(by) {
+  stopPlaying();
   const next = versions[versions.indexOf(currentVersion()) + by];
   if (next) chooseVersion(next);
 }
@@ -104,6 +106,7 @@ function listen() {
   on("theme", "click", switchTheme);
   on("language", "click", () => change({ language: language === "en" ? "zh" : "en" }));
   on("copy-link", "click", copyLink);
+  on("play", "click", togglePlay);
   on("open-help", "click", () => element("help").showModal());
   on("open-list", "click", () => {
     const isOpen = document.body.classList.toggle("list-open");
@@ -129,7 +132,7 @@ function listen() {
     if (name === "words") change({ words: value === "1" });
     if (id === "minus") change({ minus: value || null });
   });
-  on("version", "input", () => chooseVersion(versions[Number(element("version").value)]));
+  on("version", "input", () => stepVersion(Number(element("version").value) - versions.indexOf(currentVersion())));
   addEventListener("hashchange", () => {
     change(fromHash(location.hash, start, sentences));
   });
@@ -147,6 +150,7 @@ function listen() {
     "v": () => change({ view: state.view === "map" ? "lines" : "map" }),
     "c": () => change({ scale: state.scale === "full" ? "largest" : "full" }),
     "[": () => stepVersion(-1), "]": () => stepVersion(1),
+    "p": togglePlay,
     "d": toggleDifference,
     "t": switchTheme,
     "/": () => element("query").focus(),

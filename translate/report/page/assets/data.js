@@ -9,7 +9,10 @@ function readSentences() {
   return [...document.querySelectorAll("script.sentence")].map((block) => JSON.parse(block.textContent));
 }
 
-/** Return a promise for a sentence's versions, each {label, attention_entropy, pieces, words, stacks}. The promise rejects with a `problem`. */
+/**
+ * Return a promise for a sentence's versions, each {pieces, words, stacks} and the other
+ * fields of its description: see MapVersion in writer.py. The promise rejects with a `problem`.
+ */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
   decoded.delete(sentence.id);
@@ -64,7 +67,7 @@ function problem(key, values = {}) {
   return Object.assign(new Error(key), { values });
 }
 
-function readVersion({ label, attention_entropy, source, target, words, stacks }, take) {
+function readVersion({ source, target, words, stacks, ...described }, take) {
   const pieces = { source, target, read: ["<s>", ...target.slice(0, -1)] };
   for (const side of Object.keys(pieces)) {
     const spans = words[side];
@@ -77,7 +80,7 @@ function readVersion({ label, attention_entropy, source, target, words, stacks }
     const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
     return [kind, { layers, heads, rows, columns, weights: take(layers.length * heads * rows * columns) }];
   });
-  return { label, attention_entropy, pieces, words, stacks: Object.fromEntries(named) };
+  return { ...described, pieces, words, stacks: Object.fromEntries(named) };
 }
 
 /** Decode deflated 16-bit numbers from base64; all high bytes come before all low bytes. */

@@ -1,0 +1,54 @@
+// The sentence above the cards: its text, and the facts and warnings of the version that is shown.
+
+/** Show a sentence, which may be missing, and a message, which may be empty. */
+function showSentence(sentence, message) {
+  element("title").textContent = sayAgain(document.title, "title_");
+  element("message").textContent = message;
+  element("message").hidden = !message;
+  element("sentence").hidden = !sentence;
+  element("tools").hidden = element("cards").hidden = !versions.length;
+  const position = shown.findIndex(({ id }) => id === state.id);
+  element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString(language)} / ${shown.length.toLocaleString(language)}` : "";
+  if (!sentence) return;
+  element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
+  element("source").textContent = isBlank(sentence.source) ? say("empty_line") : sentence.source;
+  const version = currentVersion();
+  const isReference = versions.some(({ written }) => typeof written === "string"); // the maps are those of the reference
+  element("translation-name").textContent = say(isReference ? "reference" : "translation");
+  element("translation").textContent = outputOf(sentence, version).translation || say("empty");
+  element("written-name").hidden = element("written").hidden = typeof version?.written !== "string";
+  element("written-name").textContent = isReference ? say("written", { label: labelOf(version) }) : "";
+  element("written").textContent = version?.written || say("empty");
+  element("facts").replaceChildren(...factsOf(sentence, version));
+}
+
+/** What holds the translation, score and warnings that belong to a version: the version itself, or its sentence. */
+function outputOf(sentence, version) {
+  return typeof version?.translation === "string" ? version : sentence;
+}
+
+function factsOf(sentence, version) {
+  const { score, warnings } = outputOf(sentence, version);
+  const entropy = version ? version.attention_entropy : sentence.attention_entropy;
+  const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
+  const number = (value) => value.toFixed(2).replace("-", "−");
+  const facts = [fact(say("line", { number: sentence.id }), say("line_title"))];
+  if (score !== null) facts.push(fact(say("score", { number: number(score) }), say("score_title")));
+  for (const figure of version?.facts ?? []) facts.push(fact(sayAgain(figure, "fact_"), say("fact_title", { label: labelOf(version) })));
+  if (entropy !== null) {
+    const item = fact(say("entropy", { number: number(entropy) }), say("entropy_title"));
+    const meter = make("span", "meter");
+    meter.style.setProperty("--share", String(entropy));
+    item.append(meter);
+    facts.push(item);
+  }
+  if (version) {
+    const { source, target } = version.pieces;
+    facts.push(fact(say("piece_counts", { source: source.length, target: target.length }), say("piece_counts_title")));
+  }
+  return [...facts, ...warnings.map((warning) => fact(sayAgain(warning, "warning_"), say("warning"), "warning"))];
+}
+
+function whyNoMaps({ source }) {
+  return say(isBlank(source) ? "line_is_empty" : "line_is_too_long");
+}
