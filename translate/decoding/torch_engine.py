@@ -140,16 +140,31 @@ class TorchEngine:
         scored = dict(zip(order, log_probs, strict=True))
         return [scored[i] for i in range(len(pairs))]
 
+    @torch.inference_mode()
+    def next_pieces(self, src: Pieces, tgt: Pieces, count: int) -> list[list[tuple[int, float]]]:
+        """Return the most probable pieces at each position of a translation, given the pieces before it.
+
+        src, tgt: pieces that both end with `</s>`. Returns for each target piece up to `count` pieces with their
+        probabilities, best first. Raises UserError if a probability is not finite.
+        """
+        with self.lock:
+            best, pieces = self._log_probs([(src, tgt)])[0].topk(min(count, len(self._outputs[0])))
+        check_finite(best.flatten().tolist())
+        rows = zip(pieces.tolist(), best.exp().tolist(), strict=True)
+        return [list(zip(*row, strict=True)) for row in rows]
+
     def _score_batch(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> list[list[float]]:
-        src, src_mask = (each.to(self.device) for each in pad([src for src, _ in pairs]))
-        tgt_out, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
-        start = torch.full_like(tgt_out[:, :1], self._bos_id)
-        tgt_in = torch.cat([start, tgt_out[:, :-1]], dim=1)
-        log_probs = _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
-        chosen = log_probs.gather(2, tgt_out[:, :, None]).squeeze(2)  # (B, T)
+        tgt, tgt_mask = (each.to(self.device) for each in pad([tgt for _, tgt in pairs]))
+        chosen = self._log_probs(pairs).gather(2, tgt[:, :, None]).squeeze(2)  # (B, T)
         rows = [row[mask].tolist() for row, mask in zip(chosen.cpu(), tgt_mask.cpu(), strict=True)]
         check_finite(chain.from_iterable(rows))
         return rows
+
+    def _log_probs(self, pairs: Sequence[tuple[Pieces, Pieces]]) -> Tensor:
+        """Return the log-probability of each piece at each target position in a teacher-forced pass, (B, T, V)."""
+        src, src_mask = (each.to(self.device) for each in pad([src for src, _ in pairs]))
+        tgt_in = pad([(self._bos_id, *tgt[:-1]) for _, tgt in pairs])[0].to(self.device)
+        return _average([model(src, src_mask, tgt_in).log_softmax(dim=2) for model in self.models])
 
     def _search_batch(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None, stop: Event
