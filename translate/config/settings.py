@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from translate.config.languages import is_language, language_of_file
 
 LARGEST = 2**31 - 1
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
@@ -47,6 +49,8 @@ class DataSettings(Section):
     valid_src: str = Field("", description="source validation text; if empty, part of the training text is used")
     valid_tgt: str = Field("", description="target side of the validation text")
     train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
+    src_lang: str = Field("", description="language of train_src, such as en or zh-Hant; if empty, the file's ending")
+    tgt_lang: str = Field("", description="language of train_tgt")
     reverse: bool = Field(False, description="swap source and target of all texts to train the opposite direction")
     src_column: Count = Field(1, description="column number of the source in a .tsv file, starting at 1")
     tgt_column: Count = Field(2, description="column number of the target in a .tsv file, starting at 1")
@@ -60,6 +64,29 @@ class DataSettings(Section):
     max_length_ratio: Annotated[float, Field(ge=1, le=1000)] = Field(
         3.0, description="for the length_ratio filter: maximum ratio of the sides' lengths, relative to the median"
     )
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """The codes of the languages that the run translates from and to; "" for each that is unknown."""
+        return (self.tgt_lang, self.src_lang) if self.reverse else (self.src_lang, self.tgt_lang)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _languages_of_files(cls, values: Any) -> Any:
+        """Take each language that is not given from the ending of its file, also in runs written before."""
+        if isinstance(values, dict):
+            for side in "src", "tgt":
+                path, code = values.get(f"train_{side}"), values.get(f"{side}_lang", "")
+                if isinstance(path, str) and code == "" and (found := language_of_file(path)):
+                    values = {**values, f"{side}_lang": found}
+        return values
+
+    @field_validator("src_lang", "tgt_lang")
+    @classmethod
+    def _language(cls, code: str) -> str:
+        if code and not is_language(code):
+            raise ValueError(f"{code!r} is not a language code; write one such as en, deu or zh-Hant")
+        return code
 
     @model_validator(mode="after")
     def _both_sides(self) -> DataSettings:

@@ -123,8 +123,8 @@ def differences(before: Config, now: Config) -> dict[str, str]:
 def is_frozen(name: str) -> bool:
     """Whether a run must keep this setting because its data, architecture or batch order depends on it."""
     section, _, key = name.partition(".")
-    if section == "data":
-        return key not in PATH_KEYS["data"]  # the files may move: only their content is compared
+    if section == "data":  # the files may move: only their content is compared
+        return key not in (*PATH_KEYS["data"], "src_lang", "tgt_lang")
     return section in ("vocab", "model") or name in FROZEN_IN_TRAINING
 
 
