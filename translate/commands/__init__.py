@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from translate import __version__
-from translate.commands import align, attention, check, decode, evaluate, export, score, train
+from translate.commands import align, attention, check, decode, evaluate, export, score, serve, train
 from translate.system.terminal_text import print_result
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def _options(
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=decode.EPILOG)(decode.decode)
+app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=align.EPILOG)(align.align)

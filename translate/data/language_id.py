@@ -50,7 +50,7 @@ def learn_languages(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile |
     """
     if len(src) < MIN_LINES:
         return None
-    profile = _profile(src, tgt)
+    profile = profile_of(src, tgt)
     log_odds = [profile.log_odds(characters_of(lines)) for lines in (src, tgt)]
     num_right = (log_odds[0] > 0).sum() + (log_odds[1] < 0).sum()
     return profile if num_right >= MIN_RIGHT * 2 * len(src) else _learn_with_swaps(src, tgt)
@@ -64,7 +64,7 @@ def _learn_with_swaps(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile
     pairs = list(zip(src, tgt, strict=True))
     training_pairs, held_out = pairs[::2], pairs[1::2]
     for _ in range(MAX_ROUNDS):
-        profile = _profile(*zip(*training_pairs, strict=True))
+        profile = profile_of(*zip(*training_pairs, strict=True))
         src_odds, tgt_odds = (profile.log_odds(characters_of(lines)) for lines in zip(*training_pairs, strict=True))
         is_swapped = (src_odds < tgt_odds).tolist()
         training_pairs = [pair[::-1] if swap else pair for pair, swap in zip(training_pairs, is_swapped, strict=True)]
@@ -77,7 +77,8 @@ def _learn_with_swaps(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile
     return profile if is_valid else None
 
 
-def _profile(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
+def profile_of(src: Sequence[str], tgt: Sequence[str]) -> LanguageProfile:
+    """Learn from the two sides, without checking that they differ."""
     sides = [characters_of(lines) for lines in (src, tgt)]
     counts = [np.bincount(_trigrams(side)[side.codes != LINE_FEED], minlength=NUM_BUCKETS) + 0.5 for side in sides]
     src_logs, tgt_logs = (np.log(count / count.sum()) for count in counts)

@@ -62,15 +62,18 @@ class Stop:
 
 
 @contextmanager
-def stopping_at_signals() -> Iterator[Stop]:
-    """Record the first signal within the block in `Stop.signal`, and let a second one end the process immediately."""
+def stopping_at_signals(first: str = "stopping after this step") -> Iterator[Stop]:
+    """Record the first signal within the block in `Stop.signal`, and let a second one end the process immediately.
+
+    first: what the command does before it stops, for a message.
+    """
     stop = Stop()
 
     def record(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
         if is_launched():  # torchrun forwards the terminal's signals and kills processes that do not stop in time
             return
-        print_message(f"{signal.Signals(number).name}: stopping after this step; send it again to stop now")
+        print_message(f"{signal.Signals(number).name}: {first}; send it again to stop now")
         _set_handlers(signal.SIG_DFL)
 
     with _handling_signals(record):

@@ -1,0 +1,66 @@
+"""The `translate serve` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from translate.commands import options
+from translate.errors import UserError
+from translate.system.terminal_text import print_message
+
+EPILOG = """\b
+Examples:
+  translate serve runs/toy --open
+  translate serve runs/en-fr runs/fr-en --host 0.0.0.0 --allow-host translate.example.org
+"""
+
+
+def serve(
+    runs: Annotated[list[Path], Argument(metavar="RUN...", help="Run folders; the page compares them.")],
+    host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0: any.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = 5000,
+    open_page: Annotated[bool, Option("--open", help="Open the page in the browser.")] = False,
+    api_key: Annotated[
+        str, Option(metavar="KEY", envvar="TRANSLATE_API_KEY", help="Key to ask for; better from the environment.")
+    ] = "",
+    cors: Annotated[
+        list[str] | None, Option(metavar="ORIGIN", help="Origin of other web pages to allow; repeatable.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, Option(metavar="NAME", help="Further name of this server, as in its URL; repeatable.")
+    ] = None,
+    max_characters: Annotated[
+        int, Option(min=1, max=10**7, metavar="N", help="Maximum characters per request.")
+    ] = 50_000,
+    max_queue: Annotated[int, Option(min=1, max=10**5, metavar="N", help="Maximum requests that wait per run.")] = 256,
+    timeout: Annotated[float, Option(min=0.1, max=86_400, metavar="S", help="Maximum seconds per request.")] = 60.0,
+    rate_limit: Annotated[int, Option(min=0, metavar="N", help="Requests per minute and client; 0: any number.")] = 0,
+    access_log: Annotated[bool, Option("--access-log/--no-access-log", help="Log each request.")] = True,
+    engine: options.Engine = "torch",
+    precision: options.Precision = "float32",
+    device: options.Device = "auto",
+) -> None:
+    """Serve runs: a page that shows attention as you type, and LibreTranslate's HTTP interface."""
+    try:
+        from translate.serve.app import Limits, Service
+        from translate.serve.server import bind, url_of
+        from translate.serve.server import serve as run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11", "python_multipart"):
+            raise
+        raise UserError(f"{error.name} is not installed; pip install 'translate-attention[serve]'") from None
+    from translate.serve.access import Access
+    from translate.serve.runs import load_runs
+
+    with bind(host, port) as listener:
+        print_message(f"loading {', '.join(map(str, runs))} …")
+        served = load_runs(runs, device, engine, precision)
+        access = Access(host, allow_host or (), cors or (), api_key, rate_limit)
+        service = Service(served, access, Limits(max_characters, max_queue, timeout))
+        names = ", ".join(f"{run.folder} ({run.source.code} → {run.target.code})" for run in served)
+        greeting = f"serving {names} at {url_of(listener)}; Ctrl-C stops"
+        run_server(service.guarded(access_log), listener, timeout, greeting, open_page)
+        service.stop()

@@ -1,0 +1,131 @@
+"""What surrounds every request: checks of host and origin, headers, errors as JSON, the access log, and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from translate.serve.access import Access
+from translate.serve.metrics import Metrics
+from translate.system.terminal_text import print_message
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+DISCONNECTED = 499  # status in the log of a request whose client did not wait for the answer
+LINGER_SECONDS, LINGER_BYTES = 2.0, 2**24  # how long a body that is refused is still read, and how much of it
+RETRY_SECONDS = 5
+UNEXPECTED = "an error in the server; its log has the details"
+
+
+@dataclass
+class Guard:
+    """The outermost application. `is_draining` refuses new requests."""
+
+    app: ASGIApp
+    access: Access
+    metrics: Metrics
+    paths: Collection[str]  # the known ones, which metrics count apart
+    has_log: bool = True
+    is_draining: bool = field(default=False, init=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.monotonic(), DISCONNECTED
+        headers = Headers(scope=scope)
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), headers)
+            await send(message)
+
+        try:
+            response: ASGIApp = await self._refused(scope, headers) or self.app
+            await response({**scope, "app": self.app}, receive, send_guarded)
+        except ClientDisconnect:
+            pass
+        except HTTPException as error:
+            await _error(error)(scope, receive, send_guarded)
+        except Exception:
+            for line in traceback.format_exc().splitlines():
+                print_message(line)
+            if status != DISCONNECTED:
+                raise  # the answer has begun: uvicorn ends the connection
+            await _error(HTTPException(500, UNEXPECTED))(scope, receive, send_guarded)
+        finally:
+            self._report(scope, status, time.monotonic() - started)
+
+    async def _refused(self, scope: Scope, headers: Headers) -> Response | None:
+        """Raise HTTPException if the request is refused; return the answer to a browser that asks in advance."""
+        self.access.check_host(headers.get("host", ""))
+        if scope["method"] not in ("GET", "HEAD"):
+            self.access.check_origin(headers)
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            allowed = {"access-control-allow-methods": "GET, POST", "access-control-max-age": "600"}
+            return Response(
+                status_code=204, headers=allowed | {"access-control-allow-headers": "authorization, content-type"}
+            )
+        if self.is_draining:
+            raise HTTPException(503, "the server is shutting down", {"Retry-After": str(RETRY_SECONDS)})
+        if scope["method"] == "POST":
+            self.access.count((scope.get("client") or ("",))[0])
+        return None
+
+    def _add_headers(self, given: MutableHeaders, request: Headers) -> None:
+        for name, value in HEADERS.items():
+            given.setdefault(name, value)
+        if self.access.allows_origin(origin := request.get("origin", "")):
+            given["access-control-allow-origin"] = origin
+            given.add_vary_header("Origin")
+
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+        path = scope["path"]
+        self.metrics.add_request(path if path in self.paths else "other", status, seconds)
+        if self.has_log:
+            client = (scope.get("client") or ("-",))[0]
+            print_message(f"{client} {scope['method']} {path[:200]} {status} {1000 * seconds:.0f} ms")
+
+
+def _error(error: HTTPException) -> ASGIApp:
+    response = JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return _lingering(response) if error.status_code == 413 else response
+
+
+def _lingering(response: Response) -> ASGIApp:
+    """Answer, then read on for a moment: if the connection closed at once, the client might never see the answer."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        response.headers["connection"] = "close"
+        headers = {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        await send(headers)
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        num_bytes, message = 0, await receive()
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while message.get("more_body") and num_bytes < LINGER_BYTES:
+                    message = await receive()
+                    num_bytes += len(message.get("body", b""))
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return respond

@@ -1,0 +1,108 @@
+"""The runs that a server offers: their translators, languages, and sentences of their own text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from translate.api import load_translator
+from translate.config.languages import language_name
+from translate.config.settings import Config
+from translate.data.encoded_corpus import open_corpus
+from translate.decoding.line_translator import LineTranslator
+from translate.errors import UserError
+from translate.model.attention_kinds import KINDS
+from translate.model.parameter_shapes import parameter_shapes
+from translate.run.folder import Run
+from translate.system.terminal_text import print_message, spelled_out
+
+NUM_EXAMPLES = 20
+NUM_SAMPLED = 2_000  # pairs of the validation text from which languages are learned
+SHOWN_SETTINGS = ("beam_size", "length_penalty", "temperature", "top_k", "top_p")
+
+
+class Language(NamedTuple):
+    """A language: its code, such as en, and its English name."""
+
+    code: str
+    name: str
+
+
+class Example(NamedTuple):
+    """A pair of the validation text."""
+
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class ServedRun:
+    """A run in memory. Nothing is read from its folder after loading, so that it may be replaced."""
+
+    name: str
+    folder: Path
+    config: Config
+    translator: LineTranslator
+    source: Language
+    target: Language
+    sample: Sequence[Example]  # of the validation text; empty if the run folder no longer has it
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """A few pairs of the validation text, evenly spread."""
+        return self.sample[:: max(1, len(self.sample) // NUM_EXAMPLES)][:NUM_EXAMPLES]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The entry of `GET /runs`."""
+        model, vocabs = self.config.model, self.translator.vocabs
+        layers = {kind: model.num_encoder_layers if kind == "encoder" else model.num_decoder_layers for kind in KINDS}
+        shapes = parameter_shapes(model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+        return {
+            "name": self.name,
+            "architecture": "transformer",
+            "source": self.source._asdict(),
+            "target": self.target._asdict(),
+            "heads": {kind: [model.num_heads] * count for kind, count in layers.items()},
+            "settings": {name: getattr(self.config.decode, name) for name in SHOWN_SETTINGS},
+            "num_parameters": sum(map(prod, shapes.values())),
+        }
+
+
+def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str) -> list[ServedRun]:
+    """Load the runs; see `load_translator`. A run is named after its folder, or its path if two have the same name."""
+    counts = Counter(folder.resolve().name for folder in folders)
+    served = []
+    for folder in dict.fromkeys(folders):
+        name = folder.resolve().name
+        name = spelled_out(name if counts[name] == 1 else str(folder), "\n")
+        translator = load_translator(folder, device, engine, precision)
+        config = Run.open(folder).load_config()
+        if not all(config.data.languages):
+            advice = f'set data.src_lang = "en" and data.tgt_lang = "de", for example, in {folder / "config.toml"}'
+            print_message(f"note: {folder}: its languages are unknown, so they are called src and tgt; {advice}")
+        codes = [code or unknown for code, unknown in zip(config.data.languages, ("src", "tgt"), strict=True)]
+        source, target = (Language(code, language_name(code)) for code in codes)
+        served.append(ServedRun(name, folder, config, translator, source, target, _sample(folder, translator)))
+    return served
+
+
+def _sample(folder: Path, translator: LineTranslator) -> list[Example]:
+    """Return pairs from all over the encoded validation text, or none if it is gone."""
+    src, tgt = translator.vocabs
+    try:
+        corpus = open_corpus(folder / "corpus" / "valid", translator.vocabs)
+    except (UserError, OSError):
+        corpus = None
+    if corpus is None or not len(corpus):
+        return []
+    rows = np.unique(np.linspace(0, len(corpus) - 1, NUM_SAMPLED).astype(int))
+    return [
+        Example(src.decode(corpus.src[row][:-1].tolist()), tgt.decode(corpus.tgt[row][:-1].tolist())) for row in rows
+    ]
