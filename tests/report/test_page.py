@@ -24,6 +24,7 @@ from translate.report.page.writer import (
     InitialView,
     MapVersion,
     PageSentence,
+    live_page,
     normalized_entropy,
     packed_maps,
     page_text,
@@ -101,6 +102,15 @@ def test_the_policy_names_the_one_script_and_style_by_their_hashes(tmp_path: Pat
     assert "unsafe" not in policy[1]
     assert "file:" not in policy[1]
     assert not re.search(r"https?://(?!www\.w3\.org)", html)
+
+
+def test_only_the_live_page_has_the_live_parts_and_may_send_requests() -> None:
+    live, saved = live_page("t"), page_text("t", [], InitialView())
+    assert "connect-src 'self';" in live
+    assert "connect-src" not in saved
+    for part in 'id="live"', "createChannel", "#alternatives", "type_here", "fetch(":
+        assert part in live
+        assert part not in saved
 
 
 def test_maps_beyond_the_budget_are_in_a_folder_next_to_the_page(

@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 import zlib
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,13 +27,35 @@ from translate.model.attention_kinds import KindName
 from translate.report.colours import page_palette
 from translate.system.files import atomic_folder, atomic_write
 
-STYLES = ("page.css", "card.css")
-# Order matters: code that runs while the page loads may use only the preceding files.
-SCRIPTS = (
-    "strings.js", "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js",
-    "state.js", "list.js", "card.js", "keys.js", "sentence.js", "play.js", "app.js", "controls.js",
+LANGUAGES = ("en", "zh")  # of assets/strings_{language}.json
+
+
+class _Parts(NamedTuple):
+    """The assets of a page: names of files, or what they begin with."""
+
+    styles: Sequence[str]
+    scripts: Sequence[str]  # order matters: code that runs while the page loads may use only the preceding files
+    strings: Sequence[str]
+    html: Sequence[str] = ()
+
+
+SAVED = _Parts(
+    ("page.css", "card.css"),
+    (
+        "strings.js", "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js",
+        "state.js", "list.js", "card.js", "keys.js", "sentence.js", "play.js", "app.js", "controls.js",
+    ),
+    ("strings",),
 )  # fmt: skip
-LANGUAGES = ("en", "zh")  # assets/strings_{language}.json
+LIVE = _Parts(  # the page of `translate serve`: the saved page with additions
+    (*SAVED.styles, "live.css", "live_search.css"),
+    (
+        *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_client.js", "live_heads.js",
+        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "controls.js",
+    ),
+    ("strings", "strings_live"),
+    ("live.html",),
+)  # fmt: skip
 SENTENCES = "<!-- sentences -->"
 BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
@@ -126,7 +149,9 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
     sidecar_folder: folder next to `path` for the maps beyond BYTES_IN_PAGE, one file per sentence. If None, the page
     contains all maps. Raises UserError if the disk is full or `sidecar_folder` contains unrelated files.
     """
-    before, _, after = _frame(title, view, sidecar_folder is not None).partition(SENTENCES)
+    # Browsers disagree on whether 'self' covers files next to a page opened from disk.
+    sidecars = " 'self' file:" if sidecar_folder else ""
+    before, _, after = _frame(title, view, SAVED, sidecars).partition(SENTENCES)
     with ExitStack() as stack:
         partial = stack.enter_context(atomic_write(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", errors=ESCAPED, newline="\n"))
@@ -149,12 +174,20 @@ def write_page(
 
 def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) -> str:
     """Return the HTML of a page that contains all maps; see `writing_page`."""
-    before, _, after = _frame(title, view, False).partition(SENTENCES)
+    before, _, after = _frame(title, view, SAVED).partition(SENTENCES)
     stream = io.StringIO()
     page = PageWriter(stream, None, ExitStack())
     for sentence in sentences:
         page.add(sentence)
     return f"{before}{stream.getvalue()}{after}".encode("utf-8", ESCAPED).decode()
+
+
+def live_page(title: str) -> str:
+    """Return the HTML of the page on which sentences are typed. It sends requests only to the server it came from."""
+    before, _, after = _frame(title, InitialView(), LIVE, connect=" connect-src 'self';").partition(SENTENCES)
+    stream = io.StringIO()
+    PageWriter(stream, None, ExitStack()).add(PageSentence(1, "", "", None, (), ()))  # filled in by the answers
+    return f"{before}{stream.getvalue()}{after}"
 
 
 def packed_maps(versions: Sequence[MapVersion]) -> dict[str, object]:
@@ -214,24 +247,27 @@ def _inert(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def _frame(title: str, view: InitialView, has_sidecars: bool) -> str:
+def _frame(title: str, view: InitialView, parts: _Parts, sidecars: str = "", connect: str = "") -> str:
     """Return the page with the placeholder SENTENCES.
 
-    Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and sidecar
-    files if the page may need any. Browsers disagree on whether 'self' covers files next to a page opened from disk.
+    Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and the
+    sources `sidecars` and `connect`.
     """
-    style = "\n".join(map(_part, STYLES))
+    style = "\n".join(map(_part, parts.styles))
     # All code shares one scope; only the function that sidecar files call is global.
-    script = "\n".join(('"use strict";', "(() => {", *map(_part, SCRIPTS), "})();"))
+    script = "\n".join(('"use strict";', "(() => {", *map(_part, parts.scripts), "})();"))
+    strings = {code: [json.loads(_part(f"{name}_{code}.json")) for name in parts.strings] for code in LANGUAGES}
     return Template(_part("page.html")).substitute(
         script_hash=_digest(script),
         style_hash=_digest(style),
-        sidecars=" 'self' file:" if has_sidecars else "",
+        sidecars=sidecars,
+        connect=connect,
         title=html.escape(title),
         style=style,
-        strings=_inert({code: json.loads(_part(f"strings_{code}.json")) for code in LANGUAGES}),
+        strings=_inert({code: dict(ChainMap(*texts)) for code, texts in strings.items()}),
         palette=_inert(page_palette()),
         initial_view=_inert(view._asdict()),
+        live="".join(map(_part, parts.html)),
         sentences=SENTENCES,
         script=script,
     )

@@ -11,6 +11,7 @@ let state = fromHash(location.hash, start, sentences);
 let shown = []; // the sentences in the list
 let versions = []; // versions of the current sentence
 let isPrinting = false;
+const afterCards = []; // what the live page does after the cards are drawn
 let numRequests = 0; // counts requests, so that late responses can be dropped
 
 const list = createList((id) => {
@@ -74,6 +75,11 @@ function activeKind() {
 }
 
 function showCards() {
+  drawCards();
+  for (const act of afterCards) act();
+}
+
+function drawCards() {
   if (!versions.length) return;
   const version = currentVersion();
   const kinds = availableKinds();

@@ -9,6 +9,8 @@ const CHOICES = {
   warnings: ["all", "with", "without"],
 };
 
+const PARTS = []; // what the live page adds to the state: {start() -> values, toValues(state) -> values of the link, read(given, state)}
+
 /** The state of the page when it is opened without a link. view: {kind, layer, head, words}. */
 function startState(view, sentences) {
   const mean = () => ({ layer: null, head: null });
@@ -28,6 +30,7 @@ function startState(view, sentences) {
     query: "",
     sort: "line",
     warnings: "all",
+    ...Object.assign({}, ...PARTS.map((part) => part.start())),
   };
 }
 
@@ -37,8 +40,9 @@ function toHash(state) {
     language: state.language, line: state.id, kind: state.kind, big: state.isBig ? 1 : "", view: state.view, words: state.words ? 1 : 0, scale: state.scale,
     encoder: pick(state.picks.encoder), decoder: pick(state.picks.decoder), cross: pick(state.picks.cross),
     version: state.version ?? "", minus: state.minus ?? "", search: state.query, sort: state.sort, warnings: state.warnings,
+    ...Object.assign({}, ...PARTS.map((part) => part.toValues(state))),
   };
-  const kept = Object.entries(values).filter(([, value]) => value !== "" && value !== null);
+  const kept = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return "#" + kept.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
 }
 
@@ -58,6 +62,7 @@ function fromHash(hash, start, sentences) {
   state.query = given.get("search") ?? start.query;
   state.version = given.get("version") ?? start.version;
   state.minus = given.get("minus") ?? start.minus;
+  for (const part of PARTS) part.read(given, state);
   return state;
 }
 

@@ -1,0 +1,178 @@
+// The live page: what is typed is translated, and the answers are shown as soon as they come.
+
+const TYPING_PAUSE = 80; // milliseconds after the last key before a request is sent
+let runs = [];
+let examples = []; // of the first side's run
+let examplesOf = "";
+let exampleNumber = 0;
+let typingTimer = 0;
+let shownAnswer = null; // whose maps are on the page
+const sides = [];
+const switches = KINDS.map((kind) => addHeadSwitch(cards[kind].element, kind, 0));
+
+/** Change what the server is asked for. */
+function changeLive(changes) {
+  Object.assign(state.live, changes);
+  rememberSoon();
+  askAll();
+  showLive();
+}
+
+function changeSide(index, changes) {
+  changeLive({ sides: state.live.sides.map((side, i) => (i === index ? { ...side, ...changes } : side)) });
+}
+
+/** Type or replace the sentence: what belonged to the previous one is released. */
+function changeText(text) {
+  const q = text.replace(/\s+/g, " ").trim();
+  clearTimeout(typingTimer);
+  if (q !== state.live.q) changeLive({ q, sides: state.live.sides.map((side) => ({ ...side, prefix: [], chosen: null })) });
+}
+
+/** Write the sentence of the state into the field, which grows with its text. */
+function writeText() {
+  const field = element("q");
+  if (field.value.trim() !== state.live.q) field.value = state.live.q;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
+}
+
+function chooseRun(index, run) {
+  changeSide(index, newSide(run));
+  if (index === 0) loadExamples().then(showLive);
+}
+
+function runOf(side) {
+  return runs.find(({ name }) => name === side.run) ?? runs[0];
+}
+
+/** Ask for all that the page shows; what has been asked for already is not asked for again. */
+function askAll() {
+  const { live } = state;
+  live.sides = live.sides.slice(0, runs.length > 1 ? 2 : 1).map((side) => ({ ...side, run: runOf(side).name }));
+  sides.forEach((side, i) => {
+    side.element.hidden = !live.sides[i];
+    if (live.sides[i]) side.ask(live, live.sides[i], runOf(live.sides[i]));
+  });
+}
+
+/** Show the answers that have come, and the text and options of the state. */
+function showLive() {
+  const { live } = state;
+  const first = sides[0];
+  const errors = sides.slice(0, live.sides.length).flatMap(({ channels }) => Object.values(channels).map(({ error }) => error));
+  element("problem").textContent = errors.find(Boolean) ?? "";
+  element("problem").hidden = !errors.some(Boolean);
+  const example = examples.find(({ source }) => source === live.q);
+  element("reference").hidden = !example;
+  element("reference").querySelector("bdi").textContent = example?.reference ?? "";
+  element("source-name").textContent = nameOfLanguage(runOf(live.sides[0]).source);
+  ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i]?.run ?? ""));
+  live.sides.forEach((side, i) => sides[i].show(live, side, runOf(side), runs));
+  element("add-run").hidden = runs.length < 2 || live.sides.length > 1;
+  const { answer } = first.channels.main;
+  showSearch(live, runOf(live.sides[0]), live.sides[0].chosen === null ? answer : first.channels.search.answer, live.sides[0].chosen);
+  document.body.classList.toggle("two", live.sides.length > 1);
+  document.body.classList.toggle("blank", isBlank(live.q));
+  if (answer === shownAnswer) return afterCards.forEach((act) => act());
+  shownAnswer = answer;
+  const translation = answer?.translations[0];
+  Object.assign(sentences[0], {
+    source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "server" : null,
+  });
+  decoded.set(sentences[0].id, Promise.resolve(answer?.versions ?? []));
+  showState();
+}
+
+/** Load the examples of the first side's run. */
+async function loadExamples() {
+  const { run } = state.live.sides[0];
+  if (examplesOf === run) return;
+  examplesOf = run;
+  const found = await send(`examples?run=${encodeURIComponent(run)}`).then((response) => response.json()).catch(() => ({ examples: [] }));
+  examples = found.examples;
+  exampleNumber = 0;
+  element("example").hidden = !examples.length;
+}
+
+function nextExample() {
+  changeText(examples[exampleNumber++ % examples.length].source);
+  writeText();
+}
+
+async function savePage() {
+  const { live } = state;
+  const { main } = requestsOf({ ...live, panel: false }, live.sides[0], runOf(live.sides[0]));
+  try {
+    if (main) save(await (await send("page", main)).blob(), "attention.html");
+  } catch (error) {
+    element("problem").textContent = error.message;
+    element("problem").hidden = false;
+  }
+}
+
+function listenToLive() {
+  const field = element("q");
+  field.addEventListener("input", () => {
+    clearTimeout(typingTimer);
+    typingTimer = setTimeout(() => changeText(field.value), TYPING_PAUSE);
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight + 2}px`;
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    changeText(field.value);
+  });
+  element("example").addEventListener("click", nextExample);
+  element("save-page").addEventListener("click", savePage);
+  element("add-run").addEventListener("click", () => {
+    const other = runs.find(({ name }) => name !== state.live.sides[0].run);
+    changeLive({ sides: [state.live.sides[0], newSide(other.name)] });
+  });
+  addEventListener("hashchange", () => setTimeout(() => {
+    changeLive({}); // after the state was read from the new link
+    writeText();
+  }));
+  listenToKeys({ "/": () => field.focus(), "x": toggleSelected });
+  listenToAlternatives();
+  buildSearch();
+}
+
+/** Switch the selected head of the active kind off or on. */
+function toggleSelected() {
+  const index = element("other-cards").contains(document.activeElement) ? 1 : 0;
+  const name = headOf(activeKind(), sides[index].channels.main.answer?.versions.at(-1));
+  if (name) toggleHead(index, name);
+}
+
+async function startLive() {
+  document.body.classList.add("live");
+  element("copy-link").after(element("save-page"));
+  element("foot").querySelector("p").dataset.text = "live_foot";
+  for (const index of [0, 1]) sides.push(createSide(index));
+  element("sides").append(...sides.map((side) => side.element));
+  const showOtherCards = createOtherCards();
+  afterCards.push(() => switches.forEach((show) => show()), () => showOtherCards(state.live.sides[1] && sides[1].channels.main.answer));
+  for (const [key, text] of [["x", "key_switch"], ["/", "key_write"]]) {
+    const row = element("help").querySelector("table").insertRow(0);
+    row.insertCell().append(Object.assign(make("kbd", ""), { textContent: key }));
+    row.insertCell().dataset.text = text;
+  }
+  listenToLive();
+  try {
+    ({ runs, max_characters: element("q").maxLength } = await (await send("runs")).json());
+  } catch (error) {
+    element("problem").textContent = error.message;
+    element("problem").hidden = false;
+    return;
+  }
+  askAll();
+  await loadExamples();
+  if (!state.live.q && examples.length) nextExample();
+  else showLive();
+  writeText();
+  element("q").select();
+}
+
+startLive();

@@ -1,0 +1,83 @@
+// Heads are switched off and on: on the small maps, with the key x, and in a list of what is off.
+
+/** The name of the head that a card shows, such as cross.1.2, or null if it shows a mean. */
+function headOf(kind, version) {
+  const stack = version?.stacks[kind];
+  if (!stack) return null;
+  const pick = validPick(state.picks[kind], stack);
+  const layer = pick.layer ?? (stack.layers.length === 1 ? stack.layers[0] : null);
+  const head = pick.head ?? (stack.heads === 1 ? 0 : null);
+  return layer === null || head === null ? null : `${kind}.${layer}.${head}`;
+}
+
+/** "encoder-decoder 1.2" in the reader's language; the long form names layer and head. */
+function nameOfHead(name) {
+  const [kind, layer, head] = name.split(".");
+  return { short: `${say(`kind_${kind}`)} ${layer}.${head}`, long: say("head_long", { kind: say(`name_${kind}`), layer, head }) };
+}
+
+function toggleHead(index, name) {
+  const { off } = state.live.sides[index];
+  changeSide(index, { off: off.includes(name) ? off.filter((each) => each !== name) : [...off, name].sort() });
+}
+
+/** Add the switch to a card: one button that moves to the small map under the pointer, in focus, or selected. */
+function addHeadSwitch(card, kind, index) {
+  const button = Object.assign(make("button", "switch"), { type: "button", hidden: true, textContent: "⏻" });
+  const heads = card.querySelector(".heads");
+  const at = (thumb) => {
+    const name = thumb && thumb.dataset.layer !== "mean" && thumb.dataset.head !== "mean" ? `${kind}.${thumb.dataset.layer}.${thumb.dataset.head}` : null;
+    button.hidden = !name;
+    if (!name) return;
+    const isOff = state.live.sides[index]?.off.includes(name) ?? false;
+    button.dataset.head = name;
+    button.setAttribute("aria-pressed", String(isOff));
+    button.title = say(isOff ? "switch_on" : "switch_off", { head: nameOfHead(name).long });
+    button.setAttribute("aria-label", button.title);
+    button.style.left = `${thumb.offsetLeft + thumb.offsetWidth - 15}px`;
+    button.style.top = `${thumb.offsetTop - 7}px`;
+  };
+  const selected = () => heads.querySelector("[aria-pressed='true']");
+  heads.addEventListener("pointerover", ({ target }) => target.closest(".thumb") && at(target.closest(".thumb")));
+  heads.addEventListener("focusin", ({ target }) => at(target.closest(".thumb")));
+  card.addEventListener("pointerleave", () => at(selected()));
+  button.addEventListener("click", () => toggleHead(index, button.dataset.head));
+  heads.after(button);
+  return () => {
+    const thumbs = [...heads.querySelectorAll(".thumb")];
+    const off = state.live.sides[index]?.off ?? [];
+    for (const thumb of thumbs) thumb.classList.toggle("off", off.includes(`${kind}.${thumb.dataset.layer}.${thumb.dataset.head}`));
+    at(button.matches(":hover, :focus") ? thumbs.find((each) => `${kind}.${each.dataset.layer}.${each.dataset.head}` === button.dataset.head) : selected());
+  };
+}
+
+/** Draw what was changed in a side as chips that undo it. live: state.live. */
+function drawChanges(host, index, live, answer) {
+  const side = live.sides[index];
+  const chip = (text, title, act) => {
+    const button = Object.assign(make("button", "chip"), { type: "button", title });
+    button.append(Object.assign(make("bdi", ""), { textContent: text, lang: "" }), Object.assign(make("span", "cross"), { textContent: "×" }));
+    button.addEventListener("click", act);
+    return button;
+  };
+  const plain = (text, act, isOn = null) => {
+    const button = Object.assign(make("button", "link"), { type: "button", textContent: text });
+    if (isOn !== null) button.setAttribute("aria-pressed", String(isOn));
+    button.addEventListener("click", act);
+    return button;
+  };
+  const parts = [];
+  if (side.off.length) {
+    parts.push(Object.assign(make("span", "side-name"), { textContent: say("heads_off") }));
+    parts.push(...side.off.map((name) => chip(nameOfHead(name).short, say("switch_on", { head: nameOfHead(name).long }), () => toggleHead(index, name))));
+    parts.push(plain(say("all_on"), () => changeSide(index, { off: [] })));
+    parts.push(plain(say("compare_all_on"), () => changeLive({ compare: !live.compare }), live.compare));
+  }
+  if (side.prefix.length) {
+    const text = (answer?.translations[0]?.pieces ?? []).slice(0, side.prefix.length).join("").replaceAll("▁", " ").trim();
+    parts.push(chip(say("begins_with", { text }), say("release_prefix"), () => changeSide(index, { prefix: [] })));
+  }
+  if (side.chosen !== null) parts.push(chip(say("translation_chosen"), say("release_chosen"), () => changeSide(index, { chosen: null })));
+  fill(host, parts);
+  host.hidden = !parts.length;
+}

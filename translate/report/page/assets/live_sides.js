@@ -1,0 +1,87 @@
+// The sides of the page: one run, or two runs on the same sentence, each with its translation, figures and cards.
+
+/** Create side `index`. ask: see live.js. Returns {element, channels, update}. */
+function createSide(index) {
+  const root = element("side-template").content.firstElementChild.cloneNode(true);
+  const part = (name) => root.querySelector(name);
+  const show = () => showLive();
+  const channels = { main: createChannel(show), search: createChannel(show), whole: createChannel(show) };
+  const choice = part("select");
+  choice.addEventListener("change", () => chooseRun(index, choice.value));
+  part(".close-side").addEventListener("click", () => changeLive({ sides: [state.live.sides[0]] }));
+  return {
+    element: root,
+    channels,
+    /** Ask for all that the side shows. */
+    ask(live, side, run) {
+      const { main, search } = requestsOf(live, side, run);
+      channels.main.ask(main);
+      channels.search.ask(search);
+      channels.whole.ask(main && live.compare && side.off.length ? { ...main, without: [], maps: "none", n_best: 1, tree: false } : null);
+    },
+    /** Show the answers. */
+    show(live, side, run, runs) {
+      const { answer, isBusy } = channels.main;
+      const translation = answer?.translations[0] ?? null;
+      root.classList.toggle("busy", isBusy);
+      showRuns(choice, part(".language"), runs, run);
+      part(".close-side").hidden = index === 0;
+      drawPieces(part(".pieces"), translation, answer?.numForced ?? 0, (at, button) => showAlternatives(index, translation, at, button));
+      part(".figures").replaceChildren(...(translation ? figuresOf(answer, translation) : []));
+      drawChanges(part(".changes"), index, live, answer);
+      const whole = channels.whole.answer?.translations[0];
+      part(".whole").hidden = !whole;
+      if (!whole || !translation) return;
+      drawMarked(part(".whole bdi"), whole.text, translation.text);
+      part(".whole .number").textContent = say("probability", { number: share(Math.exp(whole.log_prob)) });
+    },
+  };
+}
+
+/** Show the run of a side: a choice if there are several, and the target language. */
+function showRuns(choice, languageName, runs, run) {
+  choice.hidden = runs.length < 2;
+  if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map((each) => new Option(each.name, each.name)));
+  choice.value = run.name;
+  choice.title = say("run_title", { architecture: run.architecture, count: run.num_parameters.toLocaleString(language) });
+  languageName.textContent = nameOfLanguage(run.target);
+}
+
+/** The name of a language in the reader's language, if the browser knows it. */
+function nameOfLanguage({ code, name }) {
+  if (language === "en" || name === code) return name;
+  try {
+    return new Intl.DisplayNames([say("lang")], { type: "language" }).of(code);
+  } catch {
+    return name;
+  }
+}
+
+/** Create the cards of the second side. Returns a function that shows the version that `answer` has. */
+function createOtherCards() {
+  const others = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));
+  const host = Object.assign(make("div", ""), { id: "other-cards", lang: "" });
+  element("cards").after(host);
+  for (const kind of KINDS) {
+    const heading = others[kind].element.querySelector("h2");
+    heading.id = `other-${kind}`;
+    others[kind].element.setAttribute("aria-labelledby", heading.id);
+    host.append(others[kind].element);
+  }
+  const marks = KINDS.map((kind) => addHeadSwitch(others[kind].element, kind, 1));
+  return (answer) => {
+    const version = answer?.versions.at(-1);
+    host.hidden = !version;
+    if (!version) return;
+    host.className = element("cards").className;
+    host.style.setProperty("--kinds", element("cards").style.getPropertyValue("--kinds"));
+    for (const kind of KINDS) {
+      others[kind].element.hidden = cards[kind].element.hidden || !version.stacks[kind];
+      others[kind].element.classList.toggle("active", cards[kind].element.classList.contains("active"));
+    }
+    const visible = KINDS.map((kind) => others[kind]).filter((card) => !card.element.hidden);
+    const widths = visible.map((card) => card.width());
+    visible.forEach((card, i) => card.show(state, version, null, isDark(), widths[i]));
+    for (const mark of marks) mark();
+  };
+}

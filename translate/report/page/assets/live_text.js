@@ -1,0 +1,103 @@
+// The translation as pieces that can be chosen, its figures, and what differs from another translation.
+
+const MAX_COMPARED = 500; // words; longer texts are not compared
+const wordsIn = new Intl.Segmenter(undefined, { granularity: "word" });
+
+/** Draw the pieces of a translation as buttons. numForced: pieces of a forced prefix. choose(index, button) is called for a piece. */
+function drawPieces(host, translation, numForced, choose) {
+  const hadFocus = host.contains(document.activeElement) ? [...host.querySelectorAll(".piece")].indexOf(document.activeElement) : -1;
+  const pieces = translation?.pieces ?? [];
+  const buttons = pieces.map((piece, i) => pieceButton(piece, translation.log_probs[i], i < numForced));
+  const spaced = buttons.flatMap((button, i) => (i && (pieces[i].startsWith("▁") || pieces[i] === "</s>") ? [" ", button] : [button]));
+  host.replaceChildren(...(buttons.length ? spaced : [translation?.text ?? ""]));
+  if (buttons.length) buttons[Math.max(0, Math.min(hadFocus, buttons.length - 1))].tabIndex = 0;
+  if (hadFocus >= 0) host.querySelector("[tabindex='0']")?.focus();
+  host.onclick = ({ target }) => buttons.includes(target) && choose(buttons.indexOf(target), target);
+  host.onkeydown = (event) => {
+    const at = buttons.indexOf(document.activeElement);
+    if (at < 0) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      return choose(at, buttons[at]);
+    }
+    const ahead = getComputedStyle(host).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+    const steps = { Home: -at, End: buttons.length - 1 - at, ArrowLeft: ahead === "ArrowLeft" ? 1 : -1, ArrowRight: ahead === "ArrowRight" ? 1 : -1 };
+    const next = buttons[at + steps[event.key]];
+    if (!next || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    [buttons[at].tabIndex, next.tabIndex] = [-1, 0];
+    next.focus();
+  };
+}
+
+/** A piece as a button. It is an inline element, because letters of Arabic join only within a line of text. */
+function pieceButton(piece, logProb, isForced) {
+  const isEnd = piece === "</s>";
+  const button = make("span", isEnd ? "piece end" : "piece");
+  button.textContent = (piece.startsWith("▁") && piece.length > 1 ? piece.slice(1) : piece);
+  button.setAttribute("role", "button");
+  button.setAttribute("aria-haspopup", "dialog");
+  button.tabIndex = -1;
+  button.classList.toggle("forced", isForced);
+  if (Number.isFinite(logProb)) {
+    button.style.setProperty("--doubt", String(1 - Math.exp(logProb)));
+    button.title = say(isForced ? "piece_forced" : "piece_title", { piece, probability: share(Math.exp(logProb)) });
+  }
+  return button;
+}
+
+/** 0.1234 -> "12.3%"; tiny probabilities keep two digits. */
+function share(probability) {
+  const percent = 100 * probability;
+  if (percent >= 0.1 || percent === 0) return `${percent.toFixed(1)}%`;
+  return `${percent.toExponential(0).replace("e-", "·10⁻").replace(/\d+$/, (digits) => [...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join(""))}%`;
+}
+
+/** -1.234 -> "−1.23" */
+function signed(number) {
+  return Number.isFinite(number) ? number.toFixed(2).replace("-", "−") : "–";
+}
+
+/** Figures of a translation as list items: its probability, score, entropy and warnings. */
+function figuresOf(answer, translation) {
+  const item = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
+  const items = [
+    item(say("probability", { number: share(Math.exp(translation.log_prob)) }), say("log_probability", { number: signed(translation.log_prob) })),
+    item(say("score", { number: signed(translation.score) }), say("score_title")),
+  ];
+  const entropy = answer.versions.at(-1)?.attention_entropy ?? null;
+  if (entropy !== null) items.push(item(say("entropy", { number: entropy.toFixed(2) }), say("entropy_title")));
+  return [...items, ...answer.warnings.map((warning) => item(sayAgain(warning, "warning_"), say("warning"), "warning"))];
+}
+
+/** Write a text, with the words marked that another text does not have at this place. */
+function drawMarked(host, text, other) {
+  const [words, others] = [text, other].map((each) => [...wordsIn.segment(each)].map(({ segment }) => segment));
+  const differ = differing(words, others);
+  host.replaceChildren(...words.map((word, i) => (differ.has(i) && !isBlank(word) ? Object.assign(make("mark", ""), { textContent: word }) : word)));
+}
+
+/** The indices of the words that are not in the longest common subsequence of both lists. */
+function differing(words, others) {
+  if (Math.max(words.length, others.length) > MAX_COMPARED) return new Set();
+  const length = Array.from({ length: words.length + 1 }, () => new Uint16Array(others.length + 1));
+  for (let i = words.length - 1; i >= 0; i--) {
+    for (let j = others.length - 1; j >= 0; j--) {
+      length[i][j] = words[i] === others[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
+    }
+  }
+  const found = new Set();
+  for (let i = 0, j = 0; i < words.length; ) {
+    if (j < others.length && words[i] === others[j]) [i, j] = [i + 1, j + 1];
+    else if (j < others.length && length[i][j + 1] >= length[i + 1][j]) j++;
+    else found.add(i++);
+  }
+  return found;
+}
+
+/** Replace the children of `host`. A button that had the focus passes it to the one in its place. */
+function fill(host, children) {
+  const at = [...host.querySelectorAll("button")].indexOf(document.activeElement);
+  host.replaceChildren(...children);
+  if (at >= 0) [...host.querySelectorAll("button")].slice(0, at + 1).at(-1)?.focus({ preventScroll: true });
+}
