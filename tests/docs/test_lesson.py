@@ -1,12 +1,13 @@
-"""Check docs/attention.md and docs/attention.zh.md against the maps, the model's source and the commands."""
+"""Check docs/attention.md and docs/attention.zh.md: every number is computed again with the run in docs/toy-run."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import re
 import shlex
-import shutil
 from pathlib import Path
 from textwrap import indent
 
@@ -14,11 +15,17 @@ import numpy as np
 import pytest
 
 from translate import cli
+from translate.api import load_translator
 from translate.attention.extract import attention_maps
+from translate.attention.head_ablation import loss_of
 from translate.attention.maps import AttentionMaps
+from translate.attention.selection import AttentionSelection
+from translate.data.parallel_text import Pair
 from translate.decoding.line_translator import LineTranslator
+from translate.model.attention_kinds import Head
 
 ROOT = Path(__file__).parents[2]
+RUN = ROOT / "docs/toy-run"
 ENGLISH, CHINESE = ROOT / "docs/attention.md", ROOT / "docs/attention.zh.md"
 TEXT = ENGLISH.read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -27,6 +34,11 @@ PROGRAMS = [code for language, code in BLOCKS if language == "python" and "print
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 FIGURE = re.compile(r"!\[[^]]*\]\((figures/[^)]+)\)")
 MAPS = AttentionMaps.load(ROOT / "docs/maps/000001.npz")
+
+
+@pytest.fixture(scope="module")
+def lesson_translator() -> LineTranslator:
+    return load_translator(RUN, "cpu")
 
 
 def output_after(block: str) -> str:
@@ -44,22 +56,31 @@ def worked_row() -> np.ndarray:
 
 def test_worked_example_is_consistent_and_matches_the_file() -> None:
     product, score, exponential, weight, value = worked_row()
+    row = MAPS.target.index("▁les")
     assert np.allclose(score, product / np.sqrt(32), atol=1e-3)
     assert np.allclose(exponential, np.exp(score), rtol=1e-3, atol=1e-3)
     assert np.allclose(weight, exponential / exponential.sum(), atol=1e-3)
-    assert np.allclose(weight, MAPS.cross[0, 0, MAPS.target.index("'")], atol=6e-4)
-    assert weight @ value == pytest.approx(2.214, abs=1e-3)
-    assert exponential.sum() == pytest.approx(276.959, abs=2e-3)
+    assert np.allclose(weight, MAPS.cross[0, 0, row], atol=6e-4)
     undivided = np.exp(product - product.max())
-    assert np.round(undivided / undivided.sum(), 3)[:2].tolist() == [0.003, 0.997]
-    for number in "2.214", "276.959", "0.003", "0.997":
-        assert number in TEXT
+    assert np.round(undivided / undivided.sum(), 3).tolist() == [0, 1, 0, 0, 0]
+    shown = {
+        "≈ 2.254": f"{weight @ value:.3f}",
+        "sum to 46.50": f"{exponential.sum():.2f}",
+        "`▁love` is 1.961 above": f"{score[1] - score[0]:.3f}",
+        "= 7.1 times": f"{exponential[1] / exponential[0]:.1f}",
+        "20.521 / 5.657 = 3.628": f"{product[1] / np.sqrt(32):.3f}",
+        "11 % of the value of `▁I`, 81 % of": f"81 % of{weight[1]:.2f}"[:7],
+        f"[0, 0, {row}]": f"{row}",
+    }
+    for sentence, number in shown.items():
+        assert sentence in TEXT
+        assert number in sentence
 
 
 def test_practice_row_matches_the_file() -> None:
-    sentence = TEXT[TEXT.index("**For practice:**") : TEXT.index("## 4.")]
-    scores = np.exp([float(number) for number in re.findall(r"\d+\.\d{3}", sentence)])
-    assert np.allclose(scores / scores.sum(), MAPS.cross[0, 3, MAPS.target.index("▁pommes")], atol=1e-3)
+    sentence = TEXT[TEXT.index("**For practice:**") : TEXT.index("## 4.")].replace("−", "-")
+    scores = np.exp([float(number) for number in re.findall(r"-?\d+\.\d{3}", sentence)])
+    assert np.allclose(scores / scores.sum(), MAPS.cross[0, 2, MAPS.target.index("▁les")], atol=1e-3)
 
 
 def test_quoted_code_is_in_the_model() -> None:
@@ -93,39 +114,120 @@ def test_page_screenshot_is_small() -> None:
     assert page.stat().st_size < 200_000
 
 
-def test_commands_that_need_a_run_work(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = tmp_path / "data/toy"
-    toy.mkdir(parents=True)
-    for part in "valid", "test":
-        for language, line in ("en", "I love apples."), ("fr", "J'aime les pommes."), ("align", "0-0 1-0 2-1 2-2"):
-            (toy / f"{part}.{language}").write_text(f"{line}\n", encoding="utf-8")
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(tiny_run, tmp_path / "runs/toy")
-    monkeypatch.chdir(tmp_path)
-    assert cli._run(["decode", "runs/toy", "I love apples.", "--attention", "runs/toy/attention"]) == 0
-    commands = [command for command in COMMANDS if "runs/toy" in command]
-    assert len(commands) == 7
-    for command in commands:
-        assert cli._run(shlex.split(command)[1:]) == 0, command
+def test_maps_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    [command] = [command for command in COMMANDS if command.endswith("--attention docs/maps")]
+    assert cli._run([*shlex.split(command)[1:-1], str(tmp_path)]) == 0
+    for name in "000001.npz", "000002.npz":
+        ours, theirs = (AttentionMaps.load(folder / name) for folder in (ROOT / "docs/maps", tmp_path))
+        assert (ours.source, ours.target) == (theirs.source, theirs.target)
+        for kind, stack in ours.stacks.items():
+            assert np.allclose(stack.weights, theirs.stacks[kind].weights, atol=1e-5)
+    about = json.loads((ROOT / "docs/maps/about.json").read_text(encoding="utf-8"))
+    assert about["weights"] == json.loads((tmp_path / "about.json").read_text(encoding="utf-8"))["weights"]
+    for line in (tmp_path / "index.jsonl").read_text(encoding="utf-8").splitlines():
+        assert json.loads(line)["translation"] in TEXT
 
 
-def test_programs_run_and_the_first_prints_the_recorded_weights(
-    tiny_run: Path, translator: LineTranslator, monkeypatch: pytest.MonkeyPatch
+def test_programs_print_what_is_shown(
+    lesson_translator: LineTranslator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    names: dict[str, object] = {}
-    printed = []
+    vocab = lesson_translator.vocabs.src
+    encoded = vocab.encode((ROOT / "data/toy/test.en").read_text(encoding="utf-8").splitlines())
+    pairs = [([*ids, vocab.eos_id], [vocab.eos_id]) for ids in encoded]  # the encoder's maps depend on no translation
+    for number, maps in enumerate(attention_maps(lesson_translator, pairs, AttentionSelection(("encoder",)))):
+        np.savez(tmp_path / f"{number:06}.npz", source=np.array(maps.source), encoder=maps.stack("encoder").weights)
     for program in PROGRAMS:
-        for written, here in ("runs/toy", str(tiny_run)), ("test-maps", "docs/maps"):
-            program = program.replace(written, here)
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            exec(program, names)
-        printed.append(output.getvalue())
-    vocab = translator.vocabs.src
-    source, target = ([*ids, vocab.eos_id] for ids in vocab.encode(["I love apples.", "J'aime les pommes."]))
-    [maps] = attention_maps(translator, [(source, target)])
-    weights = [float(line.split()[-2]) for line in printed[0].splitlines()]
-    assert np.allclose(weights, maps.cross[0, 0, 1], atol=6e-4)
+            exec(program.replace("test-maps", str(tmp_path)), {})
+        assert output.getvalue() == output_after(program)
+
+
+def test_number_of_articles_is_the_sum_of_the_table() -> None:
+    distances = dict(re.findall(r"\((-?\d+), (\d+)\)", output_after("distances[")))
+    near, every = (sum(int(distances[each]) for each in keys) for keys in (("1", "2", "3"), distances))
+    assert f"For {near} of {every} it is" in TEXT
+
+
+def row(maps: AttentionMaps, kind: str, layer: int | None, head: int | None, piece: str) -> dict[str, float]:
+    """Return the weights of a row in percent, by column; layer and head None: the mean."""
+    weights = maps.stacks[kind].weights
+    weights = weights.mean(axis=(0, 1)) if layer is None else weights[layer, head]
+    rows, columns = (maps.source, maps.source) if kind == "encoder" else (maps.target, maps.source)
+    return dict(zip(columns, 100 * weights[rows.index(piece)], strict=True))
+
+
+def test_rows_named_in_the_text_attend_to_what_it_says() -> None:
+    cat = AttentionMaps.load(ROOT / "docs/maps/000002.npz")
+    for head in range(4):
+        assert row(MAPS, "cross", 0, head, "aime")["▁love"] > 90 < row(MAPS, "cross", 0, head, "▁pommes")["▁apples"]
+    for head, piece in enumerate(("▁love", "▁love", ".", "</s>")):
+        assert row(MAPS, "cross", 0, head, "▁les")[piece] > 80
+    for article, noun in ("▁The", "▁cat"), ("▁the", "▁mat"):
+        assert round(row(cat, "encoder", 1, 0, article)[noun]) == 94
+    assert round(row(MAPS, "cross", None, None, "▁J")["▁love"]) == 1
+    assert round(row(MAPS, "encoder", None, None, "▁I")["▁love"]) == 38
+    for produced, source in ("'", "</s>"), ("est", "</s>"), ("▁chat", "▁cat"), ("▁tapis", "▁mat"):
+        assert round(row(cat, "cross", 1, 0, produced)[source]) == 100
+    assert round(row(MAPS, "cross", 1, 1, "▁les")["▁apples"]) == 100
+    for claim in "`▁mat`, both with 94 %", "`▁love` only 1 %", "`▁love` 38 %", "with 100 % on", "100 % to `▁apples`":
+        assert claim in TEXT.replace("\n", " ")
+
+
+def test_probabilities_without_heads_are_those_shown(lesson_translator: LineTranslator) -> None:
+    text = TEXT.replace("\n", " ")
+    layer_0 = [Head("cross", 0, head) for head in range(4)]
+    for heads, claim in (
+        ([], "with all heads it is {}."),
+        (layer_0[:1], "the probability of `▁les` is {};"),
+        (layer_0, "without all four heads of layer 0 it is {}."),
+        ([Head("cross", 1, 1)], "without `cross.1.1`, the probability falls to {}."),
+    ):
+        [scored] = lesson_translator.without(heads).score([("I love apples.", "J'aime les pommes.")])
+        probability = dict(zip(scored.pieces, map(math.exp, scored.log_probs), strict=True))["▁les"]
+        assert claim.format(f"{probability:.3f}") in text
+
+
+def test_scores_of_the_test_set_are_those_shown(
+    lesson_translator: LineTranslator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    text = TEXT.replace("\n", " ")
+    [command] = [command for command in COMMANDS if "--mask" in command and "--ref" in command]
+    assert cli._run(shlex.split(command)[1:]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(output_after(command))
+    sides = (ROOT / f"data/toy/test.{side}" for side in ("en", "fr"))
+    pairs = [
+        Pair(*pair) for pair in zip(*(side.read_text(encoding="utf-8").splitlines() for side in sides), strict=True)
+    ]
+    whole = float(re.search(r"loss.*?(\d\.\d+)", printed)[1])
+    increase = loss_of(lesson_translator.without([Head("cross", 1, 1)]), pairs) - whole
+    shown = float(re.search(r"most without `cross\.1\.1` \(\+(.*?)\)", text)[1])
+    assert increase == pytest.approx(shown, abs=1.01e-4)  # twice rounded
+
+
+def test_alignment_error_rates_are_those_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    rates = []
+    for command in [command for command in COMMANDS if "translate align docs/toy-run" in command]:
+        assert cli._run(shlex.split(command)[1:]) == 0
+        rates.append(float(capsys.readouterr().out.split()[-1]))
+    own, next_row = rates
+    assert f"is {own:.3f} in the piece's own row and {next_row:.3f} one row lower" in TEXT.replace("\n", " ")
+
+
+def test_verification_finds_only_rounding_errors(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    [command] = [command for command in COMMANDS if "attention verify" in command]
+    assert cli._run(shlex.split(command)[1:]) == 0
+    assert max(map(float, re.findall(r"difference (\S+)", capsys.readouterr().out))) < 1e-6
+    assert "below 0.000001" in TEXT
 
 
 def test_every_figure_is_above_its_command() -> None:
