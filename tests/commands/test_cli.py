@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +95,25 @@ def test_dry_run_reports_estimates_and_leaves_no_files(
     assert "setting      model.d_model = 32" in told.output
     assert not list(tmp_path.iterdir())
     run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
+
+
+@pytest.mark.parametrize(
+    ("length", "interval"),
+    [
+        # Enough for a curve of eight points, although these validations take much of the time.
+        (["train.max_steps=160"], "20"),
+        (["train.max_steps=0", "train.max_epochs=200", "train.schedule=constant"], "230"),  # of 23 steps each
+        (["train.max_steps=160", "train.validate_every=4000"], "4000"),
+    ],
+    ids=str,
+)
+def test_validations_suit_the_length_of_the_training_unless_their_interval_is_set(
+    run, corpus: Path, length: list[str], interval: str
+) -> None:
+    settings = [("--set", setting) for setting in ("train.validate_every=0", *length)]
+    files = "--src", corpus / "train.en", "--tgt", corpus / "train.fr"
+    report = run("train", *files, *SETTINGS, *itertools.chain(*settings), "--dry-run", "--device", "cpu")
+    assert re.findall(r"train.validate_every = (\d+)", report.output) == [interval], report.output + report.errors
 
 
 def test_decode_treats_arguments_files_and_standard_input_alike(

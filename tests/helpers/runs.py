@@ -30,6 +30,7 @@ TINY = {
     "train.batch_tokens": 256,
     "train.learning_rate": 0.01,
     "train.warmup_steps": 10,
+    "train.validate_every": 500,
     "train.validate_sentences": 5,
     "train.log_every": 2,
     "train.precision": "float32",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training import estimate, loop
 from translate.training.checkpoint import Progress
-from translate.training.estimate import dry_run, plan_steps, steps_per_epoch
+from translate.training.estimate import dry_run, plan_steps, steps_per_epoch, validation_interval
 from translate.training.log import _seconds_left
 from translate.training.loop import train
 from translate.training.prepare import prepare
@@ -58,6 +59,9 @@ def test_resumed_training_keeps_the_planned_number_of_steps(
     settings.write_text(to_toml(config))
     monkeypatch.setattr(loop, "plan_steps", None)  # to be counted again would be another length
     again = load_resumed_config(run, settings, {})
+    unset = to_toml(changed(config, "train", validate_every=0))
+    (tmp_path / "unset.toml").write_text(unset)
+    assert load_resumed_config(run, tmp_path / "unset.toml", {}).train == again.train
     assert again.train.max_steps == settled.train.max_steps
     train(Run.resume(run.path, again), again, CPU)
     assert run.weights_path.read_bytes() == whole.weights_path.read_bytes()
@@ -102,6 +106,19 @@ def test_the_planned_settings_are_accepted_again(
     assert 2 <= plan.config.train.max_steps <= 2**31 - 1
     assert str(plan).startswith("about ")
     assert _seconds_left(Progress(step=1, seconds=1.0), plan.config.train) is not None
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 7, 8, 100, 1000, 9999, 10**6])
+@pytest.mark.parametrize("tokens_per_step", [64, 1024, 10**6])
+def test_validations_draw_a_curve_and_take_little_time(whole: Run, num_steps: int, tokens_per_step: int) -> None:
+    prepared = prepare(whole, whole.load_config())
+    interval = validation_interval(num_steps, prepared, tokens_per_step)
+    assert interval >= 1
+    assert num_steps // interval >= min(8, num_steps)
+    # A validation takes about the time of as many steps as one epoch of its text would have.
+    an_epoch = math.ceil(prepared.valid.tgt.lengths.sum() / tokens_per_step)
+    assert interval >= min(500, num_steps // 20, num_steps // 8)
+    assert interval >= min(an_epoch, num_steps // 8)
 
 
 def test_the_planned_steps_are_written_to_the_settings_of_the_run(whole: Run) -> None:

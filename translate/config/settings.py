@@ -194,7 +194,9 @@ class TrainSettings(Section):
         -1, description="decoder layer of the guided head, from 0; -1: second to last (last if there are only two)"
     )
     alignment_head: Limit = Field(0, description="number of the cross-attention head to guide, starting at 0")
-    validate_every: Count = Field(500, description="steps between validations")
+    validate_every: Limit = Field(
+        0, description="steps between validations; 0: chosen for at least 8 in the whole training"
+    )
     validate_sentences: Limit = Field(1000, description="number of validation sentences to translate for BLEU and chrF")
     snapshot_sentences: Limit = Field(3, description="validation sentences whose attention is saved in RUN/snapshots")
     best_by: Literal["valid_loss", "bleu", "chrf"] = Field("valid_loss", description="criterion for the best weights")

@@ -37,42 +37,71 @@ MIN_SECONDS = 1e-4  # assumed minimum time of a step
 MANY = 10**6  # placeholder for the number of steps until it is planned
 MAX_WARM_UP = 0.1  # maximum share of steps for warm-up; limits train.warmup_steps
 SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down slightly
+MIN_VALIDATIONS, NUM_VALIDATIONS = 8, 20  # at least, for a learning curve that can be read; at first
+MAX_INTERVAL = 500  # steps between validations, unless these would take more than VALIDATION_SHARE of the training time
+VALIDATION_SHARE = 0.1
+LOSS_COST, TRANSLATION_COST = 0.3, 2.0  # time per validated piece and per translated piece, relative to training on it
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Settings with the planned number of steps, and the measured time per step."""
+    """Settings with the planned number of steps and interval of validations."""
 
     config: Config
-    seconds: float  # per step
-    precision: str  # precision used for the measurement
+    num_steps: int  # expected, whichever limit is reached first
+    seconds: float  # measured, per step; 0 if the plan does not depend on it
+    precision: str | None  # precision used for the measurement
 
     def __str__(self) -> str:
-        settings = self.config.train
-        minutes = settings.max_steps * self.seconds / 60
-        return f"about {format_minutes(minutes)} plus validation: {settings.max_steps:,} steps of {self.seconds:.3f} s"
+        minutes = self.num_steps * self.seconds / 60
+        return f"about {format_minutes(minutes)} plus validation: {self.num_steps:,} steps of {self.seconds:.3f} s"
 
 
 def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> StepPlan:
-    """Compute `train.max_steps` from `train.max_epochs` and `train.max_minutes` by timing steps of a throwaway model.
+    """Compute the settings that depend on the length of the training and are not set.
 
-    All processes must call this function; all of them get the same plan.
+    These are `max_steps` if the schedule needs it, and `validate_every`. All processes must call this function; all of
+    them get the same plan.
     """
-    settings = config.train
-    # The learning rate does not affect the timing, but it must be defined.
-    timed = settings.model_copy(update={"schedule": "constant", "max_steps": MANY})
-    trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
-    trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
-    seconds = world.largest(seconds_per_step(trainer, prepared))[0]
+    settings, seconds, precision = config.train, 0.0, None
+    if settings.is_open or settings.max_minutes:
+        seconds, precision = _measure(config, prepared, device, world)
     limits: list[float] = [LARGEST]  # the largest number of steps that the settings can hold
+    if settings.max_steps:
+        limits.append(settings.max_steps)
     if settings.max_epochs:
         limits.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
     if settings.max_minutes:
         limits.append(SLACK * 60 * settings.max_minutes / seconds)
     num_steps = max(2, int(min(limits)))
-    warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
-    train = settings.model_copy(update={"max_steps": num_steps, "warmup_steps": warmup})
-    return StepPlan(config.model_copy(update={"train": train}), seconds, trainer.precision)
+    planned: dict[str, int] = {}
+    if settings.is_open:
+        warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
+        planned = {"max_steps": num_steps, "warmup_steps": warmup}
+    if not settings.validate_every:
+        planned["validate_every"] = validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
+    train = settings.model_copy(update=planned)
+    return StepPlan(config.model_copy(update={"train": train}), num_steps, seconds, precision)
+
+
+def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int) -> int:
+    """Return the number of steps between validations in a training of about `num_steps`.
+
+    It depends on numbers of pieces, not on measured times, so that it is the same on every machine.
+    """
+    lengths = prepared.valid.tgt.lengths
+    cost = LOSS_COST * lengths.sum() + TRANSLATION_COST * lengths.mean() * len(prepared.valid_pairs)
+    interval = max(min(MAX_INTERVAL, num_steps / NUM_VALIDATIONS), cost / tokens_per_step / VALIDATION_SHARE)
+    return max(1, int(min(interval, num_steps / MIN_VALIDATIONS)))
+
+
+def _measure(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[float, str]:
+    """Return the time per step of a throwaway model, in seconds, and its precision."""
+    # The learning rate does not affect the timing, but it must be defined.
+    timed = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
+    trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
+    trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
+    return world.largest(seconds_per_step(trainer, prepared))[0], trainer.precision
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
@@ -134,8 +163,8 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
     """
     init_from_run(run, config)
     prepared = prepare(run, config, scan)
-    plan = plan_steps(config, prepared, device, ALONE) if config.train.is_open else None
-    config = plan.config if plan else config
+    plan = plan_steps(config, prepared, device, ALONE)
+    config = plan.config
     corpus, settings = prepared.train_in(0, ALONE), config.train
     keep_freed_memory()
     with explaining_oom("lower train.batch_tokens or model.d_model, or raise train.accumulate"):
@@ -146,7 +175,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         largest = StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
         trainer.settle_precision(None, lambda: largest)
         trainer.step(largest, step=settings.max_steps or 1)
-        seconds = plan.seconds if plan else seconds_per_step(trainer, prepared)
+        seconds = plan.seconds or seconds_per_step(trainer, prepared)
     num_steps = steps_per_epoch(prepared, settings, ALONE)
     num_positions = sum(_num_positions(corpus, rows) for rows in order)
     changed = ((name, attrgetter(name)(config)) for name in differences(Config(), config))

@@ -61,10 +61,11 @@ def train(
     keep_freed_memory()
     advice = SMALLER_BATCHES.format(settings=config.train)
     with explaining_oom(advice):
-        plan = plan_steps(config, prepared, device, world) if config.train.is_open else None
+        has_plan = config.train.validate_every and not config.train.is_open
+        plan = None if has_plan else plan_steps(config, prepared, device, world)
     if plan:
         config = plan.config
-        if world.is_first:
+        if plan.seconds and world.is_first:
             run.log(f"training will take {plan}")
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
         trainer = Trainer(config, prepared, device, world)

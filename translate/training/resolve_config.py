@@ -89,7 +89,8 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
     """Read the settings of a resumed run without reading the run in train.init_from.
 
-    Unless it is set, normalization stays as it is in the run's vocabulary, whatever the default was then.
+    Unless they are set, normalization stays as it is in the run's vocabulary, whatever the default was then, and so
+    does what was planned when the run began.
     """
     if path is None:
         return load_config(run.config_path, given)
@@ -97,9 +98,10 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
     inherited = _inherited(before) if before.train.init_from else {}
     config = load_config(path, given, inherited | {"vocab.normalization": before.vocab.normalization})
     old, new = before.train, config.train
-    if not new.is_open or old.is_open or (old.max_epochs, old.max_minutes) != (new.max_epochs, new.max_minutes):
-        return config
-    planned = {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}  # still valid: the limits are the same
+    planned = {} if new.validate_every else {"validate_every": old.validate_every}
+    limits = [(each.max_epochs, each.max_minutes) for each in (old, new)]
+    if new.is_open and not old.is_open and limits[0] == limits[1]:
+        planned |= {"max_steps": old.max_steps, "warmup_steps": old.warmup_steps}  # still valid
     return config.model_copy(update={"train": new.model_copy(update=planned)})
 
 
