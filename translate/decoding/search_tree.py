@@ -29,7 +29,7 @@ class SearchTree:
     """Record of the beam search for a line; pass a new one to `LineTranslator.translations`.
 
     It contains all candidates that the search considered: at each step twice as many as the beam has places, but none
-    that a rule forbade. A sampled translation leaves it empty.
+    that a rule forbade. A sampled translation leaves it empty; of a line translated in parts, it is of no use.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,9 @@ class SearchTree:
         for i, (log_prob, parent, piece, score, is_end) in enumerate(zip(*step[1:-1], strict=True)):
             if log_prob == -math.inf:
                 continue
-            node = TreeNode(len(self._nodes), self._beam[parent], self._num_steps, piece, log_prob, score, "kept", 0.0)
+            node = TreeNode(
+                len(self._nodes), self._beam.get(parent), self._num_steps, piece, log_prob, score, "kept", 0.0
+            )
             if i in kept:
                 beam[kept[i]] = node.id
             elif is_end and i < num_places:

@@ -124,7 +124,8 @@ class AttentionWriter:
         return list(map(self._add, translations, all_maps))
 
     def _add(self, translation: Translation, maps: AttentionMaps | None) -> Translation:
-        for warning in _attention_warnings(translation, maps):
+        missing = [f"no attention file: more than {MAX_PIECES:,} pieces"] if translation.parts else []
+        for warning in attention_warnings(maps) if maps else missing:
             translation = translation.with_warning(warning)
         name = f"{translation.id:06d}.npz" if maps else None
         digest = maps.save(self._folder / name, self._selection.dtype) if maps and name else None
@@ -168,6 +169,15 @@ class TextSample(NamedTuple):
         return cls(num_lines, sample)
 
 
+def attention_warnings(maps: AttentionMaps) -> list[str]:
+    """Return the warnings about under-translation and over-translation."""
+    if "cross" not in maps.stacks:
+        return []
+    cross = maps.cross.mean(axis=(0, 1))
+    warnings = under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source)
+    return [warning for warning in warnings if warning]
+
+
 def _create_or_empty(folder: Path) -> None:
     """Create the folder, or remove the attention files that it contains."""
     if folder.exists() and not folder.is_dir():
@@ -188,16 +198,6 @@ def _create_or_empty(folder: Path) -> None:
 def _num_pieces(translation: Translation) -> int:
     """Return the number of pieces on the longer side."""
     return max((sum(map(len, side)) for side in zip(*translation.parts, strict=True)), default=0)
-
-
-def _attention_warnings(translation: Translation, maps: AttentionMaps | None) -> list[str]:
-    if maps is None:
-        return [f"no attention file: more than {MAX_PIECES:,} pieces"] if translation.parts else []
-    if "cross" not in maps.stacks:
-        return []
-    cross = maps.cross.mean(axis=(0, 1))
-    warnings = under_translation(cross, words_of(maps.source)), over_translation(cross, maps.source)
-    return [warning for warning in warnings if warning]
 
 
 def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) -> float:
