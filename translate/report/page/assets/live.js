@@ -169,10 +169,11 @@ async function startLive() {
   }
   askAll();
   await loadExamples();
-  if (!state.live.q && examples.length) nextExample();
-  else showLive();
+  showLive();
   writeText();
-  element("q").select();
+  if (state.live.q || !examples.length) return;
+  nextExample();
+  element("q").select(); // typing replaces the example
 }
 
 startLive();

@@ -23,7 +23,10 @@ function toggleHead(index, name) {
 
 /** Add the switch to a card: one button that moves to the small map under the pointer, in focus, or selected. */
 function addHeadSwitch(card, kind, index) {
-  const button = Object.assign(make("button", "switch"), { type: "button", hidden: true, textContent: "⏻" });
+  const button = Object.assign(make("button", "switch"), { type: "button", hidden: true });
+  const icon = draw("svg", { viewBox: "0 0 16 16", width: 13, height: 13, fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round" });
+  icon.append(draw("path", { d: "M8 2v6M4.5 4.2a5 5 0 1 0 7 0" }));
+  button.append(icon);
   const heads = card.querySelector(".heads");
   const at = (thumb) => {
     const name = thumb && thumb.dataset.layer !== "mean" && thumb.dataset.head !== "mean" ? `${kind}.${thumb.dataset.layer}.${thumb.dataset.head}` : null;

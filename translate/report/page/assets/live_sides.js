@@ -60,8 +60,9 @@ function nameOfLanguage({ code, name }) {
 /** Create the cards of the second side. Returns a function that shows the version that `answer` has. */
 function createOtherCards() {
   const others = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));
-  const host = Object.assign(make("div", ""), { id: "other-cards", lang: "" });
-  element("cards").after(host);
+  const [pair, host] = ["pair", "other-cards"].map((id) => Object.assign(make("div", ""), { id }));
+  element("cards").before(pair);
+  pair.append(element("cards"), host);
   for (const kind of KINDS) {
     const heading = others[kind].element.querySelector("h2");
     heading.id = `other-${kind}`;

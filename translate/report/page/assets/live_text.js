@@ -46,11 +46,11 @@ function pieceButton(piece, logProb, isForced) {
   return button;
 }
 
-/** 0.1234 -> "12.3%"; tiny probabilities keep two digits. */
+/** 0.1234 -> "12.3%"; small probabilities have two digits, tiny ones a bound. */
 function share(probability) {
   const percent = 100 * probability;
-  if (percent >= 0.1 || percent === 0) return `${percent.toFixed(1)}%`;
-  return `${percent.toExponential(0).replace("e-", "·10⁻").replace(/\d+$/, (digits) => [...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join(""))}%`;
+  if (percent < 0.001) return "<0.001%";
+  return `${percent < 0.995 ? percent.toPrecision(percent < 0.01 ? 1 : 2) : percent.toFixed(1)}%`;
 }
 
 /** -1.234 -> "−1.23" */

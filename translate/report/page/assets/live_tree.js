@@ -1,7 +1,7 @@
 // The beam as a tree: one column per step with what was kept, by log-probability, above what was dropped.
 
 const NODE = { width: 104, height: 25, pitch: 31, step: 146, top: 26 };
-const MAX_DROPPED = 8; // per step; the next likeliest are counted only
+const MAX_DROPPED = 6; // per step; the next likeliest are counted only
 
 /** Draw the nodes of a search: {id, parent, step, piece, log_prob, score, state, behind}. */
 function drawTree(host, nodes) {

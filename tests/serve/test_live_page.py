@@ -1,0 +1,337 @@
+"""The live page in Chromium, against a server that answers with made-up translations. Skipped without Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.helpers.pages import HOSTILE, maps_of
+from translate.report.page.writer import MapVersion, live_page, packed_maps
+
+HOME = "http://127.0.0.1:5000/"  # never reached: the tests answer all requests
+ALTERNATIVES = (("▁Alpha", 0.7), ("▁Beta", 0.2), ("▁Gamma", 0.1))
+SETTINGS = {"beam_size": 4, "length_penalty": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+ENGLISH, FRENCH = {"code": "en", "name": "English"}, {"code": "fr", "name": "French"}
+NODES = (
+    (None, 1, "▁Alpha", -0.1, "kept", 0),
+    (None, 1, "▁Beta", -0.9, "dropped", 0.8),
+    (0, 2, "</s>", -0.2, "best", 0),
+)
+
+
+class FakeServer:
+    """Answers to the requests of a page. Its translations are capitals, and each head that is off costs 1 nat."""
+
+    def __init__(self, context: Any) -> None:
+        self.runs = ["one"]
+        self.examples = [{"source": "a good example", "reference": "UN BON EXEMPLE"}]
+        self.pieces = ["</s>", *(piece for piece, _ in ALTERNATIVES)]  # a piece's id is its position
+        self.bodies: list[dict[str, Any]] = []  # of POST /attention
+        self.urls: list[str] = []
+        self.held: list[Callable[[], None]] = []  # answers to sentences that begin with "slow"
+        context.route("**/*", self._answer)
+        context.on("request", lambda request: self.urls.append(request.url))
+
+    def _answer(self, route: Any) -> None:
+        path = urlsplit(route.request.url).path
+        if path == "/":
+            route.fulfill(content_type="text/html; charset=utf-8", body=live_page("translate"))
+        elif path == "/runs":
+            heads = {kind: [3, 3] for kind in ("encoder", "decoder", "cross")}
+            run = {"architecture": "transformer", "source": ENGLISH, "target": FRENCH, "heads": heads}
+            runs = [{"name": name, "settings": SETTINGS, "num_parameters": 1, **run} for name in self.runs]
+            route.fulfill(json={"runs": runs, "max_characters": 1000})
+        elif path == "/examples":
+            route.fulfill(json={"examples": self.examples})
+        elif path == "/page":
+            route.fulfill(content_type="text/html", body=f"saved {json.loads(route.request.post_data)['q']}")
+        else:
+            body = json.loads(route.request.post_data)
+            self.bodies.append(body)
+            if body["q"].startswith("wrong"):
+                route.fulfill(status=400, json={"error": f"this sentence is wrong {HOSTILE}"})
+            elif body["q"].startswith("slow"):
+                self.held.append(lambda: route.fulfill(json=self._attention(body)))
+            else:
+                route.fulfill(json=self._attention(body))
+
+    def _attention(self, body: dict[str, Any]) -> dict[str, Any]:
+        text = body.get("translation") or f"{body['q']} {body['run']}".upper()
+        prefix = [self.pieces[i] for i in body.get("prefix", [])]
+        pieces = [*prefix, *(f"▁{word}" for word in text.split()[len(prefix) :])]
+        candidates = [[*pieces, "</s>"], *([f"▁other{i}", "</s>"] for i in range(1, body.get("n_best", 1)))]
+        maps = maps_of(" ".join(f"▁{word}" for word in body["q"].split()), " ".join(pieces), seed=len(body["without"]))
+        row = [{"id": self._id(piece), "piece": piece, "text": piece, "probability": p} for piece, p in ALTERNATIVES]
+        return {
+            "run": body["run"], "milliseconds": 1, "source": body["q"], "warnings": [],
+            "translations": [self._translation(each, body) for each in candidates],
+            "maps": packed_maps([MapVersion("", maps)]) if body["maps"] == "packed" else None,
+            "alternatives": [row for _ in candidates[0]] if body.get("alternatives") else None,
+            "tree": {"nodes": tree_nodes()} if body.get("tree") else None,
+        }  # fmt: skip
+
+    def _translation(self, pieces: list[str], body: dict[str, Any]) -> dict[str, Any]:
+        log_probs = [-0.1] * len(pieces)
+        log_probs[0] -= len(body["without"])
+        ids = [self._id(piece) for piece in pieces]
+        text = "".join(pieces[:-1]).replace("▁", " ").strip()
+        total = sum(log_probs)
+        score = total / len(pieces)
+        return {"text": text, "score": score, "log_prob": total, "pieces": pieces, "ids": ids, "log_probs": log_probs}
+
+    def _id(self, piece: str) -> int:
+        if piece not in self.pieces:
+            self.pieces.append(piece)
+        return self.pieces.index(piece)
+
+
+def tree_nodes() -> list[dict[str, Any]]:
+    names = ("parent", "step", "piece", "log_prob", "state", "behind")
+    return [{"id": i, "score": node[3], **dict(zip(names, node, strict=True))} for i, node in enumerate(NODES)]
+
+
+@pytest.fixture(scope="module")
+def live_window(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def server(live_window: Any) -> Iterator[FakeServer]:
+    """The server of the window, after checking that the page asks no other and reports no error."""
+    context, errors = live_window.context, []
+    server = FakeServer(context)
+    live_window.on("pageerror", lambda error: errors.append(str(error)))
+    yield server
+    live_window.goto("about:blank")
+    context.unroute_all()
+    assert {urlsplit(url).netloc for url in server.urls if not url.startswith(("data:", "blob:", "about:"))} == {
+        "127.0.0.1:5000"
+    }
+    assert errors == []
+    assert live_window.evaluate("window.hacked") is None
+
+
+def opened(page: Any, link: str = "#q=hello%20world") -> Any:
+    """Open the page and wait for its first answer."""
+    page.goto("about:blank")
+    page.goto(HOME + link)
+    page.wait_for_selector(".piece")
+    return page
+
+
+def translation(page: Any, side: int = 0) -> str:
+    text: str = page.locator(".pieces").nth(side).inner_text()
+    return text.removesuffix(" </s>")
+
+
+def shows(page: Any, text: str, side: int = 0) -> None:
+    """Wait until a side shows this translation."""
+    page.wait_for_function(
+        "([text, side]) => document.querySelectorAll('.pieces')[side].textContent === text", arg=[f"{text} </s>", side]
+    )
+
+
+def test_the_page_opens_with_an_example_and_translates_what_is_typed(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window, "")
+    shows(page, "A GOOD EXAMPLE ONE")
+    assert page.locator("#reference bdi").inner_text() == "UN BON EXEMPLE"
+    page.keyboard.type("one two")  # replaces the example, which is selected
+    shows(page, "ONE TWO ONE")
+    assert not page.locator("#reference").is_visible()
+    assert page.locator("[data-kind=encoder] .row-labels").inner_text().split() == ["▁one", "▁two", "</s>"]
+    assert page.locator(".figures").first.inner_text().startswith("probability 67.0%")
+    assert (page.locator("#source-name").inner_text(), page.locator(".language").first.inner_text()) == (
+        "English",
+        "French",
+    )
+    assert not page.locator("select.run").first.is_visible(), "one run needs no choice"
+    assert len(server.bodies) < 2 + len("one two"), "typing is debounced"
+
+
+def test_a_newer_sentence_supersedes_the_one_in_flight(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    page.fill("#q", "slow one")
+    page.wait_for_selector(".busy")
+    assert translation(page) == "HELLO WORLD ONE", "the last answer stays"
+    page.fill("#q", "newer")
+    shows(page, "NEWER ONE")
+    for answer in server.held:
+        answer()
+    page.wait_for_timeout(50)
+    assert translation(page) == "NEWER ONE"
+
+
+def test_an_error_is_shown_as_text_and_keeps_the_last_answer(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    maps = page.locator("#cards").inner_html()
+    page.fill("#q", "wrong")
+    page.wait_for_selector("#problem:visible")
+    assert page.locator("#problem").inner_text().startswith("this sentence is wrong </script><script>")
+    assert translation(page) == "HELLO WORLD ONE"
+    assert page.locator("#cards").inner_html() == maps
+    page.fill("#q", "right")
+    shows(page, "RIGHT ONE")
+    assert not page.locator("#problem").is_visible()
+
+
+def test_a_head_is_switched_off_and_compared_with_all_on(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    before = page.locator(".figures").first.inner_text()
+    page.locator('[data-kind=cross] .thumb[data-layer="1"][data-head="2"]').hover()
+    page.locator("#cards [data-kind=cross] .switch").click()
+    page.wait_for_selector(".thumb.off")
+    assert server.bodies[-1]["without"] == ["cross.1.2"]
+    page.wait_for_function("before => document.querySelector('.figures').innerText !== before", arg=before)
+    page.get_by_role("button", name="compare with all on").click()
+    page.wait_for_selector(".whole:visible")
+    assert "HELLO WORLD ONE" in page.locator(".whole").first.inner_text()
+    assert before.split("\n")[0] in page.locator(".whole").first.inner_text()
+    page.click('[data-kind=encoder] .thumb[data-layer="0"][data-head="0"]')
+    page.keyboard.press("x")
+    page.wait_for_function("() => document.querySelectorAll('.chip').length === 2")
+    assert page.locator(".chip").all_inner_texts() == ["Encoder-decoder 1.2\n×", "Encoder 0.0\n×"]
+    page.locator(".chip").first.click()
+    page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")
+    page.get_by_role("button", name="all on", exact=True).click()
+    page.wait_for_function("() => document.querySelectorAll('.chip').length === 0")
+    page.wait_for_function("before => document.querySelector('.figures').innerText === before", arg=before)
+
+
+def test_words_that_differ_with_all_heads_on_are_marked(
+    live_window: Any, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = server._attention
+
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
+        return answer({**body, "q": "hello earth"} if body["without"] else body)
+
+    monkeypatch.setattr(server, "_attention", changed)
+    page = opened(live_window, "#q=hello%20world&off=cross.0.0&compare=1")
+    page.wait_for_selector(".whole:visible")
+    assert page.locator(".whole mark").all_inner_texts() == ["WORLD"]
+
+
+def test_an_alternative_translates_again_from_there_and_can_be_released(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    page.locator(".piece").nth(1).focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".alternative")
+    assert page.locator("#alternatives p").inner_text() == "After “HELLO”"
+    assert page.locator(".alternative .number").all_inner_texts() == ["70.0%", "20.0%", "10.0%"]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    shows(page, "HELLO Beta ONE")
+    assert [server.pieces[i] for i in server.bodies[-1]["prefix"]] == ["▁HELLO", "▁Beta"]
+    assert page.locator(".piece.forced").all_inner_texts() == ["HELLO", "Beta"]
+    assert page.locator(".piece:focus").inner_text() == "Beta"
+    page.get_by_role("button", name="begins with").click()
+    shows(page, "HELLO WORLD ONE")
+
+
+def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    assert not any("tree" in body for body in server.bodies)
+    page.click("#search-panel summary")
+    page.wait_for_selector("#tree svg")
+    assert (server.bodies[-1]["n_best"], server.bodies[-1]["tree"]) == (4, True)
+    assert [text.split("\n")[-1] for text in page.locator(".best").all_inner_texts()] == [
+        "HELLO WORLD ONE", "other1", "other2", "other3",
+    ]  # fmt: skip
+    assert page.locator(".node.best-path text").all_text_contents() == ["▁Alpha", "</s>"]
+    page.locator(".node.dropped").hover()
+    assert "dropped, missed the beam by 0.80 nats" in page.locator("#tip").inner_text()
+    page.locator(".best").nth(2).click()
+    shows(page, "other2")
+    assert any(body.get("translation") == "other2" for body in server.bodies)
+    assert page.locator(".best").count() == 4
+    page.get_by_role("button", name="translation chosen").click()
+    shows(page, "HELLO WORLD ONE")
+    page.fill("[name=beam_size]", "2")
+    page.wait_for_function("() => document.querySelectorAll('.best').length === 2")
+    page.locator("#search-options").get_by_text("Sampling").click()
+    page.fill("[name=temperature]", "0.5")
+    page.wait_for_url(re.compile("temperature=0.5"))
+    last = server.bodies[-1]
+    assert (last["sample"], last["temperature"], last["tree"], "beam_size" in last) == (True, 0.5, False, False)
+
+
+def test_two_runs_translate_the_same_sentence(live_window: Any, server: FakeServer) -> None:
+    server.runs = ["one", HOSTILE, "three"]
+    page = opened(live_window)
+    page.get_by_role("button", name="Compare with another run").click()
+    page.wait_for_selector("#other-cards .cell-canvas")
+    assert page.locator("select.run").nth(1).input_value() == HOSTILE
+    page.locator("select.run").nth(1).select_option("three")
+    shows(page, "HELLO WORLD THREE", 1)
+    assert translation(page) == "HELLO WORLD ONE"
+    assert page.locator(".card:visible").count() == 6
+    page.locator('#other-cards [data-kind=cross] .thumb[data-layer="0"][data-head="1"]').hover()
+    page.locator("#other-cards [data-kind=cross] .switch").click()
+    page.wait_for_selector("#other-cards .thumb.off")
+    assert page.locator("#cards .thumb.off").count() == 0
+    page.locator(".close-side:visible").click()
+    assert page.locator(".card:visible").count() == 3
+
+
+def test_a_link_restores_the_page(live_window: Any, server: FakeServer) -> None:
+    server.runs = ["one", "two"]
+    link = (
+        "#q=deep%20sea&run=two&off=cross.0.1&prefix=2&run2=one&best=3&beam=5&panel=1&compare=1&view=lines&cross=0.1"
+        "&language=zh"
+    )
+    page = opened(live_window, link)
+    shows(page, "Beta SEA TWO")
+    shows(page, "DEEP SEA ONE", 1)
+    page.wait_for_function("() => document.querySelectorAll('.best').length === 3")
+    assert page.locator("#q").input_value() == "deep sea"
+    assert page.locator(".whole").first.is_visible()
+    assert page.locator("[name=beam_size]").input_value() == "5"
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.wait_for_url(re.compile("scale="))  # the page has written its own link
+    again = page.evaluate("location.hash")
+    html = page.locator("#sides").inner_html()
+    opened(page, again)
+    shows(page, "DEEP SEA ONE", 1)
+    page.wait_for_selector(".whole:visible")
+    assert page.locator("#sides").inner_html() == html
+    page.evaluate(f"location.hash = {json.dumps('#q=' + quote('elsewhere'))}")
+    shows(page, "ELSEWHERE ONE")
+
+
+def test_invalid_parts_of_a_link_are_ignored(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window, "#q=x&run=none&off=cross.1,y,%3Cb%3E&prefix=1e3,-1,z&beam=many&best=1e99&run2=none")
+    shows(page, "X ONE")
+    assert page.locator(".translated:visible").count() == 1
+    assert page.locator("#problem").is_hidden()
+    assert server.bodies[0]["without"] == server.bodies[0]["prefix"] == []
+
+
+def test_hostile_text_stays_text_and_arabic_runs_from_the_right(live_window: Any, server: FakeServer) -> None:
+    server.examples = [{"source": HOSTILE.replace("\u2028", "").strip(), "reference": HOSTILE}]
+    page = opened(live_window, "")
+    page.click("#search-panel summary")
+    page.wait_for_selector("#tree svg")
+    assert page.locator("#reference bdi").text_content() == HOSTILE
+    assert page.locator("#live img, #live script").count() == 0
+    page.fill("#q", "جلست القطة")
+    page.wait_for_function("() => document.querySelector('.piece').textContent === 'جلست'")
+    assert page.locator("#q").evaluate("each => getComputedStyle(each).direction") == "rtl"
+    assert page.locator(".pieces").first.evaluate("each => getComputedStyle(each).direction") == "rtl"
+
+
+def test_the_page_of_the_sentence_is_saved(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    with page.expect_download() as download:
+        page.click("#save-page")
+    assert download.value.suggested_filename == "attention.html"
+    assert Path(download.value.path()).read_text() == "saved hello world"
