@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -55,12 +56,13 @@ def give_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 
 def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Path) -> None:
     """The main use case, with no settings file and no validation text."""
-    folder = tmp_path / "run"
+    folder = tmp_path / "my run's folder"
     files = ("--src", corpus / "train.en", "--tgt", corpus / "train.fr")
     trained = run("train", *files, "--out", folder, *SETTINGS, "--set", "train.max_steps=5")
     assert trained.status == 0
     assert trained.output == ""
     assert "train: 200 pairs" in trained.errors  # too few to split any off for validation
+    assert_ends_with_what_to_do(run, trained.errors, folder)
     decoded = run(
         "decode", folder, "I love apples.", "The cat sat.", "--attention", tmp_path / "maps", "--device", "cpu"
     )
@@ -76,7 +78,27 @@ def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Pa
     before_reading.assert_one_line_about(str(folder), "already exists")
     resumed = run("train", "--resume", "--out", folder, "--set", "train.max_steps=6")
     assert "resumed after step 5" in resumed.errors
+    complete = run("train", "--resume", "--out", folder, "--set", "train.patience=1", "--set", "train.max_minutes=1e-9")
+    assert_ends_with_what_to_do(run, complete.errors, folder)
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
+
+
+def assert_ends_with_what_to_do(run, log: str, folder: Path) -> None:
+    """Training ended with its best validation and three commands, which work as they are."""
+    end, best, head, *commands = log.splitlines()[-6:]
+    assert end.startswith("training ended: train.max_steps (")
+    assert end.endswith(f" of training; the weights are in {folder}/model.safetensors")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lowest = min((line for line in lines if "valid_loss" in line), key=lambda line: line["valid_loss"])
+    assert best.startswith(f"best validation: step {lowest['step']}, loss {lowest['valid_loss']:.3f}, perplexity ")
+    assert best.endswith(", on 200 pairs of the training text (BLEU and chrF: 5 of them)")
+    assert head == "try next:"
+    decode, attend, serve = map(shlex.split, commands)
+    assert decode == ["translate", "decode", str(folder)]
+    assert serve == ["translate", "serve", str(folder), "--open"]
+    assert attend[-1] == "--open"
+    assert run(*attend[1:-1], "--device", "cpu").status == 0
+    assert (folder / "attention" / "index.html").exists()
 
 
 def test_dry_run_reports_estimates_and_leaves_no_files(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from translate.config.settings import Config, TrainSettings
@@ -12,6 +14,7 @@ from translate.run.folder import Run
 from translate.system.device import describe
 from translate.training.advice import advise_at_start, diagnose
 from translate.training.checkpoint import Progress
+from translate.training.estimate import format_minutes
 from translate.training.loss import Losses, total
 from translate.training.optimizer import learning_rate
 from translate.training.prepare import Prepared
@@ -19,6 +22,9 @@ from translate.training.step import StepResult, Trainer
 from translate.training.validation import Validation
 
 NUM_SAMPLES = 3  # translations in the log of a validation
+
+MAX_EXAMPLE = 80  # characters of the validation sentence in an example
+EXAMPLE = "a sentence to translate"  # where no validation sentence suits the command line
 
 
 @dataclass
@@ -107,9 +113,7 @@ def log_validation(
     if advice:
         line["advice"] = list(advice)
     run.append_metrics(**line)
-    scores = f"loss {result.loss:.3f}, perplexity {result.perplexity:.2f}"
-    if result.bleu is not None:
-        scores += f", BLEU {result.bleu:.1f}, chrF {result.chrf:.1f}"
+    scores = _scores(result.loss, result.perplexity, result.bleu, result.chrf)
     run.log(f"validation at step {progress.step:,}: {scores}{' (best so far)' if is_best else ''}")
     for sample in result.samples[:NUM_SAMPLES]:
         for text in sample.source, f"→ {sample.translation}", f"= {sample.reference}":
@@ -120,13 +124,53 @@ def log_validation(
         save_curves(history, run.curves_path)
 
 
-def log_end(run: Run, reason: str | None, signal_number: int) -> None:
-    """Log why training ended (a limit or a signal) and where the weights are or how to resume."""
+def log_end(
+    run: Run, config: Config, prepared: Prepared, progress: Progress, reason: str | None, signal_number: int
+) -> None:
+    """Log why training ended (a limit or a signal), with the best scores and what to try next, or how to resume."""
     if reason:
-        run.log(f"training ended: {reason}; the weights are in {run.weights_path}")
+        minutes = format_minutes(progress.seconds / 60)
+        run.log(f"training ended: {reason}, after {minutes} of training; the weights are in {run.weights_path}")
+        validations = [line for line in run.metrics() if "valid_loss" in line]
+        if validations:
+            sign = 1 if config.train.best_by == "valid_loss" else -1
+            best = min(validations, key=lambda line: sign * line.get(config.train.best_by, 0.0))
+            scores = _scores(best["valid_loss"], best["perplexity"], best.get("bleu"), best.get("chrf"))
+            run.log(f"best validation: step {best['step']:,}, {scores}, on {_validation_text(run, config, prepared)}")
+        run.log("try next:")
+        for command in next_commands(run, prepared):
+            run.log(f"    {command}")
     if signal_number:
         name = signal.Signals(signal_number).name
-        run.log(f"stopped by {name} after saving all progress; resume with: translate train --resume --out {run.path}")
+        resume = f"translate train --resume --out {quote(str(run.path))}"
+        run.log(f"stopped by {name} after saving all progress; resume with: {resume}")
+
+
+def next_commands(run: Run, prepared: Prepared) -> list[str]:
+    """Return commands, quoted for the shell, that translate with the run, show its attention and serve it."""
+    sources = (pair.src for pair in prepared.valid_pairs)
+    simple = (text for text in sources if len(text) <= MAX_EXAMPLE and text.isprintable() and not {*"-'"} & {*text})
+    path, maps, example = map(quote, (str(run.path), str(run.path / "attention"), next(simple, EXAMPLE)))
+    return [
+        f"translate decode {path}",
+        f"translate decode {path} {example} --attention {maps} --open",
+        f"translate serve {path} --open",
+    ]
+
+
+def _validation_text(run: Run, config: Config, prepared: Prepared) -> str:
+    """Describe the text of the validation scores."""
+    num_pairs, num_scored = len(prepared.valid), len(prepared.valid_pairs)
+    origin = "held out of the training text" if (run.corpus_path / "valid.src.txt").exists() else "of the training text"
+    origin = f"of {Path(config.data.valid_src).name}" if config.data.valid_src else origin
+    scored = f" (BLEU and chrF: {num_scored:,} of them)" if 0 < num_scored < num_pairs else ""
+    return f"{num_pairs:,} pairs {origin}{scored}"
+
+
+def _scores(loss: float, perplexity: float, bleu: float | None, chrf: float | None) -> str:
+    """Format the scores of a validation; BLEU and chrF are None if no lines were translated."""
+    text = f"loss {loss:.3f}, perplexity {perplexity:.2f}"
+    return text if bleu is None or chrf is None else f"{text}, BLEU {bleu:.1f}, chrF {chrf:.1f}"
 
 
 def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:

@@ -79,17 +79,17 @@ def train(
         run.forget_metrics_after(progress.step or -1)
         log_start(run, config, prepared, trainer, progress)
     with stopping_at_signals() as stop, explaining_oom(advice):
-        end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
+        progress, end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
-        log_end(run, end, signal_number)
+        log_end(run, config, prepared, progress, end, signal_number)
     if signal_number:
         raise SystemExit(128 + signal_number)
 
 
 def _loop(
     run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress, stop: Stop
-) -> tuple[str | None, int]:
-    """Run steps until a limit is reached or a signal arrives. Returns the limit (or None) and the signal (or 0).
+) -> tuple[Progress, str | None, int]:
+    """Run steps until a limit is reached or a signal arrives. Returns the progress, the limit (or None) and the signal.
 
     All processes stop after the same step.
     """
@@ -128,7 +128,7 @@ def _loop(
             if kept != saved and (reason or signal_number or progress.step % settings.save_every == 0):
                 _save(run, trainer, kept)
                 saved = kept
-    return reason, signal_number
+    return progress, reason, signal_number
 
 
 def _step(
