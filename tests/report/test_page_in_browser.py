@@ -192,7 +192,14 @@ def test_snapshots_show_what_the_model_wrote_next_to_the_reference(page: Any, tm
     write_page(tmp_path / "p.html", "t", [snapshots], InitialView(), None)
     visit(page, tmp_path / "p.html", "#version=step%201")
     shown = page.locator("#sentence > p").all_inner_texts()
-    assert shown == ["Source", "The cat", "Reference", "Le chat", "At step 1 the model wrote", "la la la la"]
+    assert shown == [
+        "Source",
+        "The cat",
+        "Reference, shown in the maps",
+        "Le chat",
+        "At step 1 the model wrote",
+        "la la la la",
+    ]
     assert "BLEU 1.0" in page.locator("#facts").inner_text()
     page.keyboard.press("p")  # with reduced motion, one step per key
     assert page.locator("#version-name").inner_text() == "step 2"
@@ -241,3 +248,38 @@ def test_colours_can_be_distinguished_by_lightness_alone(page: Any, page_file: P
         steps = sign * np.diff(lightness[::16])
         assert steps.min() > 0.4 * steps.mean()
     page.emulate_media(color_scheme="light")
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_what_the_causal_mask_forbids_is_hatched_and_not_called_zero(page: Any, page_file: Path, words: bool) -> None:
+    visit(page, page_file, f"#words={int(words)}")
+    shown = view(CAT, "decoder", None, None, words)
+    number_of_columns = len(shown.columns)
+    are_clear = page.evaluate(
+        """([rows, columns]) => [".cell-canvas", ".thumb canvas"].map((each) => {
+            const canvas = document.querySelector(`[data-kind=decoder] ${each}`);
+            const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const middle = (index, count, size) => Math.floor(((index + 0.5) * size) / count);
+            const pixel = (row, column) =>
+                middle(row, rows, image.height) * image.width + middle(column, columns, image.width);
+            const isClear = (row, column) => image.data[4 * pixel(row, column) + 3] === 0;
+            const numbers = (count) => [...Array(count).keys()];
+            return numbers(rows).map((row) => numbers(columns).map((column) => isClear(row, column)));
+        })""",
+        [len(shown.rows), number_of_columns],
+    )
+    assert are_clear == [(shown.weights == 0).tolist()] * 2
+    row = int((shown.weights == 0).any(axis=1).argmax())
+    page.focus("[data-kind=decoder] .cell-canvas")
+    for key in "ArrowDown", *["ArrowDown"] * row, *["ArrowRight"] * number_of_columns:
+        page.keyboard.press(key)
+    said = page.locator("#spoken").text_content()
+    assert said.endswith(": not allowed by the causal mask")
+    assert page.locator(".mask-key:visible").all_inner_texts() == [" not allowed by the causal mask"]
+    with page.expect_download() as download:
+        page.click("[data-kind=decoder] .save-svg")
+    svg = Path(download.value.path()).read_text(encoding="utf-8")
+    assert svg.count('fill="url(#hatch)"') == (shown.weights == 0).sum()
+    assert "; hatched: not allowed by the causal mask" in svg
+    page.keyboard.press("v")
+    assert page.locator(".mask-key:visible").count() == 0

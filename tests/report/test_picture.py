@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.helpers.pages import CAT
 from translate.attention.maps import AttentionMaps, Stack
-from translate.attention.views import MapView, all_heads
+from translate.attention.views import MapView, all_heads, view
 from translate.cli import app
 from translate.errors import UserError
 from translate.report.figure import fonts_for, undrawn_warnings
@@ -71,6 +72,21 @@ def test_a_grid_names_every_head_and_labels_its_pieces_once_a_side(tmp_path: Pat
         assert written.count(f"layer {layer}, head {head}") == 1
     assert written.count("▁p0") == 2 + 3  # rows beside each layer, columns above each head of the first
     assert written.count("weight") == 1
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_cells_that_the_causal_mask_forbids_are_hatched_and_explained(tmp_path: Path, words: bool) -> None:
+    cat = view(CAT, "decoder", None, None, words)
+    forbidden = [[column >= first for column in range(len(cat.columns))] for first in cat.masked_from]
+    assert forbidden == (cat.weights == 0).tolist()
+    save_picture(cat, tmp_path / "map.svg")
+    save_grid(all_heads(CAT, "decoder", None, words), tmp_path / "grid.svg")
+    save_picture(view(CAT, "cross", None, None, words), tmp_path / "cross.svg")
+    num_hatched = sum(map(any, forbidden))
+    for name, hatches, notes in ("map", num_hatched, 1), ("grid", 6 * num_hatched, 1), ("cross", 0, 0):
+        content = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        assert content.count("url(#h") == hatches
+        assert content.count("not allowed by the causal mask") == notes
 
 
 def test_many_cells_become_an_image_and_many_labels_fewer(tmp_path: Path) -> None:

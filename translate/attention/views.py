@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ class MapView(NamedTuple):
     title: str
     row_axis: str  # label of the row axis
     column_axis: str
+    masked_from: tuple[int, ...] = ()  # for each row, the first column that the causal mask forbids; () without a mask
 
     @property
     def kind_title(self) -> str:
@@ -43,13 +45,17 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
     weights, layers = maps.stack(kind)
     heads = range(weights.shape[1])
     weights = weights[_chosen("layer", layer, layers)][:, _chosen("head", head, heads)].mean(axis=(0, 1))
-    rows, columns = list(maps.rows(kind)), list(maps.columns(kind))
+    spans_of = words_of if words else _spans_of_pieces
+    rows, columns = spans_of(maps.rows(kind)), spans_of(maps.columns(kind))
     if words:
-        row_words, column_words = words_of(rows), words_of(columns)
-        weights = merge_words(weights, row_words, column_words)
-        rows, columns = ([word for word, _ in side] for side in (row_words, column_words))
+        weights = merge_words(weights, rows, columns)
     title = f"{KINDS[kind].label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
-    return MapView(weights, rows, columns, title, KINDS[kind].row_axis, KINDS[kind].column_axis)
+    row_labels, column_labels = ([label for label, _ in side] for side in (rows, columns))
+    # A word's last piece may read all target pieces before it.
+    starts = [span.start for _, span in columns]
+    masked_from = tuple(bisect_left(starts, span.stop) for _, span in rows) if KINDS[kind].is_causal else ()
+    axes = KINDS[kind].row_axis, KINDS[kind].column_axis
+    return MapView(weights, row_labels, column_labels, title, *axes, masked_from)
 
 
 def difference(one: MapView, other: MapView) -> MapView:
@@ -63,6 +69,10 @@ def all_heads(maps: AttentionMaps, kind: KindName, layer: int | None, words: boo
     weights, layers = maps.stack(kind)
     shown = layers if layer is None else (layer,)
     return [[view(maps, kind, number, head, words) for head in range(weights.shape[1])] for number in shown]
+
+
+def _spans_of_pieces(pieces: Sequence[str]) -> list[tuple[str, slice]]:
+    return [(piece, slice(i, i + 1)) for i, piece in enumerate(pieces)]
 
 
 def _chosen(name: str, chosen: int | None, numbers: Sequence[int]) -> list[int]:

@@ -59,6 +59,7 @@ def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) ->
         "font.sans-serif": fonts,
         "text.parse_math": False,
         "axes.linewidth": 0.6,
+        "hatch.linewidth": 0.5,
         "savefig.pad_inches": 0.1,
         "svg.fonttype": "none",  # keeps text selectable and searchable
         "svg.hashsalt": "translate",  # makes random names reproducible

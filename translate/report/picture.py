@@ -28,7 +28,8 @@ MAX_NUMBERED = 24  # rows or columns; with more, the numbers would be unreadable
 MAX_LINED = 64  # rows or columns; with more, grid lines would hide the cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
 MIN_NUMBER = 0.005  # smaller weights would round to 0%
-LINES, FRAME = "#e8e8e8", "#999999"
+LINES, FRAME, HATCH = "#e8e8e8", "#999999", "#aaaaaa"
+MASKED = "hatched: not allowed by the causal mask"
 
 
 class MapSize(NamedTuple):
@@ -54,7 +55,8 @@ def save_picture(view: MapView, path: Path) -> list[str]:
         _label_columns(axes, view, size)
         axes.set_title(view.column_axis, fontsize=MAX_FONT)
         axes.set_ylabel(view.row_axis, fontsize=MAX_FONT)
-        axes.set_xlabel(view.title.replace(", ", "\n", 1), fontsize=MAX_FONT, labelpad=8)
+        caption = [view.kind_title, view.head_title, *_notes(view)]
+        axes.set_xlabel("\n".join(caption), fontsize=MAX_FONT, labelpad=8)
         if has_numbers:
             _write_percentages(axes, view)
         _add_colour_bar(figure, mesh, size.width, size.height)
@@ -82,8 +84,8 @@ def save_grid(grid: Grid, path: Path) -> list[str]:
                 _label_rows(axes, view, size)
             if row == 0:
                 _label_columns(axes, view, size)
-        caption = f"{first.kind_title}\nrows: {first.row_axis}; columns: {first.column_axis}"
-        figure.text(0.5, 0, caption, ha="center", va="top", fontsize=MAX_FONT)
+        caption = [first.kind_title, f"rows: {first.row_axis}; columns: {first.column_axis}", *_notes(first)]
+        figure.text(0.5, 0, "\n".join(caption), ha="center", va="top", fontsize=MAX_FONT)
         _add_colour_bar(figure, mesh, width, height)
     return _label_warnings(size.stride) + warnings
 
@@ -99,6 +101,7 @@ def _size(view: MapView, cell: float, maps_down: int = 1, maps_across: int = 1) 
 def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> ScalarMappable:
     """Draw the weights as colours. lowest: lower end of the colour scale, -1 for differences and 0 otherwise."""
     from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.patches import Rectangle
 
     num_rows, num_columns = view.weights.shape
     norm = Normalize(lowest, 1)
@@ -110,9 +113,17 @@ def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> Scala
         lines = LINES if max(num_rows, num_columns) <= MAX_LINED else "none"
         mesh = axes.pcolormesh(*edges, view.weights, cmap=colours, norm=norm, edgecolors=lines, linewidth=0.4)
         axes.invert_yaxis()
+    for row, first in enumerate(view.masked_from):
+        corner, width = (first - 0.5, row - 0.5), num_columns - first
+        if width:
+            axes.add_patch(Rectangle(corner, width, 1, facecolor="white", edgecolor=HATCH, linewidth=0, hatch="////"))
     axes.tick_params(length=0)
     axes.spines[:].set_color(FRAME)
     return mesh
+
+
+def _notes(view: MapView) -> list[str]:
+    return [MASKED] if min(view.masked_from, default=len(view.columns)) < len(view.columns) else []
 
 
 def _label_rows(axes: Axes, view: MapView, size: MapSize) -> None:

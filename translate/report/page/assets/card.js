@@ -51,6 +51,7 @@ function createCard(kind, on) {
       if (state.view === "map") drawHeatMap(stage, map, scale, width, announce);
       else drawLines(stage, map, scale, width, announce);
       drawLegend(part(".legend"), scale);
+      part(".mask-key").hidden = kind !== "decoder" || state.view !== "map";
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
       const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
       // Saved pictures use the light colours in either theme.

@@ -11,11 +11,14 @@ function layOut(map, width) {
   const numColumns = map.columns.length;
   const rowWidth = widestOf(map.rows, 13, Math.min(150, width * 0.36)) + 12;
   const columnWidth = widestOf(map.columns, 13, 130);
-  const overhang = Math.ceil(columnWidth * Math.cos(SLANT)) + 8; // width of the last slanted label beyond its column
   const fit = (available) => Math.floor(Math.max(CELLS.smallest, Math.min(CELLS.largest, available / numColumns)));
   const level = fit(width - rowWidth - 2);
   if (columnWidth + 6 <= level) return { cell: level, rowWidth, columnHeight: 26, overhang: 2, isSlanted: false };
-  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 20;
+  const columnHeight = Math.ceil(columnWidth * Math.sin(SLANT)) + 24;
+  // The width of the slanted labels beyond the last column; wider cells need less.
+  const reaches = map.columns.map((text) => Math.ceil(widestOf([text], 13, 130) * Math.cos(SLANT)) + 8);
+  const beyond = (cell) => reaches.reduce((most, reach, i) => Math.max(most, reach - (numColumns - 1 - i) * cell), 2);
+  const overhang = beyond(fit(width - rowWidth - Math.max(...reaches)));
   return { cell: fit(width - rowWidth - overhang), rowWidth, columnHeight, overhang, isSlanted: true };
 }
 
@@ -74,11 +77,15 @@ function paintCells(map, scale, cell) {
   canvas.height = Math.round(numRows * unit);
   const paper = canvas.getContext("2d");
   const writesNumbers = isFine && cell >= MIN_NUMBERED_CELL;
+  paper.fillStyle = scale.ink.paper;
+  paper.fillRect(0, 0, canvas.width, canvas.height);
   paper.font = `${Math.round((cell >= 34 ? 11.5 : 10) * density)}px ${FONT}`;
   paper.textAlign = "center";
   paper.textBaseline = "middle";
   map.weights.forEach((weight, i) => {
-    const [x, y] = [(i % numColumns) * unit, Math.floor(i / numColumns) * unit];
+    const [row, column] = [Math.floor(i / numColumns), i % numColumns];
+    const [x, y] = [column * unit, row * unit];
+    if (map.isMasked(row, column)) return paper.clearRect(x, y, unit, unit); // shows the hatched background
     paper.fillStyle = `rgb(${scale.colour(weight)})`;
     paper.fillRect(x, y, unit - gap, unit - gap);
     if (!writesNumbers || Math.abs(weight) < 0.005) return;

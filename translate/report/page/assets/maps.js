@@ -3,7 +3,7 @@
 //
 // A stack holds the maps of one kind: {layers: [layer numbers], heads, rows, columns, weights}. Its weights are ordered
 // by layer, head, row and column, as numbers from 0 to FULL.
-// A map is {weights, rows: [labels], columns: [labels]} with weights from 0 to 1, row by row.
+// A map is {weights, rows: [labels], columns: [labels], isMasked(row, column)} with weights from 0 to 1, row by row.
 
 const FULL = 65535;
 const KINDS = ["encoder", "decoder", "cross"];
@@ -49,12 +49,14 @@ function mapOf(version, kind, layer, head, words) {
   const stack = version.stacks[kind];
   const [rows, columns] = sidesOf(kind);
   const weights = meanOf(stack, layer, head);
-  if (!words) return { weights, rows: version.pieces[rows], columns: version.pieces[columns] };
-  const [rowSpans, columnSpans] = [version.words[rows], version.words[columns]];
+  const spansOf = (side) => (words ? version.words[side] : version.pieces[side].map((piece, i) => [piece, i, i + 1]));
+  const [rowSpans, columnSpans] = [spansOf(rows), spansOf(columns)];
   return {
-    weights: mergeWords(weights, stack.columns, rowSpans, columnSpans),
+    weights: words ? mergeWords(weights, stack.columns, rowSpans, columnSpans) : weights,
     rows: rowSpans.map(([word]) => word),
     columns: columnSpans.map(([word]) => word),
+    /** Whether the causal mask forbids the cell: all pieces of the column come after those that the row's last piece may read. */
+    isMasked: (row, column) => kind === "decoder" && columnSpans[column][1] >= rowSpans[row][2],
   };
 }
 

@@ -12,8 +12,11 @@ function heatMapSvg(map, scale, title) {
   const overhang = Math.ceil(widestOf(map.columns, 14, 180) * Math.cos(SLANT));
   const grid = draw("g", { transform: `translate(${rowWidth} ${columnHeight})`, "shape-rendering": "crispEdges" });
   map.weights.forEach((weight, i) => {
-    const [x, y] = [(i % map.columns.length) * cell, Math.floor(i / map.columns.length) * cell];
-    grid.append(draw("rect", { x, y, width: cell - 1, height: cell - 1, fill: hex(scale.colour(weight)) }));
+    const [row, column] = [Math.floor(i / map.columns.length), i % map.columns.length];
+    const [x, y] = [column * cell, row * cell];
+    const isMasked = map.isMasked(row, column);
+    const fill = isMasked ? "url(#hatch)" : hex(scale.colour(weight));
+    grid.append(draw("rect", { x, y, width: isMasked ? cell : cell - 1, height: isMasked ? cell : cell - 1, fill }));
     if (Math.abs(weight) < 0.005) return;
     const number = textAt((100 * weight).toFixed(0).replace("-", "−"), x + cell / 2, y + cell / 2, "middle", scale.inkOn(weight));
     number.setAttribute("font-size", "11");
@@ -28,8 +31,16 @@ function heatMapSvg(map, scale, title) {
   });
   const width = rowWidth + map.columns.length * cell + overhang + 8;
   const [low, high] = scale.isChange ? [`−${endOf(scale)}`, `+${endOf(scale)}`] : ["0", endOf(scale)];
-  const note = say("note_map", { unit: say(scale.isChange ? "note_changes" : "note_weights"), low, high });
-  return framed([...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
+  const hatched = map.isMasked(0, map.columns.length - 1) ? say("note_masked") : "";
+  const note = say("note_map", { unit: say(scale.isChange ? "note_changes" : "note_weights"), low, high }) + hatched;
+  return framed([hatch(scale), ...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
+}
+
+/** A pattern of diagonal lines, for cells that the causal mask forbids. */
+function hatch(scale) {
+  const pattern = draw("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  pattern.append(draw("path", { d: "M0 0V6", stroke: scale.ink.muted, "stroke-width": 1, "stroke-opacity": 0.6 }));
+  return pattern;
 }
 
 /** Draw the line view in the same frame as a heat map. */

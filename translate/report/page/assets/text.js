@@ -50,5 +50,6 @@ function endOf(scale) {
 function describeWeight(map, scale, row, column) {
   const isolated = (text) => `\u2068${text}\u2069`;
   const weight = map.weights[row * map.columns.length + column];
-  return `${isolated(map.rows[row])} → ${isolated(map.columns[column])}: ${percent(weight, scale.isChange)}`;
+  const what = map.isMasked(row, column) ? say("masked") : percent(weight, scale.isChange);
+  return `${isolated(map.rows[row])} → ${isolated(map.columns[column])}: ${what}`;
 }
