@@ -68,6 +68,7 @@ function showLive() {
   element("reference").querySelector("bdi").textContent = example?.reference ?? "";
   element("source-name").textContent = nameOfLanguage(runOf(live.sides[0]).source);
   ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i]?.run ?? ""));
+  element("found").dataset.run = live.sides[0].run;
   live.sides.forEach((side, i) => sides[i].show(live, side, runOf(side), runs));
   element("add-run").hidden = runs.length < 2 || live.sides.length > 1;
   const { answer } = first.channels.main;
@@ -154,6 +155,8 @@ async function startLive() {
   element("sides").append(...sides.map((side) => side.element));
   const showOtherCards = createOtherCards();
   afterCards.push(() => switches.forEach((show) => show()), () => showOtherCards(state.live.sides[1] && sides[1].channels.main.answer));
+  element("help-title").after(Object.assign(make("p", ""), { id: "live-help" }));
+  element("live-help").dataset.text = "live_help";
   for (const [key, text] of [["x", "key_switch"], ["/", "key_write"]]) {
     const row = element("help").querySelector("table").insertRow(0);
     row.insertCell().append(Object.assign(make("kbd", ""), { textContent: key }));

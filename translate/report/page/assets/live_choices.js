@@ -16,8 +16,9 @@ async function showAlternatives(index, translation, at, button) {
   // The pieces before this one decide on it, however the translation goes on: a greedy search suffices.
   const body = requestOf(live, live.sides[index], { prefix: before, beam_size: 1, sample: false, alternatives: NUM_ALTERNATIVES });
   try {
-    const { alternatives } = await answerTo(body);
+    const { alternatives, warnings } = await answerTo(body);
     const found = alternatives?.[at] ?? [];
+    if (!found.length) throw new Error(warnings.join("; "));
     list.replaceChildren(...found.map((each) => alternativeItem(each, each.id === translation.ids[at], found[0].probability, () => {
       panel.hidePopover();
       changeSide(index, { prefix: [...before, each.id], chosen: null });

@@ -41,7 +41,7 @@ function createSide(index) {
 /** Show the run of a side: a choice if there are several, and the target language. */
 function showRuns(choice, languageName, runs, run) {
   choice.hidden = runs.length < 2;
-  if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map((each) => new Option(each.name, each.name)));
+  if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map((each) => new Option(`${each.name} (${each.source.code} → ${each.target.code})`, each.name)));
   choice.value = run.name;
   choice.title = say("run_title", { architecture: run.architecture, count: run.num_parameters.toLocaleString(language) });
   languageName.textContent = nameOfLanguage(run.target);

@@ -3,7 +3,7 @@
 
 const SEARCH_FIELDS = {
   n_best: { name: "best", min: 1, max: 20, step: 1 },
-  beam_size: { name: "beam", min: 1, max: 50, step: 1 },
+  beam_size: { name: "beam", min: 1, max: 32, step: 1 },
   length_penalty: { name: "penalty", min: 0, max: 5, step: 0.1 },
   temperature: { name: "temperature", min: 0.05, max: 5, step: 0.05 },
   top_k: { name: "top-k", min: 0, max: 1000, step: 1 },

@@ -5,6 +5,9 @@ const wordsIn = new Intl.Segmenter(undefined, { granularity: "word" });
 
 /** Draw the pieces of a translation as buttons. numForced: pieces of a forced prefix. choose(index, button) is called for a piece. */
 function drawPieces(host, translation, numForced, choose) {
+  const drawn = [translation, numForced, language];
+  if (host.drawn?.every((each, i) => each === drawn[i])) return;
+  host.drawn = drawn;
   const hadFocus = host.contains(document.activeElement) ? [...host.querySelectorAll(".piece")].indexOf(document.activeElement) : -1;
   const pieces = translation?.pieces ?? [];
   const buttons = pieces.map((piece, i) => pieceButton(piece, translation.log_probs[i], i < numForced));

@@ -58,12 +58,13 @@ function edgeOf(node, places, best) {
 
 function nodeOf(node, { x, y }, best) {
   const group = draw("g", { class: `node ${classOf(node, best)}`, "data-node": node.id, tabindex: -1, role: "img", "aria-label": describeNode(node) });
-  const room = NODE.width - 14 - (node.state === "dropped" ? 36 : 0);
+  const missed = node.behind > 0 ? `−${node.behind.toFixed(2)}` : "";
+  const room = NODE.width - 14 - (missed ? 36 : 0);
   group.append(
     draw("rect", { x, y, width: NODE.width, height: NODE.height, rx: 7 }),
     treeText(cut(node.piece, 12.5, room), isRightToLeft(node.piece) ? x + 7 + room : x + 7, y + NODE.height / 2, "start", ""),
   );
-  if (node.state === "dropped") group.append(treeText(`−${node.behind.toFixed(2)}`, x + NODE.width - 6, y + NODE.height / 2, "end", "behind"));
+  if (missed) group.append(treeText(missed, x + NODE.width - 6, y + NODE.height / 2, "end", "behind"));
   return group;
 }
 
@@ -80,7 +81,7 @@ function treeText(text, x, y, anchor, className) {
 }
 
 function describeNode({ step, piece, log_prob: logProb, score, state, behind }) {
-  const what = say(`node_${state}`, { behind: behind.toFixed(2) });
+  const what = say(state === "dropped" && !behind ? "node_unfinished" : `node_${state}`, { behind: behind.toFixed(2) });
   return say("node", { step, piece: `\u2068${piece}\u2069`, what, number: signed(logProb), score: signed(score) });
 }
 
