@@ -107,8 +107,8 @@ def test_a_head_is_switched_off_and_compared_with_all_on(live_window: Any, serve
     page.locator('[data-kind=cross] .thumb[data-layer="1"][data-head="2"]').hover()
     page.locator("#cards [data-kind=cross] .switch").click()
     page.wait_for_selector(".thumb.off")
-    assert server.bodies[-1]["without"] == ["cross.1.2"]
     page.wait_for_function("before => document.querySelector('.figures').innerText !== before", arg=before)
+    assert server.bodies[-1]["without"] == ["cross.1.2"]
     page.get_by_role("button", name="compare with all on").click()
     page.wait_for_selector(".whole:visible")
     assert "HELLO WORLD ONE" in page.locator(".whole").first.inner_text()
@@ -122,6 +122,8 @@ def test_a_head_is_switched_off_and_compared_with_all_on(live_window: Any, serve
     page.get_by_role("button", name="all on", exact=True).click()
     page.wait_for_function("() => document.querySelectorAll('.chip').length === 0")
     page.wait_for_function("before => document.querySelector('.figures').innerText === before", arg=before)
+    page.click("#language")
+    page.wait_for_function("() => document.querySelector('.figures').innerText.startsWith('概率')")
 
 
 def test_words_that_differ_with_all_heads_on_are_marked(

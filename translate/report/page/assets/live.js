@@ -6,7 +6,9 @@ let examples = []; // of the first side's run
 let examplesOf = "";
 let exampleNumber = 0;
 let typingTimer = 0;
-let shownAnswer = null; // whose maps are on the page
+let shownAnswers = []; // whose maps are on the page
+let shownIn = ""; // language
+let otherCards = null;
 const sides = [];
 const switches = KINDS.map((kind) => addHeadSwitch(cards[kind].element, kind, 0));
 
@@ -60,6 +62,7 @@ function askAll() {
 function showLive() {
   const { live } = state;
   const first = sides[0];
+  shownIn = language;
   const errors = sides.slice(0, live.sides.length).flatMap(({ channels }) => Object.values(channels).map(({ error }) => error));
   element("problem").textContent = errors.find(Boolean) ?? "";
   element("problem").hidden = !errors.some(Boolean);
@@ -75,14 +78,20 @@ function showLive() {
   showSearch(live, runOf(live.sides[0]), live.sides[0].chosen === null ? answer : first.channels.search.answer, live.sides[0].chosen);
   document.body.classList.toggle("two", live.sides.length > 1);
   document.body.classList.toggle("blank", isBlank(live.q));
-  if (answer === shownAnswer) return afterCards.forEach((act) => act());
-  shownAnswer = answer;
+  const answered = [answer, live.sides[1] && sides[1].channels.main.answer];
+  if (answered.every((each, i) => each === shownAnswers[i])) return markHeads();
+  shownAnswers = answered;
   const translation = answer?.translations[0];
   Object.assign(sentences[0], {
     source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "server" : null,
   });
   decoded.set(sentences[0].id, Promise.resolve(answer?.versions ?? []));
   showState();
+}
+
+function markHeads() {
+  switches.forEach((mark) => mark());
+  otherCards.mark();
 }
 
 /** Load the examples of the first side's run. */
@@ -153,8 +162,8 @@ async function startLive() {
   element("foot").querySelector("p").dataset.text = "live_foot";
   for (const index of [0, 1]) sides.push(createSide(index));
   element("sides").append(...sides.map((side) => side.element));
-  const showOtherCards = createOtherCards();
-  afterCards.push(() => switches.forEach((show) => show()), () => showOtherCards(state.live.sides[1] && sides[1].channels.main.answer));
+  otherCards = createOtherCards();
+  afterCards.push(markHeads, () => otherCards.show(shownAnswers[1]), () => language !== shownIn && runs.length && showLive());
   element("help-title").after(Object.assign(make("p", ""), { id: "live-help" }));
   element("live-help").dataset.text = "live_help";
   for (const [key, text] of [["x", "key_switch"], ["/", "key_write"]]) {

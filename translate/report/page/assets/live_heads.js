@@ -34,7 +34,7 @@ function addHeadSwitch(card, kind, index) {
     if (!name) return;
     const isOff = state.live.sides[index]?.off.includes(name) ?? false;
     button.dataset.head = name;
-    button.setAttribute("aria-pressed", String(isOff));
+    button.classList.toggle("is-off", isOff);
     button.title = say(isOff ? "switch_on" : "switch_off", { head: nameOfHead(name).long });
     button.setAttribute("aria-label", button.title);
     button.style.left = `${thumb.offsetLeft + thumb.offsetWidth - 15}px`;
@@ -49,7 +49,11 @@ function addHeadSwitch(card, kind, index) {
   return () => {
     const thumbs = [...heads.querySelectorAll(".thumb")];
     const off = state.live.sides[index]?.off ?? [];
-    for (const thumb of thumbs) thumb.classList.toggle("off", off.includes(`${kind}.${thumb.dataset.layer}.${thumb.dataset.head}`));
+    for (const thumb of thumbs) {
+      const isOff = off.includes(`${kind}.${thumb.dataset.layer}.${thumb.dataset.head}`);
+      thumb.classList.toggle("off", isOff);
+      thumb.setAttribute("aria-description", isOff ? say("head_is_off") : "");
+    }
     at(button.matches(":hover, :focus") ? thumbs.find((each) => `${kind}.${each.dataset.layer}.${each.dataset.head}` === button.dataset.head) : selected());
   };
 }

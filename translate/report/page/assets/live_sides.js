@@ -57,7 +57,7 @@ function nameOfLanguage({ code, name }) {
   }
 }
 
-/** Create the cards of the second side. Returns a function that shows the version that `answer` has. */
+/** Create the cards of the second side. Returns {show(answer), mark()}: draw the maps of an answer; mark the heads that are off. */
 function createOtherCards() {
   const others = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));
   const [pair, host] = ["pair", "other-cards"].map((id) => Object.assign(make("div", ""), { id }));
@@ -70,7 +70,8 @@ function createOtherCards() {
     host.append(others[kind].element);
   }
   const marks = KINDS.map((kind) => addHeadSwitch(others[kind].element, kind, 1));
-  return (answer) => {
+  const mark = () => marks.forEach((each) => each());
+  const show = (answer) => {
     const version = answer?.versions.at(-1);
     host.hidden = !version;
     if (!version) return;
@@ -83,6 +84,7 @@ function createOtherCards() {
     const visible = KINDS.map((kind) => others[kind]).filter((card) => !card.element.hidden);
     const widths = visible.map((card) => card.width());
     visible.forEach((card, i) => card.show(state, version, null, isDark(), widths[i]));
-    for (const mark of marks) mark();
+    mark();
   };
+  return { show, mark };
 }
