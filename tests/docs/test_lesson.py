@@ -28,11 +28,13 @@ ROOT = Path(__file__).parents[2]
 RUN = ROOT / "docs/toy-run"
 ENGLISH, CHINESE = ROOT / "docs/attention.md", ROOT / "docs/attention.zh.md"
 TEXT = ENGLISH.read_text(encoding="utf-8")
+PROSE = " ".join(TEXT.split())  # however its lines are broken
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(TEXT)]
 PROGRAMS = [code for language, code in BLOCKS if language == "python" and "print(" in code]
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 FIGURE = re.compile(r"!\[[^]]*\]\((figures/[^)]+)\)")
+DRAWING = "figures/architecture.svg"  # written by hand
 MAPS = AttentionMaps.load(ROOT / "docs/maps/000001.npz")
 
 
@@ -69,18 +71,13 @@ def test_worked_example_is_consistent_and_matches_the_file() -> None:
         "`▁love` is 1.961 above": f"{score[1] - score[0]:.3f}",
         "= 7.1 times": f"{exponential[1] / exponential[0]:.1f}",
         "20.521 / 5.657 = 3.628": f"{product[1] / np.sqrt(32):.3f}",
-        "11 % of the value of `▁I`, 81 % of": f"81 % of{weight[1]:.2f}"[:7],
-        f"[0, 0, {row}]": f"{row}",
+        "11 % of the value of `▁I`": f"{100 * weight[0]:.0f} %",
+        "81 % of the value of `▁love`": f"{100 * weight[1]:.0f} %",
+        "[0, 0, 3]": f"{row}",
     }
     for sentence, number in shown.items():
-        assert sentence in TEXT
+        assert sentence in PROSE
         assert number in sentence
-
-
-def test_practice_row_matches_the_file() -> None:
-    sentence = TEXT[TEXT.index("**For practice:**") : TEXT.index("## 4.")].replace("−", "-")
-    scores = np.exp([float(number) for number in re.findall(r"-?\d+\.\d{3}", sentence)])
-    assert np.allclose(scores / scores.sum(), MAPS.cross[0, 2, MAPS.target.index("▁les")], atol=1e-3)
 
 
 def test_quoted_code_is_in_the_model() -> None:
@@ -126,7 +123,7 @@ def test_maps_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     about = json.loads((ROOT / "docs/maps/about.json").read_text(encoding="utf-8"))
     assert about["weights"] == json.loads((tmp_path / "about.json").read_text(encoding="utf-8"))["weights"]
     for line in (tmp_path / "index.jsonl").read_text(encoding="utf-8").splitlines():
-        assert json.loads(line)["translation"] in TEXT
+        assert json.loads(line)["translation"] in PROSE
 
 
 def test_programs_print_what_is_shown(
@@ -147,7 +144,7 @@ def test_programs_print_what_is_shown(
 def test_number_of_articles_is_the_sum_of_the_table() -> None:
     distances = dict(re.findall(r"\((-?\d+), (\d+)\)", output_after("distances[")))
     near, every = (sum(int(distances[each]) for each in keys) for keys in (("1", "2", "3"), distances))
-    assert f"For {near} of {every} it is" in TEXT
+    assert f"For {near} of {every} it is" in PROSE
 
 
 def row(maps: AttentionMaps, kind: str, layer: int | None, head: int | None, piece: str) -> dict[str, float]:
@@ -172,11 +169,10 @@ def test_rows_named_in_the_text_attend_to_what_it_says() -> None:
         assert round(row(cat, "cross", 1, 0, produced)[source]) == 100
     assert round(row(MAPS, "cross", 1, 1, "▁les")["▁apples"]) == 100
     for claim in "`▁mat`, both with 94 %", "`▁love` only 1 %", "`▁love` 38 %", "with 100 % on", "100 % to `▁apples`":
-        assert claim in TEXT.replace("\n", " ")
+        assert claim in PROSE
 
 
 def test_probabilities_without_heads_are_those_shown(lesson_translator: LineTranslator) -> None:
-    text = TEXT.replace("\n", " ")
     layer_0 = [Head("cross", 0, head) for head in range(4)]
     for heads, claim in (
         ([], "with all heads it is {}."),
@@ -186,14 +182,13 @@ def test_probabilities_without_heads_are_those_shown(lesson_translator: LineTran
     ):
         [scored] = lesson_translator.without(heads).score([("I love apples.", "J'aime les pommes.")])
         probability = dict(zip(scored.pieces, map(math.exp, scored.log_probs), strict=True))["▁les"]
-        assert claim.format(f"{probability:.3f}") in text
+        assert claim.format(f"{probability:.3f}") in PROSE
 
 
 def test_scores_of_the_test_set_are_those_shown(
     lesson_translator: LineTranslator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    text = TEXT.replace("\n", " ")
     [command] = [command for command in COMMANDS if "--mask" in command and "--ref" in command]
     assert cli._run(shlex.split(command)[1:]) == 0
     printed = capsys.readouterr().out
@@ -204,7 +199,7 @@ def test_scores_of_the_test_set_are_those_shown(
     ]
     whole = float(re.search(r"loss.*?(\d\.\d+)", printed)[1])
     increase = loss_of(lesson_translator.without([Head("cross", 1, 1)]), pairs) - whole
-    shown = float(re.search(r"most without `cross\.1\.1` \(\+(.*?)\)", text)[1])
+    shown = float(re.search(r"most without `cross\.1\.1` \(\+(.*?)\)", PROSE)[1])
     assert increase == pytest.approx(shown, abs=1.01e-4)  # twice rounded
 
 
@@ -217,24 +212,35 @@ def test_alignment_error_rates_are_those_shown(
         assert cli._run(shlex.split(command)[1:]) == 0
         rates.append(float(capsys.readouterr().out.split()[-1]))
     own, next_row = rates
-    assert f"is {own:.3f} in the piece's own row and {next_row:.3f} one row lower" in TEXT.replace("\n", " ")
+    assert f"is {own:.3f} in the piece's own row and {next_row:.3f} one row lower" in PROSE
 
 
 def test_verification_finds_only_rounding_errors(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    [command] = [command for command in COMMANDS if "attention verify" in command]
-    assert cli._run(shlex.split(command)[1:]) == 0
+    [command] = re.findall("`translate (attention verify .*?)`", TEXT)
+    assert cli._run(command.split()) == 0
     assert max(map(float, re.findall(r"difference (\S+)", capsys.readouterr().out))) < 1e-6
-    assert "below 0.000001" in TEXT
+    assert "below 0.000001" in PROSE
+
+
+def test_steps_are_those_of_the_map() -> None:
+    section = TEXT[TEXT.index("## 5.") : TEXT.index("## 6.")]
+    steps = [re.findall("`(.*?)`", line) for line in section.splitlines() if re.match(r"\| \d", line)]
+    read = ["<s>", *MAPS.target[:-1]]
+    for step, (asks, seen, *_, produced) in enumerate(steps):
+        assert [asks, seen.split(), produced] == [read[step], read[: step + 1], MAPS.target[step]]
+    assert len(steps) == len(MAPS.target)
+    assert steps[0][2].split() == list(MAPS.source)
 
 
 def test_every_figure_is_above_its_command() -> None:
-    figures = FIGURE.findall(TEXT)
+    figures = [figure for figure in FIGURE.findall(TEXT) if figure != DRAWING]
     drawn = [shlex.split(command)[-1] for command in COMMANDS if "docs/figures" in command]
     assert [f"docs/{figure}" for figure in figures] == drawn
-    assert sorted(drawn) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/figures").iterdir())
+    paths = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/figures").iterdir())
+    assert sorted([*drawn, f"docs/{DRAWING}"]) == paths
 
 
 def test_both_languages_have_the_same_blocks_figures_and_numbers() -> None:
