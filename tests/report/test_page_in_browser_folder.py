@@ -110,6 +110,24 @@ def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_fil
         page.set_viewport_size({"width": 1440, "height": 1000})
 
 
+@pytest.mark.parametrize(("width", "num_rows"), [(1300, 1), (1024, 2), (800, 2)])
+def test_no_card_stands_next_to_an_empty_place(page: Any, page_file: Path, width: int, num_rows: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        visit(page, page_file)
+        boxes = [card.bounding_box() for card in page.locator(".card").all()]
+        assert len({box["y"] for box in boxes}) == num_rows
+        right_edges = [
+            max(box["x"] + box["width"] for box in boxes if box["y"] == y) for y in {box["y"] for box in boxes}
+        ]
+        assert max(right_edges) - min(right_edges) < 1
+        assert page.evaluate(
+            "document.getElementById('main').scrollWidth <= document.getElementById('main').clientWidth"
+        )
+    finally:
+        page.set_viewport_size({"width": 1440, "height": 1000})
+
+
 def test_kinds_that_were_not_kept_take_no_space(page: Any, tmp_path: Path) -> None:
     maps = AttentionMaps(CAT.source, CAT.target, {"cross": CAT.stacks["cross"]})
     write_page(tmp_path / "p.html", "t", [sentence(1, maps)], InitialView("encoder", 0, 1, False), None)

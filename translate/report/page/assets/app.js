@@ -5,6 +5,7 @@ const byId = new Map(sentences.map((sentence) => [sentence.id, sentence]));
 const start = startState(JSON.parse(document.getElementById("initial-view").textContent), sentences);
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const isNarrow = matchMedia("(max-width: 760px)"); // only one card fits
+const MIN_WIDTH_OF_THREE = 880; // pixels; if there are fewer, the third card is below the others, as wide as both
 const element = (id) => document.getElementById(id);
 
 let state = fromHash(location.hash, start, sentences);
@@ -89,6 +90,7 @@ function drawCards() {
   showTools(showsOne ? active : "all", kinds);
   showVersions(version, minus);
   element("cards").classList.toggle("one", showsOne);
+  element("cards").classList.toggle("folded", !showsOne && kinds.length === 3 && element("cards").clientWidth < MIN_WIDTH_OF_THREE);
   element("cards").classList.toggle("alone", kinds.length === 1);
   element("cards").style.setProperty("--kinds", String(kinds.length));
   announce(null);
