@@ -136,10 +136,21 @@ def test_maps_that_are_too_large_are_left_out(translator: LineTranslator, monkey
     assert found["maps"] is None
     assert found["warnings"][-1] == "no attention maps: more than 10 weights; request them packed"
     assert answer(translator, maps="packed")["maps"]
-    monkeypatch.setattr(live, "MAX_PIECES", 5)
-    assert answer(translator)["warnings"][-1].endswith("beam tree: more than 5 pieces")
-    with pytest.raises(UserError, match=r"^translation: 7 pieces exceed the maximum of 4; shorten it$"):
-        answer(translator, q="x", translation="a b c d e f")
+    monkeypatch.setattr(live, "MAX_PIECES", 12)
+    assert answer(translator, prefix=[5] * 12)["warnings"][-1].endswith("beam tree: more than 12 pieces")
+    with pytest.raises(UserError, match=r"^translation: \d\d pieces exceed the maximum of 11; shorten it$"):
+        answer(translator, translation="a b c d e f g h i j k l")
+
+
+def test_a_long_search_is_stopped(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_SECONDS", 0.0)
+    for text in SENTENCE, SENTENCE * 40:
+        with pytest.raises(
+            UserError, match=r"^the search took more than 0 s; shorten the sentence, or lower beam_size$"
+        ):
+            answer(translator, q=text)
+    monkeypatch.undo()
+    assert answer(translator)["translations"]
 
 
 def test_ctranslate2_translates_without_maps(tiny_run: Path, translator: LineTranslator) -> None:
@@ -161,6 +172,7 @@ def test_ctranslate2_translates_without_maps(tiny_run: Path, translator: LineTra
         ({"prefix": [10**9]}, "the prefix: 1000000000 is not a target piece; the ids are 0 to "),
         ({"prefix": [2, 5]}, "the prefix: </s> ends a translation, so it can only be the last piece"),
         ({"prefix": [5], "translation": "x"}, "prefix and translation exclude each other; send only one"),
+        ({"q": "😀" * 1000}, r"q: [34],\d{3} pieces exceed the maximum of 999; shorten it"),
         ({"n_best": 5, "beam_size": 4}, r"n_best: 5 exceeds beam_size \(4\); raise beam_size"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from translate.config.settings import Limit, Ratio, Seed
 from translate.config.toml import changed_search
 from translate.data.pieces import END
 from translate.data.vocab import Vocab
-from translate.decoding.engine import Pieces
+from translate.decoding.engine import Pieces, SearchStep, Watch
 from translate.decoding.line_translator import MAX_FORCED, LineTranslator
 from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.search_tree import SearchTree
@@ -27,6 +28,7 @@ from translate.report.page.writer import InitialView, MapVersion, PageSentence, 
 MAX_CHARACTERS = 5000
 MAX_LIVE_BEAM, MAX_LIVE_BEST, MAX_ALTERNATIVES = 32, 20, 50
 MAX_ARRAY_WEIGHTS = 2_000_000  # weights in JSON arrays, about 8 bytes each; packed maps may have more
+MAX_SECONDS = 10.0  # of a search
 DECIMALS = 5  # of weights in JSON arrays
 SEARCH_OPTIONS = ("beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed")
 PieceId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -110,32 +112,47 @@ def _translate(
     translator: LineTranslator, request: AttentionRequest
 ) -> tuple[LineTranslator, Translation, SearchTree | None]:
     """Return the translator without the masked heads, its translation, and the tree if requested and searched."""
+    for name, vocab, text in zip(
+        ("q", "translation"), translator.vocabs, (request.q, request.translation), strict=True
+    ):
+        if (num_pieces := len(vocab.encode([text or ""])[0])) >= MAX_PIECES:
+            raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_PIECES - 1:,}; shorten it")
     settings = changed_search(translator.settings, {name: getattr(request, name) for name in SEARCH_OPTIONS})
     if request.without:
         if not isinstance(translator.engine, TorchEngine):
             raise UserError("without: CTranslate2 cannot mask heads; serve the run with --engine torch")
-        translator = translator.without(heads_named(translator, request.without, "without"))
+        translator = translator.without(heads_named(translator, list(dict.fromkeys(request.without)), "without"))
     if request.translation is not None:
-        return translator, _scored(translator, request, settings.length_penalty), None
+        if request.prefix:
+            raise UserError("prefix and translation exclude each other; send only one")
+        return translator, _scored(translator, request.q, request.translation, settings.length_penalty), None
     if request.n_best > settings.beam_size and not settings.sample:
         raise UserError(f"n_best: {request.n_best} exceeds beam_size ({settings.beam_size}); raise beam_size")
     tree = SearchTree() if request.tree and not settings.sample else None
     options = DecodeRequest(request.n_best, details=True, prefix_ids=request.prefix)
-    found = translator.translations([request.q], settings, options, watch=tree.add if tree else None)
+    found = translator.translations([request.q], settings, options, watch=_watch(tree))
     return translator, next(found), tree
 
 
-def _scored(translator: LineTranslator, request: AttentionRequest, length_penalty: float) -> Translation:
-    """Return the given translation with its log-probabilities. Raises UserError if it cannot be scored."""
-    assert request.translation is not None
-    if request.prefix:
-        raise UserError("prefix and translation exclude each other; send only one")
-    for name, vocab, text in zip(
-        ("q", "translation"), translator.vocabs, (request.q, request.translation), strict=True
-    ):
-        if (num_pieces := len(vocab.encode([text])[0])) >= MAX_PIECES:
-            raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_PIECES - 1:,}; shorten it")
-    (scored,) = translator.score([(request.q, request.translation)])
+def _watch(tree: SearchTree | None) -> Watch:
+    """Return a callback that records a search, and stops it after MAX_SECONDS, because others wait for the models."""
+    deadline = math.inf
+
+    def watch(step: SearchStep) -> None:
+        nonlocal deadline
+        now = time.monotonic()
+        deadline = min(deadline, now + MAX_SECONDS)
+        if now > deadline:
+            raise UserError(f"the search took more than {MAX_SECONDS:g} s; shorten the sentence, or lower beam_size")
+        if tree is not None:
+            tree.add(step)
+
+    return watch
+
+
+def _scored(translator: LineTranslator, source: str, target: str, length_penalty: float) -> Translation:
+    """Return the target as the translation, with its log-probabilities and the score that a search would give it."""
+    (scored,) = translator.score([(source, target)])
     translation = scored.as_translation(1)
     score = scored.log_prob / len(scored.pieces) ** length_penalty
     return replace(translation, translations=(replace(translation.translations[0], score=score),))
