@@ -102,6 +102,7 @@ def test_a_phone_shows_one_kind_and_nothing_is_wider_than_it(page: Any, page_fil
             assert page.locator(".card:visible").count() == 1
             assert page.evaluate("document.documentElement.scrollWidth") == 390
             assert page.evaluate("document.getElementById('main').scrollWidth") <= 390
+            assert page.evaluate("document.getElementById('top').scrollWidth") <= 390
         page.click("#open-list")
         page.click("#row-1")
         page.wait_for_selector('body[data-shown="1"]')
