@@ -4,7 +4,7 @@ Example::
 
     from translate import load
 
-    load("runs/toy").translate(["I love apples."])
+    load("runs/toy").translate("I love apples.")
 """
 
 from __future__ import annotations
@@ -12,21 +12,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from translate.decoding.line_translator import LineTranslator
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from translate.api.translator import Translator
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "train"]
 
 
-def load(run: str, device: str = "auto") -> LineTranslator:
-    """Load a trained model for translation.
+def load(
+    run: str | Path,
+    device: str = "auto",
+    *,
+    engine: str = "torch",
+    precision: str = "float32",
+    ensemble: Sequence[str | Path] = (),
+) -> Translator:
+    """Load a trained run.
 
-    run: folder written by `translate train`. device: auto, cpu, cuda or mps; auto chooses the fastest available device.
-    Raises translate.errors.UserError if the folder is not a run or the device is not available.
+    run: folder written by `translate train`. The other arguments are the options of `translate decode`. Raises
+    translate.errors.UserError if a folder is not a run, or if the device, engine or precision is not available.
     """
     from translate.system.spinning import limit_spinning
 
     limit_spinning()
-    from translate.api import load_translator  # deferred, because torch is slow to import
+    from translate.api.translator import Translator  # deferred, because numpy and torch are slow to import
 
-    return load_translator(run, device)
+    return Translator.load(run, device, engine, precision, ensemble)
+
+
+def train(
+    *,
+    out: str | Path,
+    src: str | Path | None = None,
+    tgt: str | Path | None = None,
+    valid_src: str | Path | None = None,
+    valid_tgt: str | Path | None = None,
+    max_minutes: float | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    device: str = "auto",
+) -> Translator:
+    """Train a run on two parallel text files, like `translate train`, and load it. Progress goes to standard error.
+
+    settings: any settings by name, such as {"model.d_model": 128}. Ctrl-C finishes the current step, saves a checkpoint
+    and raises KeyboardInterrupt. Raises translate.errors.UserError for what the user can fix.
+    """
+    from translate.system.spinning import limit_spinning
+
+    limit_spinning()
+    from translate.api.training import train
+
+    texts = {"src": src, "tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
+    return train(out, {**texts, "max_minutes": max_minutes}, settings, resume, device)

@@ -65,7 +65,7 @@ def test_options_of_other_types_are_refused(translator: LineTranslator, tiny_run
         list(translator.translations(["x"], settings))
     wrong: Any
     for wrong in None, 3, b"run", ["run"]:
-        with pytest.raises(TypeError, match=r"^run should be the path of a folder, not \w+$"):
+        with pytest.raises(TypeError, match=r"^run should be a path, not \w+$"):
             load(wrong)
     with pytest.raises(UserError, match=r"^--engine bogus: should be torch or ctranslate2$"):
         load_translator(tiny_run, "cpu", engine="bogus")

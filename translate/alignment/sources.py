@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,9 +51,9 @@ class FolderLines:
 
 
 class RunLines:
-    """Line pairs read from two parallel files, with maps computed by a run's model."""
+    """Pairs of lines, for example of two parallel files, with maps computed by a run's model."""
 
-    def __init__(self, path: Path, translator: LineTranslator, text: ParallelText) -> None:
+    def __init__(self, path: Path, translator: LineTranslator, text: Iterable[Pair]) -> None:
         """Open the run from which `translator` was loaded. Raises UserError if `path` is not a run with weights."""
         from translate.attention.extract import engine_of
 
@@ -115,7 +115,7 @@ def open_lines(
     if (path / "config.toml").is_file():
         if not src or not tgt:
             raise UserError(f"{path}: a run needs --src and --tgt; add both, or pass an attention folder instead")
-        if isinstance(opposite, RunLines):
+        if isinstance(opposite, RunLines) and isinstance(opposite.text, ParallelText):
             return RunLines(path, load(path), ParallelText(opposite.text.tgt, opposite.text.src))
         return RunLines(path, load(path), Run.open(path).text(src, tgt))
     if src or tgt:

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from translate.alignment.aligner import Pairing, Trial
-from translate.alignment.methods import Method
+from translate.alignment.methods import MapChoice, Method
+from translate.alignment.settings import AlignmentConfig
+from translate.alignment.sources import MapLines
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import typed_json
@@ -31,6 +33,16 @@ class StoredAlignment:
     gold: str  # name of the gold file
     weights: str  # SHA-256 of the weights used for scoring
 
+    @property
+    def choice(self) -> MapChoice:
+        """The chosen map."""
+        return MapChoice(self.layer, self.head)
+
+    @property
+    def config(self) -> AlignmentConfig:
+        """The alignment configuration."""
+        return AlignmentConfig(self.method, self.shift, self.threshold)
+
     @classmethod
     def read(cls, values: dict[str, Any], origin: Path) -> StoredAlignment:
         """Validate values read from `alignment.json` or `about.json`. Raises UserError if they are damaged."""
@@ -41,6 +53,14 @@ class StoredAlignment:
         if stored is None or (stored.threshold is not None) != (stored.method == "threshold"):
             raise UserError(f"{origin}: the stored alignment is damaged; store it again with `translate align --store`")
         return stored
+
+
+def best_setting(lines: MapLines) -> tuple[MapChoice, AlignmentConfig]:
+    """Return the setting stored in the run, or else the default: grow-diag on the mean over all layers and heads."""
+    if lines.alignment is None:
+        return MapChoice(), AlignmentConfig()
+    stored = StoredAlignment.read(lines.alignment, lines.path)
+    return stored.choice, stored.config
 
 
 def check_storable(run: Run, pairing: Pairing) -> None:

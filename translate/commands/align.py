@@ -132,14 +132,13 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
     """Print the links of each line, and return the first lines."""
     from translate.alignment.aligner import aligned
     from translate.alignment.methods import MapChoice, pharaoh
-    from translate.alignment.settings import AlignmentConfig, AlignmentOptions
+    from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
 
     config, origin = given.config(pairing.reverse is not None), ""
     if choice == MapChoice() and given == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
-        choice = MapChoice(stored.layer, stored.head)
-        config = AlignmentConfig(stored.method, stored.shift, stored.threshold)
+        choice, config = stored.choice, stored.config
         pairing.check(choice)
         difference = "" if stored.weights == pairing.forward.weights else ", measured with different weights"
         origin = f" (the run's best settings on {stored.gold}: error rate {stored.aer:.4f}{difference})"

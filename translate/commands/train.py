@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Option
 
 from translate.commands import options
 from translate.errors import UserError
-from translate.system.distributed import World, joined
+from translate.system.distributed import joined
 from translate.system.terminal_text import print_result
-
-if TYPE_CHECKING:
-    from translate.run.folder import Run
-    from translate.training.resolve_config import ResolvedConfig
 
 Out = Annotated[Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME from CONFIG.toml or --src]")]
 EPILOG = """\b
@@ -49,51 +46,29 @@ def train(
     on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
-    from translate.training.resolve_config import resolve_new, resolve_resumed
 
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
     given = options.given_settings(overrides, **files)
     given |= {"train.init_from": init_from} if init_from is not None else {}
+    if dry_run:
+        with joined("run the command again") as world:
+            if resume or world.size > 1:
+                way_out = "leave out --resume and torchrun"
+                raise UserError(f"--dry-run works only for a new run in a single process; {way_out}")
+            _dry_run(config, given, device)
+        return
+    from translate.training.start import start_training
+
     name = config.stem if config else Path(src or "run").name.partition(".")[0]
-    run = Run(out or Path("runs") / name)
-    with joined(f"checkpoints are in {run.path}/checkpoints; to continue, run the same command with --resume") as world:
-        if resume:
-            resolved = resolve_resumed(Run.open(run.path), config, given)
-        elif world.is_first and not dry_run:
-            run.refuse_used()  # checked before the text is read
-        if dry_run and (resume or world.size > 1):
-            raise UserError("--dry-run works only for a new run in a single process; leave out --resume and torchrun")
-        if not resume:
-            resolved = resolve_new(config, given, device)
-        if dry_run:
-            _dry_run(resolved, device)
-        else:
-            _train(run, resolved, device, world, resume)
+    start_training(Run(out or Path("runs") / name), config, given, device, resume)
 
 
-def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, resume: bool) -> None:
-    """Train in a new run folder, or resume an existing run."""
-    from translate.run.folder import Run, new_training, training_alone
-    from translate.system.device import pick_device
-    from translate.training.loop import train
-
-    torch_device = pick_device(device)
-    if not world.is_first:
-        train(run, resolved.config, torch_device, world)
-    elif resume:
-        with training_alone(run):
-            run = Run.resume(run.path, resolved.config)
-            run.write_chosen(resolved.chosen)
-            train(run, resolved.config, torch_device, world)
-    else:
-        with new_training(run.path, resolved.config) as run:
-            run.write_chosen(resolved.chosen)
-            train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
-
-
-def _dry_run(resolved: ResolvedConfig, device: str) -> None:
+def _dry_run(config: Path | None, given: Mapping[str, object], device: str) -> None:
     """Print the reasons for the settings and a report on the first steps."""
     from translate.run.folder import Run
+    from translate.training.resolve_config import resolve_new
+
+    resolved = resolve_new(config, given, device)
     from translate.system.device import pick_device
     from translate.training.estimate import dry_run
 

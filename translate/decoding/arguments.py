@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +16,12 @@ def check_text(value: object, name: str) -> None:
     except UnicodeEncodeError as error:
         surrogate = f"a lone surrogate, {value[error.start]!r}, at index {error.start}"
         raise ValueError(f"{name} contains {surrogate}, which is not text; read it as UTF-8") from None
+
+
+def check_path(value: object, name: str) -> None:
+    """Raise TypeError if the value is not the path of a file or folder."""
+    if not isinstance(value, (str, Path)):
+        raise TypeError(f"{name} should be a path, not {type(value).__name__}")
 
 
 def check_list(values: Any, name: str) -> None:

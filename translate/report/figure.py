@@ -8,6 +8,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
 POINTS_PER_INCH = 72
+MARGIN = 0.1  # around a figure
 # If several fonts can draw a character, the first one in this list is used. Other fonts follow in alphabetical order.
 PREFERRED = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei",
@@ -44,14 +46,23 @@ def load_matplotlib() -> None:
 
 
 @contextmanager
-def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) -> Iterator[tuple[Figure, list[str]]]:
+def figure_at(
+    path: Path | None, width: float, height: float, labels: Iterable[str]
+) -> Iterator[tuple[Figure, list[str]]]:
     """Yield a figure, which is saved to `path` if the block succeeds. Equal figures give identical files.
 
-    The second value lists warnings about missing fonts.
+    Without a path, the figure is enlarged to contain the labels outside its axes. The second value lists warnings about
+    missing fonts.
     """
     load_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):  # in a notebook, which by itself shows only the figures of pyplot
+        def _repr_png_(self) -> bytes:
+            content = BytesIO()
+            self.savefig(content, format="png")
+            return content.getvalue()
 
     fonts, undrawn = fonts_for(map(printable, labels))
     settings: dict[Any, Any] = {
@@ -60,17 +71,30 @@ def figure_at(path: Path, width: float, height: float, labels: Iterable[str]) ->
         "text.parse_math": False,
         "axes.linewidth": 0.6,
         "hatch.linewidth": 0.5,
-        "savefig.pad_inches": 0.1,
+        "savefig.pad_inches": MARGIN,
         "svg.fonttype": "none",  # keeps text selectable and searchable
         "svg.hashsalt": "translate",  # makes random names reproducible
     }
-    suffix, metadata = ("svg", {"Date": None}) if path.suffix.lower() == ".svg" else ("png", None)
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # reported by `undrawn_warnings`
-        figure = Figure(figsize=(width, height))
+        figure = ShownFigure(figsize=(width, height))
         yield figure, undrawn_warnings(undrawn)
+        if path is None:
+            _fit_to_labels(figure)
+            return
+        suffix, metadata = ("svg", {"Date": None}) if path.suffix.lower() == ".svg" else ("png", None)
         with atomic_write(path) as partial:
             figure.savefig(partial, format=suffix, dpi=200, bbox_inches="tight", metadata=metadata)
+
+
+def _fit_to_labels(figure: Figure) -> None:
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox().padded(MARGIN)
+    for axes in figure.axes:
+        x, y, across, down = axes.get_position().bounds
+        corner = (x * width - box.x0) / box.width, (y * height - box.y0) / box.height
+        axes.set_position((*corner, across * width / box.width, down * height / box.height))
+    figure.set_size_inches(box.width, box.height)
 
 
 def fonts_for(labels: Iterable[str]) -> tuple[list[str], str]:

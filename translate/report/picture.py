@@ -46,6 +46,11 @@ def save_picture(view: MapView, path: Path) -> list[str]:
 
     Equal maps produce identical files. Returns warnings about pieces without labels and characters without a font.
     """
+    return draw_picture(view, path)[1]
+
+
+def draw_picture(view: MapView, path: Path | None = None) -> tuple[Figure, list[str]]:
+    """Return the figure that `save_picture` saves, and its warnings. Without a path, nothing is saved."""
     has_numbers = max(view.weights.shape) <= MAX_NUMBERED
     size = _size(view, NUMBERED_CELL if has_numbers else PLAIN_CELL)
     with figure_at(path, size.width, size.height, (*view.rows, *view.columns)) as (figure, warnings):
@@ -60,7 +65,7 @@ def save_picture(view: MapView, path: Path) -> list[str]:
         if has_numbers:
             _write_percentages(axes, view)
         _add_colour_bar(figure, mesh, size.width, size.height)
-    return _label_warnings(size.stride) + warnings
+    return figure, _label_warnings(size.stride) + warnings
 
 
 def save_grid(grid: Grid, path: Path) -> list[str]:

@@ -65,9 +65,11 @@ class Stop:
 def stopping_at_signals(first: str = "stopping after this step") -> Iterator[Stop]:
     """Record the first signal within the block in `Stop.signal`, and let a second one end the process immediately.
 
+    In a Python program that does not handle Ctrl-C, such as a notebook, a second one raises KeyboardInterrupt instead.
     first: what the command does before it stops, for a message.
     """
-    stop = Stop()
+    stop, python_handler = Stop(), signal.default_int_handler
+    is_python = signal.getsignal(signal.SIGINT) is python_handler
 
     def record(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
@@ -75,6 +77,8 @@ def stopping_at_signals(first: str = "stopping after this step") -> Iterator[Sto
             return
         print_message(f"{signal.Signals(number).name}: {first}; send it again to stop now")
         _set_handlers(signal.SIG_DFL)
+        if is_python:
+            signal.signal(signal.SIGINT, python_handler)
 
     with _handling_signals(record):
         yield stop

@@ -83,6 +83,7 @@ function switchTheme() {
 
 /** Update the address after a short delay, because browsers limit how often it can change. */
 function rememberSoon() {
+  if (isFramed) return;
   clearTimeout(rememberTimer);
   rememberTimer = setTimeout(() => history.replaceState(null, "", toHash(state)), 200);
 }

@@ -1,11 +1,11 @@
-"""Load translators from run folders and choose their engines, so that `translator` does not depend on any engine."""
+"""Load a `LineTranslator` from a run folder with the engine asked for, so that it does not depend on any engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from translate.decoding.arguments import check_list
+from translate.decoding.arguments import check_list, check_path, check_text
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -26,10 +26,11 @@ def load_translator(
     ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged.
     Raises UserError if a folder is not a run, or if the device or engine is not available.
     """
+    for name, value in {"device": device, "engine": engine, "precision": precision}.items():
+        check_text(value, name)
     check_list(ensemble, "ensemble")
     for folder in (run, *ensemble):
-        if not isinstance(folder, (str, Path)):
-            raise TypeError(f"run should be the path of a folder, not {type(folder).__name__}")
+        check_path(folder, "run")
     folders = [Run.open(Path(each)) for each in (run, *ensemble)]
     config, vocabs = folders[0].load_config(), folders[0].load_vocabs()
     for other in folders[1:]:

@@ -1,0 +1,246 @@
+"""The translator that `translate.load` returns: translations, attention, word alignments and scores in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
+
+from translate.api.attention import Attention
+from translate.api.loading import load_translator
+from translate.api.wording import in_python_words
+from translate.attention.maps import MAX_PIECES
+from translate.config.settings import DecodeSettings
+from translate.config.toml import changed_search
+from translate.data.parallel_text import Pair
+from translate.data.vocab import VocabPair
+from translate.decoding.arguments import check_list, check_text
+from translate.decoding.engine import Engine
+from translate.decoding.line_translator import LineTranslator, Sentences
+from translate.decoding.results import DecodeRequest, Scored, Translation
+from translate.errors import UserError
+from translate.report.page.writer import InitialView
+from translate.run.folder import Run
+
+
+class SearchOptions(TypedDict, total=False):
+    """The search and sampling options of `translate decode`. For those not given, or None, the run's settings apply."""
+
+    beam_size: int | None
+    length_penalty: float | None
+    coverage_penalty: float | None
+    no_repeat_ngram: int | None
+    min_length: int | None
+    max_length: int | None
+    sample: bool | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    prefix: str | None
+    require: Sequence[str] | None
+
+
+class Translator:
+    """A trained run, as `translate.load` returns it. Several threads may call it, and Ctrl-C leaves it usable.
+
+    Its methods raise UserError for what the user can fix, and TypeError or ValueError for arguments that are no text.
+    """
+
+    def __init__(self, lines: LineTranslator, run: Path, masked: tuple[str, ...] = ()) -> None:
+        """Wrap a translator of lines. run: the folder it was loaded from. masked: names of its masked heads."""
+        self._lines, self._run, self._masked = lines, run, masked
+
+    @classmethod
+    @in_python_words()
+    def load(cls, run: str | Path, *model: Any) -> Translator:
+        """Load a run. model: the other arguments of `load_translator`."""
+        return cls(load_translator(run, *model), Path(run))
+
+    def __repr__(self) -> str:
+        return f"<Translator: {self._title}, {self.engine.description}>"
+
+    @property
+    def settings(self) -> DecodeSettings:
+        """The decode settings of the run."""
+        return self._lines.settings
+
+    @property
+    def vocabs(self) -> VocabPair:
+        """The vocabularies of the source and the target."""
+        return self._lines.vocabs
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs the model; with PyTorch, `engine.model` is the model."""
+        return self._lines.engine
+
+    @property
+    def max_pieces(self) -> int:
+        """The number of pieces above which a text is translated in parts."""
+        return self._lines.max_pieces
+
+    @overload
+    def translate(self, texts: str, *, n_best: None = None, **options: Unpack[SearchOptions]) -> str: ...
+    @overload
+    def translate(self, texts: Sentences, *, n_best: None = None, **options: Unpack[SearchOptions]) -> list[str]: ...
+    @overload
+    def translate(self, texts: str, *, n_best: int, **options: Unpack[SearchOptions]) -> list[str]: ...
+    @overload
+    def translate(self, texts: Sentences, *, n_best: int, **options: Unpack[SearchOptions]) -> list[list[str]]: ...
+    def translate(
+        self, texts: str | Sentences, *, n_best: int | None = None, **options: Unpack[SearchOptions]
+    ) -> str | list[str] | list[list[str]]:
+        """Return the translation of a text, or of each text in a list, tuple or iterator; "" for a blank text.
+
+        n_best: return a list of up to this many translations per text, best first; the beam is at least as wide.
+        options: beam_size, length_penalty, coverage_penalty, no_repeat_ngram, min_length, max_length, sample,
+        temperature, top_k, top_p, seed, prefix and require; see `SearchOptions`.
+        """
+        _check_texts(texts, "texts")
+        lines = [texts] if isinstance(texts, str) else texts
+        found = self.translations(lines, n_best=1 if n_best is None else n_best, **options)
+        if n_best is None:
+            best = [each.text for each in found]
+            return best[0] if isinstance(texts, str) else best
+        lists = [[candidate.text for candidate in each.translations] for each in found]
+        return lists[0] if isinstance(texts, str) else lists
+
+    __call__ = translate
+
+    @in_python_words()
+    def translations(
+        self, texts: Sentences, *, n_best: int = 1, details: bool = False, **options: Unpack[SearchOptions]
+    ) -> Iterator[Translation]:
+        """Return an iterator over the translations of each text with scores, pieces and warnings.
+
+        Texts are read and translated in groups as the iterator advances. details: also compute the log-probability of
+        each piece, in nats. n_best, options: see `translate`.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts should be a list or an iterator of strings, not str; `translate` takes one string")
+        _check_texts(texts, "texts")
+        _check_options(options)
+        for name, value, kind in ("n_best", n_best, int), ("details", details, bool):
+            if type(value) is not kind:
+                raise TypeError(f"{name} should be of type {kind.__name__}, not {type(value).__name__}")
+        prefix, require = options.get("prefix"), options.get("require")
+        check_text("" if prefix is None else prefix, "prefix")
+        check_list(() if require is None else require, "require")
+        request = DecodeRequest(n_best, details, prefix or "", tuple(require or ()))
+        changes = {name: value for name, value in options.items() if name not in ("prefix", "require")}
+        settings = changed_search(self.settings, changes)
+        if n_best > settings.beam_size and not settings.sample:
+            settings = changed_search(settings, {"beam_size": n_best})
+        return _in_python_words(self._lines.translations(texts, settings, request))
+
+    @in_python_words()
+    def attention(self, source: str, target: str | None = None, **options: Unpack[SearchOptions]) -> Attention:
+        """Return the attention maps of a text and its best translation, or of a text and a given target.
+
+        An ensemble shows the maps of its first model. options: see `translate`; not with a target. Raises UserError if
+        a side is blank or too long.
+        """
+        check_text(source, "source")
+        lines = self._with_torch()
+        from translate.attention.extract import attention_maps, joined_maps
+
+        if target is None:
+            (found,) = self.translations([source], **options)
+        elif options:
+            raise TypeError(f"{', '.join(options)}: the target is given, so there is no search; leave out one of both")
+        else:
+            found = self.score(source, target).as_translation(1)
+        if not found.parts:
+            raise UserError("a text without words, or with a blank target, has no attention; pass text")
+        if (longer := max(sum(map(len, side)) for side in zip(*found.parts, strict=True))) > MAX_PIECES:
+            raise UserError(f"{longer:,} pieces exceed the maximum of {MAX_PIECES:,} for maps; pass a shorter text")
+        maps, score = joined_maps(attention_maps(lines, found.parts)), found.translations[0].score
+        view = InitialView.of_alignment(Run(self._run).load_alignment())
+        return Attention(source, found.text, score, found.warnings, maps, f"Attention of {self._title}", view)
+
+    @in_python_words()
+    def align(self, source: str, target: str) -> list[tuple[int, int]]:
+        """Return the links (i, j) from source word i to target word j; words are what spaces separate, from 0.
+
+        The setting is the run's best (`translate align --store`), or else grow-diag on the mean of all heads. A pair
+        with a blank side has no links. Raises UserError if a side is too long, or its words do not match its pieces.
+        """
+        from translate.alignment.aligner import Pairing, aligned
+        from translate.alignment.sources import RunLines
+        from translate.alignment.stored import best_setting
+
+        check_text(source, "source")
+        check_text(target, "target")
+        pairing = Pairing(RunLines(self._run, self._with_torch(), [Pair(source, target)]))
+        choice, config = best_setting(pairing.forward)
+        pairing.check(choice)
+        ((pair, links),) = aligned(pairing, choice, config)
+        if links is None and pair.source.strip() and pair.target.strip():
+            raise UserError("the pair is too long for attention maps, or its words do not match its pieces")
+        return [] if links is None else list(zip(*(axis.tolist() for axis in links.T.nonzero()), strict=True))
+
+    @overload
+    def score(self, source: str, target: str) -> Scored: ...
+    @overload
+    def score(self, source: Sentences, target: Sentences) -> list[Scored]: ...
+    @in_python_words()
+    def score(self, source: str | Sentences, target: str | Sentences) -> Scored | list[Scored]:
+        """Return the log-probability of a target in nats, its perplexity and its pieces' share; for lists, a list."""
+        found = list(self._lines.score(_pairs(source, target)))
+        return found[0] if isinstance(source, str) else found
+
+    def without(self, *heads: str) -> Translator:
+        """Return a translator in which these heads are masked, too. Raises UserError for unknown names.
+
+        It shares the model with this one, which stays as it is. An ensemble masks only its first model.
+        """
+        for head in heads:
+            check_text(head, "each head")
+        from translate.attention.extract import heads_named
+
+        masked = self._with_torch().without(heads_named(self._lines, heads, "head"))
+        return Translator(masked, self._run, (*self._masked, *heads))
+
+    @property
+    def _title(self) -> str:
+        name = self._run.resolve().name
+        return f"{name} without {', '.join(self._masked)}" if self._masked else name
+
+    def _with_torch(self) -> LineTranslator:
+        from translate.decoding.torch_engine import TorchEngine
+
+        if not isinstance(self.engine, TorchEngine):
+            raise UserError('CTranslate2 does not show its attention; load the run with engine="torch"')
+        return self._lines
+
+
+def _in_python_words(translations: Iterator[Translation]) -> Iterator[Translation]:
+    with in_python_words():
+        yield from translations
+
+
+def _check_options(options: SearchOptions) -> None:
+    if unknown := options.keys() - SearchOptions.__annotations__:
+        known = ", ".join(SearchOptions.__annotations__)
+        raise TypeError(f"{', '.join(unknown)}: unknown option; the options are n_best, {known}")
+
+
+def _check_texts(texts: object, name: str) -> None:
+    if not isinstance(texts, (str, list, tuple, Iterator)):
+        raise TypeError(f"{name} should be a string or a list of strings, not {type(texts).__name__}")
+
+
+def _pairs(source: str | Sentences, target: str | Sentences) -> list[Pair]:
+    """Return the pairs of two texts or of two lists of texts of equal length, whose texts have been checked."""
+    _check_texts(source, "source")
+    _check_texts(target, "target")
+    if isinstance(source, str) != isinstance(target, str):
+        raise TypeError("source and target should be two strings or two lists, not one of each")
+    sides = [[side] if isinstance(side, str) else list(side) for side in (source, target)]
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(f"source has {len(sides[0])} texts, but target has {len(sides[1])}")
+    for name, texts in zip(("source", "target"), sides, strict=True):
+        for text in texts:
+            check_text(text, f"each {name}" if len(texts) > 1 else name)
+    return list(map(Pair, *sides))

@@ -1,0 +1,46 @@
+"""Start or resume the training of a run, alone or with the processes that torchrun started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from translate.run.folder import Run, new_training, training_alone
+from translate.system.distributed import World, joined
+from translate.training.resolve_config import ResolvedConfig, resolve_new, resolve_resumed
+
+
+def start_training(
+    run: Run, config: Path | None, given: Mapping[str, object], device: str, is_resumed: bool = False
+) -> None:
+    """Train in a new run folder, or resume an existing run.
+
+    config, given: a settings file, and settings by `section.key` that override it. Raises UserError if a setting is
+    invalid or a text or folder cannot be used, and SystemExit(128 + signal) after a signal, once the state is saved.
+    """
+    with joined(f"checkpoints are in {run.path}/checkpoints; to continue, run the same command with --resume") as world:
+        if is_resumed:
+            resolved = resolve_resumed(Run.open(run.path), config, given)
+        else:
+            if world.is_first:
+                run.refuse_used()  # checked before the text is read
+            resolved = resolve_new(config, given, device)
+        _train(run, resolved, device, world, is_resumed)
+
+
+def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, is_resumed: bool) -> None:
+    from translate.system.device import pick_device  # imported after the settings are checked, because torch is slow
+    from translate.training.loop import train
+
+    torch_device = pick_device(device)
+    if not world.is_first:
+        train(run, resolved.config, torch_device, world)
+    elif is_resumed:
+        with training_alone(run):
+            run = Run.resume(run.path, resolved.config)
+            run.write_chosen(resolved.chosen)
+            train(run, resolved.config, torch_device, world)
+    else:
+        with new_training(run.path, resolved.config) as run:
+            run.write_chosen(resolved.chosen)
+            train(run, resolved.config, torch_device, world, resolved.reasons, resolved.scan)
