@@ -35,6 +35,12 @@ def test_no_input_is_unknown_or_becomes_a_control_symbol(algorithm: str, text: s
     assert vocab.decode(ids) == text
 
 
+def test_few_texts_are_encoded_like_many() -> None:
+    vocab, texts = make(), ["", "I love cats.", "日本語", "</s>", "x" * 5000]
+    assert vocab.encode([]) == []
+    assert vocab.encode(texts * 20) == vocab.encode(texts) * 20 == [vocab.encode([text])[0] for text in texts] * 20
+
+
 def test_all_characters_are_pieces_however_many_there_are() -> None:
     """White space is one of them, so that maps show word boundaries and text round-trips."""
     vocab = make(algorithm="char", character_coverage=1.0)

@@ -26,5 +26,5 @@ def alternatives(translator: LineTranslator, pair: PiecePair, count: int) -> lis
     """
     found = engine_of(translator).next_pieces(*pair, count)
     tgt, ids = translator.vocabs.tgt, sorted({piece for row in found for piece, _ in row})
-    shown = dict(zip(ids, zip(tgt.labels(ids), tgt.decode_rows([[piece] for piece in ids]), strict=True), strict=True))
+    shown = dict(zip(ids, zip(tgt.labels(ids), (tgt.decode([piece]) for piece in ids), strict=True), strict=True))
     return [[Alternative(piece, *shown[piece], probability) for piece, probability in row] for row in found]

@@ -26,6 +26,7 @@ MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs ab
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 MAX_CHARACTERS = 1000  # per line in vocabulary training; longer lines are split
+MIN_IN_THREADS = 16  # texts to encode
 LINE_BREAKS = str.maketrans("\n\r", "  ")
 Log = Callable[[str], None]  # called with one message
 
@@ -64,6 +65,9 @@ class Vocab:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text without `<s>` and `</s>`. Within a text, both are ordinary characters."""
+        # For a list, sentencepiece starts threads, which on a busy machine takes longer than encoding a few texts.
+        if len(texts) < MIN_IN_THREADS:
+            return [self._processor.encode(text, out_type=int) for text in texts]
         ids: list[list[int]] = self._processor.encode(list(texts), out_type=int)
         return ids
 
