@@ -72,6 +72,7 @@ function paintCells(map, scale, cell) {
   const density = Math.max(1, window.devicePixelRatio || 1);
   const isFine = numRows * numColumns * (cell * density) ** 2 <= MAX_CANVAS_PIXELS;
   const unit = isFine ? cell * density : 1; // one pixel per cell, enlarged by the browser, if the canvas would be too large
+  canvas.classList.toggle("coarse", !isFine);
   const gap = isFine ? Math.max(1, Math.round(density)) : 0;
   canvas.width = Math.round(numColumns * unit);
   canvas.height = Math.round(numRows * unit);
