@@ -15,7 +15,7 @@ function buildSearch() {
   };
   const modes = document.createElement("fieldset");
   modes.append(mode(false), mode(true));
-  form.append(modes, ...Object.entries(SEARCH_FIELDS).map(([key, { min, max, step }]) => {
+  form.prepend(modes, ...Object.entries(SEARCH_FIELDS).map(([key, { min, max, step }]) => {
     const label = make("label", "field");
     const name = make("span", "");
     name.dataset.text = `search_${key}`;
