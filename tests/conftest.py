@@ -33,9 +33,13 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick_curves() -> Iterator[None]:
-    """Disable curves in this process; tests/report/test_curves.py and subprocesses still draw them."""
+def quick_and_quiet() -> Iterator[None]:
+    """Disable curves in this process; tests/report/test_curves.py and subprocesses still draw them.
+
+    No job counts as long, so that what is printed does not depend on the machine.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("translate.report.progress.DELAY", 3600.0)
         patch.setattr("translate.training.log.save_curves", draw_quickly)
         yield
 

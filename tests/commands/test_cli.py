@@ -54,7 +54,30 @@ def give_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
 
 
-def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def all_is_long(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let each job be announced as if it took long, until this is undone."""
+
+    class Immediate(threading.Thread):
+        def start(self) -> None:
+            self.run()
+
+        def join(self, timeout: float | None = None) -> None:
+            pass
+
+    monkeypatch.setattr("translate.report.progress.Thread", Immediate)
+    monkeypatch.setattr("translate.report.progress.DELAY", 0.0)
+    return monkeypatch
+
+
+def assert_in_this_order(errors: str, jobs: list[str]) -> None:
+    lines = iter(errors.splitlines())
+    assert [job for job in jobs if job not in lines] == [], errors  # each is looked for after the one before it
+
+
+def test_train_decode_and_inspect_from_two_files(
+    run, corpus: Path, tmp_path: Path, all_is_long: pytest.MonkeyPatch
+) -> None:
     """The main use case, with no settings file and no validation text."""
     folder = tmp_path / "my run's folder"
     files = ("--src", corpus / "train.en", "--tgt", corpus / "train.fr")
@@ -62,6 +85,10 @@ def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Pa
     assert trained.status == 0
     assert trained.output == ""
     assert "train: 200 pairs" in trained.errors  # too few to split any off for validation
+    jobs = ["loading PyTorch ...", "reading the training text ...", "choosing settings that suit the text ..."]
+    jobs += ["checking a sample of the text ...", "training the vocabulary", "encoding the training text"]
+    jobs += ["encoding the validation text", "building the model ...", "validation at step 5 ..."]
+    assert_in_this_order(trained.errors, jobs)
     assert_ends_with_what_to_do(run, trained.errors, folder)
     decoded = run(
         "decode", folder, "I love apples.", "The cat sat.", "--attention", tmp_path / "maps", "--device", "cpu"
@@ -78,6 +105,9 @@ def test_train_decode_and_inspect_from_two_files(run, corpus: Path, tmp_path: Pa
     before_reading.assert_one_line_about(str(folder), "already exists")
     resumed = run("train", "--resume", "--out", folder, "--set", "train.max_steps=6")
     assert "resumed after step 5" in resumed.errors
+    jobs = ["checking that the text is unchanged ...", "opening the encoded training text ..."]
+    assert_in_this_order(resumed.errors, [*jobs, "looking for a checkpoint ..."])
+    all_is_long.undo()
     complete = run("train", "--resume", "--out", folder, "--set", "train.patience=1", "--set", "train.max_minutes=1e-9")
     assert_ends_with_what_to_do(run, complete.errors, folder)
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
@@ -101,6 +131,7 @@ def assert_ends_with_what_to_do(run, log: str, folder: Path) -> None:
     assert (folder / "attention" / "index.html").exists()
 
 
+@pytest.mark.usefixtures("all_is_long")
 def test_dry_run_reports_estimates_and_leaves_no_files(
     run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +146,7 @@ def test_dry_run_reports_estimates_and_leaves_no_files(
     assert "limited by 7 steps (train.max_steps)" in facts["time"]
     assert {"source", "target", "vocabulary", "device", "epoch", "memory", "step"} <= facts.keys()
     assert "setting      model.d_model = 32" in told.output
+    assert "measuring the time per step ...\n" in told.errors
     assert not list(tmp_path.iterdir())
     run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from translate.report.progress import with_progress
+from translate.report.progress import announced, with_progress
 from translate.system.terminal_text import print_message
 
 
@@ -47,3 +47,21 @@ def test_without_a_terminal_or_with_results_on_one_there_is_no_bar(
         assert list(with_progress("abc", lines_file(tmp_path), output)) == ["a", "b", "c"]
         print_message("warning")
         assert errors.getvalue() == "warning\n"
+
+
+def test_a_long_job_is_named_in_a_log_and_shown_on_a_terminal_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    for errors in io.StringIO(), Screen():
+        monkeypatch.setattr(sys, "stderr", errors)
+        monkeypatch.setattr("translate.report.progress.DELAY", 3600)
+        with announced("reading"):
+            pass
+        assert errors.getvalue() == ""
+        monkeypatch.setattr("translate.report.progress.DELAY", 0)
+        with announced("reading"):
+            while "reading" not in errors.getvalue():
+                pass
+        if errors.isatty():
+            assert re.search(r"reading \.\.\. 00:0\d", errors.getvalue())
+            assert not errors.getvalue().rsplit("\r", maxsplit=2)[-2].strip()
+        else:
+            assert errors.getvalue() == "reading ...\n"

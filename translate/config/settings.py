@@ -195,7 +195,7 @@ class TrainSettings(Section):
     )
     alignment_head: Limit = Field(0, description="number of the cross-attention head to guide, starting at 0")
     validate_every: Limit = Field(
-        0, description="steps between validations; 0: chosen for at least 8 in the whole training"
+        0, description="steps between validations; 0: chosen for a learning curve of 8 points or more"
     )
     validate_sentences: Limit = Field(1000, description="number of validation sentences to translate for BLEU and chrF")
     snapshot_sentences: Limit = Field(3, description="validation sentences whose attention is saved in RUN/snapshots")

@@ -1,15 +1,50 @@
-"""Show the progress of long jobs in the terminal: lines completed, lines per second and time left."""
+"""Show the progress of long jobs: what is being done; lines completed, lines per second and time left."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO, TypeVar
 
 from translate.data.readers.lines import count_lines
+from translate.system.distributed import local_rank
+from translate.system.terminal_text import print_message
+
+DELAY = 1.0  # seconds before a job counts as long
 
 T = TypeVar("T")
+
+
+@contextmanager
+def announced(job: str) -> Iterator[None]:
+    """Name the job that the block does on standard error if it is long; on a terminal, with the time that it has taken.
+
+    Of several processes on a machine, only the first one does so.
+    """
+    done = Event()
+    thread = Thread(target=_announce, args=(job, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _announce(job: str, done: Event) -> None:
+    if done.wait(DELAY) or local_rank():
+        return
+    if not (sys.stderr and sys.stderr.isatty()):
+        print_message(f"{job} ...")
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=job, bar_format="{desc} ... {elapsed}", leave=False) as bar:
+        while not done.wait(1):
+            bar.refresh()
 
 
 def with_progress(

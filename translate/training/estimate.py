@@ -20,6 +20,7 @@ from translate.config.toml import differences
 from translate.data.batches import epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.text_scan import TextScan
+from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.system.device import describe, explaining_oom, keep_freed_memory, peak_memory
 from translate.system.distributed import ALONE, World
@@ -37,9 +38,8 @@ MIN_SECONDS = 1e-4  # assumed minimum time of a step
 MANY = 10**6  # placeholder for the number of steps until it is planned
 MAX_WARM_UP = 0.1  # maximum share of steps for warm-up; limits train.warmup_steps
 SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down slightly
-MIN_VALIDATIONS, NUM_VALIDATIONS = 8, 20  # at least, for a learning curve that can be read; at first
-MAX_INTERVAL = 500  # steps between validations, unless these would take more than VALIDATION_SHARE of the training time
-VALIDATION_SHARE = 0.1
+MIN_VALIDATIONS, NUM_VALIDATIONS = 8, 20  # per training: at least, for a learning curve, and if they take little time
+MAX_INTERVAL, VALIDATION_SHARE = 500, 0.1  # steps between validations, unless they take a larger share of the time
 LOSS_COST, TRANSLATION_COST = 0.3, 2.0  # time per validated piece and per translated piece, relative to training on it
 
 
@@ -87,12 +87,14 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
 def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int) -> int:
     """Return the number of steps between validations in a training of about `num_steps`.
 
-    It depends on numbers of pieces, not on measured times, so that it is the same on every machine.
+    At least MIN_VALIDATIONS make a learning curve, unless they would take longer than the training itself. Times are
+    estimated from numbers of pieces, so that the interval is the same on every machine.
     """
     lengths = prepared.valid.tgt.lengths
-    cost = LOSS_COST * lengths.sum() + TRANSLATION_COST * lengths.mean() * len(prepared.valid_pairs)
-    interval = max(min(MAX_INTERVAL, num_steps / NUM_VALIDATIONS), cost / tokens_per_step / VALIDATION_SHARE)
-    return max(1, int(min(interval, num_steps / MIN_VALIDATIONS)))
+    num_pieces = LOSS_COST * lengths.sum() + TRANSLATION_COST * lengths.mean() * len(prepared.valid_pairs)
+    cost = num_pieces / tokens_per_step  # steps that take as long as a validation
+    interval = max(min(MAX_INTERVAL, num_steps / NUM_VALIDATIONS), cost / VALIDATION_SHARE)
+    return max(1, int(max(min(interval, num_steps / MIN_VALIDATIONS), cost)))
 
 
 def _measure(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[float, str]:
@@ -113,10 +115,11 @@ def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -
 
 def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
     """Return the median step time in seconds, as a weighted mean of steps without and with R-Drop."""
-    share, before = trainer.settings.rdrop_from, _seconds_of(trainer, prepared, 1)
-    if not share:
-        return before
-    return share * before + (1 - share) * _seconds_of(trainer, prepared, trainer.settings.max_steps)
+    with announced("measuring the time per step"):
+        share, before = trainer.settings.rdrop_from, _seconds_of(trainer, prepared, 1)
+        if not share:
+            return before
+        return share * before + (1 - share) * _seconds_of(trainer, prepared, trainer.settings.max_steps)
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:

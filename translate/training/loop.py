@@ -19,6 +19,7 @@ from tqdm import tqdm
 from translate.config.settings import Config
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
+from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.run.model import SMALLER_BATCHES, save_weights
 from translate.system.device import explaining_oom, keep_freed_memory
@@ -67,9 +68,10 @@ def train(
         config = plan.config
         if plan.seconds and world.is_first:
             run.log(f"training will take {plan}")
-    with explaining_oom("lower model.d_model, model.d_ff or the number of layers"):
+    with explaining_oom("lower model.d_model, model.d_ff or the number of layers"), announced("building the model"):
         trainer = Trainer(config, prepared, device, world)
-    progress = restore_checkpoint(run, trainer)
+    with announced("looking for a checkpoint"):
+        progress = restore_checkpoint(run, trainer)
     with explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
         trainer.settle_precision(progress.precision or (plan.precision if plan else None), first)
@@ -177,7 +179,7 @@ def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None)
 def _validate(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> Progress:
     """Validate the model, save its weights if they are the best so far, and log the scores."""
     _check_weights(trainer, progress.step)
-    with trainer.weights_to_use():
+    with trainer.weights_to_use(), announced(f"validation at step {progress.step:,}"):
         result = validate(trainer.model, prepared, config, trainer.device, trainer.world)
         scores = {"valid_loss": result.loss, "bleu": -(result.bleu or 0.0), "chrf": -(result.chrf or 0.0)}
         score = scores[config.train.best_by]

@@ -22,12 +22,14 @@ from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan, scan_text
 from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
+from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.system.checked_json import read_record, typed, write_record
 from translate.system.distributed import World
 from translate.system.files import atomic_replace
 from translate.system.signals import dying_of_signals
 
+TEXTS = {"train": "training", "valid": "validation"}  # names of encoded corpora
 FORMAT = 1  # format version of texts.json
 NO_PAIRS = "no pair of lines has text on both sides; check that both files are complete"
 SHARED = (
@@ -104,7 +106,8 @@ def scan_training_text(data: DataSettings) -> TextScan:
     """Scan the entire training text, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
     check_stays(text.src.path, text.tgt.path)
-    return _refusing_one_file(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
+    with announced("reading the training text"):
+        return _refusing_one_file(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
 
 
 def _refusing_one_file(text: ParallelText, scan: TextScan) -> TextScan:
@@ -148,7 +151,9 @@ def _recorded(
         valid_scan = _refusing_one_file(valid, scan_text(valid)) if data.valid_src else scan_text(valid)
         if not valid_scan.num_pairs:
             raise UserError(f"{valid.src.path}: {NO_PAIRS}")
-        for line in check_sample(scan.sample, data):
+        with announced("checking a sample of the text"):
+            warnings = check_sample(scan.sample, data)
+        for line in warnings:
             run.log(line)
         record = _Record(scan.fingerprint, valid_scan.fingerprint, scan.split_at, is_shared)
         write_record(path, asdict(record), FORMAT)
@@ -162,7 +167,9 @@ def _recorded(
         links = " or the alignments in data.train_align"
         texts = [(train, record.train, links), *([] if record.is_shared else [(valid, record.valid, "")])]
         for text, before, more in texts:
-            if fingerprint(text) != before:
+            with announced("checking that the text is unchanged"):
+                is_same = fingerprint(text) == before
+            if not is_same:
                 files = f"{text.src.path} or {text.tgt.path}{more}"
                 raise UserError(f"{files} changed after {run.path} was started; restore them, or start a new run")
     return record, num_lines
@@ -214,8 +221,10 @@ def _encoded(
     run: Run, name: str, text: ParallelText, vocabs: VocabPair, origin: CorpusOrigin, filters: Filters
 ) -> EncodedCorpus:
     base = run.corpus_path / name
-    corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
+    with announced(f"opening the encoded {TEXTS[name]} text"):
+        corpus = open_corpus(base, vocabs) if origin_of(base) == origin else None
     if corpus is None:
+        run.log(f"encoding the {TEXTS[name]} text")
         encode(text, vocabs, origin, base, run.log, filters)
         corpus = open_corpus(base, vocabs)
         assert corpus is not None

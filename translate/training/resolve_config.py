@@ -10,8 +10,10 @@ from translate.config.settings import Config
 from translate.config.toml import check_values, differences, given_setting, load_config, values_by_name
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
+from translate.report.progress import announced
 from translate.run.folder import Run
 
+LOADING = "loading PyTorch"
 INHERITED = "model.", "vocab.", "data.max_pieces"  # prefixes of the settings that a fine-tuned run inherits
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning: only training uses them
 
@@ -44,13 +46,15 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
     prefixes = "data.", "vocab.", "train.init_from", *(INHERITED if given.get("train.init_from") else ())
     config = load_new_config(None, {name: value for name, value in given.items() if name.startswith(prefixes)})
     _check_has_text(config, "")
-    from translate.system.device import pick_device  # imported here because importing torch takes a second
-    from translate.training.auto_config import choose_settings, explain, measure_text
-    from translate.training.prepare import NO_PAIRS, scan_training_text
+    with announced(LOADING):  # imported here because importing torch takes a second
+        from translate.system.device import pick_device
+        from translate.training.auto_config import choose_settings, explain, measure_text
+        from translate.training.prepare import NO_PAIRS, scan_training_text
 
     inherited = _inherited(config) if config.train.init_from else {}
     scan = scan_training_text(config.data)
-    measures = measure_text(scan, config.vocab, {**inherited, **given})
+    with announced("choosing settings that suit the text"):
+        measures = measure_text(scan, config.vocab, {**inherited, **given})
     if measures is None:
         raise UserError(f"{config.data.train_tgt if config.data.reverse else config.data.train_src}: {NO_PAIRS}")
     chosen = choose_settings({**inherited, **given}, measures, pick_device(device))

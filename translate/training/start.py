@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from translate.report.progress import announced
 from translate.run.folder import Run, new_training, training_alone
 from translate.system.distributed import World, joined
-from translate.training.resolve_config import ResolvedConfig, resolve_new, resolve_resumed
+from translate.training.resolve_config import LOADING, ResolvedConfig, resolve_new, resolve_resumed
 
 
 def start_training(
@@ -29,8 +30,9 @@ def start_training(
 
 
 def _train(run: Run, resolved: ResolvedConfig, device: str, world: World, is_resumed: bool) -> None:
-    from translate.system.device import pick_device  # imported after the settings are checked, because torch is slow
-    from translate.training.loop import train
+    with announced(LOADING):  # after the settings are checked, because it is slow
+        from translate.system.device import pick_device
+        from translate.training.loop import train
 
     torch_device = pick_device(device)
     if not world.is_first:

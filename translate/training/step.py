@@ -19,6 +19,7 @@ from translate.data.encoded_corpus import EncodedCorpus
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.model.seq2seq import Seq2Seq
+from translate.report.progress import announced
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
 from translate.system.device import is_out_of_memory, multiplies_bfloat16
@@ -101,7 +102,8 @@ class Trainer:
         if self.settings.precision != "auto" or not multiplies_bfloat16(self.device):
             return
         if self.device.type == "cpu":
-            self.precision = recorded or self.world.gather(self._faster_precision(first_step()))[0]
+            with announced("comparing the speed of float32 and bfloat16"):
+                self.precision = recorded or self.world.gather(self._faster_precision(first_step()))[0]
         else:
             self.precision = "bfloat16"
 
