@@ -43,7 +43,10 @@ def serve(
     precision: options.Precision = "float32",
     device: options.Device = "auto",
 ) -> None:
-    """Serve runs: a page that shows attention as you type, and LibreTranslate's HTTP interface."""
+    """Show attention as you type, and serve translations over HTTP.
+
+    The page and the interface, which is LibreTranslate's, are at the same address.
+    """
     try:
         from translate.serve.app import Limits, Service
         from translate.serve.server import bind, url_of
