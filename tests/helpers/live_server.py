@@ -52,6 +52,8 @@ class FakeServer:
             self.bodies.append(body)
             if body["q"].startswith("wrong"):
                 route.fulfill(status=400, json={"error": f"this sentence is wrong {HOSTILE}"})
+            elif body["q"] == "busy" and self.bodies[-2]["q"] != "busy":
+                route.fulfill(status=503, json={"error": "too busy"}, headers={"Retry-After": "0.01"})
             elif body["q"].startswith("slow"):
                 self.held.append(lambda: route.fulfill(json=self._attention(body)))
             else:

@@ -96,6 +96,9 @@ def test_an_error_is_shown_as_text_and_keeps_the_last_answer(live_window: Any, s
     assert page.locator("#problem").inner_text().startswith("this sentence is wrong </script><script>")
     assert translation(page) == "HELLO WORLD ONE"
     assert page.locator("#cards").inner_html() == maps
+    page.fill("#q", "busy")
+    shows(page, "BUSY ONE")
+    assert [body["q"] for body in server.bodies[-2:]] == ["busy", "busy"], "a busy server is asked again"
     page.fill("#q", "right")
     shows(page, "RIGHT ONE")
     assert not page.locator("#problem").is_visible()
@@ -175,7 +178,8 @@ def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, serve
     assert page.locator(".best").count() == 4
     page.get_by_role("button", name="translation chosen").click()
     shows(page, "HELLO WORLD ONE")
-    page.fill("[name=beam_size]", "2")
+    page.focus("[name=beam_size]")
+    page.keyboard.type("2")
     page.wait_for_function("() => document.querySelectorAll('.best').length === 2")
     page.locator("#search-options").get_by_text("Sampling").click()
     page.fill("[name=temperature]", "0.5")

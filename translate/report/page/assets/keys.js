@@ -4,7 +4,7 @@
 function listenToKeys(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
-    if (event.target.matches("input[type=search], select, textarea")) {
+    if (event.target.matches("input[type=search], input[type=number], select, textarea")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }

@@ -31,10 +31,15 @@ function changeText(text) {
   if (q !== state.live.q) changeLive({ q, sides: state.live.sides.map((side) => ({ ...side, prefix: [], chosen: null })) });
 }
 
-/** Write the sentence of the state into the field, which grows with its text. */
+/** Write the sentence of the state into the field. */
 function writeText() {
+  if (element("q").value.trim() !== state.live.q) element("q").value = state.live.q;
+  fitText();
+}
+
+/** Let the field grow with its text. */
+function fitText() {
   const field = element("q");
-  if (field.value.trim() !== state.live.q) field.value = state.live.q;
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight + 2}px`;
 }
@@ -123,12 +128,13 @@ async function savePage() {
 
 function listenToLive() {
   const field = element("q");
-  field.addEventListener("input", () => {
+  const typed = () => {
     clearTimeout(typingTimer);
     typingTimer = setTimeout(() => changeText(field.value), TYPING_PAUSE);
-    field.style.height = "auto";
-    field.style.height = `${field.scrollHeight + 2}px`;
-  });
+    fitText();
+  };
+  field.addEventListener("input", (event) => event.isComposing || typed());
+  field.addEventListener("compositionend", typed); // of an input method, such as those for Chinese
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
