@@ -89,14 +89,14 @@ def test_an_error_in_one_thread_does_not_reach_another(translator: LineTranslato
 
 
 def test_ctrl_c_while_waiting_for_another_thread_leaves_the_translator_usable(translator: LineTranslator) -> None:
-    expected, lock = translator.translate("I love apples."), engine_of(translator).lock
+    expected, lock = translator.translate(SENTENCES), engine_of(translator).lock
     timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     with lock:
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            translator.translate("I love apples.")
+            translator.translate(SENTENCES)
     timer.join()
-    assert translator.translate("I love apples.") == expected
+    assert translator.translate(SENTENCES) == expected
 
 
 def test_a_child_forked_during_a_search_can_translate(translator: LineTranslator) -> None:
@@ -110,7 +110,7 @@ def test_a_child_forked_during_a_search_can_translate(translator: LineTranslator
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
 def test_a_copied_translator_has_a_lock_of_its_own(translator: LineTranslator, duplicate: Callable[[Any], Any]) -> None:
     with engine_of(translator).lock:
-        assert duplicate(translator).translate("I love apples.")
+        assert duplicate(translator).translate(SENTENCES)
 
 
 def test_an_ensemble_masks_its_first_model_only(tiny_run: Path, other_run: Path) -> None:

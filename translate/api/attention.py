@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from translate.api.wording import in_python_words
 from translate.attention.maps import AttentionMaps, Floats
 from translate.attention.views import MapView, view
-from translate.decoding.arguments import check_path, check_text
+from translate.decoding.arguments import check_path, check_text, check_type
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, page_text, write_page
@@ -19,8 +19,9 @@ from translate.system.terminal_text import print_message
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Number = int | None
 MAX_PAGE = 8_000_000  # characters; a notebook stores each page that it shows
-MAX_HEIGHT, LINE = 1260, 80  # pixels; characters per line of the sentence
+MAX_HEIGHT = 1260  # pixels
 # Scripts run, but in an origin of their own: the page can reach neither the notebook nor its server.
 FRAME = """<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" \
 style="width: 100%; height: {height}px; border: 0; resize: vertical"></iframe>"""
@@ -35,41 +36,19 @@ class Attention:
     """
 
     text: str
-    translation: str  # of the best translation, or the given target
-    score: float  # as in `translations`; for a given target, its log-probability
+    translation: str  # the best translation, or the given target
+    score: float  # as in `translations`; of a given target, the log-probability
     warnings: tuple[str, ...]
+    source: tuple[str, ...]  # pieces
+    target: tuple[str, ...]
+    encoder: Floats  # self-attention, (L, H, S, S)
+    decoder: Floats  # self-attention, (L, H, T, T); column j is the j-th piece read: `<s>`, target[0], ...
+    cross: Floats  # encoder-decoder attention, (L, H, T, S)
     maps: AttentionMaps
-    title: str
+    title: str  # of the page
     opens_on: InitialView  # the map that the page shows first
 
-    @property
-    def source(self) -> tuple[str, ...]:
-        """The S source pieces."""
-        return self.maps.source
-
-    @property
-    def target(self) -> tuple[str, ...]:
-        """The T target pieces."""
-        return self.maps.target
-
-    @property
-    def cross(self) -> Floats:
-        """Encoder-decoder attention, (L, H, T, S)."""
-        return self.maps.cross
-
-    @property
-    def encoder(self) -> Floats:
-        """Self-attention of the encoder, (L, H, S, S)."""
-        return self.maps.stack("encoder").weights
-
-    @property
-    def decoder(self) -> Floats:
-        """Self-attention of the decoder, (L, H, T, T); column j is the j-th piece read: `<s>`, target[0], ..."""
-        return self.maps.stack("decoder").weights
-
-    def plot(
-        self, kind: KindName = "cross", layer: int | None = None, head: int | None = None, *, words: bool = False
-    ) -> Figure:
+    def plot(self, kind: KindName = "cross", layer: Number = None, head: Number = None, words: bool = False) -> Figure:
         """Draw a map as a figure of Matplotlib. layer, head: counted from 0; None is the mean over all of them.
 
         words: merge pieces into words. Raises UserError if there is no such map.
@@ -78,13 +57,7 @@ class Attention:
 
     @in_python_words()
     def save(
-        self,
-        path: str | Path,
-        kind: KindName = "cross",
-        layer: int | None = None,
-        head: int | None = None,
-        *,
-        words: bool = False,
+        self, path: str | Path, kind: KindName = "cross", layer: Number = None, head: Number = None, words: bool = False
     ) -> None:
         """Save all maps as a page (.html) or as arrays (.npz), or one map, chosen as in `plot`, as .png or .svg."""
         check_path(path, "path")
@@ -112,23 +85,20 @@ class Attention:
                 raise UserError('the page is too large for a notebook; use .save("maps.html") and open the file')
         except Exception as error:  # an exception would hide the result of the cell
             return f"<pre>{html.escape(f'{self!r}: {error}')}</pre>"
-        layers = max(len(stack.layers) for stack in self.maps.stacks.values())
-        num_lines = max(len(self.text), len(self.translation)) // LINE
-        height = min(MAX_HEIGHT, 940 + 90 * layers) + 28 * min(num_lines, 4)
-        return FRAME.format(page=html.escape(page), height=height)
+        return FRAME.format(page=html.escape(page), height=min(MAX_HEIGHT, 940 + 90 * len(self.cross)))
 
     @property
     def _sentence(self) -> PageSentence:
         return PageSentence(1, self.text, self.translation, self.score, self.warnings, (MapVersion("", self.maps),))
 
     @in_python_words()
-    def _view(self, kind: KindName, layer: int | None, head: int | None, words: bool) -> MapView:
+    def _view(self, kind: KindName, layer: Number, head: Number, words: bool) -> MapView:
         check_text(kind, "kind")
         if kind not in KINDS:
             raise UserError(f"kind={kind!r}: should be one of {', '.join(KINDS)}")
         for name, number in ("layer", layer), ("head", head):
-            if number is not None and type(number) is not int:
-                raise TypeError(f"{name} should be of type int or None, not {type(number).__name__}")
+            check_type(number, name, int, type(None))
+        check_type(words, "words", bool)
         return view(self.maps, kind, layer, head, words)
 
     def _draw(self, chosen: MapView, path: Path | None = None) -> Figure:

@@ -8,38 +8,32 @@ from pathlib import Path
 
 from translate.api.translator import Translator
 from translate.api.wording import in_python_words
-from translate.decoding.arguments import check_path, check_text
+from translate.decoding.arguments import check_path, check_text, check_type
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.start import start_training
 
-SETTINGS = {
-    "src": "data.train_src",
-    "tgt": "data.train_tgt",
-    "valid_src": "data.valid_src",
-    "valid_tgt": "data.valid_tgt",
-    "max_minutes": "train.max_minutes",
-}
+NAMES = {"src": "data.train_src", "tgt": "data.train_tgt", "max_minutes": "train.max_minutes"}
 
 
 @in_python_words()
 def train(
     out: str | Path, arguments: Mapping[str, object], settings: Mapping[str, object] | None, resume: bool, device: str
 ) -> Translator:
-    """Train a run and load it; see `translate.train`. arguments: those in SETTINGS; None if not given."""
+    """Train a run and load it; see `translate.train`. arguments: those that are settings; None if not given."""
     check_path(out, "out")
     check_text(device, "device")
-    if type(resume) is not bool:
-        raise TypeError(f"resume should be of type bool, not {type(resume).__name__}")
+    check_type(resume, "resume", bool)
     if not isinstance(settings, Mapping | None) or not all(isinstance(name, str) for name in settings or ()):
         raise TypeError(f'settings should be a dict such as {{"train.seed": 2}}, not {settings!r}')
     given = dict(settings or {})
     for argument, value in arguments.items():
-        if value is not None and (name := SETTINGS[argument]) in given:
-            raise UserError(f"{argument}: settings contains {name}, too; leave out one of them")
+        name = NAMES.get(argument, f"data.{argument}")
         if value is not None and argument != "max_minutes":
             check_path(value, argument)
-        given |= {} if value is None else {SETTINGS[argument]: value}
+        if value is not None and name in given:
+            raise UserError(f"{argument}: settings contains {name}, too; leave out one of them")
+        given |= {} if value is None else {name: value}
     given = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     try:
         start_training(Run(Path(out)), None, given, device, resume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
@@ -14,13 +15,15 @@ from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.parallel_text import Pair
 from translate.data.vocab import VocabPair
-from translate.decoding.arguments import check_list, check_text
+from translate.decoding.arguments import check_list, check_text, check_type
 from translate.decoding.engine import Engine
-from translate.decoding.line_translator import LineTranslator, Sentences
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Scored, Translation
 from translate.errors import UserError
 from translate.report.page.writer import InitialView
 from translate.run.folder import Run
+
+Texts = list[str] | tuple[str, ...] | Iterator[str]  # unlike Iterable[str], this does not include str
 
 
 class SearchOptions(TypedDict, total=False):
@@ -41,55 +44,44 @@ class SearchOptions(TypedDict, total=False):
     require: Sequence[str] | None
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Translator:
     """A trained run, as `translate.load` returns it. Several threads may call it, and Ctrl-C leaves it usable.
 
     Its methods raise UserError for what the user can fix, and TypeError or ValueError for arguments that are no text.
     """
 
-    def __init__(self, lines: LineTranslator, run: Path, masked: tuple[str, ...] = ()) -> None:
-        """Wrap a translator of lines. run: the folder it was loaded from. masked: names of its masked heads."""
-        self._lines, self._run, self._masked = lines, run, masked
+    engine: Engine  # runs the model; with PyTorch, `engine.model` is the model
+    vocabs: VocabPair
+    settings: DecodeSettings  # of the run
+    max_pieces: int  # longer texts are translated in parts
+    _lines: LineTranslator
+    _run: Path
+    _masked: tuple[str, ...] = ()  # names of masked heads
 
     @classmethod
     @in_python_words()
     def load(cls, run: str | Path, *model: Any) -> Translator:
         """Load a run. model: the other arguments of `load_translator`."""
-        return cls(load_translator(run, *model), Path(run))
+        return cls._of(load_translator(run, *model), Path(run))
+
+    @classmethod
+    def _of(cls, lines: LineTranslator, run: Path, masked: tuple[str, ...] = ()) -> Translator:
+        return cls(lines.engine, lines.vocabs, lines.settings, lines.max_pieces, lines, run, masked)
 
     def __repr__(self) -> str:
         return f"<Translator: {self._title}, {self.engine.description}>"
 
-    @property
-    def settings(self) -> DecodeSettings:
-        """The decode settings of the run."""
-        return self._lines.settings
-
-    @property
-    def vocabs(self) -> VocabPair:
-        """The vocabularies of the source and the target."""
-        return self._lines.vocabs
-
-    @property
-    def engine(self) -> Engine:
-        """The engine that runs the model; with PyTorch, `engine.model` is the model."""
-        return self._lines.engine
-
-    @property
-    def max_pieces(self) -> int:
-        """The number of pieces above which a text is translated in parts."""
-        return self._lines.max_pieces
-
     @overload
     def translate(self, texts: str, *, n_best: None = None, **options: Unpack[SearchOptions]) -> str: ...
     @overload
-    def translate(self, texts: Sentences, *, n_best: None = None, **options: Unpack[SearchOptions]) -> list[str]: ...
+    def translate(self, texts: Texts, *, n_best: None = None, **options: Unpack[SearchOptions]) -> list[str]: ...
     @overload
     def translate(self, texts: str, *, n_best: int, **options: Unpack[SearchOptions]) -> list[str]: ...
     @overload
-    def translate(self, texts: Sentences, *, n_best: int, **options: Unpack[SearchOptions]) -> list[list[str]]: ...
+    def translate(self, texts: Texts, *, n_best: int, **options: Unpack[SearchOptions]) -> list[list[str]]: ...
     def translate(
-        self, texts: str | Sentences, *, n_best: int | None = None, **options: Unpack[SearchOptions]
+        self, texts: str | Texts, *, n_best: int | None = None, **options: Unpack[SearchOptions]
     ) -> str | list[str] | list[list[str]]:
         """Return the translation of a text, or of each text in a list, tuple or iterator; "" for a blank text.
 
@@ -100,17 +92,15 @@ class Translator:
         _check_texts(texts, "texts")
         lines = [texts] if isinstance(texts, str) else texts
         found = self.translations(lines, n_best=1 if n_best is None else n_best, **options)
-        if n_best is None:
-            best = [each.text for each in found]
-            return best[0] if isinstance(texts, str) else best
         lists = [[candidate.text for candidate in each.translations] for each in found]
-        return lists[0] if isinstance(texts, str) else lists
+        results = [each[0] for each in lists] if n_best is None else lists
+        return results[0] if isinstance(texts, str) else results
 
     __call__ = translate
 
     @in_python_words()
     def translations(
-        self, texts: Sentences, *, n_best: int = 1, details: bool = False, **options: Unpack[SearchOptions]
+        self, texts: Texts, *, n_best: int = 1, details: bool = False, **options: Unpack[SearchOptions]
     ) -> Iterator[Translation]:
         """Return an iterator over the translations of each text with scores, pieces and warnings.
 
@@ -120,10 +110,11 @@ class Translator:
         if isinstance(texts, str):
             raise TypeError("texts should be a list or an iterator of strings, not str; `translate` takes one string")
         _check_texts(texts, "texts")
-        _check_options(options)
-        for name, value, kind in ("n_best", n_best, int), ("details", details, bool):
-            if type(value) is not kind:
-                raise TypeError(f"{name} should be of type {kind.__name__}, not {type(value).__name__}")
+        if unknown := options.keys() - SearchOptions.__annotations__:
+            known = ", ".join(SearchOptions.__annotations__)
+            raise TypeError(f"{', '.join(unknown)}: unknown option; the options are n_best, {known}")
+        check_type(n_best, "n_best", int)
+        check_type(details, "details", bool)
         prefix, require = options.get("prefix"), options.get("require")
         check_text("" if prefix is None else prefix, "prefix")
         check_list(() if require is None else require, "require")
@@ -144,6 +135,7 @@ class Translator:
         check_text(source, "source")
         lines = self._with_torch()
         from translate.attention.extract import attention_maps, joined_maps
+        from translate.report.attention_folder import attention_warnings
 
         if target is None:
             (found,) = self.translations([source], **options)
@@ -156,8 +148,10 @@ class Translator:
         if (longer := max(sum(map(len, side)) for side in zip(*found.parts, strict=True))) > MAX_PIECES:
             raise UserError(f"{longer:,} pieces exceed the maximum of {MAX_PIECES:,} for maps; pass a shorter text")
         maps, score = joined_maps(attention_maps(lines, found.parts)), found.translations[0].score
+        encoder, decoder = (maps.stack(kind).weights for kind in ("encoder", "decoder"))
         view = InitialView.of_alignment(Run(self._run).load_alignment())
-        return Attention(source, found.text, score, found.warnings, maps, f"Attention of {self._title}", view)
+        about = source, found.text, score, (*found.warnings, *attention_warnings(maps)), maps.source, maps.target
+        return Attention(*about, encoder, decoder, maps.cross, maps, f"Attention of {self._title}", view)
 
     @in_python_words()
     def align(self, source: str, target: str) -> list[tuple[int, int]]:
@@ -183,12 +177,21 @@ class Translator:
     @overload
     def score(self, source: str, target: str) -> Scored: ...
     @overload
-    def score(self, source: Sentences, target: Sentences) -> list[Scored]: ...
+    def score(self, source: Texts, target: Texts) -> list[Scored]: ...
     @in_python_words()
-    def score(self, source: str | Sentences, target: str | Sentences) -> Scored | list[Scored]:
+    def score(self, source: str | Texts, target: str | Texts) -> Scored | list[Scored]:
         """Return the log-probability of a target in nats, its perplexity and its pieces' share; for lists, a list."""
-        found = list(self._lines.score(_pairs(source, target)))
-        return found[0] if isinstance(source, str) else found
+        if isinstance(source, str):
+            check_text(target, "target")
+            return next(self._lines.score([(source, str(target))]))
+        _check_texts(source, "source")
+        _check_texts(target, "target")
+        if isinstance(target, str):
+            raise TypeError("target should be a list of strings, not str, because source is a list")
+        sources, targets = list(source), list(target)
+        if len(sources) != len(targets):
+            raise ValueError(f"source has {len(sources)} texts, but target has {len(targets)}")
+        return list(self._lines.score(zip(sources, targets, strict=True)))
 
     def without(self, *heads: str) -> Translator:
         """Return a translator in which these heads are masked, too. Raises UserError for unknown names.
@@ -200,7 +203,7 @@ class Translator:
         from translate.attention.extract import heads_named
 
         masked = self._with_torch().without(heads_named(self._lines, heads, "head"))
-        return Translator(masked, self._run, (*self._masked, *heads))
+        return self._of(masked, self._run, (*self._masked, *heads))
 
     @property
     def _title(self) -> str:
@@ -220,27 +223,6 @@ def _in_python_words(translations: Iterator[Translation]) -> Iterator[Translatio
         yield from translations
 
 
-def _check_options(options: SearchOptions) -> None:
-    if unknown := options.keys() - SearchOptions.__annotations__:
-        known = ", ".join(SearchOptions.__annotations__)
-        raise TypeError(f"{', '.join(unknown)}: unknown option; the options are n_best, {known}")
-
-
 def _check_texts(texts: object, name: str) -> None:
     if not isinstance(texts, (str, list, tuple, Iterator)):
         raise TypeError(f"{name} should be a string or a list of strings, not {type(texts).__name__}")
-
-
-def _pairs(source: str | Sentences, target: str | Sentences) -> list[Pair]:
-    """Return the pairs of two texts or of two lists of texts of equal length, whose texts have been checked."""
-    _check_texts(source, "source")
-    _check_texts(target, "target")
-    if isinstance(source, str) != isinstance(target, str):
-        raise TypeError("source and target should be two strings or two lists, not one of each")
-    sides = [[side] if isinstance(side, str) else list(side) for side in (source, target)]
-    if len(sides[0]) != len(sides[1]):
-        raise ValueError(f"source has {len(sides[0])} texts, but target has {len(sides[1])}")
-    for name, texts in zip(("source", "target"), sides, strict=True):
-        for text in texts:
-            check_text(text, f"each {name}" if len(texts) > 1 else name)
-    return list(map(Pair, *sides))

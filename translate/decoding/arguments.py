@@ -24,6 +24,13 @@ def check_path(value: object, name: str) -> None:
         raise TypeError(f"{name} should be a path, not {type(value).__name__}")
 
 
+def check_type(value: object, name: str, *types: type) -> None:
+    """Raise TypeError if the value's type is none of these; bool is not int."""
+    if type(value) not in types:
+        expected = " or ".join(each.__name__.removesuffix("Type") for each in types)
+        raise TypeError(f"{name} should be of type {expected}, not {type(value).__name__}")
+
+
 def check_list(values: Any, name: str) -> None:
     """Raise TypeError if the values are a single string, which would be taken for its letters, or not iterable."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):

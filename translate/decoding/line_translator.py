@@ -1,4 +1,4 @@
-"""Python API: `LineTranslator` yields one translation per line, in order.
+"""From lines to translations: `LineTranslator` yields one translation per line, in order.
 
 An engine performs the search. This module handles text, vocabularies and lines; it does not import torch.
 """
@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, Self, overload
+from typing import NamedTuple, Self
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
@@ -32,7 +32,6 @@ WINDOW_SECONDS = 0.5  # maximum time to wait for the lines of a window that arri
 MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms may enforce
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
-Sentences = list[str] | tuple[str, ...] | Iterator[str]  # unlike Iterable[str], this does not include str
 NumberedLine = tuple[int, str]  # line number (from 1) and text
 
 
@@ -56,7 +55,7 @@ class _Result(NamedTuple):
 class LineTranslator:
     """A trained model that translates lines of text.
 
-    Create one with `translate.load("runs/NAME")`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
+    Create one with `load_translator`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
     vocabularies; `engine`, which runs the model; `max_pieces`, the length above which lines are split.
     """
 
@@ -66,18 +65,9 @@ class LineTranslator:
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
 
-    @overload
-    def translate(self, sentences: str) -> str: ...
-    @overload
-    def translate(self, sentences: Sentences) -> list[str]: ...
-    def translate(self, sentences: str | Sentences) -> str | list[str]:
-        """Return the best translation of a sentence, or of each sentence in order; "" for a blank sentence.
-
-        Uses the decode settings of the run. Raises UserError if even a single sentence does not fit in memory, and
-        TypeError or ValueError if a sentence is not text.
-        """
-        texts = [each.text for each in self.translations([sentences] if isinstance(sentences, str) else sentences)]
-        return texts[0] if isinstance(sentences, str) else texts
+    def translate(self, lines: Iterable[str]) -> list[str]:
+        """Return the best translation of each line with the run's settings; see `translations`."""
+        return [each.text for each in self.translations(lines)]
 
     def translations(
         self,
