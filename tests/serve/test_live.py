@@ -124,7 +124,7 @@ def test_without_maps_the_translation_and_the_reason_remain(
     assert (found["maps"], found["alternatives"], found["tree"]) == (None, [], None)
     assert found["warnings"][-1] == f"no attention maps, alternatives and beam tree: {reason}"
     for each in found["translations"]:
-        assert each["text"] == (fields.get("translation") or translator.translate(fields["q"]))
+        assert each["text"] == (fields.get("translation") or translator.translate([fields["q"]])[0])
         assert len(each["pieces"]) == len(each["ids"]) == len(each["log_probs"])
     page = page_answer(translator, AttentionRequest(**{"q": SENTENCE} | fields), "t")
     assert f"no attention maps: {reason}" in page
