@@ -198,6 +198,7 @@ def test_what_the_model_lacks_is_one_clear_line(
         {"prefix": [5] * 1001},
         {"prefix": "abc"},
         {"without": ["x" * 41]},
+        {"without": ["cross.0.0\n"]},
         {"without": ["cross.0.0"] * 1001},
         {"n_best": 0},
         {"n_best": 21},

@@ -32,7 +32,7 @@ MAX_SECONDS = 10.0  # of a search
 DECIMALS = 5  # of weights in JSON arrays
 SEARCH_OPTIONS = ("beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed")
 PieceId = Annotated[int, Field(ge=0, lt=2**31)]
-HeadName = Annotated[str, Field(max_length=40)]
+HeadName = Annotated[str, Field(max_length=40, pattern="^[ -~]*$")]
 
 
 class AttentionRequest(BaseModel):
