@@ -148,7 +148,7 @@ def test_dry_run_reports_estimates_and_leaves_no_files(
     assert "setting      model.d_model = 32" in told.output
     assert "measuring the time per step ...\n" in told.errors
     assert not list(tmp_path.iterdir())
-    run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("x: no such folder")
+    run("train", *files, "--dry-run", "--resume", "--out", "x").assert_one_line_about("leave out --resume")
 
 
 @pytest.mark.parametrize(

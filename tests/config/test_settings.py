@@ -61,6 +61,18 @@ def test_paths_are_relative_to_the_settings_file_or_the_working_directory(
         ("[model]\nd_modle = 3", "model.d_modle: unknown setting; did you mean model.d_model?"),
         ("[train]\ndropout = 0.3", "train.dropout: unknown setting; did you mean vocab.dropout or model.dropout?"),
         ("[modle]\nd_model = 3", "modle.d_model: unknown setting; did you mean model.d_model?"),
+        ("[train]\nepochs = 3", "train.epochs: unknown setting; did you mean train.max_epochs?"),
+        (
+            "[model]\nlayers = 3",
+            "model.layers: unknown setting; did you mean model.num_encoder_layers or model.num_dec",
+        ),
+        (
+            "[model]\nwidht = 3",
+            "model.widht: unknown setting; [model] has d_model, d_ff, num_heads, num_encoder_layers,",
+        ),
+        ("[train]\nbatch_size = 8", "train.batch_size: unknown setting; did you mean train.batch_tokens?"),
+        ("[train]\nlr = 0.1", "train.lr: unknown setting; [train] has init_from, seed, "),
+        ("[train]\nd_modle = 3", "train.d_modle: unknown setting; did you mean model.d_model?"),
         ('[model]\nnum_heads = "4"', 'model.num_heads = "4": should be a valid integer'),
         ("[model]\nnum_heads = 4.0", "model.num_heads = 4.0: should be a valid integer"),
         ("[model]\ndropout = 1.0", "model.dropout = 1.0: should be less than 1"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from translate.config.nearest import nearest, nearest_settings
 from translate.config.settings import Config, DecodeSettings, FilterName
 from translate.errors import UserError
 from translate.system.files import open_regular
@@ -23,8 +23,6 @@ FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "tr
 MAX_BYTES = 2**18  # maximum size of a settings file, in bytes
 MAX_LINE_BYTES = 10_000  # tomllib needs quadratic time in the number of parts of a dotted key
 MAX_SHOWN = 80  # maximum length of an invalid value quoted in a message
-SECTION_WEIGHT = 0.25  # weight of the section relative to the key when comparing names
-MIN_SIMILARITY = 0.66  # minimum similarity between a wrong name and a suggestion
 PATH_KEYS = {
     "data": ("train_src", "train_tgt", "valid_src", "valid_tgt", "train_align"),
     "vocab": ("model",),
@@ -242,8 +240,8 @@ def _explain_filter(mistake: Any) -> str:
     known, given = get_args(FilterName), mistake["input"]
     if mistake["type"] != "literal_error":
         return f'data.filter = {_shown(given)}: should be a list of names, such as ["identical"]'
-    nearest = difflib.get_close_matches(str(given), known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"the filters are {', '.join(known)}"
+    meant = nearest(str(given), known)
+    hint = f"did you mean {meant}?" if meant else f"the filters are {', '.join(known)}"
     return f"data.filter: {_shown(given)} is not a filter; {hint}"
 
 
@@ -257,36 +255,16 @@ def _shown(value: object) -> str:
 
 
 def _unknown(name: str, content: object) -> str:
-    """Return a message that a setting is unknown, with the most similar name as a suggestion."""
+    """Return a message that a setting is unknown, with those that may be meant, or else those that there are."""
     sections = sorted(Config.model_fields)
     known = f"the sections are {', '.join(sections)}"
     if "." not in name and isinstance(content, dict):
         if len(content) != 1:
-            nearest = difflib.get_close_matches(name.lower(), sections, n=1)
-            return f"{name}: unknown section; " + (f"did you mean [{nearest[0]}]?" if nearest else known)
+            meant = nearest(name, sections)
+            return f"{name}: unknown section; " + (f"did you mean [{meant}]?" if meant else known)
         name += f".{next(iter(content))}"
-    suggestion = _nearest(name)
-    return f"{name}: unknown setting; " + (f"did you mean {suggestion}?" if suggestion else known)
-
-
-def _nearest(name: str) -> str | None:
-    """Return the setting whose key and, secondarily, section are most similar to the given name, or None.
-
-    If several settings have exactly this key but none has a similar section, all of them are returned.
-    """
-    section, _, key = name.lower().replace("-", "_").rpartition(".")
-
-    def similarity(known: str) -> tuple[float, float]:
-        known_section, _, known_key = known.partition(".")
-        in_key, in_section = _ratio(key, known_key), _ratio(section, known_section)
-        return in_key + SECTION_WEIGHT * in_section, max(in_key, _ratio(f"{section}.{key}", known))
-
-    same_key = [known for known in setting_names() if known.partition(".")[2] == key]
-    if same_key and all(_ratio(section, known.partition(".")[0]) < MIN_SIMILARITY for known in same_key):
-        return " or ".join(same_key)
-    best = max(setting_names(), key=similarity)
-    return best if similarity(best)[1] >= MIN_SIMILARITY else None
-
-
-def _ratio(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+    if suggestions := nearest_settings(name, setting_names()):
+        return f"{name}: unknown setting; did you mean {' or '.join(suggestions)}?"
+    section = getattr(Config(), name.partition(".")[0], None)
+    keys = f"[{name.partition('.')[0]}] has {', '.join(type(section).model_fields)}" if section else known
+    return f"{name}: unknown setting; {keys}"

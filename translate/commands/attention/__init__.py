@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from translate.commands.attention import compare, mask, roles, show, verify
+from translate.config.nearest import nearest
 from translate.errors import UserError
 
 
@@ -24,9 +24,9 @@ class ShowByDefault(TyperGroup):
         names = self.list_commands(ctx)
         if args and args[0] in names:
             return super().parse_args(ctx, args)
-        near = get_close_matches(args[0], names, n=1, cutoff=0.8) if args else []
+        near = nearest(args[0], names) if args else None
         if near and not Path(args[0]).exists():
-            raise UserError(f"translate attention {args[0]}: no such folder or command; did you mean {near[0]}?")
+            raise UserError(f"translate attention {args[0]}: no such folder or command; did you mean {near}?")
         options = [argument.partition("=")[0] for argument in args]
         meant = next((name for name in ("mask", "compare") if f"--{name}" in options), "show")
         return super().parse_args(ctx, [meant, *args])
