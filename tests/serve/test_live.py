@@ -229,7 +229,13 @@ def test_the_page_holds_the_sentence_and_its_maps(translator: LineTranslator) ->
     hostile = "The </script><script>alert(1)</script> cat."
     found = answer(translator, q=hostile, maps="packed")
     page = page_answer(translator, AttentionRequest(q=hostile), "Attention of <b>")
+    assert "heads switched off" not in page
     assert found["maps"]["weights"] in page
     assert "<title>Attention of &lt;b&gt;</title>" in page
     assert json.dumps(hostile).replace("<", "\\u003c") in page
     assert "alert(1)</script>" not in page
+    masked = page_answer(translator, AttentionRequest(q=hostile, without=("cross.1.0", "encoder.0.1")), "t")
+    assert "heads switched off: cross.1.0, encoder.0.1" in masked
+    assert (
+        answer(translator, q=hostile, without=["cross.1.0", "encoder.0.1"], maps="packed")["maps"]["weights"] in masked
+    )

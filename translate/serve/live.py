@@ -102,6 +102,8 @@ def page_answer(translator: LineTranslator, request: AttentionRequest, title: st
     lacking = _lacking(translator, translation)
     maps = None if lacking else attention_maps(translator, translation.parts)[0]
     warnings = [f"no attention maps: {lacking}"] if maps is None else attention_warnings(maps)
+    if request.without:
+        warnings.append(f"heads switched off: {', '.join(dict.fromkeys(request.without))}")
     versions = (MapVersion("", maps),) if maps else ()
     text, score = translation.text, translation.translations[0].score
     sentence = PageSentence(1, request.q, text, score, (*translation.warnings, *warnings), versions)
