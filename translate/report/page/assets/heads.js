@@ -54,8 +54,9 @@ function paintThumb(canvas, map, scale) {
   const paper = canvas.getContext("2d", { willReadFrequently: true }); // many small canvases are faster without the GPU
   const image = paper.createImageData(width, height);
   map.weights.forEach((weight, i) => {
-    const isMasked = map.isMasked(Math.floor(i / width), i % width);
-    image.data.set(isMasked ? [0, 0, 0, 0] : [...scale.colour(weight), 255], 4 * i); // a hatched background shows through
+    if (map.isMasked(Math.floor(i / width), i % width)) return; // transparent: shows the hatched background
+    const [red, green, blue] = scale.colour(weight);
+    image.data.set([red, green, blue, 255], 4 * i);
   });
   paper.putImageData(image, 0, 0);
 }
