@@ -85,7 +85,7 @@ class Attention:
                 raise UserError('the page is too large for a notebook; use .save("maps.html") and open the file')
         except Exception as error:  # an exception would hide the result of the cell
             return f"<pre>{html.escape(f'{self!r}: {error}')}</pre>"
-        return FRAME.format(page=html.escape(page), height=min(MAX_HEIGHT, 940 + 90 * len(self.cross)))
+        return FRAME.format(page=html.escape(page), height=min(MAX_HEIGHT, 970 + 90 * len(self.cross)))
 
     @property
     def _sentence(self) -> PageSentence:

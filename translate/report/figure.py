@@ -56,9 +56,9 @@ def figure_at(
     """
     load_matplotlib()
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as PlainFigure
 
-    class ShownFigure(Figure):  # in a notebook, which by itself shows only the figures of pyplot
+    class Figure(PlainFigure):  # one that notebooks show although pyplot did not make it
         def _repr_png_(self) -> bytes:
             content = BytesIO()
             self.savefig(content, format="png")
@@ -77,7 +77,7 @@ def figure_at(
     }
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # reported by `undrawn_warnings`
-        figure = ShownFigure(figsize=(width, height))
+        figure = Figure(figsize=(width, height))
         yield figure, undrawn_warnings(undrawn)
         if path is None:
             _fit_to_labels(figure)
