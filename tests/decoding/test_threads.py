@@ -19,6 +19,7 @@ from translate.attention.extract import attention_maps, engine_of, heads_named
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
 from translate.errors import UserError
+from translate.model.seq2seq import AttentionModule
 
 SENTENCES = ["I love apples.", "The cat sat.", "She sings.", "Does she see the cat?"]
 NAMES: list[list[str]] = [[], ["cross.1.1"], ["decoder.0.0", "encoder.1.0"], ["cross.0.0", "cross.0.1"]]
@@ -72,6 +73,23 @@ def test_a_search_that_is_interrupted_or_fails_leaves_the_translator_usable(
         list(masked(translator, names).translations(SENTENCES[:1], watch=watch))
     assert not engine_of(translator).lock.locked()
     assert translator.translate(SENTENCES) == expected
+
+
+def test_a_hook_that_ctrl_c_leaves_on_the_model_does_nothing(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = load_translator(tiny_run, "cpu")
+    expected = [answer(translator, sentence, True) for sentence in SENTENCES]
+    register = AttentionModule.register_forward_hook
+
+    def register_and_interrupt(*given: Any) -> None:
+        register(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AttentionModule, "register_forward_hook", register_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            answer(translator, SENTENCES[0], True)
+    assert any(module._forward_hooks for module in engine_of(translator).model.modules())
+    assert [answer(translator, sentence, True) for sentence in SENTENCES] == expected
 
 
 def test_an_error_in_one_thread_does_not_reach_another(translator: LineTranslator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from threading import Event
 from typing import Any
 
 import torch
@@ -37,10 +38,12 @@ def recording(
     """
     maps: Recording = {kind: {} for kind in kinds}
     with ExitStack() as hooks:
+        ended = Event()  # Ctrl-C in between the calls below may leave a hook on the model; it records nothing later
+        hooks.callback(ended.set)
         for kind in kinds:
             for layer, module in enumerate(model.attention[kind]):
                 if layers is None or layer in layers:
-                    hooks.enter_context(module.register_forward_hook(_record(maps[kind], layer)))
+                    hooks.enter_context(module.register_forward_hook(_record(maps[kind], layer, ended)))
         yield maps
 
 
@@ -75,9 +78,11 @@ def without_heads(model: Seq2Seq, heads: Sequence[Head]) -> Seq2Seq:
     return copied
 
 
-def _record(maps: dict[int, Tensor], layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+def _record(maps: dict[int, Tensor], layer: int, ended: Event) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)
+        if ended.is_set():
+            return
         rows = module.weights(*arguments)
         maps[layer] = torch.cat([maps[layer], rows], dim=2) if layer in maps else rows
 
