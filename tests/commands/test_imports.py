@@ -18,7 +18,7 @@ from translate.commands import app
 IMPORTED = re.compile(r"^import time:.*\| +([\w.]+)$", re.MULTILINE)
 TEXTS = ("--src", "lines.en", "--tgt", "lines.fr")
 CPU = ("--device", "cpu")
-HEAVY = {"torch", "numpy", "ctranslate2", "matplotlib", "sacrebleu"}
+HEAVY = {"torch", "numpy", "ctranslate2", "matplotlib", "sacrebleu", "starlette", "uvicorn"}
 
 
 def imported(folder: Path, *command: str) -> set[str]:
@@ -77,7 +77,7 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 
 def test_the_commands_in_groups_are_among_those_tested() -> None:
-    assert {"train", "decode", "export"} < {" ".join(command) for command in COMMANDS}
+    assert {"train", "decode", "serve", "export"} < {" ".join(command) for command in COMMANDS}
     assert ["attention", "verify"] in COMMANDS
 
 

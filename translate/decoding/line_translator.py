@@ -268,8 +268,11 @@ class LineTranslator:
 
 
 def _windows(lines: Iterable[str], num_processes: int) -> Iterator[list[NumberedLine]]:
-    """Group lines into windows: FIRST_WINDOW, then WINDOW_LINES lines per process, or fewer if the lines are long."""
-    size, deadline = FIRST_WINDOW, 0.0
+    """Group lines into windows of WINDOW_LINES lines per process, or fewer if they are long.
+
+    The first window of a stream has FIRST_WINDOW lines. Those of a list are awaited together.
+    """
+    size, deadline = WINDOW_LINES if isinstance(lines, (list, tuple)) else FIRST_WINDOW, 0.0
     arriving = lines if isinstance(lines, ArrivingLines) else None
     window, num_characters = list[NumberedLine](), 0
     for line in enumerate(lines, start=1):

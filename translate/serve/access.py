@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 import time
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+HOST = re.compile(r"(?:\[([^][]*)\]|([^][:]*))(?::\d*)?")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 COOKIE = "translate_key"
@@ -97,11 +99,9 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _host_name(header: str) -> str:
-    """Return the host of a Host header without its port."""
-    host = header.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
+    """Return the host of a Host header without its port, or "" if it is none."""
+    found = HOST.fullmatch(header.lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _is_address(name: str) -> bool:

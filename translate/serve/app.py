@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -12,11 +15,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
+from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
+from translate.report.page.writer import live_page
 from translate.serve.access import COOKIE, Access
 from translate.serve.batching import BatchingTranslator, OverloadedError, QueueLimits
 from translate.serve.guard import Guard
 from translate.serve.libretranslate import DetectRequest, Languages, TranslateRequest, check_size, translate
+from translate.serve.live import AttentionRequest, attention_answer, page_answer
 from translate.serve.metrics import CONTENT_TYPE, Metrics
 from translate.serve.reading import invalid, parsed, unless_disconnected
 from translate.serve.runs import ServedRun
@@ -25,6 +31,10 @@ BYTES_PER_CHARACTER = 12  # at most, in JSON: two escapes such as \ud83d\ude00
 BYTES_AROUND = 65_536
 QUEUED_TEXTS = 20  # texts of the maximum length that may wait
 
+CSP = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
+TITLE = "translate"
+
+Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 
@@ -50,6 +60,10 @@ class Service:
         self.runs = {run.name: run for run in runs}
         self.access, self.limits, self.metrics = access, limits, Metrics()
         self.languages = Languages(runs)
+        self._live_page = live_page(TITLE)
+        policy = CSP.search(self._live_page)
+        assert policy
+        self._live_policy = f"{policy[1]}; frame-ancestors 'none'"
         queue = QueueLimits(limits.max_queue, QUEUED_TEXTS * limits.max_characters)
         self.translators = {
             run.name: BatchingTranslator(run.translator, queue, partial(self.metrics.add_batch, run.name))
@@ -69,7 +83,7 @@ class Service:
             translator.stop()
 
     def _routes(self) -> list[Route]:
-        get: dict[str, Callable[[Request], Coroutine[Any, Any, Response]]] = {
+        get: dict[str, Answer] = {
             "/": self._page,
             "/runs": self._runs,
             "/examples": self._examples,
@@ -78,7 +92,12 @@ class Service:
             "/frontend/settings": self._frontend_settings,
             "/metrics": self._metrics,
         }
-        post = {"/translate": self._translate, "/detect": self._detect}
+        post: dict[str, Answer] = {
+            "/translate": self._translate,
+            "/detect": self._detect,
+            "/attention": self._attention,
+            "/page": self._saved_page,
+        }
         return [Route(path, answer) for path, answer in get.items()] + [
             Route(path, answer, methods=["POST"]) for path, answer in post.items()
         ]
@@ -106,8 +125,28 @@ class Service:
         except UserError as error:
             raise HTTPException(400, error.lines[0]) from None
 
+    async def _attention(self, request: Request) -> Response:
+        body = await self._parsed(request, AttentionRequest)
+        run = self._run(body.run or "")
+
+        def compute(translator: LineTranslator) -> bytes:
+            started = time.perf_counter()
+            answer = {"run": run.name, **attention_answer(translator, body)}
+            answer["milliseconds"] = round(1000 * (time.perf_counter() - started), 1)
+            return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+
+        answer = self.translators[run.name].compute(compute, len(body.q))
+        return Response(await self._answered(request, answer), media_type="application/json")
+
+    async def _saved_page(self, request: Request) -> Response:
+        body = await self._parsed(request, AttentionRequest)
+        run = self._run(body.run or "")
+        answer = self.translators[run.name].compute(partial(page_answer, request=body, title=run.name), len(body.q))
+        disposition = {"content-disposition": 'attachment; filename="attention.html"'}
+        return HTMLResponse(await self._answered(request, answer), headers=disposition)
+
     async def _page(self, request: Request) -> Response:
-        response: Response = HTMLResponse("<!DOCTYPE html><title>translate</title><p>The live page is not here yet.")
+        response: Response = HTMLResponse(self._live_page, headers={"content-security-policy": self._live_policy})
         if key := request.query_params.get("api_key"):
             self.access.check_key(key, request.headers)
             response = Response(status_code=303, headers={"location": "/"})  # a link to the page must not hold the key

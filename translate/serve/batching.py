@@ -162,7 +162,7 @@ class BatchingTranslator:
         started = time.monotonic()
         assert batch[0].search is not None
         try:
-            translated = iter(list(self.translator.translations(chain(*parts), *batch[0].search)))
+            translated = iter(list(self.translator.translations([*chain(*parts)], *batch[0].search)))
         except Exception as error:
             if len(batch) > 1:  # one of them may be at fault; the others are not
                 for job in batch:

@@ -32,7 +32,7 @@ async def parsed(request: Request, model: type[Model], max_bytes: int) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))[:80]
+        place = "".join(map(str, first["loc"][:1]))[:80]
         if first["type"] == "missing":
             invalid(f"missing {place} parameter")
         invalid(f"{place}: {first['msg']}" if place else str(first["msg"]))
@@ -96,10 +96,16 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         values = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+        if b"\\u" in body:
+            json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
         invalid("the JSON is nested too deeply")
+    except UnicodeDecodeError:
+        invalid("the JSON is not UTF-8")
+    except UnicodeEncodeError:
+        invalid("the JSON contains half of a character (a lone surrogate), which is not text")
     except ValueError as error:
-        invalid("the JSON is not UTF-8" if isinstance(error, UnicodeError) else f"not JSON: {error}")
+        invalid(f"not JSON: {error}")
     if not isinstance(values, dict):
         invalid("the JSON should be an object")
     return values

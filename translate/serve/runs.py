@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from translate.api import load_translator
+from translate.api.loading import load_translator
 from translate.config.languages import language_name
 from translate.config.settings import Config
 from translate.data.encoded_corpus import open_corpus

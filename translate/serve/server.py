@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from translate.errors import UserError
 from translate.serve.guard import Guard
+from translate.system.browser import open_page
 from translate.system.signals import Stop, stopping_at_signals
 from translate.system.terminal_text import print_message
 
@@ -34,7 +35,8 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else error
         raise UserError(f"cannot listen at {host}, port {port}: {reason}; choose another --port or --host") from None
 
 
@@ -83,7 +85,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         print_message(self._greeting)
         if self._opened:
-            Thread(target=webbrowser.open, args=[self._opened], daemon=True).start()
+            Thread(target=open_page, args=[self._opened], daemon=True).start()
 
     async def on_tick(self, counter: int) -> bool:
         if self._stop.signal:
