@@ -16,14 +16,15 @@ from translate.decoding.quality_warnings import over_translation, repetition, un
 from translate.report.page.writer import LANGUAGES, InitialView, write_page
 
 ASSETS = files("translate.report.page").joinpath("assets")
-STRINGS = {
-    code: dict(
+PAIRS = {
+    code: [
         pair
         for name in ("strings", "strings_live")
         for pair in json.loads(ASSETS.joinpath(f"{name}_{code}.json").read_text(encoding="utf-8")).items()
-    )
+    ]
     for code in LANGUAGES
 }
+STRINGS = {code: dict(pairs) for code, pairs in PAIRS.items()}
 VALUE = re.compile(r"\{\w+\}")
 # What Chinese text keeps: formats, keys, the formula and the field's English terms in parentheses.
 LATIN = {
