@@ -8,6 +8,7 @@ import typer
 
 from translate import __version__
 from translate.commands import align, attention, check, decode, evaluate, export, score, serve, train
+from translate.commands.help import GroupedHelp
 from translate.system.terminal_text import print_result
 
 app = typer.Typer(
@@ -34,12 +35,12 @@ def _options(
 
 
 # Registered in the order in which --help lists them; groups come last.
-app.command(epilog=check.EPILOG)(check.check)
-app.command(epilog=train.EPILOG)(train.train)
-app.command(epilog=decode.EPILOG)(decode.decode)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(epilog=score.EPILOG)(score.score)
-app.command(epilog=align.EPILOG)(align.align)
-app.command(epilog=export.EPILOG)(export.export)
+app.command(cls=GroupedHelp, epilog=check.EPILOG)(check.check)
+app.command(cls=GroupedHelp, epilog=train.EPILOG)(train.train)
+app.command(cls=GroupedHelp, epilog=decode.EPILOG)(decode.decode)
+app.command(cls=GroupedHelp, epilog=serve.EPILOG)(serve.serve)
+app.command(cls=GroupedHelp, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(cls=GroupedHelp, epilog=score.EPILOG)(score.score)
+app.command(cls=GroupedHelp, epilog=align.EPILOG)(align.align)
+app.command(cls=GroupedHelp, epilog=export.EPILOG)(export.export)
 app.add_typer(attention.group, name="attention")

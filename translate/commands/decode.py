@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
 from translate.commands import options
 from translate.errors import UserError
@@ -26,9 +26,12 @@ def decode(
     run: options.Run,
     sentences: Annotated[list[str] | None, Argument(metavar="SENTENCE", help="Text to translate.")] = None,
     input: Annotated[
-        Path | None, Option(metavar="FILE", help="Translate the lines of FILE (plain or .gz; -: standard input).")
+        Path | None,
+        options.Files(metavar="FILE", help="Translate the lines of FILE (plain or .gz; -: standard input)."),
     ] = None,
-    output: Annotated[Path | None, Option(metavar="FILE", help="Write to FILE instead of standard output (-).")] = None,
+    output: Annotated[
+        Path | None, options.Files(metavar="FILE", help="Write to FILE instead of standard output (-).")
+    ] = None,
     beam_size: options.BeamSize = None,
     n_best: options.NBest = 1,
     length_penalty: options.LengthPenalty = None,
@@ -43,15 +46,15 @@ def decode(
     seed: options.Seed = None,
     prefix: options.Prefix = "",
     require: options.Require = None,
-    ensemble: options.Ensemble = None,
-    mask: options.Mask = None,
     as_json: options.JsonLines = False,
-    resume: Annotated[bool, Option("--resume", help="Resume an interrupted translation from FILE.partial.")] = False,
+    resume: Annotated[bool, options.Files("--resume", help="Resume an interrupted translation to FILE.")] = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
     attention_layers: options.AttentionLayers = "",
     attention_precision: options.AttentionPrecision = "float32",
     opens: options.Open = False,
+    ensemble: options.Ensemble = None,
+    mask: options.Mask = None,
     engine: options.Engine = "torch",
     precision: options.Precision = "float32",
     device: options.Device = "auto",

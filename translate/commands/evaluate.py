@@ -52,10 +52,10 @@ Examples:
 def evaluate(
     translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run folder, or file of translations.")],
     src: options.Src,
-    ref: Annotated[list[Path], Option(metavar="FILE", help="Reference translation, parallel to --src; repeatable.")],
-    against: Annotated[Path | None, Option(metavar="RUN|FILE", help="Run folder or file to compare against.")] = None,
+    ref: Annotated[list[Path], options.Files(metavar="FILE", help="Reference, parallel to --src; repeatable.")],
+    against: Annotated[Path | None, options.Files(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
     show: Show = None,
-    output: Annotated[Path | None, Option(metavar="FILE", help="Write the run's translations to FILE.")] = None,
+    output: Annotated[Path | None, options.Files(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,
     length_penalty: options.LengthPenalty = None,
     lowercase: Annotated[bool, Option("--lowercase", help="Ignore case in BLEU (TER always does).")] = False,

@@ -20,7 +20,7 @@ Example:
 def export(
     run: options.Run,
     folder: Annotated[Path, Argument(metavar="DIR", help="Output folder; must be new or empty.")],
-    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(help="Export format; see the list above.")],
+    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(metavar="NAME", help="One listed above.")],
     precision: options.Precision = "float32",
 ) -> None:
     """Export a run for use in other programs.

@@ -31,7 +31,7 @@ def train(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
-    align: Annotated[str | None, Option(metavar="FILE", help="Word alignments for guided attention.")] = None,
+    align: Annotated[str | None, options.Files(metavar="FILE", help="Word alignments for guided attention.")] = None,
     init_from: Annotated[str | None, Option(metavar="RUN", help="Run folder to fine-tune (same vocabulary).")] = None,
     overrides: options.Set = None,
     out: Out = None,

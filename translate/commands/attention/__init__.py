@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from translate.commands.attention import compare, mask, roles, show, verify
+from translate.commands.help import GroupedHelp
 from translate.config.nearest import nearest
 from translate.errors import UserError
 
@@ -33,8 +34,8 @@ class ShowByDefault(TyperGroup):
 
 
 group = typer.Typer(cls=ShowByDefault, help="Show and analyze attention maps.", rich_markup_mode=None)
-group.command(epilog=show.EPILOG)(show.show)
-group.command()(roles.roles)
-group.command(epilog=mask.EPILOG)(mask.mask)
-group.command()(compare.compare)
-group.command()(verify.verify)
+group.command(cls=GroupedHelp, epilog=show.EPILOG)(show.show)
+group.command(cls=GroupedHelp)(roles.roles)
+group.command(cls=GroupedHelp, epilog=mask.EPILOG)(mask.mask)
+group.command(cls=GroupedHelp)(compare.compare)
+group.command(cls=GroupedHelp)(verify.verify)

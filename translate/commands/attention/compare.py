@@ -25,7 +25,7 @@ def compare(
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,
-    sentence: Annotated[int, Option(min=1, help="Input line, counted from 1.")] = 1,
+    sentence: Annotated[int, options.View(min=1, metavar="N", help="Input line.")] = 1,
     words: options.Words = False,
     png: options.Png = None,
     svg: options.Svg = None,

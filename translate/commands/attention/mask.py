@@ -31,9 +31,9 @@ def mask(
     run: options.Run,
     heads: Annotated[list[str], Option("--mask", metavar="HEAD", help='Head to mask, such as cross.2.3, or "every".')],
     src: options.Src,
-    ref: Annotated[Path, Option(metavar="FILE", help="Reference translation, parallel to --src.")],
-    examples: Annotated[int, Option(min=0, help="Number of translations to show, largest changes first.")] = 5,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object, or one per head for --mask every.")] = False,
+    ref: Annotated[Path, options.Files(metavar="FILE", help="Reference translation, parallel to --src.")],
+    examples: Annotated[int, Option(min=0, metavar="N", help="Translations to show, largest changes first.")] = 5,
+    as_json: Annotated[bool, options.Files("--json", help="Print one JSON object (every: one per head).")] = False,
     device: options.Device = "auto",
 ) -> None:
     """Mask attention heads, and report the effect on loss, BLEU, chrF and translations.

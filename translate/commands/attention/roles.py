@@ -17,8 +17,8 @@ from translate.system.terminal_text import print_result
 
 def roles(
     path: options.MapsFolder,
-    kind: Annotated[KindName | None, Option(help="Kind of attention.  [default: all]")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object per head.")] = False,
+    kind: Annotated[KindName | None, Option(metavar="KIND", help="cross, encoder or decoder.  [default: all]")] = None,
+    as_json: Annotated[bool, options.Files("--json", help="Print one JSON object per head.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
 from translate.commands import options
 from translate.commands.attention.display import MapName, pictures, print_drawing, refuse_open, report_picture, screen
@@ -26,9 +26,9 @@ def show(
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,
-    sentence: Annotated[int | None, Option(min=1, help="Input line, counted from 1.  [default: 1]")] = None,
+    sentence: Annotated[int | None, options.View(min=1, metavar="N", help="Input line.  [default: 1]")] = None,
     words: options.Words = False,
-    heads: Annotated[bool, Option("--all-heads", help="Show all heads, or all heads of --layer.")] = False,
+    heads: Annotated[bool, options.View("--all-heads", help="Show all heads, or all heads of --layer.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
     html: options.Html = None,

@@ -19,7 +19,7 @@ def verify(
     run: Annotated[Path, Argument(metavar="RUN", help="Run that produced the maps.")],
     tolerance: Annotated[
         float | None,
-        Option(min=0, help="Maximum absolute difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
+        Option(min=0, metavar="X", help="Maximum difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
     ] = None,
 ) -> None:
     """Recompute a folder's maps independently, and report the largest difference.
