@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -41,25 +42,52 @@ def client(service: Service) -> Iterator[TestClient]:
         yield client
 
 
-def started(run: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-    """Start a server; return its process, and its address."""
-    command = [sys.executable, "-m", "translate", "serve", str(run), "--port", "0", "--device", "cpu", *options]
+# The command, with less patience than users get.
+IMPATIENT = """
+import translate.serve.reading, translate.serve.server
+translate.serve.reading.BODY_SECONDS = translate.serve.server.HEAD_SECONDS = 0.5
+from translate.__main__ import main
+main()
+"""
+
+
+class Server(NamedTuple):
+    """A server in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its host and port."""
+        return "127.0.0.1", int(self.url.rpartition(":")[2])
+
+    @property
+    def megabytes(self) -> float:
+        """Its resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def started(run: Path, *options: str) -> Server:
+    """Start a server."""
+    command = [sys.executable, "-c", IMPATIENT, "serve", str(run), "--port", "0", "--device", "cpu", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process: subprocess.Popen[str] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     for line in process.stderr:
         if found := re.search(r"at (http://\S+);", line):
-            return process, found[1]
+            return Server(process, found[1])
     raise AssertionError("the server did not start")
 
 
 @pytest.fixture(scope="session")
-def address(tiny_run: Path) -> Iterator[str]:
-    """The address of a server in a process of its own."""
-    process, address = started(tiny_run, "--no-access-log")
-    yield address
-    process.terminate()
-    process.wait(20)
+def server(tiny_run: Path) -> Iterator[Server]:
+    """A server that all tests share."""
+    server = started(tiny_run, "--no-access-log")
+    yield server
+    server.process.terminate()
+    assert server.process.wait(20) == 128 + signal.SIGTERM
 
 
 def answer(response: Any, status: int = 200) -> Any:

@@ -51,7 +51,7 @@ def test_the_page_learns_of_runs_and_examples(client: TestClient, served: list[S
 def test_attention_is_that_of_the_same_translation(client: TestClient, translator: LineTranslator) -> None:
     found = answer(client.post("/attention", json={"q": "I love apples."}))
     assert found["run"] == "tiny"
-    assert found["translations"][0]["text"] == translator.translate("I love apples.")
+    assert found["translations"][0]["text"] == translator.translate(["I love apples."])[0]
     assert len(found["maps"]["cross"][0][0]) == len(found["translations"][0]["pieces"])
     page = client.post("/page", json={"q": "I love apples."})
     assert page.headers["content-disposition"].startswith("attachment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,14 +12,17 @@ pytest.importorskip("starlette", reason="the server is an extra: pip install 'tr
 from libretranslatepy import LibreTranslateAPI
 from starlette.testclient import TestClient
 
+from tests.serve.conftest import Server
 from translate.decoding.line_translator import LineTranslator
+from translate.serve.libretranslate import Languages
+from translate.serve.runs import ServedRun
 
 PAIR = {"source": "en", "target": "fr"}
 SENTENCES = ["I love apples.", "The cat sat on the mat.", "My father has a red car.", "She reads."]
 
 
-def test_its_python_client_works_unchanged(address: str, translator: LineTranslator) -> None:
-    client = LibreTranslateAPI(address)
+def test_its_python_client_works_unchanged(server: Server, translator: LineTranslator) -> None:
+    client = LibreTranslateAPI(server.url)
     assert [client.translate(SENTENCES[0], "en", "fr")] == translator.translate(SENTENCES[:1])
     assert [language["code"] for language in client.languages()] == ["en", "fr"]
     assert {each["language"] for each in client.detect("I love apples.")} == {"en", "fr"}
@@ -37,3 +41,57 @@ def test_lines_are_translated_apart_and_stay_lines(client: TestClient, translato
     first, second = translator.translate(["I love apples.", "She reads."])
     answer = client.post("/translate", json={"q": text, **PAIR}).json()
     assert answer == {"translatedText": f"  {first}\n\n\t{second}\r\n"}
+
+
+def test_alternatives_are_others_than_the_translation(client: TestClient, translator: LineTranslator) -> None:
+    found = client.post("/translate", data={"q": SENTENCES[0], "alternatives": "3", **PAIR}).json()
+    assert found["translatedText"] == translator.translate([SENTENCES[0]])[0]
+    assert 0 < len({*found["alternatives"]} - {found["translatedText"]}) == len(found["alternatives"]) <= 3
+    found = client.post("/translate", json={"q": SENTENCES[:2], "alternatives": 1, **PAIR}).json()
+    assert len(found["alternatives"]) == len(found["translatedText"]) == 2
+    assert all(isinstance(each, list) for each in found["alternatives"])
+
+
+def test_html_keeps_its_markup(client: TestClient, translator: LineTranslator) -> None:
+    html = '<p class="a">I love apples.</p>\n<script>x</script><b translate="no">She reads.</b>'
+    fields = {"q": html, "format": "html", **PAIR}
+    found = client.post("/translate", files={name: (None, text) for name, text in fields.items()})
+    assert found.json() == {"translatedText": html.replace(SENTENCES[0], *translator.translate(SENTENCES[:1]))}
+
+
+def test_a_language_is_detected_among_those_served(client: TestClient) -> None:
+    def detected(q: object) -> Any:
+        return client.post("/translate", json={"q": q, "source": "auto", "target": "fr"}).json()["detectedLanguage"]
+
+    english, french = detected("The cat and the dog"), detected("Le chat et le chien")
+    assert [english["language"], french["language"]] == ["en", "en"], "only English is translated to French"
+    assert english["confidence"] > 90
+    assert french["confidence"] < 10
+    assert [each["language"] for each in detected(SENTENCES)] == ["en"] * len(SENTENCES)
+    assert client.post("/detect", json={"q": "Le chat et le chien"}).json()[0]["language"] == "fr"
+    assert all(40 < each["confidence"] < 60 for each in client.post("/detect", json={"q": "1234"}).json())
+
+
+def test_a_variant_of_a_language_is_served_by_the_language(client: TestClient) -> None:
+    request = {"q": SENTENCES[0], "source": "EN-us", "target": "fr-CA", "api_key": ""}
+    assert client.post("/translate", json=request).status_code == 200
+
+
+def test_languages_health_and_settings(client: TestClient) -> None:
+    assert client.get("/languages").json() == [
+        {"code": "en", "name": "English", "targets": ["fr"]},
+        {"code": "fr", "name": "French", "targets": []},
+    ]
+    assert client.get("/health").json() == {"status": "ok"}
+    settings = client.get("/frontend/settings").json()
+    assert (settings["charLimit"], settings["keyRequired"]) == (2000, False)
+    assert settings["language"]["source"] == {"code": "en", "name": "English"}
+
+
+def test_a_second_run_serves_another_pair(served: list[ServedRun]) -> None:
+    english, french = served[0].source, served[0].target
+    back = replace(served[0], name="back", source=french, target=english)
+    languages = Languages([*served, back])
+    assert languages.run("fr", "en") is back
+    assert languages.sources("en") == ["fr"]
+    assert [each["targets"] for each in languages.listed()] == [["fr"], ["en"]]

@@ -52,9 +52,10 @@ def serve(
         from translate.serve.server import bind, url_of
         from translate.serve.server import serve as run_server
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11", "python_multipart"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn", "h11"):
             raise
-        raise UserError(f"{error.name} is not installed; pip install 'translate-attention[serve]'") from None
+        raise UserError(f"{package} is not installed; pip install 'translate-attention[serve]'") from None
     from translate.serve.access import Access
     from translate.serve.runs import load_runs
 

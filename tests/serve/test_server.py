@@ -1,0 +1,176 @@
+"""A server in a process of its own: slow and rude clients, signals under load, and a run that is replaced."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.conftest import Server, started
+from translate.decoding.line_translator import LineTranslator
+
+HEAD = b"POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+SENTENCES = ["I love apples.", "The cat sat on the mat.", "She reads.", "My father has a red car."]
+
+
+def post(server: Server, q: object, path: str = "/translate") -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(*server.place, timeout=30)
+    body = json.dumps({"q": q, "source": "en", "target": "fr"})
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def everything(connection: socket.socket) -> bytes:
+    """All that arrives until the server closes the connection."""
+    with suppress(ConnectionError):
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+    return b""
+
+
+def sending(server: Server, data: bytes) -> socket.socket:
+    connection = socket.create_connection(server.place, timeout=20)
+    connection.sendall(data)
+    return connection
+
+
+def test_200_half_open_connections_delay_nobody_and_are_closed(server: Server, translator: LineTranslator) -> None:
+    beginnings = [b"", b"POST /trans", HEAD, HEAD + b'Content-Length: 99\r\n\r\n{"q": ']
+    with ExitStack() as stack:
+        slow = [stack.enter_context(sending(server, beginnings[number % 4])) for number in range(200)]
+        begun = time.monotonic()
+        assert post(server, SENTENCES[0]) == (200, {"translatedText": translator.translate([SENTENCES[0]])[0]})
+        assert time.monotonic() - begun < 5
+        answers = [everything(connection) for connection in slow]
+    for number, answer in enumerate(answers):
+        assert (b" 408 " in answer) == (number % 4 == 3), answer
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
+def test_a_body_of_a_gigabyte_is_refused_early(server: Server, length: bytes) -> None:
+    post(server, SENTENCES)
+    before, chunk = server.megabytes, b"100000\r\n" + b"x" * 2**20 + b"\r\n"
+    num_sent = 0
+    with sending(server, HEAD + length + b"\r\n\r\n") as connection:
+        with suppress(ConnectionError):
+            while num_sent < 1000:
+                connection.sendall(chunk)
+                num_sent += 1
+        answer = everything(connection)
+    assert num_sent < 100
+    assert server.megabytes < before + 40
+    assert answer == b"" or b" 413 " in answer
+    assert post(server, SENTENCES)[0] == 200
+
+
+def test_a_body_that_is_too_large_is_answered_before_it_is_sent(server: Server) -> None:
+    with sending(server, HEAD + b"Content-Length: 1000000000\r\n\r\n") as connection:
+        answer = connection.recv(65536)
+    assert b" 413 " in answer
+    assert b'{"error":' in answer
+
+
+def test_what_is_no_http_is_answered_in_json(server: Server) -> None:
+    with sending(server, b"\x16\x03\x01\x02\x00 hello\r\n\r\n") as connection:
+        assert b'{"error": "Invalid HTTP request received."}' in everything(connection)
+
+
+def test_a_million_sentences_and_one_of_100000_words_are_refused(server: Server) -> None:
+    status, answer = post(server, "word " * 100_000)
+    assert (status, answer["error"]) == (400, "Invalid request: 500,000 characters exceed the limit of 50,000")
+    assert post(server, [""] * 100_000)[0] == 400
+    with suppress(ConnectionError):  # the answer may come before all of it has been sent
+        assert post(server, ["word"] * 1_000_000)[0] == 413
+
+
+def test_a_client_that_goes_away_is_noticed(server: Server) -> None:
+    body = json.dumps({"q": "I love apples.\n" * 2000, "source": "en", "target": "fr"}).encode()
+    with sending(server, HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body):
+        time.sleep(0.1)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(*server.place, timeout=10)
+        connection.request("GET", "/metrics")
+        if 'status="499"} 1' in connection.getresponse().read().decode():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the request was not given up")
+
+
+@pytest.fixture
+def replaced(tmp_path: Path, tiny_run: Path, other_run: Path) -> Iterator[Server]:
+    """A server whose run has been replaced by another since it started."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    server = started(run)
+    shutil.rmtree(run)
+    shutil.copytree(other_run, run)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+def test_sigterm_under_load_finishes_what_was_accepted_even_by_a_run_that_was_replaced(
+    replaced: Server, translator: LineTranslator
+) -> None:
+    expected = dict(zip(SENTENCES, translator.translate(SENTENCES), strict=True))
+    is_signalled = False
+
+    def ask(number: int) -> list[tuple[int, bool]]:
+        found = []
+        with suppress(ConnectionError, http.client.HTTPException):
+            while len(found) < 500:
+                sentence = SENTENCES[(number + len(found)) % 4]
+                status, answer = post(replaced, sentence)
+                found.append((status, answer.get("translatedText") == expected[sentence]))
+            raise AssertionError("the server did not stop")
+        assert is_signalled
+        return found
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(ask, number) for number in range(8)]
+        time.sleep(0.5)
+        is_signalled = True
+        replaced.process.send_signal(signal.SIGTERM)
+        answers = [each for future in asked for each in future.result(60)]
+    assert replaced.process.wait(20) == 128 + signal.SIGTERM
+    assert {status for status, _ in answers} <= {200, 503}
+    assert all(is_right for status, is_right in answers if status == 200)
+    assert sum(status == 200 for status, _ in answers) > 8
+    assert replaced.process.stderr is not None
+    log = replaced.process.stderr.read()
+    assert "SIGTERM: finishing the requests that were accepted" in log
+    assert "Traceback" not in log
+
+
+def test_a_port_in_use_and_a_wrong_run_end_in_one_line(server: Server, tmp_path: Path, capfd: Any) -> None:
+    from translate import cli
+
+    port = str(server.place[1])
+    assert cli._run(["serve", str(tmp_path), "--port", port]) == 2
+    assert cli._run(["serve", str(tmp_path), "--port", "0"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert (
+        lines[0]
+        == f"error: cannot listen at 127.0.0.1, port {port}: Address already in use; choose another --port or --host"
+    )
+    assert "not a run folder" in lines[-1]
+
+
+def test_without_the_extra_the_error_names_it() -> None:
+    program = "import sys; sys.modules['starlette'] = None\nfrom translate.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", program, "serve", "run"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: starlette is not installed; pip install 'translate-attention[serve]'\n"
