@@ -258,3 +258,28 @@ def test_the_page_of_the_sentence_is_saved(live_window: Any, server: FakeServer)
         page.click("#save-page")
     assert download.value.suggested_filename == "attention.html"
     assert Path(download.value.path()).read_text() == "saved hello world"
+
+
+def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, address: str) -> None:
+    problems: list[str] = []
+    live_window.on("response", lambda each: each.status < 400 or problems.append(f"{each.status} {each.url}"))
+    live_window.on("console", lambda message: message.type == "error" and problems.append(message.text))
+    page = live_window
+    page.goto(f"{address}#q=The%20cat&panel=1")
+    page.wait_for_selector("#tree svg")
+    assert page.locator(".best").count() > 1
+    page.fill("#q", "I love apples.")
+    page.wait_for_function("() => document.querySelectorAll('[data-kind=encoder] .row-labels .label').length > 3")
+    before = page.locator(".figures").first.inner_text()
+    page.hover('#cards [data-kind=cross] .thumb[data-layer="0"][data-head="0"]')
+    page.click("#cards [data-kind=cross] .switch")
+    page.wait_for_function("before => document.querySelector('.figures').innerText !== before", arg=before)
+    page.click(".piece >> nth=0")
+    page.click(".alternative >> nth=3")
+    page.wait_for_selector(".piece.forced")
+    page.click(".best >> nth=1")
+    page.get_by_role("button", name="translation chosen").wait_for()
+    with page.expect_download() as download:
+        page.click("#save-page")
+    assert "I love apples." in Path(download.value.path()).read_text(encoding="utf-8")
+    assert problems == []

@@ -28,8 +28,9 @@ function addHeadSwitch(card, kind, index) {
   icon.append(draw("path", { d: "M8 2v6M4.5 4.2a5 5 0 1 0 7 0" }));
   button.append(icon);
   const heads = card.querySelector(".heads");
+  const nameOf = ({ dataset: { layer, head } }) => (layer === "mean" || head === "mean" ? null : `${kind}.${layer}.${head}`);
   const at = (thumb) => {
-    const name = thumb && thumb.dataset.layer !== "mean" && thumb.dataset.head !== "mean" ? `${kind}.${thumb.dataset.layer}.${thumb.dataset.head}` : null;
+    const name = thumb && nameOf(thumb);
     button.hidden = !name;
     if (!name) return;
     const isOff = state.live.sides[index]?.off.includes(name) ?? false;
@@ -50,11 +51,12 @@ function addHeadSwitch(card, kind, index) {
     const thumbs = [...heads.querySelectorAll(".thumb")];
     const off = state.live.sides[index]?.off ?? [];
     for (const thumb of thumbs) {
-      const isOff = off.includes(`${kind}.${thumb.dataset.layer}.${thumb.dataset.head}`);
+      const isOff = off.includes(nameOf(thumb));
       thumb.classList.toggle("off", isOff);
       thumb.setAttribute("aria-description", isOff ? say("head_is_off") : "");
     }
-    at(button.matches(":hover, :focus") ? thumbs.find((each) => `${kind}.${each.dataset.layer}.${each.dataset.head}` === button.dataset.head) : selected());
+    const isUsed = button.matches(":hover, :focus");
+    at(thumbs.find((each) => (isUsed ? nameOf(each) === button.dataset.head : each.matches(":hover, :focus"))) ?? selected());
   };
 }
 
