@@ -69,8 +69,8 @@ class Terminal:
         before, found, self.seen = self.seen.partition(expected)
         assert found, before
 
-    def end(self) -> None:
-        self.type(b"\x04")
+    def end(self, keys: bytes = b"\x04") -> None:
+        self.type(keys)
         assert self.process.wait(timeout=60) == 0
 
 
@@ -107,7 +107,17 @@ def test_line_can_be_edited_and_recalled_in_a_later_process(terminals: list[Term
     second.type(b"\x1b[A\x1b[A\r")
     second.wait_for(b"got 'Hello'")
     second.wait_for(b"> ")
-    second.end()
+    second.type(b"help\r")
+    second.wait_for(b"Ctrl-D    exit, as do the words exit and quit\r\n")
+    second.wait_for(b"type a space before it")
+    second.wait_for(b"> ")
+    second.type(b" exit\r")
+    second.wait_for(b"got ' exit'")
+    second.wait_for(b"> ")
+    second.type(b"exit the house\r")
+    second.wait_for(b"got 'exit the house'")
+    second.wait_for(b"> ")
+    second.end(b"exit \r")
 
 
 @pytest.mark.parametrize("is_redirected", [False, True])
@@ -137,7 +147,7 @@ def test_ctrl_c_discards_only_the_line_or_the_answer(
     if not output:
         terminal.wait_for(b"got 'x'")
     terminal.wait_for(b"> ")
-    terminal.end()
+    terminal.end(b"quit\r" if output else b"\x04")
     if output:
         assert output.read_bytes() == b"started\ngot 'x'\n"
 

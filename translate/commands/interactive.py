@@ -21,6 +21,12 @@ PROMPT = "> "
 HISTORY_LINES = 1000
 HISTORY_BYTES = 2**20  # read from the end of the file
 DEFAULT_COLUMNS = 80  # used if the terminal does not report its width
+EXIT = ("exit", "quit")
+HELP = """Type a sentence and press Enter to translate it.
+  up, down  earlier sentences, also of earlier sessions
+  Ctrl-C    discard the line, or interrupt a translation
+  Ctrl-D    exit, as do the words exit and quit
+To translate exit, quit or help itself, type a space before it. Search options: translate decode --help"""
 ERASE = "\r\x1b[K"  # return to the start of the line and clear it
 
 
@@ -35,10 +41,13 @@ def run_interactive(answer: Callable[[str], None]) -> None:
 
 
 def read_sentences() -> Iterator[str]:
-    """Yield typed lines until Ctrl-D is pressed. Ctrl-C discards a line. Invalid UTF-8 is skipped with a warning."""
+    """Yield typed lines until Ctrl-D or a word of EXIT. Ctrl-C discards a line, and invalid UTF-8 has a warning.
+
+    These words and "help" are commands only if they are typed alone and without a space before them.
+    """
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    print_message("Type one sentence per line; press Ctrl-D to exit.")
+    print_message("Type a sentence to translate it, help for help, or exit.")
     history = History(history_path()) if sys.stdout and sys.stdout.isatty() else None
     while True:
         try:
@@ -48,6 +57,12 @@ def read_sentences() -> Iterator[str]:
             return
         except KeyboardInterrupt:
             print_message("")
+            continue
+        if typed.rstrip() in EXIT:
+            return
+        if typed.rstrip() == "help":
+            for line in HELP.split("\n"):
+                print_message(line)
             continue
         for line in typed.split("\n"):  # pasted text may contain several lines
             if not is_utf8(line):
