@@ -55,6 +55,13 @@ def test_every_guide_is_reachable_from_the_readme() -> None:
     assert sorted(seen & set(PAGES)) == [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
 
 
+def test_the_last_words_of_quickstart_name_documents_that_exist() -> None:
+    last = (ROOT / "scripts" / "quickstart").read_text(encoding="utf-8").partition("cat <<TEXT")[2]
+    named = re.findall(r"\bdocs/[\w/.-]*\w", last)
+    assert named, last
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_settings_mentioned_in_the_docs_exist(tiny_run: Path) -> None:
     section, known = "", set()
     for line in (tiny_run / "config.toml").read_text(encoding="utf-8").splitlines():
