@@ -95,3 +95,9 @@ def test_a_second_run_serves_another_pair(served: list[ServedRun]) -> None:
     assert languages.run("fr", "en") is back
     assert languages.sources("en") == ["fr"]
     assert [each["targets"] for each in languages.listed()] == [["fr"], ["en"]]
+
+
+def test_a_run_without_its_validation_text_is_served(served: list[ServedRun]) -> None:
+    languages = Languages([replace(served[0], sample=[])])
+    assert [each["code"] for each in languages.listed()] == ["en", "fr"]
+    assert {each["confidence"] for each in languages.detector.detect(["I love apples."])} == {50.0}

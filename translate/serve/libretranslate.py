@@ -48,9 +48,8 @@ class Languages:
         samples: dict[str, list[str]] = {}
         for run in runs:
             self._runs.setdefault((run.source.code, run.target.code), run)  # the first of several
-            for language, texts in zip(
-                (run.source, run.target), zip(*run.sample, strict=True) or ((), ()), strict=True
-            ):
+            texts_of_both = list(zip(*run.sample, strict=True)) or ((), ())  # a run may have lost its validation text
+            for language, texts in zip((run.source, run.target), texts_of_both, strict=True):
                 self._names.setdefault(*language)
                 samples.setdefault(language.code, []).extend(texts)
         self.detector = LanguageDetector(samples)
