@@ -86,7 +86,7 @@ def test_train_decode_and_inspect_from_two_files(
     assert trained.output == ""
     assert "train: 200 pairs" in trained.errors  # too few to split any off for validation
     jobs = ["loading PyTorch ...", "reading the training text ...", "choosing settings that suit the text ..."]
-    jobs += ["checking a sample of the text ...", "training the vocabulary", "encoding the training text"]
+    jobs += ["checking a sample of the text ...", "training the vocabulary ...", "encoding the training text"]
     jobs += ["encoding the validation text", "building the model ...", "validation at step 5 ..."]
     assert_in_this_order(trained.errors, jobs)
     assert_ends_with_what_to_do(run, trained.errors, folder)

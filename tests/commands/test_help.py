@@ -41,11 +41,11 @@ def sections(text: str) -> dict[str, list[str]]:
 
 def test_the_options_of_decode_are_in_groups() -> None:
     found = sections(help_of("decode", 80))
-    groups = ["Input and output", "Search", "Sampling", "Attention", "Model and device", "Other options"]
+    groups = ["Input and output", "Search", "Sampling", "Attention", "Model and device", "Options"]
     assert list(found) == ["Arguments", *groups]
     assert found["Sampling"] == ["--sample", "--temperature", "--top-k", "--top-p", "--seed"]
     assert {"--attention", "--open"} <= {*found["Attention"]}
-    assert found["Other options"] == ["--help"]
+    assert found["Options"] == ["--help"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

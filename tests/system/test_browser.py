@@ -30,16 +30,13 @@ def forget_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_open_shows_the_page_of_the_attention_maps(
     opened: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, page = tmp_path / "my maps", tmp_path / "page.html"
+    maps = tmp_path / "my maps"
     decode = ["decode", str(tiny_run), "I love apples.", "--device", "cpu", "--attention", str(maps)]
     assert cli._run(decode) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"attention maps: open {maps}/index.html in a browser"
     assert not opened.exists()
     assert cli._run([*decode, "--open"]) == 0
     assert opened.read_text() == (maps / "index.html").as_uri()
-    for command in ["show", str(maps)], ["compare", str(maps), "--compare", str(maps)]:
-        assert cli._run(["attention", *command, "--html", str(page), "--open"]) == 0
-        assert opened.read_text() == page.as_uri()
 
 
 @pytest.mark.parametrize("text_browser", [False, True])
@@ -71,8 +68,6 @@ def test_without_a_browser_one_line_says_what_to_open(
     [
         (["decode", "RUN", "Hello."], "add --attention DIR"),
         (["score", "RUN", "--src", "a", "--tgt", "b"], "add --attention DIR"),
-        (["attention", "RUN"], "add --html FILE"),
-        (["attention", "RUN", "--compare", "RUN"], "add --html FILE"),
     ],
     ids=str,
 )

@@ -67,7 +67,6 @@ Words = Annotated[bool, View("--words", help="Merge pieces into words. With --ht
 Png = Annotated[Path | None, Files(metavar="FILE", help="Also save the result as a PNG image.")]
 Svg = Annotated[Path | None, Files(metavar="FILE", help="Also save the result as an SVG image, for print.")]
 Html = Annotated[Path | None, Files(metavar="FILE", help="Write all maps to an HTML page instead of printing.")]
-OpenHtml = Annotated[bool, Files("--open", help="Open the page of --html in the browser.")]
 
 # Output.
 JsonLines = Annotated[bool, Files("--json", help="Print one JSON object per line, with log-probabilities.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 from translate.system.terminal_text import print_message
@@ -16,13 +17,9 @@ def open_page(page: Path | str) -> None:
     Returns once the browser shows the page; a program that BROWSER names may take until it ends.
     """
     address = page.resolve().as_uri() if isinstance(page, Path) else page
-    if not (_has_browser() and webbrowser.open(address)):
+    is_found = False
+    with suppress(webbrowser.Error):
+        is_text = type(webbrowser.get()) in (webbrowser.GenericBrowser, webbrowser.Elinks)
+        is_found = bool(os.environ.get("BROWSER") or not is_text) and webbrowser.open(address)
+    if not is_found:
         print_message(f"no browser found; open {address} in one, for example on another machine")
-
-
-def _has_browser() -> bool:
-    try:
-        browser = webbrowser.get()
-    except webbrowser.Error:
-        return False
-    return bool(os.environ.get("BROWSER")) or type(browser) not in (webbrowser.GenericBrowser, webbrowser.Elinks)

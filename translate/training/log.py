@@ -160,11 +160,10 @@ def next_commands(run: Run, prepared: Prepared) -> list[str]:
 
 def _validation_text(run: Run, config: Config, prepared: Prepared) -> str:
     """Describe the text of the validation scores."""
+    verb = "held out of" if (run.corpus_path / "valid.src.txt").exists() else "of"
     num_pairs, num_scored = len(prepared.valid), len(prepared.valid_pairs)
-    origin = "held out of the training text" if (run.corpus_path / "valid.src.txt").exists() else "of the training text"
-    origin = f"of {Path(config.data.valid_src).name}" if config.data.valid_src else origin
-    scored = f" (BLEU and chrF: {num_scored:,} of them)" if 0 < num_scored < num_pairs else ""
-    return f"{num_pairs:,} pairs {origin}{scored}"
+    scored = f" (BLEU and chrF: {num_scored:,} of them)" * (0 < num_scored < num_pairs)
+    return f"{num_pairs:,} pairs {verb} {Path(config.data.valid_src).name or 'the training text'}{scored}"
 
 
 def _scores(loss: float, perplexity: float, bleu: float | None, chrf: float | None) -> str:

@@ -200,8 +200,7 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText, num_lines: int | 
 
         return train_vocab(lines, settings, config.train.seed, run.log, num_lines and num_lines * len(sides))
 
-    run.log("training the vocabulary")
-    with dying_of_signals():
+    with announced("training the vocabulary"), dying_of_signals():
         return VocabPair(*[trained(0, 1)] * 2 if settings.joint else [trained(0), trained(1)])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from translate.commands import options
-from translate.commands.attention.display import pictures, print_drawing, refuse_open, report_picture, screen
+from translate.commands.attention.display import pictures, print_drawing, report_picture, screen
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 from translate.system.terminal_text import print_result
@@ -30,7 +30,6 @@ def compare(
     png: options.Png = None,
     svg: options.Svg = None,
     html: options.Html = None,
-    opens: options.OpenHtml = False,
 ) -> None:
     """Show where two attention folders differ.
 
@@ -43,13 +42,12 @@ def compare(
     from translate.attention.views import view
     from translate.commands.attention.html_page import write_comparison
 
-    refuse_open(opens, html)
     files = pictures(png, svg, html, path, other)
     folders = [AttentionFolder.open(each) for each in (path, other)]
     if html:
         if files:
             raise UserError("--html writes a page with all maps; leave out --png and --svg")
-        write_comparison(folders, html, (kind, layer, head), words, opens)
+        write_comparison(folders, html, (kind, layer, head), words)
         return
     views = [view(folder.maps_of_line(sentence), kind, layer, head, words) for folder in folders]
     _print(views, [str(path), str(other)], files)

@@ -38,12 +38,6 @@ def pictures(png: Path | None, svg: Path | None, html: Path | None, *inputs: Pat
     return [path for path in (png, svg) if path]
 
 
-def refuse_open(opens: bool, html: Path | None) -> None:
-    """Raise UserError for --open without --html."""
-    if opens and not html:
-        raise UserError("--open opens the page of --html FILE; add --html FILE, or leave out --open")
-
-
 def report_picture(path: Path, messages: Iterable[str]) -> None:
     """Print the picture's path and any warnings about it to standard error."""
     for line in f"picture: {path}", *(f"warning: {path}: {text}" for text in messages):

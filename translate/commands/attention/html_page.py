@@ -11,11 +11,10 @@ from translate.attention.maps import AttentionMaps
 from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
-from translate.system.browser import open_page
 from translate.system.terminal_text import print_message
 
 
-def write_html(path: Path, html: Path, first: MapName, words: bool, is_opened: bool) -> None:
+def write_html(path: Path, html: Path, first: MapName, words: bool) -> None:
     """Write the page for an attention folder or for a single file of maps.
 
     first: the map to show first. The default choice is replaced by the run's best alignment head, if known.
@@ -29,24 +28,16 @@ def write_html(path: Path, html: Path, first: MapName, words: bool, is_opened: b
         if first == InitialView()[:3]:
             view = InitialView.of_alignment(folder.about.alignment)._replace(words=words)
         write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
-    _report(html, is_opened)
+    print_message(f"page: {html}")
 
 
-def write_comparison(
-    folders: Sequence[AttentionFolder], html: Path, first: MapName, words: bool, is_opened: bool
-) -> None:
+def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapName, words: bool) -> None:
     """Write a page for the lines that two folders share, with the maps from both and their differences."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
     title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first, words)
     write_page(html, title, _compared_sentences(one, other, names), view, None)
-    _report(html, is_opened)
-
-
-def _report(html: Path, is_opened: bool) -> None:
     print_message(f"page: {html}")
-    if is_opened:
-        open_page(html)
 
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:

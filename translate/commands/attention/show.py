@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Argument
 
 from translate.commands import options
-from translate.commands.attention.display import MapName, pictures, print_drawing, refuse_open, report_picture, screen
+from translate.commands.attention.display import MapName, pictures, print_drawing, report_picture, screen
 from translate.errors import UserError
 
 EPILOG = """\b
@@ -32,7 +32,6 @@ def show(
     png: options.Png = None,
     svg: options.Svg = None,
     html: options.Html = None,
-    opens: options.OpenHtml = False,
 ) -> None:
     """Show an attention map, with the weights in percent.
 
@@ -41,7 +40,6 @@ def show(
     encoder  rows and columns: source pieces
     decoder  rows: target pieces, as they are generated; columns: target pieces read so far
     """
-    refuse_open(opens, html)
     files = pictures(png, svg, html, path)
     if heads and head is not None:
         raise UserError(f"--all-heads shows every head; leave out --head {head}")
@@ -54,7 +52,7 @@ def show(
         raise UserError("--html writes a page with all maps; leave out --png, --svg and --all-heads")
     from translate.commands.attention.html_page import write_html
 
-    write_html(path, html, (kind, layer, head), words, opens)
+    write_html(path, html, (kind, layer, head), words)
 
 
 def _print(path: Path, line: int, choice: MapName, words: bool, heads: bool, files: Sequence[Path]) -> None:
