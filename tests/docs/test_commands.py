@@ -30,11 +30,13 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SEPARATORS = {"&&", "|", ";"}
 REDIRECTIONS = {"<", ">"}
 OTHER_PROGRAMS = {
+    "curl": "needs a server; tests/serve/test_server.py runs them",
     **dict.fromkeys(("pip", "pipx"), "would install; test_extras_are_named_exactly has the names"),
     **dict.fromkeys(("cat", "grep", "tail", "gunzip", "sed", "head", "diff", "zcat"), "a tool of the system"),
     **dict.fromkeys(("sacrebleu", "sacremoses"), "another program, which results.md compares with"),
 }
 PARSED_ONLY = {
+    "serve": "runs until it is stopped; tests/serve starts it, and runs the requests of the guide",
     "train": "trains for minutes; its settings are checked, and tests/training trains",
     "export": "tests/export and tests/ctranslate2 write and load each format",
     "--engine": "tests/ctranslate2/test_engine.py translates with it",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import pytest
@@ -249,3 +250,18 @@ def test_metrics_and_log_count_requests_but_never_show_texts(
     assert 'translate_request_seconds_count{path="/detect"} 1\n' in text
     assert 'translate_waiting_requests{run="tiny"} 0\n' in text
     assert "secret" not in text + log
+
+
+def test_the_description_names_every_path_and_field(strict: Service, client: TestClient) -> None:
+    api = answer(client.get("/openapi.json"))
+    assert api["openapi"] == "3.1.0"
+    described = {(path, method.upper()) for path, methods in api["paths"].items() for method in methods}
+    routes = {(path, "GET" if client.get(path).status_code != 405 else "POST") for path in strict.guarded().paths}
+    assert described == routes - {("/openapi.json", "GET"), ("/docs", "GET")}
+    for path, methods in api["paths"].items():
+        if body := methods.get("post", {}).get("requestBody"):
+            reference = body["content"]["application/json"]["schema"]["$ref"]
+            fields = api["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+            assert answer(client.post(path, json={}), 400)["error"] == "Invalid request: missing q parameter"
+            assert {"q", "api_key"} <= fields.keys()
+            assert all(escape(field["description"]) in client.get("/docs").text for field in fields.values())

@@ -24,6 +24,7 @@ from translate.serve.guard import Guard
 from translate.serve.libretranslate import DetectRequest, Languages, TranslateRequest, check_size, translate
 from translate.serve.live import AttentionRequest, attention_answer, page_answer
 from translate.serve.metrics import CONTENT_TYPE, Metrics
+from translate.serve.openapi import openapi, openapi_page
 from translate.serve.reading import invalid, parsed, unless_disconnected
 from translate.serve.runs import ServedRun
 
@@ -91,6 +92,8 @@ class Service:
             "/health": self._health,
             "/frontend/settings": self._frontend_settings,
             "/metrics": self._metrics,
+            "/openapi.json": _openapi,
+            "/docs": _docs,
         }
         post: dict[str, Answer] = {
             "/translate": self._translate,
@@ -195,3 +198,11 @@ class Service:
         self.access.check_key("", request.headers)
         waiting = {name: translator.num_waiting for name, translator in self.translators.items()}
         return Response(self.metrics.text(waiting), media_type=CONTENT_TYPE)
+
+
+async def _openapi(_request: Request) -> Response:
+    return JSONResponse(openapi())
+
+
+async def _docs(_request: Request) -> Response:
+    return HTMLResponse(openapi_page())
