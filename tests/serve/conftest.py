@@ -82,12 +82,18 @@ def started(run: Path, *options: str) -> Server:
 
 
 @pytest.fixture(scope="session")
-def server(tiny_run: Path) -> Iterator[Server]:
+def real_server(tiny_run: Path) -> Iterator[Server]:
     """A server that all tests share."""
     server = started(tiny_run, "--no-access-log")
     yield server
     server.process.terminate()
     assert server.process.wait(20) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def server(real_server: Server) -> Server:
+    """The same server; the tests of the live page use this name for a fake one."""
+    return real_server
 
 
 def answer(response: Any, status: int = 200) -> Any:

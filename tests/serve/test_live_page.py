@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers.live_server import HOME, FakeServer
 from tests.helpers.pages import HOSTILE
+from tests.serve.conftest import Server
 
 
 @pytest.fixture(scope="module")
@@ -260,12 +261,12 @@ def test_the_page_of_the_sentence_is_saved(live_window: Any, server: FakeServer)
     assert Path(download.value.path()).read_text() == "saved hello world"
 
 
-def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, address: str) -> None:
+def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, real_server: Server) -> None:
     problems: list[str] = []
     live_window.on("response", lambda each: each.status < 400 or problems.append(f"{each.status} {each.url}"))
     live_window.on("console", lambda message: message.type == "error" and problems.append(message.text))
     page = live_window
-    page.goto(f"{address}#q=The%20cat&panel=1")
+    page.goto(f"{real_server.url}/#q=The%20cat&panel=1")
     page.wait_for_selector("#tree svg")
     assert page.locator(".best").count() > 1
     page.fill("#q", "I love apples.")
