@@ -10,6 +10,7 @@ from typing import Any
 
 from translate.config.settings import Config, TrainSettings
 from translate.report.curves import save_curves
+from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.system.device import describe
 from translate.training.advice import advise_at_start, diagnose
@@ -120,7 +121,7 @@ def log_validation(
             run.log(f"    {text}")
     for text in advice.values():
         run.log(f"advice: {text}")
-    with run.tolerating_disk_errors("curves.png"):
+    with run.tolerating_disk_errors("curves.png"), announced("drawing the learning curves"):
         save_curves(history, run.curves_path)
 
 
