@@ -84,8 +84,10 @@ function showLive() {
   document.body.classList.toggle("two", live.sides.length > 1);
   document.body.classList.toggle("blank", isBlank(live.q));
   const answered = [answer, live.sides[1] && sides[1].channels.main.answer];
-  if (answered.every((each, i) => each === shownAnswers[i])) return markHeads();
+  const [isNew, isOtherNew] = answered.map((each, i) => each !== shownAnswers[i]);
   shownAnswers = answered;
+  if (isOtherNew && !isNew) otherCards.show(answered[1]);
+  if (!isNew) return markHeads();
   const translation = answer?.translations[0];
   Object.assign(sentences[0], {
     source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "server" : null,
