@@ -153,6 +153,11 @@ def test_an_alternative_translates_again_from_there_and_can_be_released(live_win
     page.wait_for_selector(".alternative")
     assert page.locator("#alternatives p").inner_text() == "After “HELLO”"
     assert page.locator(".alternative .number").all_inner_texts() == ["70.0%", "20.0%", "10.0%"]
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#alternatives", state="hidden")
+    assert page.locator(".piece:focus").inner_text() == "WORLD"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".alternative:focus")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     shows(page, "HELLO Beta ONE")

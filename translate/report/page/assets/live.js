@@ -44,15 +44,6 @@ function fitText() {
   field.style.height = `${field.scrollHeight + 2}px`;
 }
 
-function chooseRun(index, run) {
-  changeSide(index, newSide(run));
-  if (index === 0) loadExamples().then(showLive);
-}
-
-function runOf(side) {
-  return runs.find(({ name }) => name === side.run) ?? runs[0];
-}
-
 /** Ask for all that the page shows; what has been asked for already is not asked for again. */
 function askAll() {
   const { live } = state;
@@ -69,8 +60,7 @@ function showLive() {
   const first = sides[0];
   shownIn = language;
   const errors = sides.slice(0, live.sides.length).flatMap(({ channels }) => Object.values(channels).map(({ error }) => error));
-  element("problem").textContent = errors.find(Boolean) ?? "";
-  element("problem").hidden = !errors.some(Boolean);
+  showProblem(errors.find(Boolean) ?? "");
   const example = examples.find(({ source }) => source === live.q);
   element("reference").hidden = !example;
   element("reference").querySelector("bdi").textContent = example?.reference ?? "";
@@ -94,6 +84,11 @@ function showLive() {
   });
   decoded.set(sentences[0].id, Promise.resolve(answer?.versions ?? []));
   showState();
+}
+
+function showProblem(text) {
+  element("problem").textContent = text;
+  element("problem").hidden = !text;
 }
 
 function markHeads() {
@@ -123,8 +118,7 @@ async function savePage() {
   try {
     if (main) save(await (await send("page", main)).blob(), "attention.html");
   } catch (error) {
-    element("problem").textContent = error.message;
-    element("problem").hidden = false;
+    showProblem(error.message);
   }
 }
 
@@ -145,7 +139,9 @@ function listenToLive() {
   element("example").addEventListener("click", nextExample);
   element("save-page").addEventListener("click", savePage);
   element("add-run").addEventListener("click", () => {
-    const other = runs.find(({ name }) => name !== state.live.sides[0].run);
+    const first = runOf(state.live.sides[0]);
+    const others = runs.filter((run) => run !== first);
+    const other = others.find(({ source }) => source.code === first.source.code) ?? others[0];
     changeLive({ sides: [state.live.sides[0], newSide(other.name)] });
   });
   addEventListener("hashchange", () => setTimeout(() => {
@@ -183,8 +179,7 @@ async function startLive() {
   try {
     ({ runs, max_characters: element("q").maxLength } = await (await send("runs")).json());
   } catch (error) {
-    element("problem").textContent = error.message;
-    element("problem").hidden = false;
+    showProblem(error.message);
     return;
   }
   askAll();

@@ -57,6 +57,7 @@ function placeBelow(panel, anchor) {
 function listenToAlternatives() {
   const panel = element("alternatives");
   panel.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // the keys of the page would also keep Escape from closing the panel
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!by) return;
     event.preventDefault();

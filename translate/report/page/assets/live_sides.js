@@ -38,6 +38,15 @@ function createSide(index) {
   };
 }
 
+function chooseRun(index, run) {
+  changeSide(index, newSide(run));
+  if (index === 0) loadExamples().then(showLive);
+}
+
+function runOf(side) {
+  return runs.find(({ name }) => name === side.run) ?? runs[0];
+}
+
 /** Show the run of a side: a choice if there are several, and the target language. */
 function showRuns(choice, languageName, runs, run) {
   choice.hidden = runs.length < 2;
