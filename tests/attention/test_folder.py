@@ -274,7 +274,7 @@ def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
         (["align", "MAPS", "--one-indexed"], "--one-indexed: requires gold links; add --gold FILE"),
         (
             ["decode", "x", "a", "--attention-layers", "0"],
-            "--attention-layers and --attention-precision need --attention",
+            "--attention-precision and --open need --attention",
         ),
         (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of layer numbers"),
         (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),

@@ -66,8 +66,8 @@ def test_without_a_browser_one_line_says_what_to_open(
 @pytest.mark.parametrize(
     ("command", "advice"),
     [
-        (["decode", "RUN", "Hello."], "add --attention DIR"),
-        (["score", "RUN", "--src", "a", "--tgt", "b"], "add --attention DIR"),
+        (["decode", "RUN", "Hello."], "--open need --attention DIR"),
+        (["score", "RUN", "--src", "a", "--tgt", "b"], "--open need --attention DIR"),
     ],
     ids=str,
 )

@@ -31,10 +31,10 @@ def parse_selection(folder: Path | None, options: MapOptions) -> AttentionSelect
     """Parse the options; return None if no folder is given. Raises UserError for unknown kinds or malformed layers."""
     kinds, layers, precision, is_opened = options
     if not folder:
-        if is_opened:
-            raise UserError("--open opens the page of attention maps; add --attention DIR, or leave out --open")
-        if kinds or layers or precision != "float32":
-            raise UserError("--attention-kinds, --attention-layers and --attention-precision need --attention DIR")
+        if kinds or layers or precision != "float32" or is_opened:
+            raise UserError(
+                "--attention-kinds, --attention-layers, --attention-precision and --open need --attention DIR"
+            )
         return None
     chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
     for kind in chosen:

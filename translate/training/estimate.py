@@ -66,14 +66,10 @@ def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: 
     settings, seconds, precision = config.train, 0.0, None
     if settings.is_open or settings.max_minutes:
         seconds, precision = _measure(config, prepared, device, world)
-    limits: list[float] = [LARGEST]  # the largest number of steps that the settings can hold
-    if settings.max_steps:
-        limits.append(settings.max_steps)
-    if settings.max_epochs:
-        limits.append(settings.max_epochs * steps_per_epoch(prepared, settings, world))
-    if settings.max_minutes:
-        limits.append(SLACK * 60 * settings.max_minutes / seconds)
-    num_steps = max(2, int(min(limits)))
+    by_epochs = settings.max_epochs and settings.max_epochs * steps_per_epoch(prepared, settings, world)
+    by_minutes = settings.max_minutes and SLACK * 60 * settings.max_minutes / seconds
+    limits = (LARGEST, settings.max_steps, by_epochs, by_minutes)  # LARGEST: what the settings can hold; 0: no limit
+    num_steps = max(2, int(min(filter(None, limits))))
     planned: dict[str, int] = {}
     if settings.is_open:
         warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
