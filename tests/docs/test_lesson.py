@@ -8,6 +8,7 @@ import json
 import math
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 
@@ -22,6 +23,7 @@ from translate.attention.maps import AttentionMaps
 from translate.attention.selection import AttentionSelection
 from translate.data.parallel_text import Pair
 from translate.decoding.line_translator import LineTranslator
+from translate.decoding.results import DecodeRequest
 from translate.model.attention_kinds import Head
 
 ROOT = Path(__file__).parents[2]
@@ -168,21 +170,41 @@ def test_rows_named_in_the_text_attend_to_what_it_says() -> None:
     for produced, source in ("'", "</s>"), ("est", "</s>"), ("▁chat", "▁cat"), ("▁tapis", "▁mat"):
         assert round(row(cat, "cross", 1, 0, produced)[source]) == 100
     assert round(row(MAPS, "cross", 1, 1, "▁les")["▁apples"]) == 100
-    for claim in "`▁mat`, both with 94 %", "`▁love` only 1 %", "`▁love` 38 %", "with 100 % on", "100 % to `▁apples`":
+    assert [round(row(MAPS, "cross", *head, "▁les")["▁love"]) for head in ((0, 1), (1, 3))] == [99, 98]
+    for claim in (
+        "`▁mat`, both with 94 %",
+        "`▁love` only 1 %",
+        "`▁love` 38 %",
+        "with 100 % on",
+        "100 % to `▁apples`",
+        "too, with 99 % and 98 %",
+    ):
         assert claim in PROSE
 
 
 def test_probabilities_without_heads_are_those_shown(lesson_translator: LineTranslator) -> None:
-    layer_0 = [Head("cross", 0, head) for head in range(4)]
-    for heads, claim in (
-        ([], "with all heads it is {}."),
-        (layer_0[:1], "the probability of `▁les` is {};"),
-        (layer_0, "without all four heads of layer 0 it is {}."),
-        ([Head("cross", 1, 1)], "without `cross.1.1`, the probability falls to {}."),
+    def probability(article: str, heads: Sequence[Head] = (), source: str = "I love apples.") -> float:
+        pair = source, f"J'aime {article} pommes."
+        [scored] = lesson_translator.without(heads).score([pair])
+        return math.exp(scored.log_probs[scored.pieces.index(f"▁{article}")])
+
+    plural = [Head("cross", 1, 1)]
+    verb = [Head("cross", 0, 0), Head("cross", 0, 1), Head("cross", 1, 3)]
+    for value, claim in (
+        (probability("les"), "with all heads it is {}."),
+        (probability("les", verb[:1]), "the probability of `▁les` is {};"),
+        (probability("des", source="I eat apples."), "`▁des` has {},"),
+        (probability("les", source="I eat apples."), "`▁les` only {}."),
+        (probability("les", verb), "Without all three, `▁les` falls to {},"),
+        (probability("des", verb), "`▁des` rises to {}."),
+        (probability("les", plural), "without it, `▁les` falls to {}."),
     ):
-        [scored] = lesson_translator.without(heads).score([("I love apples.", "J'aime les pommes.")])
-        probability = dict(zip(scored.pieces, map(math.exp, scored.log_probs), strict=True))["▁les"]
-        assert claim.format(f"{probability:.3f}") in PROSE
+        assert claim.format(f"{value:.3f}") in PROSE
+    for article in "le", "la":
+        assert probability(article, plural) > 10 * probability(article)
+    request = DecodeRequest(prefix="J'aime")
+    [translation] = lesson_translator.translations(["I eat apples."], request=request)
+    assert f'becomes "{translation.text}"' in PROSE
 
 
 def test_scores_of_the_test_set_are_those_shown(

@@ -99,7 +99,7 @@ def test_answers_state_what_their_code_prints(executed: list[NotebookNode]) -> N
     for number, claim in {
         1: "[0.081 0.104 0.004 0.808 0.003]",
         2: "1.97 pieces",
-        3: "Je mange des pommes.",
+        3: "Je mange des pommes. J'aime des pommes.",
         4: "▁pommes ▁chats",
         5: "without cross.1.1    0.725",
     }.items():
@@ -108,6 +108,6 @@ def test_answers_state_what_their_code_prints(executed: list[NotebookNode]) -> N
     assert set(distances) == {"1", "2", "3"}
 
 
-def test_story_of_the_lesson_is_refuted_in_the_notebook(executed: list[NotebookNode]) -> None:
-    [output] = [printed(cell) for cell in executed[0].cells if "without layer 0" in cell.source]
-    assert FIGURE.findall(output) == ["0.971", "0.972", "0.937"]
+def test_head_of_the_story_is_not_needed(executed: list[NotebookNode]) -> None:
+    [output] = [printed(cell) for cell in executed[0].cells if "def probability" in cell.source]
+    assert FIGURE.findall(output) == ["0.971", "0.972"]
