@@ -59,7 +59,8 @@ def test_texts_and_stored_maps_are_read_without_torch(folder: Path, command: lis
 
 
 def test_training_does_not_import_the_compiler_of_torch(folder: Path) -> None:
-    settings = "[vocab]\nsize = 300\n[model]\nd_model = 16\n[train]\nmax_steps = 2\nsnapshot_sentences = 0\n"
+    settings = "[vocab]\nsize = 300\n[model]\nd_model = 16\n[train]\nmax_steps = 2\n"
+    settings += "snapshot_sentences = 0\nvalidate_sentences = 0\n"
     (folder / "settings.toml").write_text(settings, encoding="utf-8")
     modules = imported(folder, "-m", "translate", "train", "settings.toml", *TEXTS, *CPU)
     assert "translate.training.optimizer" in modules
