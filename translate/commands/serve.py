@@ -66,5 +66,4 @@ def serve(
         service = Service(served, access, Limits(max_characters, max_queue, timeout))
         names = ", ".join(f"{run.folder} ({run.source.code} → {run.target.code})" for run in served)
         greeting = f"serving {names} at {url_of(listener)}; Ctrl-C stops"
-        run_server(service.guarded(access_log), listener, timeout, greeting, open_page)
-        service.stop()
+        run_server(service.guarded(access_log), listener, timeout, greeting, open_page, service.stop)

@@ -78,10 +78,10 @@ class Service:
             Router(routes, redirect_slashes=False), self.access, self.metrics, [each.path for each in routes], has_log
         )
 
-    def stop(self) -> None:
-        """End the threads."""
-        for translator in self.translators.values():
-            translator.stop()
+    def stop(self) -> bool:
+        """End the threads; return whether they have ended."""
+        has_ended = [translator.stop() for translator in self.translators.values()]
+        return all(has_ended)
 
     def _routes(self) -> list[Route]:
         get: dict[str, Answer] = {

@@ -1,8 +1,8 @@
 """Requests that wait for the same run are translated together, in one thread per run.
 
-A lone request starts at once. While the engine is busy, requests wait in a queue with a bound; the next batch takes a
-share of the lines of each, so that a long request delays others by one batch at most. Live requests of the page take
-turns with the batches.
+A lone request starts at once. While the engine is busy, requests wait in a queue with a bound; after a batch, those who
+were answered have a moment to ask again, which keeps batches large. A batch takes a share of the lines of each request,
+so that a long one delays others by one batch at most. Live requests of the page take turns with the batches.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from translate.decoding.results import DecodeRequest, Translation
 
 BATCH_LINES, BATCH_CHARACTERS = 512, 65_536
 MAX_RETRY_SECONDS = 60
+STOP_SECONDS = 10.0
+GATHER_SECONDS = 0.0005  # for each request that was answered at once: clients that wait for answers ask again together
 USUAL_RATE = 1_000.0  # characters per second before the first batch has been measured
 RATE_WEIGHT = 0.2  # weight of the newest batch in the average
 
@@ -111,11 +113,13 @@ class BatchingTranslator:
         job = _Job(num_characters, compute=lambda: function(self.translator))
         return cast("T", await self._done(job, self._live))
 
-    def stop(self) -> None:
-        """End the thread after the current batch. Requests that are still waiting are never answered."""
+    def stop(self) -> bool:
+        """End the thread after the current batch; return whether that took less than STOP_SECONDS."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
+        self._thread.join(STOP_SECONDS)
+        return not self._thread.is_alive()
 
     async def _done(self, job: _Job, queue: deque[_Job]) -> Any:
         with self._changed:
@@ -134,19 +138,23 @@ class BatchingTranslator:
                     queue.remove(job)
 
     def _run(self) -> None:
-        was_live = False
+        was_live, num_answered = False, 0
         while True:
             with self._changed:
+                self._changed.wait_for(partial(self._has_gathered, num_answered), GATHER_SECONDS * num_answered)
                 self._changed.wait_for(lambda: self._is_stopped or self._jobs or self._live)
                 if self._is_stopped:
                     return
                 live = self._live.popleft() if self._live and not (was_live and self._jobs) else None
                 batch = [] if live else self._next_batch()
-            was_live = live is not None
+            was_live, num_answered = live is not None, len(batch)
             if live and live.compute:
                 live.finish(live.compute)
             else:
                 self._translate(batch)
+
+    def _has_gathered(self, num_jobs: int) -> bool:
+        return self._is_stopped or bool(self._live) or len(self._jobs) >= num_jobs
 
     def _next_batch(self) -> list[_Job]:
         """Take the first job and all that can be translated together with it from the queue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import traceback
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from translate.serve.access import Access
 from translate.serve.metrics import Metrics
-from translate.system.terminal_text import print_message
+from translate.system.terminal_text import print_message, print_result, spelled_out
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -42,6 +43,7 @@ class Guard:
     paths: Collection[str]  # the known ones, which metrics count apart
     has_log: bool = True
     is_draining: bool = field(default=False, init=False)
+    _lines: list[str] = field(default_factory=list, init=False)  # of the access log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -102,7 +104,14 @@ class Guard:
         self.metrics.add_request(path if path in self.paths else "other", status, seconds)
         if self.has_log:
             client = (scope.get("client") or ("-",))[0]
-            print_message(f"{client} {scope['method']} {path[:200]} {status} {1000 * seconds:.0f} ms")
+            if not self._lines:
+                asyncio.get_running_loop().call_soon(self._print_lines)
+            self._lines.append(f"{client} {scope['method']} {path[:200]} {status} {1000 * seconds:.0f} ms")
+
+    def _print_lines(self) -> None:
+        """Print the lines of requests that were answered at the same time at once, which is faster."""
+        print_result("\n".join(spelled_out(line, "\n") for line in self._lines), sys.stderr, flush=True)
+        self._lines.clear()
 
 
 def _error(error: HTTPException) -> ASGIApp:

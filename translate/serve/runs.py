@@ -77,6 +77,10 @@ class ServedRun:
 
 def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str) -> list[ServedRun]:
     """Load the runs; see `load_translator`. A run is named after its folder, or its path if two have the same name."""
+    if engine == "torch":
+        from translate.system.device import keep_freed_memory
+
+        keep_freed_memory()
     counts = Counter(folder.resolve().name for folder in folders)
     served = []
     for folder in dict.fromkeys(folders):

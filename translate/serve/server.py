@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
@@ -28,6 +28,8 @@ STALLED_SECONDS = 20.0  # time after which a client that does not read its answe
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 1024
 
+Stopping = Callable[[], bool]
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Listen at an address; port 0 takes a free one. Raises UserError if it is in use or does not exist."""
@@ -46,10 +48,13 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: Guard, listener: socket.socket, drain_seconds: float, greeting: str, is_opened: bool) -> None:
+def serve(
+    app: Guard, listener: socket.socket, drain_seconds: float, greeting: str, is_opened: bool, stop_threads: Stopping
+) -> None:
     """Serve until SIGINT or SIGTERM arrives; then finish what has been accepted, and raise the signal again.
 
     greeting: line to print once the server is ready. is_opened: whether to open the page in the browser then.
+    stop_threads: ends the threads that translate; returns whether they have ended.
     """
     _log_to_messages()
     config = uvicorn.Config(
@@ -66,6 +71,8 @@ def serve(app: Guard, listener: socket.socket, drain_seconds: float, greeting: s
     )
     with stopping_at_signals("finishing the requests that were accepted") as stop:
         _Server(config, app, stop, greeting, url_of(listener) if is_opened else "").run([listener])
+        if not stop_threads():  # Python could not end while they compute
+            os._exit(128 + stop.signal)
     if stop.signal:
         signal.raise_signal(stop.signal)
 
