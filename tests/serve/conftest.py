@@ -83,10 +83,12 @@ def started(run: Path, *options: str) -> Server:
 
 @pytest.fixture(scope="session")
 def real_server(tiny_run: Path) -> Iterator[Server]:
-    """A server that all tests share."""
+    """A server that all tests share. No request makes it print a traceback."""
     server = started(tiny_run, "--no-access-log")
     yield server
     server.process.terminate()
+    assert server.process.stderr is not None
+    assert "Traceback" not in server.process.stderr.read()
     assert server.process.wait(20) == 128 + signal.SIGTERM
 
 

@@ -25,6 +25,11 @@ JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
+def form(name: str, text: bytes) -> bytes:
+    """A form of one field."""
+    return b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n--x--\r\n' % (name.encode(), text)
+
+
 def test_the_page_may_only_run_its_own_script_and_ask_its_own_server(client: TestClient) -> None:
     response = client.get("/")
     policy = response.headers["content-security-policy"]
@@ -99,6 +104,9 @@ def test_json_that_is_no_request_is_refused(client: TestClient, body: str, reaso
         ({"content-type": "multipart/form-data"}, "q=a", 400),
         ({"content-type": "multipart/form-data; boundary=x"}, "--x\r\nnonsense", 400),
         ({"content-type": 'multipart/form-data; boundary="x'}, "--x--", 400),
+        ({"content-type": "multipart/form-data; boundary=x"}, form("q", b"\xe9"), 400),
+        ({"content-type": "multipart/form-data; boundary=x; charset=unicode_escape"}, form("q", b"\\ud800"), 400),
+        ({"content-type": "multipart/form-data; boundary=x; charset=utf-7"}, form("+2AA-", b"a"), 400),
         ({"content-type": "text/plain"}, '{"q": "a"}', 415),
         ({}, "q=a", 415),
         (JSON, json.dumps({"q": ["a"] * 6000, **PAIR}), 400),
@@ -107,9 +115,19 @@ def test_json_that_is_no_request_is_refused(client: TestClient, body: str, reaso
     ],
 )
 def test_forms_and_sizes_that_are_not_allowed_are_refused(
-    client: TestClient, headers: dict[str, str], body: str, status: int
+    client: TestClient, headers: dict[str, str], body: str | bytes, status: int
 ) -> None:
     assert answer(client.post("/translate", content=body, headers=headers), status)["error"]
+
+
+def test_a_form_may_have_one_head_and_one_piece_of_a_prefix(client: TestClient) -> None:
+    fields = {"q": "I love apples.", "without": "cross.0.0", "prefix": "5", "maps": "none"}
+    assert answer(client.post("/attention", data=fields))["translations"][0]["ids"][0] == 5
+
+
+def test_a_byte_order_mark_before_json_is_skipped(client: TestClient) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"q": "She reads.", **PAIR}).encode()
+    assert answer(client.post("/translate", content=body, headers=JSON))
 
 
 def test_a_file_in_a_form_is_refused(client: TestClient) -> None:

@@ -89,6 +89,21 @@ def test_what_is_no_http_is_answered_in_json(server: Server) -> None:
         assert b'{"error": "Invalid HTTP request received."}' in everything(connection)
 
 
+def test_what_is_no_http_after_an_answer_ends_the_connection(server: Server) -> None:
+    with sending(server, HEAD.replace(b"/translate", b"/nothing") + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n") as it:
+        assert b" 404 " in it.recv(65536)
+        it.sendall(b"this is no size of a chunk\r\n")
+        assert everything(it) == b""
+
+
+def test_a_request_with_two_lengths_is_refused_with_what_follows_it(server: Server) -> None:
+    lengths = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with sending(server, HEAD + lengths + b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as connection:
+        answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_a_million_sentences_and_one_of_100000_words_are_refused(server: Server) -> None:
     status, answer = post(server, "word " * 100_000)
     assert (status, answer["error"]) == (400, "Invalid request: 500,000 characters exceed the limit of 50,000")

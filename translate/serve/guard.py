@@ -78,6 +78,8 @@ class Guard:
 
     async def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         """Raise HTTPException if the request is refused; return the answer to a browser that asks in advance."""
+        if "transfer-encoding" in headers and "content-length" in headers:  # a proxy may have read another request
+            raise HTTPException(400, "send Transfer-Encoding or Content-Length, not both", {"Connection": "close"})
         self.access.check_host(headers.get("host", ""))
         if scope["method"] not in ("GET", "HEAD"):
             self.access.check_origin(headers)

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from translate.attention.alternatives import alternatives
 from translate.attention.extract import attention_maps, heads_named
@@ -32,6 +32,7 @@ MAX_SECONDS = 10.0  # of a search
 DECIMALS = 5  # of weights in JSON arrays
 SEARCH_OPTIONS = ("beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed")
 PieceId = Annotated[int, Field(ge=0, lt=2**31)]
+Several = BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,))  # a form may have one
 HeadName = Annotated[str, Field(max_length=40, pattern="^[ -~]*$")]
 
 
@@ -45,10 +46,10 @@ class AttentionRequest(BaseModel):
     translation: str | None = Field(
         None, max_length=MAX_CHARACTERS, description="translation to show; null: search for one"
     )
-    prefix: tuple[PieceId, ...] = Field(
+    prefix: Annotated[tuple[PieceId, ...], Several] = Field(
         (), max_length=MAX_FORCED, description="ids of the target pieces that translations begin with"
     )
-    without: tuple[HeadName, ...] = Field(
+    without: Annotated[tuple[HeadName, ...], Several] = Field(
         (), max_length=1000, description="attention heads to switch off, such as cross.1.0"
     )
     n_best: int = Field(1, ge=1, le=MAX_LIVE_BEST, description="maximum number of translations, or number of samples")

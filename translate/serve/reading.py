@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from itertools import chain
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -95,7 +96,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+        values = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
         if b"\\u" in body:
             json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
@@ -127,12 +128,18 @@ async def _multipart(request: Request, body: bytes) -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
+        body.decode()
         async with Request({"type": "http", "headers": request.headers.raw}, receive).form(
             max_files=0, max_fields=MAX_FIELDS, max_part_size=len(body)
         ) as form:
-            return _grouped([(name, text) for name, text in form.multi_items() if not isinstance(text, UploadFile)])
+            pairs = [(name, text) for name, text in form.multi_items() if not isinstance(text, UploadFile)]
+        for text in chain(*pairs):  # the parser also takes other encodings, some of which have surrogates
+            text.encode()
+    except UnicodeError:
+        invalid("the form is not UTF-8")
     except (MultiPartException, ValueError, KeyError) as error:
         invalid(f"not a form: {getattr(error, 'message', 'it cannot be read')}")
+    return _grouped(pairs)
 
 
 def _grouped(pairs: list[tuple[str, str]]) -> dict[str, Any]:

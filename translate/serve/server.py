@@ -138,8 +138,14 @@ class _Connection(H11Protocol):
             self._stalled.cancel()
             self._stalled = None
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer in HTTP/1.1 without a word."""
+
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP as every other error: in JSON."""
+        """Answer bytes that are not HTTP as every other error: in JSON. If an answer has begun, end the connection."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         body = json.dumps({"error": msg}).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
