@@ -90,7 +90,9 @@ def test_what_is_no_http_is_answered_in_json(server: Server) -> None:
 
 
 def test_what_is_no_http_after_an_answer_ends_the_connection(server: Server) -> None:
-    with sending(server, HEAD.replace(b"/translate", b"/nothing") + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n") as it:
+    with sending(
+        server, HEAD.replace(b"/translate", b"/nothing") + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    ) as it:
         assert b" 404 " in it.recv(65536)
         it.sendall(b"this is no size of a chunk\r\n")
         assert everything(it) == b""

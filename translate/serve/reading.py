@@ -96,7 +96,9 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+        values = json.loads(
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
+        )
         if b"\\u" in body:
             json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
