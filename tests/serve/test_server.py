@@ -171,7 +171,7 @@ def test_sigterm_under_load_finishes_what_was_accepted_even_by_a_run_that_was_re
 
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(ask, number) for number in range(8)]
-        time.sleep(0.5)
+        time.sleep(1.2)
         is_signalled = True
         replaced.process.send_signal(signal.SIGTERM)
         answers = [each for future in asked for each in future.result(60)]
@@ -182,6 +182,7 @@ def test_sigterm_under_load_finishes_what_was_accepted_even_by_a_run_that_was_re
     assert replaced.process.stderr is not None
     log = replaced.process.stderr.read()
     assert "SIGTERM: finishing the requests that were accepted" in log
+    assert log.count("run has changed; the run as it was goes on until the server is restarted") == 1
     assert "Traceback" not in log
 
 

@@ -27,6 +27,7 @@ from translate.serve.metrics import CONTENT_TYPE, Metrics
 from translate.serve.openapi import openapi, openapi_page
 from translate.serve.reading import invalid, parsed, unless_disconnected
 from translate.serve.runs import ServedRun
+from translate.system.terminal_text import print_message
 
 BYTES_PER_CHARACTER = 12  # at most, in JSON: two escapes such as \ud83d\ude00
 BYTES_AROUND = 65_536
@@ -61,6 +62,7 @@ class Service:
         self.runs = {run.name: run for run in runs}
         self.access, self.limits, self.metrics = access, limits, Metrics()
         self.languages = Languages(runs)
+        self._changed: set[str] = set()
         self._live_page = live_page(TITLE)
         policy = CSP.search(self._live_page)
         assert policy
@@ -74,9 +76,19 @@ class Service:
     def guarded(self, has_log: bool = True) -> Guard:
         """Return the application."""
         routes = self._routes()
+        paths = [route.path for route in routes]
         return Guard(
-            Router(routes, redirect_slashes=False), self.access, self.metrics, [each.path for each in routes], has_log
+            Router(routes, redirect_slashes=False), self.access, self.metrics, paths, self.report_changes, has_log
         )
+
+    def report_changes(self) -> None:
+        """Log each run that is no longer what its folder holds, once."""
+        for run in self.runs.values():
+            if run.name not in self._changed and run.has_changed:
+                self._changed.add(run.name)
+                print_message(
+                    f"note: {run.folder} has changed; the run as it was goes on until the server is restarted"
+                )
 
     def stop(self) -> bool:
         """End the threads; return whether they have ended."""
@@ -101,8 +113,9 @@ class Service:
             "/attention": self._attention,
             "/page": self._saved_page,
         }
-        return [Route(path, answer) for path, answer in get.items()] + [
-            Route(path, answer, methods=["POST"]) for path, answer in post.items()
+        # The first are found fastest.
+        return [Route(path, answer, methods=["POST"]) for path, answer in post.items()] + [
+            Route(path, answer) for path, answer in get.items()
         ]
 
     async def _translate(self, request: Request) -> Response:

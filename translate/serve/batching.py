@@ -26,7 +26,7 @@ from translate.decoding.results import DecodeRequest, Translation
 BATCH_LINES, BATCH_CHARACTERS = 512, 65_536
 MAX_RETRY_SECONDS = 60
 STOP_SECONDS = 10.0
-GATHER_SECONDS = 0.0005  # for each request that was answered at once: clients that wait for answers ask again together
+GATHER_SECONDS = 0.001  # for each request that was answered at once: clients that wait for answers ask again together
 USUAL_RATE = 1_000.0  # characters per second before the first batch has been measured
 RATE_WEIGHT = 0.2  # weight of the newest batch in the average
 

@@ -6,10 +6,10 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -20,12 +20,11 @@ from translate.serve.metrics import Metrics
 from translate.system.terminal_text import print_message, print_result, spelled_out
 
 HEADERS = {
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cross-origin-resource-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
 }
 DISCONNECTED = 499  # status in the log of a request whose client did not wait for the answer
 LINGER_SECONDS, LINGER_BYTES = 2.0, 2**24  # how long a body that is refused is still read, and how much of it
@@ -35,12 +34,13 @@ UNEXPECTED = "an error in the server; its log has the details"
 
 @dataclass
 class Guard:
-    """The outermost application. `is_draining` refuses new requests."""
+    """The outermost application. `is_draining` refuses new requests; `on_tick` is called now and then."""
 
     app: ASGIApp
     access: Access
     metrics: Metrics
     paths: Collection[str]  # the known ones, which metrics count apart
+    on_tick: Callable[[], None]
     has_log: bool = True
     is_draining: bool = field(default=False, init=False)
     _lines: list[str] = field(default_factory=list, init=False)  # of the access log
@@ -57,7 +57,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(MutableHeaders(scope=message), headers)
+                message["headers"] = self._completed(message["headers"], headers)
             await send(message)
 
         try:
@@ -94,12 +94,12 @@ class Guard:
             self.access.count((scope.get("client") or ("",))[0])
         return None
 
-    def _add_headers(self, given: MutableHeaders, request: Headers) -> None:
-        for name, value in HEADERS.items():
-            given.setdefault(name, value)
+    def _completed(self, given: Sequence[tuple[bytes, bytes]], request: Headers) -> list[tuple[bytes, bytes]]:
+        """Add the headers of every answer to those given, which take precedence."""
+        headers = list((HEADERS | dict(given)).items())
         if self.access.allows_origin(origin := request.get("origin", "")):
-            given["access-control-allow-origin"] = origin
-            given.add_vary_header("Origin")
+            headers += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+        return headers
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         path = scope["path"]

@@ -52,6 +52,12 @@ class ServedRun:
     source: Language
     target: Language
     sample: Sequence[Example]  # of the validation text; empty if the run folder no longer has it
+    version: tuple[int, ...] | None = None  # of the weights file
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the run folder has other weights now, or none."""
+        return _version(self.folder) != self.version
 
     @property
     def examples(self) -> Sequence[Example]:
@@ -86,6 +92,7 @@ def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str)
     for folder in dict.fromkeys(folders):
         name = folder.resolve().name
         name = spelled_out(name if counts[name] == 1 else str(folder), "\n")
+        version = _version(folder)
         translator = load_translator(folder, device, engine, precision)
         config = Run.open(folder).load_config()
         if not all(config.data.languages):
@@ -93,8 +100,17 @@ def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str)
             print_message(f"note: {folder}: its languages are unknown, so they are called src and tgt; {advice}")
         codes = [code or unknown for code, unknown in zip(config.data.languages, ("src", "tgt"), strict=True)]
         source, target = (Language(code, language_name(code)) for code in codes)
-        served.append(ServedRun(name, folder, config, translator, source, target, _sample(folder, translator)))
+        sample = _sample(folder, translator)
+        served.append(ServedRun(name, folder, config, translator, source, target, sample, version))
     return served
+
+
+def _version(folder: Path) -> tuple[int, ...] | None:
+    try:
+        found = Run(folder).weights_path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _sample(folder: Path, translator: LineTranslator) -> list[Example]:

@@ -27,6 +27,7 @@ HEAD_SECONDS = 10.0  # time in which the head of a request must arrive
 STALLED_SECONDS = 20.0  # time after which a client that does not read its answer is given up
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 1024
+TICKS = 10  # of a tenth of a second between calls of the application's `on_tick`
 
 Stopping = Callable[[], bool]
 
@@ -38,7 +39,7 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None)
-        reason = os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or error
+        reason = os.strerror(number) if number and number > 0 else error
         raise UserError(f"cannot listen at {host}, port {port}: {reason}; choose another --port or --host") from None
 
 
@@ -97,6 +98,8 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._stop.signal:
             self._app.is_draining = self.should_exit = True
+        if counter % TICKS == 0:
+            self._app.on_tick()
         return await super().on_tick(counter)
 
 
