@@ -207,6 +207,16 @@ def test_each_piped_line_is_answered_before_the_next(
     assert run("decode", tiny_run).status == 0
 
 
+def test_at_a_terminal_it_says_that_it_waits_for_sentences(
+    run, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_input(monkeypatch, b"I love apples.\n")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    outcome = run("decode", tiny_run, "--output", tmp_path / "out.txt")
+    assert "type sentences, one per line; Ctrl-D ends the input" in outcome.errors
+    assert (tmp_path / "out.txt").read_text("utf-8").count("\n") == 1
+
+
 def test_json_has_the_documented_fields(run, tiny_run: Path) -> None:
     outcome = run("decode", tiny_run, "--json", "--beam-size", 3, "--n-best", 2, 'He said "</s>" 😀', "")
     first, second = (json.loads(line) for line in outcome.output.splitlines())

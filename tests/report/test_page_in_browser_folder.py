@@ -44,6 +44,14 @@ def test_a_line_without_maps_says_why(page: Any, tmp_path: Path) -> None:
     assert texts == ["(empty line)", "(empty line)", "very long"]
 
 
+def test_one_sentence_alone_has_no_list(page: Any, tmp_path: Path) -> None:
+    write_page(tmp_path / "p.html", "t", [sentence(1, CAT)], InitialView(), None)
+    visit(page, tmp_path / "p.html")
+    assert not page.locator("#side, #next").filter(visible=True).count()
+    assert page.locator("#copy-link").is_visible()
+    assert page.locator("#main").bounding_box()["x"] == 0
+
+
 def test_the_sort_key_is_listed_and_the_list_starts_at_its_top(page: Any, tmp_path: Path) -> None:
     many = [PageSentence(i, f"sentence {i}", "", -i / 100, (), ()) for i in range(1, 1001)]
     write_page(tmp_path / "p.html", "t", many, InitialView(), None)

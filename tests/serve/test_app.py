@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from html import escape
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 
 pytest.importorskip("starlette", reason="the server is an extra: pip install 'translate-attention[serve]'")
 
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from tests.serve.conftest import HOST, answer
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
+from translate.errors import UserError
 from translate.serve.access import Access
 from translate.serve.app import Limits, Service
 from translate.serve.runs import ServedRun
@@ -244,6 +248,25 @@ def test_too_many_requests_of_a_client_are_refused(guest: TestClient) -> None:
     responses = [guest.post("/detect", json=content) for _ in range(7)]
     assert [response.status_code for response in responses] == [200] * 6 + [429]
     assert 0 < int(responses[-1].headers["retry-after"]) <= 61
+
+
+@pytest.mark.parametrize("header", ["schlüssel".encode(), b"schl\xfcssel", b""])
+def test_a_key_may_have_any_letters(header: bytes) -> None:
+    access, headers = Access(api_key="schlüssel"), Headers(raw=[(b"authorization", b"Bearer " + header)])
+    access.check_key("schlüssel", Headers())
+    with nullcontext() if header == b"schl\xc3\xbcssel" else pytest.raises(HTTPException):
+        access.check_key("", headers)
+
+
+@pytest.mark.parametrize("origin", ["*", "", "page.example", "https://page.example/", "https://"])
+def test_origins_and_names_that_no_request_can_have_are_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(UserError, match="should be an origin such as"):
+        Access(origins=[origin])
+    for name in ["", "a:80", "http://a", "a/b", "[::1]", "*"]:
+        with pytest.raises(UserError, match="should be a name such as"):
+            Access(hosts=[name])
+    access = Access(hosts=["a.Example"], origins=["http://[::1]:80", "null", "https://A.example"])
+    assert access.allows_origin("https://a.example")
 
 
 def test_a_request_that_takes_too_long_is_given_up(served: list[ServedRun]) -> None:

@@ -49,6 +49,11 @@ def test_text_is_translated_and_markup_kept(html: str, expected: str) -> None:
     assert shouted(html) == expected
 
 
+def test_text_without_letters_or_digits_is_not_translated() -> None:
+    parts = html_parts("<p>I <b>love</b>. <i>a</i> &mdash; 3 <u>…</u></p>")
+    assert [part.text for part in parts if part.text] == ["I", "love", "a", "— 3"]
+
+
 def test_a_translation_cannot_add_markup() -> None:
     assert rebuilt(html_parts("<b>a</b>"), ["<script>&"]) == "<b>&lt;script&gt;&amp;</b>"
 

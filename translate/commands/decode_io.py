@@ -97,9 +97,13 @@ class Places(NamedTuple):
 
     @property
     def is_interactive(self) -> bool:
+        """Whether sentences are typed at a prompt."""
+        return self.reads_terminal and not self.output and not self.attention
+
+    @property
+    def reads_terminal(self) -> bool:
         """Whether sentences are typed at a terminal."""
-        is_given = self.sentences or self.input or self.output or self.attention
-        return not is_given and sys.stdin is not None and sys.stdin.isatty()
+        return not self.sentences and not self.input and sys.stdin is not None and sys.stdin.isatty()
 
     def lines(self) -> Iterable[str]:
         """Return the sentences from the command line, or else the lines of the input file or standard input."""
@@ -185,6 +189,8 @@ def translate(
         if places.is_interactive:
             _answer_interactively(job)
             return
+        if places.reads_terminal:
+            print_message("type sentences, one per line; Ctrl-D ends the input")
         if places.can_resume:
             num_lines = _write_resumably(job, places, job.made_by(model, places))
         else:

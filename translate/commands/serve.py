@@ -59,10 +59,10 @@ def serve(
     from translate.serve.access import Access
     from translate.serve.runs import load_runs
 
+    access = Access(host, allow_host or (), cors or (), api_key, rate_limit)
     with bind(host, port) as listener:
         print_message(f"loading {', '.join(map(str, runs))} …")
         served = load_runs(runs, device, engine, precision)
-        access = Access(host, allow_host or (), cors or (), api_key, rate_limit)
         service = Service(served, access, Limits(max_characters, max_queue, timeout))
         names = ", ".join(f"{run.folder} ({run.source.code} → {run.target.code})" for run in served)
         greeting = f"serving {names} at {url_of(listener)}; Ctrl-C stops"

@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from translate.errors import UserError
+
 HOST = re.compile(r"(?:\[([^][]*)\]|([^][:]*))(?::\d*)?")
+NAME = re.compile(r"[^][:/?#@,*\s]+")
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|{NAME.pattern})(?::\d+)?|null", re.IGNORECASE)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 COOKIE = "translate_key"
@@ -37,6 +41,15 @@ class Access:
     _counting_since: float = 0.0
     _cookie_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
+    def __post_init__(self) -> None:
+        """Raise UserError for names and origins that no request can have."""
+        for origin in self.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise UserError(f"--cors {origin}: should be an origin such as https://page.example.org")
+        for name in self.hosts:
+            if not NAME.fullmatch(name):
+                raise UserError(f"--allow-host {name}: should be a name such as translate.example.org, without port")
+
     def check_host(self, header: str) -> None:
         """Refuse names that are not the server's: a page elsewhere may point its own name here (DNS rebinding)."""
         name = _host_name(header)
@@ -49,7 +62,7 @@ class Access:
 
     def allows_origin(self, origin: str) -> bool:
         """Return whether pages of this origin may send requests and read the answers."""
-        return origin in self.origins
+        return origin.lower() in [each.lower() for each in self.origins]
 
     def check_origin(self, headers: Headers) -> None:
         """Refuse requests of pages from elsewhere. Programs that are not browsers send no origin."""
@@ -68,6 +81,7 @@ class Access:
         if not self.api_key:
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")
+        token = token.encode("latin-1").decode("utf-8", "replace")  # headers are bytes
         keys = [given, token if scheme.lower() == "bearer" else ""]
         cookies = [each.strip().partition("=") for each in headers.get("cookie", "").split(";")]
         has_cookie = any(name == COOKIE and _is_same(value, self.cookie) for name, _, value in cookies)
@@ -77,7 +91,7 @@ class Access:
     @property
     def cookie(self) -> str:
         """The value of the cookie that stands for the API key while this server runs."""
-        return hmac.new(self._cookie_secret, self.api_key.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._cookie_secret, _bytes(self.api_key), hashlib.sha256).hexdigest()
 
     def count(self, client: str) -> None:
         """Count a request, and refuse it if the client has sent too many within a minute."""
@@ -95,7 +109,11 @@ class Access:
 
 
 def _is_same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(_bytes(one), _bytes(other))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _host_name(header: str) -> str:

@@ -102,6 +102,7 @@ def _part(raw: str, is_html: bool = False) -> Part:
     before, after = raw[: len(raw) - len(raw.lstrip())], raw[len(raw.rstrip()) :] if text else ""
     if is_html:
         text = SPACE.sub(" ", html.unescape(text)).strip()
+        text = text if any(map(str.isalnum, text)) else ""  # a model makes a sentence of the full stop after a tag
     return Part(raw, before, text, after, is_html)
 
 

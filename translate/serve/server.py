@@ -39,7 +39,7 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None)
-        reason = os.strerror(number) if number and number > 0 else error
+        reason = os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or error
         raise UserError(f"cannot listen at {host}, port {port}: {reason}; choose another --port or --host") from None
 
 

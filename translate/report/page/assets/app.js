@@ -8,6 +8,7 @@ const isNarrow = matchMedia("(max-width: 760px)"); // only one card fits
 const MIN_WIDTH_OF_THREE = 880; // pixels; if there are fewer, the third card is below the others, as wide as both
 const isFramed = location.protocol === "about:"; // in a notebook: one sentence, and no address
 document.body.classList.toggle("framed", isFramed);
+document.body.classList.toggle("single", sentences.length === 1); // needs no list
 const element = (id) => document.getElementById(id);
 
 let state = fromHash(location.hash, start, sentences);

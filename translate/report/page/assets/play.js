@@ -25,6 +25,6 @@ function stopPlaying() {
 }
 
 function showPlaying() {
-  element("play").textContent = player ? "⏸" : "▶";
+  element("play").textContent = player ? "❚❚" : "▶";
   element("play").setAttribute("aria-pressed", String(player !== 0));
 }
