@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -22,6 +23,8 @@ from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.serve.access import Access
 from translate.serve.app import Limits, Service
+from translate.serve.guard import Guard
+from translate.serve.metrics import Metrics
 from translate.serve.runs import ServedRun
 
 PAIR = {"source": "en", "target": "fr"}
@@ -276,6 +279,14 @@ def test_a_request_that_takes_too_long_is_given_up(served: list[ServedRun]) -> N
     service.stop()
     assert "not finished within 0.001 s" in answer(response, 503)["error"]
     assert response.headers["retry-after"]
+
+
+def test_a_request_that_is_not_finished_when_the_server_ends_is_answered() -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    response = TestClient(Guard(cancelled, Access(), Metrics(), []), HOST).get("/health")
+    assert answer(response, 503)["error"] == "the server is shutting down"
 
 
 def test_metrics_and_log_count_requests_but_never_show_texts(

@@ -67,6 +67,9 @@ class Guard:
             pass
         except HTTPException as error:
             await _error(error)(scope, receive, send_guarded)
+        except asyncio.CancelledError:  # the time to finish what was accepted is over
+            if status == DISCONNECTED:
+                await _error(_shutting_down())(scope, receive, send_guarded)
         except Exception:
             for line in traceback.format_exc().splitlines():
                 print_message(line)
@@ -89,7 +92,7 @@ class Guard:
                 status_code=204, headers=allowed | {"access-control-allow-headers": "authorization, content-type"}
             )
         if self.is_draining:
-            raise HTTPException(503, "the server is shutting down", {"Retry-After": str(RETRY_SECONDS)})
+            raise _shutting_down()
         if scope["method"] == "POST":
             self.access.count((scope.get("client") or ("",))[0])
         return None
@@ -114,6 +117,10 @@ class Guard:
         """Print the lines of requests that were answered at the same time at once, which is faster."""
         print_result("\n".join(spelled_out(line, "\n") for line in self._lines), sys.stderr, flush=True)
         self._lines.clear()
+
+
+def _shutting_down() -> HTTPException:
+    return HTTPException(503, "the server is shutting down", {"Retry-After": str(RETRY_SECONDS)})
 
 
 def _error(error: HTTPException) -> ASGIApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -68,7 +69,7 @@ def serve(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(drain_seconds),
+        timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
     with stopping_at_signals("finishing the requests that were accepted") as stop:
         _Server(config, app, stop, greeting, url_of(listener) if is_opened else "").run([listener])
