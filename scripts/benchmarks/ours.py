@@ -27,7 +27,8 @@ from benchmarks.training import Measured as TrainMeasured
 from benchmarks.translating import Translate, measured
 from benchmarks.work import Work, say
 from translate.api import load_translator
-from translate.config.settings import LARGEST, Config
+from translate.config.limits import LARGEST
+from translate.config.settings import Config
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.run.folder import Run

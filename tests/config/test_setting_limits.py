@@ -21,7 +21,8 @@ from pydantic.fields import FieldInfo
 from tests.helpers.runs import CPU
 from translate import cli
 from translate.api import load_translator
-from translate.config.settings import MAX_BEAM, Config, DecodeSettings
+from translate.config.limits import MAX_BEAM
+from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search, load_config, setting_names
 from translate.decoding.engine import batch_budget
 from translate.decoding.results import DecodeRequest

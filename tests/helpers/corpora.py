@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from translate.config.settings import FilterName
+from translate.config.limits import FilterName
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.filters import FILTER_NAMES
 from translate.data.parallel_text import Pair

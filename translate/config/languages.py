@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import Any
 
 CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # The two-letter code if there is one, the three-letter codes, and the name.
@@ -58,6 +59,15 @@ def language_of_file(path: str) -> str:
     name = PurePath(path).name.removesuffix(".gz")
     _, dot, ending = name.rpartition(".")
     return ending if dot and is_language(ending) and ending.partition("-")[0] in NAMES else ""
+
+
+def with_languages_of_files(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return [data] settings in which the endings of the training files name each language that is not given."""
+    for side in "src", "tgt":
+        path, code = settings.get(f"train_{side}"), settings.get(f"{side}_lang", "")
+        if isinstance(path, str) and code == "" and (found := language_of_file(path)):
+            settings = {**settings, f"{side}_lang": found}
+    return settings
 
 
 def language_name(code: str) -> str:

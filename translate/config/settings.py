@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from translate.config.languages import is_language, language_of_file
-
-LARGEST = 2**31 - 1
-Count = Annotated[int, Field(gt=0, le=LARGEST)]
-Limit = Annotated[int, Field(ge=0, le=LARGEST)]
-Width = Annotated[int, Field(gt=0, le=2**20)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Weight = Annotated[float, Field(ge=0, le=100)]
-Minutes = Annotated[float, Field(ge=0, le=10_000_000)]  # 19 years
-Ratio = Annotated[float, Field(ge=0.001, le=100)]
-MAX_BEAM = 1000
-Layers = Annotated[int, Field(gt=0, le=100)]
-NgramLength = Annotated[int, Field(ge=0, le=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Rule = Literal["nfc", "identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"]
-FilterName = Literal[
-    "identical",
-    "duplicates",
-    "length_ratio",
-    "language",
-    "script",
-    "mojibake",
-    "damaged",
-    "control",
-    "line_breaks",
-    "invisible",
-]
+from translate.config.languages import with_languages_of_files
+from translate.config.limits import (
+    LARGEST,
+    MAX_BEAM,
+    Count,
+    FilterName,
+    LanguageCode,
+    Layers,
+    Limit,
+    Minutes,
+    NgramLength,
+    Ratio,
+    Rule,
+    Seed,
+    Share,
+    Weight,
+    Width,
+)
 
 
 class Section(BaseModel):
@@ -49,8 +40,10 @@ class DataSettings(Section):
     valid_src: str = Field("", description="source validation text; if empty, part of the training text is used")
     valid_tgt: str = Field("", description="target side of the validation text")
     train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
-    src_lang: str = Field("", description="language of train_src, such as en or zh-Hant; if empty, the file's ending")
-    tgt_lang: str = Field("", description="language of train_tgt")
+    src_lang: LanguageCode = Field(
+        "", description="language of train_src, such as en or zh-Hant; if empty, the file's ending"
+    )
+    tgt_lang: LanguageCode = Field("", description="language of train_tgt")
     reverse: bool = Field(False, description="swap source and target of all texts to train the opposite direction")
     src_column: Count = Field(1, description="column number of the source in a .tsv file, starting at 1")
     tgt_column: Count = Field(2, description="column number of the target in a .tsv file, starting at 1")
@@ -74,19 +67,7 @@ class DataSettings(Section):
     @classmethod
     def _languages_of_files(cls, values: Any) -> Any:
         """Take each language that is not given from the ending of its file, also in runs written before."""
-        if isinstance(values, dict):
-            for side in "src", "tgt":
-                path, code = values.get(f"train_{side}"), values.get(f"{side}_lang", "")
-                if isinstance(path, str) and code == "" and (found := language_of_file(path)):
-                    values = {**values, f"{side}_lang": found}
-        return values
-
-    @field_validator("src_lang", "tgt_lang")
-    @classmethod
-    def _language(cls, code: str) -> str:
-        if code and not is_language(code):
-            raise ValueError(f"{code!r} is not a language code; write one such as en, deu or zh-Hant")
-        return code
+        return with_languages_of_files(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _both_sides(self) -> DataSettings:
@@ -306,9 +287,7 @@ class Config(Section):
         if (head := train.alignment_head) >= num_heads:
             raise ValueError(f"train.alignment_head = {head}: the last head is {num_heads - 1}")
         if train.rdrop and not (self.model.dropout or self.model.attention_dropout):
-            raise ValueError(
-                f"train.rdrop = {train.rdrop:g}: R-Drop has no effect without dropout; raise model.dropout"
-            )
+            raise ValueError(f"train.rdrop = {train.rdrop:g}: R-Drop has no effect without dropout; set model.dropout")
         weight, is_aligned = train.alignment_weight, bool(self.data.train_align)
         if is_aligned and not self.data.train_src:
             raise ValueError("data.train_align is set but data.train_src is not; set both")

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from translate.config.limits import FilterName
 from translate.config.nearest import nearest, nearest_settings
-from translate.config.settings import Config, DecodeSettings, FilterName
+from translate.config.settings import Config, DecodeSettings
 from translate.errors import UserError
 from translate.system.files import open_regular
 from translate.system.terminal_text import print_message, spelled_out

@@ -18,18 +18,18 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import groupby
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from translate.config.settings import Config, DecodeSettings
-from translate.ctranslate2 import PRECISIONS, import_ctranslate2, num_threads
-from translate.ctranslate2.cached_model import ReadyModel, ready_model
-from translate.ctranslate2.fingerprint import num_positions, read_origin
+from translate.ctranslate2 import import_ctranslate2
+from translate.ctranslate2.cached_model import ready_model
+from translate.ctranslate2.fingerprint import num_positions
+from translate.ctranslate2.loading import open_model, origin_of, pick_device
 from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite, length_limit
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.run.folder import Run
-from translate.system.distributed import local_rank
 from translate.system.locks import ThreadLock
 
 PATIENCE = 2.0  # finished hypotheses per beam slot at which a search ends; 1.0 is 20% faster but worse in 3% of lines
@@ -38,18 +38,8 @@ BATCH_TOKENS = 512  # maximum pieces per batch on a CPU; larger batches are slow
 MIN_COUNTED = 16  # shorter lines count as this many pieces, because their hypotheses also take memory
 SCORED_TOKENS = 2048  # maximum pieces per batch when scoring existing translations
 SAMPLING = ThreadLock()  # the seed is CTranslate2's, so threads sample one after the other
-MAX_WORKERS = 4  # maximum batches in parallel on a CPU; additional threads share the work within each batch
 
 Batch = tuple[Sequence[int], int]  # sentence indices, and the maximum translation length without `</s>`
-
-
-class Device(NamedTuple):
-    """Device and precision of the computation."""
-
-    type: str  # cpu or cuda
-    number: int  # index of the GPU
-    num_threads: int
-    precision: str
 
 
 class CTranslate2Engine:
@@ -65,7 +55,7 @@ class CTranslate2Engine:
         precision: float32, float16 (on CUDA) or int8. Raises UserError if the ctranslate2 package or the weights are
         missing, or if the device or precision is not available.
         """
-        self._device = _pick_device(device, precision)
+        self._device = pick_device(device, precision)
         self._model = ready_model(run, config, vocabs, precision)
         where = "CUDA" if self._device.type == "cuda" else f"CPU ({self._device.num_threads} threads)"
         self.description = f"CTranslate2 {precision} on {where}"
@@ -74,9 +64,9 @@ class CTranslate2Engine:
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
         self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
-        self._origin = _origin_of(self._model)
+        self._origin = origin_of(self._model)
         self.weights: Sequence[str] = self._origin[:1]
-        self._opened = os.getpid(), _open(self._model, self._device, self._origin)
+        self._opened = os.getpid(), open_model(self._model, self._device, self._origin)
 
     @property
     def _translator(self) -> Any:
@@ -85,7 +75,7 @@ class CTranslate2Engine:
         if process != os.getpid():
             # Never destroy the parent's, which would wait for its threads.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(translator))
-            self._opened = os.getpid(), _open(self._model, self._device, self._origin)
+            self._opened = os.getpid(), open_model(self._model, self._device, self._origin)
         return self._opened[1]
 
     def search(
@@ -102,7 +92,7 @@ class CTranslate2Engine:
         if settings.sample:
             # Each thread reads the seed at its first draw, so reproducible draws need a fixed number of new threads.
             import_ctranslate2().set_random_seed(settings.seed)
-            translator = _open(self._model, self._device._replace(num_threads=1), self._origin)
+            translator = open_model(self._model, self._device._replace(num_threads=1), self._origin)
         budget = batch_budget(settings, num_best)
         budget = min(budget, BATCH_TOKENS) if self._device.type == "cpu" else budget
 
@@ -266,48 +256,3 @@ def _batches(rows: Iterable[int], sentences: Sequence[Sentence], limits: Sequenc
         batch = order[start : start + max(1, budget // width)]
         yield batch, max(limits[i] for i in batch) - 1
         start += len(batch)
-
-
-def _pick_device(device: str, precision: str) -> Device:
-    package = import_ctranslate2()
-    num_gpus = package.get_cuda_device_count()
-    if device == "auto":
-        device = "cuda" if num_gpus else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"--device {device}: not supported by CTranslate2; use auto, cpu or cuda, or --engine torch")
-    gpu = (local_rank() or 0) if device == "cuda" else 0
-    if device == "cuda" and gpu >= num_gpus:
-        raise UserError(f"--device cuda: not enough GPUs for CTranslate2 ({num_gpus} found); use --device cpu")
-    available = [each for each in PRECISIONS if each in package.get_supported_compute_types(device)]
-    if precision not in available:
-        where = f"with CTranslate2 on {device.upper()}"
-        raise UserError(f"--precision {precision}: not available {where}; choose {' or '.join(available)}")
-    return Device(device, gpu, num_threads(), precision)
-
-
-def _origin_of(model: ReadyModel) -> list[str]:
-    """Return the SHA-256 of the weights from which the model was converted, and of its own files."""
-    origin = read_origin(model.path)
-    return [origin.weights, origin.files]
-
-
-def _open(model: ReadyModel, device: Device, origin: list[str]) -> Any:
-    """Open a model. Raises UserError if this fails, or if another process has replaced the model of this origin."""
-    # Two workers with one thread each took 10% less time than one worker with two threads.
-    num_workers = min(device.num_threads, MAX_WORKERS) if device.type == "cpu" else 1
-    try:
-        translator = import_ctranslate2().Translator(
-            os.fsencode(model.path),  # CTranslate2 would encode a string as UTF-8, whatever the locale
-            device=device.type,
-            device_index=device.number,
-            compute_type=device.precision,
-            inter_threads=num_workers,
-            intra_threads=device.num_threads // num_workers,
-            max_queued_batches=-1,
-        )
-    except (RuntimeError, ValueError) as error:  # ValueError: an environment variable
-        advice = "delete this folder to have the model converted again"
-        raise UserError(f"{model.path}: CTranslate2 cannot load this model ({error}); {advice}") from None
-    if _origin_of(model) != origin:
-        raise UserError(f"{model.path}: another process replaced this model during loading; run the command again")
-    return translator

@@ -14,7 +14,8 @@ from typing import TypeVar, get_args
 
 import numpy as np
 
-from translate.config.settings import DataSettings, FilterName
+from translate.config.limits import FilterName
+from translate.config.settings import DataSettings
 from translate.data.characters import Array, Characters, characters_of, scripts
 from translate.data.language_id import LanguageProfile, learn_languages
 from translate.data.line_faults import LINE_FAULTS, line_faults

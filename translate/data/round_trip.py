@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from translate.config.settings import Rule, VocabSettings
+from translate.config.limits import Rule
+from translate.config.settings import VocabSettings
 from translate.data.vocab import Vocab, train_vocab
 
 Cause = Literal["rewritten", "unspelled", "respaced"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from translate.config.settings import MAX_BEAM
+from translate.config.limits import MAX_BEAM
 from translate.decoding.arguments import check_list, check_text
 from translate.decoding.engine import Pieces
 from translate.errors import UserError

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from translate.attention.alternatives import alternatives
 from translate.attention.extract import attention_maps, heads_named
 from translate.attention.maps import MAX_PIECES, AttentionMaps
-from translate.config.settings import Limit, Ratio, Seed
+from translate.config.limits import Limit, Ratio, Seed
 from translate.config.toml import changed_search
 from translate.data.pieces import END
 from translate.data.vocab import Vocab

@@ -15,7 +15,8 @@ from operator import attrgetter
 import numpy as np
 import torch
 
-from translate.config.settings import LARGEST, Config, TrainSettings
+from translate.config.limits import LARGEST
+from translate.config.settings import Config, TrainSettings
 from translate.config.toml import differences
 from translate.data.batches import epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
