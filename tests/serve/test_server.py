@@ -93,7 +93,10 @@ def test_what_is_no_http_after_an_answer_ends_the_connection(server: Server) -> 
     with sending(
         server, HEAD.replace(b"/translate", b"/nothing") + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
     ) as it:
-        assert b" 404 " in it.recv(65536)
+        answer = b""
+        while not answer.endswith(b"}"):  # the head and the body may arrive one after the other
+            answer += it.recv(65536)
+        assert b" 404 " in answer
         it.sendall(b"this is no size of a chunk\r\n")
         assert everything(it) == b""
 
