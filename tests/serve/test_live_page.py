@@ -238,11 +238,15 @@ def test_a_link_restores_the_page(live_window: Any, server: FakeServer) -> None:
 
 
 def test_invalid_parts_of_a_link_are_ignored(live_window: Any, server: FakeServer) -> None:
-    page = opened(live_window, "#q=x&run=none&off=cross.1,y,%3Cb%3E&prefix=1e3,-1,z&beam=many&best=1e99&run2=none")
+    page = opened(live_window, "#q=x&run=none&off=cross.1,y,%3Cb%3E&prefix=1e3,-1,z&beam=2.6&best=1e99&run2=none")
     shows(page, "X ONE")
     assert page.locator(".translated:visible").count() == 1
     assert page.locator("#problem").is_hidden()
     assert server.bodies[0]["without"] == server.bodies[0]["prefix"] == []
+    assert server.bodies[0]["beam_size"] == 3
+    typed = "field.value = 'half \\ud83d a smile', field.dispatchEvent(new Event('input'))"
+    page.locator("#q").evaluate(f"field => ({typed})")
+    page.wait_for_url(re.compile("q=half%20%EF%BF%BD%20a%20smile"))
 
 
 def test_hostile_text_stays_text_and_arabic_runs_from_the_right(live_window: Any, server: FakeServer) -> None:

@@ -26,7 +26,7 @@ function changeSide(index, changes) {
 
 /** Type or replace the sentence: what belonged to the previous one is released. */
 function changeText(text) {
-  const q = text.replace(/\s+/g, " ").trim();
+  const q = text.replace(/\s+/g, " ").trim().toWellFormed(); // no halves of characters
   clearTimeout(typingTimer);
   if (q !== state.live.q) changeLive({ q, sides: state.live.sides.map((side) => ({ ...side, prefix: [], chosen: null })) });
 }

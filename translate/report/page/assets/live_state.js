@@ -21,8 +21,9 @@ function newSide(run = "") {
 
 /** The number that a text means for a field, or null: the run's setting. */
 function fieldValue(field, text) {
-  const number = Number(text);
-  return (text ?? "").trim() === "" || !Number.isFinite(number) ? null : Math.max(field.min, Math.min(field.max, number));
+  const number = Math.max(field.min, Math.min(field.max, Number(text)));
+  if ((text ?? "").trim() === "" || !Number.isFinite(Number(text))) return null;
+  return Number.isInteger(field.step) ? Math.round(number) : number;
 }
 
 PARTS.push({

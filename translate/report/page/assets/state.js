@@ -43,7 +43,7 @@ function toHash(state) {
     ...Object.assign({}, ...PARTS.map((part) => part.toValues(state))),
   };
   const kept = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  return "#" + kept.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
+  return "#" + kept.map(([key, value]) => `${key}=${encodeURIComponent(String(value).toWellFormed())}`).join("&");
 }
 
 /** Read the state from a link; missing or invalid values are taken from `start`. */
