@@ -130,6 +130,19 @@ def test_a_head_is_switched_off_and_compared_with_all_on(live_window: Any, serve
     page.wait_for_function("() => document.querySelector('.figures').innerText.startsWith('概率')")
 
 
+def test_the_top_bar_shows_a_translation_that_is_out_of_sight(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window)
+    assert not page.locator("#echo").is_visible()
+    page.set_viewport_size({"width": 1000, "height": 400})
+    page.locator('[data-kind=cross] .thumb[data-layer="1"][data-head="2"]').click()
+    page.wait_for_selector("#echo:visible")
+    before = page.locator("#echo").inner_text()
+    assert before.startswith("HELLO WORLD ONE")
+    page.keyboard.press("x")
+    page.wait_for_function("before => document.querySelector('#echo').innerText !== before", arg=before)
+    page.set_viewport_size({"width": 1440, "height": 1000})
+
+
 def test_words_that_differ_with_all_heads_on_are_marked(
     live_window: Any, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +200,10 @@ def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, serve
     page.focus("[name=beam_size]")
     page.keyboard.type("2")
     page.wait_for_function("() => document.querySelectorAll('.best').length === 2")
+    page.locator(".best").nth(1).click()
+    page.wait_for_selector(".chip")
     page.locator("#search-options").get_by_text("Sampling").click()
+    page.wait_for_function("() => !document.querySelector('.chip')")  # the translation chosen is not in the new list
     page.fill("[name=temperature]", "0.5")
     page.wait_for_url(re.compile("temperature=0.5"))
     last = server.bodies[-1]

@@ -9,6 +9,7 @@ let typingTimer = 0;
 let shownAnswers = []; // whose maps are on the page
 let shownIn = ""; // language
 let otherCards = null;
+let showEcho = null;
 const sides = [];
 const switches = KINDS.map((kind) => addHeadSwitch(cards[kind].element, kind, 0));
 
@@ -68,6 +69,7 @@ function showLive() {
   ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i]?.run ?? ""));
   element("found").dataset.run = live.sides[0].run;
   live.sides.forEach((side, i) => sides[i].show(live, side, runOf(side), runs));
+  showEcho(live.sides.map((_, i) => sides[i].channels.main.answer?.translations[0]));
   element("add-run").hidden = runs.length < 2 || live.sides.length > 1;
   const { answer } = first.channels.main;
   showSearch(live, runOf(live.sides[0]), live.sides[0].chosen === null ? answer : first.channels.search.answer, live.sides[0].chosen);
@@ -167,6 +169,7 @@ async function startLive() {
   for (const index of [0, 1]) sides.push(createSide(index));
   element("sides").append(...sides.map((side) => side.element));
   otherCards = createOtherCards();
+  showEcho = createEcho();
   afterCards.push(markHeads, () => otherCards.show(shownAnswers[1]), () => language !== shownIn && runs.length && showLive());
   element("help-title").after(Object.assign(make("p", ""), { id: "live-help" }));
   element("live-help").dataset.text = "live_help";

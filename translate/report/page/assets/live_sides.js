@@ -38,6 +38,17 @@ function createSide(index) {
   };
 }
 
+/** While the translations are out of sight, such as when a head is switched off, the top bar shows them. */
+function createEcho() {
+  const echo = Object.assign(make("p", ""), { id: "echo", ariaHidden: "true" }); // the translation announces itself
+  element("title").after(echo);
+  new IntersectionObserver(([{ isIntersecting }]) => document.body.classList.toggle("scrolled", !isIntersecting), { root: element("main") }).observe(element("sides"));
+  return (translations) => echo.replaceChildren(...translations.filter(Boolean).flatMap(({ text, log_prob: logProb }) => [
+    Object.assign(make("bdi", ""), { textContent: text, lang: "" }),
+    Object.assign(make("span", "number"), { textContent: say("probability", { number: share(Math.exp(logProb)) }) }),
+  ]));
+}
+
 function chooseRun(index, run) {
   changeSide(index, newSide(run));
   if (index === 0) loadExamples().then(showLive);
