@@ -21,6 +21,7 @@ import pytest
 
 from tests.serve.conftest import Server, started
 from translate.decoding.line_translator import LineTranslator
+from translate.serve.server import bind, url_of
 
 HEAD = b"POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 SENTENCES = ["I love apples.", "The cat sat on the mat.", "She reads.", "My father has a red car."]
@@ -140,6 +141,15 @@ def test_the_requests_of_the_guide_are_answered(server: Server) -> None:
         words = [word.replace("http://127.0.0.1:5000", server.url) for word in command]
         found = json.loads(subprocess.run([*words, "--silent"], capture_output=True, check=True).stdout)
         assert "error" not in found, command
+
+
+def test_on_all_addresses_it_names_one_for_this_machine_and_one_for_others() -> None:
+    with bind("0.0.0.0", 0) as listener:
+        port = listener.getsockname()[1]
+        assert url_of(listener) == f"http://localhost:{port}"
+        assert url_of(listener, is_elsewhere=True) == f"http://{socket.gethostname()}:{port}"
+    with bind("127.0.0.1", 0) as listener:
+        assert url_of(listener, is_elsewhere=True) == url_of(listener)
 
 
 @pytest.fixture

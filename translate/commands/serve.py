@@ -65,5 +65,6 @@ def serve(
         served = load_runs(runs, device, engine, precision)
         service = Service(served, access, Limits(max_characters, max_queue, timeout))
         names = ", ".join(f"{run.folder} ({run.source.code} → {run.target.code})" for run in served)
-        greeting = f"serving {names} at {url_of(listener)}; Ctrl-C stops"
+        urls = dict.fromkeys([url_of(listener), url_of(listener, is_elsewhere=True)])
+        greeting = f"serving {names} at {' and '.join(urls)}; Ctrl-C stops"
         run_server(service.guarded(access_log), listener, timeout, greeting, open_page, service.stop)

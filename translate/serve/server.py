@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from translate.errors import UserError
+from translate.serve.access import ANY_ADDRESS
 from translate.serve.guard import Guard
 from translate.system.browser import open_page
 from translate.system.signals import Stop, stopping_at_signals
@@ -44,9 +45,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise UserError(f"cannot listen at {host}, port {port}: {reason}; choose another --port or --host") from None
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return the address for a browser."""
+def url_of(listener: socket.socket, is_elsewhere: bool = False) -> str:
+    """Return the address for a browser. is_elsewhere: on another machine."""
     host, port = listener.getsockname()[:2]
+    if host in ANY_ADDRESS:
+        host = socket.gethostname() if is_elsewhere else "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
