@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,10 @@ from starlette.testclient import TestClient
 
 from tests.serve.conftest import Server
 from translate.decoding.line_translator import LineTranslator
-from translate.serve.libretranslate import Languages
+from translate.decoding.sentence_split import max_countable
+from translate.serve.app import Service
+from translate.serve.batching import BatchingTranslator, QueueLimits
+from translate.serve.libretranslate import Languages, TranslateRequest, translate
 from translate.serve.runs import ServedRun
 
 PAIR = {"source": "en", "target": "fr"}
@@ -41,6 +45,20 @@ def test_lines_are_translated_apart_and_stay_lines(client: TestClient, translato
     first, second = translator.translate(["I love apples.", "She reads."])
     answer = client.post("/translate", json={"q": text, **PAIR}).json()
     assert answer == {"translatedText": f"  {first}\n\n\t{second}\r\n"}
+
+
+def test_a_long_line_is_translated_as_decode_does_but_shares_batches(
+    service: Service, translator: LineTranslator
+) -> None:
+    text = " ".join(SENTENCES * 60)
+    assert len(text) > max_countable(translator.max_pieces)
+    request = TranslateRequest(q=text, **PAIR)
+    batches: list[int] = []
+    batching = BatchingTranslator(translator, QueueLimits(9, 10**6), batches.append)
+    found = asyncio.run(translate(request, service.languages, {"tiny": batching}, 10**6))
+    batching.stop()
+    assert [found["translatedText"]] == translator.translate([text])
+    assert len(batches) > 1
 
 
 def test_alternatives_are_others_than_the_translation(client: TestClient, translator: LineTranslator) -> None:

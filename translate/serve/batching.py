@@ -23,7 +23,7 @@ from translate.config.settings import DecodeSettings
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
 
-BATCH_LINES, BATCH_CHARACTERS = 512, 65_536
+BATCH_LINES, BATCH_CHARACTERS = 128, 16_384
 MAX_RETRY_SECONDS = 60
 STOP_SECONDS = 10.0
 GATHER_SECONDS = 0.001  # for each request that was answered at once: clients that wait for answers ask again together

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from translate.config.toml import changed_search
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
+from translate.decoding.sentence_split import Segment, join, max_countable, split_line
 from translate.serve.batching import BatchingTranslator
 from translate.serve.detection import LanguageDetector
 from translate.serve.markup import Part, html_parts, rebuilt, text_parts
@@ -106,9 +110,14 @@ async def translate(
     settings, num_best = translator.translator.settings, request.alternatives + 1
     settings = changed_search(settings, {"beam_size": max(settings.beam_size, num_best)})
     documents = [(html_parts if request.format == "html" else text_parts)(text) for text in texts]
-    lines = [part.text for parts in documents for part in parts if part.text]
+    split = partial(_segments, translator=translator.translator)
+    segments = [[split(part.text) for part in parts if part.text] for parts in documents]
+    lines = [segment.text for lines in segments for line in lines for segment in line]
     found = iter(await translator.translations(lines, (settings, DecodeRequest(num_best))))
-    versions = [_versions(parts, [next(found) for part in parts if part.text], num_best) for parts in documents]
+    versions = [
+        _versions(parts, [(line, list(islice(found, len(line)))) for line in lines], num_best)
+        for parts, lines in zip(documents, segments, strict=True)
+    ]
     answer: dict[str, Any] = {"translatedText": [first for first, *_ in versions] if is_list else versions[0][0]}
     if request.alternatives:
         answer["alternatives"] = [others for _, *others in versions] if is_list else versions[0][1:]
@@ -117,10 +126,22 @@ async def translate(
     return answer
 
 
-def _versions(parts: Sequence[Part], found: Sequence[Translation], num_best: int) -> list[str]:
-    """Return up to num_best different translations of a text, best first."""
-    ranks = range(min(num_best, max((len(each.translations) for each in found), default=1)))
-    chosen = ([each.translations[: rank + 1][-1].text for each in found] for rank in ranks)
+def _segments(text: str, translator: LineTranslator) -> list[Segment]:
+    """Split a text that the translator would split anyway: in segments, it shares batches with others."""
+    if len(text) <= max_countable(translator.max_pieces):
+        return [Segment(text, "")]
+    return split_line(text, translator.max_pieces, lambda texts: [*map(len, translator.vocabs.src.encode(texts))])
+
+
+def _versions(
+    parts: Sequence[Part], lines: Sequence[tuple[list[Segment], list[Translation]]], num_best: int
+) -> list[str]:
+    """Return up to num_best different translations of a text, best first. lines: segments of each, with theirs."""
+    num_ranks = max((len(each.translations) for _, found in lines for each in found), default=1)
+    chosen = (
+        [join(segments, [each.translations[: rank + 1][-1].text for each in found]) for segments, found in lines]
+        for rank in range(min(num_best, num_ranks))
+    )
     return list(dict.fromkeys(rebuilt(parts, texts) for texts in chosen))
 
 
