@@ -98,18 +98,16 @@ class Places(NamedTuple):
     @property
     def is_interactive(self) -> bool:
         """Whether sentences are typed at a prompt."""
-        return self.reads_terminal and not self.output and not self.attention
-
-    @property
-    def reads_terminal(self) -> bool:
-        """Whether sentences are typed at a terminal."""
-        return not self.sentences and not self.input and sys.stdin is not None and sys.stdin.isatty()
+        is_given = self.sentences or self.input or self.output or self.attention
+        return not is_given and sys.stdin is not None and sys.stdin.isatty()
 
     def lines(self) -> Iterable[str]:
         """Return the sentences from the command line, or else the lines of the input file or standard input."""
         if self.sentences:
             return self.sentences
         if not self.input:
+            if sys.stdin.isatty():
+                print_message("type sentences, one per line; Ctrl-D ends the input")
             return lines_of(sys.stdin.buffer, "standard input")
         side = Side(self.input, self.column)
         if side.format or is_packed(self.input) or self.can_reread or not self.input.exists():
@@ -189,8 +187,6 @@ def translate(
         if places.is_interactive:
             _answer_interactively(job)
             return
-        if places.reads_terminal:
-            print_message("type sentences, one per line; Ctrl-D ends the input")
         if places.can_resume:
             num_lines = _write_resumably(job, places, job.made_by(model, places))
         else:

@@ -16,6 +16,7 @@ const switches = KINDS.map((kind) => addHeadSwitch(cards[kind].element, kind, 0)
 /** Change what the server is asked for. */
 function changeLive(changes) {
   Object.assign(state.live, changes);
+  if ("search" in changes || "sample" in changes) for (const side of state.live.sides) side.chosen = null; // it was in another list
   rememberSoon();
   askAll();
   showLive();

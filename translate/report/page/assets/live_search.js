@@ -28,20 +28,15 @@ function buildSearch() {
     const read = () => {
       const value = fieldValue(SEARCH_FIELDS[target.name], target.value);
       const { [target.name]: _, ...others } = state.live.search;
-      searchWith({ search: value === null ? others : { ...others, [target.name]: value } });
+      changeLive({ search: value === null ? others : { ...others, [target.name]: value } });
     };
-    if (target.name === "sample") searchWith({ sample: target.value === "1" });
+    if (target.name === "sample") changeLive({ sample: target.value === "1" });
     else searchTimer = setTimeout(read, 250);
   });
   element("search-panel").addEventListener("toggle", ({ target }) => {
     if (target.open !== state.live.panel) changeLive({ panel: target.open });
   });
-  element("reset-search").addEventListener("click", () => searchWith({ search: {}, sample: false }));
-}
-
-/** Search with other options, and show the best translation of the new list. */
-function searchWith(options) {
-  changeLive({ ...options, sides: state.live.sides.map((side) => ({ ...side, chosen: null })) });
+  element("reset-search").addEventListener("click", () => changeLive({ search: {}, sample: false }));
 }
 
 /** Show the options, with the settings of the run where none is chosen, and what a search found. */
