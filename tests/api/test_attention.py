@@ -96,6 +96,9 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda a: a.plot(layer="0"), "TypeError: layer should be of type int or None, not str"),
     (lambda a: a.save("a.png", head=True), "TypeError: head should be of type int or None, not bool"),
     (lambda a: a.save("maps.pdf"), "UserError: maps.pdf: should end in .html, .npz, .png or .svg"),
+    (lambda a: a.save("a\0.html"), r"ValueError: path='a\x00.html': contains a character that no path has"),
+    (lambda a: a.save("\ud800.html"), r"ValueError: path='\ud800.html': contains a character that no path has"),
+    (lambda a: a.save("/" + "x" * 300 + ".html"), f"UserError: /{'x' * 300}.html: cannot be written: File name"),
     (lambda a: a.save("maps"), "UserError: maps: should end in .html, .npz, .png or .svg"),
     (lambda a: a.save(3), "TypeError: path should be a path, not int"),
     (lambda a: a.save("maps.npz", layer=0), "UserError: maps.npz: holds all maps; leave out kind, layer, head and"),
@@ -104,7 +107,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
 
 @pytest.mark.parametrize(("call", "expected"), WRONG, ids=[expected for _, expected in WRONG])
 def test_each_wrong_argument_is_named(a: Attention, call: Callable[[Any], object], expected: str) -> None:
-    with pytest.raises((TypeError, UserError)) as caught:
+    with pytest.raises((TypeError, ValueError, UserError)) as caught:
         call(a)
     assert f"{caught.type.__name__}: {caught.value}".startswith(expected)
 

@@ -157,6 +157,11 @@ def test_what_a_translator_consists_of_can_be_read_but_not_set(t: Translator, tr
             setattr(t, name, None)
 
 
+def test_options_may_be_numbers_of_numpy(t: Translator) -> None:
+    assert t("I love apples.", beam_size=np.int64(1)) == t("I love apples.", beam_size=1)
+    assert isinstance(t("I love apples.", sample=np.bool_(True), temperature=np.float32(0.5)), str)
+
+
 WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda t: t.translate(5), "TypeError: texts should be a string or a list of strings, not int"),
     (lambda t: t(None), "TypeError: texts should be a string or a list of strings, not NoneType"),
@@ -189,6 +194,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda t: t.attention("x", "y", beam_size=3), "TypeError: beam_size: the target is given"),
     (lambda t: t.attention(" "), "UserError: a text without words, or with a blank target, has no attention"),
     (lambda t: t.attention("x", ""), "UserError: a text without words, or with a blank target, has no attention"),
+    (lambda t: t.attention("x " * 200_000), "pieces exceed the maximum of 1,000 for maps; pass"),
     (lambda t: t.attention("x " * 600, beam_size=1, max_length=3), "pieces exceed the maximum of 1,000 for maps; pass"),
     (lambda t: t.without("cross.9.9"), "UserError: head cross.9.9: the model has no such head; available heads: "),
     (lambda t: t.without("cross"), "UserError: head cross: expected kind.layer.head; available heads: cross.0.0 to"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
+import numpy as np
+
 from translate.api.attention import Attention
 from translate.api.loading import load_translator
 from translate.api.wording import in_python_words
@@ -119,7 +121,11 @@ class Translator:
         check_text("" if prefix is None else prefix, "prefix")
         check_list(() if require is None else require, "require")
         request = DecodeRequest(n_best, details, prefix or "", tuple(require or ()))
-        changes = {name: value for name, value in options.items() if name not in ("prefix", "require")}
+        changes = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in options.items()
+            if name not in ("prefix", "require")
+        }
         settings = changed_search(self.settings, changes)
         if n_best > settings.beam_size and not settings.sample:
             settings = changed_search(settings, {"beam_size": n_best})
@@ -133,10 +139,13 @@ class Translator:
         a side is blank or too long.
         """
         check_text(source, "source")
+        check_text("" if target is None else target, "target")
         lines = self._with_torch()
         from translate.attention.extract import attention_maps, joined_maps
         from translate.report.attention_folder import attention_warnings
 
+        for vocab, text in zip(self.vocabs, (source, target or ""), strict=True):
+            _check_length(len(vocab.encode([text])[0]))
         if target is None:
             (found,) = self.translations([source], **options)
         elif options:
@@ -145,8 +154,7 @@ class Translator:
             found = self.score(source, target).as_translation(1)
         if not found.parts:
             raise UserError("a text without words, or with a blank target, has no attention; pass text")
-        if (longer := max(sum(map(len, side)) for side in zip(*found.parts, strict=True))) > MAX_PIECES:
-            raise UserError(f"{longer:,} pieces exceed the maximum of {MAX_PIECES:,} for maps; pass a shorter text")
+        _check_length(max(sum(map(len, side)) for side in zip(*found.parts, strict=True)))
         maps, score = joined_maps(attention_maps(lines, found.parts)), found.translations[0].score
         encoder, decoder = (maps.stack(kind).weights for kind in ("encoder", "decoder"))
         view = InitialView.of_alignment(Run(self._run).load_alignment())
@@ -221,6 +229,11 @@ class Translator:
 def _in_python_words(translations: Iterator[Translation]) -> Iterator[Translation]:
     with in_python_words():
         yield from translations
+
+
+def _check_length(num_pieces: int) -> None:
+    if num_pieces > MAX_PIECES:
+        raise UserError(f"{num_pieces:,} pieces exceed the maximum of {MAX_PIECES:,} for maps; pass a shorter text")
 
 
 def _check_texts(texts: object, name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,13 @@ def check_text(value: object, name: str) -> None:
 
 
 def check_path(value: object, name: str) -> None:
-    """Raise TypeError if the value is not the path of a file or folder."""
+    """Raise TypeError if the value is not a path, and ValueError if it has characters that no path has."""
     if not isinstance(value, (str, Path)):
         raise TypeError(f"{name} should be a path, not {type(value).__name__}")
+    with suppress(UnicodeEncodeError):
+        if b"\0" not in os.fsencode(value):
+            return
+    raise ValueError(f"{name}={str(value)!r}: contains a character that no path has")
 
 
 def check_type(value: object, name: str, *types: type) -> None:

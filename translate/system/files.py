@@ -101,7 +101,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     written to directly. Raises UserError if the folder is missing or the disk is full.
     """
     path = resolved(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    with naming_disk_errors(path):
+        is_special = path.exists() and not path.is_file() and not path.is_dir()
+    if is_special:
         with naming_disk_errors(path, DISK_ERRORS):
             yield path
     else:
