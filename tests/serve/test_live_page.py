@@ -291,7 +291,7 @@ def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, real_ser
     live_window.on("response", lambda each: each.status < 400 or problems.append(f"{each.status} {each.url}"))
     live_window.on("console", lambda message: message.type == "error" and problems.append(message.text))
     page = live_window
-    page.goto(f"{real_server.url}/#q=The%20cat&panel=1")
+    page.goto(f"{real_server.url}/#q=The%20cat&panel=1&cross=0.1")
     page.wait_for_selector("#tree svg")
     assert page.locator(".best").count() > 1
     page.fill("#q", "I love apples.")
@@ -307,5 +307,7 @@ def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, real_ser
     page.get_by_role("button", name="translation chosen").wait_for()
     with page.expect_download() as download:
         page.click("#save-page")
-    assert "I love apples." in Path(download.value.path()).read_text(encoding="utf-8")
+    saved = Path(download.value.path()).read_text(encoding="utf-8")
+    assert "I love apples." in saved
+    assert '{"kind":"cross","layer":0,"head":1,"words":false}' in saved  # it opens with the map on show
     assert problems == []

@@ -14,8 +14,6 @@ from translate.errors import UserError
 from translate.model.attention_kinds import Head, KindName
 from translate.system.terminal_text import print_message, print_result
 
-MIN_ROWS = 300
-
 
 def roles(
     path: options.MapsFolder,
@@ -57,8 +55,8 @@ def roles(
             print_result(json.dumps({"label": str(head), **head._asdict(), **fields, **figures}))
     else:
         print_result(roles_table(found))
-    if min(role.num_rows for role in found) < MIN_ROWS:
-        print_message(f"roles found in fewer than {MIN_ROWS} rows may be chance; use maps of some hundred sentences")
+    if min(role.num_rows for role in found) < 300:
+        print_message("roles found in so few rows may be chance; use maps of some hundred sentences")
     for file in files:
         save_roles_picture(found, file)
         report_picture(file, ())

@@ -119,7 +119,9 @@ async function savePage() {
   const { live } = state;
   const { main } = requestsOf({ ...live, panel: false }, live.sides[0], runOf(live.sides[0]));
   try {
-    if (main) save(await (await send("page", main)).blob(), "attention.html");
+    const page = main && (await (await send("page", main)).text());
+    const view = JSON.stringify({ kind: state.kind, ...state.picks[state.kind], words: state.words }); // the map on show
+    if (page) save(new Blob([page.replace(/(?<=id="initial-view">)[^<]*/, view)], { type: "text/html" }), "attention.html");
   } catch (error) {
     showProblem(error.message);
   }

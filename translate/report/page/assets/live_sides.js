@@ -43,10 +43,8 @@ function createEcho() {
   const echo = Object.assign(make("p", ""), { id: "echo", ariaHidden: "true" }); // the translation announces itself
   element("title").after(echo);
   new IntersectionObserver(([{ isIntersecting }]) => document.body.classList.toggle("scrolled", !isIntersecting), { root: element("main") }).observe(element("sides"));
-  return (translations) => echo.replaceChildren(...translations.filter(Boolean).flatMap(({ text, log_prob: logProb }) => [
-    Object.assign(make("bdi", ""), { textContent: text, lang: "" }),
-    Object.assign(make("span", "number"), { textContent: say("probability", { number: share(Math.exp(logProb)) }) }),
-  ]));
+  const textOf = ({ text, log_prob: logProb }) => `\u2068${text}\u2069 (${say("probability", { number: share(Math.exp(logProb)) })})`;
+  return (translations) => (echo.textContent = translations.filter(Boolean).map(textOf).join(" · "));
 }
 
 function chooseRun(index, run) {
