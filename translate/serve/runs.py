@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -82,11 +83,20 @@ class ServedRun:
 
 
 def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str) -> list[ServedRun]:
-    """Load the runs; see `load_translator`. A run is named after its folder, or its path if two have the same name."""
+    """Load the runs; see `load_translator`. A run is named after its folder, or its path if two have the same name.
+
+    They are loaded in a thread that ends: OpenMP keeps threads for each thread that has computed and still exists, and
+    if they are more than the cores, a lone sentence takes twice as long.
+    """
     if engine == "torch":
         from translate.system.device import keep_freed_memory
 
         keep_freed_memory()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_load_runs, folders, device, engine, precision).result()
+
+
+def _load_runs(folders: Sequence[Path], device: str, engine: str, precision: str) -> list[ServedRun]:
     counts = Counter(folder.resolve().name for folder in folders)
     served = []
     for folder in dict.fromkeys(folders):
