@@ -40,7 +40,7 @@ class Guard:
     access: Access
     metrics: Metrics
     paths: Collection[str]  # the known ones, which metrics count apart
-    on_tick: Callable[[], None]
+    on_tick: Callable[[], None] = lambda: None
     has_log: bool = True
     is_draining: bool = field(default=False, init=False)
     _lines: list[str] = field(default_factory=list, init=False)  # of the access log
