@@ -46,6 +46,7 @@ def client(service: Service) -> Iterator[TestClient]:
 IMPATIENT = """
 import translate.serve.reading, translate.serve.server
 translate.serve.reading.BODY_SECONDS = translate.serve.server.HEAD_SECONDS = 0.5
+translate.serve.server.MAX_CONNECTIONS = 250
 from translate.__main__ import main
 main()
 """

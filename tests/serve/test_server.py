@@ -60,6 +60,15 @@ def test_200_half_open_connections_delay_nobody_and_are_closed(server: Server, t
         assert (b" 408 " in answer) == (number % 4 == 3), answer
 
 
+def test_more_connections_than_files_may_be_open_close_the_slowest(server: Server) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(sending(server, b"POST /trans")) for _ in range(400)]
+        assert post(server, SENTENCES[0])[0] == 200
+        files = Path(f"/proc/{server.process.pid}/fd")
+        assert not files.exists() or len(list(files.iterdir())) < 350
+        assert everything(slow[0]) == b""
+
+
 @pytest.mark.parametrize("length", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
 def test_a_body_of_a_gigabyte_is_refused_early(server: Server, length: bytes) -> None:
     post(server, SENTENCES)

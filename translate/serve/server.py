@@ -29,6 +29,9 @@ HEAD_SECONDS = 10.0  # time in which the head of a request must arrive
 STALLED_SECONDS = 20.0  # time after which a client that does not read its answer is given up
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 1024
+ACCEPTED_AT_ONCE = 16  # connections; asyncio would accept thousands before it attends to any
+OTHER_FILES = 192  # that may be open besides: those of the process, and connections that begin or end
+MAX_CONNECTIONS = max(16, os.sysconf("SC_OPEN_MAX") - OTHER_FILES)
 TICKS = 10  # of a tenth of a second between calls of the application's `on_tick`
 
 Stopping = Callable[[], bool]
@@ -71,6 +74,7 @@ def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=ACCEPTED_AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
@@ -95,6 +99,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         print_message(self._greeting)
         if self._opened:
             Thread(target=open_page, args=[self._opened], daemon=True).start()
@@ -116,6 +122,11 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait_for_head()
+        if len(self.connections) > MAX_CONNECTIONS:  # make room: give up the client that is slowest to send a request
+            waiting = (each for each in self.connections if isinstance(each, _Connection) and each._is_waiting)
+            slowest = min(waiting, key=lambda each: each._timer.when() if each._timer else math.inf)
+            self.connections.discard(slowest)  # its end is noted later
+            slowest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timer, self._stalled:
@@ -127,11 +138,14 @@ class _Connection(H11Protocol):
         super().data_received(data)
         self._wait_for_head()
 
+    @property
+    def _is_waiting(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _wait_for_head(self) -> None:
-        is_waiting = self.cycle is None or self.cycle.response_complete
-        if is_waiting and not self._timer:
+        if self._is_waiting and not self._timer:
             self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        elif not is_waiting and self._timer:
+        elif not self._is_waiting and self._timer:
             self._timer.cancel()
             self._timer = None
 
