@@ -229,7 +229,7 @@ def test_the_own_page_and_allowed_pages_can(guest: TestClient) -> None:
 
 
 def test_a_key_is_asked_for(guest: TestClient) -> None:
-    assert answer(guest.post("/detect", json={"q": "a"}), 403)["error"] == "Please send an API key (api_key)"
+    assert answer(guest.post("/detect", json={"q": "a"}), 403)["error"].startswith("Please send an API key (api_key)")
     assert answer(guest.post("/detect", json={"q": "a", "api_key": "open"}), 403)["error"] == "Invalid API key"
     answer(guest.post("/detect", data={"q": "a", "api_key": "sesame"}))
     answer(guest.get("/metrics"), 403)

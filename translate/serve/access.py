@@ -26,6 +26,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 COOKIE = "translate_key"
 RATE_SECONDS = 60.0
+WITHOUT_KEY = "Please send an API key (api_key); in a browser, open the page once as /?api_key=KEY"
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Access:
         cookies = [each.strip().partition("=") for each in headers.get("cookie", "").split(";")]
         has_cookie = any(name == COOKIE and _is_same(value, self.cookie) for name, _, value in cookies)
         if not has_cookie and not any(_is_same(key, self.api_key) for key in keys):
-            raise HTTPException(403, "Invalid API key" if any(keys) else "Please send an API key (api_key)")
+            raise HTTPException(403, "Invalid API key" if any(keys) else WITHOUT_KEY)
 
     @property
     def cookie(self) -> str:
