@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from translate.serve.access import Access
 from translate.serve.app import Limits, Service
 from translate.serve.guard import Guard
 from translate.serve.metrics import Metrics
-from translate.serve.runs import ServedRun
+from translate.serve.runs import ServedRun, load_runs
 
 PAIR = {"source": "en", "target": "fr"}
 JSON = {"content-type": "application/json"}
@@ -59,6 +60,11 @@ def test_the_page_learns_of_runs_and_examples(client: TestClient, served: list[S
     assert 1 < len(examples) <= 20
     assert examples[0].keys() == {"source", "reference"}
     assert "there is no run other" in answer(client.get("/examples?run=other"), 400)["error"]
+
+
+def test_a_run_that_is_given_twice_is_served_once_under_its_name(tiny_run: Path) -> None:
+    runs = load_runs([tiny_run, tiny_run / ".." / tiny_run.name], "cpu", "torch", "float32")
+    assert [run.name for run in runs] == [tiny_run.name]
 
 
 def test_attention_is_that_of_the_same_translation(client: TestClient, translator: LineTranslator) -> None:

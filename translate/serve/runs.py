@@ -21,6 +21,7 @@ from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 from translate.model.parameter_shapes import parameter_shapes
 from translate.run.folder import Run
+from translate.system.files import resolved
 from translate.system.terminal_text import print_message, spelled_out
 
 NUM_EXAMPLES = 20
@@ -97,10 +98,11 @@ def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str)
 
 
 def _load_runs(folders: Sequence[Path], device: str, engine: str, precision: str) -> list[ServedRun]:
-    counts = Counter(folder.resolve().name for folder in folders)
+    places = {resolved(folder): folder for folder in folders}  # each once
+    counts = Counter(place.name for place in places)
     served = []
-    for folder in dict.fromkeys(folders):
-        name = folder.resolve().name
+    for place, folder in places.items():
+        name = place.name
         name = spelled_out(name if counts[name] == 1 else str(folder), "\n")
         version = _version(folder)
         translator = load_translator(folder, device, engine, precision)
