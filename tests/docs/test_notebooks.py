@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def executed() -> list[NotebookNode]:
         for error in (end for end in ends if isinstance(end, BaseException)):
             raise error
 
-    asyncio.run(execute())
+    with ThreadPoolExecutor(1) as pool:  # after tests of pages, the main thread has an event loop of Playwright's
+        pool.submit(asyncio.run, execute()).result()
     return notebooks
 
 
