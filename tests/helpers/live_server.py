@@ -11,6 +11,7 @@ from tests.helpers.pages import HOSTILE, maps_of
 from translate.report.page.writer import MapVersion, live_page, packed_maps
 
 HOME = "http://127.0.0.1:5000/"  # never reached: the tests answer all requests
+BUSY = {"busy": 503, "hurried": 429}  # the status of the first answer to these sentences
 ALTERNATIVES = (("▁Alpha", 0.7), ("▁Beta", 0.2), ("▁Gamma", 0.1))
 SETTINGS = {"beam_size": 4, "length_penalty": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 ENGLISH, FRENCH = {"code": "en", "name": "English"}, {"code": "fr", "name": "French"}
@@ -52,8 +53,8 @@ class FakeServer:
             self.bodies.append(body)
             if body["q"].startswith("wrong"):
                 route.fulfill(status=400, json={"error": f"this sentence is wrong {HOSTILE}"})
-            elif body["q"] == "busy" and self.bodies[-2]["q"] != "busy":
-                route.fulfill(status=503, json={"error": "too busy"}, headers={"Retry-After": "0.01"})
+            elif body["q"] in BUSY and self.bodies[-2]["q"] != body["q"]:
+                route.fulfill(status=BUSY[body["q"]], json={"error": "too busy"}, headers={"Retry-After": "0.01"})
             elif body["q"].startswith("slow"):
                 self.held.append(lambda: route.fulfill(json=self._attention(body)))
             else:

@@ -15,7 +15,7 @@ async function send(path, body, signal) {
   }
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
-  const wait = response.status === 503 ? Number(response.headers.get("Retry-After")) || 1 : 0;
+  const wait = [429, 503].includes(response.status) ? Number(response.headers.get("Retry-After")) || 1 : 0;
   throw Object.assign(new Error(typeof error === "string" ? error : say("server_failed", { status: response.status })), { wait });
 }
 
