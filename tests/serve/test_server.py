@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import shlex
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from tests.serve.conftest import Server, started
 from translate.decoding.line_translator import LineTranslator
-from translate.serve.server import bind, url_of
+from translate.serve.server import _Connection, bind, url_of
 
 HEAD = b"POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 SENTENCES = ["I love apples.", "The cat sat on the mat.", "She reads.", "My father has a red car."]
@@ -92,6 +94,28 @@ def test_a_body_that_is_too_large_is_answered_before_it_is_sent(server: Server) 
         while b'{"error":' not in answer:
             answer += connection.recv(65536)
     assert b" 413 " in answer
+
+
+def test_answers_do_not_wait_for_the_client_to_acknowledge_their_first_packet() -> None:
+    options = []
+
+    class Noting(_Connection):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def connect(listener: socket.socket) -> None:
+        config = uvicorn.Config(print)
+        config.load()
+        state, loop = uvicorn.Server(config).server_state, asyncio.get_running_loop()
+        async with await loop.create_server(lambda: Noting(config, state, {}), sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            while not options:
+                await asyncio.sleep(0.001)
+            writer.close()
+
+    asyncio.run(connect(bind("127.0.0.1", 0)))
+    assert options == [1]
 
 
 def test_what_is_no_http_is_answered_in_json(server: Server) -> None:
