@@ -60,6 +60,7 @@ def test_the_page_learns_of_runs_and_examples(client: TestClient, served: list[S
     assert 1 < len(examples) <= 20
     assert examples[0].keys() == {"source", "reference"}
     assert "there is no run other" in answer(client.get("/examples?run=other"), 400)["error"]
+    assert r"there is no run a\n\u202eb; the" in answer(client.get("/examples?run=a%0a%e2%80%aeb"), 400)["error"]
 
 
 def test_a_run_that_is_given_twice_is_served_once_under_its_name(tiny_run: Path) -> None:

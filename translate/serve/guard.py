@@ -124,7 +124,7 @@ def _shutting_down() -> HTTPException:
 
 
 def _error(error: HTTPException) -> ASGIApp:
-    response = JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    response = JSONResponse({"error": spelled_out(error.detail, "\n")}, error.status_code, error.headers)
     return _lingering(response) if error.status_code == 413 else response
 
 
