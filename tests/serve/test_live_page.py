@@ -121,6 +121,9 @@ def test_a_head_is_switched_off_and_compared_with_all_on(live_window: Any, serve
     page.click('[data-kind=encoder] .thumb[data-layer="0"][data-head="0"]')
     page.keyboard.press("x")
     page.wait_for_function("() => document.querySelectorAll('.chip').length === 2")
+    mark = "getComputedStyle(document.querySelector('[data-kind={}] .shown'), '::after').content"
+    assert "switched off" in page.evaluate(mark.format("encoder"))
+    assert "switched off" not in page.evaluate(mark.format("decoder"))
     assert page.locator(".chip bdi").all_text_contents() == ["Encoder-decoder 1.2", "Encoder 0.0"]
     page.locator(".chip").first.click()
     page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")

@@ -246,6 +246,15 @@ def test_a_port_in_use_and_a_wrong_run_end_in_one_line(server: Server, tmp_path:
     assert "not a run folder" in lines[-1]
 
 
+def test_an_address_that_others_reach_without_a_key_is_warned_of(tmp_path: Path, capfd: Any) -> None:
+    from translate import cli
+
+    warning = "warning: whoever reaches 0.0.0.0 can use this server; TRANSLATE_API_KEY asks for a key"
+    for options in ["--api-key", "secret"], []:
+        assert cli._run(["serve", str(tmp_path), "--host", "0.0.0.0", "--port", "0", *options]) == 2
+        assert (warning in capfd.readouterr().err.splitlines()) == (not options)
+
+
 def test_without_the_extra_the_error_names_it() -> None:
     program = "import sys; sys.modules['starlette'] = None\nfrom translate.__main__ import main; main()"
     ended = subprocess.run([sys.executable, "-c", program, "serve", "run"], capture_output=True, text=True, check=False)

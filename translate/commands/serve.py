@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from translate.commands import options
 from translate.errors import UserError
 from translate.system.terminal_text import print_message
 
+Page, Access, Limit = (partial(Option, rich_help_panel=group) for group in ("Page and address", "Access", "Limits"))
 EPILOG = """\b
 Examples:
   translate serve runs/toy --open
@@ -19,26 +21,26 @@ Examples:
 
 
 def serve(
-    runs: Annotated[list[Path], Argument(metavar="RUN...", help="Run folders; the page compares them.")],
-    host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0: any.")] = "127.0.0.1",
-    port: Annotated[int, Option(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = 5000,
-    open_page: Annotated[bool, Option("--open", help="Open the page in the browser.")] = False,
+    runs: Annotated[list[Path], Argument(metavar="RUN", help="Run folders; the page compares them.")],
+    host: Annotated[str, Page(metavar="ADDRESS", help="Address to listen at; 0.0.0.0: any.")] = "127.0.0.1",
+    port: Annotated[int, Page(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = 5000,
+    open_page: Annotated[bool, Page("--open", help="Open the page in the browser.")] = False,
     api_key: Annotated[
-        str, Option(metavar="KEY", envvar="TRANSLATE_API_KEY", help="Key to ask for; better from the environment.")
+        str, Access(metavar="KEY", envvar="TRANSLATE_API_KEY", help="Key to ask for; better from the environment.")
     ] = "",
     cors: Annotated[
-        list[str] | None, Option(metavar="ORIGIN", help="Origin of other web pages to allow; repeatable.")
+        list[str] | None, Access(metavar="ORIGIN", help="Origin of other web pages to allow; repeatable.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, Option(metavar="NAME", help="Further name of this server, as in its URL; repeatable.")
+        list[str] | None, Access(metavar="NAME", help="Further name of this server, as in its URL; repeatable.")
     ] = None,
     max_characters: Annotated[
-        int, Option(min=1, max=10**7, metavar="N", help="Maximum characters per request.")
+        int, Limit(min=1, max=10**7, metavar="N", help="Maximum characters per request.")
     ] = 50_000,
-    max_queue: Annotated[int, Option(min=1, max=10**5, metavar="N", help="Maximum requests that wait per run.")] = 256,
-    timeout: Annotated[float, Option(min=0.1, max=86_400, metavar="S", help="Maximum seconds per request.")] = 60.0,
-    rate_limit: Annotated[int, Option(min=0, metavar="N", help="Requests per minute and client; 0: any number.")] = 0,
-    access_log: Annotated[bool, Option("--access-log/--no-access-log", help="Log each request.")] = True,
+    max_queue: Annotated[int, Limit(min=1, max=10**5, metavar="N", help="Maximum requests that wait per run.")] = 256,
+    timeout: Annotated[float, Limit(min=0.1, max=86_400, metavar="S", help="Maximum seconds per request.")] = 60.0,
+    rate_limit: Annotated[int, Access(min=0, metavar="N", help="Requests per minute and client; 0: any number.")] = 0,
+    access_log: Annotated[bool, Page("--access-log/--no-access-log", help="Log each request.")] = True,
     engine: options.Engine = "torch",
     precision: options.Precision = "float32",
     device: options.Device = "auto",
@@ -56,9 +58,11 @@ def serve(
         if package not in ("starlette", "uvicorn", "h11"):
             raise
         raise UserError(f"{package} is not installed; pip install 'translate-attention[serve]'") from None
-    from translate.serve.access import Access
+    from translate.serve.access import LOOPBACK_NAMES, Access
     from translate.serve.runs import load_runs
 
+    if host not in LOOPBACK_NAMES and not api_key:
+        print_message(f"warning: whoever reaches {host} can use this server; TRANSLATE_API_KEY asks for a key")
     access = Access(host, allow_host or (), cors or (), api_key, rate_limit)
     with bind(host, port) as listener:
         print_message(f"loading {', '.join(map(str, runs))} …")

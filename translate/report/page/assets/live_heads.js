@@ -55,8 +55,10 @@ function addHeadSwitch(card, kind, index) {
       thumb.classList.toggle("off", isOff);
       thumb.setAttribute("aria-description", isOff ? say("head_is_off") : "");
     }
+    const shown = selected();
+    card.querySelector(".shown").dataset.off = shown && off.includes(nameOf(shown)) ? ` (${say("head_is_off")})` : "";
     const isUsed = button.matches(":hover, :focus");
-    at(thumbs.find((each) => (isUsed ? nameOf(each) === button.dataset.head : each.matches(":hover, :focus"))) ?? selected());
+    at(thumbs.find((each) => (isUsed ? nameOf(each) === button.dataset.head : each.matches(":hover, :focus"))) ?? shown);
   };
 }
 
