@@ -14,7 +14,7 @@ from torch import Tensor
 
 from translate.config.settings import DecodeSettings
 from translate.decoding.beam_search import State, Step, ended
-from translate.decoding.engine import Hypothesis, Sentence, check_finite
+from translate.decoding.engine import Hypothesis, SearchStep, Sentence, Watch, check_finite
 from translate.decoding.logit_rules import LogitRules
 
 S = TypeVar("S", bound=State)
@@ -22,13 +22,20 @@ S = TypeVar("S", bound=State)
 
 @torch.no_grad()
 def sample(
-    step: Step[S], state: S, rules: LogitRules, settings: DecodeSettings, numbers: Tensor, bos_id: int
+    step: Step[S],
+    state: S,
+    rules: LogitRules,
+    settings: DecodeSettings,
+    numbers: Tensor,
+    bos_id: int,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """Draw K translations of each sentence and return them sorted by score, best first.
 
     Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
     smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are computed as in beam search, from
-    the unmodified probabilities. numbers: (B, K, limit), from `random_numbers`.
+    the unmodified probabilities. numbers: (B, K, limit), from `random_numbers`. watch: called after each step with
+    the pieces of the first sample, without candidates.
     """
     pieces = torch.full_like(numbers[:, :, :1], bos_id, dtype=torch.long)
     totals = torch.zeros_like(numbers[:, :, 0])
@@ -52,6 +59,9 @@ def sample(
         scores = torch.where(ends_now, final, scores)
         is_done = is_done | ends_now
         pieces = torch.cat([pieces, drawn[:, :, None]], dim=2)
+        if watch:
+            first = [piece for piece in pieces[0, 0, 1:].tolist() if piece != rules.eos_id]
+            watch(SearchStep(first, [], [], [], [], [], []))
     samples = [zip(*each, strict=True) for each in zip(pieces.tolist(), scores.tolist(), strict=True)]
     return [sorted((ended(*pair, rules.eos_id) for pair in each), key=lambda sample: -sample.score) for each in samples]
 

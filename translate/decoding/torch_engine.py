@@ -178,7 +178,7 @@ class TorchEngine:
             step = _Decoder(self.models, self._outputs, stop).step
             if settings.sample:
                 numbers = random_numbers(sentences, settings.seed, num_best, int(rules.limits.max()))
-                return sample(step, state, rules, settings, numbers.to(self.device), self._bos_id)
+                return sample(step, state, rules, settings, numbers.to(self.device), self._bos_id, watch)
             return beam_search(step, state, rules, settings, self._bos_id, watch)
 
 
