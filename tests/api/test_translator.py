@@ -157,11 +157,6 @@ def test_what_a_translator_consists_of_can_be_read_but_not_set(t: Translator, tr
             setattr(t, name, None)
 
 
-def test_options_may_be_numbers_of_numpy(t: Translator) -> None:
-    assert t("I love apples.", beam_size=np.int64(1)) == t("I love apples.", beam_size=1)
-    assert isinstance(t("I love apples.", sample=np.bool_(True), temperature=np.float32(0.5)), str)
-
-
 WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda t: t.translate(5), "TypeError: texts should be a string or a list of strings, not int"),
     (lambda t: t(None), "TypeError: texts should be a string or a list of strings, not NoneType"),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
-import numpy as np
-
 from translate.api.attention import Attention
 from translate.api.loading import load_translator
 from translate.api.wording import in_python_words
@@ -121,11 +119,7 @@ class Translator:
         check_text("" if prefix is None else prefix, "prefix")
         check_list(() if require is None else require, "require")
         request = DecodeRequest(n_best, details, prefix or "", tuple(require or ()))
-        changes = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in options.items()
-            if name not in ("prefix", "require")
-        }
+        changes = {name: value for name, value in options.items() if name not in ("prefix", "require")}
         settings = changed_search(self.settings, changes)
         if n_best > settings.beam_size and not settings.sample:
             settings = changed_search(settings, {"beam_size": n_best})

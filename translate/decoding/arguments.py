@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+NO_PATH = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # the other surrogates stand for bytes that are not UTF-8
 
 
 def check_text(value: object, name: str) -> None:
@@ -24,10 +25,8 @@ def check_path(value: object, name: str) -> None:
     """Raise TypeError if the value is not a path, and ValueError if it has characters that no path has."""
     if not isinstance(value, (str, Path)):
         raise TypeError(f"{name} should be a path, not {type(value).__name__}")
-    with suppress(UnicodeEncodeError):
-        if b"\0" not in os.fsencode(value):
-            return
-    raise ValueError(f"{name}={str(value)!r}: contains a character that no path has")
+    if NO_PATH.search(str(value)):
+        raise ValueError(f"{name}={str(value)!r}: contains a character that no path has")
 
 
 def check_type(value: object, name: str, *types: type) -> None:

@@ -28,7 +28,7 @@ def sample(
     settings: DecodeSettings,
     numbers: Tensor,
     bos_id: int,
-    watch: Watch | None = None,
+    watch: Watch | None,
 ) -> list[list[Hypothesis]]:
     """Draw K translations of each sentence and return them sorted by score, best first.
 

@@ -92,7 +92,7 @@ class Access:
     @property
     def cookie(self) -> str:
         """The value of the cookie that stands for the API key while this server runs."""
-        return hmac.new(self._cookie_secret, _bytes(self.api_key), hashlib.sha256).hexdigest()
+        return hmac.new(self._cookie_secret, self.api_key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def count(self, client: str) -> None:
         """Count a request, and refuse it if the client has sent too many within a minute."""
@@ -110,11 +110,7 @@ class Access:
 
 
 def _is_same(one: str, other: str) -> bool:
-    return hmac.compare_digest(_bytes(one), _bytes(other))
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
 def _host_name(header: str) -> str:

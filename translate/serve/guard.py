@@ -28,7 +28,7 @@ HEADERS = {
 }
 DISCONNECTED = 499  # status in the log of a request whose client did not wait for the answer
 LINGER_SECONDS, LINGER_BYTES = 2.0, 2**24  # how long a body that is refused is still read, and how much of it
-RETRY_SECONDS = 5
+SHUTTING_DOWN = 503, "the server is shutting down", {"Retry-After": "5"}
 UNEXPECTED = "an error in the server; its log has the details"
 
 
@@ -69,7 +69,7 @@ class Guard:
             await _error(error)(scope, receive, send_guarded)
         except asyncio.CancelledError:  # the time to finish what was accepted is over
             if status == DISCONNECTED:
-                await _error(_shutting_down())(scope, receive, send_guarded)
+                await _error(HTTPException(*SHUTTING_DOWN))(scope, receive, send_guarded)
         except Exception:
             for line in traceback.format_exc().splitlines():
                 print_message(line)
@@ -92,7 +92,7 @@ class Guard:
                 status_code=204, headers=allowed | {"access-control-allow-headers": "authorization, content-type"}
             )
         if self.is_draining:
-            raise _shutting_down()
+            raise HTTPException(*SHUTTING_DOWN)
         if scope["method"] == "POST":
             self.access.count((scope.get("client") or ("",))[0])
         return None
@@ -117,10 +117,6 @@ class Guard:
         """Print the lines of requests that were answered at the same time at once, which is faster."""
         print_result("\n".join(spelled_out(line, "\n") for line in self._lines), sys.stderr, flush=True)
         self._lines.clear()
-
-
-def _shutting_down() -> HTTPException:
-    return HTTPException(503, "the server is shutting down", {"Retry-After": str(RETRY_SECONDS)})
 
 
 def _error(error: HTTPException) -> ASGIApp:

@@ -96,9 +96,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
-        )
+        values = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_without_duplicates)
         if b"\\u" in body:
             json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
@@ -114,7 +112,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return values
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -135,8 +133,7 @@ async def _multipart(request: Request, body: bytes) -> dict[str, Any]:
             max_files=0, max_fields=MAX_FIELDS, max_part_size=len(body)
         ) as form:
             pairs = [(name, text) for name, text in form.multi_items() if not isinstance(text, UploadFile)]
-        for text in chain(*pairs):  # the parser also takes other encodings, some of which have surrogates
-            text.encode()
+        "".join(chain(*pairs)).encode()  # the parser also takes other encodings, some of which have surrogates
     except UnicodeError:
         invalid("the form is not UTF-8")
     except (MultiPartException, ValueError, KeyError) as error:

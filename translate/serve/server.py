@@ -30,8 +30,7 @@ STALLED_SECONDS = 20.0  # time after which a client that does not read its answe
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 16  # connections; asyncio would accept thousands before it attends to any
-OTHER_FILES = 192  # that may be open besides: those of the process, and connections that begin or end
-MAX_CONNECTIONS = max(16, os.sysconf("SC_OPEN_MAX") - OTHER_FILES)
+MAX_CONNECTIONS = max(16, os.sysconf("SC_OPEN_MAX") - 192)  # other open files, and connections that begin or end
 TICKS = 10  # of a tenth of a second between calls of the application's `on_tick`
 
 Stopping = Callable[[], bool]
@@ -162,9 +161,6 @@ class _Connection(H11Protocol):
             self._stalled.cancel()
             self._stalled = None
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Answer in HTTP/1.1 without a word."""
-
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are not HTTP as every other error: in JSON. If an answer has begun, end the connection."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
@@ -178,7 +174,7 @@ class _Connection(H11Protocol):
 
 
 class _Messages(logging.Handler):
-    """Prints uvicorn's warnings, safely for a terminal."""
+    """Prints uvicorn's errors, safely for a terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).splitlines():
@@ -187,4 +183,4 @@ class _Messages(logging.Handler):
 
 def _log_to_messages() -> None:
     logger = logging.getLogger("uvicorn")
-    logger.handlers, logger.propagate = [_Messages(logging.WARNING)], False
+    logger.handlers, logger.propagate = [_Messages(logging.ERROR)], False
