@@ -114,7 +114,8 @@ def test_answers_do_not_wait_for_the_client_to_acknowledge_their_first_packet() 
                 await asyncio.sleep(0.001)
             writer.close()
 
-    asyncio.run(connect(bind("127.0.0.1", 0)))
+    with ThreadPoolExecutor(1) as thread:  # the tests of pages have a running loop in this one
+        thread.submit(asyncio.run, connect(bind("127.0.0.1", 0))).result()
     assert options == [1]
 
 
