@@ -79,6 +79,21 @@ def test_attention_is_that_of_the_same_translation(client: TestClient, translato
     assert "no such head" in answer(client.post("/attention", json={"q": "a", "without": ["cross.9.9"]}), 400)["error"]
 
 
+def test_a_run_that_ctranslate2_translates_shows_its_attention_too(tiny_run: Path, client: TestClient) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    runs = load_runs([tiny_run], "cpu", "ctranslate2", "float32")
+    assert runs[0].translator.engine.description.startswith("CTranslate2")
+    service = Service(runs, Access(), Limits())
+    with TestClient(service.guarded(has_log=False), HOST) as other:
+        for path, body in (
+            ("/translate", {"q": "I love apples.", "source": "en", "target": "fr"}),
+            ("/attention", {"q": "I love apples.", "without": ["cross.0.0"], "alternatives": 2, "tree": True}),
+        ):
+            one, same = (answer(each.post(path, json=body)) for each in (other, client))
+            assert one | {"milliseconds": 0} == same | {"milliseconds": 0}
+    service.stop()
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

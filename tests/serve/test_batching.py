@@ -116,7 +116,7 @@ def test_live_requests_take_turns_with_batches(batching: BatchingTranslator, ech
 
     async def run() -> None:
         tasks = await waiting(batching, ["a"], [str(number) for number in range(2000)])
-        lives = [asyncio.create_task(batching.compute(lambda _: order.append(len(echo.batches)), 1)) for _ in range(2)]
+        lives = [asyncio.create_task(batching.compute(lambda: order.append(len(echo.batches)), 1)) for _ in range(2)]
         await asyncio.sleep(0.01)
         echo.is_open.set()
         await asyncio.gather(*tasks, *lives)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from translate.api import load_translator
 from translate.attention.alternatives import alternatives
 from translate.attention.extract import attention_maps
 from translate.decoding.line_translator import LineTranslator
@@ -150,17 +148,6 @@ def test_a_long_search_is_stopped(translator: LineTranslator, monkeypatch: pytes
             answer(translator, q=text, sample=is_sampled)
     monkeypatch.undo()
     assert answer(translator)["translations"]
-
-
-def test_ctranslate2_translates_without_maps(tiny_run: Path, translator: LineTranslator) -> None:
-    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
-    other = load_translator(tiny_run, "cpu", "ctranslate2")
-    found = answer(other, alternatives=3, tree=True)
-    assert found["translations"][0]["text"] == answer(translator)["translations"][0]["text"]
-    assert (found["maps"], found["alternatives"], found["tree"]) == (None, [], None)
-    assert found["warnings"][-1].endswith("CTranslate2 does not expose them; serve the run with --engine torch")
-    with pytest.raises(UserError, match=r"^without: CTranslate2 cannot mask heads; serve the run with --engine torch$"):
-        answer(other, without=["cross.1.0"])
 
 
 @pytest.mark.parametrize(

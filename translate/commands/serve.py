@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -41,7 +41,10 @@ def serve(
     timeout: Annotated[float, Limit(min=0.1, max=86_400, metavar="S", help="Maximum seconds per request.")] = 60.0,
     rate_limit: Annotated[int, Access(min=0, metavar="N", help="Requests per minute and client; 0: any number.")] = 0,
     access_log: Annotated[bool, Page("--access-log/--no-access-log", help="Log each request.")] = True,
-    engine: options.Engine = "torch",
+    engine: Annotated[
+        Literal["torch", "ctranslate2"],
+        options.Model(metavar="NAME", help="torch, or ctranslate2: translates faster; attention is shown by torch."),
+    ] = "torch",
     precision: options.Precision = "float32",
     device: options.Device = "auto",
 ) -> None:

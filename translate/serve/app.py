@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
-from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.report.page.writer import live_page
 from translate.serve.access import COOKIE, Access
@@ -145,9 +144,9 @@ class Service:
         body = await self._parsed(request, AttentionRequest)
         run = self._run(body.run or "")
 
-        def compute(translator: LineTranslator) -> bytes:
+        def compute() -> bytes:
             started = time.perf_counter()
-            answer = {"run": run.name, **attention_answer(translator, body)}
+            answer = {"run": run.name, **attention_answer(run.live, body)}
             answer["milliseconds"] = round(1000 * (time.perf_counter() - started), 1)
             return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
@@ -157,7 +156,7 @@ class Service:
     async def _saved_page(self, request: Request) -> Response:
         body = await self._parsed(request, AttentionRequest)
         run = self._run(body.run or "")
-        answer = self.translators[run.name].compute(partial(page_answer, request=body, title=run.name), len(body.q))
+        answer = self.translators[run.name].compute(partial(page_answer, run.live, body, run.name), len(body.q))
         disposition = {"content-disposition": 'attachment; filename="attention.html"'}
         return HTMLResponse(await self._answered(request, answer), headers=disposition)
 

@@ -108,10 +108,9 @@ class BatchingTranslator:
             return []
         return cast("list[Translation]", await self._done(_Job(sum(map(len, lines)), lines, search), self._jobs))
 
-    async def compute(self, function: Callable[[LineTranslator], T], num_characters: int) -> T:
-        """Return function(translator), computed between batches. Raises OverloadedError if the queue is full."""
-        job = _Job(num_characters, compute=lambda: function(self.translator))
-        return cast("T", await self._done(job, self._live))
+    async def compute(self, function: Callable[[], T], num_characters: int) -> T:
+        """Return function(), computed between batches. Raises OverloadedError if the queue is full."""
+        return cast("T", await self._done(_Job(num_characters, compute=function), self._live))
 
     def stop(self) -> bool:
         """End the thread after the current batch; return whether that took less than STOP_SECONDS."""

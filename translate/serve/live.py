@@ -20,7 +20,6 @@ from translate.decoding.engine import Pieces, SearchStep, Watch
 from translate.decoding.line_translator import MAX_FORCED, LineTranslator
 from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.search_tree import SearchTree
-from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.report.attention_folder import attention_warnings
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, packed_maps, page_text
@@ -69,12 +68,12 @@ class AttentionRequest(BaseModel):
 def attention_answer(translator: LineTranslator, request: AttentionRequest) -> dict[str, Any]:
     """Return the answer of `POST /attention` for JSON, without the fields that the server adds.
 
-    `maps`, `alternatives` and `tree` belong to the first translation. Where there are none, because of the line, the
-    engine or the kind of search, they are null, [] and null, with a warning. Raises UserError if the model has no such
+    `maps`, `alternatives` and `tree` belong to the first translation. Where there are none, because of the line or
+    the kind of search, they are null, [] and null, with a warning. Raises UserError if the model has no such
     head or piece, if options contradict each other, or if a given translation is too long.
     """
     translator, translation, tree = _translate(translator, request)
-    lacking = _lacking(translator, translation)
+    lacking = _lacking(translation)
     pair = None if lacking else translation.parts[0]
     maps = attention_maps(translator, [pair])[0] if pair and request.maps != "none" else None
     encoded = _encoded(maps, request.maps) if maps else None
@@ -100,7 +99,7 @@ def attention_answer(translator: LineTranslator, request: AttentionRequest) -> d
 def page_answer(translator: LineTranslator, request: AttentionRequest, title: str) -> str:
     """Return the HTML of the stand-alone page of the sentence and its first translation; see `attention_answer`."""
     translator, translation, _ = _translate(translator, request)
-    lacking = _lacking(translator, translation)
+    lacking = _lacking(translation)
     maps = None if lacking else attention_maps(translator, translation.parts)[0]
     warnings = [f"no attention maps: {lacking}"] if maps is None else attention_warnings(maps)
     if request.without:
@@ -122,8 +121,6 @@ def _translate(
             raise UserError(f"{name}: {num_pieces:,} pieces exceed the maximum of {MAX_PIECES - 1:,}; shorten it")
     settings = changed_search(translator.settings, {name: getattr(request, name) for name in SEARCH_OPTIONS})
     if request.without:
-        if not isinstance(translator.engine, TorchEngine):
-            raise UserError("without: CTranslate2 cannot mask heads; serve the run with --engine torch")
         translator = translator.without(heads_named(translator, list(dict.fromkeys(request.without)), "without"))
     if request.translation is not None:
         if request.prefix:
@@ -161,10 +158,8 @@ def _scored(translator: LineTranslator, source: str, target: str, length_penalty
     return replace(translation, translations=(replace(translation.translations[0], score=score),))
 
 
-def _lacking(translator: LineTranslator, translation: Translation) -> str | None:
+def _lacking(translation: Translation) -> str | None:
     """Return why the translation can have no maps, alternatives and tree, or None if it can."""
-    if not isinstance(translator.engine, TorchEngine):
-        return "CTranslate2 does not expose them; serve the run with --engine torch"
     if len(translation.parts) != 1:
         return f"the line was translated in {len(translation.parts)} parts" if translation.parts else "a side is blank"
     is_long = max(map(len, translation.parts[0])) > MAX_PIECES

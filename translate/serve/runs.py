@@ -21,6 +21,7 @@ from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 from translate.model.parameter_shapes import parameter_shapes
 from translate.run.folder import Run
+from translate.system.device import keep_freed_memory
 from translate.system.files import resolved
 from translate.system.terminal_text import print_message, spelled_out
 
@@ -51,6 +52,7 @@ class ServedRun:
     folder: Path
     config: Config
     translator: LineTranslator
+    live: LineTranslator  # shows its attention, so it runs in PyTorch, whatever translates
     source: Language
     target: Language
     sample: Sequence[Example]  # of the validation text; empty if the run folder no longer has it
@@ -89,10 +91,7 @@ def load_runs(folders: Sequence[Path], device: str, engine: str, precision: str)
     They are loaded in a thread that ends: OpenMP keeps threads for each thread that has computed and still exists, and
     if they are more than the cores, a lone sentence takes twice as long.
     """
-    if engine == "torch":
-        from translate.system.device import keep_freed_memory
-
-        keep_freed_memory()
+    keep_freed_memory()
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_load_runs, folders, device, engine, precision).result()
 
@@ -106,6 +105,9 @@ def _load_runs(folders: Sequence[Path], device: str, engine: str, precision: str
         name = spelled_out(name if counts[name] == 1 else str(folder), "\n")
         version = _version(folder)
         translator = load_translator(folder, device, engine, precision)
+        live = translator if engine == "torch" else load_translator(folder, device)
+        if live.engine.weights != translator.engine.weights:
+            raise UserError(f"{folder}: changed while it was being loaded; run the command again")
         config = Run.open(folder).load_config()
         if not all(config.data.languages):
             advice = f'set data.src_lang = "en" and data.tgt_lang = "de", for example, in {folder / "config.toml"}'
@@ -113,7 +115,7 @@ def _load_runs(folders: Sequence[Path], device: str, engine: str, precision: str
         codes = [code or unknown for code, unknown in zip(config.data.languages, ("src", "tgt"), strict=True)]
         source, target = (Language(code, language_name(code)) for code in codes)
         sample = _sample(folder, translator)
-        served.append(ServedRun(name, folder, config, translator, source, target, sample, version))
+        served.append(ServedRun(name, folder, config, translator, live, source, target, sample, version))
     return served
 
 
