@@ -72,6 +72,7 @@ class Plan:
     clients: int
     seconds: int
     threads: int
+    engine: str  # of the server; torch translates in the comparisons
 
 
 class CallJob(Job):
@@ -164,12 +165,12 @@ def measure(plan: Plan, folder: Path, run: Run, sentences: Sequence[str]) -> Rep
     languages = [code or unknown for code, unknown in zip(config.data.languages, ("src", "tgt"), strict=True)]
     bodies = [json.dumps({"q": each, "source": languages[0], "target": languages[1]}) for each in sentences]
     write_lines(folder / "bodies.txt", bodies)
-    with _serving(run.path, plan.threads) as (process, port):
+    with _serving(run.path, plan) as (process, port):
         service = Service(process, port, bodies, decoded["translations"], folder)
         measured = _measured(service, plan, decoded["sentences_per_second"], milliseconds)
     model = config.model
     layers = f"{model.num_encoder_layers}+{model.num_decoder_layers} layers"
-    title = f"Serving on the CPU: {layers}, width {model.d_model}, {plan.clients} clients"
+    title = f"Serving on the CPU: {layers}, width {model.d_model}, {plan.clients} clients, {plan.engine}"
     figures = asdict(measured) | {"ratio_to_decode": measured.rate / measured.decode_rate, **asdict(plan)}
     return Report(title, table(COLUMNS, _rows(measured)), [figures], versions("torch", "starlette", "uvicorn"), "")
 
@@ -218,11 +219,11 @@ def _checked(load: Load) -> str:
 
 
 @contextmanager
-def _serving(run: Path, threads: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _serving(run: Path, plan: Plan) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Serve the run within the block."""
     command = [sys.executable, "-m", "translate", "serve", str(run), "--port", "0", "--device", "cpu"]
-    command += ["--no-access-log"]  # nobody reads it here
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(threads)) as process:
+    command += ["--engine", plan.engine, "--no-access-log"]  # which nobody reads here
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(plan.threads)) as process:
         try:
             assert process.stderr
             lines = []

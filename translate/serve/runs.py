@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from translate.api.loading import load_translator
+from translate.attention.extract import engine_of
 from translate.config.languages import language_name
 from translate.config.settings import Config
 from translate.data.encoded_corpus import open_corpus
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS
-from translate.model.parameter_shapes import parameter_shapes
 from translate.run.folder import Run
 from translate.system.device import keep_freed_memory
 from translate.system.files import resolved
@@ -71,17 +69,15 @@ class ServedRun:
     @property
     def description(self) -> dict[str, Any]:
         """The entry of `GET /runs`."""
-        model, vocabs = self.config.model, self.translator.vocabs
-        layers = {kind: model.num_encoder_layers if kind == "encoder" else model.num_decoder_layers for kind in KINDS}
-        shapes = parameter_shapes(model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+        model = engine_of(self.live).model
         return {
             "name": self.name,
             "architecture": "transformer",
             "source": self.source._asdict(),
             "target": self.target._asdict(),
-            "heads": {kind: [model.num_heads] * count for kind, count in layers.items()},
+            "heads": {kind: [layer.num_heads for layer in layers] for kind, layers in model.attention.items()},
             "settings": {name: getattr(self.config.decode, name) for name in SHOWN_SETTINGS},
-            "num_parameters": sum(map(prod, shapes.values())),
+            "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
 
 
