@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from translate.alignment.error_rate import GoldFile
 from translate.check.check import Texts, check
-from translate.commands.attention_options import parse_selection
+from translate.commands.attention_options import MapOptions, parse_selection
 from translate.config.settings import Config
 from translate.data.parallel_text import Pair, ParallelText
 from translate.data.readers.lines import count_lines, digest_of_text, read_lines
@@ -163,7 +163,7 @@ def test_a_masked_head_exists_in_the_model_or_is_refused(translator: LineTransla
 def test_attention_layers_and_kinds_are_parsed_or_refused(layers: str, kinds: str) -> None:
     said, selection = "", None
     try:
-        selection = parse_selection(Path("maps"), kinds, layers, "float32")
+        selection = parse_selection(Path("maps"), MapOptions(kinds, layers, "float32", False))
     except UserError as error:
         said = str(error)
     if selection is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+
+from tests.helpers.event_loop import completed
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / "docs/lesson.ipynb", ROOT / "docs/lesson.zh.ipynb"
@@ -41,8 +42,7 @@ def executed() -> list[NotebookNode]:
         for error in (end for end in ends if isinstance(end, BaseException)):
             raise error
 
-    with ThreadPoolExecutor(1) as pool:  # after tests of pages, the main thread has an event loop of Playwright's
-        pool.submit(asyncio.run, execute()).result()
+    completed(execute())
     return notebooks
 
 

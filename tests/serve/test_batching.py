@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from tests.helpers.corpora import TOY
+from tests.helpers.event_loop import completed
 from translate.config.settings import DecodeSettings
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import Candidate, DecodeRequest, Translation
@@ -69,7 +70,7 @@ def test_requests_that_wait_are_translated_together(batching: BatchingTranslator
         echo.is_open.set()
         assert [texts(each) for each in await asyncio.gather(*tasks)] == [["A"], ["B", "C"], ["D"]]
 
-    asyncio.run(run())
+    completed(run())
     assert echo.batches == [["a"], ["b", "c", "d"]]
 
 
@@ -82,7 +83,7 @@ def test_a_long_request_shares_batches_with_others(batching: BatchingTranslator,
         assert texts(await tasks[2]) == ["B"]
         assert texts(await tasks[1]) == [line.upper() for line in long]
 
-    asyncio.run(run())
+    completed(run())
     assert "b" in echo.batches[1]
     assert len(echo.batches[1]) < len(long)
 
@@ -95,7 +96,7 @@ def test_a_request_that_fails_does_not_fail_those_around_it(batching: BatchingTr
         assert isinstance(results[1], ValueError)
         assert texts(cast("list[Translation]", results[2])) == ["B"]
 
-    asyncio.run(run())
+    completed(run())
 
 
 def test_what_nobody_waits_for_is_dropped(batching: BatchingTranslator, echo: Echo) -> None:
@@ -107,7 +108,7 @@ def test_what_nobody_waits_for_is_dropped(batching: BatchingTranslator, echo: Ec
         echo.is_open.set()
         assert texts(await tasks[2]) == ["C"]
 
-    asyncio.run(run())
+    completed(run())
     assert echo.batches == [["a"], ["c"]]
 
 
@@ -121,7 +122,7 @@ def test_live_requests_take_turns_with_batches(batching: BatchingTranslator, ech
         echo.is_open.set()
         await asyncio.gather(*tasks, *lives)
 
-    asyncio.run(run())
+    completed(run())
     assert order == [1, 2]
 
 
@@ -138,7 +139,7 @@ def test_a_full_queue_refuses_and_then_recovers(echo: Echo, limits: QueueLimits)
         await asyncio.gather(*tasks)
         assert texts(await batching.translations(["d"], SEARCH)) == ["D"]
 
-    asyncio.run(run())
+    completed(run())
     batching.stop()
 
 
@@ -150,6 +151,6 @@ def test_translations_do_not_depend_on_the_batch(translator: LineTranslator) -> 
     async def run() -> list[list[Translation]]:
         return await asyncio.gather(*(batching.translations([line], search) for line in lines))
 
-    results = asyncio.run(run())
+    results = completed(run())
     batching.stop()
     assert [each[0].text for each in results] == [translator.translate([line])[0] for line in lines]

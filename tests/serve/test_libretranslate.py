@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ pytest.importorskip("starlette", reason="the server is an extra: pip install 'tr
 from libretranslatepy import LibreTranslateAPI
 from starlette.testclient import TestClient
 
+from tests.helpers.event_loop import completed
 from tests.serve.conftest import Server
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.sentence_split import max_countable
@@ -55,7 +55,7 @@ def test_a_long_line_is_translated_as_decode_does_but_shares_batches(
     request = TranslateRequest(q=text, **PAIR)
     batches: list[int] = []
     batching = BatchingTranslator(translator, QueueLimits(9, 10**6), batches.append)
-    found = asyncio.run(translate(request, service.languages, {"tiny": batching}, 10**6))
+    found = completed(translate(request, service.languages, {"tiny": batching}, 10**6))
     batching.stop()
     assert [found["translatedText"]] == translator.translate([text])
     assert len(batches) > 1

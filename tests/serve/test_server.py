@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.helpers.event_loop import completed
 from tests.serve.conftest import Server, started
 from translate.decoding.line_translator import LineTranslator
 from translate.serve.server import _Connection, bind, url_of
@@ -114,8 +115,7 @@ def test_answers_do_not_wait_for_the_client_to_acknowledge_their_first_packet() 
                 await asyncio.sleep(0.001)
             writer.close()
 
-    with ThreadPoolExecutor(1) as thread:  # the tests of pages have a running loop in this one
-        thread.submit(asyncio.run, connect(bind("127.0.0.1", 0))).result()
+    completed(connect(bind("127.0.0.1", 0)))
     assert options == [1]
 
 
