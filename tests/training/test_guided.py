@@ -294,7 +294,9 @@ def test_the_command_accepts_an_alignment_and_reports_errors_in_it(tmp_path: Pat
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     expected = "line 200: '1-x' is not a link; links are SOURCE-TARGET, with word numbers from 0, as in 0-0 1-2"
-    assert done.stderr == f"error: {path}: {expected}\n"
+    *announced, error = done.stderr.splitlines()  # on a slow machine, that PyTorch is loading
+    assert error == f"error: {path}: {expected}"
+    assert not any("error" in line for line in announced)
     assert not (tmp_path / "run").exists()
 
 
