@@ -24,7 +24,8 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.training import Measured
 from benchmarks.translating import in_order_of_length
 from benchmarks.work import Work
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
+from translate.config.train_settings import TrainSettings
 from translate.data.parallel_text import Pair
 from translate.data.readers.lines import read_lines
 from translate.data.vocab import Vocab

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from tests.helpers.runs import CPU, changed, train_into
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
 from translate.config.toml import load_config, to_toml
+from translate.config.train_settings import TrainSettings
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE

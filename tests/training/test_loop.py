@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from tests.helpers.runs import CPU, changed, train_into
 from tests.helpers.states import assert_equal_states
 from translate.api import load_translator
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
 from translate.config.toml import load_config, to_toml
+from translate.config.train_settings import TrainSettings
 from translate.data.batches import epoch_order, make_batch
 from translate.data.parallel_text import Pair
 from translate.errors import UserError

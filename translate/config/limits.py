@@ -1,10 +1,10 @@
-"""Types of settings: numbers with their limits, and names to choose from."""
+"""What settings are made of: numbers with their limits, names to choose from, and tables."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from translate.config.languages import is_language
 
@@ -42,3 +42,9 @@ def _checked_code(code: str) -> str:
 
 
 LanguageCode = Annotated[str, AfterValidator(_checked_code)]  # "" for an unknown language
+
+
+class Section(BaseModel):
+    """Base class for tables of settings, which reject unknown names and wrong types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())

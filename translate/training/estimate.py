@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from translate.config.limits import LARGEST
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
 from translate.config.toml import differences
+from translate.config.train_settings import TrainSettings
 from translate.data.batches import epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.text_scan import TextScan

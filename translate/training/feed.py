@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from translate.config.settings import TrainSettings
+from translate.config.train_settings import TrainSettings
 from translate.data.batches import Batch, epoch_order, make_batch
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray

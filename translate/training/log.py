@@ -8,7 +8,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
+from translate.config.train_settings import TrainSettings
 from translate.report.curves import save_curves
 from translate.report.progress import announced
 from translate.run.folder import Run

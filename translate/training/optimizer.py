@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from translate.config.settings import TrainSettings
+from translate.config.train_settings import TrainSettings
 from translate.model.seq2seq import Seq2Seq
 
 

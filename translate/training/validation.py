@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from translate.config.settings import Config, TrainSettings
+from translate.config.settings import Config
+from translate.config.train_settings import TrainSettings
 from translate.data.batches import cut, make_batch
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
