@@ -227,7 +227,7 @@ def test_ctranslate2_translates_and_says_what_it_cannot_do(tiny_run: Path, t: Tr
     fast = load(tiny_run, "cpu", engine="ctranslate2")
     assert fast(TEXTS) == t(TEXTS)
     for call in (lambda: fast.attention("x"), lambda: fast.align("x", "y"), lambda: fast.without("cross.0.0")):
-        with pytest.raises(UserError, match=r'^CTranslate2 does not show its attention; load .* with engine="torch"$'):
+        with pytest.raises(UserError, match=r'^CTranslate2 does not expose attention; load .* with engine="torch"$'):
             call()
 
 

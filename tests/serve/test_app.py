@@ -59,8 +59,8 @@ def test_the_page_learns_of_runs_and_examples(client: TestClient, served: list[S
     examples = answer(client.get("/examples?run=tiny"))["examples"]
     assert 1 < len(examples) <= 20
     assert examples[0].keys() == {"source", "reference"}
-    assert "there is no run other" in answer(client.get("/examples?run=other"), 400)["error"]
-    assert r"there is no run a\n\u202eb; the" in answer(client.get("/examples?run=a%0a%e2%80%aeb"), 400)["error"]
+    assert "no run is named other; available runs: tiny" in answer(client.get("/examples?run=other"), 400)["error"]
+    assert r"no run is named a\n\u202eb; available" in answer(client.get("/examples?run=a%0a%e2%80%aeb"), 400)["error"]
 
 
 def test_a_run_that_is_given_twice_is_served_once_under_its_name(tiny_run: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_ctranslate2_translates_shows_its_attention_too(tiny_run: Pat
         ('{"q": "a", "target": "fr"}', "missing source parameter"),
         ('{"q": 5, "source": "en", "target": "fr"}', "q"),
         ('{"q": {"a": 1}, "source": "en", "target": "fr"}', "q"),
-        ('{"q": "a", "source": "de", "target": "fr"}', "de to fr is not served; served are: en to fr"),
+        ('{"q": "a", "source": "de", "target": "fr"}', "de to fr is not available; available pairs: en to fr"),
         ('{"q": "a", "source": "en", "target": "fr", "format": "rtf"}', "format"),
         ('{"q": "a", "source": "en", "target": "fr", "alternatives": 99}', "alternatives"),
         ('{"q": "a", "source": "en", "target": "fr", "alternatives": NaN}', "NaN is not JSON"),

@@ -142,7 +142,7 @@ def test_maps_that_are_too_large_are_left_out(translator: LineTranslator, monkey
 
 def test_a_long_search_is_stopped(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MAX_SECONDS", 0.0)
-    message = r"^the search took more than 0 s; shorten it, or lower beam_size or n_best$"
+    message = r"^the search took more than 0 s; shorten the sentence, or lower beam_size or n_best$"
     for text, is_sampled in (SENTENCE, False), (SENTENCE * 40, False), (SENTENCE, True):
         with pytest.raises(UserError, match=message):
             answer(translator, q=text, sample=is_sampled)

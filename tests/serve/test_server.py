@@ -229,7 +229,7 @@ def test_sigterm_under_load_finishes_what_was_accepted_even_by_a_run_that_was_re
     assert replaced.process.stderr is not None
     log = replaced.process.stderr.read()
     assert "SIGTERM: finishing the requests that were accepted" in log
-    assert log.count("run has changed; the run as it was goes on until the server is restarted") == 1
+    assert log.count("run has changed; the server keeps the version that it loaded until you restart it") == 1
     assert "Traceback" not in log
 
 
@@ -242,7 +242,7 @@ def test_a_port_in_use_and_a_wrong_run_end_in_one_line(server: Server, tmp_path:
     lines = capfd.readouterr().err.splitlines()
     assert (
         lines[0]
-        == f"error: cannot listen at 127.0.0.1, port {port}: Address already in use; choose another --port or --host"
+        == f"error: cannot listen on 127.0.0.1, port {port}: Address already in use; choose another --port or --host"
     )
     assert "not a run folder" in lines[-1]
 
@@ -250,7 +250,7 @@ def test_a_port_in_use_and_a_wrong_run_end_in_one_line(server: Server, tmp_path:
 def test_an_address_that_others_reach_without_a_key_is_warned_of(tmp_path: Path, capfd: Any) -> None:
     from translate import cli
 
-    warning = "warning: whoever reaches 0.0.0.0 can use this server; TRANSLATE_API_KEY asks for a key"
+    warning = "warning: anyone who can reach 0.0.0.0 can use this server; set TRANSLATE_API_KEY to require a key"
     for options in ["--api-key", "secret"], []:
         assert cli._run(["serve", str(tmp_path), "--host", "0.0.0.0", "--port", "0", *options]) == 2
         assert (warning in capfd.readouterr().err.splitlines()) == (not options)

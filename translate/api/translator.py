@@ -143,7 +143,7 @@ class Translator:
         if target is None:
             (found,) = self.translations([source], **options)
         elif options:
-            raise TypeError(f"{', '.join(options)}: the target is given, so there is no search; leave out one of both")
+            raise TypeError(f"{', '.join(options)}: the target is given, so there is no search; leave out one of them")
         else:
             found = self.score(source, target).as_translation(1)
         if not found.parts:
@@ -216,7 +216,7 @@ class Translator:
         from translate.decoding.torch_engine import TorchEngine
 
         if not isinstance(self.engine, TorchEngine):
-            raise UserError('CTranslate2 does not show its attention; load the run with engine="torch"')
+            raise UserError('CTranslate2 does not expose attention; load the run with engine="torch"')
         return self._lines
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from translate.errors import UserError
 
-# An option and, unless the sentence goes on after it, its value; but commands in backticks stay as they are.
+# An option and, unless the sentence continues, its value; but commands in backticks stay as they are.
 OPTION = re.compile(r"`[^`]*`|--([a-z][a-z-]*)(?: ([^\s:;,)]+)(?=[:;,)]|$))?")
 FLAGS = ("resume", "sample")
 LITERAL = re.compile(r"[\"'\[{-]|[\d.,]+$|true|false|null")

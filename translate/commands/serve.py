@@ -22,11 +22,14 @@ Examples:
 
 def serve(
     runs: Annotated[list[Path], Argument(metavar="RUN", help="Run folders; the page compares them.")],
-    host: Annotated[str, Page(metavar="ADDRESS", help="Address to listen at; 0.0.0.0: any.")] = "127.0.0.1",
+    host: Annotated[str, Page(metavar="ADDRESS", help="Address to listen on; 0.0.0.0: all.")] = "127.0.0.1",
     port: Annotated[int, Page(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = 5000,
     open_page: Annotated[bool, Page("--open", help="Open the page in the browser.")] = False,
     api_key: Annotated[
-        str, Access(metavar="KEY", envvar="TRANSLATE_API_KEY", help="Key to ask for; better from the environment.")
+        str,
+        Access(
+            metavar="KEY", envvar="TRANSLATE_API_KEY", help="Key that requests must contain; safer in the environment."
+        ),
     ] = "",
     cors: Annotated[
         list[str] | None, Access(metavar="ORIGIN", help="Origin of other web pages to allow; repeatable.")
@@ -37,7 +40,9 @@ def serve(
     max_characters: Annotated[
         int, Limit(min=1, max=10**7, metavar="N", help="Maximum characters per request.")
     ] = 50_000,
-    max_queue: Annotated[int, Limit(min=1, max=10**5, metavar="N", help="Maximum requests that wait per run.")] = 256,
+    max_queue: Annotated[
+        int, Limit(min=1, max=10**5, metavar="N", help="Maximum number of waiting requests per run.")
+    ] = 256,
     timeout: Annotated[float, Limit(min=0.1, max=86_400, metavar="S", help="Maximum seconds per request.")] = 60.0,
     rate_limit: Annotated[int, Access(min=0, metavar="N", help="Requests per minute and client; 0: any number.")] = 0,
     access_log: Annotated[bool, Page("--access-log/--no-access-log", help="Log each request.")] = True,
@@ -65,7 +70,9 @@ def serve(
     from translate.serve.runs import load_runs
 
     if host not in LOOPBACK_NAMES and not api_key:
-        print_message(f"warning: whoever reaches {host} can use this server; TRANSLATE_API_KEY asks for a key")
+        print_message(
+            f"warning: anyone who can reach {host} can use this server; set TRANSLATE_API_KEY to require a key"
+        )
     access = Access(host, allow_host or (), cors or (), api_key, rate_limit)
     with bind(host, port) as listener:
         print_message(f"loading {', '.join(map(str, runs))} …")

@@ -59,7 +59,7 @@ class Access:
             known.add(socket.gethostname())
         is_address = self.host not in LOOPBACK_NAMES and _is_address(name)  # an address cannot be rebound
         if name not in {each.lower() for each in known} and not is_address:
-            raise HTTPException(403, "this server is not known under that name; start it with --allow-host NAME")
+            raise HTTPException(403, "unknown host name; to allow it, start the server with --allow-host NAME")
 
     def allows_origin(self, origin: str) -> bool:
         """Return whether pages of this origin may send requests and read the answers."""

@@ -86,7 +86,7 @@ class Service:
             if run.name not in self._changed and run.has_changed:
                 self._changed.add(run.name)
                 print_message(
-                    f"note: {run.folder} has changed; the run as it was goes on until the server is restarted"
+                    f"note: {run.folder} has changed; the server keeps the version that it loaded until you restart it"
                 )
 
     def stop(self) -> bool:
@@ -182,7 +182,7 @@ class Service:
         """Return the run of this name, or the first if it is empty."""
         run = self.runs.get(name) if name else next(iter(self.runs.values()))
         if run is None:
-            invalid(f"there is no run {name[:80]}; the runs are {', '.join(self.runs)}")
+            invalid(f"no run is named {name[:80]}; available runs: {', '.join(self.runs)}")
         return run
 
     async def _languages(self, _request: Request) -> Response:

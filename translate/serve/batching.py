@@ -1,8 +1,9 @@
 """Requests that wait for the same run are translated together, in one thread per run.
 
-A lone request starts at once. While the engine is busy, requests wait in a queue with a bound; after a batch, those who
-were answered have a moment to ask again, which keeps batches large. A batch takes a share of the lines of each request,
-so that a long one delays others by one batch at most. Live requests of the page take turns with the batches.
+A lone request starts at once. While the engine is busy, requests wait in a queue with a bound; after a batch, the
+clients that it answered have a moment to send their next requests, which keeps batches large. A batch takes a share of
+the lines of each request, so that a long one delays others by one batch at most. Live requests of the page take
+turns with the batches.
 """
 
 from __future__ import annotations

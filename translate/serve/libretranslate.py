@@ -79,7 +79,7 @@ class Languages:
                 if (is_same(src), is_same(tgt)) == tuple(map(is_same, wanted)):
                     return run
         pairs = ", ".join(f"{src} to {tgt}" for src, tgt in self._runs)
-        return invalid(f"{source[:20]} to {target[:20]} is not served; served are: {pairs}")
+        return invalid(f"{source[:20]} to {target[:20]} is not available; available pairs: {pairs}")
 
     def sources(self, target: str) -> list[str]:
         """Return the languages that can be translated into the target, or all if there are none."""

@@ -143,7 +143,9 @@ def _watch(tree: SearchTree | None) -> Watch:
         now = time.monotonic()
         deadline = min(deadline, now + MAX_SECONDS)
         if now > deadline:
-            raise UserError(f"the search took more than {MAX_SECONDS:g} s; shorten it, or lower beam_size or n_best")
+            raise UserError(
+                f"the search took more than {MAX_SECONDS:g} s; shorten the sentence, or lower beam_size or n_best"
+            )
         if tree is not None:
             tree.add(step)
 

@@ -17,9 +17,9 @@ ERRORS = {
     403: "Wrong API key, host or origin.",
     413: "The request is too large.",
     415: "The content type is none of the above.",
-    429: "Too many requests; wait for Retry-After.",
+    429: "Too many requests; see Retry-After.",
     500: "An error in the server.",
-    503: "Too many requests wait, or the server shuts down; wait for Retry-After.",
+    503: "Too many requests are waiting, or the server is shutting down; see Retry-After.",
 }
 FORMS = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}

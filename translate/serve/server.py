@@ -44,7 +44,7 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or error
-        raise UserError(f"cannot listen at {host}, port {port}: {reason}; choose another --port or --host") from None
+        raise UserError(f"cannot listen on {host}, port {port}: {reason}; choose another --port or --host") from None
 
 
 def url_of(listener: socket.socket, is_elsewhere: bool = False) -> str:
