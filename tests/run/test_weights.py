@@ -11,16 +11,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.helpers.runs import changed
-from translate.attention.verify import Reference
 from translate.ctranslate2.convert import export_ctranslate2
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import load_model
+from translate.run.weights import read_model_weights
 
 FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
 LOADERS: dict[str, Callable[[Run], object]] = {
     "torch": lambda run: load_model(run, run.load_vocabs()),
-    "verify": lambda run: Reference(run.weights_path, run.load_config().model, run.load_vocabs()),
+    "verify": lambda run: read_model_weights(run.weights_path, run.load_config().model, run.load_vocabs()),
     "ctranslate2": lambda run: export_ctranslate2(run, run.path / "exported"),
 }
 EMBEDDING = "tgt_embedding.weight"
