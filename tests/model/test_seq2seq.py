@@ -1,0 +1,171 @@
+"""What every architecture promises, compared with second implementations, finite differences and brute force."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from translate.attention.reference.blocks import Reference
+from translate.attention.reference.transformer import TransformerReference
+from translate.config.settings import Config, DecodeSettings, ModelSettings
+from translate.decoding.engine import Sentence
+from translate.decoding.torch_engine import TorchEngine
+from translate.model.hooks import recording
+from translate.model.seq2seq import Seq2Seq
+from translate.run.model import build_model, parameters_of
+
+BOS, EOS = 1, 2
+STEPS = 20  # more than a cache has room for at first
+
+
+class Pair(NamedTuple):
+    """A sentence and a translation, both ending with `</s>`."""
+
+    src: list[int]
+    tgt: list[int]
+
+
+PAIRS = [Pair([5, 3, 4, 6, 2], [3, 5, 3, 2]), Pair([4, 2], [2]), Pair([3, 3, 5, 2], [4, 6, 3, 3, 5, 2])]
+
+
+def variants() -> Iterator[dict[str, Any]]:
+    """Yield the settings of each architecture, with one or two layers per side."""
+    for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "rotary")):
+        shared = {"d_ff": 12, "num_heads": 2, "num_decoder_layers": 2, "norm": norm, "positions": positions}
+        yield {**shared, "num_encoder_layers": 1}
+
+
+@pytest.fixture(params=variants(), ids=lambda settings: " ".join(str(each) for each in settings.values()))
+def settings(request: pytest.FixtureRequest) -> ModelSettings:
+    return ModelSettings(d_model=8, **request.param)
+
+
+def built(settings: ModelSettings, num_pieces: int = 7, *, joint: bool = True) -> tuple[Seq2Seq, Reference]:
+    """Return a model with random weights, none of them 0 or 1 as fresh biases and norms are, and its reference."""
+    src, tgt = SimpleNamespace(size=num_pieces), SimpleNamespace(size=num_pieces + (not joint))
+    model = build_model(Config(model=settings), SimpleNamespace(src=src, tgt=tgt, joint=joint)).eval()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.4, generator=generator)
+    weights = {name: weight.numpy() for name, weight in parameters_of(model).items()}
+    return model, TransformerReference(weights, settings, BOS)
+
+
+def batch(pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the arguments of a model: padded sources, their mask, and padded targets that begin with `<s>`."""
+    rows = [torch.tensor(src) for src, _ in pairs]
+    src = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    tgt_in = nn.utils.rnn.pad_sequence([torch.tensor([BOS, *tgt[:-1]]) for _, tgt in pairs], batch_first=True)
+    return src, torch.arange(src.size(1)) < lengths[:, None], tgt_in
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@torch.no_grad()
+def test_logits_and_maps_equal_the_second_implementation(settings: ModelSettings, joint: bool) -> None:
+    """Without a joint vocabulary, the embeddings are not tied either."""
+    model, reference = built(settings.model_copy(update={"tie_embeddings": joint}), joint=joint)
+    for pair in PAIRS:
+        with recording(model, tuple(model.attention)) as recorded:
+            logits = model(*batch([pair]))
+        assert np.abs(logits[0].numpy() - reference.logits(*pair)).max() <= 1e-5
+        maps = reference.maps(*pair)
+        for kind, layers in recorded.items():
+            for layer, weights in layers.items():
+                assert np.abs(weights[0].numpy() - maps[kind][layer]).max() <= 1e-5, (kind, layer)
+
+
+def test_gradients_equal_finite_differences(settings: ModelSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each parameter moves in a random direction. Nothing is computed in float32, which is too coarse for this."""
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+    model, _ = built(settings)
+    model.double()
+    arguments, generator = batch(PAIRS), torch.Generator().manual_seed(2)
+    factors = torch.randn(model(*arguments).shape, generator=generator, dtype=torch.float64)
+    (model(*arguments) * factors).sum().backward()
+    for name, parameter in model.named_parameters():
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        losses = []
+        for distance in 1e-6, -2e-6:
+            with torch.no_grad():
+                parameter += distance * direction
+                losses.append(float((model(*arguments) * factors).sum()))
+        with torch.no_grad():
+            parameter += 1e-6 * direction
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(float((parameter.grad * direction).sum()), 1e-5, 1e-5), (
+            name
+        )
+
+
+@torch.no_grad()
+def test_padding_and_other_sentences_do_not_change_logits(settings: ModelSettings) -> None:
+    model, _ = built(settings)
+    src, src_mask, tgt_in = batch(PAIRS)
+    together = model(src, src_mask, tgt_in)
+    for pair, logits in zip(PAIRS, together, strict=True):
+        assert torch.allclose(logits[: len(pair.tgt)], model(*batch([pair]))[0], atol=1e-5)
+    assert torch.equal(model(torch.where(src_mask, src, 5), src_mask, tgt_in), together)
+
+
+@torch.no_grad()
+def test_later_target_pieces_do_not_change_logits(settings: ModelSettings) -> None:
+    model, _ = built(settings)
+    src, src_mask, tgt_in = batch(PAIRS)
+    logits = model(src, src_mask, tgt_in)
+    for position in range(1, tgt_in.size(1)):
+        changed = tgt_in.clone()
+        changed[:, position] = (changed[:, position] + 1) % 7
+        new = model(src, src_mask, changed)
+        assert torch.allclose(new[:, :position], logits[:, :position], atol=1e-6)
+        assert not torch.allclose(new[:, position], logits[:, position], atol=1e-3)
+
+
+@torch.no_grad()
+def test_steps_equal_a_single_pass_also_after_select_and_reorder(settings: ModelSettings) -> None:
+    """Random beams for three sentences, two of which are dropped, are compared with passes over whole prefixes."""
+    model, _ = built(settings)
+    torch.manual_seed(3)
+    src, src_mask, _ = batch(PAIRS)
+    state = model.encode(src, src_mask)
+    prefixes = torch.empty(len(src), 1, 0, dtype=torch.long)
+    for step in range(STEPS):
+        prefixes = torch.cat([prefixes, torch.randint(7, (*prefixes.shape[:2], 1))], dim=2)
+        features, state = model.step(prefixes[:, :, -1], state)
+        for hypothesis in range(prefixes.size(1)) if step % 6 in (0, 5) else ():
+            expected = model.features(src, src_mask, prefixes[:, hypothesis])[:, -1]
+            assert torch.allclose(features[:, hypothesis], expected, atol=1e-5)
+        if step > 2:
+            beams = torch.randint(prefixes.size(1), (len(src), 4))
+            state = state.reorder(beams)
+            prefixes = prefixes.gather(1, beams[:, :, None].expand(-1, -1, prefixes.size(2)))
+        if step in (5, 11):
+            left = torch.tensor([2, 0]) if step == 5 else torch.tensor([1])
+            state, prefixes, src, src_mask = state.select(left), prefixes[left], src[left], src_mask[left]
+
+
+@torch.no_grad()
+def test_a_wide_beam_finds_the_best_of_all_translations(settings: ModelSettings) -> None:
+    """The second implementation scores all translations of at most three pieces."""
+    model, reference = built(settings, num_pieces=4)
+    sources, others = [[3, 3, 0, 2], [3, 2]], (0, 1, 3)
+    tgt = SimpleNamespace(bos_id=BOS, eos_id=EOS)
+    engine = TorchEngine([model], SimpleNamespace(tgt=tgt), torch.device("cpu"))
+    decode = DecodeSettings(beam_size=60, max_length=3, length_penalty=0.6)
+    translations = [[*each, EOS] for length in range(4) for each in itertools.product(others, repeat=length)]
+    found = engine.search([Sentence(src) for src in sources], decode, num_best=60)
+    for src, hypotheses in zip(sources, found, strict=True):
+        scored = []
+        for pieces in translations:
+            logits = reference.logits(src, pieces)
+            log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            scored.append((log_probs[np.arange(len(pieces)), pieces].sum() / len(pieces) ** 0.6, pieces))
+        scored.sort(reverse=True)
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([each for each, _ in scored], abs=1e-5)
+        assert [hypothesis.pieces for hypothesis in hypotheses] == [pieces for _, pieces in scored]
