@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from tests.faults.damage import damaged
-from tests.helpers.runs import CPU, changed, train_into, untrained
+from tests.helpers.runs import changed, train_into, untrained
 from translate.api import load_translator
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model
@@ -420,7 +421,7 @@ def test_weights_of_a_different_model_are_rejected(copied_run: Run, tmp_path: Pa
 
 
 def test_positional_encodings_match_the_model() -> None:
-    expected = sinusoidal_positions_in_torch(0, 4000, 64, CPU).numpy()
+    expected = sinusoidal_positions_in_torch(torch.arange(4000), 64).numpy()
     np.testing.assert_allclose(sinusoidal_positions(4000, 64), expected, atol=1e-7)
     assert sinusoidal_positions(600, 64).dtype == np.float32
 

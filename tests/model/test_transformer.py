@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
 from translate.model.hooks import recording
+from translate.model.kv_cache import SPARE_STEPS
 from translate.model.layers import RotaryEmbedding, rotary_embedding, sinusoidal_positions
 from translate.model.transformer import (
     Attention,
@@ -20,7 +21,6 @@ from translate.model.transformer import (
     Transformer,
     causal_mask,
 )
-from translate.model.transformer_state import SPARE_STEPS
 
 VOCAB = 50
 
@@ -38,7 +38,7 @@ def some_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return src, src_mask, torch.randint(VOCAB, (3, 6))
 
 
-@pytest.mark.parametrize("rotary", [None, rotary_embedding(3, 6, 8, torch.device("cpu"))], ids=["", "rotary"])
+@pytest.mark.parametrize("rotary", [None, rotary_embedding(torch.arange(3, 9), 8)], ids=["", "rotary"])
 @pytest.mark.parametrize("num_queries", [1, 5])
 def test_forward_equals_weights_times_values(num_queries: int, rotary: RotaryEmbedding | None) -> None:
     torch.manual_seed(1)
@@ -94,7 +94,7 @@ def test_encoder_layer_equals_pytorchs(norm: str) -> None:
 def test_rotary_embedding_equals_complex_multiplication() -> None:
     """Position m multiplies pair i by e^(i m θ); dimension i is the real part and i + D/2H the imaginary part."""
     x = torch.randn(2, 4, 3, 8)
-    turned = rotary_embedding(5, 4, 8, torch.device("cpu"))(x)
+    turned = rotary_embedding(torch.arange(5, 9), 8)(x)
     for m in range(4):
         for i in range(4):
             factor = cmath.exp(1j * (5 + m) / 10_000 ** (2 * i / 8))
@@ -105,7 +105,7 @@ def test_rotary_embedding_equals_complex_multiplication() -> None:
 
 def test_rotary_scores_depend_only_on_distances() -> None:
     query, key = torch.randn(2, 1, 1, 1, 8)
-    at = [rotary_embedding(position, 1, 8, torch.device("cpu")) for position in range(40)]
+    at = [rotary_embedding(torch.tensor([position]), 8) for position in range(40)]
     scores = [(at[m](query) * at[n](key)).sum().item() for m, n in ((7, 3), (4, 0), (39, 35))]
     assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
     assert scores[0] != pytest.approx((at[7](query) * at[4](key)).sum().item(), abs=1e-3)
@@ -159,7 +159,7 @@ def test_decoding_step_by_step_equals_a_single_pass(shape: dict[str, object]) ->
     for pieces in tgt.unbind(dim=1):
         features, state = model.step(pieces[:, None], state)
         stepped.append(model.output(features))
-    assert state.num_pieces == state.num_slots == tgt.size(1)
+    assert state.num_pieces == state.target.num_slots == tgt.size(1)
     assert torch.allclose(torch.cat(stepped, dim=1), model(src, src_mask, tgt), atol=1e-5)
 
 
@@ -198,7 +198,7 @@ def test_reordered_hypotheses_have_the_logits_of_their_own_pieces(positions: str
         if step in (5, 20):
             left = torch.tensor([1, 0]) if step == 5 else torch.tensor([1])
             state, sentences, prefixes = state.select(left), sentences[left], prefixes[left]
-    assert state.visible.size(2) < 4 * 3 * SPARE_STEPS  # slots that no hypothesis sees are given up
+    assert state.target.visible.size(2) < 4 * 3 * SPARE_STEPS  # slots that no hypothesis sees are given up
 
 
 def test_padding_and_other_sentences_do_not_change_logits() -> None:
@@ -251,8 +251,8 @@ def test_tied_embeddings_share_one_matrix_per_vocabulary() -> None:
 
 def test_sinusoidal_positions_match_the_formula_for_any_start() -> None:
     for start in 3, 800, 100_000:
-        table = sinusoidal_positions(start, 4, 8, torch.device("cpu"))
-        rotary = rotary_embedding(start, 4, 8, torch.device("cpu"))
+        table = sinusoidal_positions(torch.arange(start, start + 4), 8)
+        rotary = rotary_embedding(torch.arange(start, start + 4), 8)
         for row, position in enumerate(range(start, start + 4)):
             for i in range(4):
                 angle = position / 10_000 ** (2 * i / 8)

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.helpers.runs import changed
-from translate.config.settings import Config, VocabSettings
+from translate.config.settings import VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
 from translate.errors import UserError
-from translate.model.parameter_shapes import parameter_shapes
-from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits, parameters_of, shapes_of
+from translate.model.transformer_shapes import transformer_shapes
+from translate.run.model import BYTES_PER_PARAMETER, build_model, check_fits, parameter_shapes, parameters_of, shapes_of
 
 CPU = torch.device("cpu")
 SRC, TGT = (
@@ -22,10 +22,6 @@ SRC, TGT = (
     for size in (280, 285)
 )
 JOINT, APART = VocabPair(SRC, SRC), VocabPair(SRC, TGT)
-
-
-def shapes(config: Config, vocabs: VocabPair) -> dict[str, tuple[int, ...]]:
-    return parameter_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
 
 
 @pytest.mark.parametrize("vocabs", [JOINT, APART], ids=["joint", "apart"])
@@ -38,7 +34,9 @@ def test_the_shapes_known_beforehand_are_those_of_the_built_model(
     names = "d_model", "d_ff", "num_heads", "num_encoder_layers", "num_decoder_layers"
     values = dict(zip(names, sizes, strict=True))
     config = changed(load_config(None), "model", norm=norm, tie_embeddings=tie_embeddings, **values)
-    assert shapes(config, vocabs) == shapes_of(parameters_of(build_model(config, vocabs)))
+    shapes = shapes_of(parameters_of(build_model(config, vocabs)))
+    assert parameter_shapes(config, vocabs) == shapes
+    assert transformer_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint) == shapes
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
@@ -46,7 +44,9 @@ def test_a_model_is_rejected_only_if_its_state_exceeds_the_memory(
     ema_decay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(load_config(None), "train", ema_decay=ema_decay)
-    needed = sum(map(math.prod, shapes(config, JOINT).values())) * (BYTES_PER_PARAMETER + (4 if ema_decay else 0))
+    needed = sum(map(math.prod, parameter_shapes(config, JOINT).values())) * (
+        BYTES_PER_PARAMETER + (4 if ema_decay else 0)
+    )
     for memory in needed, None:
         monkeypatch.setattr("translate.run.model.main_memory", lambda memory=memory: memory)
         check_fits(config, JOINT, CPU)

@@ -16,7 +16,7 @@ from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Head
 from translate.run.folder import Run
-from translate.run.weights import read_model_weights
+from translate.run.model import read_weights
 
 TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 2e-2}
 
@@ -50,7 +50,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
     vocabulary or do not spell the text of the line.
     """
     settings, vocabs = run.load_config().model, run.load_vocabs()
-    weights = read_model_weights(run.weights_path, settings, vocabs)
+    weights = read_weights(run, vocabs)
     if folder.about.weights != weights.digest:
         advice = "pass the run that created this folder, or recreate the folder"
         raise UserError(f"{folder.path}: does not match the weights in {run.weights_path}; {advice}")

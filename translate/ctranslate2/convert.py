@@ -18,6 +18,7 @@ from translate.ctranslate2 import PRECISIONS, import_ctranslate2
 from translate.ctranslate2.fingerprint import FORMAT, RECORD, Origin, files_digest, num_positions, settings_digest
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
+from translate.model.transformer_shapes import transformer_shapes
 from translate.run.folder import Run
 from translate.run.weights import read_model_weights
 from translate.system.checked_json import write_record
@@ -38,7 +39,8 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
     if precision not in PRECISIONS:
         raise UserError(f"--precision {precision}: not supported by CTranslate2; choose one of {', '.join(PRECISIONS)}")
     config, vocabs = run.load_config(), run.load_vocabs()
-    weights = read_model_weights(run.weights_path, config.model, vocabs)
+    shapes = transformer_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+    weights = read_model_weights(run.weights_path, config.model, vocabs, shapes)
     if precision == "float16":
         _refuse_overflow(run.weights_path, weights.arrays)
     spec = _specification(config, vocabs, weights.arrays)

@@ -95,7 +95,7 @@ def _layers(model: Transformer) -> dict[str, Tensor]:
 
 def _positions(config: Config) -> dict[str, Tensor]:
     """Return the position tables, because Transformers would compute slightly different values."""
-    positions = sinusoidal_positions(0, _num_positions(config), config.model.d_model, torch.device("cpu"))
+    positions = sinusoidal_positions(torch.arange(_num_positions(config)), config.model.d_model)
     return {f"model.{side}.embed_positions.weight": _halves(positions, dim=1) for side in ("encoder", "decoder")}
 
 

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import UserError
+from translate.model.kv_cache import KeyValue
 from translate.model.transformer import Transformer, as_bias
-from translate.model.transformer_state import KeyValue, TransformerState
+from translate.model.transformer_state import TransformerState
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -68,7 +67,10 @@ class _Product(torch.autograd.Function):
 
 
 class RotaryEmbedding(NamedTuple):
-    """Cosines and sines of the rotation angles for T positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer")."""
+    """Cosines and sines of the rotation angles for T positions, each (T, 1, D/2H) (Su et al. 2021, "RoFormer").
+
+    If the positions differ between the B sentences of a batch, each is (B, T, 1, D/2H).
+    """
 
     cosines: Tensor
     sines: Tensor
@@ -84,26 +86,27 @@ class RotaryEmbedding(NamedTuple):
         return torch.cat(rotated, dim=-1).to(x.dtype)
 
 
-def rotary_embedding(start: int, length: int, head_width: int, device: torch.device) -> RotaryEmbedding:
-    """Return the embedding of `length` positions from `start`. Pair i rotates by 10000^(-2 i H / D) per position."""
-    angles = _angles(start, length, head_width, device)[:, None]  # (T, 1, D/2H)
-    return RotaryEmbedding(*(each.float().to(device) for each in (angles.cos(), angles.sin())))
+def rotary_embedding(positions: Tensor, head_width: int) -> RotaryEmbedding:
+    """Return the embedding of positions, (T,) or (B, T). Pair i rotates by 10000^(-2 i H / D) per position."""
+    angles = _angles(positions, head_width).unsqueeze(-2)  # (..., T, 1, D/2H)
+    return RotaryEmbedding(*(each.float().to(positions.device) for each in (angles.cos(), angles.sin())))
 
 
-def sinusoidal_positions(start: int, length: int, d_model: int, device: torch.device) -> Tensor:
-    """Return the sinusoidal positional encodings, (length, D) (Vaswani et al. 2017, section 3.5)."""
-    angles = _angles(start, length, d_model, device)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float().to(device)
+def sinusoidal_positions(positions: Tensor, d_model: int) -> Tensor:
+    """Return the sinusoidal encodings of positions, (T,) -> (T, D) (Vaswani et al. 2017, section 3.5)."""
+    angles = _angles(positions, d_model)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2).float().to(positions.device)
 
 
-def _angles(start: int, length: int, width: int, device: torch.device) -> Tensor:
-    """Return position * 10000^(-2 i / width) for each position and dimension pair i: (length, width / 2).
+def _angles(positions: Tensor, width: int) -> Tensor:
+    """Return position * 10000^(-2 i / width) for each position and dimension pair i: (..., width / 2).
 
     The angles are float64: in float32, those of position 800 would be off by 5e-5. MPS has no float64.
     """
-    numbers = partial(torch.arange, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
-    rates = torch.exp(numbers(0, width, 2) * (-math.log(10_000.0) / width))
-    return numbers(start, start + length)[:, None] * rates
+    device = torch.device("cpu") if positions.device.type == "mps" else positions.device
+    numbers = torch.arange(0, width, 2, dtype=torch.float64, device=device)
+    rates = torch.exp(numbers * (-math.log(10_000.0) / width))
+    return positions.to(device, torch.float64)[..., None] * rates
 
 
 class Dropout(nn.Module):

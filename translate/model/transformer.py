@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -18,9 +19,16 @@ from torch.nn import functional as F
 
 from translate.config.settings import ModelSettings
 from translate.model.attention_kinds import KindName
+from translate.model.kv_cache import KeyValue
 from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding, sinusoidal_positions
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
-from translate.model.transformer_state import KeyValue, TransformerState
+from translate.model.transformer_state import TransformerState
+
+Append = Callable[[KeyValue], KeyValue]  # joins new keys and values with those of earlier pieces
+
+
+def _only(new: KeyValue) -> KeyValue:
+    return new
 
 
 class Attention(AttentionModule):
@@ -106,8 +114,25 @@ class Residual(nn.Module):
         return self.norm(x + self.dropout(sublayer(x)))
 
 
+class PositionedEmbedding(nn.Module):
+    """Embedding lookup with positions: sinusoids are added here; rotary embeddings are passed on to self-attention."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.scale = math.sqrt(settings.d_model)  # matches the magnitude of the positional encodings
+        self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, table: nn.Module, pieces: Tensor, positions: Tensor) -> tuple[Tensor, RotaryEmbedding | None]:
+        """Embed pieces (B, T) at positions (T,), (1,) or (B, T): (B, T, D), and the rotary embedding if it is used."""
+        x = table(pieces) * self.scale
+        if self.rotated_width:
+            return self.dropout(x), rotary_embedding(positions, self.rotated_width)
+        return self.dropout(x + sinusoidal_positions(positions, x.size(-1))), None
+
+
 class EncoderLayer(nn.Module):
-    """Encoder layer: self-attention over the source, followed by a feed-forward network."""
+    """Encoder layer: self-attention, followed by a feed-forward network."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -116,10 +141,16 @@ class EncoderLayer(nn.Module):
         self.self_attn_residual = Residual(settings)
         self.feed_forward_residual = Residual(settings)
 
-    def forward(self, x: Tensor, src_mask: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
-        """Apply the layer: (B, S, D), (B, 1, 1, S) -> (B, S, D). rotary: rotary embedding of the S positions."""
-        x = self.self_attn_residual(x, lambda h: self.self_attn(h, self.self_attn.project(h, rotary), src_mask, rotary))
-        return self.feed_forward_residual(x, self.feed_forward)
+    def forward(self, x: Tensor, mask: Tensor, rotary: RotaryEmbedding | None = None, append: Append = _only) -> Tensor:
+        """Apply the layer: (B, T, D), mask (B, 1, 1 or T, M) -> (B, T, D). append: see DecoderLayer; M = T without it.
+
+        rotary: rotary embedding of the T positions.
+        """
+
+        def attend(h: Tensor) -> Tensor:
+            return self.self_attn(h, append(self.self_attn.project(h, rotary)), mask, rotary)
+
+        return self.feed_forward_residual(self.self_attn_residual(x, attend), self.feed_forward)
 
 
 class DecoderLayer(nn.Module):
@@ -140,7 +171,7 @@ class DecoderLayer(nn.Module):
         tgt_mask: Tensor,
         source: KeyValue,
         src_mask: Tensor,
-        append: Callable[[KeyValue], KeyValue] = lambda new: new,
+        append: Append = _only,
         rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
         """Apply the layer: (B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
@@ -164,12 +195,11 @@ class Transformer(Seq2Seq):
         """Initialize the model. is_joint: whether both sides share a vocabulary (and thus tied embeddings)."""
         super().__init__()
         self.d_model = settings.d_model
-        self.rotated_width = settings.d_model // settings.num_heads if settings.positions == "rotary" else 0
         self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
         is_shared = is_joint and settings.tie_embeddings
         self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
         self.output = nn.Linear(settings.d_model, num_tgt_pieces, bias=False)
-        self.dropout = Dropout(settings.dropout)
+        self.embed = PositionedEmbedding(settings)
         encoder_layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_encoder_layers))
         decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.num_decoder_layers))
         self.encoder_layers = cast("list[EncoderLayer]", encoder_layers)
@@ -177,7 +207,7 @@ class Transformer(Seq2Seq):
         # With pre-norm, the residual stream leaves the last layer unnormalized.
         norm = nn.LayerNorm if settings.norm == "pre" else nn.Identity
         self.encoder_norm, self.decoder_norm = norm(settings.d_model), norm(settings.d_model)
-        self.apply(_initialize)
+        self.apply(initialize)
         if isinstance(self.decoder_norm, nn.LayerNorm):
             # The residual stream contains the embedding of the current input piece. With tied embeddings, an untrained
             # model, especially a wide one, would otherwise favor that piece.
@@ -201,7 +231,7 @@ class Transformer(Seq2Seq):
     def decode(self, tgt_in: Tensor, state: TransformerState) -> Tensor:
         """Decode complete targets in one pass: (B, T) pieces and the initial state -> (B, T, D) features."""
         tgt_mask = as_bias(causal_mask(tgt_in.size(1), tgt_in.device))
-        x, rotary = self._embed(self.tgt_embedding, tgt_in, 0, tgt_in.size(1))
+        x, rotary = self.embed(self.tgt_embedding, tgt_in, torch.arange(tgt_in.size(1), device=tgt_in.device))
         for layer, source in zip(self.decoder_layers, state.source, strict=True):
             x = layer(x, tgt_mask, source, state.src_mask, rotary=rotary)
         return self.decoder_norm(x)
@@ -209,7 +239,7 @@ class Transformer(Seq2Seq):
     def encode(self, src: Tensor, src_mask: Tensor) -> TransformerState:
         """See Seq2Seq."""
         src_mask = as_bias(src_mask)[:, None, None, :]
-        x, rotary = self._embed(self.src_embedding, src, 0, src.size(1))
+        x, rotary = self.embed(self.src_embedding, src, torch.arange(src.size(1), device=src.device))
         for layer in self.encoder_layers:
             x = layer(x, src_mask, rotary)
         memory = self.encoder_norm(x)
@@ -219,19 +249,12 @@ class Transformer(Seq2Seq):
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
         """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, kept separate by the mask."""
         assert isinstance(state, TransformerState)
-        state = state.next()
-        tgt_mask = as_bias(state.visible[:, None, :, : state.num_slots])  # (B, 1, K, M)
-        x, rotary = self._embed(self.tgt_embedding, pieces, state.num_pieces - 1, 1)
+        cache = state.target.next()
+        tgt_mask = as_bias(cache.mask)
+        x, rotary = self.embed(self.tgt_embedding, pieces, torch.full((1,), state.num_pieces, device=pieces.device))
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
-            x = layer(x, tgt_mask, source, state.src_mask, partial(state.append, number), rotary)
-        return self.decoder_norm(x), state
-
-    def _embed(self, table: nn.Module, pieces: Tensor, start: int, count: int) -> tuple[Tensor, RotaryEmbedding | None]:
-        """Embed (B, T) pieces at `count` (T or 1) positions from `start`: (B, T, D), rotary embedding if used."""
-        x = table(pieces) * math.sqrt(self.d_model)  # matches the magnitude of the positional encodings
-        if self.rotated_width:
-            return self.dropout(x), rotary_embedding(start, count, self.rotated_width, x.device)
-        return self.dropout(x + sinusoidal_positions(start, count, self.d_model, x.device)), None
+            x = layer(x, tgt_mask, source, state.src_mask, partial(cache.append, number), rotary)
+        return self.decoder_norm(x), replace(state, target=cache, num_pieces=state.num_pieces + 1)
 
 
 def causal_mask(num_pieces: int, device: torch.device) -> Tensor:
@@ -246,7 +269,8 @@ def as_bias(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
 
 
-def _initialize(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
+    """Initialize an embedding or a linear layer. Other modules keep the values that PyTorch gives them."""
     if isinstance(module, nn.Embedding):
         # With tied embeddings, the usual N(0, 1) would give an initial loss in the hundreds.
         nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)

@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
-from translate.model.parameter_shapes import Shape, parameter_shapes
 from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
-from translate.run.weights import CheckedWeights, ModelIdentity, read_model_weights, write_checked_weights
+from translate.run.weights import CheckedWeights, ModelIdentity, Shape, read_model_weights, write_checked_weights
 from translate.system.memory import main_memory
 
 KEPT_WIDTHS = 12  # vectors of width d_model that a decoder layer keeps per piece for the backward pass, at least
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 )
+RANDOM = {Tensor.uniform_, Tensor.normal_, nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_}
 BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, each in float32
 
 
 def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
     """Build an untrained model for the given settings and vocabularies."""
     return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+
+
+def parameter_shapes(config: Config, vocabs: VocabPair) -> dict[str, Shape]:
+    """Return the shapes of a model's parameters, keyed by name. Building the model for them takes no memory."""
+    with torch.device("meta"), _NoRandomValues():
+        return shapes_of(parameters_of(build_model(config, vocabs)))
+
+
+class _NoRandomValues(TorchFunctionMode):
+    """Skip random initialization, for which the meta device would import PyTorch's compiler in more than a second."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if function in RANDOM:
+            return args[0] if args else None
+        return function(*args, **(kwargs or {}))
+
+
+def read_weights(run: Run, vocabs: VocabPair) -> CheckedWeights:
+    """Read the weights of a run. Raises UserError if they are missing, damaged or do not match its settings."""
+    config = run.load_config()
+    return read_model_weights(run.weights_path, config.model, vocabs, parameter_shapes(config, vocabs))
 
 
 class LoadedModel(NamedTuple):
@@ -42,9 +70,8 @@ class LoadedModel(NamedTuple):
 
 def load_model(run: Run, vocabs: VocabPair) -> LoadedModel:
     """Load the model of a run. Raises UserError if its weights are missing, damaged or do not match its settings."""
-    config = run.load_config()
-    weights = read_model_weights(run.weights_path, config.model, vocabs)  # first, because config.toml may be wrong
-    model = build_model(config, vocabs)
+    weights = read_weights(run, vocabs)  # first, because config.toml may be wrong
+    model = build_model(run.load_config(), vocabs)
     copy_tensors(as_tensors(weights), parameters_of(model))
     return LoadedModel(model, weights.digest)
 
@@ -55,8 +82,7 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device, num_piec
     num_pieces: number of target pieces in the largest micro-batch.
     """
     memory = main_memory() if device.type == "cpu" else None
-    shapes = parameter_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
-    num_parameters = sum(map(prod, shapes.values()))
+    num_parameters = sum(map(prod, parameter_shapes(config, vocabs).values()))
     needed = num_parameters * (BYTES_PER_PARAMETER + (4 if config.train.ema_decay else 0))
     if memory is not None and needed > memory:
         raise UserError(

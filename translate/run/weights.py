@@ -25,7 +25,6 @@ from safetensors import SafetensorError
 from translate.config.settings import ModelSettings
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
-from translate.model.parameter_shapes import Shape, parameter_shapes
 from translate.system.files import open_regular, write_bytes
 
 FORMAT = 1
@@ -37,6 +36,7 @@ TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that do not affect 
 OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # names of residual connections in version 0.1.0
 
 Arrays = dict[str, NDArray[np.float32]]
+Shape = tuple[int, ...]
 Tensor = TypeVar("Tensor")
 
 
@@ -79,9 +79,13 @@ def write_checked_weights(path: Path, content: bytes, identity: ModelIdentity) -
     return checksum
 
 
-def read_model_weights(path: Path, settings: ModelSettings, vocabs: VocabPair) -> CheckedWeights:
-    """Read the weights of the model with the given settings and vocabularies, all of which must be finite."""
-    shapes = parameter_shapes(settings, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+def read_model_weights(
+    path: Path, settings: ModelSettings, vocabs: VocabPair, shapes: Mapping[str, Shape]
+) -> CheckedWeights:
+    """Read the weights of the model with the given settings and vocabularies, all of which must be finite.
+
+    shapes: shape of each parameter. `run.model.read_weights` takes them from the model itself.
+    """
     weights = read_checked_weights(path, ModelIdentity.of(settings, vocabs), shapes)
     for name, array in weights.arrays.items():
         if not np.isfinite(array).all():

@@ -8,8 +8,8 @@ from pathlib import Path
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run
-from translate.run.model import load_model, save_weights
-from translate.run.weights import ModelIdentity, read_model_weights
+from translate.run.model import load_model, read_weights, save_weights
+from translate.run.weights import ModelIdentity
 from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.optimizer import AdamW
 from translate.training.step import Trainer
@@ -54,7 +54,7 @@ def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
     progress, is_lost = progress or Progress(), False
     if progress.best is not None and world.is_first:
         try:
-            read_model_weights(run.weights_path, run.load_config().model, run.load_vocabs())
+            read_weights(run, run.load_vocabs())
         except UserError as error:
             is_lost = True
             run.log(f"warning: the best weights so far were lost and are replaced with the current ones: {error}")

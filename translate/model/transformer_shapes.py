@@ -1,4 +1,4 @@
-"""Names and shapes of a Transformer's parameters, known without building it or importing torch."""
+"""Names and shapes of a Transformer's parameters without torch, so that CTranslate2's engine starts quickly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from translate.config.settings import ModelSettings
 Shape = tuple[int, ...]
 
 
-def parameter_shapes(
+def transformer_shapes(
     settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool
 ) -> dict[str, Shape]:
     """Return the shapes of the parameters in translate/model/transformer.py. is_joint: whether the vocabulary is."""
