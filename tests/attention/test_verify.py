@@ -25,7 +25,7 @@ from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
 from translate.report.attention_folder import AttentionWriter
 from translate.run.folder import Run
-from translate.run.weights import read_model_weights
+from translate.run.model import read_weights
 
 LONG = "The cat sat on the mat. I love apples. " * 3
 LINES = [
@@ -91,7 +91,7 @@ def test_maps_of_long_lines_match_the_model(
     run = untrained(tmp_path / "run", config, vocabs)
     src, tgt = [*range(3, 250)] * 4, [*range(3, 250)] * 4  # 988 pieces
     maps = attention_maps(load_translator(run.path, "cpu"), [(src[:40], tgt), (src, tgt[:40])])
-    weights = read_model_weights(run.weights_path, config.model, vocabs)
+    weights = read_weights(run, vocabs)
     model = TransformerReference(weights.arrays, config.model, vocabs.tgt.bos_id)
     for kind, recomputed in model.maps(src, tgt[:40]).items():
         assert np.abs(maps[1].stacks[kind].weights - np.stack(recomputed)).max() <= 1e-5, kind

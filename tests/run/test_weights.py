@@ -18,13 +18,12 @@ from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.model.seq2seq import Seq2Seq
 from translate.run.folder import Run
-from translate.run.model import build_model, load_model
-from translate.run.weights import read_model_weights
+from translate.run.model import build_model, load_model, read_weights
 
 FIXTURE = Path(__file__).parents[1] / "data" / "0.1.0"
 LOADERS: dict[str, Callable[[Run], object]] = {
     "torch": lambda run: load_model(run, run.load_vocabs()),
-    "verify": lambda run: read_model_weights(run.weights_path, run.load_config().model, run.load_vocabs()),
+    "verify": lambda run: read_weights(run, run.load_vocabs()),
     "ctranslate2": lambda run: export_ctranslate2(run, run.path / "exported"),
 }
 EMBEDDING = "tgt_embedding.weight"
