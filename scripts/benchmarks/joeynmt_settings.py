@@ -8,7 +8,7 @@ from typing import Any
 import sentencepiece
 
 from benchmarks.work import SRC, TGT
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 from translate.data.vocab import Vocab
 
 SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")  # JoeyNMT looks pieces up by name, so their ids need not be ours

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 
 LOOP_SECONDS = 0.6
 NUM_LOOPS = 5

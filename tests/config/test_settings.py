@@ -68,7 +68,7 @@ def test_paths_are_relative_to_the_settings_file_or_the_working_directory(
         ),
         (
             "[model]\nwidht = 3",
-            "model.widht: unknown setting; [model] has d_model, d_ff, num_heads, num_encoder_layers,",
+            "model.widht: unknown setting; [model] has architecture, d_model, d_ff, num_heads,",
         ),
         ("[train]\nbatch_size = 8", "train.batch_size: unknown setting; did you mean train.batch_tokens?"),
         ("[train]\nlr = 0.1", "train.lr: unknown setting; [train] has init_from, seed, "),

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from translate.config.settings import Config, ModelSettings
+from translate.config.model_settings import ModelSettings
+from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 from translate.run.folder import Run
 from translate.run.model import as_tensors, build_model, copy_tensors, parameters_of, save_weights, shapes_of

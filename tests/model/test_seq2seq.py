@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from translate.attention.reference.blocks import Reference
 from translate.attention.reference.transformer import TransformerReference
-from translate.config.settings import Config, DecodeSettings, ModelSettings
+from translate.config.model_settings import ModelSettings
+from translate.config.settings import Config, DecodeSettings
 from translate.decoding.engine import Sentence
 from translate.decoding.torch_engine import TorchEngine
 from translate.model.hooks import recording

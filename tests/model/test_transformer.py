@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 from translate.model.hooks import recording
 from translate.model.kv_cache import SPARE_STEPS
 from translate.model.layers import RotaryEmbedding, rotary_embedding, sinusoidal_positions

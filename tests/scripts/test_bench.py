@@ -20,7 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.reference_search import translate_one
-from translate.config.settings import Config, ModelSettings
+from translate.config.model_settings import ModelSettings
+from translate.config.settings import Config
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence

@@ -1,6 +1,6 @@
 """Define all settings with their types, limits and defaults. Defaults are defined nowhere else.
 
-The settings of training have a file of their own, train_settings.py.
+The settings of the model and of training have files of their own, model_settings.py and train_settings.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from translate.config.limits import (
     Count,
     FilterName,
     LanguageCode,
-    Layers,
     Limit,
     NgramLength,
     Ratio,
@@ -23,8 +22,8 @@ from translate.config.limits import (
     Section,
     Seed,
     Share,
-    Width,
 )
+from translate.config.model_settings import ModelSettings
 from translate.config.train_settings import TrainSettings
 
 
@@ -109,34 +108,6 @@ class VocabSettings(Section):
         return self
 
 
-class ModelSettings(Section):
-    """Architecture of the Transformer."""
-
-    d_model: Width = Field(256, description="model width: size of the embeddings and hidden states")
-    d_ff: Width = Field(1024, description="inner width of the feed-forward layers")
-    num_heads: Width = Field(4, description="number of attention heads per layer")
-    num_encoder_layers: Layers = Field(3, description="number of encoder layers")
-    num_decoder_layers: Layers = Field(3, description="number of decoder layers")
-    dropout: Share = Field(0.1, description="dropout rate for embeddings and sub-layer outputs")
-    attention_dropout: Share = Field(0.0, description="dropout rate for attention weights; slows attention on CPUs")
-    norm: Literal["pre", "post"] = Field("pre", description="layer norm before (pre) or after (post) each sub-layer")
-    positions: Literal["sinusoidal", "rotary"] = Field(
-        "sinusoidal", description="position encoding: added to the embeddings, or rotary (rotates queries and keys)"
-    )
-    tie_embeddings: bool = Field(True, description="share one matrix between the embeddings and the output layer")
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> ModelSettings:
-        if self.d_model % self.num_heads:
-            raise ValueError(f"d_model {self.d_model} is not divisible by num_heads {self.num_heads}")
-        if self.d_model % 2:
-            raise ValueError(f"d_model {self.d_model} is odd; sinusoidal positions need an even width")
-        if self.positions == "rotary" and self.d_model // self.num_heads % 2:
-            width = self.d_model // self.num_heads
-            raise ValueError(f"head width {width} (d_model / num_heads) is odd; rotary positions need an even width")
-        return self
-
-
 class DecodeSettings(Section):
     """Decoding by beam search or sampling."""
 
@@ -182,11 +153,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        train, num_layers, num_heads = self.train, self.model.num_decoder_layers, self.model.num_heads
-        if (layer := train.alignment_layer) >= num_layers:
+        train, (num_layers, num_heads) = self.train, self.model.cross_shape
+        if self.data.train_align and not num_layers:
+            raise ValueError('data.train_align: model.attention = "none" has no attention to guide; remove one of them')
+        if (layer := train.alignment_layer) >= max(1, num_layers):
             raise ValueError(f"train.alignment_layer = {layer}: the last decoder layer is {num_layers - 1}")
-        if (head := train.alignment_head) >= num_heads:
+        if (head := train.alignment_head) >= max(1, num_heads):
             raise ValueError(f"train.alignment_head = {head}: the last head is {num_heads - 1}")
+        if self.model.architecture == "recurrent" and train.compile == "on":
+            raise ValueError(
+                'train.compile = "on": cannot be used with model.architecture = "recurrent"; set it to "off"'
+            )
         if train.rdrop and not (self.model.dropout or self.model.attention_dropout):
             raise ValueError(f"train.rdrop = {train.rdrop:g}: R-Drop has no effect without dropout; set model.dropout")
         weight, is_aligned = train.alignment_weight, bool(self.data.train_align)

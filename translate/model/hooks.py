@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from translate.model.attention_kinds import KINDS, Head, KindName
+from translate.model.attention_kinds import Head, KindName
 from translate.model.seq2seq import AttentionModule, Seq2Seq
 
 Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows, columns)
@@ -29,13 +30,14 @@ def heads_of(model: Seq2Seq) -> list[Head]:
 
 @contextmanager
 def recording(
-    model: Seq2Seq, kinds: Collection[KindName] = tuple(KINDS), layers: Collection[int] | None = None
+    model: Seq2Seq, kinds: Collection[KindName] | None = None, layers: Collection[int] | None = None
 ) -> Iterator[Recording]:
     """Record the attention maps of all forward passes within the block.
 
-    If a layer is called several times, as in step-by-step decoding, the rows are concatenated into one map.
-    layers: zero-based layer numbers, or None for all layers.
+    If a layer is called several times, as in step-by-step decoding, the rows are concatenated into one map; rows that
+    had fewer columns are padded with zeros. kinds, layers: None for all that the model has; layers count from 0.
     """
+    kinds = tuple(model.attention) if kinds is None else kinds
     maps: Recording = {kind: {} for kind in kinds}
     with ExitStack() as hooks:
         ended = Event()  # Ctrl-C in between the calls below may leave a hook on the model; it records nothing later
@@ -84,6 +86,12 @@ def _record(maps: dict[int, Tensor], layer: int, ended: Event) -> Callable[[nn.M
         if ended.is_set():
             return
         rows = module.weights(*arguments)
-        maps[layer] = torch.cat([maps[layer], rows], dim=2) if layer in maps else rows
+        maps[layer] = _stacked(maps[layer], rows) if layer in maps else rows
 
     return hook
+
+
+def _stacked(above: Tensor, below: Tensor) -> Tensor:
+    """Concatenate maps (B, H, rows, columns) along their rows, padding the narrower one with columns of zeros."""
+    num_columns = max(above.size(3), below.size(3))
+    return torch.cat([F.pad(each, (0, num_columns - each.size(3))) for each in (above, below)], dim=2)

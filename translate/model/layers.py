@@ -129,6 +129,22 @@ class Dropout(nn.Module):
         return x * _dropout_mask(x.numel(), self.threshold, x.dtype).view(x.shape)
 
 
+class LockedDropout(Dropout):
+    """Dropout that drops the same elements at all positions of a sequence (Gal and Ghahramani 2016).
+
+    A mask that changes from step to step would disturb what a recurrent network carries from one step to the next.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply dropout to a sequence, (B, T, D) -> (B, T, D). In evaluation mode, return it unchanged."""
+        return x if (factors := self.factors(x)) is None else x * factors
+
+    def factors(self, x: Tensor) -> Tensor | None:
+        """Return the factors that `forward` multiplies (B, T, D) by, (B, 1, D), or None if there are none."""
+        is_active = self.training and self.threshold
+        return super().forward(x.new_ones(x.size(0), 1, x.size(2))) if is_active else None
+
+
 def _dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
     """Return `size` factors: 0 with probability threshold / 256, else 1 / (1 - threshold / 256) to preserve the mean.
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
 
+from translate.config.model_settings import ModelSettings
 from translate.model.attention_kinds import KindName
 
 
@@ -40,6 +41,11 @@ class Seq2Seq(nn.Module, ABC):
     """Sequence-to-sequence model. Training calls `features`; decoding calls `encode`, then `step` for each piece."""
 
     output: nn.Linear  # projects features to logits, without a bias
+
+    @staticmethod
+    @abstractmethod
+    def values_per_piece(settings: ModelSettings) -> int:
+        """Return how many numbers a training step keeps per target piece for the backward pass, at least."""
 
     @property
     @abstractmethod

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 from translate.model.attention_kinds import KindName
 from translate.model.kv_cache import KeyValue
 from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding, sinusoidal_positions
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
 from translate.model.transformer_state import TransformerState
 
+KEPT_WIDTHS = 12  # vectors of width d_model that a layer keeps per piece for the backward pass, at least
 Append = Callable[[KeyValue], KeyValue]  # joins new keys and values with those of earlier pieces
 
 
@@ -214,6 +215,11 @@ class Transformer(Seq2Seq):
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
         if settings.tie_embeddings:
             self.output.weight = self.tgt_embedding.weight
+
+    @staticmethod
+    def values_per_piece(settings: ModelSettings) -> int:
+        """See Seq2Seq."""
+        return settings.num_decoder_layers * (KEPT_WIDTHS * settings.d_model + settings.d_ff)
 
     @property
     def attention(self) -> Mapping[KindName, Sequence[Attention]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 
 Shape = tuple[int, ...]
 

@@ -12,16 +12,21 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from translate.config.model_settings import Architecture
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
+from translate.model.recurrent import Recurrent
 from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
 from translate.run.weights import CheckedWeights, ModelIdentity, Shape, read_model_weights, write_checked_weights
 from translate.system.memory import main_memory
 
-KEPT_WIDTHS = 12  # vectors of width d_model that a decoder layer keeps per piece for the backward pass, at least
+ARCHITECTURES: dict[Architecture, type[Transformer | Recurrent]] = {
+    "transformer": Transformer,
+    "recurrent": Recurrent,
+}
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
 )
@@ -31,7 +36,7 @@ BYTES_PER_PARAMETER = 16  # weights, gradients and Adam's two moments, each in f
 
 def build_model(config: Config, vocabs: VocabPair) -> Seq2Seq:
     """Build an untrained model for the given settings and vocabularies."""
-    return Transformer(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
+    return ARCHITECTURES[config.model.architecture](config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
 
 
 def parameter_shapes(config: Config, vocabs: VocabPair) -> dict[str, Shape]:
@@ -89,8 +94,8 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device, num_piec
             f"training a model with {num_parameters:,} parameters needs {needed / 1e9:,.0f} GB, but this machine has "
             f"only {memory / 1e9:,.0f} GB; lower model.d_model, model.d_ff, the number of layers or vocab.size"
         )
-    model, num_bytes = config.model, 4 if config.train.precision == "float32" else 2
-    kept = num_bytes * model.num_decoder_layers * (KEPT_WIDTHS * model.d_model + model.d_ff)
+    num_bytes = 4 if config.train.precision == "float32" else 2
+    kept = num_bytes * ARCHITECTURES[config.model.architecture].values_per_piece(config.model)
     needed += num_pieces * kept * (2 if config.train.rdrop else 1)
     if memory is not None and needed > memory:
         raise UserError(

@@ -22,7 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.system.files import open_regular, write_bytes

@@ -195,7 +195,7 @@ def guided_head(config: Config) -> Head | None:
     settings = config.train
     if not (config.data.train_align and settings.alignment_weight):
         return None
-    layer, num_layers = settings.alignment_layer, config.model.num_decoder_layers
+    layer, num_layers = settings.alignment_layer, config.model.cross_shape.num_layers
     if layer < 0:
         # Use the penultimate layer (Garg et al. 2019), but not layer 0, whose queries have not yet seen the source.
         layer = num_layers - 2 if num_layers > 2 else num_layers - 1
@@ -206,12 +206,15 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
     """Return whether to compile the model; with "auto", if training on CUDA is long enough to make up for compilation.
 
     A model with a guided head is never compiled: compiled code skips the hook that records the attention of the head.
+    Nor is a recurrent one, whose loop over the target would be compiled for each length.
     """
     settings = config.train
+    if guided_head(config) or config.model.architecture == "recurrent":
+        return False
     has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
     has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
     is_worthwhile = settings.compile == "auto" and device.type == "cuda" and has_steps and has_time
-    return not guided_head(config) and (settings.compile == "on" or is_worthwhile)
+    return settings.compile == "on" or is_worthwhile
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:

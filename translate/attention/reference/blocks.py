@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.attention.maps import Doubles, Floats
-from translate.config.settings import ModelSettings
+from translate.config.model_settings import ModelSettings
 from translate.model.attention_kinds import KindName
 
 KeyValue = tuple[Doubles, Doubles]  # keys and values, each of shape (H, S, D/H)
