@@ -8,16 +8,17 @@ from pydantic import Field, model_validator
 
 from translate.config.limits import Layers, Section, Share, Width
 
-Architecture = Literal["transformer", "recurrent"]
+Architecture = Literal["transformer", "recurrent", "decoder-only"]
 USERS: dict[str, tuple[Architecture, ...]] = {  # architectures that use a setting; all of them use the others
-    "d_ff": ("transformer",),
-    "num_heads": ("transformer",),
+    "d_ff": ("transformer", "decoder-only"),
+    "num_heads": ("transformer", "decoder-only"),
     "num_encoder_layers": ("transformer", "recurrent"),
-    "attention_dropout": ("transformer",),
-    "norm": ("transformer",),
-    "positions": ("transformer",),
+    "attention_dropout": ("transformer", "decoder-only"),
+    "norm": ("transformer", "decoder-only"),
+    "positions": ("transformer", "decoder-only"),
     "attention": ("recurrent",),
     "cell": ("recurrent",),
+    "source_attention": ("decoder-only",),
 }
 
 
@@ -33,13 +34,14 @@ class ModelSettings(Section):
 
     architecture: Architecture = Field(
         "transformer",
-        description="encoder-decoder Transformer, or recurrent encoder-decoder",
+        description="encoder-decoder Transformer, recurrent encoder-decoder, or decoder-only Transformer, which reads "
+        "source and target as one sequence",
     )
     d_model: Width = Field(256, description="model width: size of the embeddings and hidden states")
     d_ff: Width = Field(1024, description="inner width of the feed-forward layers")
     num_heads: Width = Field(4, description="number of attention heads per layer")
     num_encoder_layers: Layers = Field(3, description="number of encoder layers")
-    num_decoder_layers: Layers = Field(3, description="number of decoder layers")
+    num_decoder_layers: Layers = Field(3, description="number of decoder layers; decoder-only: of all layers")
     dropout: Share = Field(0.1, description="dropout rate for embeddings and sub-layer outputs")
     attention_dropout: Share = Field(0.0, description="dropout rate for attention weights; slows attention on CPUs")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before (pre) or after (post) each sub-layer")
@@ -52,6 +54,9 @@ class ModelSettings(Section):
         description="recurrent: how the decoder scores source pieces; none: it sees only the encoder's last state",
     )
     cell: Literal["gru", "lstm"] = Field("gru", description="recurrent: type of the cells")
+    source_attention: Literal["bidirectional", "causal"] = Field(
+        "bidirectional", description="decoder-only: source pieces attend to the whole source, or only backward"
+    )
 
     @property
     def has_heads(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar, cast
 
 from translate.errors import UserError
 
-KindName = Literal["cross", "encoder", "decoder"]  # the names used in options, files and JSON
+KindName = Literal["cross", "encoder", "decoder", "self"]  # the names used in options, files and JSON
 Side = Literal["source", "target"]
 Item = TypeVar("Item")
 

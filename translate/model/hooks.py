@@ -51,16 +51,24 @@ def recording(
 
 @contextmanager
 def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
-    """Record one head's maps within the block, with gradients: one (B, rows, columns) tensor per call of its layer."""
+    """Record one head's maps within the block, with gradients: one (B, rows, columns) tensor per call of its layer.
+
+    A decoder-only model has no encoder-decoder attention; what is recorded instead is the part of its self-attention in
+    which complete targets attend to the source.
+    """
     maps: list[Tensor] = []
+    kind: KindName = head.kind if head.kind in model.attention else "self"
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)
         x, *others = arguments
         with torch.autocast(x.device.type, enabled=False):  # autocast would compute the product in bfloat16
-            maps.append(module.weights(x.float(), *others)[:, head.head])
+            rows = module.weights(x.float(), *others)[:, head.head]
+        num_columns = rows.size(2) if kind == head.kind else rows.size(2) - rows.size(1)
+        if num_columns:  # the pass over the source has none
+            maps.append(rows[:, :, :num_columns])
 
-    with model.attention[head.kind][head.layer].register_forward_hook(hook):
+    with model.attention[kind][head.layer].register_forward_hook(hook):
         yield maps
 
 

@@ -16,6 +16,7 @@ from translate.config.model_settings import Architecture
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
+from translate.model.decoder_only import DecoderOnly
 from translate.model.recurrent import Recurrent
 from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer
@@ -23,9 +24,10 @@ from translate.run.folder import Run
 from translate.run.weights import CheckedWeights, ModelIdentity, Shape, read_model_weights, write_checked_weights
 from translate.system.memory import main_memory
 
-ARCHITECTURES: dict[Architecture, type[Transformer | Recurrent]] = {
+ARCHITECTURES: dict[Architecture, type[Transformer | Recurrent | DecoderOnly]] = {
     "transformer": Transformer,
     "recurrent": Recurrent,
+    "decoder-only": DecoderOnly,
 }
 SMALLER_BATCHES = (
     "start a new run with a lower train.batch_tokens ({settings.batch_tokens}) or a higher train.accumulate"
