@@ -104,12 +104,12 @@ def replace_section(document: str, title: str, body: str) -> str:
 def section_body(report: Report, date: str, command: str, threads: int) -> str:
     """Return a section: date, machine, versions and command, then the table."""
     listed = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
-    machine = f"{_processor()}, {os.cpu_count()} cores, threads used: {threads}"
+    machine = f"{processor()}, {os.cpu_count()} cores, threads used: {threads}"
     machine = f"{report.device_name}; {machine}" if report.device_name else machine
     return f"{date}, {machine}; {listed}.\n\n```\n{command}\n```\n\n{report.table}\n"
 
 
-def _processor() -> str:
+def processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists() and (
         match := re.search(r"^model name\s*:\s*(.+)$", information.read_text(encoding="utf-8"), re.MULTILINE)
