@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from translate.model.layers import Dropout
+from translate.model.layers import Dropout, LockedDropout
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -38,3 +38,13 @@ def test_dropout_is_reproducible_with_a_seed() -> None:
     assert not torch.equal(dropout(x), first)
     torch.manual_seed(7)
     assert torch.equal(dropout(x), first)
+
+
+def test_locked_dropout_drops_the_same_elements_at_all_positions_of_a_sentence() -> None:
+    torch.manual_seed(1)
+    locked, x = LockedDropout(0.5), torch.ones(2, 5, 99)
+    y = locked(x)
+    assert torch.equal(y, y[:, :1].expand_as(y))
+    assert not torch.equal(y[0], y[1])
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+    assert locked.eval()(x) is x

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from translate.attention.reference import build_reference
 from translate.attention.reference.blocks import Reference
-from translate.attention.reference.transformer import TransformerReference
 from translate.config.model_settings import ModelSettings
 from translate.config.settings import Config, DecodeSettings
 from translate.decoding.engine import Sentence
@@ -37,10 +37,15 @@ PAIRS = [Pair([5, 3, 4, 6, 2], [3, 5, 3, 2]), Pair([4, 2], [2]), Pair([3, 3, 5, 
 
 
 def variants() -> Iterator[dict[str, Any]]:
-    """Yield the settings of each architecture, with one or two layers per side."""
+    """Yield the settings of each architecture, with 1 or 2 layers per side."""
     for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "rotary")):
         shared = {"d_ff": 12, "num_heads": 2, "num_decoder_layers": 2, "norm": norm, "positions": positions}
         yield {**shared, "num_encoder_layers": 1}
+        for source in "bidirectional", "causal":
+            yield {**shared, "architecture": "decoder-only", "source_attention": source}
+    for attention, cell, layers in itertools.product(("additive", "general", "dot", "none"), ("gru", "lstm"), (1, 2)):
+        shared = {"architecture": "recurrent", "num_encoder_layers": layers, "num_decoder_layers": layers}
+        yield {**shared, "attention": attention, "cell": cell}
 
 
 @pytest.fixture(params=variants(), ids=lambda settings: " ".join(str(each) for each in settings.values()))
@@ -56,7 +61,7 @@ def built(settings: ModelSettings, num_pieces: int = 7, *, joint: bool = True) -
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4, generator=generator)
     weights = {name: weight.numpy() for name, weight in parameters_of(model).items()}
-    return model, TransformerReference(weights, settings, BOS)
+    return model, build_reference(weights, settings, BOS)
 
 
 def batch(pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:

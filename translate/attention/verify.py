@@ -10,8 +10,8 @@ import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
 from translate.attention.maps import AttentionMaps, part_spans
+from translate.attention.reference import build_reference
 from translate.attention.reference.blocks import Reference
-from translate.attention.reference.transformer import TransformerReference
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, Head
@@ -54,7 +54,7 @@ def differences(folder: AttentionFolder, run: Run) -> Iterator[Difference]:
     if folder.about.weights != weights.digest:
         advice = "pass the run that created this folder, or recreate the folder"
         raise UserError(f"{folder.path}: does not match the weights in {run.weights_path}; {advice}")
-    model = TransformerReference(weights.arrays, settings, vocabs.tgt.bos_id)
+    model = build_reference(weights.arrays, settings, vocabs.tgt.bos_id)
     for entry in folder.entries():
         if entry.file:
             yield from _compare(folder.path / entry.file, entry, folder.maps(entry), model, vocabs)
@@ -76,9 +76,11 @@ def _compare(
     expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
     for src_span, tgt_span in spans:
         recomputed = model.maps(src[src_span], tgt[tgt_span])
+        source, target = np.arange(len(src))[src_span], np.arange(len(tgt))[tgt_span]
+        places = {"source": source, "target": target, "both": np.concatenate([source, len(src) + target])}
         for kind, stack in maps.stacks.items():
-            rows, columns = KINDS[kind].sides(src_span, tgt_span)
-            expected[kind][:, :, rows, columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
+            rows, columns = places[KINDS[kind].rows], places[KINDS[kind].columns]
+            expected[kind][:, :, rows[:, None], columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
     for kind, stack in maps.stacks.items():
         difference = np.abs(stack.weights - expected[kind])
         difference[np.isnan(difference)] = np.inf

@@ -119,7 +119,7 @@ class Reference(ABC):
         return self.linear(name, x).reshape(len(x), self.settings.num_heads, -1).transpose(1, 0, 2)
 
     def _rotated(self, name: str, heads: Doubles, start: int) -> Doubles:
-        """Apply rotary embeddings to (H, t, D/H) heads if the model uses them and this is self-attention."""
+        """Apply rotary embeddings (Su et al. 2021) to (H, t, D/H) if the model uses them and this is self-attention."""
         if self.settings.positions != "rotary" or "cross_attn" in name:
             return heads
         half = heads.shape[2] // 2

@@ -24,8 +24,8 @@ def verify(
 ) -> None:
     """Recompute a folder's maps independently, and report the largest difference.
 
-    A second implementation of the model, which shares no code with the first, computes in float64 and decodes one piece
-    at a time. The exit status is 2 if a difference exceeds the tolerance.
+    A second implementation of the model, which shares no code with the first, computes in float64, without batches. The
+    exit status is 2 if a difference exceeds the tolerance.
     """
     from tqdm import tqdm
 
