@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from translate.config.model_settings import ModelSettings
+from translate.config.model_settings import USERS, ModelSettings
 from translate.config.settings import Config
 from translate.data.vocab import VocabPair
 from translate.run.folder import Run
@@ -45,6 +45,13 @@ def changed(config: Config, section: str, **values: object) -> Config:
     table = config.model_dump()
     table[section] |= values
     return Config.model_validate(table)
+
+
+def of_architecture(config: Config, architecture: str, **values: object) -> Config:
+    """The settings with another architecture, without the settings of the model that it does not use."""
+    unused = [name for name, users in USERS.items() if architecture not in users]
+    defaults = {name: ModelSettings.model_fields[name].default for name in unused}
+    return changed(config, "model", architecture=architecture, **defaults | values)
 
 
 def draw_quickly(metrics: Iterable[object], path: Path) -> None:

@@ -19,6 +19,7 @@ from translate.ctranslate2.fingerprint import FORMAT, RECORD, Origin, files_dige
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.model.transformer_shapes import transformer_shapes
+from translate.run.architecture import require_transformer
 from translate.run.folder import Run
 from translate.run.weights import read_model_weights
 from translate.system.checked_json import write_record
@@ -34,11 +35,12 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
 
     The folder appears only when it is complete, and may replace only an earlier export. CTranslate2 expects each source
     to end with `</s>`. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
-    weights yet, `folder` contains other files, or the ctranslate2 package is missing.
+    weights yet or is not a Transformer, `folder` contains other files, or the ctranslate2 package is missing.
     """
     if precision not in PRECISIONS:
         raise UserError(f"--precision {precision}: not supported by CTranslate2; choose one of {', '.join(PRECISIONS)}")
     config, vocabs = run.load_config(), run.load_vocabs()
+    require_transformer(run, config, "CTranslate2", "export to onnx instead")
     shapes = transformer_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint)
     weights = read_model_weights(run.weights_path, config.model, vocabs, shapes)
     if precision == "float16":

@@ -29,6 +29,7 @@ from translate.data.vocab import VocabPair
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite, length_limit
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
+from translate.run.architecture import require_transformer
 from translate.run.folder import Run
 from translate.system.locks import ThreadLock
 
@@ -53,8 +54,9 @@ class CTranslate2Engine:
         """Load a run's CTranslate2 model, converting it on first use. device: auto, cpu or cuda.
 
         precision: float32, float16 (on CUDA) or int8. Raises UserError if the ctranslate2 package or the weights are
-        missing, or if the device or precision is not available.
+        missing, if the device or precision is not available, or if the run is not a Transformer.
         """
+        require_transformer(run, config, "CTranslate2", "use --engine torch")
         self._device = pick_device(device, precision)
         self._model = ready_model(run, config, vocabs, precision)
         where = "CUDA" if self._device.type == "cuda" else f"CPU ({self._device.num_threads} threads)"

@@ -31,6 +31,7 @@ from translate.decoding.engine import Sentence, length_limit
 from translate.errors import UserError
 from translate.model.layers import sinusoidal_positions
 from translate.model.transformer import Transformer
+from translate.run.architecture import require_transformer
 from translate.run.folder import Run
 from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
@@ -63,6 +64,7 @@ def export_huggingface(run: Run, folder: Path) -> None:
     Raises UserError if the run has no weights yet, `folder` is not empty, or no Transformers model matches the run.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
+    require_transformer(run, config, "Hugging Face export", "export to onnx instead")
     if config.model.positions == "rotary":
         advice = 'export to ctranslate2 or onnx, or train with "sinusoidal" positions'
         raise UserError(f'{run.path}: Hugging Face export does not support model.positions = "rotary"; {advice}')
