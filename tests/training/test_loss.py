@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from translate.config.model_settings import ModelSettings
+from translate.data.batches import Batch, pad
+from translate.run.model import ARCHITECTURES
 from translate.training import loss
-from translate.training.loss import cross_entropy_sum, r_drop_sum
+from translate.training.loss import SummedLoss, cross_entropy_sum, r_drop_sum
 
 
 def some_rows() -> tuple[Tensor, Tensor, Tensor]:
@@ -99,3 +102,15 @@ def test_r_drop_with_equal_passes_equals_the_loss_of_one_pass() -> None:
     assert twice.item() == pytest.approx(one.item(), rel=1e-6)
     for found, wanted in zip(*(torch.autograd.grad(each, (features, weight)) for each in (twice, one)), strict=True):
         assert torch.allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [{"architecture": "recurrent", "attention": "none"}, {"architecture": "recurrent"},
+                                   {"architecture": "decoder-only", "num_heads": 2}])  # fmt: skip
+def test_r_drop_of_a_model_without_dropout_equals_the_loss_of_one_pass(model: dict[str, object]) -> None:
+    settings = ModelSettings.model_validate({"d_model": 8, "dropout": 0.0, **model})
+    src, src_mask = pad([[3, 4, 2], [5, 2]])
+    tgt_in, places = torch.tensor([[1, 6, 4], [1, 3, 0]]), torch.tensor([0, 1, 2, 3, 4])
+    batch = Batch(src, src_mask, tgt_in, torch.tensor([6, 4, 2, 3, 2]), places, None)
+    summed = SummedLoss(ARCHITECTURES[settings.architecture](settings, 7, 7, True), 0.1)
+    once, twice = (summed(batch, rdrop).translation for rdrop in (0.0, 5.0))
+    assert twice.item() == pytest.approx(once.item(), rel=1e-5)

@@ -73,7 +73,7 @@ class SummedLoss(nn.Module):
             return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
         # Dropout is sampled independently for each row, so both passes are computed as one with twice the rows.
         features = self.features(*(each.repeat(2, 1) for each in arguments))
-        features = features.view(2, -1, features.size(2)).index_select(1, batch.places)
+        features = features.reshape(2, -1, features.size(2)).index_select(1, batch.places)
         return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
 
 
