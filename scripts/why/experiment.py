@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override, values_by_name
 
-Part = Literal["toy", "digits", "multi30k", "speed"]
-PARTS: tuple[Part, ...] = ("toy", "digits", "multi30k", "speed")
+Part = Literal["toy", "digits", "multi30k", "alignment", "speed"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 ARCHITECTURES = {
     "no attention": "model.architecture=recurrent model.attention=none",
@@ -119,6 +119,7 @@ TASKS = (
 )
 TRAINED_LENGTHS = range(5, 21)  # of the digit strings
 TESTED_LENGTHS = range(5, 41)
+ALIGNED_TASKS = ("toy",)  # those with true alignments
 TIMED_TASKS = ("toy", "multi30k", "copy")
 TIMED_LENGTHS = (10, 20, 40, 80, 160)  # of the copied strings
 

@@ -8,7 +8,7 @@ from benchmarks.report import processor
 from benchmarks.work import say
 
 from translate.errors import UserError
-from why.experiment import ARCHITECTURES, TASKS, TIMED_TASKS, Part, Plan, Task, label
+from why.experiment import ALIGNED_TASKS, ARCHITECTURES, TASKS, TIMED_TASKS, Part, Plan, Task, label
 from why.measures import alignment_error, exact_lines, translation_scores
 from why.results import Results
 from why.speed import ROUNDS, measure_lengths, measure_round
@@ -18,17 +18,15 @@ from why.training import trained
 
 def carry_out(part: Part, plan: Plan, results: Results) -> None:
     """Train and measure what is missing of a part. A task without its corpus is skipped."""
-    for task in TASKS:
-        if task.part == part or (part == "speed" and task.name in TIMED_TASKS):
-            try:
-                texts = texts_of(task, plan)
-            except UserError as error:
-                say(f"{part}: {task.title} is skipped: {error}")
-                continue
-            if part == "speed":
-                _measure_speed(task, texts, plan, results)
-            else:
-                _learn_all(task, texts, plan, results)
+    measures = {"alignment": (ALIGNED_TASKS, _align_all), "speed": (TIMED_TASKS, _measure_speed)}
+    names, measure = measures.get(part, ([task.name for task in TASKS if task.part == part], _learn_all))
+    for task in (task for task in TASKS if task.name in names):
+        try:
+            texts = texts_of(task, plan)
+        except UserError as error:
+            say(f"{part}: {task.title} is skipped: {error}")
+        else:
+            measure(task, texts, plan, results)
 
 
 def _learn_all(task: Task, texts: Texts, plan: Plan, results: Results) -> None:
@@ -43,8 +41,18 @@ def _learn(task: Task, architecture: str, texts: Texts, plan: Plan, results: Res
         results.keep(f"exact-{name}", lambda: exact_lines(run, texts, plan))
     else:
         results.keep(f"score-{name}", lambda: translation_scores(task, run, texts, plan))
-    if texts.test.align and run.load_config().model.cross_shape != (0, 0):
-        results.keep(f"alignment-{name}", lambda: alignment_error(run, texts, plan))
+
+
+def _align_all(task: Task, texts: Texts, plan: Plan, results: Results) -> None:
+    """Measure the alignments of all models that have maps."""
+    for architecture in ARCHITECTURES:
+        _align(task, architecture, texts, plan, results)
+
+
+def _align(task: Task, architecture: str, texts: Texts, plan: Plan, results: Results) -> None:
+    run = trained(task, architecture, texts, plan, results)
+    if run.load_config().model.cross_shape.num_heads:
+        results.keep(f"alignment-{label(task, architecture)}", lambda: alignment_error(run, texts, plan))
 
 
 def _measure_speed(task: Task, texts: Texts, plan: Plan, results: Results) -> None:

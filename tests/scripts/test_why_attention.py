@@ -82,7 +82,19 @@ def rows_of(document: str, section: str) -> dict[str, list[str]]:
 def test_killed_trial_resumes_and_fills_in_the_document(
     main: Main, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["--quick", "--only", "toy", "--only", "multi30k", "--out", str(plan.out), "--threads", "1"]
+    command = [
+        "--quick",
+        "--only",
+        "toy",
+        "--only",
+        "multi30k",
+        "--only",
+        "alignment",
+        "--out",
+        str(plan.out),
+        "--threads",
+        "1",
+    ]
     command += ["--multi30k", str(plan.multi30k)]
     monkeypatch.setattr(parts, "alignment_error", lambda run, texts, plan: ALIGNMENT)
     calls = iter(range(100))
