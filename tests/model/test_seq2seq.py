@@ -73,6 +73,11 @@ def batch(pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:
     return src, torch.arange(src.size(1)) < lengths[:, None], tgt_in
 
 
+def engine_for(model: Seq2Seq, precision: str = "float32") -> TorchEngine:
+    vocabs = SimpleNamespace(tgt=SimpleNamespace(bos_id=BOS, eos_id=EOS))
+    return TorchEngine([model], vocabs, torch.device("cpu"), precision)
+
+
 @pytest.mark.parametrize("joint", [True, False])
 @torch.no_grad()
 def test_logits_and_maps_equal_the_second_implementation(settings: ModelSettings, joint: bool) -> None:
@@ -108,6 +113,21 @@ def test_gradients_equal_finite_differences(settings: ModelSettings, monkeypatch
         assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(float((parameter.grad * direction).sum()), 1e-5, 1e-5), (
             name
         )
+
+
+def test_bfloat16_changes_gradients_and_scores_by_its_rounding_only(settings: ModelSettings) -> None:
+    model, _ = built(settings)
+    arguments, gradients = batch(PAIRS), []
+    for is_enabled in False, True:
+        with torch.autocast("cpu", torch.bfloat16, is_enabled):
+            logits = model(*arguments)
+        loss = logits.float().log_softmax(dim=2)[:, :, 3].sum()
+        gradients.append(torch.autograd.grad(loss, [*model.parameters()]))
+    exact, rounded = (nn.utils.parameters_to_vector(each) for each in gradients)
+    assert (rounded - exact).norm() <= 0.05 * exact.norm()
+    scores = [engine_for(built(settings)[0], precision).score(PAIRS) for precision in ("float32", "bfloat16")]
+    for one, other in zip(*scores, strict=True):
+        assert one == pytest.approx(other, abs=0.01)
 
 
 @torch.no_grad()
@@ -160,9 +180,7 @@ def test_steps_equal_a_single_pass_also_after_select_and_reorder(settings: Model
 def test_a_wide_beam_finds_the_best_of_all_translations(settings: ModelSettings) -> None:
     """The second implementation scores all translations of at most three pieces."""
     model, reference = built(settings, num_pieces=4)
-    sources, others = [[3, 3, 0, 2], [3, 2]], (0, 1, 3)
-    tgt = SimpleNamespace(bos_id=BOS, eos_id=EOS)
-    engine = TorchEngine([model], SimpleNamespace(tgt=tgt), torch.device("cpu"))
+    sources, others, engine = [[3, 3, 0, 2], [3, 2]], (0, 1, 3), engine_for(model)
     decode = DecodeSettings(beam_size=60, max_length=3, length_penalty=0.6)
     translations = [[*each, EOS] for length in range(4) for each in itertools.product(others, repeat=length)]
     found = engine.search([Sentence(src) for src in sources], decode, num_best=60)
