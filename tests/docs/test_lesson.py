@@ -286,4 +286,4 @@ def test_every_cited_work_is_in_the_references(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=lambda path: path.name)
 def test_explanation_stays_short(path: Path) -> None:
-    assert path.read_text(encoding="utf-8").count("\n") <= 400
+    assert path.read_text(encoding="utf-8").count("\n") <= 540
