@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.helpers.corpora import TOY, head
 from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
 from translate.api import load_translator
+from translate.config.model_settings import USERS
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
@@ -20,6 +23,7 @@ from translate.data.text_scan import scan_text
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
+from translate.run.model import parameter_shapes
 from translate.system.distributed import ALONE
 from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text
 from translate.training.estimate import steps_per_epoch
@@ -140,6 +144,41 @@ def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> No
     assert "700 steps" in told[4]
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"model.architecture": "decoder-only"}, "7 layers, width 128, rotary positions"),
+        ({"model.architecture": "recurrent"}, "1 + 1 GRU layers, width 192, additive attention"),
+        (
+            {"model.architecture": "recurrent", "model.attention": "none", "model.num_encoder_layers": 2},
+            "2 + 1 GRU layers, width 192, no attention",
+        ),
+        ({"model.architecture": "recurrent", "model.cell": "lstm"}, "1 + 1 LSTM layers, width 192, additive attention"),
+    ],
+    ids=str,
+)
+def test_an_architecture_gets_settings_and_reasons_in_its_own_words(
+    tmp_path: Path, given: dict[str, object], words: str
+) -> None:
+    resolved = resolve_new(None, written(tmp_path, "a b\n" * 30, "b c\n" * 30) | given, "cpu")
+    assert resolved.reasons[2] == f"    model    {words}; larger models need more text or time"
+    assert "dropout 0.1; reduces" in resolved.reasons[3]
+    unused = {name for name, users in USERS.items() if given["model.architecture"] not in users}
+    assert not {f"model.{name}" for name in unused} & resolved.chosen
+
+
+@pytest.mark.parametrize("measures", OF_EACH_SIZE, ids=lambda measures: f"{measures.num_pairs} pairs")
+def test_a_decoder_only_model_has_about_as_many_parameters_as_the_transformer(measures: TextMeasures) -> None:
+    vocab = SimpleNamespace(size=measures.vocab_size)
+    vocabs: Any = SimpleNamespace(src=vocab, tgt=vocab, joint=True)
+    counts = []
+    for architecture in "transformer", "decoder-only":
+        chosen = choose_settings({"model.architecture": architecture}, measures, CPU)
+        config = load_config(None, chosen, {"model.architecture": architecture})
+        counts.append(sum(map(math.prod, parameter_shapes(config, vocabs).values())))
+    assert counts[1] == pytest.approx(counts[0], rel=0.05)
+
+
 def test_batches_are_small_on_a_cpu() -> None:
     assert {choose_settings({}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
     assert choose_settings({}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
@@ -148,6 +187,11 @@ def test_batches_are_small_on_a_cpu() -> None:
 @pytest.mark.parametrize(
     "given",
     [
+        {"model.architecture": "recurrent"},
+        {"model.architecture": "recurrent", "model.d_model": 10, "train.rdrop": 1.0},
+        {"model.architecture": "recurrent", "model.attention": "none", "model.dropout": 0.0},
+        {"model.architecture": "decoder-only"},
+        {"model.architecture": "decoder-only", "model.num_heads": 6},
         {"model.d_model": 10},
         {"model.num_heads": 6},
         {"train.learning_rate": 1.0},

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.processes import two_at_once
-from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.runs import CPU, changed, of_architecture, train_into, untrained
 from tests.helpers.states import assert_equal_states
 from translate import cli
 from translate.api import load_translator
@@ -20,7 +20,7 @@ from translate.config.toml import to_toml
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training.loop import train
-from translate.training.resolve_config import load_new_config, load_resumed_config
+from translate.training.resolve_config import load_new_config, load_resumed_config, resolve_new, resolve_resumed
 from translate.training.resume import init_from_run
 
 
@@ -214,6 +214,27 @@ def test_an_unusable_initial_run_gives_a_one_line_error(
     assert said.count("\n") == 1
     assert expected in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize("architecture", ["recurrent", "decoder-only"])
+def test_fine_tuning_inherits_the_architecture_and_both_it_and_resuming_refuse_another(
+    tmp_path: Path, tiny_config: Config, tiny_run: Path, new_text: dict[str, object], architecture: str
+) -> None:
+    old = untrained(tmp_path / "old", of_architecture(tiny_config, architecture), Run.open(tiny_run).load_vocabs())
+    given = new_text | {"train.init_from": str(old.path)}
+    resolved = resolve_new(None, given, "cpu")
+    assert resolved.config.model == old.load_config().model
+    change = f'model.architecture = "{architecture}" (now "transformer")'
+    other = {"model.architecture": "transformer"}
+    with pytest.raises(UserError) as refused:
+        resolve_new(None, given | other, "cpu")
+    assert str(refused.value) == (
+        f"{old.path}: has {change}, which a run that starts from its weights cannot change; "
+        "remove this setting or train.init_from"
+    )
+    with pytest.raises(UserError) as refused:
+        resolve_resumed(old, None, other)
+    assert str(refused.value) == f"{old.path}: this run began with {change}; restore these values or start a new run"
 
 
 def test_a_dry_run_also_starts_from_the_weights(

@@ -22,6 +22,11 @@ USERS: dict[str, tuple[Architecture, ...]] = {  # architectures that use a setti
 }
 
 
+def uses(architecture: Architecture, name: str) -> bool:
+    """Return whether models of this architecture use the setting model.NAME."""
+    return architecture in USERS.get(name, (architecture,))
+
+
 class CrossShape(NamedTuple):
     """Number of maps in which the target attends to the source."""
 
@@ -61,7 +66,7 @@ class ModelSettings(Section):
     @property
     def has_heads(self) -> bool:
         """Whether the model is made of layers with several attention heads."""
-        return self.architecture in USERS["num_heads"]
+        return uses(self.architecture, "num_heads")
 
     @property
     def cross_shape(self) -> CrossShape:
@@ -72,9 +77,9 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _every_setting_is_used(self) -> ModelSettings:
-        for name, users in USERS.items():
-            value, field = getattr(self, name), ModelSettings.model_fields[name]
-            if self.architecture not in users and value != field.default:
+        for name, field in ModelSettings.model_fields.items():
+            value = getattr(self, name)
+            if not uses(self.architecture, name) and value != field.default:
                 shown = f'"{value}"' if isinstance(value, str) else value
                 raise ValueError(f'{name} = {shown}: has no effect with architecture "{self.architecture}"; remove it')
         return self

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from math import isfinite
 from pathlib import Path
@@ -68,7 +68,7 @@ class Run:
         run = cls.open(path)
         changed = differences(run.load_config(), config)
         if frozen := [change for name, change in changed.items() if is_frozen(name)]:
-            raise UserError(f"{path}: this run began with {', '.join(frozen)}; restore these values or start a new run")
+            raise UserError(began_otherwise(path, frozen))
         run._sweep()
         for change in changed.values():
             run.log(f"setting changed: {change}")
@@ -246,6 +246,11 @@ def new_training(path: Path, config: Config) -> Iterator[Run]:
         with suppress(OSError):  # it is not empty
             path.rmdir()
         raise
+
+
+def began_otherwise(path: Path, changes: Sequence[str]) -> str:
+    """Return the message that a run cannot be resumed with these changes."""
+    return f"{path}: this run began with {', '.join(changes)}; restore these values or start a new run"
 
 
 def _delete_content(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
 Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the second and third row of
-SIZES and to rotary positions; the rows for larger texts follow published models.
+SIZES and to rotary positions; the rows for larger texts follow published models. So do the recurrent models: for small
+texts Sennrich and Zhang 2019 (strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17 Multimodal
+Translation Task" (256 units on Multi30k, gradients clipped to a norm of 1, as is the default here), for large texts
+Britz et al. 2017, "Massive Exploration of Neural Machine Translation Architectures" (wide layers, few of them).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from translate.config.model_settings import Architecture, ModelSettings, uses
 from translate.config.settings import Config, VocabSettings
 from translate.data.characters import Characters, characters_of
 from translate.data.text_scan import TextScan
@@ -25,6 +29,7 @@ COVERAGE = 0.9995  # fraction of the text's characters, as in vocab.character_co
 PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 SAMPLE_PAIRS = 10_000  # number of pairs to choose the vocabulary size from
+DEFAULT: Architecture = ModelSettings().architecture
 LIMITS = ("train.max_steps", "train.max_epochs", "train.max_minutes")
 MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # or a tenth of all steps, if that is less
@@ -74,6 +79,27 @@ SIZES = (
 )
 
 
+class RecurrentSize(NamedTuple):
+    """Settings that replace those of a `Size` if the model is recurrent. Its layers are wider and fewer."""
+
+    layers: int
+    d_model: int
+    dropout: float
+    learning_rate: float
+    rdrop: float = 0.0
+    weight_decay: float = 0.0
+
+
+RECURRENT_SIZES = (
+    RecurrentSize(1, 192, 0.1, 2e-3),
+    RecurrentSize(1, 192, 0.4, 2e-3),
+    RecurrentSize(1, 256, 0.4, 2e-3),
+    RecurrentSize(2, 512, 0.2, 1e-3),
+    RecurrentSize(2, 512, 0.2, 1e-3),
+    RecurrentSize(2, 1024, 0.2, 5e-4),
+)
+
+
 def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, object]) -> TextMeasures | None:
     """Measure a text using a sample of its pairs. Returns None if no sampled pair has text on both sides.
 
@@ -104,7 +130,7 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
 
     fixed: settings that were set by the user or are inherited. The others are chosen to agree with them.
     """
-    size = _size_for(measures.num_pairs)
+    size = _size_for(measures.num_pairs, fixed.get("model.architecture", DEFAULT))
     values = _model(size, fixed) | _steps(size, fixed, measures, device.type == "cpu") | _optimization(size, fixed)
     if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
         values["vocab.size"] = measures.vocab_size
@@ -114,7 +140,6 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
     """Describe the chosen settings and the reasons, one line per group. given: names of settings set by the user."""
     vocab, model, train = config.vocab, config.model, config.train
-    layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
@@ -128,7 +153,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     reason = "one per character" if vocab.algorithm == "char" else "more would be too rare in this text"
     lines = {
         "vocab": f"{measures.vocab_size:,} pieces" + ("" if vocab.model or train.init_from else f"; {reason}"),
-        "model": f"{layers}, width {model.d_model}, {model.positions} positions; larger models need more text or time",
+        "model": f"{_describe(model)}; larger models need more text or time",
         "dropout": f"{dropout}; reduces overfitting",
         "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",
     }
@@ -139,8 +164,27 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     return head, *(f"    {name:<8} {text}" for name, text in lines.items())
 
 
-def _size_for(num_pairs: int) -> Size:
-    return next(size for size in SIZES if num_pairs <= size.max_pairs)
+def _describe(model: ModelSettings) -> str:
+    """Return the shape of a model in the words of its architecture."""
+    layers = f"{model.num_encoder_layers} + {model.num_decoder_layers}"
+    if model.architecture == "recurrent":
+        attention = "no" if model.attention == "none" else model.attention
+        return f"{layers} {model.cell.upper()} layers, width {model.d_model}, {attention} attention"
+    if model.architecture == "decoder-only":
+        layers = str(model.num_decoder_layers)
+    return f"{layers} layers, width {model.d_model}, {model.positions} positions"
+
+
+def _size_for(num_pairs: int, architecture: Architecture = DEFAULT) -> Size:
+    row, size = next((row, size) for row, size in enumerate(SIZES) if num_pairs <= size.max_pairs)
+    if architecture == "recurrent":
+        return size._replace(**RECURRENT_SIZES[row]._asdict())
+    if architecture == "decoder-only":  # as many layers as have about the parameters of the Transformer's
+        attention, feed_forward = 4 * size.d_model**2, 2 * size.d_model * size.d_ff
+        return size._replace(
+            layers=round(size.layers * (1 + (2 * attention + feed_forward) / (attention + feed_forward)))
+        )
+    return size
 
 
 def _num_characters(src: Characters, tgt: Characters) -> int:
@@ -155,7 +199,7 @@ def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
     d_model = fixed.get("model.d_model", math.ceil(size.d_model / multiple) * multiple)
     num_heads = [number for number in range(1, max(4, d_model // 64) + 1) if d_model % (2 * number) == 0]
     head_width = d_model // fixed.get("model.num_heads", max(num_heads, default=1))
-    return {
+    shape = {
         "model.d_model": d_model if multiple <= size.d_model else size.d_model,
         "model.d_ff": size.d_ff,
         "model.num_heads": max(num_heads, default=1),
@@ -164,6 +208,8 @@ def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
         "model.dropout": size.dropout,
         "model.positions": "sinusoidal" if head_width % 2 else "rotary",
     }
+    architecture = fixed.get("model.architecture", DEFAULT)
+    return {name: value for name, value in shape.items() if uses(architecture, name.removeprefix("model."))}
 
 
 def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> dict[str, object]:

@@ -11,7 +11,7 @@ from translate.config.toml import check_values, differences, given_setting, load
 from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.report.progress import announced
-from translate.run.folder import Run
+from translate.run.folder import Run, began_otherwise
 
 LOADING = "loading PyTorch"
 INHERITED = "model.", "vocab.", "data.max_pieces"  # prefixes of the settings that a fine-tuned run inherits
@@ -80,9 +80,12 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
     other = Run.open(Path(origin))
     before = other.load_config()
     inherited = _inherited(before)
-    config = load_config(path, given, inherited)
-    changed = differences(before, config)
-    if contradicting := [changed[name] for name in inherited if name in changed and name not in MAY_CHANGE]:
+    contradicting = _other_architecture(before, path, given)
+    if not contradicting:
+        config = load_config(path, given, inherited)
+        changed = differences(before, config)
+        contradicting = [changed[name] for name in inherited if name in changed and name not in MAY_CHANGE]
+    if contradicting:
         raise UserError(
             f"{other.path}: has {', '.join(contradicting)}, which a run that starts from its weights cannot change; "
             f"remove {'this setting' if len(contradicting) == 1 else 'these settings'} or train.init_from"
@@ -96,9 +99,11 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
     Unless they are set, normalization stays as it is in the run's vocabulary, whatever the default was then, and so
     does what was planned when the run began.
     """
+    before = run.load_config()
+    if contradicting := _other_architecture(before, path, given):
+        raise UserError(began_otherwise(run.path, contradicting))
     if path is None:
         return load_config(run.config_path, given)
-    before = run.load_config()
     inherited = _inherited(before) if before.train.init_from else {}
     config = load_config(path, given, inherited | {"vocab.normalization": before.vocab.normalization})
     old, new = before.train, config.train
@@ -112,6 +117,12 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
 def _check_has_text(config: Config, where: str) -> None:
     if not config.data.train_src:
         raise UserError(f"{where}data.train_src: no training text; pass --src and --tgt, or name it in a settings file")
+
+
+def _other_architecture(before: Config, path: Path | None, given: Mapping[str, object]) -> list[str]:
+    """Describe a change of architecture, which would make settings of the run before meaningless, or return []."""
+    old, new = before.model.architecture, given_setting(path, given, "model.architecture")
+    return [] if new in (None, old) else [f'model.architecture = "{old}" (now "{new}")']
 
 
 def _inherited(config: Config) -> dict[str, object]:
