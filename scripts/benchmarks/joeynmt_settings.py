@@ -12,6 +12,7 @@ from translate.config.model_settings import ModelSettings
 from translate.data.vocab import Vocab
 
 SPECIALS = ("<unk>", "<pad>", "<s>", "</s>")  # JoeyNMT looks pieces up by name, so their ids need not be ours
+ATTENTION = {"additive": "bahdanau", "general": "luong"}  # of recurrent models
 
 
 def allow_new_sentencepiece() -> None:
@@ -48,7 +49,17 @@ def data_settings(vocab_path: Path, model_path: Path, max_pieces: int) -> dict[s
 
 def model_settings(sizes: ModelSettings) -> dict[str, Any]:
     """Return the `model` section."""
+    stacks = _recurrent(sizes) if sizes.architecture == "recurrent" else _transformer(sizes)
+    return {
+        "initializer": "xavier_uniform",
+        "embed_initializer": "xavier_uniform",
+        "tied_embeddings": sizes.tie_embeddings,
+        "tied_softmax": sizes.tie_embeddings,
+        **stacks,
+    }
 
+
+def _transformer(sizes: ModelSettings) -> dict[str, Any]:
     def stack(num_layers: int) -> dict[str, Any]:
         return {
             "type": "transformer",
@@ -62,11 +73,25 @@ def model_settings(sizes: ModelSettings) -> dict[str, Any]:
             "activation": "relu",
         }
 
-    return {
-        "initializer": "xavier_uniform",
-        "embed_initializer": "xavier_uniform",
-        "tied_embeddings": sizes.tie_embeddings,
-        "tied_softmax": sizes.tie_embeddings,
-        "encoder": stack(sizes.num_encoder_layers),
-        "decoder": stack(sizes.num_decoder_layers),
+    return {"encoder": stack(sizes.num_encoder_layers), "decoder": stack(sizes.num_decoder_layers)}
+
+
+def _recurrent(sizes: ModelSettings) -> dict[str, Any]:
+    """Both directions of the encoder together are as wide as the decoder, as in our model."""
+    assert sizes.attention in ATTENTION, f"JoeyNMT has no attention {sizes.attention!r}"
+    shared = {
+        "type": "recurrent",
+        "rnn_type": sizes.cell,
+        "embeddings": {"embedding_dim": sizes.d_model, "scale": True, "dropout": sizes.dropout},
+        "dropout": sizes.dropout,
     }
+    encoder = {"num_layers": sizes.num_encoder_layers, "hidden_size": sizes.d_model // 2, "bidirectional": True}
+    decoder = {
+        "num_layers": sizes.num_decoder_layers,
+        "hidden_size": sizes.d_model,
+        "hidden_dropout": sizes.dropout,
+        "attention": ATTENTION[sizes.attention],
+        "input_feeding": True,
+        "init_hidden": "bridge",
+    }
+    return {"encoder": shared | encoder, "decoder": shared | decoder}

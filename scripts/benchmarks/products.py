@@ -79,6 +79,11 @@ class Product(NamedTuple):
 
 def weight_products(model: ModelSettings, num_pieces: int, num_src: int, num_tgt: int) -> list[Product]:
     """Return the forward products with a weight matrix. num_pieces: of the vocabulary; num_src, num_tgt: positions."""
+    products = _recurrent if model.architecture == "recurrent" else _transformer
+    return [*products(model, num_src, num_tgt), Product(num_tgt, model.d_model, num_pieces, 1)]  # the last: logits
+
+
+def _transformer(model: ModelSettings, num_src: int, num_tgt: int) -> list[Product]:
     width, inner = model.d_model, model.d_ff
     encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
     return [
@@ -90,7 +95,22 @@ def weight_products(model: ModelSettings, num_pieces: int, num_src: int, num_tgt
         Product(num_src, width, width, 2 * decoder),  # cross-attention: keys and values
         Product(num_tgt, width, inner, decoder),
         Product(num_tgt, inner, width, decoder),
-        Product(num_tgt, width, num_pieces, 1),  # logits
+    ]
+
+
+def _recurrent(model: ModelSettings, num_src: int, num_tgt: int) -> list[Product]:
+    """As if all steps of a recurrent layer were one product. Without the bridge, whose rows are sentences."""
+    width = model.d_model
+    encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
+    gates = {"gru": 3, "lstm": 4}[model.cell] * width  # of the decoder, or of both directions of the encoder
+    return [
+        Product(num_src, width, gates, encoder),  # of the inputs
+        Product(num_src, width // 2, gates // 2, 2 * encoder),  # of the states, in each direction
+        Product(num_tgt, 2 * width, gates, 1),  # of the embedding and the previous features
+        Product(num_tgt, width, gates, decoder - 1),  # of the layer below
+        Product(num_tgt, width, gates, decoder),  # of the states
+        Product(num_src, width, width, 1),  # attention: keys
+        Product(num_tgt, width, width, 3),  # attention: query and output, and the part of the state in the features
     ]
 
 
@@ -99,7 +119,10 @@ def training_operations(model: ModelSettings, num_pieces: int, pieces: PieceCoun
     weights = _operations(weight_products(model, num_pieces, pieces.src, pieces.tgt))
     encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
     # Two products for each pair of pieces, over all heads together as wide as the model.
-    num_pairs = encoder * pieces.src_src + decoder * (pieces.tgt_tgt + pieces.tgt_src)
+    if model.architecture == "recurrent":
+        num_pairs = pieces.tgt_src
+    else:
+        num_pairs = encoder * pieces.src_src + decoder * (pieces.tgt_tgt + pieces.tgt_src)
     return 3 * (weights + 2 * 2 * num_pairs * model.d_model)
 
 

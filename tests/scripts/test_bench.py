@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks import busy, decoding, ours, products, size
+from benchmarks import busy, decoding, joeynmt_settings, ours, products, size, training
 from benchmarks.decoding import Cell, Measured, Plan, Row
 from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
-from benchmarks.report import markdown_table, medians, replace_section
+from benchmarks.report import installed, markdown_table, medians, replace_section
 from benchmarks.translating import in_order_of_length
-from benchmarks.work import Job, lay_out
+from benchmarks.work import Job, Work, lay_out
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,12 +27,15 @@ from translate.data.readers.lines import read_lines
 from translate.decoding.engine import Sentence
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
+from translate.model.recurrent import Recurrent
 from translate.model.transformer import Transformer
 from translate.run.folder import Run
 
 TINY = ModelSettings(d_model=8, d_ff=16, num_heads=2, num_encoder_layers=2, num_decoder_layers=1, dropout=0.0)
 NUM_PIECES = 11
 PLAN = Plan(["ours"], ["float32", "int8"], [2], device="cpu", threads=1, rounds=1, num_sentences=4)
+
+TRAINED = training.Measured(1.0, 0.0, 1.0, 1.0, 0.5, 100.0, 10**9, 1000, device_name="", versions={})
 
 
 def test_operations_match_pytorchs_count_for_a_step() -> None:
@@ -44,6 +47,52 @@ def test_operations_match_pytorchs_count_for_a_step() -> None:
         model(src, src > 0, tgt).sum().backward()
     pieces = PieceCounts.of_batch([src_length] * num_rows, [tgt_length] * num_rows)
     assert training_operations(TINY, NUM_PIECES, pieces) == counter.get_total_flops()
+
+
+def test_operations_of_a_recurrent_model_match_pytorchs_count() -> None:
+    num_rows, src_length, tgt_length = 3, 5, 4
+    settings = ModelSettings(architecture="recurrent", d_model=8, num_encoder_layers=2, num_decoder_layers=2)
+    model = Recurrent(settings, NUM_PIECES, NUM_PIECES, is_joint=True).train()
+    src = torch.ones(num_rows, src_length, dtype=torch.long)
+    tgt = torch.ones(num_rows, tgt_length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model(src, src > 0, tgt).sum().backward()
+    pieces = PieceCounts.of_batch([src_length] * num_rows, [tgt_length] * num_rows)
+    bridge = 3 * 2 * num_rows * model.bridge.in_features * model.bridge.out_features
+    zeros = 2 * 2 * 2 * num_rows * 4 * 12  # first states of two directions of two layers, which need no gradient
+    assert training_operations(settings, NUM_PIECES, pieces) + bridge - zeros == counter.get_total_flops()
+
+
+def test_this_toolkit_counts_as_installed() -> None:
+    assert installed(training.PACKAGES, ["ours"]) == installed(training.RECURRENT_PACKAGES, ["ours"]) == ["ours"]
+
+
+def test_recurrent_models_are_compared_with_joeynmts_of_the_same_shapes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speeds = iter([300.0, 100.0, 600.0, 800.0, 200.0, 400.0])  # in three rounds, ours and JoeyNMT's
+    jobs: list[tuple[str, Work]] = []
+
+    def in_no_process(task: str, job: Work) -> dict[str, Any]:
+        jobs.append((task, job))
+        return asdict(TRAINED) | {"tokens_per_second": next(speeds)}
+
+    monkeypatch.setattr(training, "in_child", in_no_process)
+    models = training.recurrent_models(ModelSettings(d_model=8, num_encoder_layers=1, num_decoder_layers=2), ["lstm"])
+    plan = training.Plan(models, ["ours", "joeynmt"], ["float32"], [64], "cpu", threads=1, warm_up=1, steps=1, rounds=3)
+    rows = training.measure(plan, tmp_path, Config())
+    assert [task for task, _ in jobs] == ["ours.train", "joeynmt.train"] * 3
+    assert {job.config.model for _, job in jobs} == {models["lstm"]}
+    assert [row.times_joeynmt for row in rows] == [0.75, 1.0]  # the median of 3, 0.75 and 0.5
+    report = training.report(plan, rows, Config())
+    assert report.title == "Training recurrent models on the CPU: 1+2 layers, width 8, batches of 64 pieces"
+    assert report.rows[0]["system"] == "ours"
+    assert report.rows[0]["model"]["cell"] == "lstm"
+    assert "0.75" in report.table.splitlines()[2]
+    stacks = joeynmt_settings.model_settings(models["lstm"])
+    assert {stacks[side]["rnn_type"] for side in ("encoder", "decoder")} == {"lstm"}
+    assert (stacks["encoder"]["hidden_size"], stacks["decoder"]["hidden_size"]) == (4, 8)
+    assert (stacks["encoder"]["num_layers"], stacks["decoder"]["num_layers"]) == (1, 2)
 
 
 def test_operations_of_a_single_pair_match_a_manual_count() -> None:
