@@ -12,6 +12,7 @@ from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.data.parallel_text import Pair, ParallelText
 from translate.decoding.sentence_split import max_countable
 from translate.errors import UserError
+from translate.model.attention_kinds import module_kind
 from translate.run.folder import Run
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class FolderLines:
             raise UserError(f"{path} contains no cross-attention; recreate it with --attention-kinds cross")
         self.path = path
         self.layers = about.layers_of("cross")
-        self.num_heads = about.num_heads
+        self.num_heads = about.shapes["cross"].num_heads
         self.weights = about.weights
         self.alignment: dict[str, Any] | None = about.alignment
 
@@ -61,7 +62,8 @@ class RunLines:
         self._translator = translator
         self.text = text
         engine = engine_of(translator)
-        cross = engine.model.attention["cross"]
+        modules = engine.model.attention
+        cross = modules[module_kind("cross", modules)]
         self.layers = tuple(range(len(cross)))
         self.num_heads = cross[0].num_heads
         self.weights = engine.weights[0]

@@ -41,7 +41,9 @@ def compare(one: AttentionFolder, other: AttentionFolder) -> MapComparison:
             num_heads = min(ours.shape[1], its.shape[1])
             for layer in (layer for layer in our_layers if layer in its_layers):
                 first, second = ours[our_layers.index(layer), :num_heads], its[its_layers.index(layer), :num_heads]
-                distances = np.abs(first - second).sum(axis=(1, 2), dtype=np.float64) / 2
+                moved = (first - second).astype(np.float64)
+                # What a row has less than 1 lies outside the map and counts as a further column.
+                distances = (np.abs(moved).sum(axis=(1, 2)) + np.abs(moved.sum(axis=2)).sum(axis=1)) / 2
                 for head, distance in enumerate(distances.tolist()):
                     sums[Head(kind, layer, head)] += distance
                     num_rows[Head(kind, layer, head)] += ours.shape[2]

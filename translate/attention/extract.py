@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from translate.attention.maps import AttentionMaps, Floats, Stack
+from translate.attention.maps import AttentionMaps, Stack, part_indices
 from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.data.batches import pad
 from translate.decoding.engine import Pieces, check_finite
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.model.attention_kinds import KINDS, Head
+from translate.model.attention_kinds import KINDS, Head, module_kind
 from translate.model.hooks import heads_of, recording
 
 PiecePair = tuple[Pieces, Pieces]  # piece ids of a source and its translation, both ending with `</s>`
@@ -50,10 +50,13 @@ def joined_maps(parts: Sequence[AttentionMaps]) -> AttentionMaps:
         return parts[0]
     source = tuple(piece for part in parts for piece in part.source)
     target = tuple(piece for part in parts for piece in part.target)
-    stacks = {
-        kind: Stack(_block_diagonal([part.stacks[kind].weights for part in parts]), stack.layers)
-        for kind, stack in parts[0].stacks.items()
-    }
+    stacks = {}
+    for kind, (first, layers) in parts[0].stacks.items():
+        shape = KINDS[kind].sides(len(source), len(target))
+        joined = np.zeros((*first.shape[:2], *shape), dtype=np.float32)
+        for part, (rows, columns) in zip(parts, part_indices(kind, source, target), strict=True):
+            joined[:, :, rows, columns] = part.stacks[kind].weights
+        stacks[kind] = Stack(joined, layers)
     return AttentionMaps(source, target, stacks)
 
 
@@ -77,26 +80,20 @@ def _maps_of_group(
     model, device = engine.model, engine.device
     src, src_mask = (each.to(device) for each in pad([src for src, _ in pairs]))
     tgt_in, _ = pad([(vocabs.tgt.bos_id, *tgt[:-1]) for _, tgt in pairs])
-    with engine.lock, recording(model, kept.kinds, kept.layers) as recorded:
+    kinds = {kind: module_kind(kind, model.attention) for kind in kept.layers_in(model)}
+    with engine.lock, recording(model, set(kinds.values()), kept.layers) as recorded:
         model.features(src, src_mask, tgt_in.to(device))
-    # (B, L, H, rows, columns) for each kind of attention
+    # (B, L, H, rows, columns) for each kind of module
     stacked = {kind: torch.stack([*maps.values()], dim=1).cpu().numpy() for kind, maps in recorded.items()}
     check_finite(float(weights.sum()) for weights in stacked.values())
     maps = []
     for row, (src_ids, tgt_ids) in enumerate(pairs):
         stacks = {}
-        for kind, weights in stacked.items():
-            num_rows, num_columns = KINDS[kind].sides(len(src_ids), len(tgt_ids))
-            unpadded = weights[row, :, :, :num_rows, :num_columns].copy()  # a view would keep the padding in memory
-            stacks[kind] = Stack(unpadded, tuple(recorded[kind]))
+        for kind, module in kinds.items():
+            first = src.size(1) if KINDS[module].rows == "both" else 0  # of the target, after the padded source
+            target = [first + n for n in range(len(tgt_ids))]
+            rows, columns = KINDS[kind].sides([*range(len(src_ids))], target)
+            unpadded = stacked[module][row].take(rows, axis=2).take(columns, axis=3)
+            stacks[kind] = Stack(unpadded, tuple(recorded[module]))
         maps.append(AttentionMaps(tuple(vocabs.src.labels(src_ids)), tuple(vocabs.tgt.labels(tgt_ids)), stacks))
     return maps
-
-
-def _block_diagonal(maps: Sequence[Floats]) -> Floats:
-    """Combine maps of shape (L, H, rows, columns) into one block-diagonal map with zeros outside the blocks."""
-    ends = np.cumsum([each.shape[2:] for each in maps], axis=0).tolist()  # row and column at which each block ends
-    joined = np.zeros((*maps[0].shape[:2], *ends[-1]), dtype=np.float32)
-    for each, (row, column) in zip(maps, ends, strict=True):
-        joined[:, :, row - each.shape[2] : row, column - each.shape[3] : column] = each
-    return joined

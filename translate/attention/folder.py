@@ -15,17 +15,25 @@ from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter
 from translate.attention.maps import AttentionMaps
 from translate.attention.selection import StoredType
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, KindName
+from translate.model.attention_kinds import KindName
 from translate.system.checked_json import read_record, typed_json, write_record
 from translate.system.files import open_regular
 
 ABOUT, INDEX = "about.json", "index.jsonl"
-FORMAT = 2  # version of the folder format, stored in about.json
+FORMAT = 3  # version of the folder format, stored in about.json
+TRANSFORMERS = 2  # earlier version, which knew only Transformers; it can still be read
 ADVICE = "recreate the folder with --attention"
 MAX_INDEX_BYTES = 2**34  # size limit of the index, which takes about 500 bytes per line
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 Precision = Literal["float32", "bfloat16"]
 Count = Annotated[int, Field(ge=1, le=1000)]  # a larger value indicates a damaged file
+
+
+class Shape(NamedTuple):
+    """Number of maps of a kind of attention that the model has."""
+
+    num_layers: Count
+    num_heads: Count
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,7 @@ class About:
 
     run: str  # name of the run folder
     weights: str  # SHA-256 of the run's model.safetensors
-    num_encoder_layers: Count
-    num_decoder_layers: Count
-    num_heads: Count
+    shapes: dict[KindName, Shape]  # of the model's maps, for each kind of attention that the model has
     kinds: Annotated[tuple[KindName, ...], Field(min_length=1)]
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None  # numbered from 0; None for all
     precision: Precision  # precision of the computation
@@ -48,8 +54,21 @@ class About:
 
     def layers_of(self, kind: KindName) -> tuple[int, ...]:
         """Return the layers that the folder contains for the given kind of attention."""
-        existing = range(self.num_encoder_layers if KINDS[kind].rows == "source" else self.num_decoder_layers)
+        existing = range(self.shapes[kind].num_layers)
         return tuple(number for number in existing if self.layers is None or number in self.layers)
+
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of either version as those of this version."""
+        if "shapes" in values:
+            return values
+        encoder, decoder, heads = (
+            values.pop(f"num_{name}", 0) for name in ("encoder_layers", "decoder_layers", "heads")
+        )
+        return {
+            **values,
+            "shapes": {"cross": [decoder, heads], "encoder": [encoder, heads], "decoder": [decoder, heads]},
+        }
 
 
 class Entry(NamedTuple):
@@ -86,7 +105,7 @@ class AttentionFolder:
         if not path.is_dir():
             raise UserError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; {expected}")
         try:
-            values = read_record(path / ABOUT, FORMAT, ADVICE)
+            values = About.upgraded(read_record(path / ABOUT, FORMAT, ADVICE, TRANSFORMERS))
             return cls(path, TypeAdapter(About).validate_json(typed_json(values)))
         except FileNotFoundError:
             raise UserError(f"{path}: not an attention folder ({ABOUT} is missing); {expected}") from None
@@ -120,7 +139,7 @@ class AttentionFolder:
         if Path(entry.file).name != entry.file:
             raise UserError(f"{self.path / INDEX}: {entry.file!r} must be a file name without a path; {ADVICE}")
         maps = AttentionMaps.load(path := self.path / entry.file, entry.sha256)
-        expected = {kind: (self.about.layers_of(kind), self.about.num_heads) for kind in self.about.kinds}
+        expected = {kind: (self.about.layers_of(kind), self.about.shapes[kind].num_heads) for kind in self.about.kinds}
         if {kind: (stack.layers, stack.weights.shape[1]) for kind, stack in maps.stacks.items()} != expected:
             raise UserError(f"{path}: the kinds, layers or heads in this file do not match about.json; {ADVICE}")
         return maps

@@ -10,18 +10,18 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from translate.attention.maps import AttentionMaps, Doubles, Floats, part_spans
+from translate.attention.maps import AttentionMaps, Doubles, Floats, part_indices, part_spans
 from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
-    "entropy",  # nats
+    "entropy",  # nats; of the weights divided by their sum, if a row sums to less than 1
     "normalized_entropy",  # entropy divided by the log of the number of visible keys
     "end",  # weight on `</s>`, which the decoder never reads
     "first",  # weight on the first key (`<s>` in the decoder)
     "diagonal",
     "previous",  # weight on the key before the diagonal
     "next",
-    "distance",  # mean distance from the diagonal, in pieces
+    "distance",  # mean distance from the diagonal, in pieces; of the same weights as the entropy
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 RoleName = Literal["diagonal", "previous-token", "next-token", "attention sink", "broad", "alignment"]
@@ -81,13 +81,15 @@ class PartMaps(NamedTuple):
     weights: Doubles  # (L, H, R, C)
     num_keys: Indices  # (R,) number of keys visible to each row
     diagonal: Indices  # (R,) column of the current piece (decoder: last piece read; cross: same relative position)
-    end: int | None  # column of `</s>`; None for decoder self-attention
+    end: int | None  # column of the source's `</s>`; None for decoder self-attention
 
     def measures(self) -> Doubles:
         """Return the measures of each row, (L, H, R, M). A measure is NaN where its position does not exist."""
         num_rows, num_columns = self.weights.shape[2:]
         ends = np.full(num_rows, -1 if self.end is None else self.end)
-        entropy = -(self.weights * np.log(np.where(self.weights > 0, self.weights, 1))).sum(axis=-1)
+        totals = self.weights.sum(axis=-1, keepdims=True)  # less than 1 in a part of the self-attention over both sides
+        shares = self.weights / np.where(totals > 0, totals, 1)
+        entropy = -(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=-1)
         distances = np.abs(np.arange(num_columns) - self.diagonal[:, None])
         values: dict[Measure, Doubles] = {
             "entropy": entropy,
@@ -97,13 +99,13 @@ class PartMaps(NamedTuple):
             "diagonal": self._at(self.diagonal),
             "previous": self._at(self.diagonal - 1),
             "next": self._at(self.diagonal + 1),
-            "distance": (self.weights * distances).sum(axis=-1),
+            "distance": (shares * distances).sum(axis=-1),
         }
         return np.stack([values[measure] for measure in MEASURES], axis=-1)
 
     def centres(self) -> tuple[Doubles, Doubles]:
         """Return each row's mean attended position (0 to 1) and total weight, excluding `</s>`. Both are (L, H, R)."""
-        words = self.weights[..., : self.end]
+        words = np.where(np.arange(self.weights.shape[3]) == self.end, 0, self.weights)
         weight = words.sum(axis=-1)
         positions = (np.arange(words.shape[3]) + 0.5) / self.weights.shape[3]
         return words @ positions / np.where(weight > 0, weight, 1), weight
@@ -117,12 +119,13 @@ class PartMaps(NamedTuple):
 
 def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
     """Yield the maps of each part of a line. weights: maps of the given kind, (L, H, R, C)."""
-    for rows, columns in zip(*KINDS[kind].sides(part_spans(maps.source), part_spans(maps.target)), strict=True):
-        num_rows, num_columns = rows.stop - rows.start, columns.stop - columns.start
-        positions = np.arange(num_rows)
-        num_keys = positions + 1 if KINDS[kind].is_causal else np.full(num_rows, num_columns)
-        diagonal = (2 * positions + 1) * num_columns // (2 * num_rows)
-        end = None if KINDS[kind].is_causal else num_columns - 1
+    spans = zip(part_spans(maps.source), part_spans(maps.target), strict=True)
+    for (src, tgt), (rows, columns) in zip(spans, part_indices(kind, maps.source, maps.target), strict=True):
+        num_src, num_tgt = src.stop - src.start, tgt.stop - tgt.start
+        positions = np.arange(rows.size)
+        diagonal = (2 * positions + 1) * columns.size // (2 * rows.size)
+        end = None if KINDS[kind].columns == "target" else num_src - 1
+        num_keys = np.array(KINDS[kind].num_keys(num_src, num_tgt))
         yield PartMaps(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
 
 

@@ -10,7 +10,7 @@ import re
 import struct
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from itertools import pairwise
@@ -58,6 +58,8 @@ class AttentionMaps:
 
     Row t of `decoder` and `cross` is the attention used to predict target[t]. At that step the model has read `<s>` and
     the pieces before t, so column j of `decoder` is the j-th piece *read*: `<s>`, then target[0], target[1], ...
+    `self` has the rows and columns of the source, then those of the target. If a model has `self`, `cross` is its part
+    with target rows and source columns, whose rows sum to less than 1; the rest of the weight is on the target.
     """
 
     source: tuple[str, ...]
@@ -67,8 +69,7 @@ class AttentionMaps:
     def stack(self, kind: KindName) -> Stack:
         """Return the maps of the given kind. Raises UserError if that kind was not kept."""
         if kind not in self.stacks:
-            kept = ", ".join(self.stacks)
-            raise UserError(f"these files contain no {KINDS[kind].label} because --attention-kinds kept only {kept}")
+            raise UserError(f"these maps contain no {KINDS[kind].label}; available: {', '.join(self.stacks)}")
         return self.stacks[kind]
 
     @property
@@ -78,11 +79,11 @@ class AttentionMaps:
 
     def rows(self, kind: KindName) -> tuple[str, ...]:
         """Return the pieces that correspond to the rows (the queries)."""
-        return self.source if KINDS[kind].rows == "source" else self.target
+        return KINDS[kind].sides(self.source, self.target)[0]
 
     def columns(self, kind: KindName) -> tuple[str, ...]:
         """Return the pieces that correspond to the columns (the keys)."""
-        return self.source if KINDS[kind].columns == "source" else (START, *self.target[:-1])
+        return KINDS[kind].sides(self.source, (START, *self.target[:-1]))[1]
 
     def save(self, path: Path, dtype: StoredType = "float32") -> str:
         """Save an .npz file atomically; return its SHA-256. Selected layers are named in arrays like `cross_layers`."""
@@ -118,6 +119,17 @@ def part_spans(pieces: Sequence[str]) -> list[slice]:
     """Return the span of each part of a line. A line translated in parts has one `</s>` per part."""
     ends = [0, *(index + 1 for index, piece in enumerate(pieces) if piece == END)]
     return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def part_indices(
+    kind: KindName, source: Sequence[str], target: Sequence[str]
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Yield the indices of the rows, (R, 1), and columns, (1, C), of each part of a line in its maps of a kind."""
+    first = len(source) if KINDS[kind].rows == "both" else 0
+    for src, tgt in zip(part_spans(source), part_spans(target), strict=True):
+        sides = KINDS[kind].sides([*range(src.start, src.stop)], [*range(first + tgt.start, first + tgt.stop)])
+        rows, columns = np.ix_(*sides)
+        yield rows, columns
 
 
 def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, KindName
+from translate.model.attention_kinds import KINDS, KindName, map_kinds, module_kind
 
 if TYPE_CHECKING:
     from translate.model.seq2seq import Seq2Seq
@@ -16,21 +16,23 @@ StoredType = Literal["float32", "float16"]
 class AttentionSelection(NamedTuple):
     """The kinds and layers of attention to keep, and the data type used to store them."""
 
-    kinds: tuple[KindName, ...] = tuple(KINDS)
+    kinds: tuple[KindName, ...] | None = None  # None for all that the model has
     layers: tuple[int, ...] | None = None  # numbered from 0; None for all
     dtype: StoredType = "float32"
 
-    def layers_of(self, kind: KindName, model: Seq2Seq) -> tuple[int, ...]:
-        """Return the selected layers that exist. The encoder and decoder may have different numbers of layers."""
-        existing = range(len(model.attention[kind]))
-        return tuple(layer for layer in existing if self.layers is None or layer in self.layers)
+    def layers_in(self, model: Seq2Seq) -> dict[KindName, tuple[int, ...]]:
+        """Return the selected kinds, each with its selected layers. Kinds may have different numbers of layers.
 
-    def check(self, model: Seq2Seq) -> None:
-        """Raise UserError if any of the selected kinds has no selected layer."""
-        for kind in self.kinds:
-            if not self.layers_of(kind, model):
-                label, last = KINDS[kind].label, len(model.attention[kind]) - 1
+        Raises UserError if the model lacks a kind, has no attention at all, or if no layer of a kind is selected.
+        """
+        found = {}
+        for kind in self.kinds or map_kinds(model.attention) or KINDS:
+            existing = range(len(model.attention[module_kind(kind, model.attention)]))
+            found[kind] = tuple(layer for layer in existing if self.layers is None or layer in self.layers)
+            if not found[kind]:
+                label, last = KINDS[kind].label, existing[-1]
                 raise UserError(f"--attention-layers: no layer of the {label} is selected; its layers are 0 to {last}")
+        return found
 
 
 EVERYTHING = AttentionSelection()

@@ -51,9 +51,10 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
         weights = merge_words(weights, rows, columns)
     title = f"{KINDS[kind].label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
     row_labels, column_labels = ([label for label, _ in side] for side in (rows, columns))
-    # A word's last piece may read all target pieces before it.
-    starts = [span.start for _, span in columns]
-    masked_from = tuple(bisect_left(starts, span.stop) for _, span in rows) if KINDS[kind].is_causal else ()
+    # A word's last piece may read all pieces before it.
+    starts, num_keys = [span.start for _, span in columns], KINDS[kind].num_keys(len(maps.source), len(maps.target))
+    masked_from = tuple(bisect_left(starts, num_keys[span.stop - 1]) for _, span in rows)
+    masked_from = masked_from if KINDS[kind].is_causal else ()
     axes = KINDS[kind].row_axis, KINDS[kind].column_axis
     return MapView(weights, row_labels, column_labels, title, *axes, masked_from)
 

@@ -36,7 +36,7 @@ def parse_selection(folder: Path | None, options: MapOptions) -> AttentionSelect
                 "--attention-kinds, --attention-layers, --attention-precision and --open need --attention DIR"
             )
         return None
-    chosen = [part.strip() for part in kinds.split(",")] if kinds else list(KINDS)
+    chosen = [part.strip() for part in kinds.split(",")] if kinds else []
     for kind in chosen:
         if kind not in KINDS:
             raise UserError(f"--attention-kinds: unknown kind {kind!r}; choose from {', '.join(KINDS)}")
@@ -44,7 +44,7 @@ def parse_selection(folder: Path | None, options: MapOptions) -> AttentionSelect
     if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
         raise UserError(f"--attention-layers: {layers!r} is not a list of layer numbers, such as 0,2")
     ordered = tuple(kind for kind in KINDS if kind in chosen)
-    return AttentionSelection(ordered, tuple(sorted(set(map(int, numbers)))) or None, precision)
+    return AttentionSelection(ordered or None, tuple(sorted(set(map(int, numbers)))) or None, precision)
 
 
 def report_folder(folder: Path, is_opened: bool) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from translate.errors import UserError
 
 KindName = Literal["cross", "encoder", "decoder", "self"]  # the names used in options, files and JSON
-Side = Literal["source", "target"]
-Item = TypeVar("Item")
+Side = Literal["source", "target", "both"]
+Item = TypeVar("Item", int, list[int], tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,61 @@ class Kind:
     label: str
     rows: Side
     columns: Side
-    is_causal: bool = False  # each row attends only to `<s>` and the preceding pieces, which are the columns
+    is_causal: bool = (
+        False  # each target row attends only to `<s>` and the preceding pieces (and to the source, if any)
+    )
 
     @property
     def row_axis(self) -> str:
         """The axis label of the rows."""
-        return "source" if self.rows == "source" else "target, produced"
+        return {"source": "source", "target": "target, produced", "both": "source, then target produced"}[self.rows]
 
     @property
     def column_axis(self) -> str:
         """The axis label of the columns."""
-        return "source" if self.columns == "source" else "target, read"
+        return {"source": "source", "target": "target, read", "both": "source, then target read"}[self.columns]
 
     def sides(self, source: Item, target: Item) -> tuple[Item, Item]:
-        """Given one item per side, return the item for the rows and the item for the columns."""
-        return source if self.rows == "source" else target, source if self.columns == "source" else target
+        """Given one item per side, return the item for the rows and the item for the columns. "both" is their sum."""
+        items: dict[Side, Any] = {"source": source, "target": target}
+        if "both" in (self.rows, self.columns):
+            items["both"] = source + target
+        return items[self.rows], items[self.columns]
+
+    def num_keys(self, num_source: int, num_target: int) -> list[int]:
+        """Return to how many of the first columns each row can attend, given the numbers of pieces."""
+        num_rows, num_columns = self.sides(num_source, num_target)
+        if not self.is_causal:
+            return [num_columns] * num_rows
+        first = num_columns - num_target
+        return [first] * first + list(range(first + 1, num_columns + 1))
 
 
 KINDS: dict[KindName, Kind] = {
     "cross": Kind("cross", "encoder-decoder attention", rows="target", columns="source"),
     "encoder": Kind("encoder", "encoder self-attention", rows="source", columns="source"),
     "decoder": Kind("decoder", "decoder self-attention", rows="target", columns="target", is_causal=True),
+    "self": Kind("self", "self-attention over source and target", rows="both", columns="both", is_causal=True),
 }
 HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
+
+
+def map_kinds(modules: Collection[KindName]) -> tuple[KindName, ...]:
+    """Return the kinds of maps that a model with these kinds of modules has.
+
+    Without encoder-decoder attention, the part of `self` in which target pieces attend to the source is `cross`.
+    """
+    return tuple(kind for kind in KINDS if kind in modules or (kind == "cross" and "self" in modules))
+
+
+def module_kind(kind: KindName, modules: Collection[KindName]) -> KindName:
+    """Return the kind of the modules that compute the maps of a kind. Raises UserError if the model has none."""
+    available = map_kinds(modules)
+    if not available:
+        raise UserError('the model has no attention (model.attention = "none")')
+    if kind not in available:
+        raise UserError(f"the model has no {KINDS[kind].label}; available: {', '.join(available)}")
+    return kind if kind in modules else "self"
 
 
 class Head(NamedTuple):

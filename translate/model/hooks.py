@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translate.model.attention_kinds import Head, KindName
+from translate.model.attention_kinds import Head, KindName, module_kind
 from translate.model.seq2seq import AttentionModule, Seq2Seq
 
 Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows, columns)
@@ -57,7 +57,7 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
     which complete targets attend to the source.
     """
     maps: list[Tensor] = []
-    kind: KindName = head.kind if head.kind in model.attention else "self"
+    kind = module_kind(head.kind, model.attention)
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)

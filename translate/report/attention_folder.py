@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, NamedTuple, cast
 
 from translate.attention.extract import attention_maps, engine_of, joined_maps
-from translate.attention.folder import INDEX, About, Entry, Precision, write_about
+from translate.attention.folder import INDEX, About, Entry, Precision, Shape, write_about
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.attention.selection import AttentionSelection, StoredType
 from translate.data.pieces import words_of
@@ -23,6 +23,7 @@ from translate.decoding.line_translator import LineTranslator
 from translate.decoding.quality_warnings import over_translation, under_translation
 from translate.decoding.results import Translation
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS, map_kinds, module_kind
 from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
 from translate.report.text import counted
 from translate.run.folder import Run
@@ -62,17 +63,15 @@ class AttentionWriter:
         sample: sample of the entire text, if available. log: called with the estimated size before maps are written.
         """
         engine = engine_of(translator)
-        selection.check(engine.model)
         self._folder, self._translator, self._selection = folder, translator, selection
         self._sample, self._log, self._is_empty = sample, log, True
-        encoder, cross = (engine.model.attention[kind] for kind in ("encoder", "cross"))
+        attention = engine.model.attention
+        modules = {kind: attention[module_kind(kind, attention)] for kind in map_kinds(attention)}
         self._about = About(
             run=resolved(run.path).name,
             weights=engine.weights[0],
-            num_encoder_layers=len(encoder),
-            num_decoder_layers=len(cross),
-            num_heads=cross[0].num_heads,
-            kinds=selection.kinds,
+            shapes={kind: Shape(len(layers), layers[0].num_heads) for kind, layers in modules.items()},
+            kinds=tuple(selection.layers_in(engine.model)),
             layers=selection.layers,
             precision=cast("Precision", engine.precision),
             dtype=selection.dtype,
@@ -204,8 +203,8 @@ def _size(num_src: int, num_tgt: int, like: AttentionMaps, dtype: StoredType) ->
     """Estimate the bytes needed for a line whose maps have the same kinds, layers and heads as `like`."""
     if max(num_src, num_tgt) > MAX_PIECES:
         return PAGE_LINE_BYTES  # the line gets no maps
-    cells = {"encoder": num_src**2, "decoder": num_tgt**2, "cross": num_src * num_tgt}
-    weights = sum(cells[kind] * math.prod(stack.weights.shape[:2]) for kind, stack in like.stacks.items())
+    sides = {kind: KINDS[kind].sides(num_src, num_tgt) for kind in like.stacks}
+    weights = sum(math.prod((*stack.weights.shape[:2], *sides[kind])) for kind, stack in like.stacks.items())
     labels = LABEL_BYTES * (num_src + num_tgt) + HEADER_BYTES * (2 + len(like.stacks)) + PAGE_LINE_BYTES
     return weights * (WEIGHT_BYTES[dtype] + PAGE_WEIGHT_BYTES) + labels
 

@@ -27,8 +27,8 @@ def write_record(path: Path, values: Mapping[str, Any], version: int) -> None:
     write_text(path, json.dumps({**whole, DIGEST: _digest(whole)}, indent=1) + "\n")
 
 
-def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
-    """Read the values written by `write_record`. advice: text appended to error messages.
+def read_record(path: Path, version: int, advice: str, *older: int) -> dict[str, Any]:
+    """Read the values written by `write_record`. advice: text appended to error messages. older: other versions read.
 
     Raises FileNotFoundError if the file is missing, and UserError if it is damaged or in another format.
     """
@@ -39,9 +39,10 @@ def read_record(path: Path, version: int, advice: str) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         is_intact, digest, stored = False, None, None
     # Earlier formats had no checksum.
-    if type(stored) is int and stored != version and (is_intact or digest is None):
+    is_known = type(stored) is int and stored in (version, *older)
+    if type(stored) is int and not is_known and (is_intact or digest is None):
         raise UserError(f"{path}: format {stored}, but this version reads format {version}; {advice}")
-    if not is_intact or stored != version:
+    if not is_intact or not is_known:
         raise UserError(f"{path}: damaged; {advice}")
     return whole
 
