@@ -14,12 +14,13 @@ from hypothesis import settings
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.pages import SENTENCES
-from tests.helpers.runs import TINY, changed, draw_quickly, train_into
+from tests.helpers.runs import TINY, changed, draw_quickly, train_into, untrained
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.decoding.line_translator import LineTranslator
 from translate.report.page.writer import InitialView, write_page
+from translate.run.folder import Run
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40)
@@ -80,6 +81,38 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tin
     config = changed(tiny_config, "vocab", model=str(tiny_run / "vocab.model"))
     train_into(path, changed(config, "train", max_steps=30, seed=2))
     return path
+
+
+@pytest.fixture(scope="session", params=["transformer", "recurrent", "decoder-only"])
+def any_run(request: pytest.FixtureRequest, tiny_run: Path) -> Path:
+    """A run with attention, of each architecture; only the Transformer is trained."""
+    if request.param == "transformer":
+        return tiny_run
+    run: Path = request.getfixturevalue(f"{request.param.replace('-', '_')}_run")
+    return run
+
+
+@pytest.fixture(scope="session")
+def recurrent_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
+    return _untrained(tmp_path_factory, tiny_config, tiny_run, "recurrent")
+
+
+@pytest.fixture(scope="session")
+def decoder_only_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
+    return _untrained(tmp_path_factory, tiny_config, tiny_run, "decoder-only")
+
+
+@pytest.fixture(scope="session")
+def no_attention_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
+    return _untrained(tmp_path_factory, tiny_config, tiny_run, "recurrent", attention="none")
+
+
+def _untrained(folders: pytest.TempPathFactory, config: Config, like: Path, architecture: str, **model: object) -> Path:
+    """A run with random weights and the vocabulary of the run `like`."""
+    heads = {"num_heads": 2, "d_ff": 64} if architecture == "decoder-only" else {}
+    settings = {"architecture": architecture, "d_model": 32, "num_decoder_layers": 2, **heads, **model}
+    config = Config.model_validate(config.model_dump() | {"model": settings})
+    return untrained(folders.mktemp("runs") / architecture, config, Run(like).load_vocabs()).path
 
 
 @pytest.fixture(scope="session")

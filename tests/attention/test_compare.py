@@ -10,7 +10,7 @@ import pytest
 
 from translate import cli
 from translate.attention.compare import compare
-from translate.attention.folder import About, AttentionFolder, write_about
+from translate.attention.folder import About, AttentionFolder, Shape, write_about
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import MapView, difference
 from translate.model.attention_kinds import KINDS, KindName
@@ -26,19 +26,23 @@ def maps(random: np.random.Generator, source: str, target: str, layers: tuple[in
         "cross": (len(tgt), len(src)),
         "encoder": (len(src), len(src)),
         "decoder": (len(tgt), len(tgt)),
+        "self": (len(src + tgt), len(src + tgt)),
     }
     stacks = {}
     for kind, shape in shapes.items():
         weights = random.random((len(layers), 2, *shape)).astype(np.float32)
         weights = np.tril(weights) if kind == "decoder" else weights
-        stacks[kind] = Stack(weights / weights.sum(-1, keepdims=True), layers)
+        weights /= weights.sum(-1, keepdims=True)
+        if kind == "cross":  # part of a map
+            weights *= random.random(weights.shape[:-1], dtype=np.float32)[..., None]
+        stacks[kind] = Stack(weights, layers)
     return AttentionMaps(src, tgt, stacks)
 
 
 def write(path: Path, seed: int, layers: tuple[int, ...], text: list[tuple[str, str] | None]) -> AttentionFolder:
     path.mkdir()
     random = np.random.default_rng(seed)
-    about = About("run", "", 3, 3, 2, tuple(KINDS), layers, "float32", "float32", None)
+    about = About("run", "", dict.fromkeys(KINDS, Shape(3, 2)), tuple(KINDS), layers, "float32", "float32", None)
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, pair in enumerate(text, start=1):
             name = f"{number:06d}.npz" if pair else None
@@ -69,8 +73,9 @@ def test_the_share_of_moved_weight_matches_brute_force(
         for line in 1, 4:
             first, second = (folder.maps_of_line(line).stacks[head.kind].weights for folder in folders)
             pairs = zip(first[1, head.head].tolist(), second[0, head.head].tolist(), strict=True)
-            # What a row has more in one place it has less in others.
-            rows += [sum(max(0.0, a - b) for a, b in zip(*pair, strict=True)) for pair in pairs]
+            # What a row has more in one place it has less in others, which may lie outside the map.
+            whole = [[[*row, 1 - sum(row)] for row in pair] for pair in pairs]
+            rows += [sum(max(0.0, a - b) for a, b in zip(*pair, strict=True)) for pair in whole]
         assert share == pytest.approx(sum(rows) / len(rows), abs=1e-6)
 
 

@@ -140,6 +140,7 @@ ABOUT: dict[str, Any] = {
     "dtype": "float32",
     "alignment": None,
 }
+SHAPED = {name: value for name, value in ABOUT.items() if not name.startswith("num_")} | {"shapes": {"cross": [2, 3]}}
 ENTRY = {"id": 1, "file": "000001.npz", "source": "a", "translation": "b", "score": -1.0, "warnings": []}
 
 
@@ -170,18 +171,30 @@ def write(
         {**ABOUT, "precision": "float3"},
         {**ABOUT, "dtype": None},
         {**ABOUT, "alignment": []},
+        {**SHAPED, "shapes": {"encoder": [2, 3]}},
+        {**SHAPED, "shapes": {"cross": [2]}},
+        {**SHAPED, "shapes": {"cross": [2, 0]}},
+        {**SHAPED, "shapes": {"crosses": [2, 3]}},
     ],
 )
-def test_errors_in_about_json_are_reported_as_damage(tmp_path: Path, wrong: object) -> None:
+def test_errors_in_about_json_are_reported_as_damage(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"about\.json: damaged; recreate the folder"):
-        AttentionFolder.open(write(tmp_path, wrong))
+        AttentionFolder.open(write(tmp_path, wrong, version=3 if "shapes" in wrong else 2))
+
+
+def test_folders_name_the_maps_of_each_kind_of_attention(tmp_path: Path) -> None:
+    """Format 2, which test_formats reads from a file, too, knew only Transformers."""
+    for about, version in (ABOUT, 2), (SHAPED, 3):
+        folder = AttentionFolder.open(write(tmp_path, about, version=version))
+        assert folder.about.shapes["cross"] == (2, 3)
+        assert folder.maps_of_line(1).cross.shape == (2, 3, 2, 2)
 
 
 def test_another_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"about\.json: format 3, but this version reads format 2"):
-        AttentionFolder.open(write(tmp_path, {"new": []}, version=3))
+    with pytest.raises(UserError, match=r"about\.json: format 4, but this version reads format 3"):
+        AttentionFolder.open(write(tmp_path, {"new": []}, version=4))
     (tmp_path / "about.json").write_text(json.dumps({"format": 1, **ABOUT}))  # as it was before there were checksums
-    with pytest.raises(UserError, match=r"about\.json: format 1, but this version reads format 2; recreate the folder"):
+    with pytest.raises(UserError, match=r"about\.json: format 1, but this version reads format 3; recreate the folder"):
         AttentionFolder.open(tmp_path)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from translate import cli
-from translate.attention.folder import About, write_about
+from translate.attention.folder import About, Shape, write_about
 from translate.attention.head_roles import MEASURES, Role, roles_of
 from translate.attention.maps import AttentionMaps, Stack
 from translate.model.attention_kinds import KINDS, Head, KindName
@@ -30,19 +30,26 @@ def shape(kind: KindName, maps: AttentionMaps) -> tuple[int, int]:
     return len(maps.rows(kind)), len(maps.columns(kind))
 
 
+def visible(kind: KindName, row: int, source: int, target: int) -> int:
+    """The number of keys that a row can see."""
+    return {"cross": source, "encoder": source, "decoder": row + 1, "self": max(source, row + 1)}[kind]
+
+
 def sentence(source: int, target: int) -> AttentionMaps:
-    """Random maps with 2 layers and 3 heads; for the decoder, only layer 4 was kept."""
+    """Random maps with 2 layers and 3 heads; for the decoder, only layer 4 was kept. Rows of `cross` sum to 2/3."""
     sides: dict[KindName, tuple[int, int]] = {
         "cross": (target, source),
         "encoder": (source, source),
         "decoder": (target, target),
+        "self": (source + target, source + target),
     }
     stacks = {}
     for kind, (rows, columns) in sides.items():
         weights = RANDOM.random((1 if kind == "decoder" else 2, 3, rows, columns)).astype(np.float32) ** 3
-        if kind == "decoder":
-            weights = np.tril(weights)
-        stacks[kind] = Stack(weights / weights.sum(-1, keepdims=True), (4,) if kind == "decoder" else (0, 1))
+        for row in range(rows):
+            weights[..., row, visible(kind, row, source, target) :] = 0
+        weights /= weights.sum(-1, keepdims=True) * (1.5 if kind == "cross" else 1)
+        stacks[kind] = Stack(weights, (4,) if kind == "decoder" else (0, 1))
     return AttentionMaps(pieces(source), pieces(target), stacks)
 
 
@@ -51,7 +58,7 @@ def rows_of(maps: AttentionMaps, kind: KindName, layer: int, head: int) -> Itera
     stack = maps.stacks[kind]
     weights = stack.weights[stack.layers.index(layer), head].tolist()
     for t, row in enumerate(weights):
-        keys = row[: t + 1] if kind == "decoder" else row
+        keys = row[: visible(kind, t, len(maps.source), len(maps.target))]
         if len(keys) > 1:
             yield t, keys
 
@@ -63,16 +70,17 @@ def slowly(sentences: list[AttentionMaps], role: Role) -> dict[str, float | None
         num_rows, num_columns = shape(role.head.kind, maps)
         for t, keys in rows_of(maps, *role.head):
             diagonal = math.floor((t + 0.5) / num_rows * num_columns)
-            entropy = -sum(weight * math.log(weight) for weight in keys if weight)
+            shares = [weight / sum(keys) for weight in keys]
+            entropy = -sum(share * math.log(share) for share in shares if share)
             values["entropy"].append(entropy)
             values["normalized_entropy"].append(entropy / math.log(len(keys)))
             values["first"].append(keys[0])
             if role.head.kind != "decoder":
-                values["end"].append(keys[-1])
+                values["end"].append(keys[len(maps.source) - 1])
             for measure, column in ("previous", diagonal - 1), ("diagonal", diagonal), ("next", diagonal + 1):
                 if 0 <= column < len(keys):
                     values[measure].append(keys[column])
-            values["distance"].append(sum(weight * abs(j - diagonal) for j, weight in enumerate(keys)))
+            values["distance"].append(sum(share * abs(j - diagonal) for j, share in enumerate(shares)))
     return {measure: sum(each) / len(each) if each else None for measure, each in values.items()}
 
 
@@ -143,11 +151,11 @@ def test_a_specialized_head_is_named(kind: KindName, columns: list[int], name: s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_head_that_attends_uniformly_is_broad(kind: KindName) -> None:
-    weights = np.ones((1, 1, 9, 9), dtype=np.float32)
-    if kind == "decoder":
-        weights = np.tril(weights)
-    maps = AttentionMaps(pieces(9), pieces(9), {kind: Stack(weights / weights.sum(-1, keepdims=True), (0,))})
-    (role,) = roles_of([maps])
+    weights = np.ceil(sentence(9, 9).stack(kind).weights)
+    maps = AttentionMaps(
+        pieces(9), pieces(9), {kind: Stack(weights / weights.sum(-1, keepdims=True), (0, 1)[: len(weights)])}
+    )
+    role = roles_of([maps])[0]
     assert role.name == "broad"
     assert role.figures["normalized_entropy"] == pytest.approx(1)
 
@@ -165,6 +173,9 @@ def test_a_split_line_counts_as_its_parts() -> None:
         one, two = (part.stacks[kind].weights for part in parts)
         whole = np.zeros((*one.shape[:2], one.shape[2] + two.shape[2], one.shape[3] + two.shape[3]), dtype=np.float32)
         whole[:, :, : one.shape[2], : one.shape[3]], whole[:, :, one.shape[2] :, one.shape[3] :] = one, two
+        if kind == "self":  # the source of both parts, 4 and 3 pieces, then the target of both, 5 and 2
+            order = [*range(4), *range(9, 12), *range(4, 9), *range(12, 14)]
+            whole = whole[:, :, order][..., order]
         stacks[kind] = Stack(whole, parts[0].stacks[kind].layers)
     joined = AttentionMaps(parts[0].source + parts[1].source, parts[0].target + parts[1].target, stacks)
     assert roles_of([joined]) == roles_of(parts)
@@ -175,7 +186,9 @@ def folder(tmp_path: Path) -> Path:
     """The sentences as an attention folder, with an empty line in between; cross.0.1 is a known alignment head."""
     path = tmp_path / "maps"
     path.mkdir()
-    about = About("run", "", 2, 2, 3, tuple(KINDS), None, "float32", "float32", {"layer": 0, "head": 1})
+    about = About(
+        "run", "", dict.fromkeys(KINDS, Shape(2, 3)), tuple(KINDS), None, "float32", "float32", {"layer": 0, "head": 1}
+    )
     with (path / "index.jsonl").open("w", encoding="utf-8") as index:
         for number, lengths in enumerate([*LENGTHS, None], start=1):
             name = f"{number:06d}.npz" if lengths else None

@@ -52,6 +52,11 @@ class About:
     alignment: dict[str, Any] | None  # the run's best alignment (`translate align --store`)
     index: str | None = None  # SHA-256 of index.jsonl; None while the folder is being written
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if a kind has no shape."""
+        if not set(self.kinds) <= self.shapes.keys():
+            raise ValueError("a kind has no shape")
+
     def layers_of(self, kind: KindName) -> tuple[int, ...]:
         """Return the layers that the folder contains for the given kind of attention."""
         existing = range(self.shapes[kind].num_layers)

@@ -10,6 +10,7 @@ import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
 from translate.attention.maps import AttentionMaps, part_indices, part_spans
+from translate.attention.reference import build_reference
 from translate.attention.reference.blocks import Reference
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
