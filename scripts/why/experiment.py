@@ -140,6 +140,7 @@ class Plan:
     device: str
     threads: int
     minutes: float | None  # of each training on Multi30k, if not those of TASKS
+    steps: int | None  # the same in steps, which do not depend on what else the machine does
     is_quick: bool  # a trial of the script: tiny models, a few lines and steps
 
     def run_path(self, task: Task, architecture: str) -> Path:
@@ -155,8 +156,11 @@ def label(task: Task, architecture: str) -> str:
 def settings_of(task: Task, architecture: str, plan: Plan) -> dict[str, object]:
     """Return all settings of a training but those of its text, so that none is chosen to suit the text."""
     given = _parsed(task.settings) | _parsed(ARCHITECTURES[architecture]) | _parsed(task.sizes[architecture])
-    if plan.minutes is not None and given.get("train.max_minutes"):
-        given["train.max_minutes"] = plan.minutes
+    if given.get("train.max_minutes"):
+        if plan.minutes is not None:
+            given["train.max_minutes"] = plan.minutes
+        if plan.steps is not None:
+            given |= {"train.max_steps": plan.steps, "train.max_minutes": 0}
     if plan.is_quick:
         given |= {name: value for name, value in _parsed(QUICK).items() if name in given}
         given |= {"train.save_every": 1, "train.log_every": 1, "train.snapshot_sentences": 0}

@@ -64,5 +64,5 @@ def _measure_speed(task: Task, texts: Texts, plan: Plan, results: Results) -> No
         measure = partial(measure_round, task, texts, plan)
     device = "" if plan.device == "cpu" else f"{plan.device}; "
     machine = f"{device}{processor()}, threads used: {plan.threads}"
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, 2 if plan.is_quick else ROUNDS + 1):
         results.keep(f"speed-{task.name}-{number}", lambda: {"machine": machine, "speeds": measure()})

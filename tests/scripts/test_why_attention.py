@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def main() -> Main:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """A trial without Multi30k."""
-    return Plan(tmp_path, tmp_path / "none", device="cpu", threads=1, minutes=None, is_quick=True)
+    return Plan(tmp_path, tmp_path / "none", device="cpu", threads=1, minutes=None, steps=None, is_quick=True)
 
 
 @pytest.fixture
@@ -82,20 +83,8 @@ def rows_of(document: str, section: str) -> dict[str, list[str]]:
 def test_killed_trial_resumes_and_fills_in_the_document(
     main: Main, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [
-        "--quick",
-        "--only",
-        "toy",
-        "--only",
-        "multi30k",
-        "--only",
-        "alignment",
-        "--out",
-        str(plan.out),
-        "--threads",
-        "1",
-    ]
-    command += ["--multi30k", str(plan.multi30k)]
+    command = ["--quick", *(f"--only={part}" for part in ("toy", "multi30k", "alignment")), f"--out={plan.out}"]
+    command += ["--threads=1", f"--multi30k={plan.multi30k}"]
     monkeypatch.setattr(parts, "alignment_error", lambda run, texts, plan: ALIGNMENT)
     calls = iter(range(100))
     log_steps = loop.log_steps
@@ -146,7 +135,7 @@ def test_digit_strings_are_held_out_and_longer_than_in_training(plan: Plan) -> N
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_models_of_a_task_have_about_the_same_number_of_parameters(task: Task, plan: Plan) -> None:
-    real = Plan(plan.out, plan.multi30k, plan.device, plan.threads, minutes=3.0, is_quick=False)
+    real = replace(plan, minutes=3.0, is_quick=False)
     counts = {}
     for architecture in ARCHITECTURES:
         config = load_config(None, settings_of(task, architecture, real))
@@ -155,6 +144,8 @@ def test_models_of_a_task_have_about_the_same_number_of_parameters(task: Task, p
         with torch.device("meta"):
             model = run_model.ARCHITECTURES[config.model.architecture](config.model, size, size, True)
         counts[architecture] = sum(weights.numel() for weights in model.parameters())
+        by_steps = load_config(None, settings_of(task, architecture, replace(real, minutes=None, steps=5000))).train
+        assert (by_steps.max_minutes, by_steps.max_steps == 5000) == (0.0, task.name == "multi30k")
     assert max(counts.values()) <= MAX_PARAMETERS[task.name]
     assert all(0.9 < count / counts[REFERENCE] < 1.1 for count in counts.values()), counts
 
@@ -176,7 +167,6 @@ def test_map_is_chosen_on_the_validation_text(tiny_run: Path, plan: Plan) -> Non
 def test_speed_is_measured_where_there_is_a_corpus(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in parts, speed:
         monkeypatch.setattr(module, "ARCHITECTURES", {REFERENCE: ARCHITECTURES[REFERENCE]})
-    monkeypatch.setattr(parts, "ROUNDS", 1)
     monkeypatch.setattr(speed, "TIMED_LENGTHS", (10, 20))
     results = Results(plan.out / "results")
     parts.carry_out("speed", plan, results)
