@@ -97,7 +97,7 @@ TASKS = (
             vocab.size=10000
             model.dropout=0.25
             train.batch_tokens=1024 train.max_steps=0 train.max_minutes=25 train.schedule=cosine
-            train.warmup_steps=1000 train.decay_from=0.55 train.weight_decay=0.1 train.rdrop=3.0 train.rdrop_from=0.55
+            train.warmup_steps=500 train.decay_from=0.55 train.weight_decay=0.1 train.rdrop=3.0 train.rdrop_from=0.55
             train.validate_every=2000 train.validate_sentences=300 train.patience=0 decode.length_penalty=1.4
         """,
         sizes={
@@ -107,7 +107,7 @@ TASKS = (
             "train.learning_rate=2e-3",
             "Transformer": "model.d_model=128 model.d_ff=384 model.num_encoder_layers=4 model.num_decoder_layers=4 "
             "model.positions=rotary train.learning_rate=3e-3",
-            "decoder-only": "model.d_model=128 model.d_ff=512 model.num_decoder_layers=8 model.positions=rotary "
+            "decoder-only": "model.d_model=160 model.d_ff=480 model.num_decoder_layers=6 model.positions=rotary "
             "train.learning_rate=3e-3",
         },
         length_starts=(1, 8, 10, 12, 14, 16, 19),
