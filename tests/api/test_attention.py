@@ -89,7 +89,7 @@ def test_the_ending_decides_what_is_saved(a: Attention, tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[Callable[[Any], object], str]] = [
-    (lambda a: a.plot("crss"), "UserError: kind='crss': should be one of cross, encoder, decoder"),
+    (lambda a: a.plot("crss"), "UserError: kind='crss': should be one of cross, encoder, decoder, self"),
     (lambda a: a.plot(["cross"]), "TypeError: kind should be a string, not list"),
     (lambda a: a.plot(layer=9), "UserError: layer=9: no such layer; available layers: 0, 1"),
     (lambda a: a.plot(head=-1), "UserError: head=-1: no such head; available heads: 0, 1"),

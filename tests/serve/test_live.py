@@ -14,7 +14,7 @@ from translate.attention.extract import attention_maps
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, Head
+from translate.model.attention_kinds import Head
 from translate.report.attention_folder import attention_warnings
 from translate.report.page.writer import MapVersion, packed_maps
 from translate.serve import live
@@ -43,7 +43,7 @@ def test_an_answer_has_the_translations_maps_and_alternatives(translator: LineTr
         assert given["log_prob"] == pytest.approx(sum(candidate.log_probs))
     (pair,), (maps,) = expected.parts, attention_maps(masked, expected.parts)
     assert found["translations"][0]["ids"] == pair[1]
-    assert found["maps"].keys() == {"source", "target", *KINDS}
+    assert found["maps"].keys() == {"source", "target", *maps.stacks}
     assert (tuple(found["maps"]["source"]), tuple(found["maps"]["target"])) == (maps.source, maps.target)
     for kind, stack in maps.stacks.items():
         assert np.abs(np.array(found["maps"][kind]) - stack.weights).max() <= 0.6e-5

@@ -16,7 +16,6 @@ from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.model.attention_kinds import KINDS
 from translate.run.folder import Run
 from translate.run.model import build_model
 from translate.run.weights import ModelIdentity
@@ -44,8 +43,9 @@ def test_snapshots_are_the_maps_of_each_validated_model(tiny_config: Config, tmp
         for number, maps in enumerate(expected, start=1):
             found = AttentionMaps.load(folder / f"{number:06d}.npz")
             assert found.target == maps.target
-            for kind in KINDS:
-                assert np.array_equal(found.stack(kind).weights, maps.stack(kind).weights)
+            assert found.stacks.keys() == maps.stacks.keys()
+            for kind, (weights, _) in maps.stacks.items():
+                assert np.array_equal(found.stack(kind).weights, weights)
     page = (run.snapshots_path / "index.html").read_text(encoding="utf-8")
     assert page.count('class="sentence"') == 2
     validations = [line for line in run.metrics() if "valid_loss" in line]
@@ -72,6 +72,16 @@ def test_training_is_the_same_with_and_without_snapshots(tiny_config: Config, tm
         weights.append(run.weights_path.read_bytes())
         assert run.snapshots_path.exists() == bool(snapshot_sentences)
     assert weights[0] == weights[1]
+
+
+def test_training_without_attention_neither_records_nor_proposes_maps(tiny_config: Config, tmp_path: Path) -> None:
+    model = {"architecture": "recurrent", "attention": "none", "d_model": 16, "num_decoder_layers": 1}
+    config = Config.model_validate(tiny_config.model_dump() | {"model": model})
+    run = train_into(tmp_path / "run", changed(config, "train", max_steps=1))
+    assert not run.snapshots_path.exists()
+    log = run.log_path.read_text(encoding="utf-8")
+    assert len(log.partition("try next:\n")[2].splitlines()) == 2
+    assert "attention" not in log
 
 
 def test_resumed_training_keeps_earlier_snapshots_on_the_page(tiny_config: Config, tmp_path: Path) -> None:

@@ -32,21 +32,51 @@ class Attention:
     """The attention maps of a text and its translation. At the end of a notebook's cell, they show as a page.
 
     Shapes: L layers, H heads, S source and T target pieces, both with `</s>`. Each row of a map sums to 1; row t of
-    `cross` and `decoder` is the attention with which target[t] was produced.
+    `cross` and `decoder` is the attention with which target[t] was produced. For what `self` is, see AttentionMaps.
     """
 
     text: str
     translation: str  # the best translation, or the given target
     score: float  # as in `translations`; of a given target, the log-probability
     warnings: tuple[str, ...]
-    source: tuple[str, ...]  # pieces
-    target: tuple[str, ...]
-    encoder: Floats  # self-attention, (L, H, S, S)
-    decoder: Floats  # self-attention, (L, H, T, T); column j is the j-th piece read: `<s>`, target[0], ...
-    cross: Floats  # encoder-decoder attention, (L, H, T, S)
     maps: AttentionMaps
     title: str  # of the page
     opens_on: InitialView  # the map that the page shows first
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The source pieces."""
+        return self.maps.source
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The target pieces."""
+        return self.maps.target
+
+    @property
+    def kinds(self) -> tuple[KindName, ...]:
+        """The kinds of attention that the model has."""
+        return tuple(self.maps.stacks)
+
+    @property
+    def encoder(self) -> Floats:
+        """Encoder self-attention, (L, H, S, S). Raises UserError if the model has none."""
+        return self.weights("encoder")
+
+    @property
+    def decoder(self) -> Floats:
+        """Decoder self-attention, (L, H, T, T); column j is the j-th piece read: `<s>`, target[0], ..."""
+        return self.weights("decoder")
+
+    @property
+    def cross(self) -> Floats:
+        """Encoder-decoder attention, (L, H, T, S)."""
+        return self.weights("cross")
+
+    def weights(self, kind: KindName) -> Floats:
+        """Return the maps of a kind, (L, H, rows, columns). Raises UserError if there are none."""
+        _check_kind(kind)
+        return self.maps.stack(kind).weights
 
     def plot(self, kind: KindName = "cross", layer: Number = None, head: Number = None, words: bool = False) -> Figure:
         """Draw a map as a figure of Matplotlib. layer, head: counted from 0; None is the mean over all of them.
@@ -93,9 +123,7 @@ class Attention:
 
     @in_python_words()
     def _view(self, kind: KindName, layer: Number, head: Number, words: bool) -> MapView:
-        check_text(kind, "kind")
-        if kind not in KINDS:
-            raise UserError(f"kind={kind!r}: should be one of {', '.join(KINDS)}")
+        _check_kind(kind)
         for name, number in ("layer", layer), ("head", head):
             check_type(number, name, int, type(None))
         check_type(words, "words", bool)
@@ -108,3 +136,9 @@ class Attention:
         for warning in warnings:
             print_message(f"warning: {f'{path}: ' if path else ''}{warning}")
         return figure
+
+
+def _check_kind(kind: str) -> None:
+    check_text(kind, "kind")
+    if kind not in KINDS:
+        raise UserError(f"kind={kind!r}: should be one of {', '.join(KINDS)}")

@@ -150,10 +150,9 @@ class Translator:
             raise UserError("a text without words, or with a blank target, has no attention; pass text")
         _check_length(max(sum(map(len, side)) for side in zip(*found.parts, strict=True)))
         maps, score = joined_maps(attention_maps(lines, found.parts)), found.translations[0].score
-        encoder, decoder = (maps.stack(kind).weights for kind in ("encoder", "decoder"))
         view = InitialView.of_alignment(Run(self._run).load_alignment())
-        about = source, found.text, score, (*found.warnings, *attention_warnings(maps)), maps.source, maps.target
-        return Attention(*about, encoder, decoder, maps.cross, maps, f"Attention of {self._title}", view)
+        warnings = (*found.warnings, *attention_warnings(maps))
+        return Attention(source, found.text, score, warnings, maps, f"Attention of {self._title}", view)
 
     @in_python_words()
     def align(self, source: str, target: str) -> list[tuple[int, int]]:

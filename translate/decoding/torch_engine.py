@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from translate.config.settings import DecodeSettings
 from translate.data.batches import cut, pad
@@ -27,7 +28,8 @@ from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
-from translate.model.attention_kinds import Head
+from translate.errors import UserError
+from translate.model.attention_kinds import NO_ATTENTION, Head, module_kind
 from translate.model.hooks import recording, without_heads
 from translate.model.layers import Linear, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
@@ -107,7 +109,9 @@ class TorchEngine:
     def search(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
-        """Search for translations; see `Engine.search`."""
+        """Search for translations; see `Engine.search`. Raises UserError if no model has attention to penalize."""
+        if settings.coverage_penalty and not any(model.attention for model in self.models):
+            raise UserError(f"decode.coverage_penalty = {settings.coverage_penalty:g}: {NO_ATTENTION}; set it to 0")
         # Longest first, so that running out of memory is detected early.
         order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i].src))
         ordered = [sentences[i] for i in order]
@@ -185,7 +189,8 @@ class TorchEngine:
 class _State(NamedTuple):
     """State of a search: the decoder state of each model, and the coverage if it is penalized (Wu et al. 2016, eq. 14).
 
-    The coverage is the attention that each source piece has received, averaged over all layers, heads and models.
+    The coverage is the attention that each source piece has received, averaged over all layers, heads and models (those
+    that have attention).
     """
 
     decoders: tuple[DecoderState, ...]
@@ -220,13 +225,18 @@ class _Decoder:
         if self._stop.is_set():
             raise InterruptedError("the search was stopped")
         with ExitStack() as recordings:
-            recorded = self._models if state.coverage is not None else ()
-            maps = [recordings.enter_context(recording(model, ["cross"])) for model in recorded]
+            recorded = [model for model in self._models if model.attention] if state.coverage is not None else []
+            kinds = [module_kind("cross", model.attention) for model in recorded]
+            pairs = zip(recorded, kinds, strict=True)
+            maps = [recordings.enter_context(recording(model, [kind]))[kind] for model, kind in pairs]
             stepped = [model.step(pieces, decoder) for model, decoder in zip(self._models, state.decoders, strict=True)]
         features, decoders = zip(*stepped, strict=True)  # features: one (B, K, D) tensor per model
         coverage = state.coverage
         if coverage is not None:
-            layers = [weights.mean(dim=1) for each in maps for weights in each["cross"].values()]  # (B, K, S)
+            layers = [weights.mean(dim=1) for each in maps for weights in each.values()]  # (B, K, S or more)
+            # In self-attention over source and target, the first columns are the source. The cache may have dropped
+            # padding since, and shorter sentences have target pieces in its place; their coverage there is 1 already.
+            layers = [F.pad(weights, (0, coverage.size(2) - weights.size(2))) for weights in layers]
             coverage = coverage + torch.stack(layers).mean(dim=0)
         return partial(self._logits, features), state._replace(decoders=decoders, coverage=coverage)
 

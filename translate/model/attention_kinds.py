@@ -58,6 +58,7 @@ KINDS: dict[KindName, Kind] = {
     "decoder": Kind("decoder", "decoder self-attention", rows="target", columns="target", is_causal=True),
     "self": Kind("self", "self-attention over source and target", rows="both", columns="both", is_causal=True),
 }
+NO_ATTENTION = 'the model has no attention (model.attention = "none")'
 HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
 
 
@@ -73,7 +74,7 @@ def module_kind(kind: KindName, modules: Collection[KindName]) -> KindName:
     """Return the kind of the modules that compute the maps of a kind. Raises UserError if the model has none."""
     available = map_kinds(modules)
     if not available:
-        raise UserError('the model has no attention (model.attention = "none")')
+        raise UserError(NO_ATTENTION)
     if kind not in available:
         raise UserError(f"the model has no {KINDS[kind].label}; available: {', '.join(available)}")
     return kind if kind in modules else "self"
@@ -89,6 +90,8 @@ class Head(NamedTuple):
     @classmethod
     def parse(cls, text: str, heads: Collection[Head], option: str = "--mask") -> Head:
         """Parse the value of an option. Raises UserError if it does not name one of `heads`."""
+        if not heads:
+            raise UserError(f"{option} {text}: {NO_ATTENTION}")
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head

@@ -140,7 +140,7 @@ def log_end(
             scores = _scores(best["valid_loss"], best["perplexity"], best.get("bleu"), best.get("chrf"))
             run.log(f"best validation: step {best['step']:,}, {scores}, on {_validation_text(run, config, prepared)}")
         run.log("try next:")
-        for command in next_commands(run, prepared):
+        for command in next_commands(run, config, prepared):
             run.log(f"    {command}")
     if signal_number:
         name = signal.Signals(signal_number).name
@@ -148,14 +148,15 @@ def log_end(
         run.log(f"stopped by {name} after saving all progress; resume with: {resume}")
 
 
-def next_commands(run: Run, prepared: Prepared) -> list[str]:
-    """Return commands, quoted for the shell, that translate with the run, show its attention and serve it."""
+def next_commands(run: Run, config: Config, prepared: Prepared) -> list[str]:
+    """Return commands, quoted for the shell, that translate with the run, show its attention, if any, and serve it."""
     sources = (pair.src for pair in prepared.valid_pairs)
     simple = (text for text in sources if len(text) <= MAX_EXAMPLE and text.isprintable() and not {*"-'"} & {*text})
     path, maps, example = map(quote, (str(run.path), str(run.path / "attention"), next(simple, EXAMPLE)))
+    has_attention = config.model.cross_shape.num_layers > 0
     return [
         f"translate decode {path}",
-        f"translate decode {path} {example} --attention {maps} --open",
+        *[f"translate decode {path} {example} --attention {maps} --open"] * has_attention,
         f"translate serve {path} --open",
     ]
 

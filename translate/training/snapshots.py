@@ -51,13 +51,14 @@ def record_snapshots(
 ) -> None:
     """Write attention maps of the first short validation pairs, and the page that shows all steps so far.
 
-    result: the validation of this step. Leaves the model in training mode and draws no random numbers.
+    Does nothing for a model without attention. result: the validation of this step. Leaves the model in training mode
+    and draws no random numbers.
     """
     (src, tgt), samples, model = prepared.vocabs, result.samples, trainer.model
     encoded = (([*src.encode([x.source])[0], src.eos_id], [*tgt.encode([x.reference])[0], tgt.eos_id]) for x in samples)
     short = (each for each in zip(samples, encoded, strict=True) if max(map(len, each[1])) <= config.data.max_pieces)
     chosen = list(islice(short, config.train.snapshot_sentences))
-    if not chosen:
+    if not chosen or not model.attention:
         return
     folder = run.snapshots_path / f"step-{step:08d}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -50,12 +50,13 @@ def mask(
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask options")
     translator = load_translator(run, device)
-    chosen = heads_named(translator, [text for text in heads if text != EVERY])
+    known = heads_of(engine_of(translator).model)
+    chosen = heads_named(translator, [text for text in heads if text != EVERY or not known])
     pairs = list(Run.open(run).text(src, ref))
     if not any(pair.is_full for pair in pairs):
         raise UserError(f"{src}, {ref}: no line has text on both sides; there is nothing to score")
     if not chosen:
-        _print_importances(translator, pairs, len(heads_of(engine_of(translator).model)), as_json)
+        _print_importances(translator, pairs, len(known), as_json)
         return
     effect = effect_of(translator, chosen, pairs)
     names = [str(head) for head in dict.fromkeys(chosen)]
