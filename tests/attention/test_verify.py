@@ -7,11 +7,12 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.helpers.runs import changed, train_into, untrained
+from tests.helpers.runs import changed, of_architecture, train_into, untrained
 from translate.alignment.sources import open_lines
 from translate.api import load_translator
 from translate.attention.extract import attention_maps
@@ -21,8 +22,10 @@ from translate.attention.reference.transformer import TransformerReference
 from translate.attention.selection import EVERYTHING, AttentionSelection
 from translate.attention.verify import default_tolerance, differences
 from translate.config.settings import Config
+from translate.data.vocab import VocabPair
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
+from translate.model.attention_kinds import KINDS, KindName
 from translate.report.attention_folder import AttentionWriter
 from translate.run.folder import Run
 from translate.run.model import read_weights
@@ -99,15 +102,36 @@ def test_maps_of_long_lines_match_the_model(
     assert np.abs(maps[0].stacks["decoder"].weights - np.stack(long)).max() <= 1e-5
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_maps_of_other_architectures_match_the_model_too(tiny_config: Config, tmp_path: Path, positions: str) -> None:
-    """Post-norm, two vocabularies, no tied weights, and different numbers of encoder and decoder layers."""
-    model = {"norm": "post", "tie_embeddings": False, "num_encoder_layers": 1, "num_decoder_layers": 2}
-    model["positions"] = positions
-    config = changed(changed(tiny_config, "model", **model), "vocab", joint=False)
-    run = train_into(tmp_path / "run", changed(config, "train", max_steps=3)).path
-    folder = written(tmp_path / "maps", run)
-    assert max(each.largest for each in differences(folder, Run(run))) <= 1e-5
+@pytest.fixture(scope="module")
+def separate_vocabs(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> VocabPair:
+    config = changed(changed(tiny_config, "vocab", joint=False), "train", max_steps=1)
+    return train_into(tmp_path_factory.mktemp("runs") / "separate", config).load_vocabs()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"num_encoder_layers": 1, "norm": "post"},
+        {"num_encoder_layers": 1, "norm": "post", "positions": "rotary"},
+        {"architecture": "recurrent", "num_encoder_layers": 1},
+        {"architecture": "recurrent", "attention": "general", "cell": "lstm"},
+        {"architecture": "decoder-only"},
+        {"architecture": "decoder-only", "norm": "post", "positions": "rotary", "source_attention": "causal"},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_maps_of_other_models_match_the_model_too(
+    tiny_config: Config, separate_vocabs: VocabPair, tmp_path: Path, model: dict[str, Any]
+) -> None:
+    """Two vocabularies, no tied weights; one line has several parts."""
+    config = changed(tiny_config, "vocab", joint=False)
+    config = of_architecture(config, **{"architecture": "transformer", "tie_embeddings": False, **model})
+    run = untrained(tmp_path / "run", config, separate_vocabs)
+    folder = written(tmp_path / "maps", run.path)
+    found = list(differences(folder, run))
+    kinds = {"recurrent": {"cross"}, "decoder-only": {"self", "cross"}}
+    assert {each.head.kind for each in found} == kinds.get(config.model.architecture, set(KINDS) - {"self"})
+    assert max(each.largest for each in found) <= 1e-5
 
 
 def test_partially_kept_maps_are_compared_partially(tiny_run: Path, tmp_path: Path) -> None:
@@ -118,12 +142,12 @@ def test_partially_kept_maps_are_compared_partially(tiny_run: Path, tmp_path: Pa
     assert 1e-5 < max(each.largest for each in found) <= default_tolerance(folder) == 1e-3
 
 
-def spoil(path: Path, place: tuple[int, ...], value: float) -> AttentionFolder:
+def spoil(path: Path, kind: KindName, place: tuple[int, ...], value: float) -> AttentionFolder:
     """Write another weight, with checksums that match it."""
     maps = AttentionMaps.load(path)
-    weights = maps.cross.copy()
+    weights, layers = maps.stack(kind)
     weights[place] = value
-    digest = dataclasses.replace(maps, stacks={**maps.stacks, "cross": Stack(weights, (0, 1))}).save(path)
+    digest = dataclasses.replace(maps, stacks={**maps.stacks, kind: Stack(weights, layers)}).save(path)
     index, folder = path.with_name("index.jsonl"), AttentionFolder.open(path.parent)
     entries = [json.loads(line) for line in index.read_text(encoding="utf-8").split("\n") if line]
     changed_entries = [{**each, "sha256": digest} if each["file"] == path.name else each for each in entries]
@@ -135,17 +159,22 @@ def spoil(path: Path, place: tuple[int, ...], value: float) -> AttentionFolder:
 def test_a_wrong_weight_is_found_at_its_position(tiny_run: Path, tmp_path: Path) -> None:
     written(tmp_path / "maps", tiny_run)
     place = (1, 0, 2, 3)
-    folder = spoil(tmp_path / "maps" / "000003.npz", place, 0.5)
+    folder = spoil(tmp_path / "maps" / "000003.npz", "cross", place, 0.5)
     worst = max(differences(folder, Run(tiny_run)), key=lambda each: each.largest)
     assert (worst.entry.id, worst.head.kind) == (3, "cross")
     assert (worst.head.layer, worst.head.head, worst.row, worst.column) == place
     assert worst.largest > 1e-3
 
 
-def test_weights_between_parts_of_a_split_line_are_wrong(tiny_run: Path, tmp_path: Path) -> None:
-    written(tmp_path / "maps", tiny_run)
-    folder = spoil(tmp_path / "maps" / "000005.npz", (0, 0, 0, -1), 0.25)
-    assert max(each.largest for each in differences(folder, Run(tiny_run))) > 0.2
+def test_weights_between_parts_of_a_split_line_are_wrong(any_run: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "maps", any_run)
+    for kind in folder.about.kinds:
+        folder = spoil(tmp_path / "maps" / "000005.npz", kind, (0, 0, 0, -1), 0.25)
+    found = {each.head.kind: each for each in differences(folder, Run(any_run)) if each.entry.id == 5}
+    for worst in found.values():
+        assert worst.largest == pytest.approx(0.25)
+        assert (worst.head.layer, worst.head.head, worst.row) == (0, 0, 0)
+    assert found.keys() == set(folder.about.kinds)
 
 
 def test_maps_from_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from translate.attention.folder import AttentionFolder, Entry
-from translate.attention.maps import AttentionMaps, part_indices, part_spans
+from translate.attention.maps import AttentionMaps, part_spans
 from translate.attention.reference import build_reference
 from translate.attention.reference.blocks import Reference
 from translate.data.vocab import Vocab, VocabPair
 from translate.errors import UserError
-from translate.model.attention_kinds import Head
+from translate.model.attention_kinds import KINDS, Head
 from translate.run.folder import Run
 from translate.run.model import read_weights
 
@@ -74,10 +74,13 @@ def _compare(
         _check_text(path, "source", vocabs.src, src, entry.source)
         _check_text(path, "target", vocabs.tgt, tgt, entry.translation)
     expected = {kind: np.zeros(stack.weights.shape) for kind, stack in maps.stacks.items()}
-    recomputed = [model.maps(src[src_span], tgt[tgt_span]) for src_span, tgt_span in spans]
-    for kind, stack in maps.stacks.items():
-        for part, (rows, columns) in zip(recomputed, part_indices(kind, maps.source, maps.target), strict=True):
-            expected[kind][:, :, rows, columns] = np.stack([part[kind][layer] for layer in stack.layers])
+    for src_span, tgt_span in spans:
+        recomputed = model.maps(src[src_span], tgt[tgt_span])
+        source, target = np.arange(len(src))[src_span], np.arange(len(tgt))[tgt_span]
+        places = {"source": source, "target": target, "both": np.concatenate([source, len(src) + target])}
+        for kind, stack in maps.stacks.items():
+            rows, columns = places[KINDS[kind].rows], places[KINDS[kind].columns]
+            expected[kind][:, :, rows[:, None], columns] = np.stack([recomputed[kind][layer] for layer in stack.layers])
     for kind, stack in maps.stacks.items():
         difference = np.abs(stack.weights - expected[kind])
         difference[np.isnan(difference)] = np.inf
