@@ -21,13 +21,18 @@ from translate.training.loop import train
 from translate.training.optimizer import ExponentialMovingAverage
 
 CPU = torch.device("cpu")
+WIDTH = {"d_model": 32, "num_decoder_layers": 2}
+HEADS = {"d_ff": 64, "num_heads": 2}
+ARCHITECTURES: dict[str, dict[str, object]] = {  # the settings of a tiny model of each
+    "transformer": WIDTH | HEADS | {"num_encoder_layers": 2},
+    "recurrent": WIDTH | {"architecture": "recurrent", "num_encoder_layers": 2},
+    "without attention": WIDTH
+    | {"architecture": "recurrent", "num_encoder_layers": 1, "cell": "lstm", "attention": "none"},
+    "decoder-only": WIDTH | HEADS | {"architecture": "decoder-only"},
+}
 TINY = {
     "vocab.size": 400,
-    "model.d_model": 32,
-    "model.d_ff": 64,
-    "model.num_heads": 2,
-    "model.num_encoder_layers": 2,
-    "model.num_decoder_layers": 2,
+    **{f"model.{name}": value for name, value in ARCHITECTURES["transformer"].items()},
     "train.batch_tokens": 256,
     "train.learning_rate": 0.01,
     "train.warmup_steps": 10,
@@ -52,6 +57,19 @@ def of_architecture(config: Config, architecture: str, **values: object) -> Conf
     unused = [name for name, users in USERS.items() if architecture not in users]
     defaults = {name: ModelSettings.model_fields[name].default for name in unused}
     return changed(config, "model", architecture=architecture, **defaults | values)
+
+
+def with_model(config: Config, architecture: str, **values: object) -> Config:
+    """The settings with a tiny model in place of theirs. It has those of the values that its architecture uses.
+
+    Without attention there is none to guide.
+    """
+    model = ARCHITECTURES[architecture]
+    name = model.get("architecture", "transformer")
+    used = {setting: value for setting, value in values.items() if name in USERS.get(setting, (name,))}
+    if model.get("attention") == "none":
+        config = changed(config, "data", train_align="")
+    return Config.model_validate(config.model_dump() | {"model": model | used})
 
 
 def draw_quickly(metrics: Iterable[object], path: Path) -> None:
