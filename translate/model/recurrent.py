@@ -78,11 +78,10 @@ class CrossAttention(AttentionModule):
 
     def weights(self, x: Tensor, keys: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Return the attention map (B, 1, K, S) that `forward` uses for the same arguments. Each row sums to 1."""
-        keys = keys.float()
         if self.is_additive:
             scores = self.score(torch.tanh(self.query(x)[:, :, None] + keys[:, None])).squeeze(3)
         else:
-            scores = x.float() @ keys.transpose(1, 2)
+            scores = x.float() @ keys.float().transpose(1, 2)
         return (scores.float() + mask).softmax(dim=2)[:, None]
 
 
@@ -126,10 +125,9 @@ class Recurrent(Seq2Seq):
     def encode(self, src: Tensor, src_mask: Tensor) -> RecurrentState:
         """See Seq2Seq."""
         x = self._embed(self.src_embedding, src)
-        with torch.autocast(x.device.type, enabled=False):
-            # Packed, so that the backward direction begins at the last piece instead of the padding.
-            lengths = src_mask.sum(dim=1).cpu()
-            packed = pack_padded_sequence(x.float(), lengths, batch_first=True, enforce_sorted=False)
+        # Packed, so that the backward direction begins at the last piece instead of the padding.
+        packed = pack_padded_sequence(x, src_mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
+        with _precision_of_cells(x.device):
             outputs, last = self.encoder(packed)
         memory, _ = pad_packed_sequence(outputs, batch_first=True, total_length=src.size(1))
         states = last[0] if isinstance(last, tuple) else last  # (2 * layers, B, D/2)
@@ -145,7 +143,7 @@ class Recurrent(Seq2Seq):
         """See Seq2Seq. With attention, each step needs the features of the step before (input feeding)."""
         state, y = self.encode(src, src_mask), self._embed(self.tgt_embedding, tgt_in)
         if not self.cross_attn:
-            return self.dropout(self._run_decoder(y, state)[0])
+            return self.dropout(self._run_decoder(y, state)[0].float())
         factors, steps = self.dropout.factors(y), []
         for piece in y.split(1, dim=1):
             state = self._next(piece, state)
@@ -178,10 +176,19 @@ class Recurrent(Seq2Seq):
     def _run_decoder(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the decoder cells: inputs (N, T, I) -> outputs (N, T, D) and hidden states, each (N, 1, L, D)."""
         hidden = [each.flatten(0, 1).transpose(0, 1).contiguous() for each in state.hidden]  # (L, N, D)
-        with torch.autocast(x.device.type, enabled=False):
-            outputs, last = self.decoder(x.float(), tuple(hidden) if len(hidden) == 2 else hidden[0])
+        with _precision_of_cells(x.device):
+            outputs, last = self.decoder(x, tuple(hidden) if len(hidden) == 2 else hidden[0])
         states = last if isinstance(last, tuple) else (last,)
         return outputs, tuple(each.transpose(0, 1)[:, None] for each in states)
+
+
+def _precision_of_cells(device: torch.device) -> torch.autocast:
+    """Return the context of PyTorch's cells: on a CPU, that around it.
+
+    On CUDA, float32: autocast would choose float16, in which small gradients become 0, whatever the type around it.
+    """
+    is_enabled = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
 
 
 def _used(options: dict[str, Any], num_layers: int) -> dict[str, Any]:
