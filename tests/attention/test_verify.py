@@ -123,11 +123,11 @@ def separate_vocabs(tiny_config: Config, tmp_path_factory: pytest.TempPathFactor
 def test_maps_of_other_models_match_the_model_too(
     tiny_config: Config, separate_vocabs: VocabPair, tmp_path: Path, model: dict[str, Any]
 ) -> None:
-    """Two vocabularies, no tied weights; one line has several parts."""
+    """Two vocabularies, no tied weights, several translations per line; one line has several parts."""
     config = changed(tiny_config, "vocab", joint=False)
     config = of_architecture(config, **{"architecture": "transformer", "tie_embeddings": False, **model})
     run = untrained(tmp_path / "run", config, separate_vocabs)
-    folder = written(tmp_path / "maps", run.path)
+    folder = written(tmp_path / "maps", run.path, beam_size=3, num_best=2)
     found = list(differences(folder, run))
     kinds = {"recurrent": {"cross"}, "decoder-only": {"self", "cross"}}
     assert {each.head.kind for each in found} == kinds.get(config.model.architecture, set(KINDS) - {"self"})
