@@ -22,6 +22,7 @@ from tests.helpers.runs import CPU
 from translate import cli
 from translate.api import load_translator
 from translate.config.limits import MAX_BEAM
+from translate.config.model_settings import ModelSettings, uses
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search, load_config, setting_names
 from translate.decoding.engine import batch_budget
@@ -109,6 +110,14 @@ def _upper(limits: dict[type, Any]) -> tuple[Any, bool]:
 
 
 CASES = [(name, value) for name in setting_names() for value in range_of(name).ends]
+OF_OTHER_ARCHITECTURES = [
+    (architecture, f"model.{key}", value)
+    for architecture in ("recurrent", "decoder-only")
+    for key in ModelSettings.model_fields
+    if key != "architecture" and uses(architecture, key)
+    for value in range_of(f"model.{key}").ends
+    if "layers" not in key or value == 1  # a hundred layers take seconds
+]
 
 
 @pytest.fixture(scope="module")
@@ -181,11 +190,30 @@ def is_search(name: str) -> bool:
 def test_each_end_of_a_range_trains_decodes_and_resumes_or_is_refused_beforehand(
     name: str, value: object, base: Settings, prepared: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "run"
+    like = None if name.startswith(("data.", "vocab.")) else prepared
+    check_trains_or_is_refused(base | NEEDED.get(name, {}) | {name: value}, like, tmp_path / "run", monkeypatch)
+
+
+@pytest.mark.parametrize(("architecture", "name", "value"), OF_OTHER_ARCHITECTURES, ids=str)
+def test_each_end_of_a_range_works_or_is_refused_with_the_other_architectures(
+    architecture: str,
+    name: str,
+    value: object,
+    base: Settings,
+    prepared: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = {key: each for key, each in base.items() if uses(architecture, key.removeprefix("model."))}
+    values = used | {"model.architecture": architecture, name: value}
+    check_trains_or_is_refused(values, prepared, tmp_path / "run", monkeypatch)
+
+
+def check_trains_or_is_refused(values: Settings, like: Run | None, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, decode and resume a few steps, or check that the refusal comes before the first step."""
     stop_after(monkeypatch, 3)
     try:
-        config = load_config(None, base | NEEDED.get(name, {}) | {name: value})
-        trained(path, config, None if name.startswith(("data.", "vocab.")) else prepared)
+        trained(path, load_config(None, values), like)
     except UserError as error:
         check_refusal(str(error))
         assert not (path / "metrics.jsonl").exists(), "refused only after the first step"

@@ -82,6 +82,10 @@ def test_paths_are_relative_to_the_settings_file_or_the_working_directory(
         ("[train]\nweight_decay = 1000.0", "[train] weight_decay 1000 times learning_rate 0.001 is 1: each step"),
         ("train = 3", "train: this is a section; write [train] and its settings below"),
         ('[data]\ntrain_src = "a"', "[data] train_src is set but train_tgt is not; set both"),
+        (
+            '[model]\narchitecture = "recurrent"\nd_ff = 512',
+            '[model] d_ff = 512: has no effect with architecture "recurrent"; remove it',
+        ),
         ("[train\n", "not valid TOML"),
     ],
 )
@@ -103,6 +107,30 @@ def test_command_line_errors_are_labeled(tmp_path: Path) -> None:
         "command line: train.max_stps: unknown setting; did you mean train.max_steps?"
     )
     assert "SECTION.KEY" in complaint(path, seed=3)
+
+
+def test_a_setting_that_the_architecture_does_not_use_is_refused_wherever_it_is_set(tmp_path: Path) -> None:
+    path, reason = written(tmp_path, "[model]\nd_ff = 512\n"), "has no effect with architecture"
+    assert complaint(path, model__architecture="recurrent") == (
+        f'{path} and command line: [model] d_ff = 512: {reason} "recurrent"; remove it'
+    )
+    assert complaint(model__cell="lstm") == f'command line: [model] cell = "lstm": {reason} "transformer"; remove it'
+    assert complaint(model__architecture="decoder-only", model__num_encoder_layers=2) == (
+        f'command line: [model] num_encoder_layers = 2: {reason} "decoder-only"; remove it'
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "unused"), [("transformer", "cell"), ("recurrent", "d_ff"), ("decoder-only", "num_encoder_layers")]
+)
+def test_settings_are_written_without_those_that_the_architecture_does_not_use(
+    tmp_path: Path, architecture: str, unused: str
+) -> None:
+    config = load_config(None, {"model.architecture": architecture})
+    written_model = tomllib.loads(to_toml(config))["model"]
+    assert "d_model" in written_model
+    assert unused not in written_model
+    assert load_config(written(tmp_path, to_toml(config))) == config
 
 
 @settings(deadline=None)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from translate.config.limits import FilterName
+from translate.config.model_settings import uses
 from translate.config.nearest import nearest, nearest_settings
 from translate.config.settings import Config, DecodeSettings
 from translate.errors import UserError
@@ -98,7 +99,7 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def to_toml(config: Config) -> str:
-    """Format all settings as TOML, with their descriptions as comments.
+    """Format all settings that the architecture uses as TOML, with their descriptions as comments.
 
     A byte of a path that is not UTF-8 is written as NUL, which no path contains, and two hexadecimal digits.
     """
@@ -106,6 +107,8 @@ def to_toml(config: Config) -> str:
     for section, settings in config:
         lines.append(f"[{section}]")
         for key, field in type(settings).model_fields.items():
+            if section == "model" and not uses(config.model.architecture, key):
+                continue
             value = json.dumps(getattr(settings, key), ensure_ascii=False).replace("\x7f", "\\u007f")
             value = NOT_UTF8.sub(lambda found: f"\\u0000{ord(found[0]) - 0xDC00:02x}", value)
             lines.append(f"{key} = {value}  # {field.description}")
@@ -150,8 +153,8 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
         override = {section: {key: value}}
         _make_absolute(override, Path.cwd())
         if isinstance(table := tables.setdefault(section, {}), dict):  # validation rejects anything else
+            sources |= {name: "command line", section: f"{path} and command line" if path and table else "command line"}
             table |= override[section]
-            sources |= {name: "command line", section: "command line"}
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")
         values, new_key = tables.get(section), new.partition(".")[2]
