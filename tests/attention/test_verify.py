@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.runs import changed, of_architecture, train_into, untrained
+from translate import cli
 from translate.alignment.sources import open_lines
 from translate.api import load_translator
 from translate.attention.extract import attention_maps
@@ -175,6 +176,21 @@ def test_weights_between_parts_of_a_split_line_are_wrong(any_run: Path, tmp_path
         assert worst.largest == pytest.approx(0.25)
         assert (worst.head.layer, worst.head.head, worst.row) == (0, 0, 0)
     assert found.keys() == set(folder.about.kinds)
+
+
+def test_the_command_names_the_largest_difference_of_each_kind(
+    any_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, command = written(tmp_path / "maps", any_run), ["attention", "verify", str(tmp_path / "maps"), str(any_run)]
+    assert cli._run(command) == 0
+    out, err = capsys.readouterr()
+    kinds = [KINDS[kind] for kind in folder.about.kinds]
+    assert all(f"{kind.label}: largest difference" in out for kind in kinds)
+    assert len(out.splitlines()) == len(kinds)
+    assert "5 lines: all maps match the model to within 1e-05" in err
+    spoil(tmp_path / "maps" / "000003.npz", kinds[-1].name, (0, 0, 2, 0), 0.875)
+    assert cli._run(command) == 2
+    assert "000003.npz, layer 0, head 0, row 2, column 0" in capsys.readouterr().err
 
 
 def test_maps_from_other_weights_or_other_text_are_refused(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
