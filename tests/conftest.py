@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.pages import SENTENCES
-from tests.helpers.runs import TINY, changed, draw_quickly, train_into, untrained
+from tests.helpers.runs import TINY, changed, draw_quickly, of_architecture, train_into, untrained
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
@@ -84,35 +84,27 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tin
 
 
 @pytest.fixture(scope="session", params=["transformer", "recurrent", "decoder-only"])
-def any_run(request: pytest.FixtureRequest, tiny_run: Path) -> Path:
+def any_run(request: pytest.FixtureRequest, tiny_run: Path, recurrent_run: Path, decoder_only_run: Path) -> Path:
     """A run with attention, of each architecture; only the Transformer is trained."""
-    if request.param == "transformer":
-        return tiny_run
-    run: Path = request.getfixturevalue(f"{request.param.replace('-', '_')}_run")
-    return run
+    return {"transformer": tiny_run, "recurrent": recurrent_run, "decoder-only": decoder_only_run}[request.param]
 
 
 @pytest.fixture(scope="session")
 def recurrent_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
-    return _untrained(tmp_path_factory, tiny_config, tiny_run, "recurrent")
+    config = of_architecture(tiny_config, "recurrent")
+    return untrained(tmp_path_factory.mktemp("runs") / "recurrent", config, Run(tiny_run).load_vocabs()).path
 
 
 @pytest.fixture(scope="session")
 def decoder_only_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
-    return _untrained(tmp_path_factory, tiny_config, tiny_run, "decoder-only")
+    config = of_architecture(tiny_config, "decoder-only")
+    return untrained(tmp_path_factory.mktemp("runs") / "decoder-only", config, Run(tiny_run).load_vocabs()).path
 
 
 @pytest.fixture(scope="session")
 def no_attention_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Path:
-    return _untrained(tmp_path_factory, tiny_config, tiny_run, "recurrent", attention="none")
-
-
-def _untrained(folders: pytest.TempPathFactory, config: Config, like: Path, architecture: str, **model: object) -> Path:
-    """A run with random weights and the vocabulary of the run `like`."""
-    heads = {"num_heads": 2, "d_ff": 64} if architecture == "decoder-only" else {}
-    settings = {"architecture": architecture, "d_model": 32, "num_decoder_layers": 2, **heads, **model}
-    config = Config.model_validate(config.model_dump() | {"model": settings})
-    return untrained(folders.mktemp("runs") / architecture, config, Run(like).load_vocabs()).path
+    config = of_architecture(tiny_config, "recurrent", attention="none")
+    return untrained(tmp_path_factory.mktemp("runs") / "none", config, Run(tiny_run).load_vocabs()).path
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,10 @@ def test_words_with_repeated_attention_are_listed() -> None:
     pieces = ["▁a", "▁red", "▁scarf", "▁on", ".", "</s>"]
     assert over_translation(looking_at(0, 1, 2, 3, 4), pieces) is None
     warning = "possible over-translation (repeated attention): scarf"
-    assert over_translation(looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2), pieces) == warning
+    repeated = looking_at(0, 1, 2, 2, 3, 0, 1, 2, 2)
+    assert over_translation(repeated, pieces) == warning
+    parts = np.linspace(0.2, 0.4, len(repeated), dtype=np.float32)[:, None]  # the rest is on the target
+    assert over_translation(parts * repeated, pieces) == warning
     assert over_translation(looking_at(0, 2, 2, 2, 2, 2, 1, 3), pieces) is None  # one long word
     assert over_translation(looking_at(0, 2, 1, 3, 0, 1, 3, 2), pieces) is None  # two parts of one verb
     assert over_translation(looking_at(4, 0, 1, 2, 4, 4, 4), pieces) is None  # signs and short words are never named

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.processes import of_one_process, settings_file, two_at_once
-from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.runs import CPU, changed, of_architecture, train_into
 from tests.helpers.states import assert_close_weights, assert_equal_states
 from translate.api import load_translator
+from translate.attention.extract import attention_maps
 from translate.config.settings import Config
 from translate.config.toml import load_config, parse_override
-from translate.data.batches import Batch, make_batch
+from translate.data.batches import Batch, make_batch, pad
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.model.hooks import recording, recording_head
@@ -157,6 +158,39 @@ def test_a_single_recorded_head_matches_the_full_recording_and_stays_float32(
         assert rounded[0].dtype == torch.float32
         assert torch.allclose(rounded[0].sum(-1), torch.ones(()), atol=1e-6)  # as bfloat16 would not
         assert torch.allclose(rounded[0], found[0], atol=0.05)
+
+
+@pytest.mark.parametrize("architecture", ["recurrent", "decoder-only"])
+def test_the_alignment_loss_falls_with_other_architectures(
+    prepared: Prepared, config: Config, architecture: str
+) -> None:
+    """On one batch, and because of its weight: with hardly any weight, it falls less."""
+    falls = []
+    for weight in 1e-6, 9.0:
+        settings = changed(config, "train", alignment_head=0, alignment_weight=weight, warmup_steps=1)
+        trainer = Trainer(of_architecture(settings, architecture), prepared, CPU)
+        with closing(feed(prepared, settings.train, Progress(), CPU, ALONE)) as steps:
+            data = next(steps)
+        losses = [trainer.step(data, step).losses.alignment for step in range(1, 9)]
+        falls.append(float(losses[0] - losses[-1]))
+    assert falls[1] > max(0.1, 2 * falls[0])
+
+
+def test_the_recorded_head_of_other_architectures_is_that_of_their_maps(
+    decoder_only_run: Path, recurrent_run: Path
+) -> None:
+    """In a padded batch."""
+    for run, guided in (decoder_only_run, Head("cross", 1, 1)), (recurrent_run, Head("cross", 0, 0)):
+        translator = load_translator(run, "cpu")
+        eos_id, bos_id = translator.vocabs.tgt.eos_id, translator.vocabs.tgt.bos_id
+        pairs = [([5, 6, 7, 8, eos_id], [9, 5, eos_id]), ([5, eos_id], [6, 7, 8, 9, 5, eos_id])]
+        src, mask = pad([src for src, _ in pairs])
+        with torch.no_grad(), recording_head(translator.engine.model, guided) as found:
+            translator.engine.model.features(src, mask, pad([[bos_id, *tgt[:-1]] for _, tgt in pairs])[0])
+        rows = torch.cat(found, dim=1)  # the recurrent model is called once per step
+        for row, (src_ids, tgt_ids), maps in zip(rows, pairs, attention_maps(translator, pairs), strict=True):
+            expected = maps.cross[guided.layer, guided.head]
+            assert np.allclose(row[: len(tgt_ids), : len(src_ids)].numpy(), expected, atol=1e-6)
 
 
 def test_the_gradient_matches_finite_differences(prepared: Prepared) -> None:

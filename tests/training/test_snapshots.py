@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.helpers.runs import CPU, changed, load_weights, train_into
+from tests.helpers.runs import CPU, changed, load_weights, of_architecture, train_into
 from translate.attention.extract import attention_maps
 from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
@@ -75,9 +75,8 @@ def test_training_is_the_same_with_and_without_snapshots(tiny_config: Config, tm
 
 
 def test_training_without_attention_neither_records_nor_proposes_maps(tiny_config: Config, tmp_path: Path) -> None:
-    model = {"architecture": "recurrent", "attention": "none", "d_model": 16, "num_decoder_layers": 1}
-    config = Config.model_validate(tiny_config.model_dump() | {"model": model})
-    run = train_into(tmp_path / "run", changed(config, "train", max_steps=1))
+    config = of_architecture(changed(tiny_config, "train", max_steps=1), "recurrent", attention="none")
+    run = train_into(tmp_path / "run", config)
     assert not run.snapshots_path.exists()
     log = run.log_path.read_text(encoding="utf-8")
     assert len(log.partition("try next:\n")[2].splitlines()) == 2

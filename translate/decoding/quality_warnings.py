@@ -24,7 +24,7 @@ OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
 MIN_ATTENTION = 0.25  # multiple of the share under uniform attention
 # On the same data, 16 of 19 warnings were correct. A toy model triggered one in 1,000 lines, also correctly.
 MAX_ATTENTION = 2.0  # multiple of the share under uniform attention
-MIN_IN_ROW = 0.5  # share of a target piece's attention to the source above which the piece counts as a translation of the word
+MIN_IN_ROW = 0.5  # share of a target piece's attention on the source above which it counts as a translation of the word
 MIN_BETWEEN = 2  # minimum pieces between two translations of a word; closer pieces may belong to one translation
 MIN_COUNTED = 4  # minimum letters; shorter words often have no counterpart in other languages ("of", "the", "is")
 
@@ -47,8 +47,9 @@ def under_translation(cross: npt.NDArray[np.float32], words: Sequence[tuple[str,
     """Warn about source words with little attention, which may be untranslated; return None if there are none.
 
     cross: cross-attention (T, S), averaged over layers and heads; rows sum to 1, or to less if target pieces attend to
-    the target, too. words: source words, each with the span of its pieces. A word is listed if its attention from all target pieces except `</s>` is below MIN_ATTENTION
-    times its share under uniform attention. This is only a hint: many untranslated words do receive attention.
+    the target, too. words: source words, each with the span of its pieces. A word is listed if its attention from all
+    target pieces except `</s>` is below MIN_ATTENTION times its share under uniform attention. This is only a hint:
+    many untranslated words do receive attention.
     """
     num_tgt, num_src = cross.shape
     minimum = MIN_ATTENTION * (num_tgt / num_src)
