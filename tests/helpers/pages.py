@@ -33,6 +33,23 @@ def maps_of(source: str, target: str, num_layers: int = 2, num_heads: int = 3, s
     return AttentionMaps(src, tgt, {"cross": stack(t, s), "encoder": stack(s, s), "decoder": stack(t, t, False)})
 
 
+def both_sides_of(maps: AttentionMaps, has_causal_source: bool = False, seed: int = 0) -> AttentionMaps:
+    """Maps of a decoder-only model with as many layers and heads, and the same pieces."""
+    num_source, num_target = len(maps.source), len(maps.target)
+    sees = np.tri(num_source + num_target, dtype=bool)
+    sees[:num_source, :num_source] |= not has_causal_source
+    weights = np.random.default_rng(seed).random((*maps.cross.shape[:2], *sees.shape)) * sees
+    weights = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    layers = maps.stacks["cross"].layers
+    block = weights[:, :, num_source:, :num_source]
+    return replace(maps, stacks={"cross": Stack(block, layers), "self": Stack(weights, layers)})
+
+
+def one_map_of(maps: AttentionMaps) -> AttentionMaps:
+    """Maps of a recurrent model with the same pieces: one layer, one head."""
+    return replace(maps, stacks={"cross": Stack(maps.cross[:1, :1], (0,))})
+
+
 def sentence(number: int, maps: AttentionMaps) -> PageSentence:
     """A sentence with one set of maps."""
     source, target = (" ".join(side[:-1]) for side in (maps.source, maps.target))

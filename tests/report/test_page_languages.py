@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers.pages import ARABIC, SNAPSHOTS, STEPS, maps_of, sentence, visit
+from tests.helpers.pages import ARABIC, SNAPSHOTS, STEPS, both_sides_of, maps_of, sentence, visit
 from translate.decoding.quality_warnings import over_translation, repetition, under_translation, unknown
 from translate.report.page.writer import LANGUAGES, InitialView, write_page
 
@@ -82,10 +82,11 @@ def test_chinese_readers_find_no_english(browser: Any, tmp_path: Path) -> None:
     assert all(warnings), "each kind of warning"
     steps = replace(sentence(2, maps), versions=STEPS[:2] + SNAPSHOTS[4:])
     first = replace(sentence(1, maps), warnings=warnings)
-    write_page(tmp_path / "p.html", "日: attention during training", [first, steps], InitialView(), None)
+    both = sentence(3, both_sides_of(maps))
+    write_page(tmp_path / "p.html", "日: attention during training", [first, steps, both], InitialView(), None)
     context = browser.new_context(locale="zh-CN", reduced_motion="reduce")
     page = context.new_page()
-    for link in "", "#line=2", "#line=2&view=lines&minus=step%201", "#line=2&search=x":
+    for link in "", "#line=2", "#line=2&view=lines&minus=step%201", "#line=2&search=x", "#line=3", "#line=3&words=1":
         visit(page, tmp_path / "p.html", link)
         for text in page.evaluate(VISIBLE_TEXT):
             assert set(re.findall(r"[A-Za-z]{2,}", re.sub(r"</?s>|docs/\S+", "", text))) <= LATIN, text

@@ -200,13 +200,15 @@ def normalized_entropy(maps: AttentionMaps) -> float | None:
     """Return the normalized entropy of encoder-decoder attention: 0 if each row attends to one piece, 1 if uniform.
 
     It is the mean row entropy of the map averaged over layers and heads, excluding the row of `</s>`, divided by the
-    logarithm of the number of source pieces. Returns None if there is no such map, or only the row of `</s>`.
+    logarithm of the number of source pieces. Rows that sum to less than 1 are scaled to 1. Returns None if there is no
+    such map, or only the row of `</s>`.
     """
     if "cross" not in maps.stacks or len(maps.target) < 2:
         return None
     if len(maps.source) == 1:
         return 0.0
     rows = maps.cross.mean(axis=(0, 1), dtype=np.float64)[:-1]
+    rows /= rows.sum(axis=1, keepdims=True).clip(min=np.finfo(np.float64).tiny)
     terms = rows * np.log(rows, out=np.zeros_like(rows), where=rows > 0)
     return round(float(-terms.sum(axis=1).mean() / math.log(len(maps.source))), 4)
 

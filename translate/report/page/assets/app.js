@@ -14,6 +14,7 @@ const element = (id) => document.getElementById(id);
 let state = fromHash(location.hash, start, sentences);
 let shown = []; // the sentences in the list
 let versions = []; // versions of the current sentence
+let otherVersion = null; // of the second run on the live page
 let isPrinting = false;
 const afterCards = []; // what the live page does after the cards are drawn
 let numRequests = 0; // counts requests, so that late responses can be dropped
@@ -67,9 +68,14 @@ function currentVersion() {
   return versions.find(({ label }) => label === state.version) ?? versions.at(-1);
 }
 
-/** The kinds that have maps; --attention-kinds may have excluded some. */
+/** The kinds that have maps. Models differ in what they have, and --attention-kinds may have excluded some. */
 function availableKinds() {
-  return KINDS.filter((kind) => currentVersion()?.stacks[kind]);
+  return KINDS.filter((kind) => currentVersion()?.stacks[kind] || otherVersion?.stacks[kind]);
+}
+
+/** Whether encoder-decoder attention is a block of the self-attention in all that is shown. */
+function isBlockOnly() {
+  return [currentVersion(), otherVersion].every((version) => !version?.stacks.cross || version.isBlock);
 }
 
 /** The kind that the keys act on: the selected kind, or another one if the selected kind has no maps. */
@@ -84,7 +90,6 @@ function showCards() {
 }
 
 function drawCards() {
-  if (!versions.length) return;
   const version = currentVersion();
   const kinds = availableKinds();
   const active = activeKind();
@@ -93,15 +98,18 @@ function drawCards() {
   showTools(showsOne ? active : "all", kinds);
   showVersions(version, minus);
   element("cards").classList.toggle("one", showsOne);
-  element("cards").classList.toggle("folded", !showsOne && kinds.length === 3 && element("cards").clientWidth < MIN_WIDTH_OF_THREE);
+  element("cards").classList.toggle("folded", !showsOne && (kinds.length > 2 || kinds.includes("self")) && element("cards").clientWidth < MIN_WIDTH_OF_THREE);
   element("cards").classList.toggle("alone", kinds.length === 1);
-  element("cards").style.setProperty("--kinds", String(kinds.length));
+  element("cards").classList.toggle("whole", kinds.length === 2 && kinds.includes("self"));
+  const counts = [version, otherVersion].map((each) => kinds.filter((kind) => each?.stacks[kind]).length);
+  element("cards").style.setProperty("--kinds", String(Math.max(...counts)));
   announce(null);
   for (const kind of KINDS) {
     const isHidden = showsOne && !isPrinting && kind !== active;
-    cards[kind].element.hidden = isHidden || !kinds.includes(kind);
+    cards[kind].element.hidden = isHidden || !version?.stacks[kind];
     cards[kind].element.classList.toggle("active", kind === active);
   }
+  for (const item of element("help").querySelectorAll("[data-of]")) item.hidden = kinds.length > 0 && !kinds.includes(item.dataset.of);
   // Read all widths before drawing: reading them in between would force a layout for each card.
   const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);
   const widths = visible.map((card) => card.width());
@@ -126,7 +134,7 @@ function enlarge(kind) {
 }
 
 function choose(kind, layer, head) {
-  change({ kind, picks: { ...state.picks, [kind]: { layer, head } } });
+  change({ kind, picks: { ...state.picks, [pickedBy(kind)]: { layer, head } } });
 }
 
 /** Show a weight next to its cell or word and announce it to screen readers; null hides it. box: in screen coordinates. */

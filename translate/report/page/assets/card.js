@@ -6,7 +6,6 @@ function createCard(kind, on) {
   const part = (name) => card.querySelector(name);
   card.dataset.kind = kind;
   const heading = part("h2");
-  heading.dataset.text = `name_${kind}`;
   heading.id = `name-${kind}`;
   card.setAttribute("aria-labelledby", heading.id);
   card.addEventListener("pointerdown", () => on.activate(kind));
@@ -23,8 +22,10 @@ function createCard(kind, on) {
     show(state, version, minus, isDark, width) {
       const [row, columns] = (state.view === "map" ? ["row", "columns"] : ["right", "left"]).map((key) => say(key));
       const unit = state.words ? "word" : "piece";
+      const name = say(`name_${namedAs(kind, version)}`);
+      heading.textContent = name;
       part(".who").textContent = say(`who_${kind}`, { unit: say(`unit_${unit}`), row, columns });
-      part(".explain").textContent = say(`explain_${kind}_${unit}`);
+      part(".explain").textContent = say(`explain_${namedAs(kind, version)}_${unit}`);
       const problem = problemOf(kind, version, minus);
       card.classList.toggle("empty", Boolean(problem));
       picture = null;
@@ -34,7 +35,8 @@ function createCard(kind, on) {
         return;
       }
       const stack = version.stacks[kind];
-      const pick = validPick(state.picks[kind], stack);
+      const pick = validPick(state.picks[pickedBy(kind)], stack);
+      card.classList.toggle("one-head", stack.layers.length * stack.heads === 1); // there is nothing to choose
       const mapAt = (layer, head) => {
         const map = mapOf(version, kind, layer, head, state.words);
         return minus ? difference(map, mapOf(minus, kind, layer, head, state.words)) : map;
@@ -43,7 +45,7 @@ function createCard(kind, on) {
       const map = mapAt(pick.layer, pick.head);
       const scale = scaleOf(map);
       const subtitle = subtitleOf(stack, pick, version, minus);
-      const title = say(`name_${kind}`) + say("comma") + subtitle;
+      const title = name + say("comma") + subtitle;
       part(".shown").textContent = subtitle[0].toUpperCase() + subtitle.slice(1);
       const stage = part(".stage");
       stage.setAttribute("aria-label", title);
@@ -51,12 +53,13 @@ function createCard(kind, on) {
       if (state.view === "map") drawHeatMap(stage, map, scale, width, announce);
       else drawLines(stage, map, scale, width, announce);
       drawLegend(part(".legend"), scale);
-      part(".mask-key").hidden = kind !== "decoder" || state.view !== "map";
+      part(".mask-key").hidden = state.view !== "map" || !map.isMasked(0, map.columns.length - 1);
+      part(".block-key").hidden = state.view !== "map" || !map.border;
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
-      const name = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
+      const file = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
       // Saved pictures use the light colours in either theme.
       const paperScale = makeScale(false, scale.high, scale.isChange);
-      picture = { name, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };
+      picture = { name: file, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };
     },
   };
 }

@@ -13,7 +13,11 @@ function showTools(kind, kinds) {
   const tools = element("tools").elements;
   tools.kind.value = kind;
   element("kinds").hidden = kinds.length === 1;
-  for (const choice of tools.kind) choice.disabled = choice.value !== "all" && !kinds.includes(choice.value);
+  for (const choice of tools.kind) {
+    choice.disabled = choice.value !== "all" && !kinds.includes(choice.value);
+    choice.parentElement.hidden = choice.disabled;
+  }
+  element("kind-cross").textContent = say(`kind_${isBlockOnly() ? "block" : "cross"}`);
   tools.view.value = state.view;
   tools.words.value = state.words ? "1" : "0";
   tools.scale.value = state.scale;
@@ -63,8 +67,8 @@ function toggleDifference() {
 function stepPick(which, by) {
   const kind = activeKind();
   if (!kind) return;
-  const stack = currentVersion().stacks[kind];
-  const pick = validPick(state.picks[kind], stack);
+  const stack = currentVersion()?.stacks[kind] ?? otherVersion.stacks[kind];
+  const pick = validPick(state.picks[pickedBy(kind)], stack);
   const values = [...(which === "layer" ? stack.layers : Array(stack.heads).keys()), null];
   const next = { ...pick, [which]: nextOf(values, pick[which], by) };
   choose(kind, next.layer, next.head);
@@ -144,9 +148,9 @@ function listen() {
     "j": () => step(1), "k": () => step(-1),
     "l": () => stepPick("layer", 1), "Shift l": () => stepPick("layer", -1),
     "h": () => stepPick("head", 1), "Shift h": () => stepPick("head", -1),
-    "m": () => versions.length && choose(activeKind(), null, null),
-    ...Object.fromEntries(KINDS.map((kind, i) => [String(i + 1), () => availableKinds().includes(kind) && change({ kind })])),
-    "e": () => versions.length && enlarge(activeKind()),
+    "m": () => activeKind() && choose(activeKind(), null, null),
+    ...Object.fromEntries(KINDS.map((_, i) => [String(i + 1), () => i in availableKinds() && change({ kind: availableKinds()[i] })])),
+    "e": () => activeKind() && enlarge(activeKind()),
     "w": () => change({ words: !state.words }),
     "v": () => change({ view: state.view === "map" ? "lines" : "map" }),
     "c": () => change({ scale: state.scale === "full" ? "largest" : "full" }),

@@ -10,8 +10,8 @@ function readSentences() {
 }
 
 /**
- * Return a promise for a sentence's versions, each {pieces, words, stacks} and the other
- * fields of its description: see MapVersion in writer.py. The promise rejects with a `problem`.
+ * Return a promise for a sentence's versions, each {pieces, words, stacks, isBlock, hasCausalSource} and the other fields
+ * of its description: see MapVersion in writer.py. The promise rejects with a `problem`.
  */
 function versionsOf(sentence) {
   const promise = decoded.get(sentence.id) ?? blockOf(sentence).then(decode);
@@ -76,11 +76,19 @@ function readVersion({ source, target, words, stacks, ...described }, take) {
     });
     if (!isContiguous || spans.at(-1)[2] !== pieces[side].length) throw new RangeError("words do not cover the pieces");
   }
+  const shifted = (spans) => spans.map(([word, start, end]) => [word, start + source.length, end + source.length]);
+  for (const [both, side] of [["both", "target"], ["bothRead", "read"]]) {
+    pieces[both] = [...source, ...pieces[side]];
+    words[both] = [...words.source, ...shifted(words[side])]; // no word crosses the border
+  }
   const named = stacks.map(([kind, layers, heads]) => {
     const [rows, columns] = sidesOf(kind).map((side) => pieces[side].length);
     return [kind, { layers, heads, rows, columns, weights: take(layers.length * heads * rows * columns) }];
   });
-  return { ...described, pieces, words, stacks: Object.fromEntries(named) };
+  const { self, cross } = Object.fromEntries(named);
+  const hasCausalSource = Boolean(self) && isCausalUntil(source.length, self);
+  const isBlock = Boolean(cross) && (Boolean(self) || isPartial(cross));
+  return { ...described, pieces, words, stacks: Object.fromEntries(named), isBlock, hasCausalSource };
 }
 
 /** Decode deflated 16-bit numbers from base64; all high bytes come before all low bytes. */

@@ -34,7 +34,7 @@ function drawHeatMap(stage, map, scale, width, announce) {
   columns.append(...map.columns.map((text) => label(text)));
   const bars = [make("div", "bar"), make("div", "bar")];
   const body = make("div", "cells");
-  body.append(cells, ...bars);
+  body.append(cells, ...bars, ...bordersOf(map, sizes.cell));
   frame.append(make("div", "corner"), columns, rows, body);
   for (const [name, value] of Object.entries({
     "--cell": sizes.cell, "--row-width": sizes.rowWidth, "--column-height": sizes.columnHeight,
@@ -94,6 +94,18 @@ function paintCells(map, scale, cell) {
     paper.fillText((100 * weight).toFixed(0).replace("-", "−"), x + (unit - gap) / 2, y + unit / 2);
   });
   return canvas;
+}
+
+/** Where the target follows the source: a line between them, and the outline of the block in which it attends to the source. */
+function bordersOf({ border, rows, columns }, cell) {
+  if (!border) return [];
+  const [x, y, width, height] = [border.column, border.row, columns.length, rows.length].map((count) => count * cell);
+  const boxes = { "border across": [0, y, width, 0], "border down": [x, 0, 0, height], "border outlined": [0, y, x, height - y] };
+  return Object.entries(boxes).map(([className, box]) => {
+    const line = make("div", className);
+    place(line, ...box);
+    return line;
+  });
 }
 
 function followPointer(cells, cell, numRows, numColumns, mark) {

@@ -35,6 +35,10 @@ function linesOf(map, scale, width) {
   const words = (texts, x, anchor, side) => texts.map((text, i) => wordAt(text, x, y(i, texts.length), anchor, side, maxWidth, scale));
   const leftWords = words(left, xLeft - 6, "end", "left");
   const rightWords = words(right, xRight + 6, "start", "right");
+  if (map.border) {
+    const [y1, y2] = [[map.border.column, left.length], [map.border.row, right.length]].map(([index, count]) => y(index - 0.5, count));
+    svg.append(draw("path", { d: `M0 ${y1}H${xLeft}M${xRight} ${y2}H${width}`, fill: "none", stroke: scale.ink.muted, "stroke-dasharray": "4 3" }));
+  }
   svg.append(lines, draw("g", { class: "focus" }), ...leftWords, ...rightWords);
   return { svg, line, leftWords, rightWords, xLeft, xRight, y };
 }

@@ -31,9 +31,18 @@ function heatMapSvg(map, scale, title) {
   });
   const width = rowWidth + map.columns.length * cell + overhang + 8;
   const [low, high] = scale.isChange ? [`−${endOf(scale)}`, `+${endOf(scale)}`] : ["0", endOf(scale)];
+  if (map.border) grid.append(...borderPaths(map, cell, scale));
   const hatched = map.isMasked(0, map.columns.length - 1) ? say("note_masked") : "";
-  const note = say("note_map", { unit: say(scale.isChange ? "note_changes" : "note_weights"), low, high }) + hatched;
+  const outlined = map.border ? say("note_block") : "";
+  const note = say("note_map", { unit: say(scale.isChange ? "note_changes" : "note_weights"), low, high }) + hatched + outlined;
   return framed([hatch(scale), ...columns, ...rows, grid], width, columnHeight + map.rows.length * cell, scale, title, note);
+}
+
+/** The border between source and target, and the outline of the block in which the target attends to the source. */
+function borderPaths({ border, rows, columns }, cell, scale) {
+  const [x, y, width, height] = [border.column, border.row, columns.length, rows.length].map((count) => count * cell);
+  const path = (d, stroke) => draw("path", { d, fill: "none", stroke, "stroke-width": 2 });
+  return [path(`M0 ${y}H${width}M${x} 0V${height}`, scale.ink.muted), path(`M1 ${y}H${x}V${height - 1}H1Z`, scale.ink.line)];
 }
 
 /** A pattern of diagonal lines, for cells that the causal mask forbids. */

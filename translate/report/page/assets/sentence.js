@@ -6,7 +6,7 @@ function showSentence(sentence, message) {
   element("message").textContent = message;
   element("message").hidden = !message;
   element("sentence").hidden = !sentence;
-  element("tools").hidden = element("cards").hidden = !versions.length;
+  element("tools").hidden = element("cards").hidden = !availableKinds().length;
   const position = shown.findIndex(({ id }) => id === state.id);
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString(language)} / ${shown.length.toLocaleString(language)}` : "";
   if (!sentence) return;
@@ -49,6 +49,7 @@ function factsOf(sentence, version) {
   return [...facts, ...warnings.map((warning) => fact(sayAgain(warning, "warning_"), say("warning"), "warning"))];
 }
 
-function whyNoMaps({ source }) {
-  return say(isBlank(source) ? "line_is_empty" : "line_is_too_long");
+function whyNoMaps({ source, warnings }) {
+  if (isBlank(source)) return say("line_is_empty");
+  return say(warnings.includes(STRINGS.en.warning_no_attention) ? "warning_no_attention" : "line_is_too_long");
 }

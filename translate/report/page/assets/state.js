@@ -15,7 +15,7 @@ const PARTS = []; // what the live page adds to the state: {start() -> values, t
 function startState(view, sentences) {
   const mean = () => ({ layer: null, head: null });
   const picks = { encoder: mean(), decoder: mean(), cross: mean() };
-  picks[view.kind] = { layer: view.layer, head: view.head };
+  picks[pickedBy(view.kind)] = { layer: view.layer, head: view.head };
   return {
     language: null, // null: the browser's
     id: (sentences.find((sentence) => sentence.maps) ?? sentences[0])?.id ?? null,
@@ -53,7 +53,7 @@ function fromHash(hash, start, sentences) {
   const line = Number(given.get("line"));
   if (sentences.some((sentence) => sentence.id === line)) state.id = line;
   for (const [key, known] of Object.entries(CHOICES)) if (known.includes(given.get(key))) state[key] = given.get(key);
-  for (const kind of KINDS) {
+  for (const kind of Object.keys(state.picks)) {
     const match = /^(mean|\d+)\.(mean|\d+)$/.exec(given.get(kind) ?? "");
     if (match) state.picks[kind] = { layer: numberOf(match[1]), head: numberOf(match[2]) };
   }
