@@ -7,14 +7,22 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.helpers.pages import HOSTILE, maps_of
+from tests.helpers.pages import HOSTILE, both_sides_of, maps_of, one_map_of
 from translate.report.page.writer import MapVersion, live_page, packed_maps
+from translate.serve.live import NO_ATTENTION
 
 HOME = "http://127.0.0.1:5000/"  # never reached: the tests answer all requests
 BUSY = {"busy": 503, "hurried": 429}  # the status of the first answer to these sentences
 ALTERNATIVES = (("▁Alpha", 0.7), ("▁Beta", 0.2), ("▁Gamma", 0.1))
 SETTINGS = {"beam_size": 4, "length_penalty": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 ENGLISH, FRENCH = {"code": "en", "name": "English"}, {"code": "fr", "name": "French"}
+# The attention heads of each architecture by layer, and the settings that only it has.
+ARCHITECTURES: dict[str, tuple[dict[str, list[int]], dict[str, str]]] = {
+    "transformer": ({kind: [3, 3] for kind in ("encoder", "decoder", "cross")}, {}),
+    "recurrent": ({"cross": [1]}, {"attention": "additive", "cell": "gru"}),
+    "decoder-only": ({"self": [3, 3]}, {"source_attention": "bidirectional"}),
+    "without": ({}, {"attention": "none", "cell": "lstm"}),
+}
 NODES = (
     (None, 1, "▁Alpha", -0.1, "kept", 0),
     (None, 1, "▁Beta", -0.9, "dropped", 0.8),
@@ -26,7 +34,7 @@ class FakeServer:
     """Answers to the requests of a page. Its translations are capitals, and each head that is off costs 1 nat."""
 
     def __init__(self, context: Any) -> None:
-        self.runs = ["one"]
+        self.runs = ["one"]  # a run that is named after an architecture has it; the others are Transformers
         self.examples = [{"source": "a good example", "reference": "UN BON EXEMPLE"}]
         self.pieces = ["</s>", *(piece for piece, _ in ALTERNATIVES)]  # a piece's id is its position
         self.bodies: list[dict[str, Any]] = []  # of POST /attention
@@ -40,10 +48,7 @@ class FakeServer:
         if path == "/":
             route.fulfill(content_type="text/html; charset=utf-8", body=live_page("translate"))
         elif path == "/runs":
-            heads = {kind: [3, 3] for kind in ("encoder", "decoder", "cross")}
-            run = {"architecture": "transformer", "source": ENGLISH, "target": FRENCH, "heads": heads}
-            runs = [{"name": name, "settings": SETTINGS, "num_parameters": 1, **run} for name in self.runs]
-            route.fulfill(json={"runs": runs, "max_characters": 1000})
+            route.fulfill(json={"runs": [described(name) for name in self.runs], "max_characters": 1000})
         elif path == "/examples":
             route.fulfill(json={"examples": self.examples})
         elif path == "/page":
@@ -66,11 +71,14 @@ class FakeServer:
         pieces = [*prefix, *(f"▁{word}" for word in text.split()[len(prefix) :])]
         candidates = [[*pieces, "</s>"], *([f"▁other{i}", "</s>"] for i in range(1, body.get("n_best", 1)))]
         maps = maps_of(" ".join(f"▁{word}" for word in body["q"].split()), " ".join(pieces), seed=len(body["without"]))
+        maps = {"recurrent": one_map_of, "decoder-only": both_sides_of}.get(body["run"], lambda each: each)(maps)
+        has_maps = body["maps"] == "packed" and body["run"] != "without"
         row = [{"id": self._id(piece), "piece": piece, "text": piece, "probability": p} for piece, p in ALTERNATIVES]
         return {
-            "run": body["run"], "milliseconds": 1, "source": body["q"], "warnings": [],
+            "run": body["run"], "milliseconds": 1, "source": body["q"],
+            "warnings": [NO_ATTENTION] if body["run"] == "without" else [],
             "translations": [self._translation(each, body) for each in candidates],
-            "maps": packed_maps([MapVersion("", maps)]) if body["maps"] == "packed" else None,
+            "maps": packed_maps([MapVersion("", maps)]) if has_maps else None,
             "alternatives": [row for _ in candidates[0]] if body.get("alternatives") else None,
             "tree": {"nodes": tree_nodes()} if body.get("tree") else None,
         }  # fmt: skip
@@ -88,6 +96,14 @@ class FakeServer:
         if piece not in self.pieces:
             self.pieces.append(piece)
         return self.pieces.index(piece)
+
+
+def described(name: str) -> dict[str, Any]:
+    """The entry of a run in the answer to `GET /runs`."""
+    architecture = name if name in ARCHITECTURES else "transformer"
+    heads, variant = ARCHITECTURES[architecture]
+    run = {"name": name, "architecture": architecture.replace("without", "recurrent"), "variant": variant}
+    return {**run, "heads": heads, "settings": SETTINGS, "num_parameters": 1, "source": ENGLISH, "target": FRENCH}
 
 
 def tree_nodes() -> list[dict[str, Any]]:

@@ -232,6 +232,51 @@ def test_two_runs_translate_the_same_sentence(live_window: Any, server: FakeServ
     assert page.locator(".card:visible").count() == 3
 
 
+def test_two_architectures_are_compared_by_the_attention_that_they_share(live_window: Any, server: FakeServer) -> None:
+    server.runs = ["one", "recurrent", "decoder-only"]
+    page = opened(live_window)
+    page.get_by_role("button", name="Compare with another run").click()
+    page.wait_for_selector("#other-cards .cell-canvas")
+    shown = [card.get_attribute("data-kind") for card in page.locator(".card:visible").all()]
+    assert shown == ["cross", "cross"], "side by side"
+    boxes = [page.locator(f"{each} .card:visible").bounding_box() for each in ("#cards", "#other-cards")]
+    assert (boxes[0]["y"], boxes[0]["width"]) == pytest.approx((boxes[1]["y"], boxes[1]["width"]))
+    titles = [page.locator(each).get_attribute("data-run") for each in ("#cards", "#other-cards")]
+    assert titles == ["one (transformer)", "recurrent (recurrent, additive attention, GRU cell)"]
+    page.click("#other-cards [data-kind=cross] .switch")  # of the only head
+    page.wait_for_selector(".chip")
+    assert (server.bodies[-1]["run"], server.bodies[-1]["without"]) == ("recurrent", ["cross.0.0"])
+    page.locator("#kinds").get_by_text("Encoder", exact=True).click()
+    assert page.locator("#other-cards .lack").inner_text() == "This model has no such map: Encoder self-attention"
+    page.locator("#kinds").get_by_text("All", exact=True).click()
+    assert page.locator("#other-cards .card:visible").count() == 1
+    page.locator("select.run").nth(1).select_option("decoder-only")
+    shows(page, "HELLO WORLD DECODER-ONLY", 1)
+    page.locator("#kinds").get_by_text("All", exact=True).click()
+    page.wait_for_selector("#other-cards [data-kind=self] .cell-canvas")
+    page.click('#other-cards [data-kind=cross] .thumb[data-layer="1"][data-head="2"]')
+    page.keyboard.press("x")
+    page.wait_for_selector("#other-cards .thumb.off")
+    assert server.bodies[-1]["without"] == ["self.1.2"], "the block has the heads of the self-attention"
+    assert page.locator("#other-cards .thumb.off").count() == 2
+
+
+def test_a_run_without_attention_translates_and_says_so(live_window: Any, server: FakeServer) -> None:
+    server.runs = ["without", "recurrent"]
+    page = opened(live_window)
+    assert translation(page) == "HELLO WORLD WITHOUT"
+    assert page.locator("#cards").inner_text().startswith("This model has no attention.")
+    assert page.locator(".card:visible, #tools:visible, .figures .warning").count() == 0
+    page.get_by_role("button", name="Compare with another run").click()
+    page.wait_for_selector("#other-cards .cell-canvas")
+    assert page.locator("#cards .lack").is_visible()
+    page.keyboard.press("l")  # the keys act on the run that has maps
+    assert page.locator("#other-cards .shown").filter(visible=True).inner_text() == "Layer 0, head 0"
+    page.click("#language")
+    assert page.locator("#cards .lack").inner_text().startswith("这个模型没有注意力")
+    assert page.locator("#cards").get_attribute("data-run") == "without (循环网络，无注意力，LSTM 单元)"
+
+
 def test_a_link_restores_the_page(live_window: Any, server: FakeServer) -> None:
     server.runs = ["one", "two"]
     link = (

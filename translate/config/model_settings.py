@@ -69,6 +69,11 @@ class ModelSettings(Section):
         return uses(self.architecture, "num_heads")
 
     @property
+    def variant(self) -> dict[str, str]:
+        """The settings that only this architecture has, such as the recurrent model's cell."""
+        return {name: getattr(self, name) for name, users in USERS.items() if users == (self.architecture,)}
+
+    @property
     def cross_shape(self) -> CrossShape:
         """The number of layers and heads in which the target attends to the source; zeros without attention."""
         if self.has_heads:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from translate.attention.alternatives import alternatives
-from translate.attention.extract import attention_maps, heads_named
+from translate.attention.extract import attention_maps, engine_of, heads_named
 from translate.attention.maps import MAX_PIECES, AttentionMaps
 from translate.config.limits import Limit, Ratio, Seed
 from translate.config.toml import changed_search
@@ -28,6 +28,7 @@ MAX_CHARACTERS = 5000
 MAX_LIVE_BEAM, MAX_LIVE_BEST, MAX_ALTERNATIVES = 32, 20, 50
 MAX_ARRAY_WEIGHTS = 2_000_000  # weights in JSON arrays, about 8 bytes each; packed maps may have more
 MAX_SECONDS = 10.0  # of a search
+NO_ATTENTION = "no attention maps: the model has no attention"  # the page shows it in the reader's language
 DECIMALS = 5  # of weights in JSON arrays
 SEARCH_OPTIONS = ("beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed")
 PieceId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -75,13 +76,16 @@ def attention_answer(translator: LineTranslator, request: AttentionRequest) -> d
     translator, translation, tree = _translate(translator, request)
     lacking = _lacking(translation)
     pair = None if lacking else translation.parts[0]
-    maps = attention_maps(translator, [pair])[0] if pair and request.maps != "none" else None
+    has_attention = bool(engine_of(translator).model.attention)
+    maps = attention_maps(translator, [pair])[0] if pair and has_attention and request.maps != "none" else None
     encoded = _encoded(maps, request.maps) if maps else None
     listed = alternatives(translator, pair, request.alternatives) if pair and request.alternatives else []
     warnings = [*translation.warnings, *(attention_warnings(maps) if maps else ())]
     if lacking:
         warnings.append(f"no attention maps, alternatives and beam tree: {lacking}")
-    elif request.tree and tree is None:
+    elif not has_attention and request.maps != "none":
+        warnings.append(NO_ATTENTION)
+    if not lacking and request.tree and tree is None:
         reason = "given" if request.translation else "sampled"
         warnings.append(f"no beam tree: the translation was {reason}, not found by beam search")
     if maps and not encoded:
@@ -99,9 +103,9 @@ def attention_answer(translator: LineTranslator, request: AttentionRequest) -> d
 def page_answer(translator: LineTranslator, request: AttentionRequest, title: str) -> str:
     """Return the HTML of the stand-alone page of the sentence and its first translation; see `attention_answer`."""
     translator, translation, _ = _translate(translator, request)
-    lacking = _lacking(translation)
-    maps = None if lacking else attention_maps(translator, translation.parts)[0]
-    warnings = [f"no attention maps: {lacking}"] if maps is None else attention_warnings(maps)
+    lacking, has_attention = _lacking(translation), engine_of(translator).model.attention
+    maps = attention_maps(translator, translation.parts)[0] if has_attention and not lacking else None
+    warnings = attention_warnings(maps) if maps else [f"no attention maps: {lacking}" if lacking else NO_ATTENTION]
     if request.without:
         warnings.append(f"heads switched off: {', '.join(dict.fromkeys(request.without))}")
     versions = (MapVersion("", maps),) if maps else ()

@@ -72,7 +72,8 @@ class ServedRun:
         model = engine_of(self.live).model
         return {
             "name": self.name,
-            "architecture": "transformer",
+            "architecture": self.config.model.architecture,
+            "variant": self.config.model.variant,
             "source": self.source._asdict(),
             "target": self.target._asdict(),
             "heads": {kind: [layer.num_heads for layer in layers] for kind, layers in model.attention.items()},

@@ -67,7 +67,7 @@ function showLive() {
   element("reference").hidden = !example;
   element("reference").querySelector("bdi").textContent = example?.reference ?? "";
   element("source-name").textContent = nameOfLanguage(runOf(live.sides[0]).source);
-  ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i]?.run ?? ""));
+  ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i] ? titleOf(runOf(live.sides[i])) : ""));
   element("found").dataset.run = live.sides[0].run;
   live.sides.forEach((side, i) => sides[i].show(live, side, runOf(side), runs));
   showEcho(live.sides.map((_, i) => sides[i].channels.main.answer?.translations[0]));
@@ -77,10 +77,9 @@ function showLive() {
   document.body.classList.toggle("two", live.sides.length > 1);
   document.body.classList.toggle("blank", isBlank(live.q));
   const answered = [answer, live.sides[1] && sides[1].channels.main.answer];
-  const [isNew, isOtherNew] = answered.map((each, i) => each !== shownAnswers[i]);
+  if (answered.every((each, i) => each === shownAnswers[i])) return markHeads();
   shownAnswers = answered;
-  if (isOtherNew && !isNew) otherCards.show(answered[1]);
-  if (!isNew) return markHeads();
+  otherVersion = answered[1]?.versions.at(-1) ?? null;
   const translation = answer?.translations[0];
   Object.assign(sentences[0], {
     source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "server" : null,
@@ -120,7 +119,7 @@ async function savePage() {
   const { main } = requestsOf({ ...live, panel: false }, live.sides[0], runOf(live.sides[0]));
   try {
     const page = main && (await (await send("page", main)).text());
-    const view = JSON.stringify({ kind: state.kind, ...state.picks[state.kind], words: state.words }); // the map on show
+    const view = JSON.stringify({ kind: state.kind, ...state.picks[pickedBy(state.kind)], words: state.words }); // the map on show
     if (page) save(new Blob([page.replace(/(?<=id="initial-view">)[^<]*/, view)], { type: "text/html" }), "attention.html");
   } catch (error) {
     showProblem(error.message);
@@ -147,6 +146,7 @@ function listenToLive() {
     const first = runOf(state.live.sides[0]);
     const others = runs.filter((run) => run !== first);
     const other = others.find(({ source }) => source.code === first.source.code) ?? others[0];
+    enlargeShared([first, other]);
     changeLive({ sides: [state.live.sides[0], newSide(other.name)] });
   });
   addEventListener("hashchange", () => setTimeout(() => {
@@ -173,7 +173,7 @@ async function startLive() {
   element("sides").append(...sides.map((side) => side.element));
   otherCards = createOtherCards();
   showEcho = createEcho();
-  afterCards.push(markHeads, () => otherCards.show(shownAnswers[1]), () => language !== shownIn && runs.length && showLive());
+  afterCards.push(markHeads, () => otherCards.show(shownAnswers[1]), showLacks, () => language !== shownIn && runs.length && showLive());
   element("help-title").after(Object.assign(make("p", ""), { id: "live-help" }));
   element("live-help").dataset.text = "live_help";
   for (const [key, text] of [["x", "key_switch"], ["/", "key_write"]]) {

@@ -1,13 +1,16 @@
 // Heads are switched off and on: on the small maps, with the key x, and in a list of what is off.
 
+/** The kind whose heads a card switches: the heads of a block are those of the self-attention. */
+const switchedBy = (kind, version) => (namedAs(kind, version) === "block" ? "self" : kind);
+
 /** The name of the head that a card shows, such as cross.1.2, or null if it shows a mean. */
 function headOf(kind, version) {
   const stack = version?.stacks[kind];
   if (!stack) return null;
-  const pick = validPick(state.picks[kind], stack);
+  const pick = validPick(state.picks[pickedBy(kind)], stack);
   const layer = pick.layer ?? (stack.layers.length === 1 ? stack.layers[0] : null);
   const head = pick.head ?? (stack.heads === 1 ? 0 : null);
-  return layer === null || head === null ? null : `${kind}.${layer}.${head}`;
+  return layer === null || head === null ? null : `${switchedBy(kind, version)}.${layer}.${head}`;
 }
 
 /** "encoder-decoder 1.2" in the reader's language; the long form names layer and head. */
@@ -28,7 +31,8 @@ function addHeadSwitch(card, kind, index) {
   icon.append(draw("path", { d: "M8 2v6M4.5 4.2a5 5 0 1 0 7 0" }));
   button.append(icon);
   const heads = card.querySelector(".heads");
-  const nameOf = ({ dataset: { layer, head } }) => (layer === "mean" || head === "mean" ? null : `${kind}.${layer}.${head}`);
+  const shownKind = () => switchedBy(kind, sides[index].channels.main.answer?.versions.at(-1));
+  const nameOf = ({ dataset: { layer, head } }) => (layer === "mean" || head === "mean" ? null : `${shownKind()}.${layer}.${head}`);
   const at = (thumb) => {
     const name = thumb && nameOf(thumb);
     button.hidden = !name;
@@ -38,8 +42,10 @@ function addHeadSwitch(card, kind, index) {
     button.classList.toggle("is-off", isOff);
     button.title = say(isOff ? "switch_on" : "switch_off", { head: nameOfHead(name).long });
     button.setAttribute("aria-label", button.title);
-    button.style.left = `${thumb.offsetLeft + thumb.offsetWidth - 15}px`;
-    button.style.top = `${thumb.offsetTop - 7}px`;
+    // A map that is the only one has no small map: its switch is in the heading.
+    const isSmall = thumb.offsetParent !== null;
+    button.style.left = isSmall ? `${thumb.offsetLeft + thumb.offsetWidth - 15}px` : "";
+    button.style.top = isSmall ? `${thumb.offsetTop - 7}px` : "";
   };
   const selected = () => heads.querySelector("[aria-pressed='true']");
   heads.addEventListener("pointerover", ({ target }) => target.closest(".thumb") && at(target.closest(".thumb")));

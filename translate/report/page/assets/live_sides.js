@@ -48,6 +48,7 @@ function createEcho() {
 }
 
 function chooseRun(index, run) {
+  enlargeShared(state.live.sides.map((side, i) => runOf(i === index ? { run } : side)));
   changeSide(index, newSide(run));
   if (index === 0) loadExamples().then(showLive);
 }
@@ -56,12 +57,44 @@ function runOf(side) {
   return runs.find(({ name }) => name === side.run) ?? runs[0];
 }
 
+/** Runs that have different kinds of attention are compared by the kind that they share. */
+function enlargeShared(compared) {
+  const kinds = new Set(compared.map(({ heads }) => Object.keys(heads).sort().join()));
+  if (kinds.size > 1) Object.assign(state, { kind: "cross", isBig: true });
+}
+
+/** "recurrent, additive attention, GRU cell" in the reader's language. */
+function architectureOf({ architecture, variant }) {
+  const parts = Object.entries(variant).map(([name, value]) => `${value === "none" ? "no" : name === "cell" ? value.toUpperCase() : value} ${name.replace("_", " ")}`);
+  return sayAgain([architecture, ...parts].join(", "), "architecture_");
+}
+
+function titleOf(run) {
+  return `${run.name} (${architectureOf(run)})`;
+}
+
+/** Say in the cards of each side why they show no map: its run has no attention, or not of the kind on show. */
+function showLacks() {
+  ["cards", "other-cards"].forEach((id, i) => {
+    const host = element(id);
+    if (!host.querySelector(".lack")) host.prepend(make("p", "message lack"));
+    const answer = state.live.sides[i] && shownAnswers[i];
+    const hasCard = [...host.querySelectorAll(".card")].some((card) => !card.hidden);
+    let text = "";
+    if (answer && !Object.keys(runOf(state.live.sides[i]).heads).length) text = say("no_attention");
+    else if (answer?.versions.length && !hasCard) text = say("lacks_kind", { kind: say(`name_${activeKind()}`) });
+    host.querySelector(".lack").textContent = text;
+    host.querySelector(".lack").hidden = !text;
+    if (text) host.hidden = false;
+  });
+}
+
 /** Show the run of a side: a choice if there are several, and the target language. */
 function showRuns(choice, languageName, runs, run) {
   choice.hidden = runs.length < 2;
   if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map((each) => new Option(`${each.name} (${each.source.code} → ${each.target.code})`, each.name)));
   choice.value = run.name;
-  choice.title = say("run_title", { architecture: run.architecture, count: run.num_parameters.toLocaleString(language) });
+  choice.title = say("run_title", { architecture: architectureOf(run), count: run.num_parameters.toLocaleString(language) });
   languageName.textContent = nameOfLanguage(run.target);
 }
 
@@ -92,12 +125,11 @@ function createOtherCards() {
   const show = (answer) => {
     const version = answer?.versions.at(-1);
     host.hidden = !version;
-    if (!version) return;
     host.className = element("cards").className;
     host.style.setProperty("--kinds", element("cards").style.getPropertyValue("--kinds"));
     for (const kind of KINDS) {
-      others[kind].element.hidden = cards[kind].element.hidden || !version.stacks[kind];
-      others[kind].element.classList.toggle("active", cards[kind].element.classList.contains("active"));
+      others[kind].element.hidden = !version?.stacks[kind] || (host.classList.contains("one") && kind !== activeKind());
+      others[kind].element.classList.toggle("active", kind === activeKind());
     }
     const visible = KINDS.map((kind) => others[kind]).filter((card) => !card.element.hidden);
     const widths = visible.map((card) => card.width());

@@ -13,7 +13,7 @@ const SEARCH_FIELDS = {
 const SEARCH_ONLY = ["beam_size", "length_penalty"];
 const SAMPLING_ONLY = ["temperature", "top_k", "top_p", "seed"];
 const NUM_BEST = 4; // translations in the list, unless another number is chosen
-const HEAD_NAME = /^(encoder|decoder|cross)\.\d{1,4}\.\d{1,4}$/;
+const HEAD_NAME = /^(encoder|decoder|self|cross)\.\d{1,4}\.\d{1,4}$/;
 
 function newSide(run = "") {
   return { run, off: [], prefix: [], chosen: null };

@@ -70,7 +70,7 @@ function figuresOf(answer, translation) {
   ];
   const entropy = answer.versions.at(-1)?.attention_entropy ?? null;
   if (entropy !== null) items.push(item(say("entropy", { number: entropy.toFixed(2) }), say("entropy_title")));
-  return [...items, ...answer.warnings.map((warning) => item(sayAgain(warning, "warning_"), say("warning"), "warning"))];
+  return [...items, ...answer.warnings.filter((warning) => warning !== STRINGS.en.warning_no_attention).map((warning) => item(sayAgain(warning, "warning_"), say("warning"), "warning"))];
 }
 
 /** Write a text, with the words marked that another text does not have at this place. */
