@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from translate.config.settings import Config
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md"), *ROOT.glob("data/*/README.md")])
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -62,13 +64,8 @@ def test_the_last_words_of_quickstart_name_documents_that_exist() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_settings_mentioned_in_the_docs_exist(tiny_run: Path) -> None:
-    section, known = "", set()
-    for line in (tiny_run / "config.toml").read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"\[(\w+)\]", line):
-            section = match[1]
-        elif match := re.match(r"(\w+) =", line):
-            known.add(f"{section}.{match[1]}")
+def test_settings_mentioned_in_the_docs_exist() -> None:
+    known = {f"{name}.{setting}" for name, section in Config().model_dump().items() for setting in section}
     for page in PAGES:
         if page.name != "CHANGELOG.md":  # which names those of its time
             code = " ".join(re.findall(r"`([^`\n]+)`", text_of(page)))
