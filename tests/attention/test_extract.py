@@ -193,6 +193,19 @@ def test_a_view_is_one_head_or_the_mean_over_unspecified_layers_and_heads() -> N
             view(maps, "cross", wrong, None, words=False)
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_a_view_of_self_attention_over_both_sides_knows_what_a_row_cannot_see(is_causal: bool) -> None:
+    source, target = ("▁a", "b", "</s>"), ("▁c", "d", "</s>")
+    weights = np.tril(np.ones((1, 1, 6, 6), dtype=np.float32))
+    weights[..., :3, :3] = np.tril(weights[..., :3, :3]) if is_causal else 1
+    maps = AttentionMaps(source, target, {"self": Stack(weights, (0,))})
+    shown = view(maps, "self", 0, 0, words=False)
+    assert shown.masked_from == ((1, 2, 3) if is_causal else (3, 3, 3)) + (4, 5, 6)
+    words = view(maps, "self", 0, 0, words=True)
+    assert (words.rows, words.columns) == (["ab", "</s>", "cd", "</s>"], ["ab", "</s>", "<s>", "cd"])
+    assert words.masked_from == ((1, 2) if is_causal else (2, 2)) + (4, 4)
+
+
 def test_decoder_columns_are_the_input_pieces() -> None:
     shown = view(some_maps(), "decoder", 0, 0, words=False)
     assert shown.rows == ["▁J", "'", "aime", "▁les", "</s>"]

@@ -149,9 +149,10 @@ def test_a_specialized_head_is_named(kind: KindName, columns: list[int], name: s
     assert role.name == name
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_head_that_attends_uniformly_is_broad(kind: KindName) -> None:
+@pytest.mark.parametrize(("kind", "is_causal"), [*((kind, False) for kind in KINDS), ("self", True)])
+def test_a_head_that_attends_uniformly_is_broad(kind: KindName, is_causal: bool) -> None:
     weights = np.ceil(sentence(9, 9).stack(kind).weights)
+    weights = np.tril(weights) if is_causal else weights  # source pieces that attend only backward
     maps = AttentionMaps(
         pieces(9), pieces(9), {kind: Stack(weights / weights.sum(-1, keepdims=True), (0, 1)[: len(weights)])}
     )

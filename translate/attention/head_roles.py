@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from translate.attention.maps import AttentionMaps, Doubles, Floats, part_indices, part_spans
+from translate.attention.maps import AttentionMaps, Doubles, Floats, num_keys, part_indices, part_spans
 from translate.model.attention_kinds import KINDS, Head, KindName
 
 Measure = Literal[
@@ -119,14 +119,13 @@ class PartMaps(NamedTuple):
 
 def parts_of(maps: AttentionMaps, kind: KindName, weights: Floats) -> Iterator[PartMaps]:
     """Yield the maps of each part of a line. weights: maps of the given kind, (L, H, R, C)."""
-    spans = zip(part_spans(maps.source), part_spans(maps.target), strict=True)
-    for (src, tgt), (rows, columns) in zip(spans, part_indices(kind, maps.source, maps.target), strict=True):
-        num_src, num_tgt = src.stop - src.start, tgt.stop - tgt.start
+    places = part_indices(kind, maps.source, maps.target)
+    for src, (rows, columns) in zip(part_spans(maps.source), places, strict=True):
+        part, num_src = weights[:, :, rows, columns].astype(np.float64), src.stop - src.start
         positions = np.arange(rows.size)
         diagonal = (2 * positions + 1) * columns.size // (2 * rows.size)
         end = None if KINDS[kind].columns == "target" else num_src - 1
-        num_keys = np.array(KINDS[kind].num_keys(num_src, num_tgt))
-        yield PartMaps(weights[:, :, rows, columns].astype(np.float64), num_keys, diagonal, end)
+        yield PartMaps(part, num_keys(kind, part, num_src), diagonal, end)
 
 
 def name_of(kind: KindName, figures: dict[Measure, float | None], monotonicity: float | None) -> RoleName | None:

@@ -132,6 +132,17 @@ def part_indices(
         yield rows, columns
 
 
+def num_keys(kind: KindName, weights: Floats | Doubles, num_source: int) -> npt.NDArray[np.intp]:
+    """Return to how many of the first columns each row of (..., rows, columns) maps can attend."""
+    num_rows, num_columns = weights.shape[-2:]
+    if not KINDS[kind].is_causal:
+        return np.full(num_rows, num_columns)
+    numbers = np.arange(1, num_rows + 1)
+    if KINDS[kind].rows == "both" and np.triu(weights[..., :num_source, :num_source], 1).any():
+        numbers[:num_source] = num_source  # a source piece attends to the pieces after it, too
+    return numbers
+
+
 def merge_words(weights: Floats, row_words: Sequence[WordSpan], column_words: Sequence[WordSpan]) -> Floats:
     """Merge the pieces of (..., rows, columns) maps into words, summing over columns and averaging over rows."""
     summed = np.stack([weights[..., span].sum(axis=-1) for _, span in column_words], axis=-1)

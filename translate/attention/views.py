@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from translate.attention.maps import AttentionMaps, Floats, merge_words
+from translate.attention.maps import AttentionMaps, Floats, merge_words, num_keys
 from translate.data.pieces import words_of
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
@@ -52,9 +52,9 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
     title = f"{KINDS[kind].label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
     row_labels, column_labels = ([label for label, _ in side] for side in (rows, columns))
     # A word's last piece may read all pieces before it.
-    starts, num_keys = [span.start for _, span in columns], KINDS[kind].num_keys(len(maps.source), len(maps.target))
-    masked_from = tuple(bisect_left(starts, num_keys[span.stop - 1]) for _, span in rows)
-    masked_from = masked_from if KINDS[kind].is_causal else ()
+    starts, visible = [span.start for _, span in columns], num_keys(kind, maps.stack(kind).weights, len(maps.source))
+    ends = [bisect_left(starts, visible[span.stop - 1]) for _, span in rows]
+    masked_from = tuple(ends) if KINDS[kind].is_causal else ()
     axes = KINDS[kind].row_axis, KINDS[kind].column_axis
     return MapView(weights, row_labels, column_labels, title, *axes, masked_from)
 

@@ -60,7 +60,7 @@ AttentionKinds = Annotated[str, Maps(metavar="KIND,KIND", help="Kinds of attenti
 AttentionLayers = Annotated[str, Maps(metavar="N,N", help="Layers to write, counted from 0, such as 0,2.")]
 AttentionPrecision = Annotated[StoredType, Maps(metavar="TYPE", help="float32, or float16: half the size.")]
 Open = Annotated[bool, Maps("--open", help="Open the page of attention maps in the browser.")]
-Kind = Annotated[KindName, View(metavar="KIND", help="Attention: cross, encoder or decoder.")]
+Kind = Annotated[KindName, View(metavar="KIND", help="Attention: cross, encoder, decoder or self.")]
 Layer = Annotated[int | None, View(metavar="N", help="Layer, counted from 0.  [default: mean over layers]")]
 Head = Annotated[int | None, View(metavar="N", help="Head, counted from 0.  [default: mean over heads]")]
 Words = Annotated[bool, View("--words", help="Merge pieces into words. With --html, the page opens on words.")]

@@ -15,7 +15,7 @@ def words_of(pieces: Sequence[str]) -> list[WordSpan]:
     starts = [
         i
         for i, piece in enumerate(pieces)
-        if i == 0 or piece.startswith(WORD_START) or piece == END or pieces[i - 1] == START
+        if i == 0 or piece.startswith(WORD_START) or piece in (START, END) or pieces[i - 1] == START
     ]
     spans = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True)]
     return [(_spell(pieces[span]), span) for span in spans]

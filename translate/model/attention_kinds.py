@@ -43,14 +43,6 @@ class Kind:
             items["both"] = source + target
         return items[self.rows], items[self.columns]
 
-    def num_keys(self, num_source: int, num_target: int) -> list[int]:
-        """Return to how many of the first columns each row can attend, given the numbers of pieces."""
-        num_rows, num_columns = self.sides(num_source, num_target)
-        if not self.is_causal:
-            return [num_columns] * num_rows
-        first = num_columns - num_target
-        return [first] * first + list(range(first + 1, num_columns + 1))
-
 
 KINDS: dict[KindName, Kind] = {
     "cross": Kind("cross", "encoder-decoder attention", rows="target", columns="source"),

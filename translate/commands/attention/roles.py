@@ -17,7 +17,9 @@ from translate.system.terminal_text import print_message, print_result
 
 def roles(
     path: options.MapsFolder,
-    kind: Annotated[KindName | None, Option(metavar="KIND", help="cross, encoder or decoder.  [default: all]")] = None,
+    kind: Annotated[
+        KindName | None, Option(metavar="KIND", help="cross, encoder, decoder or self.  [default: all]")
+    ] = None,
     as_json: Annotated[bool, options.Files("--json", help="Print one JSON object per head.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,
@@ -25,7 +27,8 @@ def roles(
     """Summarize each attention head over a text, and name its role if it is clear.
 
     \b
-    entropy   mean entropy of the rows, in nats; normalized: 1 means uniform attention
+    entropy   mean entropy of the rows, in nats; normalized: 1 means uniform attention. For it and the distance, rows
+              that sum to less than 1 (cross in a decoder-only model) are divided by their sums
     </s>      share of the weight on the end-of-sentence token
     first     share on the first key, which is <s> in the decoder
     diagonal  share on the same piece; decoder: on the piece just read; cross: on the same relative position

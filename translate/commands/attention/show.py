@@ -39,6 +39,7 @@ def show(
     cross    rows: target pieces, as they are generated; columns: source pieces
     encoder  rows and columns: source pieces
     decoder  rows: target pieces, as they are generated; columns: target pieces read so far
+    self     in decoder-only models; rows and columns: source pieces, then target pieces as above
     """
     files = pictures(png, svg, html, path)
     if heads and head is not None:
