@@ -39,14 +39,14 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, captured.out, captured.err
 
 
-def test_folder_and_run_produce_the_same_lines_in_order(capsys, tiny_run: Path, tmp_path: Path, texts) -> None:
+def test_folder_and_run_produce_the_same_lines_in_order(capsys, any_run: Path, tmp_path: Path, texts) -> None:
     maps = tmp_path / "maps"
-    assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
-    for options in [], ["--layer", 1, "--head", 0, "--shift", "--method", "argmax"], ["--threshold", 0.3]:
+    assert run(capsys, "score", any_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
+    for options in [], ["--layer", 0, "--head", 0, "--shift", "--method", "argmax"], ["--threshold", 0.3]:
         status, out, err = run(capsys, "align", maps, *options)
         assert status == 0
         assert "aligned by: " in err
-        assert run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)[1] == out
+        assert run(capsys, "align", any_run, *texts, "--device", "cpu", *options)[1] == out
         lines = out.split("\n")
         assert len(lines) == 5
         assert lines[1] == lines[4] == ""

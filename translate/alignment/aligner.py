@@ -60,12 +60,14 @@ class Pairing:
     reverse: MapLines | None = None
 
     def choices(self) -> list[MapChoice]:
-        """Return the maps that both models have: every head, the mean of each layer and the mean over all layers."""
+        """Return the maps that both models have: every head, and the means of each layer's heads and of all layers."""
         layers, num_heads = self.forward.layers, self.forward.num_heads
         if self.reverse:
             layers = tuple(layer for layer in layers if layer in self.reverse.layers)
             num_heads = min(num_heads, self.reverse.num_heads)
-        return [*(MapChoice(layer, head) for layer in layers for head in (*range(num_heads), None)), MapChoice()]
+        heads = [*range(num_heads), *[None] * (num_heads > 1)]
+        means = [MapChoice()] * (len(layers) * num_heads > 1)
+        return [*(MapChoice(layer, head) for layer in layers for head in heads), *means]
 
     def check(self, choice: MapChoice) -> None:
         """Raise UserError if either model does not have this map."""
