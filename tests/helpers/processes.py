@@ -1,39 +1,118 @@
-"""Training in two processes that form one group."""
+"""Commands in processes that are forked from one with PyTorch imported, which takes longer than most tests."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Lock
+from typing import IO, Any
 
-from tests.helpers.runs import changed
+from tests.helpers.runs import changed, draw_quickly
+from translate import __main__ as entry_point
 from translate.config.settings import Config
 from translate.config.toml import to_toml
+from translate.training import log as training_log
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+# The process that is forked computes nothing, so it has no threads.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["tests.helpers.processes", "translate.api", "translate.commands", "sacrebleu"])
+
+
+LOCK = Lock()  # two threads that look for the end of one process would disturb each other
+
+
+class Command:
+    """`translate ARGUMENTS` in a process of its own, with the interface of subprocess.Popen.
+
+    It draws no curves. Both outputs go to files, which can be given.
+    """
+
+    def __init__(
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        stdout: IO[Any] | None = None,
+        stderr: IO[Any] | None = None,
+    ) -> None:
+        files = [given or new_file() for given in (stdout, stderr)]
+        self.stdout, self.stderr = files
+        work = [*map(str, arguments)], dict(env or {}), *(file.name for file in files)
+        self._process = FORKED.Process(target=_work, args=work)
+        with LOCK:
+            self._process.start()
+        assert self._process.pid
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal, or None while the command runs."""
+        with LOCK:
+            return self._process.exitcode
+
+    def wait(self, timeout: float = 120) -> int:
+        """Return the exit status after the end. Raises subprocess.TimeoutExpired."""
+        end = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("translate", timeout)
+            time.sleep(0.01)
+        return status
+
+    def communicate(self, timeout: float = 120) -> tuple[str, str]:
+        """Wait for the end, and return what the command wrote to both outputs."""
+        try:
+            self.wait(timeout)
+        finally:
+            self.kill()
+        texts = []
+        for file in self.stdout, self.stderr:
+            file.seek(0)
+            texts.append(file.read().decode())
+        return texts[0], texts[1]
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def new_file() -> IO[bytes]:
+    """Return a file that is deleted with the object."""
+    return NamedTemporaryFile()
+
+
+def _work(arguments: list[str], environment: dict[str, str], *outputs: str) -> None:
+    os.environ.update(environment)
+    for number, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    training_log.save_curves = draw_quickly
+    sys.argv = ["translate", *arguments]
+    entry_point.main()
 
 
 def two_at_once(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """As `two_processes`, in less time: the two are started here, with what torchrun would tell them."""
+    """As torchrun, in less time: the two are started here, with what torchrun would tell them."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "translate", *map(str, arguments)]
-    processes = [
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | group | {"RANK": rank, "LOCAL_RANK": rank}
-        )
-        for rank in ("0", "1")
-    ]
+    two = [Command(*arguments, env=group | {"RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
     try:
-        said = [process.communicate(timeout=120)[1] for process in processes]
+        said = [command.communicate()[1] for command in two]
     finally:
-        for process in processes:
-            process.kill()
-    return subprocess.CompletedProcess(command, max(process.returncode for process in processes), "", "".join(said))
+        for command in two:
+            command.kill()
+    return subprocess.CompletedProcess([], max(command.wait() for command in two), "", "".join(said))
 
 
 def settings_file(path: Path, config: Config) -> Path:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 from crash_testing.commands import Blow, Ended, FindingError, check_end, check_reported, run
 from crash_testing.kills import check_saved
 from crash_testing.run_state import differences, state_of
 from crash_testing.trials import KINDS, Plan, Tally
+
+from tests.helpers.processes import Command
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "crash_test"
 
@@ -22,13 +26,23 @@ def ended(status: int = 0, stderr: str = "") -> Ended:
     return Ended(("decode", "RUN"), status, stderr, seconds=0.1)
 
 
-def test_one_trial_of_each_kind_finds_nothing() -> None:
-    command = [sys.executable, SCRIPT, "--minutes", "0", "--seed", "40"]  # a seed with one kill in each trial
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    (verdict,) = done.stdout.splitlines()
+def test_one_trial_of_each_kind_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its commands are forked from a process that has imported what they need, so moments of the start are rare."""
+    names = {name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}
+
+    def start(command: list[str], *, env: dict[str, str], stderr: IO[bytes], **_: object) -> Command:
+        return Command(*command[3:], env=env, stderr=stderr)
+
+    monkeypatch.setattr("crash_testing.commands.subprocess", SimpleNamespace(Popen=start, **names))
+    script = runpy.run_path(str(SCRIPT))
+    with pytest.raises(SystemExit) as ended:
+        script["main"](minutes=0, seed=40, trial=None)  # a seed with one kill in each trial
+    (verdict,) = capsys.readouterr().out.splitlines()
     assert verdict.endswith("seed 40: no findings")
     assert all(things in verdict for things in KINDS)
-    assert done.returncode == 0, done.stderr
+    assert ended.value.code == 0
 
 
 def test_signal_ends_a_command(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two processes started by torchrun, compared with a single process."""
+"""Two processes as torchrun starts them, compared with a single process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def one(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
 def two(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Run:
     """A run trained by two processes."""
     path = tmp_path_factory.mktemp("two")
-    done = two_processes("train", settings_file(path / "config.toml", config), "--out", path / "run")
+    done = two_at_once("train", settings_file(path / "config.toml", config), "--out", path / "run")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("starting from step 0") == 1
     return Run(path / "run")

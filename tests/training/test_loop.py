@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.helpers.processes import Command
 from tests.helpers.runs import CPU, changed, train_into
 from tests.helpers.states import assert_equal_states
 from translate.api import load_translator
@@ -217,8 +216,7 @@ def test_a_signal_saves_and_ends_training_which_can_be_resumed(
     run = Run(tmp_path / "run")
     settings = tmp_path / "c.toml"
     settings.write_text(to_toml(config), encoding="utf-8")
-    command = [sys.executable, "-m", "translate", "train", str(settings), "--out", str(run.path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = Command("train", settings, "--out", run.path)
     while not run.metrics():
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
