@@ -58,6 +58,10 @@ class Command:
         with LOCK:
             return self._process.exitcode
 
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
     def wait(self, timeout: float = 120) -> int:
         """Return the exit status after the end. Raises subprocess.TimeoutExpired."""
         end = time.monotonic() + timeout

@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.processes import ENVIRONMENT, of_one_process, settings_file, two_at_once
-from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.runs import ARCHITECTURES, CPU, changed, train_into, with_model
 from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
 from translate.commands.decode_io import Places
@@ -37,11 +37,14 @@ def two_processes(*arguments: object, options: tuple[str, ...] = ()) -> subproce
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
 
 
-@pytest.fixture(scope="module")
-def config(tiny_config: Config) -> Config:
+def settings(config: Config) -> Config:
     """Settings with BPE dropout, gradient accumulation and epochs that end in the middle of a step."""
-    config = changed(tiny_config, "vocab", dropout=0.1)
-    return changed(config, "train", accumulate=2, max_steps=20, keep_checkpoints=9)
+    return changed(changed(config, "vocab", dropout=0.1), "train", accumulate=2, max_steps=12, keep_checkpoints=9)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def config(tiny_config: Config, request: pytest.FixtureRequest) -> Config:
+    return settings(with_model(tiny_config, request.param))
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +77,12 @@ def test_losses_and_scores_match_a_single_process(one: Run, two: Run) -> None:
 def test_training_resumes_with_a_different_number_of_processes(one: Run, two: Run, config: Config) -> None:
     """Two processes, then one, then two again, compared with one process that takes the same steps."""
     for run, alone in (two, config), (one, config):
-        train(run, changed(alone, "train", max_steps=24), CPU)
+        train(run, changed(alone, "train", max_steps=14), CPU)
     assert_close_weights(one, two)
-    done = two_at_once("train", "--resume", "--out", two.path, "--set", "train.max_steps=28")
-    assert "resumed after step 24" in done.stderr
+    done = two_at_once("train", "--resume", "--out", two.path, "--set", "train.max_steps=16")
+    assert "resumed after step 14" in done.stderr
     assert done.returncode == 0, done.stderr
-    train(one, changed(of_one_process(config), "train", max_steps=28), CPU)
+    train(one, changed(of_one_process(config), "train", max_steps=16), CPU)
     assert_close_weights(one, two)
 
 
@@ -109,7 +112,8 @@ def load_newest(run: Run, config: Config) -> int:
     return progress.step
 
 
-def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, config: Config) -> None:
+def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, tiny_config: Config) -> None:
+    config = settings(tiny_config)
     with in_training(tmp_path, config) as (process, run):
         workers = children(process.pid)
         process.send_signal(signal.SIGTERM)
@@ -121,8 +125,11 @@ def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, co
     assert run.weights_path.exists()
 
 
-def test_a_killed_process_stops_all_with_one_message_and_leaves_a_checkpoint(tmp_path: Path, config: Config) -> None:
+def test_a_killed_process_stops_all_with_one_message_and_leaves_a_checkpoint(
+    tmp_path: Path, tiny_config: Config
+) -> None:
     """The killed process is the first one, which writes files and logs."""
+    config = settings(tiny_config)
     with in_training(tmp_path, config) as (process, run):
         workers = children(process.pid)
         os.kill(workers[0], signal.SIGKILL)
