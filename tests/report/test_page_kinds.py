@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.pages import CAT, LATER, both_sides_of, maps_of, one_map_of, sentence, visit, weight_at
 from translate.attention.maps import AttentionMaps, Doubles, merge_words
+from translate.attention.views import view
 from translate.data.pieces import words_of
 from translate.report.page.writer import InitialView, MapVersion, normalized_entropy, write_page
 
@@ -102,6 +103,9 @@ def test_a_block_shows_the_head_that_the_whole_shows(page: Any, kinds_file: Path
 def test_no_word_crosses_the_border_and_a_causal_source_is_hatched(page: Any, kinds_file: Path) -> None:
     visit(page, kinds_file, "#line=3&words=1")
     merged, rows, columns = words_of_both(CAUSAL)
+    shown = view(CAUSAL, "self", None, None, words=True)
+    assert (shown.rows, shown.columns) == (rows, columns)
+    assert shown.weights == pytest.approx(merged)
     assert page.locator("[data-kind=self] .row-labels .label").all_inner_texts() == rows
     assert page.locator("[data-kind=self] .column-labels .label").all_inner_texts() == columns
     for row, column in (1, 0), (3, 1), (3, 3):

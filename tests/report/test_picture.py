@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.helpers.pages import CAT
+from tests.helpers.pages import CAT, both_sides_of, one_map_of
 from translate.attention.maps import AttentionMaps, Stack
 from translate.attention.views import MapView, all_heads, view
 from translate.cli import app
@@ -87,6 +87,33 @@ def test_cells_that_the_causal_mask_forbids_are_hatched_and_explained(tmp_path: 
         content = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert content.count("url(#h") == hatches
         assert content.count("not allowed by the causal mask") == notes
+
+
+@pytest.mark.parametrize(("words", "has_causal_source"), [(False, False), (True, True)])
+def test_the_map_of_both_sides_is_drawn_whole(tmp_path: Path, words: bool, has_causal_source: bool) -> None:
+    maps = both_sides_of(CAT, has_causal_source)
+    whole = view(maps, "self", None, None, words)
+    forbidden = [[column >= first for column in range(len(whole.columns))] for first in whole.masked_from]
+    assert forbidden == (whole.weights == 0).tolist()
+    assert whole.border == ((4, 4) if words else (5, 5))
+    assert (whole.rows[whole.border[0] - 1], whole.columns[whole.border[1]]) == ("</s>", "<s>")
+    save_picture(whole, tmp_path / "map.svg")
+    save_grid(all_heads(maps, "self", None, words), tmp_path / "grid.svg")
+    for name, num_maps in ("map", 1), ("grid", 6):
+        content = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        assert content.count("url(#h") == num_maps * sum(map(any, forbidden))
+        assert content.count("stroke: #333333") == 2 * num_maps, "the lines between source and target"
+        assert "lower left: the target attends to the source" in content
+    block = view(maps, "cross", None, None, words)
+    assert block.weights == pytest.approx(whole.weights[whole.border[0] :, : whole.border[1]])
+    assert block.kind_title == "attention from target to source (a block of the self-attention)"
+
+
+def test_the_only_map_of_a_model_is_drawn_large(tmp_path: Path) -> None:
+    maps = one_map_of(CAT)
+    save_grid(all_heads(maps, "cross", None, False), tmp_path / "grid.svg")
+    save_picture(view(maps, "cross", 0, 0, False), tmp_path / "map.svg")
+    assert (tmp_path / "grid.svg").read_bytes() == (tmp_path / "map.svg").read_bytes()
 
 
 def test_many_cells_become_an_image_and_many_labels_fewer(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_columns_that_do_not_fit_come_below() -> None:
     assert max(map(len, lines)) <= 16
 
 
+def test_lines_separate_the_source_from_the_target() -> None:
+    view = VIEW._replace(border=(1, 2))
+    assert draw_map(view, 80, Colours.NONE).splitlines()[2:] == [
+        "      ▁I ▁love│</s>",
+        " ▁J'  90    10│   ·",
+        "──────────────┼────",
+        "</s>   ·    50│  50",
+    ]
+    assert draw_map(view, 16, Colours.NONE).splitlines()[-4:] == ["    │</s>", " ▁J'│   ·", "────┼────", "</s>│  50"]
+
+
 def test_wide_characters_keep_columns_straight_and_control_characters_are_shown() -> None:
     view = MapView(np.array([[1.0, 0.0]], dtype=np.float32), ["猫\x1b[2J"], ["▁日本語", "e\u0301"], "t", "", "")
     lines = draw_map(view, 80, Colours.NONE).splitlines()

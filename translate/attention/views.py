@@ -11,6 +11,8 @@ from translate.data.pieces import words_of
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
 
+BLOCK = "attention from target to source (a block of the self-attention)"  # instead of encoder-decoder attention
+
 
 class MapView(NamedTuple):
     """An attention map and its labels."""
@@ -22,6 +24,7 @@ class MapView(NamedTuple):
     row_axis: str  # label of the row axis
     column_axis: str
     masked_from: tuple[int, ...] = ()  # for each row, the first column that the causal mask forbids; () without a mask
+    border: tuple[int, int] | None = None  # first row and column of the target, if it follows the source
 
     @property
     def kind_title(self) -> str:
@@ -49,14 +52,17 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
     rows, columns = spans_of(maps.rows(kind)), spans_of(maps.columns(kind))
     if words:
         weights = merge_words(weights, rows, columns)
-    title = f"{KINDS[kind].label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
+    label = BLOCK if kind == "cross" and "self" in maps.stacks else KINDS[kind].label
+    title = f"{label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
     row_labels, column_labels = ([label for label, _ in side] for side in (rows, columns))
     # A word's last piece may read all pieces before it.
     starts, visible = [span.start for _, span in columns], num_keys(kind, maps.stack(kind).weights, len(maps.source))
     ends = [bisect_left(starts, visible[span.stop - 1]) for _, span in rows]
     masked_from = tuple(ends) if KINDS[kind].is_causal else ()
     axes = KINDS[kind].row_axis, KINDS[kind].column_axis
-    return MapView(weights, row_labels, column_labels, title, *axes, masked_from)
+    first_row, first_column = (sum(span.start < len(maps.source) for _, span in side) for side in (rows, columns))
+    border = (first_row, first_column) if KINDS[kind].rows == "both" else None
+    return MapView(weights, row_labels, column_labels, title, *axes, masked_from, border)
 
 
 def difference(one: MapView, other: MapView) -> MapView:

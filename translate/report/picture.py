@@ -28,8 +28,9 @@ MAX_NUMBERED = 24  # rows or columns; with more, the numbers would be unreadable
 MAX_LINED = 64  # rows or columns; with more, grid lines would hide the cells
 MAX_SHAPES = 20_000  # cells; larger maps are drawn as an image, even in an SVG
 MIN_NUMBER = 0.005  # smaller weights would round to 0%
-LINES, FRAME, HATCH = "#e8e8e8", "#999999", "#aaaaaa"
+LINES, FRAME, HATCH, BORDER = "#e8e8e8", "#999999", "#aaaaaa", "#333333"
 MASKED = "hatched: not allowed by the causal mask"
+BLOCK = "lower left: the target attends to the source"
 
 
 class MapSize(NamedTuple):
@@ -69,8 +70,13 @@ def draw_picture(view: MapView, path: Path | None = None) -> tuple[Figure, list[
 
 
 def save_grid(grid: Grid, path: Path) -> list[str]:
-    """Draw the maps of all heads, one row per layer, with shared labels and one colour bar; see `save_picture`."""
+    """Draw the maps of all heads, one row per layer, with shared labels and one colour bar; see `save_picture`.
+
+    The map of a model with a single head is drawn large.
+    """
     num_rows, num_columns, first = len(grid), len(grid[0]), grid[0][0]
+    if num_rows * num_columns == 1:
+        return save_picture(first, path)
     size = _size(first, max(GRID_CELL, MIN_GRID_MAP / len(first.columns)), num_rows, num_columns)
     across, down = size.width + GAP, size.height + GAP + TITLE
     width, height = num_columns * across - GAP, num_rows * down - GAP
@@ -122,13 +128,17 @@ def _draw_cells(axes: Axes, view: MapView, lowest: int, is_image: bool) -> Scala
         corner, width = (first - 0.5, row - 0.5), num_columns - first
         if width:
             axes.add_patch(Rectangle(corner, width, 1, facecolor="white", edgecolor=HATCH, linewidth=0, hatch="////"))
+    if view.border:
+        axes.axhline(view.border[0] - 0.5, color=BORDER, linewidth=1)
+        axes.axvline(view.border[1] - 0.5, color=BORDER, linewidth=1)
     axes.tick_params(length=0)
     axes.spines[:].set_color(FRAME)
     return mesh
 
 
 def _notes(view: MapView) -> list[str]:
-    return [MASKED] if min(view.masked_from, default=len(view.columns)) < len(view.columns) else []
+    is_masked = min(view.masked_from, default=len(view.columns)) < len(view.columns)
+    return [note for note, is_needed in ((MASKED, is_masked), (BLOCK, view.border)) if is_needed]
 
 
 def _label_rows(axes: Axes, view: MapView, size: MapSize) -> None:

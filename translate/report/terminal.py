@@ -18,18 +18,27 @@ TENTHS = "·123456789"
 
 
 def draw_map(view: MapView, width: int, colours: Colours) -> str:
-    """Draw a table of percentages, with signs if any are negative. Columns beyond `width` go into further blocks."""
+    """Draw a table of percentages, with signs if any are negative. Columns beyond `width` go into further blocks.
+
+    Lines separate the source from the target that follows it.
+    """
     sign = "+" if (view.weights < 0).any() else ""
     rows, columns = ([printable(label) for label in side] for side in (view.rows, view.columns))
     widths = [max(columns_of(label), len(f"{sign}100")) for label in columns]
     margin = max(map(columns_of, rows))
+    first_row, first_column = view.border or (0, 0)
+    gaps = ["│" if 0 < column == first_column else " " for column in range(len(columns))]
     lines = [spelled_out(view.title, "\n")]
     for block in _blocks([size + 1 for size in widths], width - margin):
-        header = zip(columns[block], widths[block], strict=True)
-        lines += ["", " " * margin + "".join(" " + _right(label, size) for label, size in header)]
-        for label, weights in zip(rows, view.weights[:, block].tolist(), strict=True):
-            cells = zip(weights, widths[block], strict=True)
-            lines.append(_right(label, margin) + "".join(_cell(weight, size, sign, colours) for weight, size in cells))
+        header = zip(columns[block], gaps[block], widths[block], strict=True)
+        lines += ["", " " * margin + "".join(gap + _right(label, size) for label, gap, size in header)]
+        for row, weights in enumerate(view.weights[:, block].tolist()):
+            if 0 < row == first_row:
+                bars = zip(gaps[block], widths[block], strict=True)
+                lines.append("─" * margin + "".join(("┼" if gap == "│" else "─") + "─" * size for gap, size in bars))
+            cells = zip(weights, gaps[block], widths[block], strict=True)
+            drawn = (_cell(weight, gap, size, sign, colours) for weight, gap, size in cells)
+            lines.append(_right(rows[row], margin) + "".join(drawn))
     return "\n".join(lines)
 
 
@@ -74,10 +83,10 @@ def _blocks(widths: Sequence[int], available: int) -> list[slice]:
     return [*blocks, slice(first, len(widths))]
 
 
-def _cell(weight: float, width: int, sign: str, colours: Colours) -> str:
+def _cell(weight: float, gap: str, width: int, sign: str, colours: Colours) -> str:
     text = "·" if abs(weight) < MIN_SHOWN else f"{100 * weight:{sign}.0f}"
     background = shade(weight, colours)
-    return painted(" " + text.rjust(width), ink(background), background, colours)
+    return painted(gap + text.rjust(width), ink(background), background, colours)
 
 
 def _right(label: str, width: int) -> str:
