@@ -226,6 +226,13 @@ def test_word_views_sum_columns_and_average_rows() -> None:
 def test_bytes_are_decoded_and_a_lone_word_start_is_a_word() -> None:
     pieces = ["<s>", "▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "!", "▁", "▁x", "</s>"]
     assert [word for word, _ in words_of(pieces)] == ["<s>", "😀!", "▁", "x", "</s>"]
+    assert [word for word, _ in words_of(["▁a", "</s>", "b", "▁c", "</s>"])] == [
+        "a",
+        "</s>",
+        "b",
+        "c",
+        "</s>",
+    ]  # two parts
 
 
 def test_the_maps_of_a_split_line_combine_the_maps_of_its_parts(any_run: Path) -> None:

@@ -11,11 +11,11 @@ WordSpan = tuple[str, slice]  # a word and the span of its pieces
 
 
 def words_of(pieces: Sequence[str]) -> list[WordSpan]:
-    """Return the words in a sentence, each with the span of its pieces. `<s>` and `</s>` count as words."""
+    """Return the words in a sentence, each with the span of its pieces. `<s>` and `</s>` are words of their own."""
     starts = [
         i
         for i, piece in enumerate(pieces)
-        if i == 0 or piece.startswith(WORD_START) or piece in (START, END) or pieces[i - 1] == START
+        if i == 0 or piece.startswith(WORD_START) or {piece, pieces[i - 1]} & {START, END}
     ]
     spans = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True)]
     return [(_spell(pieces[span]), span) for span in spans]
