@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from translate.api import load_translator
 from translate.attention.alternatives import alternatives
-from translate.attention.extract import attention_maps
+from translate.attention.extract import attention_maps, engine_of
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
+from translate.model.hooks import heads_of
 from translate.report.attention_folder import attention_warnings
 from translate.report.page.writer import MapVersion, packed_maps
 from translate.serve import live
-from translate.serve.live import MAX_CHARACTERS, AttentionRequest, attention_answer, page_answer
+from translate.serve.live import MAX_CHARACTERS, NO_ATTENTION, AttentionRequest, attention_answer, page_answer
+from translate.serve.runs import load_runs
 
 SENTENCE = "The cat sat on the mat."
 
@@ -225,3 +230,31 @@ def test_the_page_holds_the_sentence_and_its_maps(translator: LineTranslator) ->
     assert (
         answer(translator, q=hostile, without=["cross.1.0", "encoder.0.1"], maps="packed")["maps"]["weights"] in masked
     )
+
+
+def test_the_answer_of_each_architecture_has_its_maps(any_run: Path) -> None:
+    translator = load_translator(any_run, "cpu")
+    head = str(heads_of(engine_of(translator).model)[0])
+    found = answer(translator, without=[head], alternatives=2)
+    source = [translator.vocabs.src.label_ids[piece] for piece in found["maps"]["source"]]
+    masked = translator.without([Head(*map_name(head))])
+    (maps,) = attention_maps(masked, [(source, found["translations"][0]["ids"])])
+    assert found["maps"].keys() == {"source", "target", *maps.stacks}
+    for kind, stack in maps.stacks.items():
+        assert np.abs(np.array(found["maps"][kind]) - stack.weights).max() <= 0.6e-5
+    assert len(found["alternatives"]) == len(maps.target)
+
+
+def test_without_attention_the_answer_has_all_else_and_says_so(no_attention_run: Path) -> None:
+    (run,) = load_runs([no_attention_run], "cpu", "torch", "float32")
+    assert (run.description["architecture"], run.description["heads"]) == ("recurrent", {})
+    assert run.description["variant"] == {"attention": "none", "cell": "gru"}
+    for form in "arrays", "packed":
+        found = answer(run.live, maps=form, alternatives=2, tree=True)
+        assert (found["maps"], found["warnings"][-1]) == (None, NO_ATTENTION)
+        assert len(found["alternatives"]) == len(found["translations"][0]["pieces"])
+        assert found["tree"]["nodes"]
+    assert NO_ATTENTION not in answer(run.live, maps="none")["warnings"]
+    assert NO_ATTENTION in page_answer(run.live, AttentionRequest(q=SENTENCE), "t")
+    strings = files("translate.report.page").joinpath("assets", "strings_en.json").read_text(encoding="utf-8")
+    assert json.loads(strings)["warning_no_attention"] == NO_ATTENTION, "the page translates it"

@@ -13,7 +13,10 @@ import pytest
 
 from tests.helpers.live_server import HOME, FakeServer
 from tests.helpers.pages import HOSTILE
-from tests.serve.conftest import Server
+from tests.serve.conftest import Server, TestClient
+from translate.serve.access import Access
+from translate.serve.app import Limits, Service
+from translate.serve.runs import load_runs
 
 
 @pytest.fixture(scope="module")
@@ -360,3 +363,43 @@ def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, real_ser
     assert "I love apples." in saved
     assert '{"kind":"cross","layer":0,"head":1,"words":false}' in saved  # it opens with the map on show
     assert problems == []
+
+
+def test_real_runs_of_two_architectures_stand_side_by_side(
+    live_window: Any, recurrent_run: Path, decoder_only_run: Path, no_attention_run: Path
+) -> None:
+    service = Service(
+        load_runs([recurrent_run, decoder_only_run, no_attention_run], "cpu", "torch", "float32"), Access(), Limits()
+    )
+    page, failures = live_window, []
+
+    def forward(route: Any) -> None:
+        asked, url = route.request, urlsplit(route.request.url)
+        headers = {"Content-Type": "application/json"}
+        path = f"{url.path}?{url.query}"
+        found = client.request(asked.method, path, content=asked.post_data, headers=headers)
+        failures.extend([found.text] if found.status_code >= 400 else [])
+        route.fulfill(status=found.status_code, body=found.content, content_type=found.headers["Content-Type"])
+
+    with TestClient(service.guarded(has_log=False), HOME.rstrip("/")) as client:
+        page.context.route("**/*", forward)
+        page.goto("about:blank")
+        page.goto(f"{HOME}#q=The%20cat%20sat.&run=recurrent&run2=decoder-only")
+        page.wait_for_selector("#other-cards [data-kind=self] .cell-canvas")
+        titles = [page.locator(each).get_attribute("data-run") for each in ("#cards", "#other-cards")]
+        assert titles[0].endswith(" (recurrent, additive attention, GRU cell)")
+        assert titles[1].endswith(" (decoder-only, bidirectional source attention)")
+        shown = [card.get_attribute("data-kind") for card in page.locator(".card:visible").all()]
+        assert shown == ["cross", "self", "cross"]
+        before = page.locator(".figures").nth(1).inner_text()
+        page.click('#other-cards [data-kind=cross] .thumb[data-layer="0"][data-head="0"]')
+        page.keyboard.press("x")
+        page.wait_for_function("before => document.querySelectorAll('.figures')[1].innerText !== before", arg=before)
+        assert page.locator(".chip bdi").all_inner_texts() == ["Self-attention 0.0"]
+        page.locator("select.run").nth(1).select_option(no_attention_run.name)
+        page.wait_for_selector("#other-cards .lack:visible")
+        assert page.locator(".pieces").nth(1).inner_text().endswith("</s>")
+        page.goto("about:blank")
+        page.context.unroute_all()
+    service.stop()
+    assert failures == []
