@@ -354,6 +354,27 @@ def test_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> Non
             assert candidate.score == pytest.approx(sum(candidate.log_probs) / len(candidate.log_probs), abs=1e-4)
 
 
+def test_an_ensemble_has_models_of_any_architecture(
+    tiny_run: Path, recurrent_run: Path, decoder_only_run: Path, no_attention_run: Path
+) -> None:
+    """Its maps are those of the first model; the coverage is averaged over all layers of the models with attention."""
+    runs = [decoder_only_run, no_attention_run, recurrent_run, tiny_run]
+    ensemble = load_translator(runs[0], "cpu", ensemble=runs[1:])
+    first, _, *others = apart = [load_translator(run, "cpu") for run in runs]
+    settings = ensemble.settings.model_copy(update={"coverage_penalty": 0.4, "beam_size": 3})
+    for found in ensemble.translations(["I love apples.", "She sings."], settings, DecodeRequest(details=True)):
+        candidate, (pair,) = found.translations[0], found.parts
+        expected = np.mean([np.exp(each.engine.score([pair])[0]) for each in apart], axis=0)
+        assert np.allclose(candidate.log_probs, np.log(expected), atol=1e-4)
+        maps = [attention_maps(each, [pair])[0] for each in (ensemble, *others)]
+        assert maps[0].stacks.keys() == {"cross", "self"}
+        assert np.array_equal(maps[0].cross, attention_maps(first, [pair])[0].cross)
+        layers = np.concatenate([each.cross.mean(axis=1) for each in maps]).mean(axis=0)
+        attended = (layers / layers.sum(axis=1, keepdims=True)).sum(axis=0)
+        bonus = 0.4 * np.log(np.minimum(attended, 1.0)).sum()
+        assert candidate.score == pytest.approx(np.log(expected).mean() + bonus, abs=1e-4)
+
+
 def test_coverage_penalty_matches_the_attention_maps(any_run: Path) -> None:
     """In one batch, too, in which short sentences end first and the cache drops their padding."""
     weight, translator = 0.4, load_translator(any_run, "cpu")
@@ -363,7 +384,8 @@ def test_coverage_penalty_matches_the_attention_maps(any_run: Path) -> None:
         for translation in translator.translations(LINES, changed, DecodeRequest(details=True)):
             candidate = translation.translations[0]
             if candidate.text:
-                attended = attention_maps(translator, translation.parts)[0].cross.mean(axis=(0, 1)).sum(axis=0)
+                cross = attention_maps(translator, translation.parts)[0].cross.mean(axis=(0, 1))
+                attended = (cross / cross.sum(axis=1, keepdims=True)).sum(axis=0)
                 bonus = weight * np.log(np.minimum(attended, 1.0)).sum()
                 log_prob = sum(candidate.log_probs) / len(candidate.log_probs)
                 assert candidate.score == pytest.approx(log_prob + bonus, abs=1e-4)

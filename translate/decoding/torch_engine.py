@@ -177,7 +177,8 @@ class TorchEngine:
         with torch.inference_mode():
             rules = LogitRules.of(sentences, settings, self._eos_id, self.device)
             decoders = tuple(model.encode(src, src_mask) for model in self.models)
-            coverage = (~src_mask).float()[:, None] if settings.coverage_penalty else None
+            uncovered = torch.zeros(src.shape, device=self.device).masked_fill(~src_mask, math.inf)
+            coverage = uncovered[:, None] if settings.coverage_penalty else None
             state = _State(decoders, coverage, settings.coverage_penalty)
             step = _Decoder(self.models, self._outputs, stop).step
             if settings.sample:
@@ -190,11 +191,12 @@ class _State(NamedTuple):
     """State of a search: the decoder state of each model, and the coverage if it is penalized (Wu et al. 2016, eq. 14).
 
     The coverage is the attention that each source piece has received, averaged over all layers, heads and models (those
-    that have attention).
+    that have attention). Each target piece gives 1 in total, even if it attends to the target, too: otherwise, the
+    penalty would lengthen the translations of decoder-only models more than those of others.
     """
 
     decoders: tuple[DecoderState, ...]
-    coverage: Tensor | None  # (B, K, S); 1 for padding, so that padding adds no penalty
+    coverage: Tensor | None  # (B, K, S); infinite for padding, so that padding adds no penalty
     weight: float  # weight of the penalty
 
     def select(self, sentences: Tensor) -> _State:
@@ -235,9 +237,10 @@ class _Decoder:
         if coverage is not None:
             layers = [weights.mean(dim=1) for each in maps for weights in each.values()]  # (B, K, S or more)
             # In self-attention over source and target, the first columns are the source. The cache may have dropped
-            # padding since, and shorter sentences have target pieces in its place; their coverage there is 1 already.
+            # padding since, so that shorter sentences have target pieces in its place.
             layers = [F.pad(weights, (0, coverage.size(2) - weights.size(2))) for weights in layers]
-            coverage = coverage + torch.stack(layers).mean(dim=0)
+            received = torch.stack(layers).mean(dim=0).masked_fill(coverage.isinf(), 0)
+            coverage = coverage + received / received.sum(dim=2, keepdim=True).clamp(min=COVERED)
         return partial(self._logits, features), state._replace(decoders=decoders, coverage=coverage)
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
