@@ -23,9 +23,10 @@ from translate.config.toml import to_toml
 from translate.training import log as training_log
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+LATE = ["torch.distributed.rendezvous", "torch._dynamo"]  # what groups import when they form, which takes a second
 # The process that is forked computes nothing, so it has no threads.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.helpers.processes", "translate.api", "translate.commands", "sacrebleu"])
+FORKED.set_forkserver_preload(["tests.helpers.processes", "translate.api", "translate.commands", "sacrebleu", *LATE])
 
 
 LOCK = Lock()  # two threads that look for the end of one process would disturb each other
