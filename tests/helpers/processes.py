@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -32,22 +32,22 @@ FORKED.set_forkserver_preload(["tests.helpers.processes", "translate.api", "tran
 LOCK = Lock()  # two threads that look for the end of one process would disturb each other
 
 
-class Command:
-    """`translate ARGUMENTS` in a process of its own, with the interface of subprocess.Popen.
+class Forked:
+    """A function in a process of its own, with the interface of subprocess.Popen. It draws no curves.
 
-    It draws no curves. Both outputs go to files, which can be given.
+    Both outputs go to files, which can be given.
     """
 
     def __init__(
         self,
+        function: Callable[..., object],
         *arguments: object,
-        env: Mapping[str, str] | None = None,
         stdout: IO[Any] | None = None,
         stderr: IO[Any] | None = None,
     ) -> None:
         files = [given or new_file() for given in (stdout, stderr)]
         self.stdout, self.stderr = files
-        work = [*map(str, arguments)], dict(env or {}), *(file.name for file in files)
+        work = [file.name for file in files], function, *arguments
         self._process = FORKED.Process(target=_work, args=work)
         with LOCK:
             self._process.start()
@@ -97,11 +97,22 @@ def new_file() -> IO[bytes]:
     return NamedTemporaryFile()
 
 
-def _work(arguments: list[str], environment: dict[str, str], *outputs: str) -> None:
-    os.environ.update(environment)
+def _work(outputs: list[str], function: Callable[..., object], *arguments: object) -> None:
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     training_log.save_curves = draw_quickly
+    function(*arguments)
+
+
+class Command(Forked):
+    """`translate ARGUMENTS`."""
+
+    def __init__(self, *arguments: object, env: Mapping[str, str] | None = None, **outputs: IO[Any]) -> None:
+        super().__init__(_command, [*map(str, arguments)], dict(env or {}), **outputs)
+
+
+def _command(arguments: list[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     sys.argv = ["translate", *arguments]
     entry_point.main()
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,19 +13,17 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers.corpora import TOY, head
-from tests.helpers.runs import TINY
+from tests.helpers.killing import go_on
+from tests.helpers.processes import Forked
+from tests.helpers.runs import ARCHITECTURES, TINY, with_model
 from tests.helpers.states import assert_equal_states, timeless
 from translate.config.toml import load_config, to_toml
 from translate.run.folder import Run
 
 NUM_ELSEWHERE = 8  # places outside the checkpoints at which a training is killed
-ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "vocab.size": 330,
     "vocab.dropout": 0.1,
-    "model.num_encoder_layers": 1,
-    "model.num_decoder_layers": 1,
-    "model.d_model": 16,
     "train.batch_tokens": 400,
     "train.ema_decay": 0.5,
     "train.validate_every": 2,
@@ -42,13 +36,15 @@ SETTINGS = {
     "decode.beam_size": 1,
     "decode.max_length": 3,
 }
+SIZE = {"num_encoder_layers": 1, "num_decoder_layers": 1, "d_model": 16}
 
 
 class Trainings:
     """Training runs in processes that may be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, architecture: str) -> None:
         self.folder = folder
+        self.share = slice(list(ARCHITECTURES).index(architecture), None, len(ARCHITECTURES))
         paths = {}
         for part, count in ("train", 60), ("valid", 3):
             for side, language in ("src", "en"), ("tgt", "fr"):
@@ -56,56 +52,28 @@ class Trainings:
                 file.write_text(head(TOY / file.name, count), encoding="utf-8")
                 paths[f"data.{part}_{side}"] = str(file)
         self.settings = folder / "settings.toml"
-        self.settings.write_text(to_toml(load_config(None, TINY | paths | SETTINGS)), encoding="utf-8")
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "scripts"))),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self.said = folder / "said"
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "helpers" / "killing.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.said.open("w"),
-            text=True,
-            env=environment,
-        )
+        config = with_model(load_config(None, TINY | paths | SETTINGS), architecture, **SIZE)
+        self.settings.write_text(to_toml(config), encoding="utf-8")
+        self.said = ""
 
     def go_on(self, path: Path, killed_at: int = 0, noted_in: Path | None = None) -> int:
         """Start or resume training in a folder. Returns the exit status, negative for a signal."""
-        job = {
-            "run": str(path),
-            "settings": str(self.settings),
-            "killed_at": killed_at,
-            "noted_in": str(noted_in) if noted_in else None,
-        }
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        process = Forked(go_on, path, self.settings, killed_at, noted_in)
+        _, self.said = process.communicate()
+        return process.wait()
 
     def calls(self, path: Path) -> list[str]:
         """The calls that change files when training in a folder continues to its end."""
         noted_in = self.folder / "calls.json"
-        assert self.go_on(path, noted_in=noted_in) == 0, self.said.read_text()
+        assert self.go_on(path, noted_in=noted_in) == 0, self.said
         calls: list[str] = json.loads(noted_in.read_text())
         return calls
 
-    def end(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
 
-
-@pytest.fixture(scope="module")
-def two_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trainings]]:
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def two_trainings(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Trainings]:
     """Two sets of training runs, which run in parallel to save time."""
-    two = [Trainings(tmp_path_factory.mktemp("kills")) for _ in range(2)]
-    yield two
-    for trainings in two:
-        trainings.end()
+    return [Trainings(tmp_path_factory.mktemp("kills"), request.param) for _ in range(2)]
 
 
 class Whole:
@@ -123,7 +91,7 @@ def whole(two_trainings: list[Trainings]) -> Whole:
 
 def assert_ends_alike(trainings: Trainings, whole: Whole, path: Path, call: str) -> None:
     """Check that resuming ends in the same state as uninterrupted training and leaves no extra files."""
-    assert trainings.go_on(path) == 0, f"after a kill at {call}: {trainings.said.read_text()}"
+    assert trainings.go_on(path) == 0, f"after a kill at {call}: {trainings.said}"
     run = Run(path)
     assert_equal_states(whole.run, run)
     best, expected = load_file(run.weights_path), load_file(whole.run.weights_path)
@@ -146,7 +114,10 @@ def checkpoint_calls(calls: list[str]) -> list[int]:
 
 
 def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list[int], folder: Path) -> None:
-    """Kill training at each of these calls, before the call or halfway through a write, and check that it resumes."""
+    """Kill training at each of these calls, before the call or halfway through a write, and check that it resumes.
+
+    Each architecture takes its share of the calls, which are the same for all.
+    """
 
     def kill_each(trainings: Trainings, own: list[int]) -> None:
         for number in own:
@@ -154,8 +125,9 @@ def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list
             assert trainings.go_on(path, killed_at=number) == -signal.SIGKILL
             assert_ends_alike(trainings, whole, path, whole.calls[number - 1])
 
+    own = numbers[two[0].share]
     with ThreadPoolExecutor(len(two)) as threads:
-        list(threads.map(kill_each, two, (numbers[0::2], numbers[1::2])))
+        list(threads.map(kill_each, two, (own[0::2], own[1::2])))
 
 
 def test_training_killed_while_saving_a_checkpoint_resumes(
