@@ -28,7 +28,7 @@ def export(
     \b
     ctranslate2  CTranslate2 model and sentencepiece models
     huggingface  Transformers model (AutoModelForSeq2SeqLM, AutoTokenizer) with identical pieces and logits
-    onnx         encoder.onnx, decoder.onnx (without key/value cache or search) and sentencepiece models
+    onnx         encoder.onnx, decoder.onnx (without search) and sentencepiece models
     """
     from translate.run.folder import Run
 

@@ -8,12 +8,15 @@ Shapes: B sentences, S source pieces, T target pieces, D width, H heads, L decod
   -> `logits` (B, T, V) of the piece that follows each piece. The graph does not keep any state between calls.
 - `vocab.src.model` and `vocab.tgt.model` for sentencepiece, and `ids.json`: every translation starts with the piece
   `bos_id`, and both sources and translations end with `eos_id`.
+
+The graphs of a recurrent model, whose decoder advances by one piece per call, are in `onnx_recurrent.py`.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import UserError
-from translate.model.kv_cache import KeyValue
+from translate.export.onnx_recurrent import Names, RecurrentDecoder, RecurrentEncoder, names_of
+from translate.model.decoder_only import DecoderOnly, DecoderOnlyState
+from translate.model.kv_cache import KeyValue, KeyValueCache
+from translate.model.recurrent import Recurrent
+from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer, as_bias
 from translate.model.transformer_state import TransformerState
 from translate.run.folder import Run
@@ -29,7 +36,16 @@ from translate.run.model import load_model
 from translate.system.files import atomic_folder, write_bytes, write_text
 
 B, S, T = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
-DYNAMIC_AXES = {"src": {0: B, 1: S}, "src_mask": {0: B, 1: S}, "pieces": {0: B, 1: T}, "source": {0: B, 3: S}}
+DYNAMIC_AXES = {
+    "src": {0: B, 1: S},
+    "src_mask": {0: B, 1: S},
+    "pieces": {0: B, 1: T},
+    "source": {0: B, 3: S},
+    "memory": {0: B, 1: S},
+    "keys": {0: B, 1: S},
+    "hidden": {0: B, 1: T},
+    "features": {0: B, 1: T},
+}
 
 
 def export_onnx(run: Run, folder: Path) -> None:
@@ -41,7 +57,6 @@ def export_onnx(run: Run, folder: Path) -> None:
         raise UserError("ONNX export requires the onnxscript package: pip install onnx onnxscript")
     vocabs = run.load_vocabs()
     model = load_model(run, vocabs).model.eval()
-    assert isinstance(model, Transformer)
     with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():
             write_bytes(partial / f"{name}.onnx", graph)
@@ -50,45 +65,59 @@ def export_onnx(run: Run, folder: Path) -> None:
         write_text(partial / "ids.json", json.dumps({"bos_id": vocabs.tgt.bos_id, "eos_id": vocabs.tgt.eos_id}) + "\n")
 
 
-def _graphs(model: Transformer) -> dict[str, bytes]:
-    """Return the contents of both files by name. In the traced example inputs, every dimension has a different size."""
-    encoder, decoder = _Encoder(model).eval(), _Decoder(model).eval()
-    src, src_mask, pieces = torch.zeros(2, 7).long(), torch.ones(2, 7).bool(), torch.zeros(2, 5).long()
-    inputs = {"pieces": pieces, "source": encoder(src, src_mask), "src_mask": src_mask}
+def _graphs(model: Seq2Seq) -> dict[str, bytes]:
+    """Return the contents of both files by name.
+
+    In the traced example inputs, every dimension has a different size, which no fixed dimension is likely to have.
+    """
+    src, src_mask, pieces = torch.zeros(53, 61).long(), torch.ones(53, 61).bool(), torch.zeros(53, 59).long()
+    encoder: nn.Module
+    decoder: nn.Module
+    if isinstance(model, Recurrent):
+        encoder, decoder, names = RecurrentEncoder(model).eval(), RecurrentDecoder(model).eval(), names_of(model)
+    else:
+        assert isinstance(model, Transformer | DecoderOnly)
+        encoder, decoder, names = _Encoder(model).eval(), _Decoder(model).eval(), Names(["source"], ["logits"])
+    encoded = {
+        name: each.repeat_interleave(pieces.size(1), dim=1) if each.size(1) == 1 else each  # a state per hypothesis
+        for name, each in zip(names.encoded, encoder(src, src_mask), strict=True)
+    }
     return {
-        "encoder": _graph(encoder, {"src": src, "src_mask": src_mask}, "source"),
-        "decoder": _graph(decoder, inputs, "logits"),
+        "encoder": _graph(encoder, {"src": src, "src_mask": src_mask}, names.encoded),
+        "decoder": _graph(decoder, {"pieces": pieces} | encoded | {"src_mask": src_mask}, names.decoded),
     }
 
 
-def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
+def _graph(module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> bytes:
     """Return the content of an ONNX file, including the weights. inputs: example inputs by name."""
     axes = {name: DYNAMIC_AXES[name] for name in inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some axes share a name intentionally
         program = torch.onnx.export(
-            module, kwargs=inputs, dynamic_shapes=axes, output_names=[output], dynamo=True, verbose=False
+            module, kwargs=inputs, dynamic_shapes=axes, output_names=outputs, dynamo=True, verbose=False
         )
     assert program is not None
     return program.model_proto.SerializeToString()
 
 
 class _Encoder(nn.Module):
-    """`Transformer.encode` with tensors as inputs and output."""
+    """`encode` of a Transformer or a decoder-only model with tensors as inputs and output."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer | DecoderOnly) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, src: Tensor, src_mask: Tensor) -> Tensor:
+    def forward(self, src: Tensor, src_mask: Tensor) -> tuple[Tensor]:
         """Encode the source: (B, S), (B, S) -> (B, 2 L, H, S, D/H)."""
-        return torch.stack([each for kv in self.model.encode(src, src_mask).source for each in kv], dim=1)
+        state = self.model.encode(src, src_mask)
+        layers = state.source if isinstance(state, TransformerState) else state.cache.layers
+        return (torch.stack([each for kv in layers for each in kv], dim=1),)
 
 
 class _Decoder(nn.Module):
-    """`Transformer.decode` and the output layer, with tensors as inputs and output."""
+    """`decode` of a Transformer or a decoder-only model, and the output layer."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer | DecoderOnly) -> None:
         super().__init__()
         self.model = model
 
@@ -96,5 +125,10 @@ class _Decoder(nn.Module):
         """Return the logits: (B, T), (B, 2 L, H, S, D/H), (B, S) -> (B, T, V)."""
         each = source.unbind(1)
         kvs = tuple(map(KeyValue, each[::2], each[1::2]))
-        state = TransformerState.start(as_bias(src_mask)[:, None, None, :], kvs)
-        return self.model.output(self.model.decode(pieces, state))
+        if isinstance(self.model, DecoderOnly):
+            cache = KeyValueCache(kvs, src_mask[:, None], src_mask.size(1))
+            features = self.model.decode(pieces, DecoderOnlyState(cache, src_mask.sum(dim=1, keepdim=True)))
+        else:
+            start = TransformerState.start(as_bias(src_mask)[:, None, None, :], kvs)
+            features = self.model.decode(pieces, start)
+        return self.model.output(features)

@@ -106,7 +106,7 @@ class DecoderOnly(Seq2Seq):
         """Decode complete targets in one pass: (B, T) pieces and the initial state -> (B, T, D) features."""
         length, device = tgt_in.size(1), tgt_in.device
         source = state.cache.mask.expand(-1, -1, length, -1)  # (B, 1, T, S)
-        target = causal_mask(length, device).expand(len(source), 1, -1, -1)
+        target = causal_mask(length, device).expand(source.size(0), 1, -1, -1)
         mask = as_bias(torch.cat([source, target], dim=3))  # (B, 1, T, S + T)
         x, rotary = self.embed(self.tgt_embedding, tgt_in, state.positions + torch.arange(length, device=device))
         for layer, kv in zip(self.layers, state.cache.layers, strict=True):

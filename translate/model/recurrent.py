@@ -131,13 +131,16 @@ class Recurrent(Seq2Seq):
             outputs, last = self.encoder(packed)
         memory, _ = pad_packed_sequence(outputs, batch_first=True, total_length=src.size(1))
         states = last[0] if isinstance(last, tuple) else last  # (2 * layers, B, D/2)
-        first = torch.tanh(self.bridge(torch.cat([states[-2], states[-1]], dim=1)))
-        hidden = first.float().view(len(src), 1, -1, self.num_layers, self.output.in_features).unbind(dim=2)
+        return self.start(memory, torch.cat([states[-2], states[-1]], dim=1), src_mask)
+
+    def start(self, memory: Tensor, last: Tensor, src_mask: Tensor) -> RecurrentState:
+        """Return the initial state: encoded (B, S, D), last states of both directions (B, D), mask (B, S)."""
+        first = torch.tanh(self.bridge(last))
+        hidden = first.float().view(last.size(0), 1, -1, self.num_layers, self.output.in_features).unbind(dim=2)
         memory = self.dropout(memory)
         keys = self.cross_attn.key(memory) if self.cross_attn else memory
-        return RecurrentState(
-            memory, keys, as_bias(src_mask)[:, None], hidden, memory.new_zeros(len(src), 1, memory.size(2))
-        )
+        features = memory.new_zeros(last.size(0), 1, memory.size(2))
+        return RecurrentState(memory, keys, as_bias(src_mask)[:, None], hidden, features)
 
     def features(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """See Seq2Seq. With attention, each step needs the features of the step before (input feeding)."""
