@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from hypothesis import settings
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.pages import SENTENCES
-from tests.helpers.runs import TINY, changed, draw_quickly, of_architecture, train_into, untrained
+from tests.helpers.runs import (
+    ARCHITECTURES,
+    TINY,
+    changed,
+    draw_quickly,
+    of_architecture,
+    train_into,
+    untrained,
+    with_model,
+)
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
@@ -110,6 +120,33 @@ def no_attention_run(tmp_path_factory: pytest.TempPathFactory, tiny_config: Conf
 @pytest.fixture(scope="session")
 def translator(tiny_run: Path) -> LineTranslator:
     return load_translator(tiny_run, "cpu")
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_run: Path) -> Callable[[str], Path]:
+    """Of an architecture, a run with the vocabulary of `tiny_run`, trained for 30 steps."""
+
+    @cache
+    def trained(architecture: str) -> Path:
+        if architecture == "transformer":
+            return tiny_run
+        path = tmp_path_factory.mktemp("runs") / architecture
+        config = changed(with_model(tiny_config, architecture), "vocab", model=str(tiny_run / "vocab.model"))
+        train_into(path, changed(config, "train", max_steps=30))
+        return path
+
+    return trained
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def each_run(run_of: Callable[[str], Path], request: pytest.FixtureRequest) -> Path:
+    """A run of each architecture."""
+    return run_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def each_translator(each_run: Path) -> LineTranslator:
+    return load_translator(each_run, "cpu")
 
 
 @pytest.fixture(scope="session")

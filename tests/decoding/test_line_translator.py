@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,26 +65,26 @@ def test_translations_are_in_line_order(translator: LineTranslator) -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_batches_do_not_change_translations(translator: LineTranslator, beam_size: int) -> None:
+def test_batches_do_not_change_translations(each_translator: LineTranslator, beam_size: int) -> None:
     lines = [f"{subject} sees the {noun}." for subject in ("She", "The old man") for noun in ("cat", "red house")]
     lines += ODD_LINES
     found = []
     for batch_tokens in 1, 50, 2048:
         changes = {"beam_size": beam_size, "batch_tokens": batch_tokens}
-        settings = translator.settings.model_copy(update=changes)
-        found.append(list(translator.translations(lines, settings, DecodeRequest(num_best=beam_size))))
+        settings = each_translator.settings.model_copy(update=changes)
+        found.append(list(each_translator.translations(lines, settings, DecodeRequest(num_best=beam_size))))
     for translations in zip(*found, strict=True):
         assert len({tuple(candidate.text for candidate in t.translations) for t in translations}) == 1
         scores = torch.tensor([[candidate.score for candidate in t.translations] for t in translations])
         assert torch.allclose(scores, scores[:1].expand_as(scores), atol=1e-4)
 
 
-def test_greedy_decoding_matches_the_argmax_without_a_cache(translator: LineTranslator) -> None:
+def test_greedy_decoding_matches_the_argmax_without_a_cache(each_translator: LineTranslator) -> None:
     """The reference runs the full prefix through the model for each piece, without cache, search or batches."""
-    settings = translator.settings.model_copy(update={"beam_size": 1})
-    vocabs, model = translator.vocabs, translator.engine.model
+    settings = each_translator.settings.model_copy(update={"beam_size": 1})
+    vocabs, model = each_translator.vocabs, each_translator.engine.model
     for line in "The cat sat on the mat.", "Does she see the cat?":
-        found = next(translator.translations([line], settings))
+        found = next(each_translator.translations([line], settings))
         src = torch.tensor([[*vocabs.src.encode([line])[0], vocabs.src.eos_id]])
         pieces, total = [vocabs.tgt.bos_id], 0.0
         tgt_ids = found.parts[0][1]
@@ -181,11 +182,11 @@ def sampled(translator: LineTranslator, lines: list[str], num_best: int = 3, **c
     return [[candidate.text for candidate in translation.translations] for translation in found]
 
 
-def test_samples_depend_only_on_the_seed_and_the_line(translator: LineTranslator) -> None:
-    first = sampled(translator, LINES)
-    assert first == sampled(translator, LINES, batch_tokens=1)
-    assert first != sampled(translator, LINES, seed=2)
-    twice = sampled(translator, [LINES[0], LINES[0]])
+def test_samples_depend_only_on_the_seed_and_the_line(each_translator: LineTranslator) -> None:
+    first = sampled(each_translator, LINES)
+    assert first == sampled(each_translator, LINES, batch_tokens=1)
+    assert first != sampled(each_translator, LINES, seed=2)
+    twice = sampled(each_translator, [LINES[0], LINES[0]])
     assert twice[0] == first[0]
     assert twice[1] != twice[0]
     assert len(set(first[0])) > 1
@@ -230,17 +231,17 @@ def test_detailed_log_probabilities_sum_to_the_score(translator: LineTranslator)
         assert each.perplexity == pytest.approx(math.exp(-sum(each.log_probs) / len(each.pieces)))
 
 
-def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(translator: LineTranslator) -> None:
+def test_pieces_and_log_probabilities_of_a_line_in_parts_are_in_step(each_translator: LineTranslator) -> None:
     """Each log-probability is that of the piece of the same index, as scoring the parts alone finds it."""
-    line, tgt = "The cat sat on the mat. I love apples. " * 40, translator.vocabs.tgt
-    (found,) = translator.translations([line], request=DecodeRequest(num_best=2, details=True))
+    line, tgt = "The cat sat on the mat. I love apples. " * 40, each_translator.vocabs.tgt
+    (found,) = each_translator.translations([line], request=DecodeRequest(num_best=2, details=True))
     assert len(found.parts) > 1
     for candidate in found.translations:
         assert len(candidate.log_probs or ()) == len(candidate.pieces) + 1
         assert candidate.pieces.count("</s>") == len(found.parts) - 1
     best = found.translations[0]
     assert (*best.pieces, "</s>") == tuple(piece for _, ids in found.parts for piece in tgt.pieces(ids))
-    expected = [value for log_probs in translator.engine.score(found.parts) for value in log_probs]
+    expected = [value for log_probs in each_translator.engine.score(found.parts) for value in log_probs]
     assert best.log_probs == pytest.approx(expected, abs=1e-5)
 
 
@@ -273,10 +274,10 @@ def test_words_that_the_vocabulary_lacks_are_reported_on_both_sides(max_pieces: 
     assert lacking.as_translation(1).warnings == lacking.as_dict()["warnings"] == lacking.warnings
 
 
-def test_translations_have_the_prefix_and_the_terms(translator: LineTranslator) -> None:
+def test_translations_have_the_prefix_and_the_terms(each_translator: LineTranslator) -> None:
     lines = ["The cat sat on the mat.", "I love apples."]
     found = list(
-        translator.translations(lines, request=DecodeRequest(prefix="Nous sommes", terms=("pommes", "le chat")))
+        each_translator.translations(lines, request=DecodeRequest(prefix="Nous sommes", terms=("pommes", "le chat")))
     )
     for translation in found:
         assert translation.text.startswith("Nous sommes")
@@ -341,9 +342,14 @@ def test_ensemble_of_one_model_twice_matches_the_model(tiny_run: Path, translato
         assert alone.translations[0].score == pytest.approx(together.translations[0].score, abs=1e-5)
 
 
-def test_ensemble_averages_probabilities(tiny_run: Path, other_run: Path) -> None:
-    ensemble = load_translator(tiny_run, "cpu", ensemble=[other_run])
-    apart = [load_translator(run, "cpu") for run in (tiny_run, other_run)]
+@pytest.mark.parametrize("others", [[""], ["recurrent", "without attention", "decoder-only"]])
+def test_ensemble_averages_probabilities(
+    tiny_run: Path, other_run: Path, run_of: Callable[[str], Path], others: list[str]
+) -> None:
+    """Its models share a vocabulary. Their architectures may differ."""
+    runs = [tiny_run, *(run_of(name) if name else other_run for name in others)]
+    ensemble = load_translator(tiny_run, "cpu", ensemble=runs[1:])
+    apart = [load_translator(run, "cpu") for run in runs]
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for together, *each in zip(ensemble.score(pairs), *(one.score(pairs) for one in apart), strict=True):
         expected = np.log(np.mean([np.exp(one.log_probs) for one in each], axis=0))
@@ -399,15 +405,15 @@ def test_watch_receives_the_growing_translation(translator: LineTranslator) -> N
     assert [step.prefix for step in steps[:-1]] == [pieces[:length] for length in range(1, len(pieces))]
 
 
-def test_bfloat16_is_close_to_float32(tiny_run: Path, translator: LineTranslator) -> None:
-    near = load_translator(tiny_run, "cpu", precision="bfloat16")
+def test_bfloat16_is_close_to_float32(each_run: Path, each_translator: LineTranslator) -> None:
+    near = load_translator(each_run, "cpu", precision="bfloat16")
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
-    for exact, found in zip(translator.score(pairs), near.score(pairs), strict=True):
+    for exact, found in zip(each_translator.score(pairs), near.score(pairs), strict=True):
         assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
         assert exact.log_probs != found.log_probs
     assert len(near.translate(LINES)) == len(LINES)
     with pytest.raises(UserError, match="torch supports float32 and bfloat16"):
-        load_translator(tiny_run, "cpu", precision="int8")
+        load_translator(each_run, "cpu", precision="int8")
 
 
 def test_interrupted_search_ends_at_its_next_step(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
