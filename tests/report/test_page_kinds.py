@@ -72,6 +72,9 @@ def test_self_attention_over_both_sides_is_whole_and_its_block_is_outlined(page:
     cells, block = (page.locator(f"[data-kind=self] .{name}").bounding_box() for name in ("cells", "border.outlined"))
     assert [block["width"] / cells["width"], block["height"] / cells["height"]] == pytest.approx([5 / 11, 6 / 11])
     assert (block["x"], block["y"] + block["height"]) == pytest.approx((cells["x"], cells["y"] + cells["height"]))
+    page.keyboard.press("?")
+    assert [each.get_attribute("data-of") for each in page.locator("#help li:visible").all()] == ["self"]
+    page.keyboard.press("Escape")
     facts = page.locator("#facts").inner_text()
     assert f"normalized entropy {normalized_entropy(BOTH):.2f}" in facts
 

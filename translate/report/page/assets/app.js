@@ -109,7 +109,8 @@ function drawCards() {
     cards[kind].element.hidden = isHidden || !version?.stacks[kind];
     cards[kind].element.classList.toggle("active", kind === active);
   }
-  for (const item of element("help").querySelectorAll("[data-of]")) item.hidden = kinds.length > 0 && !kinds.includes(item.dataset.of);
+  const explained = kinds.filter((kind) => kind !== "cross" || !isBlockOnly()); // the block is explained with the whole
+  for (const item of element("help").querySelectorAll("[data-of]")) item.hidden = kinds.length > 0 && !explained.includes(item.dataset.of);
   // Read all widths before drawing: reading them in between would force a layout for each card.
   const visible = KINDS.map((kind) => cards[kind]).filter((card) => !card.element.hidden);
   const widths = visible.map((card) => card.width());
