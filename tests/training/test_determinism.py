@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.corpora import TOY, head
-from tests.helpers.runs import TINY
+from tests.helpers.runs import ARCHITECTURES, TINY, with_model
+from translate.config.settings import Config
+from translate.config.toml import load_config
 
 WORK = """
 import json, random, sys
@@ -27,32 +29,33 @@ from translate.config.settings import DecodeSettings
 from translate.training.loop import train
 from translate.decoding.results import DecodeRequest
 
-settings, folder, other_work = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
+every, top, other_work = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
 journal.save_curves = lambda *_: None
 
-def trained(path, **changes):
-    config = load_config(None, settings | changes)
+def trained(path, settings):
+    config = load_config(None, settings)
     run = Run.create(path, config)
     train(run, config, torch.device("cpu"))
     return run
 
 if other_work:
     random.seed(5), numpy.random.seed(6), torch.manual_seed(7)
-    trained(folder.with_name("before"), **{"train.seed": 3, "train.max_steps": 3, "model.d_ff": 48})
-run = trained(folder)
-translator = load_translator(run.path, "cpu")
-lines = Path(settings["data.valid_src"]).read_text(encoding="utf-8").splitlines()
-told = []
-for search in {}, {"sample": True, "top_k": 50}:
-    search = DecodeSettings.model_validate(translator.settings.model_dump() | search)
-    told += [asdict(each) for each in translator.translations(lines, search, DecodeRequest(details=True))]
-(folder / "told.json").write_text(json.dumps(told))
+    changes = {"train.seed": 3, "train.max_steps": 3, "model.d_ff": 48}
+    trained(top.with_name("before"), every["transformer"] | changes)
+for name, settings in every.items():
+    folder = top / name
+    run = trained(folder, settings)
+    translator = load_translator(run.path, "cpu")
+    lines = Path(settings["data.valid_src"]).read_text(encoding="utf-8").splitlines()
+    told = []
+    for search in {}, {"sample": True, "top_k": 50}:
+        search = DecodeSettings.model_validate(translator.settings.model_dump() | search)
+        told += [asdict(each) for each in translator.translations(lines, search, DecodeRequest(details=True))]
+    (folder / "told.json").write_text(json.dumps(told))
 """
 # Whatever draws at random, or may add up in another order.
 RANDOM = {
     "vocab.dropout": 0.2,
-    "model.dropout": 0.2,
-    "model.attention_dropout": 0.1,
     "train.accumulate": 3,
     "train.ema_decay": 0.8,
     "train.precision": "bfloat16",
@@ -62,8 +65,8 @@ RANDOM = {
 
 
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two runs of the same program, in processes that share only the settings and the number of threads."""
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders of runs of the same program, in processes that share only the settings and the number of threads."""
     top = tmp_path_factory.mktemp("twins")
     settings = dict(TINY | RANDOM)
     for name, part, language, count in (
@@ -76,11 +79,14 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         file = top / f"{part}.{language}"
         file.write_text(head(TOY / file.name, count), encoding="utf-8")
         settings[name] = str(file)
+    config = load_config(None, settings)
+    models = {name: with_model(config, name, dropout=0.2, attention_dropout=0.1) for name in ARCHITECTURES}
+    every = {name: flat(each) for name, each in models.items()}
     folders = top / "one", top / "elsewhere" / "another name"
     processes = []
     for number, folder in enumerate(folders):
-        folder.parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", WORK, json.dumps(settings), folder, str(number == 1)]
+        folder.mkdir(parents=True)
+        command = [sys.executable, "-c", WORK, json.dumps(every), folder, str(number == 1)]
         environment = os.environ | {"PYTHONHASHSEED": str(number + 1), "OMP_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join([str(TOY.parents[1]), os.environ.get("PYTHONPATH", "")])
         processes.append(subprocess.Popen(command, cwd=folder.parent, env=environment, stderr=subprocess.PIPE))
@@ -88,6 +94,18 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said.decode()[-2000:]
     return folders
+
+
+def flat(config: Config) -> dict[str, object]:
+    """The settings by their whole names."""
+    return {f"{section}.{name}": value for section, table in config for name, value in table}
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def twins(pairs: tuple[Path, Path], request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """The two runs of each architecture."""
+    one, other = pairs
+    return one / request.param, other / request.param
 
 
 def contents(folder: Path, pattern: str) -> dict[str, bytes]:
