@@ -396,7 +396,11 @@ def test_real_runs_of_two_architectures_stand_side_by_side(
         page.keyboard.press("x")
         page.wait_for_function("before => document.querySelectorAll('.figures')[1].innerText !== before", arg=before)
         assert page.locator(".chip bdi").all_inner_texts() == ["Self-attention 0.0"]
-        page.locator("select.run").nth(1).select_option(no_attention_run.name)
+        page.goto("about:blank")
+        page.goto(f"{HOME}#q=The%20cat%20sat.&run=decoder-only&run2=none")
+        page.wait_for_selector("#cards [data-kind=self] .cell-canvas")
+        label = page.locator("#cards [data-kind=self] .row-labels .label").first
+        assert label.evaluate("each => each.scrollWidth <= each.clientWidth"), "labels are not truncated"
         page.wait_for_selector("#other-cards .lack:visible")
         assert page.locator(".pieces").nth(1).inner_text().endswith("</s>")
         page.goto("about:blank")

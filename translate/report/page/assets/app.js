@@ -100,7 +100,7 @@ function drawCards() {
   element("cards").classList.toggle("one", showsOne);
   element("cards").classList.toggle("folded", !showsOne && (kinds.length > 2 || kinds.includes("self")) && element("cards").clientWidth < MIN_WIDTH_OF_THREE);
   element("cards").classList.toggle("alone", kinds.length === 1);
-  element("cards").classList.toggle("whole", kinds.length === 2 && kinds.includes("self"));
+  element("cards").classList.toggle("both-sides", kinds.length === 2 && kinds.includes("self"));
   const counts = [version, otherVersion].map((each) => kinds.filter((kind) => each?.stacks[kind]).length);
   element("cards").style.setProperty("--kinds", String(Math.max(...counts)));
   announce(null);
