@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
 
-from tests.helpers.runs import changed
+from tests.helpers.runs import changed, of_architecture
+from translate.config.model_settings import Architecture
 from translate.config.settings import VocabSettings
 from translate.config.toml import load_config
 from translate.data.vocab import VocabPair, train_vocab
@@ -39,11 +41,12 @@ def test_the_shapes_known_beforehand_are_those_of_the_built_model(
     assert transformer_shapes(config.model, vocabs.src.size, vocabs.tgt.size, vocabs.joint) == shapes
 
 
+@pytest.mark.parametrize("architecture", get_args(Architecture))
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_model_is_rejected_only_if_its_state_exceeds_the_memory(
-    ema_decay: float, monkeypatch: pytest.MonkeyPatch
+    ema_decay: float, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = changed(load_config(None), "train", ema_decay=ema_decay)
+    config = of_architecture(changed(load_config(None), "train", ema_decay=ema_decay), architecture)
     needed = sum(map(math.prod, parameter_shapes(config, JOINT).values())) * (
         BYTES_PER_PARAMETER + (4 if ema_decay else 0)
     )
@@ -52,5 +55,10 @@ def test_a_model_is_rejected_only_if_its_state_exceeds_the_memory(
         check_fits(config, JOINT, CPU)
     monkeypatch.setattr("translate.run.model.main_memory", lambda: needed - 1)
     check_fits(config, JOINT, torch.device("cuda"))
-    with pytest.raises(UserError, match=r"^training a model with [\d,]+ parameters needs .*lower model\.d_model"):
+    with pytest.raises(
+        UserError, match=r"^training a model with [\d,]+ parameters needs .*lower model\.d_model, the num"
+    ):
         check_fits(config, JOINT, CPU)
+    monkeypatch.setattr("translate.run.model.main_memory", lambda: needed + 10**6)
+    with pytest.raises(UserError, match=r"^a step of 100,000 target pieces needs "):
+        check_fits(config, JOINT, CPU, num_pieces=100_000)

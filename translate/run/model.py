@@ -94,7 +94,7 @@ def check_fits(config: Config, vocabs: VocabPair, device: torch.device, num_piec
     if memory is not None and needed > memory:
         raise UserError(
             f"training a model with {num_parameters:,} parameters needs {needed / 1e9:,.0f} GB, but this machine has "
-            f"only {memory / 1e9:,.0f} GB; lower model.d_model, model.d_ff, the number of layers or vocab.size"
+            f"only {memory / 1e9:,.0f} GB; lower model.d_model, the number of layers or vocab.size"
         )
     num_bytes = 4 if config.train.precision == "float32" else 2
     kept = num_bytes * ARCHITECTURES[config.model.architecture].values_per_piece(config.model)
