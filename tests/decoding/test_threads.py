@@ -38,11 +38,18 @@ def answer(translator: LineTranslator, sentence: str, is_covered: bool) -> tuple
     return found, scored, *(stack.weights.tobytes() for stack in maps.stacks.values())
 
 
-def test_eight_threads_with_different_masks_answer_as_each_would_alone(tiny_run: Path) -> None:
-    translator = load_translator(tiny_run, "cpu")
-    jobs = [(names, sentence, bool(i % 2)) for names in NAMES for i, sentence in enumerate(SENTENCES)]
-    expected = [answer(masked(load_translator(tiny_run, "cpu"), names), *rest) for names, *rest in jobs]
-    assert len(set(map(str, expected))) == len(jobs)
+@pytest.mark.parametrize(
+    ("architecture", "masks"),
+    [("transformer", NAMES), ("recurrent", [[], []]), ("decoder-only", [[], ["self.1.1"]])],
+)
+def test_eight_threads_with_different_masks_answer_as_each_would_alone(
+    run_of: Callable[[str], Path], architecture: str, masks: list[list[str]]
+) -> None:
+    run = run_of(architecture)
+    translator = load_translator(run, "cpu")
+    jobs = [(names, sentence, bool(i % 2)) for names in masks for i, sentence in enumerate(SENTENCES)]
+    expected = [answer(masked(load_translator(run, "cpu"), names), *rest) for names, *rest in jobs]
+    assert len(set(map(str, expected))) == len(set(map(str, jobs)))
     barrier = threading.Barrier(8)
 
     def work(job: tuple[list[str], str, bool]) -> tuple[object, ...]:
