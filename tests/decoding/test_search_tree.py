@@ -31,14 +31,14 @@ def pieces_of(nodes: list[TreeNode], node: TreeNode) -> list[int]:
 
 @pytest.mark.parametrize(("beam_size", "length_penalty"), [(1, 1.0), (2, 0.0), (4, 1.0), (7, 2.0)])
 def test_the_tree_is_what_a_simple_search_considers(
-    translator: LineTranslator, beam_size: int, length_penalty: float
+    each_translator: LineTranslator, beam_size: int, length_penalty: float
 ) -> None:
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
-    settings = translator.settings.model_copy(update=changes)
-    found, nodes = searched(translator, settings)
+    settings = each_translator.settings.model_copy(update=changes)
+    found, nodes = searched(each_translator, settings)
     expected: list[Considered] = []
-    tgt, (src, best) = translator.vocabs.tgt, found.parts[0]
-    translate_one(translator.engine.model, Sentence(src), settings, tgt.bos_id, tgt.eos_id, expected)
+    tgt, (src, best) = each_translator.vocabs.tgt, found.parts[0]
+    translate_one(each_translator.engine.model, Sentence(src), settings, tgt.bos_id, tgt.eos_id, expected)
     assert [node.id for node in nodes] == list(range(len(expected)))
     for node, considered in zip(nodes, expected, strict=True):
         pieces = pieces_of(nodes, node)

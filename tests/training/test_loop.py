@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers.processes import Command
-from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.runs import ARCHITECTURES, CPU, changed, train_into, with_model
 from tests.helpers.states import assert_equal_states
 from translate.api import load_translator
 from translate.config.settings import Config
@@ -47,11 +47,12 @@ def test_same_settings_and_seed_give_the_same_weights(tmp_path: Path, tiny_confi
     )
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_step_in_several_parts_has_the_same_gradient(
-    tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch, architecture: str
 ) -> None:
     """Dropout is off. The parts have unequal numbers of pieces, so the loss must weight them."""
-    config = changed(changed(tiny_config, "model", dropout=0.0), "train", clip_norm=0.0)
+    config = changed(with_model(tiny_config, architecture, dropout=0.0), "train", clip_norm=0.0)
     prepared = prepare(Run(tiny_run), config)
     lengths = prepared.train.src.lengths, prepared.train.tgt.lengths
     order = list(epoch_order(*lengths, budget=64, seed=1, epoch=0))[:4]
@@ -335,10 +336,11 @@ def test_an_existing_sentencepiece_model_is_used(tmp_path: Path, tiny_config: Co
     assert (run.path / "vocab.model").read_bytes() == model.read_bytes()
 
 
-def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Config) -> None:
-    losses = []
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Config, architecture: str) -> None:
+    config, losses = with_model(tiny_config, architecture), []
     for precision in "float32", "bfloat16":
-        run = train_into(tmp_path / precision, changed(tiny_config, "train", max_steps=10, precision=precision))
+        run = train_into(tmp_path / precision, changed(config, "train", max_steps=10, precision=precision))
         losses.append(run.metrics()[-1]["valid_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] < math.log(400)
