@@ -96,7 +96,7 @@ TASKS = (
         settings="""
             vocab.size=10000
             model.dropout=0.25
-            train.batch_tokens=1024 train.max_steps=0 train.max_minutes=25 train.schedule=cosine
+            train.batch_tokens=1024 train.max_steps=8000 train.schedule=cosine
             train.warmup_steps=500 train.decay_from=0.55 train.weight_decay=0.1 train.rdrop=3.0 train.rdrop_from=0.55
             train.validate_every=2000 train.validate_sentences=300 train.patience=0 decode.length_penalty=1.4
         """,
@@ -126,7 +126,7 @@ TIMED_LENGTHS = (10, 20, 40, 80, 160)  # of the copied strings
 # With --quick, these replace the values of the settings that a training has.
 QUICK = """
     vocab.size=400 model.d_model=16 model.d_ff=32 model.num_heads=2 model.num_encoder_layers=1
-    model.num_decoder_layers=1 train.batch_tokens=256 train.max_steps=3 train.max_minutes=0 train.warmup_steps=1
+    model.num_decoder_layers=1 train.batch_tokens=256 train.max_steps=3 train.warmup_steps=1
     train.validate_every=1000 train.validate_sentences=4 decode.beam_size=1
 """
 
@@ -139,8 +139,6 @@ class Plan:
     multi30k: Path  # the folder of the corpus
     device: str
     threads: int
-    minutes: float | None  # of each training on Multi30k, if not those of TASKS
-    steps: int | None  # the same in steps, which do not depend on what else the machine does
     is_quick: bool  # a trial of the script: tiny models, a few lines and steps
 
     def run_path(self, task: Task, architecture: str) -> Path:
@@ -156,11 +154,6 @@ def label(task: Task, architecture: str) -> str:
 def settings_of(task: Task, architecture: str, plan: Plan) -> dict[str, object]:
     """Return all settings of a training but those of its text, so that none is chosen to suit the text."""
     given = _parsed(task.settings) | _parsed(ARCHITECTURES[architecture]) | _parsed(task.sizes[architecture])
-    if given.get("train.max_minutes"):
-        if plan.minutes is not None:
-            given["train.max_minutes"] = plan.minutes
-        if plan.steps is not None:
-            given |= {"train.max_steps": plan.steps, "train.max_minutes": 0}
     if plan.is_quick:
         given |= {name: value for name, value in _parsed(QUICK).items() if name in given}
         given |= {"train.save_every": 1, "train.log_every": 1, "train.snapshot_sentences": 0}

@@ -35,7 +35,7 @@ def write_report(document: Path, results: Results) -> None:
 
 
 def _models(results: Results, _: Path) -> str | None:
-    headings = ("text and architecture", "layers", "width", "parameters", "minutes", "steps", "validation loss",
+    headings = ("text and architecture", "layers", "width", "parameters", "steps", "validation loss",
                 "precision")  # fmt: skip
     rows = []
     for task in TASKS:
@@ -49,7 +49,6 @@ def _models(results: Results, _: Path) -> str | None:
                 " + ".join(layers),
                 str(settings["model.d_model"]),
                 f"{record['parameters']:,}",
-                f"{record['minutes']:.1f}",
                 f"{record['steps']:,}",
                 f"{record['valid_loss']:.3f}",
                 record["precision"],

@@ -22,7 +22,7 @@ NUM_LINES, NUM_WARM_UP_LINES = 500, 50  # of the test text
 # One pass per step, in one precision, without validation and translation in between.
 TIMED = {
     "train.schedule": "constant", "train.decay_from": 0.0, "train.rdrop": 0.0, "train.rdrop_from": 0.0,
-    "train.max_minutes": 0.0, "train.precision": "float32", "train.validate_every": 10**6,
+    "train.precision": "float32", "train.validate_every": 10**6,
     "train.validate_sentences": 0, "train.snapshot_sentences": 0, "train.save_every": 10**6,
 }  # fmt: skip
 

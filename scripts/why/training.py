@@ -52,7 +52,6 @@ def _train(run: Run, settings: dict[str, object], texts: Texts, plan: Plan) -> R
         "parameters": int(parameters.replace(",", "")),
         "pieces": translator.vocabs.tgt.size,
         "steps": metrics[-1]["step"],
-        "minutes": metrics[-1]["minutes"],  # without validation
         "valid_loss": min(line["valid_loss"] for line in metrics if "valid_loss" in line),
         "precision": precision,
         "device": translator.engine.description,
