@@ -74,6 +74,11 @@ class ModelSettings(Section):
         return {name: getattr(self, name) for name, users in USERS.items() if users == (self.architecture,)}
 
     @property
+    def is_compilable(self) -> bool:
+        """Whether to compile the model, which for a recurrent one would compile its loop for each length."""
+        return self.architecture != "recurrent"
+
+    @property
     def cross_shape(self) -> CrossShape:
         """The number of layers and heads in which the target attends to the source; zeros without attention."""
         if self.has_heads:

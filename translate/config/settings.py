@@ -160,7 +160,7 @@ class Config(Section):
             raise ValueError(f"train.alignment_layer = {layer}: the last decoder layer is {num_layers - 1}")
         if (head := train.alignment_head) >= max(1, num_heads):
             raise ValueError(f"train.alignment_head = {head}: the last head is {num_heads - 1}")
-        if self.model.architecture == "recurrent" and train.compile == "on":
+        if train.compile == "on" and not self.model.is_compilable:
             raise ValueError(
                 'train.compile = "on": cannot be used with model.architecture = "recurrent"; set it to "off"'
             )

@@ -206,10 +206,9 @@ def _is_compiled(config: Config, device: torch.device) -> bool:
     """Return whether to compile the model; with "auto", if training on CUDA is long enough to make up for compilation.
 
     A model with a guided head is never compiled: compiled code skips the hook that records the attention of the head.
-    Nor is a recurrent one, whose loop over the target would be compiled for each length.
     """
     settings = config.train
-    if guided_head(config) or config.model.architecture == "recurrent":
+    if guided_head(config) or not config.model.is_compilable:
         return False
     has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
     has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
