@@ -1,4 +1,4 @@
-"""What the trained models are measured by: BLEU by length, exact lines by length, alignment error rate."""
+"""Measure the trained models: BLEU by length, exact lines by length, alignment error rate."""
 
 from __future__ import annotations
 

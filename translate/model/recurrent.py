@@ -2,7 +2,7 @@
 
 The encoder reads the source in both directions. The decoder writes one piece after another. Without attention, all
 that it knows of the source is the encoder's last state (Sutskever et al. 2014, Cho et al. 2014). With attention, it
-looks back at every source piece before it writes: the first encoder-decoder attention, and the reason for the name.
+looks back at every source piece before it writes; this was the first encoder-decoder attention.
 
 Shapes: B sentences, S source pieces, T target pieces, K hypotheses per sentence, N = B * K, L decoder layers, D model
 width, V vocabulary size. Masks of attention contain 0 or -inf and are added to the scores.
@@ -25,7 +25,7 @@ from translate.model.layers import Linear, LockedDropout
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
 from translate.model.transformer import as_bias, initialize
 
-KEPT_WIDTHS = 6  # vectors of width d_model that a decoder layer keeps per piece for the backward pass, at least
+KEPT_WIDTHS = 6  # lower bound of the vectors of width d_model kept per piece and decoder layer for the backward pass
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -186,9 +186,9 @@ class Recurrent(Seq2Seq):
 
 
 def _precision_of_cells(device: torch.device) -> torch.autocast:
-    """Return the context of PyTorch's cells: on a CPU, that around it.
+    """Return the context of PyTorch's cells: bfloat16 on a CPU inside autocast, float32 everywhere else.
 
-    On CUDA, float32: autocast would choose float16, in which small gradients become 0, whatever the type around it.
+    On CUDA, autocast would compute the cells in float16, whatever its own type, and small gradients would become 0.
     """
     is_enabled = device.type == "cpu" and torch.is_autocast_enabled("cpu")
     return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
