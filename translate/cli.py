@@ -49,7 +49,7 @@ def _run(arguments: list[str]) -> int:
         if is_launched() and os.environ["LOCAL_RANK"] != "0":
             return 2  # the first process started by torchrun reports the error
         hint = "; write -- before sentences that begin with a dash" if arguments[:1] == ["decode"] else ""
-        return _print_error(f"{error.format_message()} (translate --help{hint})")
+        return _print_error(f"{' '.join(error.format_message().split())} (translate --help{hint})")
     except BrokenPipeError:  # `translate decode … | head`
         drop_output()
         return 128 + signal.SIGPIPE

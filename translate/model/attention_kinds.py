@@ -88,7 +88,7 @@ class Head(NamedTuple):
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head
         by_kind = [[head for head in heads if head.kind == kind] for kind in KINDS]
-        available = "; ".join(f"{each[0]} to {each[-1]}" for each in by_kind if each)
+        available = "; ".join(" to ".join(dict.fromkeys(map(str, (each[0], each[-1])))) for each in by_kind if each)
         reason = "the model has no such head" if match else "expected kind.layer.head"
         raise UserError(f"{option} {text}: {reason}; available heads: {available}")
 
