@@ -56,6 +56,7 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
                 axes.axvline(panel.last_trained + 0.5, color="0.4", linewidth=1, linestyle=":")
             for architecture, points in panel.curves.items():
                 _plot(axes, architecture, points)
+            axes.set_ylim(bottom=0)  # after plotting, which chooses the top
         figure.axes[0].legend(fontsize=8)
         figure.subplots_adjust(wspace=0.25)
 

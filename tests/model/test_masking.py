@@ -142,6 +142,11 @@ def test_an_unknown_head_is_reported_with_the_available_heads(
     assert "cross.0.0 to cross.1.1; encoder.0.0 to encoder.1.1; decoder.0.0 to decoder.1.1" in said
 
 
+def test_the_heads_of_a_block_are_masked_as_a_whole(decoder_only_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = errors(capsys, "decode", decoder_only_run, "x", "--mask", "cross.1.0")
+    assert "--mask cross.1.0: masking works for whole heads, so pass self.1.0; available heads: self.0.0" in said
+
+
 def test_each_usage_error_is_reported_on_one_line(
     tiny_run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

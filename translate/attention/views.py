@@ -9,9 +9,7 @@ from typing import NamedTuple
 from translate.attention.maps import AttentionMaps, Floats, merge_words, num_keys
 from translate.data.pieces import words_of
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS, KindName
-
-BLOCK = "attention from target to source (a block of the self-attention)"  # instead of encoder-decoder attention
+from translate.model.attention_kinds import KINDS, KindName, label_of
 
 
 class MapView(NamedTuple):
@@ -52,8 +50,7 @@ def view(maps: AttentionMaps, kind: KindName, layer: int | None, head: int | Non
     rows, columns = spans_of(maps.rows(kind)), spans_of(maps.columns(kind))
     if words:
         weights = merge_words(weights, rows, columns)
-    label = BLOCK if kind == "cross" and "self" in maps.stacks else KINDS[kind].label
-    title = f"{label}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
+    title = f"{label_of(kind, maps.stacks)}, {_describe('layer', layer, layers)}, {_describe('head', head, heads)}"
     row_labels, column_labels = ([label for label, _ in side] for side in (rows, columns))
     # A word's last piece may read all pieces before it.
     starts, visible = [span.start for _, span in columns], num_keys(kind, maps.stack(kind).weights, len(maps.source))

@@ -50,8 +50,14 @@ KINDS: dict[KindName, Kind] = {
     "decoder": Kind("decoder", "decoder self-attention", rows="target", columns="target", is_causal=True),
     "self": Kind("self", "self-attention over source and target", rows="both", columns="both", is_causal=True),
 }
+BLOCK = "attention from target to source (a block of the self-attention)"  # instead of encoder-decoder attention
 NO_ATTENTION = 'the model has no attention (model.attention = "none")'
 HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
+
+
+def label_of(kind: KindName, available: Collection[KindName]) -> str:
+    """Return the label of the maps of a kind. available: all kinds of maps that there are."""
+    return BLOCK if kind == "cross" and "self" in available else KINDS[kind].label
 
 
 def map_kinds(modules: Collection[KindName]) -> tuple[KindName, ...]:
@@ -90,6 +96,8 @@ class Head(NamedTuple):
         by_kind = [[head for head in heads if head.kind == kind] for kind in KINDS]
         available = "; ".join(" to ".join(dict.fromkeys(map(str, (each[0], each[-1])))) for each in by_kind if each)
         reason = "the model has no such head" if match else "expected kind.layer.head"
+        if match and cls("self", int(match[2]), int(match[3])) in heads:
+            reason = f"masking works for whole heads, so pass self.{match[2]}.{match[3]}"
         raise UserError(f"{option} {text}: {reason}; available heads: {available}")
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from translate.attention.head_roles import Measure, Role
-from translate.model.attention_kinds import KINDS, KindName
+from translate.model.attention_kinds import KINDS, KindName, label_of
 from translate.report.figure import load_matplotlib
 from translate.report.text import table
 from translate.system.files import atomic_write
@@ -27,14 +27,14 @@ DARK = 0.55  # numbers above this share are white
 
 def roles_table(roles: Sequence[Role]) -> str:
     """Format one table per kind, with one row per head. Entropy is in nats, distance in pieces, the rest in percent."""
-    lines = []
-    for kind, kind_roles in _by_kind(roles).items():
+    lines, by_kind = [], _by_kind(roles)
+    for kind, kind_roles in by_kind.items():
         rows = [["head", *(HEADINGS.get(measure, measure) for measure in COLUMNS), "role"]]
         for role in kind_roles:
             cells = [_cell(measure, role.figures[measure]) for measure in COLUMNS]
             rows.append([str(role.head), *cells, role.name or NONE])
         numbers = table([row[:-1] for row in rows])
-        lines += ["", f"{KINDS[kind].label}, {kind_roles[0].num_rows:,} rows", ""]
+        lines += ["", f"{label_of(kind, by_kind)}, {kind_roles[0].num_rows:,} rows", ""]
         lines += [f"{line}  {row[-1]}" for line, row in zip(numbers, rows, strict=True)]
     return "\n".join(lines[1:])
 
@@ -53,7 +53,7 @@ def save_roles_picture(roles: Sequence[Role], path: Path) -> None:
         panels = figure.subplots(1, len(by_kind), squeeze=False)[0]
         for axes, (kind, kind_roles) in zip(panels, by_kind.items(), strict=True):
             _draw(axes, kind_roles)
-            axes.set_title(KINDS[kind].label, fontsize=10, pad=10)
+            axes.set_title(label_of(kind, by_kind), fontsize=10, pad=10)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="svg" if path.suffix.lower() == ".svg" else "png", dpi=150)
 

@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.errors import UserError
-from translate.model.attention_kinds import KINDS
+from translate.model.attention_kinds import KINDS, KindName, label_of
 from translate.report.text import counted
 from translate.system.terminal_text import print_message, print_result
 
@@ -35,7 +35,7 @@ def verify(
 
     folder = AttentionFolder.open(path)
     allowed = default_tolerance(folder) if tolerance is None else tolerance
-    worst: dict[str, Difference] = {}
+    worst: dict[KindName, Difference] = {}
     files = set()
     for found in tqdm(differences(folder, Run.open(run)), unit="map", disable=None):
         files.add(found.entry.id)
@@ -44,7 +44,7 @@ def verify(
         raise UserError(f"{path}: contains no maps to verify")
     for kind in KINDS:
         if kind in worst:
-            print_result(f"{KINDS[kind].label}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
+            print_result(f"{label_of(kind, worst)}: largest difference {worst[kind].largest:.1e} ({worst[kind].place})")
     most = max(worst.values(), key=lambda each: each.largest)
     if most.largest > allowed:
         difference = f"differs from the maps of {run} by {most.largest:.1e}, which exceeds {allowed:g} ({most.place})"
