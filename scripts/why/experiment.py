@@ -121,7 +121,7 @@ TRAINED_LENGTHS = range(5, 21)  # of the digit strings
 TESTED_LENGTHS = range(5, 41)
 ALIGNED_TASKS = ("toy",)  # those with true alignments
 TIMED_TASKS = ("toy", "multi30k", "copy")
-TIMED_LENGTHS = (10, 20, 40, 80, 160)  # of the copied strings
+TIMED_LENGTHS = (10, 40, 160)  # of the copied strings
 
 # With --quick, these replace the values of the settings that a training has.
 QUICK = """

@@ -23,6 +23,11 @@ UNCERTAIN_BLEU = 1.0  # smaller differences may come from the seed
 NONE = "–"
 
 
+def without_results(text: str) -> str:
+    """Return the text of a document with empty marked parts."""
+    return MARKED.sub(r"\1*Not measured yet.*\n\3", text)
+
+
 def write_report(document: Path, results: Results) -> None:
     """Replace the marked parts of the document of which something is measured. Figures go to `figures` beside it."""
 

@@ -17,7 +17,7 @@ from why.texts import Texts, strings_of_length
 from why.training import text_settings
 
 ROUNDS = 3
-LOG_EVERY, NUM_LOGGED, NUM_WARM_UP = 20, 7, 2  # steps between two figures; figures, and those of the warm-up
+LOG_EVERY, NUM_LOGGED, NUM_WARM_UP = 5, 7, 2  # steps between two figures; figures, and those of the warm-up
 NUM_LINES, NUM_WARM_UP_LINES = 500, 50  # of the test text
 # One pass per step, in one precision, without validation and translation in between.
 TIMED = {
