@@ -43,6 +43,14 @@ def test_many_terms_all_occur(translator: LineTranslator) -> None:
     assert all(term in found.text for term in terms)
 
 
+def test_a_translation_that_cannot_contain_a_term_ends_once_no_piece_is_left(translator: LineTranslator) -> None:
+    changes = {"no_repeat_ngram": 1, "min_length": translator.vocabs.tgt.size + 100, "beam_size": 1}
+    settings = translator.settings.model_copy(update=changes)
+    request = DecodeRequest(prefix="J'", terms=("a a a",))  # cannot be written without a repetition
+    (found,) = translator.translations([SENTENCE], settings, request)
+    assert "required terms missing from the translation: a a a" in found.warnings
+
+
 def test_the_length_limit_is_a_number_of_pieces_with_additional_room_for_terms() -> None:
     settings = DecodeSettings(max_length=7)
     assert length_limit(Sentence((5, 6, 2)), settings) == 7 + 1  # and `</s>`

@@ -81,7 +81,8 @@ def apply_constraints(
 
     best: the model's best candidates. log_probs: log-probability of each hypothesis after each next piece, (B, K, V).
     prefixes: pieces so far, (B, K, L). room: (B,) number of pieces that may follow the next one, including `</s>`. If
-    it is negative, no hypothesis is finished, and those with the most required pieces may end though some are missing.
+    it is negative, no hypothesis is finished, and those with the most required pieces may end though some are missing;
+    so may they if the other rules allow no other piece.
     """
     rows = [
         _extend_sentence(Candidates(*(each[b] for each in best)), log_probs[b], prefixes[b], required, left, eos_id)
@@ -106,29 +107,32 @@ def _extend_sentence(
     for beam, pieces in enumerate(hypotheses):
         proposed |= {(beam, piece) for piece in constraints.next_pieces(pieces, missing[beam], log_probs[beam])}
     natural = (log_probs.amax(dim=1) - NATURAL).tolist()
-    committed, scored = set(), []
+    committed, scored, others = set(), [], []
     for beam, piece in proposed:
         before, pieces, log_prob = hypotheses[beam], (*hypotheses[beam], piece), float(log_probs[beam, piece])
         num_met = constraints.num_met(pieces, missing[beam])
         is_committed = before in constraints.committed
-        if log_prob == -torch.inf or (is_committed and num_met <= constraints.num_met(before, missing[beam])):
+        if log_prob == -torch.inf:
+            continue
+        if is_committed and num_met <= constraints.num_met(before, missing[beam]):
+            others.append((log_prob, num_met, beam, piece))
             continue
         is_begun = any(constraints.begun(pieces, constraints.missing(pieces)))
         if is_begun and (is_committed or log_prob < natural[beam]):
             committed.add(pieces)
         scored.append((log_prob, num_met, beam, piece))
     constraints.committed = committed
-    return _in_banks(_allowed(scored, constraints, room, eos_id))
+    return _in_banks(_allowed(scored or others, constraints, room, eos_id))
 
 
 def _allowed(
     scored: list[tuple[float, int, int, int]], constraints: Constraints, room: int, eos_id: int
 ) -> list[tuple[float, int, int, int]]:
-    """Keep candidates with room for the missing pieces, or all that do not end if there are none."""
+    """Keep candidates with room for the missing pieces, or all that do not end, or if all end, the fullest."""
     ended = [each for each in scored if each[3] == eos_id and each[1] == constraints.num_required]
     going = [each for each in scored if each[3] != eos_id]
     fitting = ended + [each for each in going if room - 1 >= constraints.num_needed - each[1]]
-    if fitting or room >= 0:
+    if fitting or (going and room >= 0):
         return fitting or going
     most = max((num_met for _, num_met, _, _ in scored), default=0)
     return [each for each in scored if each[1] == most]
