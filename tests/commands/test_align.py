@@ -136,7 +136,7 @@ def test_best_setting_is_stored_and_reused(capsys, tiny_run: Path, other_run: Pa
     ("options", "message"),
     [
         (["--layer", 7], "--layer 7: no such layer in .*; available: 0, 1"),
-        (["--head", -1], "--head -1: .* has only heads 0 to 1"),
+        (["--head", -1], "--head -1: no such head in .*; available: 0, 1"),
         (["--method", "threshold"], "--method threshold: set the minimum weight with --threshold"),
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),

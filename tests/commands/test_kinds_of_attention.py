@@ -25,11 +25,11 @@ def files(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("command", "prefix"),
     [
-        ("decode RUN x --attention MAPS", ""),
+        ("decode RUN x --attention MAPS", "RUN: "),
         ("decode RUN x --coverage-penalty 0.2", "decode.coverage_penalty = 0.2: "),
         ("decode RUN x --mask cross.0.0", "--mask cross.0.0: "),
-        ("score RUN --src SRC --tgt TGT --attention MAPS", ""),
-        ("align RUN --src SRC --tgt TGT", ""),
+        ("score RUN --src SRC --tgt TGT --attention MAPS", "RUN: "),
+        ("align RUN --src SRC --tgt TGT", "RUN: "),
         ("attention RUN --mask every --src SRC --ref TGT", "--mask every: "),
         ("attention mask RUN --mask cross.0.0 --src SRC --ref TGT", "--mask cross.0.0: "),
     ],
@@ -41,7 +41,7 @@ def test_each_command_that_needs_attention_says_that_there_is_none(
     assert cli._run([places.get(part, part) for part in command.split()]) == 2
     written = capsys.readouterr()
     assert (written.out, written.err.count("\n")) == ("", 1)
-    assert f"{prefix}{NONE}" in written.err
+    assert f"error: {prefix.replace('RUN', places['RUN'])}{NONE}; " in written.err, "and the way out"
     assert not Path(files["MAPS"]).exists()
 
 
@@ -65,13 +65,18 @@ def test_a_kind_that_the_model_lacks_is_refused_with_those_that_it_has(
         options = ["--attention", files["MAPS"], "--attention-kinds", f"{kind},cross"]
         assert cli._run(["decode", str(any_run), TEXT, *options]) == (0 if kind in had else 2)
         said = capsys.readouterr().err
-        assert (f"the model has no {label}; available: {', '.join(had)}\n" in said) == (kind not in had)
+        reason = f"error: {any_run}: the model has no {label}; available: {', '.join(had)}\n"
+        assert (reason in said) == (kind not in had)
     assert cli._run(["decode", str(any_run), TEXT, "--attention", files["MAPS"]]) == 0  # all that it has
     for kind in "cross", "encoder", "decoder", "self":
         status = cli._run(["attention", files["MAPS"], "--kind", kind])
         written = capsys.readouterr()
         assert status == (0 if kind in had else 2)
         assert (f"available: {', '.join(had)}\n" in written.err) == (kind not in had)
+        page = Path(files["MAPS"]).parent / f"{kind}.html"
+        assert cli._run(["attention", files["MAPS"], "--kind", kind, "--html", str(page)]) == status
+        assert page.exists() == (kind in had)
+        capsys.readouterr()
     assert cli._run(["attention", "roles", files["MAPS"]]) == 0
 
 
@@ -84,3 +89,18 @@ def test_python_gives_the_maps_that_the_model_has(any_run: Path, tmp_path: Path)
     if "encoder" not in a.kinds:
         with pytest.raises(UserError, match=f"no encoder self-attention; available: {', '.join(a.kinds)}"):
             _ = a.encoder
+
+
+def test_what_a_model_has_only_one_of_is_not_listed_as_a_range(
+    any_run: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [
+        ["attention", "mask", str(any_run), "--mask", "cross.9.9", "--src", files["SRC"], "--ref", files["TGT"]],
+        ["align", str(any_run), "--src", files["SRC"], "--tgt", files["TGT"], "--head", "9"],
+        ["decode", str(any_run), TEXT, "--attention", files["MAPS"], "--attention-layers", "9"],
+    ]
+    for command in commands:
+        assert cli._run(command) == 2
+        said = capsys.readouterr().err
+        assert "available" in said
+        assert not re.search(r"(\S+) to \1\b", said)

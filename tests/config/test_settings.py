@@ -115,6 +115,9 @@ def test_a_setting_that_the_architecture_does_not_use_is_refused_wherever_it_is_
         f'{path} and command line: [model] d_ff = 512: {reason} "recurrent"; remove it'
     )
     assert complaint(model__cell="lstm") == f'command line: [model] cell = "lstm": {reason} "transformer"; remove it'
+    assert complaint(written(tmp_path, "[data]\n"), train__alignment_layer=3) == (
+        f"{path} and command line: train.alignment_layer = 3: the last layer is 2"
+    )
     assert complaint(model__architecture="decoder-only", model__num_encoder_layers=2) == (
         f'command line: [model] num_encoder_layers = 2: {reason} "decoder-only"; remove it'
     )

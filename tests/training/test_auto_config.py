@@ -220,7 +220,7 @@ def test_a_given_value_is_checked_before_the_text_is_read(tmp_path: Path) -> Non
     given = written(tmp_path, "", "")
     with pytest.raises(UserError, match=r"command line: train\.max_step: unknown setting"):
         resolve_new(None, given | {"train.max_step": 1, "train.decay_from": 0.5}, "cpu")
-    with pytest.raises(UserError, match=r"train\.alignment_layer = 9: the last decoder layer is 2"):
+    with pytest.raises(UserError, match=r"train\.alignment_layer = 9: the last layer is 2"):
         resolve_new(None, written(tmp_path, "a\n", "b\n") | {"train.alignment_layer": 9}, "cpu")
 
 

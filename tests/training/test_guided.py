@@ -348,10 +348,10 @@ def test_guided_training_is_not_compiled(config: Config) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (["train.alignment_layer=3"], "train.alignment_layer = 3: the last decoder layer is 2"),
+        (["train.alignment_layer=3"], "train.alignment_layer = 3: the last layer is 2"),
         (
             ["model.num_decoder_layers=1", "train.alignment_layer=1"],
-            "train.alignment_layer = 1: the last decoder layer is 0",
+            "train.alignment_layer = 1: the last layer is 0",
         ),
         (["train.alignment_layer=-2"], "train.alignment_layer = -2: should be greater than or equal to -1"),
         (["train.alignment_head=4"], "train.alignment_head = 4: the last head is 3"),

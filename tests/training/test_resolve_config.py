@@ -169,7 +169,7 @@ def test_settings_are_checked_against_the_inherited_shape(
     run = Run.create(tmp_path / "old", changed(tiny_config, "model", num_decoder_layers=6))
     config = load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 5})
     assert config.train.alignment_layer == 5
-    with pytest.raises(UserError, match=r"train\.alignment_layer = 6: the last decoder layer is 5"):
+    with pytest.raises(UserError, match=r"train\.alignment_layer = 6: the last layer is 5"):
         load_new_config(None, new_text | {"train.init_from": str(run.path), "train.alignment_layer": 6})
 
 

@@ -76,7 +76,8 @@ class Pairing:
                 layers = ", ".join(map(str, lines.layers))
                 raise UserError(f"--layer {choice.layer}: no such layer in {lines.path}; available: {layers}")
             if choice.head is not None and not 0 <= choice.head < lines.num_heads:
-                raise UserError(f"--head {choice.head}: {lines.path} has only heads 0 to {lines.num_heads - 1}")
+                heads = ", ".join(map(str, range(lines.num_heads)))
+                raise UserError(f"--head {choice.head}: no such head in {lines.path}; available: {heads}")
 
     def pairs(self, layer: int | None) -> Iterator[tuple[MappedPair, MappedPair | None]]:
         """Yield each pair with its reverse pair. Raises UserError if the directions have different numbers of lines."""

@@ -63,7 +63,7 @@ class RunLines:
         self.text = text
         engine = engine_of(translator)
         modules = engine.model.attention
-        cross = modules[module_kind("cross", modules)]
+        cross = modules[module_kind("cross", modules, path)]
         self.layers = tuple(range(len(cross)))
         self.num_heads = cross[0].num_heads
         self.weights = engine.weights[0]

@@ -8,6 +8,8 @@ from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName, map_kinds, module_kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from translate.model.seq2seq import Seq2Seq
 
 StoredType = Literal["float32", "float16"]
@@ -20,18 +22,19 @@ class AttentionSelection(NamedTuple):
     layers: tuple[int, ...] | None = None  # numbered from 0; None for all
     dtype: StoredType = "float32"
 
-    def layers_in(self, model: Seq2Seq) -> dict[KindName, tuple[int, ...]]:
+    def layers_in(self, model: Seq2Seq, run: Path | None = None) -> dict[KindName, tuple[int, ...]]:
         """Return the selected kinds, each with its selected layers. Kinds may have different numbers of layers.
 
-        Raises UserError if the model lacks a kind, has no attention at all, or if no layer of a kind is selected.
+        Raises UserError, which names the run, if the model lacks a kind, has no attention at all, or if no layer of a
+        kind is selected.
         """
         found = {}
         for kind in self.kinds or map_kinds(model.attention) or KINDS:
-            existing = range(len(model.attention[module_kind(kind, model.attention)]))
+            existing = range(len(model.attention[module_kind(kind, model.attention, run)]))
             found[kind] = tuple(layer for layer in existing if self.layers is None or layer in self.layers)
             if not found[kind]:
-                label, last = KINDS[kind].label, existing[-1]
-                raise UserError(f"--attention-layers: no layer of the {label} is selected; its layers are 0 to {last}")
+                label, layers = KINDS[kind].label, ", ".join(map(str, existing))
+                raise UserError(f"--attention-layers: no layer of the {label} is selected; available: {layers}")
         return found
 
 

@@ -157,7 +157,7 @@ class Config(Section):
         if self.data.train_align and not num_layers:
             raise ValueError('data.train_align: model.attention = "none" has no attention to guide; remove one of them')
         if (layer := train.alignment_layer) >= max(1, num_layers):
-            raise ValueError(f"train.alignment_layer = {layer}: the last decoder layer is {num_layers - 1}")
+            raise ValueError(f"train.alignment_layer = {layer}: the last layer is {num_layers - 1}")
         if (head := train.alignment_head) >= max(1, num_heads):
             raise ValueError(f"train.alignment_head = {head}: the last head is {num_heads - 1}")
         if train.compile == "on" and not self.model.is_compilable:

@@ -152,6 +152,9 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
             raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
         override = {section: {key: value}}
         _make_absolute(override, Path.cwd())
+        sources[""] = (
+            f"{path} and command line" if path else "command line"
+        )  # of mistakes that concern several sections
         if isinstance(table := tables.setdefault(section, {}), dict):  # validation rejects anything else
             sources |= {name: "command line", section: f"{path} and command line" if path and table else "command line"}
             table |= override[section]

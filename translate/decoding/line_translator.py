@@ -260,7 +260,7 @@ class LineTranslator:
         if any(len(ids) > self.max_pieces for ids in src.encode(full)):
             yield f"a character has more than {self.max_pieces} pieces (data.max_pieces); the rest of it was left out"
         lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
-        if at_limit := [limit for length, limit in lengths if length == limit]:
+        if at_limit := [limit - 1 for length, limit in lengths if length == limit]:  # without `</s>`, as in the setting
             setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"
             yield f"output reached the limit of {at_limit[0]} pieces ({setting}) and may be truncated"
         if warning := repetition(line.source, text):

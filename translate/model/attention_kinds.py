@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from translate.errors import UserError
@@ -52,6 +53,7 @@ KINDS: dict[KindName, Kind] = {
 }
 BLOCK = "attention from target to source (a block of the self-attention)"  # instead of encoder-decoder attention
 NO_ATTENTION = 'the model has no attention (model.attention = "none")'
+OTHER_RUN = "use a run with attention"
 HEAD = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,9}})\.([0-9]{{1,9}})")
 
 
@@ -68,13 +70,16 @@ def map_kinds(modules: Collection[KindName]) -> tuple[KindName, ...]:
     return tuple(kind for kind in KINDS if kind in modules or (kind == "cross" and "self" in modules))
 
 
-def module_kind(kind: KindName, modules: Collection[KindName]) -> KindName:
-    """Return the kind of the modules that compute the maps of a kind. Raises UserError if the model has none."""
-    available = map_kinds(modules)
+def module_kind(kind: KindName, modules: Collection[KindName], run: Path | None = None) -> KindName:
+    """Return the kind of the modules that compute the maps of a kind. Raises UserError if the model has none.
+
+    run: the model's run folder, for the message.
+    """
+    available, place = map_kinds(modules), f"{run}: " if run else ""
     if not available:
-        raise UserError(NO_ATTENTION)
+        raise UserError(f"{place}{NO_ATTENTION}; {OTHER_RUN}")
     if kind not in available:
-        raise UserError(f"the model has no {KINDS[kind].label}; available: {', '.join(available)}")
+        raise UserError(f"{place}the model has no {KINDS[kind].label}; available: {', '.join(available)}")
     return kind if kind in modules else "self"
 
 
@@ -89,7 +94,7 @@ class Head(NamedTuple):
     def parse(cls, text: str, heads: Collection[Head], option: str = "--mask") -> Head:
         """Parse the value of an option. Raises UserError if it does not name one of `heads`."""
         if not heads:
-            raise UserError(f"{option} {text}: {NO_ATTENTION}")
+            raise UserError(f"{option} {text}: {NO_ATTENTION}; {OTHER_RUN}")
         match = HEAD.fullmatch(text)
         if match and (head := cls(cast("KindName", match[1]), int(match[2]), int(match[3]))) in heads:
             return head

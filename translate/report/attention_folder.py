@@ -71,7 +71,7 @@ class AttentionWriter:
             run=resolved(run.path).name,
             weights=engine.weights[0],
             shapes={kind: Shape(len(layers), layers[0].num_heads) for kind, layers in modules.items()},
-            kinds=tuple(selection.layers_in(engine.model)),
+            kinds=tuple(selection.layers_in(engine.model, run.path)),
             layers=selection.layers,
             precision=cast("Precision", engine.precision),
             dtype=selection.dtype,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from translate.attention.compare import common_lines
 from translate.attention.folder import AttentionFolder
 from translate.attention.maps import AttentionMaps
+from translate.attention.views import view
 from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
 from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
@@ -20,14 +21,17 @@ def write_html(path: Path, html: Path, first: MapName, words: bool) -> None:
     first: the map to show first. The default choice is replaced by the run's best alignment head, if known.
     words: whether the page opens with words instead of pieces.
     """
-    view = InitialView(*first, words)
+    opening = InitialView(*first, words)
     if not path.is_dir():
-        write_page(html, f"Attention in {path.name}", [_file_sentence(path)], view, None)
+        sentence = _file_sentence(path)
+        _check([sentence], first)
+        write_page(html, f"Attention in {path.name}", [sentence], opening, None)
     else:
         folder = AttentionFolder.open(path)
+        _check(_folder_sentences(folder), first)
         if first == InitialView()[:3]:
-            view = InitialView.of_alignment(folder.about.alignment)._replace(words=words)
-        write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), view, None)
+            opening = InitialView.of_alignment(folder.about.alignment)._replace(words=words)
+        write_page(html, f"Attention of {folder.about.run}", _folder_sentences(folder), opening, None)
     print_message(f"page: {html}")
 
 
@@ -35,9 +39,18 @@ def write_comparison(folders: Sequence[AttentionFolder], html: Path, first: MapN
     """Write a page for the lines that two folders share, with the maps from both and their differences."""
     one, other = folders
     names = (one.about.run, other.about.run) if one.about.run != other.about.run else (str(one.path), str(other.path))
-    title, view = f"Attention of {names[0]} and {names[1]}", InitialView(*first, words)
-    write_page(html, title, _compared_sentences(one, other, names), view, None)
+    title, opening = f"Attention of {names[0]} and {names[1]}", InitialView(*first, words)
+    for folder in folders:
+        _check(_folder_sentences(folder), first)
+    write_page(html, title, _compared_sentences(one, other, names), opening, None)
     print_message(f"page: {html}")
+
+
+def _check(sentences: Iterable[PageSentence], first: MapName) -> None:
+    """Raise UserError if the map to show first was chosen and does not exist. All sentences have the same maps."""
+    sentence = next((sentence for sentence in sentences if sentence.versions), None)
+    if sentence and first != InitialView()[:3]:
+        view(sentence.versions[0].maps, *first, words=False)
 
 
 def _compared_sentences(one: AttentionFolder, other: AttentionFolder, names: tuple[str, str]) -> Iterator[PageSentence]:
