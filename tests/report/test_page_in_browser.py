@@ -209,8 +209,9 @@ def test_snapshots_show_what_the_model_wrote_next_to_the_reference(page: Any, tm
         "new MutationObserver(() => steps.push(document.getElementById('version-name').textContent))"
         ".observe(document.getElementById('version-name'), { childList: true })"
     )
+    page.evaluate("play.addEventListener('click', () => (window.pressed = play.getAttribute('aria-pressed')))")
     page.click("#play")
-    assert page.locator("#play").get_attribute("aria-pressed") == "true"
+    assert page.evaluate("pressed") == "true"
     page.wait_for_selector("#play[aria-pressed=false]")
     assert list(dict.fromkeys(page.evaluate("steps"))) == ["step 3", "step 4"]
     page.keyboard.press("p")  # again from the first
