@@ -143,7 +143,8 @@ def values_by_name(config: Config) -> dict[str, object]:
 def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the file, if any, and apply the overrides. Returns the tables, and the source of each overridden name."""
     tables = _read_toml(path) if path else {}
-    sources: dict[str, str] = {}
+    both = f"{path} and command line" if path else "command line"
+    sources = {"": both} if overrides else {}  # "": of mistakes that concern several sections
     if path:
         _make_absolute(tables, path.parent)
     for name, value in overrides.items():
@@ -152,11 +153,8 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
             raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
         override = {section: {key: value}}
         _make_absolute(override, Path.cwd())
-        sources[""] = (
-            f"{path} and command line" if path else "command line"
-        )  # of mistakes that concern several sections
         if isinstance(table := tables.setdefault(section, {}), dict):  # validation rejects anything else
-            sources |= {name: "command line", section: f"{path} and command line" if path and table else "command line"}
+            sources |= {name: "command line", section: both if table else "command line"}
             table |= override[section]
     for old, new in RENAMED.items():
         section, _, key = old.partition(".")

@@ -30,7 +30,6 @@ from translate.model.transformer import (
     PositionedEmbedding,
     as_bias,
     causal_mask,
-    initialize,
 )
 
 
@@ -54,22 +53,16 @@ class DecoderOnly(Seq2Seq):
     """Decoder-only Transformer: embeddings of both sides, one stack of layers, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """Initialize the model. is_joint: whether both sides share a vocabulary (and thus tied embeddings)."""
-        super().__init__()
+        """See Seq2Seq."""
+        super().__init__(settings, num_src_pieces, num_tgt_pieces, is_joint)
         self.is_causal = settings.source_attention == "causal"
-        self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
-        is_shared = is_joint and settings.tie_embeddings
-        self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
-        self.output = nn.Linear(settings.d_model, num_tgt_pieces, bias=False)
         self.embed = PositionedEmbedding(settings)
         layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_decoder_layers))
         self.layers = cast("list[EncoderLayer]", layers)
         self.norm = nn.LayerNorm(settings.d_model) if settings.norm == "pre" else nn.Identity()
-        self.apply(initialize)
+        self.initialize()
         if isinstance(self.norm, nn.LayerNorm):  # for the same reason as in the Transformer
             nn.init.constant_(self.norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
-        if settings.tie_embeddings:
-            self.output.weight = self.tgt_embedding.weight
 
     @staticmethod
     def values_per_piece(settings: ModelSettings) -> int:

@@ -23,7 +23,7 @@ from translate.config.model_settings import ModelSettings
 from translate.model.attention_kinds import KindName
 from translate.model.layers import Linear, LockedDropout
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
-from translate.model.transformer import as_bias, initialize
+from translate.model.transformer import as_bias
 
 KEPT_WIDTHS = 6  # lower bound of the vectors of width d_model kept per piece and decoder layer for the backward pass
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -89,14 +89,10 @@ class Recurrent(Seq2Seq):
     """Recurrent encoder-decoder: embeddings, a bidirectional encoder, a decoder, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """Initialize the model. is_joint: whether both sides share a vocabulary (and thus tied embeddings)."""
-        super().__init__()
+        """See Seq2Seq."""
+        super().__init__(settings, num_src_pieces, num_tgt_pieces, is_joint)
         width, num_layers, cells = settings.d_model, settings.num_decoder_layers, CELLS[settings.cell]
         self.num_layers, self.scale = num_layers, math.sqrt(width)
-        self.tgt_embedding = nn.Embedding(num_tgt_pieces, width)
-        is_shared = is_joint and settings.tie_embeddings
-        self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, width)
-        self.output = nn.Linear(width, num_tgt_pieces, bias=False)
         self.dropout = LockedDropout(settings.dropout)
         between = {"dropout": settings.dropout, "batch_first": True}
         num_encoder_layers = settings.num_encoder_layers
@@ -108,9 +104,7 @@ class Recurrent(Seq2Seq):
         if self.cross_attn:
             self.combine = Linear(width, width)
         self.decoder = cells(2 * width if self.cross_attn else width, width, num_layers, **_used(between, num_layers))
-        self.apply(initialize)
-        if settings.tie_embeddings:
-            self.output.weight = self.tgt_embedding.weight
+        self.initialize()
 
     @staticmethod
     def values_per_piece(settings: ModelSettings) -> int:

@@ -40,7 +40,20 @@ class AttentionModule(nn.Module, ABC):
 class Seq2Seq(nn.Module, ABC):
     """Sequence-to-sequence model. Training calls `features`; decoding calls `encode`, then `step` for each piece."""
 
-    output: nn.Linear  # projects features to logits, without a bias
+    def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
+        """Create the embeddings and the output layer. is_joint: whether both sides share a vocabulary."""
+        super().__init__()
+        self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
+        is_shared = is_joint and settings.tie_embeddings
+        self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
+        self.output = nn.Linear(settings.d_model, num_tgt_pieces, bias=False)
+        self.is_tied = settings.tie_embeddings
+
+    def initialize(self) -> None:
+        """Initialize embeddings and linear layers, and tie the output layer. Other modules keep PyTorch's values."""
+        self.apply(_initialize)
+        if self.is_tied:
+            self.output.weight = self.tgt_embedding.weight
 
     @staticmethod
     @abstractmethod
@@ -70,3 +83,13 @@ class Seq2Seq(nn.Module, ABC):
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """Return the logits of the piece after each target piece: (B, S), (B, S), (B, T) -> (B, T, V)."""
         return self.output(self.features(src, src_mask, tgt_in))
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Embedding):
+        # With tied embeddings, the usual N(0, 1) would give an initial loss in the hundreds.
+        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

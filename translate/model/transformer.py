@@ -193,13 +193,9 @@ class Transformer(Seq2Seq):
     """Encoder-decoder Transformer: embeddings and a stack of layers for each side, then the output layer."""
 
     def __init__(self, settings: ModelSettings, num_src_pieces: int, num_tgt_pieces: int, is_joint: bool) -> None:
-        """Initialize the model. is_joint: whether both sides share a vocabulary (and thus tied embeddings)."""
-        super().__init__()
+        """See Seq2Seq."""
+        super().__init__(settings, num_src_pieces, num_tgt_pieces, is_joint)
         self.d_model = settings.d_model
-        self.tgt_embedding = nn.Embedding(num_tgt_pieces, settings.d_model)
-        is_shared = is_joint and settings.tie_embeddings
-        self.src_embedding = self.tgt_embedding if is_shared else nn.Embedding(num_src_pieces, settings.d_model)
-        self.output = nn.Linear(settings.d_model, num_tgt_pieces, bias=False)
         self.embed = PositionedEmbedding(settings)
         encoder_layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.num_encoder_layers))
         decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.num_decoder_layers))
@@ -208,13 +204,11 @@ class Transformer(Seq2Seq):
         # With pre-norm, the residual stream leaves the last layer unnormalized.
         norm = nn.LayerNorm if settings.norm == "pre" else nn.Identity
         self.encoder_norm, self.decoder_norm = norm(settings.d_model), norm(settings.d_model)
-        self.apply(initialize)
+        self.initialize()
         if isinstance(self.decoder_norm, nn.LayerNorm):
             # The residual stream contains the embedding of the current input piece. With tied embeddings, an untrained
             # model, especially a wide one, would otherwise favor that piece.
             nn.init.constant_(self.decoder_norm.weight, min(1.0, 8 / math.sqrt(settings.d_model)))
-        if settings.tie_embeddings:
-            self.output.weight = self.tgt_embedding.weight
 
     @staticmethod
     def values_per_piece(settings: ModelSettings) -> int:
@@ -273,14 +267,3 @@ def as_bias(mask: Tensor) -> Tensor:
     if mask.is_floating_point():
         return mask
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
-
-
-def initialize(module: nn.Module) -> None:
-    """Initialize an embedding or a linear layer. Other modules keep the values that PyTorch gives them."""
-    if isinstance(module, nn.Embedding):
-        # With tied embeddings, the usual N(0, 1) would give an initial loss in the hundreds.
-        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
-    elif isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
