@@ -1,0 +1,117 @@
+// Layers shared by all models: matrix products, layer norm, softmax and positions. The counterpart of
+// translate/model/layers.py.
+//
+// A matrix is {data: Float32Array, rows, columns}, row by row. N rows, I inputs, O outputs, D width.
+
+/** A matrix of zeros, or of the given numbers. */
+function matrix(rows, columns, data = new Float32Array(rows * columns)) {
+  return { data, rows, columns };
+}
+
+/** Apply a function of numbers, of two matrices of one shape at most: y[i] = act(x[i], other[i]). */
+function mapped(x, act, other = x) {
+  return matrix(x.rows, x.columns, x.data.map((number, i) => act(number, other.data[i])));
+}
+
+function add(x, y) {
+  return mapped(x, (a, b) => a + b, y);
+}
+
+/** A linear layer: x Wᵀ + b. */
+class Linear {
+  constructor(weights, name) {
+    this.weight = weights[`${name}.weight`]; // (O, I)
+    this.bias = weights[`${name}.bias`]?.data ?? new Float32Array(this.weight.rows);
+  }
+
+  /** (N, I) -> (N, O) */
+  forward(x) {
+    const [{ data: w, rows: numOutputs, columns: width }, { data }] = [this.weight, x];
+    const y = matrix(x.rows, numOutputs);
+    // Four rows of W at a time: they stay in the cache for all rows of x. JavaScript adds in double precision.
+    for (let first = 0; first < numOutputs; first += 4) {
+      const [o0, o1, o2, o3] = [0, 1, 2, 3].map((more) => Math.min(first + more, numOutputs - 1)); // repeats the last
+      const [w0, w1, w2, w3] = [o0 * width, o1 * width, o2 * width, o3 * width];
+      for (let n = 0; n < x.rows; n++) {
+        let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
+        for (let i = 0, start = n * width; i < width; i++) {
+          const number = data[start + i];
+          sum0 += number * w[w0 + i];
+          sum1 += number * w[w1 + i];
+          sum2 += number * w[w2 + i];
+          sum3 += number * w[w3 + i];
+        }
+        const row = n * numOutputs;
+        y.data[row + o0] = sum0 + this.bias[o0];
+        y.data[row + o1] = sum1 + this.bias[o1];
+        y.data[row + o2] = sum2 + this.bias[o2];
+        y.data[row + o3] = sum3 + this.bias[o3];
+      }
+    }
+    return y;
+  }
+}
+
+/** Normalize each row to mean 0 and variance 1, then scale and shift (Ba et al. 2016). */
+class LayerNorm {
+  constructor(weights, name) {
+    [this.weight, this.bias] = [weights[`${name}.weight`].data, weights[`${name}.bias`].data];
+  }
+
+  /** (N, D) -> (N, D) */
+  forward(x) {
+    const y = matrix(x.rows, x.columns);
+    for (let n = 0; n < x.rows; n++) {
+      const row = x.data.subarray(n * x.columns, (n + 1) * x.columns);
+      const mean = row.reduce((sum, number) => sum + number, 0) / x.columns;
+      const variance = row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / x.columns;
+      const scale = 1 / Math.sqrt(variance + 1e-5);
+      row.forEach((number, i) => (y.data[n * x.columns + i] = (number - mean) * scale * this.weight[i] + this.bias[i]));
+    }
+    return y;
+  }
+}
+
+/** The rows of an embedding table: (V, D) -> (N, D), times a factor. */
+function embedded(table, pieces, factor) {
+  const x = matrix(pieces.length, table.columns);
+  pieces.forEach((piece, n) => x.data.set(table.data.subarray(piece * x.columns, (piece + 1) * x.columns), n * x.columns));
+  return mapped(x, (number) => number * factor);
+}
+
+/** Replace numbers by their softmax, in place. */
+function softmax(numbers) {
+  const most = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
+  let sum = 0;
+  for (let i = 0; i < numbers.length; i++) sum += numbers[i] = Math.exp(numbers[i] - most);
+  for (let i = 0; i < numbers.length; i++) numbers[i] /= sum;
+}
+
+/** position * 10000^(-2 i / width) for each pair i of dimensions. */
+function anglesOf(position, width) {
+  return Array.from({ length: width / 2 }, (_, i) => position * Math.exp((2 * i * -Math.log(10000)) / width));
+}
+
+/** Add the sinusoidal encodings of positions to (N, D), in place (Vaswani et al. 2017, section 3.5). */
+function addSinusoids(x, positions) {
+  positions.forEach((position, n) => {
+    anglesOf(position, x.columns).forEach((angle, i) => {
+      x.data[n * x.columns + 2 * i] += Math.sin(angle);
+      x.data[n * x.columns + 2 * i + 1] += Math.cos(angle);
+    });
+  });
+}
+
+/** Rotate queries or keys (N, D) of H heads by their positions, in place (Su et al. 2021, equation 34). */
+function rotate(x, positions, numHeads) {
+  const half = x.columns / numHeads / 2; // dimensions i and i + D/2H form a pair
+  positions.forEach((position, n) => {
+    anglesOf(position, 2 * half).forEach((angle, i) => {
+      const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+      for (let first = n * x.columns + i; first < (n + 1) * x.columns; first += 2 * half) {
+        const [a, b] = [x.data[first], x.data[first + half]];
+        [x.data[first], x.data[first + half]] = [a * cosine - b * sine, b * cosine + a * sine];
+      }
+    });
+  });
+}

@@ -1,0 +1,21 @@
+"""The engine in JavaScript: `engine/` holds it in files that mirror those of `translate/`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+# All code shares one scope. Order matters only where a file uses a class of another while it loads.
+ENGINE = (
+    "weights.js",
+    "layers.js",
+    "seq2seq.js",
+    "kv_cache.js",
+    "transformer.js",
+    "hooks.js",
+)
+
+
+def engine_code() -> str:
+    """Return the code of the engine, without what starts it. It runs in a browser's worker and in Node."""
+    folder = files("translate.report.page").joinpath("engine")
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ENGINE)
