@@ -29,7 +29,8 @@ from translate.api import load_translator
 from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.decoding.line_translator import LineTranslator
-from translate.report.page.writer import InitialView, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import write_page
 from translate.run.folder import Run
 
 # The same few examples each time; HYPOTHESIS_PROFILE=long looks for new ones, and for a long time.

@@ -17,7 +17,8 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.report import Report, versions
 from translate.attention.maps import AttentionMaps, Stack
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, write_page
 
 NUM_SENTENCES, NUM_PIECES, NUM_LAYERS, NUM_HEADS = 1000, 25, 6, 8
 # Painted: two frames after the page reports that it is done.

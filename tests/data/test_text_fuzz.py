@@ -31,7 +31,8 @@ from translate.data.vocab import Vocab, VocabPair, train_vocab
 from translate.data.word_links import LinkedPair, WordLink, piece_links
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import Candidate, DecodeRequest, Translation
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, write_page
 
 NASTY = [
     *("</s>", "<s>", "<unk>", "<pad>", "▁", "▁▁", "<0xE2>", "<0x0A>", "<script>", "</script >", "</SCRIPT", "<!--"),

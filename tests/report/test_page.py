@@ -20,8 +20,8 @@ from translate.data.pieces import words_of
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.report.page import writer as page_module
+from translate.report.page.frame import InitialView
 from translate.report.page.writer import (
-    InitialView,
     MapVersion,
     PageSentence,
     live_page,

@@ -12,7 +12,8 @@ import pytest
 from tests.helpers.pages import CAT, EMOJI, HOSTILE, LATER, SNAPSHOTS, assert_shows, maps_of, sentence, visit, weight_at
 from translate.attention.views import view
 from translate.report.page import writer as page_module
-from translate.report.page.writer import InitialView, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import PageSentence, write_page
 
 
 def test_it_opens_with_the_chosen_map_and_hovering_says_its_weights(page: Any, page_file: Path) -> None:

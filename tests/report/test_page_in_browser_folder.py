@@ -10,7 +10,8 @@ import pytest
 from tests.helpers.pages import CAT, SENTENCES, assert_shows, listed, maps_of, sentence, visit
 from translate.attention.maps import AttentionMaps, Stack
 from translate.report.page import writer as page_module
-from translate.report.page.writer import InitialView, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import PageSentence, write_page
 
 
 def test_sentences_are_searched_filtered_and_sorted(page: Any, page_file: Path) -> None:

@@ -13,7 +13,8 @@ from tests.helpers.pages import CAT, LATER, both_sides_of, maps_of, one_map_of, 
 from translate.attention.maps import AttentionMaps, Doubles, merge_words
 from translate.attention.views import view
 from translate.data.pieces import words_of
-from translate.report.page.writer import InitialView, MapVersion, normalized_entropy, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, normalized_entropy, write_page
 
 UNMARKED = maps_of("▁The ▁c at", "Le ▁ch at")  # its target does not begin with a word boundary
 BOTH, BOTH_LATER, CAUSAL = both_sides_of(CAT), both_sides_of(LATER, seed=1), both_sides_of(UNMARKED, True)

@@ -13,7 +13,8 @@ import numpy as np
 
 from tests.helpers.pages import ARABIC, SNAPSHOTS, STEPS, both_sides_of, maps_of, sentence, visit
 from translate.decoding.quality_warnings import over_translation, repetition, under_translation, unknown
-from translate.report.page.writer import LANGUAGES, InitialView, write_page
+from translate.report.page.frame import LANGUAGES, InitialView
+from translate.report.page.writer import write_page
 
 ASSETS = files("translate.report.page").joinpath("assets")
 PAIRS = {

@@ -13,7 +13,8 @@ from translate.attention.views import MapView, view
 from translate.decoding.arguments import check_path, check_text, check_type
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, page_text, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, page_text, write_page
 from translate.system.terminal_text import print_message
 
 if TYPE_CHECKING:

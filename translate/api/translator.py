@@ -20,7 +20,7 @@ from translate.decoding.engine import Engine
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Scored, Translation
 from translate.errors import UserError
-from translate.report.page.writer import InitialView
+from translate.report.page.frame import InitialView
 from translate.run.folder import Run
 
 Texts = list[str] | tuple[str, ...] | Iterator[str]  # unlike Iterable[str], this does not include str

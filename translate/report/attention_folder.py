@@ -24,7 +24,8 @@ from translate.decoding.quality_warnings import over_translation, under_translat
 from translate.decoding.results import Translation
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, map_kinds, module_kind
-from translate.report.page.writer import SIDECAR_MARK, InitialView, MapVersion, PageSentence, writing_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import SIDECAR_MARK, MapVersion, PageSentence, writing_page
 from translate.report.text import counted
 from translate.run.folder import Run
 from translate.system.files import atomic_replace, resolved

@@ -22,7 +22,8 @@ from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.search_tree import SearchTree
 from translate.errors import UserError
 from translate.report.attention_folder import attention_warnings
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, packed_maps, page_text
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, packed_maps, page_text
 
 MAX_CHARACTERS = 5000
 MAX_LIVE_BEAM, MAX_LIVE_BEST, MAX_ALTERNATIVES = 32, 20, 50

@@ -18,7 +18,8 @@ from translate.attention.maps import AttentionMaps
 from translate.config.settings import Config
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, write_page
 from translate.run.folder import Run
 from translate.system.checked_json import read_record, typed, write_record
 from translate.training.checkpoint import step_folders

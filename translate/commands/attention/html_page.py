@@ -11,7 +11,8 @@ from translate.attention.maps import AttentionMaps
 from translate.attention.views import view
 from translate.commands.attention.display import MapName
 from translate.data.pieces import words_of
-from translate.report.page.writer import InitialView, MapVersion, PageSentence, write_page
+from translate.report.page.frame import InitialView
+from translate.report.page.writer import MapVersion, PageSentence, write_page
 from translate.system.terminal_text import print_message
 
 

@@ -1,62 +1,25 @@
-"""Write the attention page: one HTML file with sentences, their maps, and the scripts and styles from `assets/`."""
+"""Write the attention page: one HTML file with sentences and their maps, in the frame of `frame.py`."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
 import io
-import json
 import math
 import shutil
 import zlib
-from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from translate.attention.maps import AttentionMaps, Floats
 from translate.data.pieces import words_of
-from translate.model.attention_kinds import KindName
-from translate.report.colours import page_palette
+from translate.report.page.frame import SAVED, SENTENCES, InitialView, frame, inert, live_parts
 from translate.system.files import atomic_folder, atomic_write
 
-LANGUAGES = ("en", "zh")  # of assets/strings_{language}.json
-
-
-class _Parts(NamedTuple):
-    """The assets of a page: names of files, or what they begin with."""
-
-    styles: Sequence[str]
-    scripts: Sequence[str]  # order matters: code that runs while the page loads may use only the preceding files
-    strings: Sequence[str]
-    html: Sequence[str] = ()
-
-
-SAVED = _Parts(
-    ("page.css", "card.css"),
-    (
-        "strings.js", "maps.js", "data.js", "colours.js", "text.js", "heatmap.js", "lines.js", "heads.js", "save.js",
-        "state.js", "list.js", "card.js", "keys.js", "sentence.js", "play.js", "app.js", "controls.js",
-    ),
-    ("strings",),
-)  # fmt: skip
-LIVE = _Parts(  # the page of `translate serve`: the saved page with additions
-    (*SAVED.styles, "live.css", "live_search.css"),
-    (
-        *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_client.js", "live_heads.js",
-        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "controls.js",
-    ),
-    ("strings", "strings_live"),
-    ("live.html",),
-)  # fmt: skip
-SENTENCES = "<!-- sentences -->"
 BYTES_IN_PAGE = 16_000_000  # limit for maps in the page itself; the browser loads the others on demand
 SIDECAR_MARK = "about.txt"  # marks a folder of maps that a new page may replace
 SIDECAR_TEXT = "Maps that the page next to this folder loads on demand.\n"
@@ -89,20 +52,6 @@ class PageSentence:
     """The page opens on the last version. A line without maps (because it is empty or too long) has no versions."""
 
 
-class InitialView(NamedTuple):
-    """The map that is shown when the page opens."""
-
-    kind: KindName = "cross"
-    layer: int | None = None  # None: the mean over all layers; likewise for `head`
-    head: int | None = None
-    words: bool = False  # whether to merge pieces into words
-
-    @classmethod
-    def of_alignment(cls, alignment: Mapping[str, Any] | None) -> InitialView:
-        """Return a view of the best alignment head in `about.json`, or of the mean over all heads if there is none."""
-        return cls() if alignment is None else cls(layer=alignment.get("layer"), head=alignment.get("head"))
-
-
 class PageWriter:
     """Writer that adds sentences to a page opened by `writing_page`."""
 
@@ -113,7 +62,7 @@ class PageWriter:
 
     def add(self, sentence: PageSentence) -> None:
         """Write a sentence to the page, and its maps to the page or to a sidecar file. Sentence ids must be unique."""
-        block = _inert(packed_maps(sentence.versions)) if sentence.versions else ""
+        block = inert(packed_maps(sentence.versions)) if sentence.versions else ""
         location = self._store(sentence.id, block) if block else None
         entry = {
             "id": sentence.id,
@@ -124,7 +73,7 @@ class PageWriter:
             "attention_entropy": normalized_entropy(sentence.versions[-1].maps) if sentence.versions else None,
             "maps": location,
         }
-        self._stream.write(f'<script type="application/json" class="sentence">{_inert(entry)}</script>\n')
+        self._stream.write(f'<script type="application/json" class="sentence">{inert(entry)}</script>\n')
         if location == "here":
             self._stream.write(f'<script type="application/json" id="maps-{sentence.id}">{block}</script>\n')
 
@@ -138,7 +87,7 @@ class PageWriter:
             (self.partial_folder / SIDECAR_MARK).write_text(SIDECAR_TEXT, encoding="utf-8")
         # A page opened from disk may not fetch files, but it may run scripts, so the block is passed to a function.
         path = self.partial_folder / f"{number:06d}.js"
-        path.write_text(f"receiveMaps({number}, {_inert(block)});\n", encoding="utf-8", errors=ESCAPED)
+        path.write_text(f"receiveMaps({number}, {inert(block)});\n", encoding="utf-8", errors=ESCAPED)
         return f"{self._sidecar_folder.name}/{path.name}"
 
 
@@ -151,7 +100,7 @@ def writing_page(path: Path, title: str, view: InitialView, sidecar_folder: Path
     """
     # Browsers disagree on whether 'self' covers files next to a page opened from disk.
     sidecars = " 'self' file:" if sidecar_folder else ""
-    before, _, after = _frame(title, view, SAVED, sidecars).partition(SENTENCES)
+    before, _, after = frame(title, view, SAVED, sidecars).partition(SENTENCES)
     with ExitStack() as stack:
         partial = stack.enter_context(atomic_write(path))
         stream = stack.enter_context(partial.open("w", encoding="utf-8", errors=ESCAPED, newline="\n"))
@@ -174,7 +123,7 @@ def write_page(
 
 def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) -> str:
     """Return the HTML of a page that contains all maps; see `writing_page`."""
-    before, _, after = _frame(title, view, SAVED).partition(SENTENCES)
+    before, _, after = frame(title, view, SAVED).partition(SENTENCES)
     stream = io.StringIO()
     page = PageWriter(stream, None, ExitStack())
     for sentence in sentences:
@@ -184,7 +133,8 @@ def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) 
 
 def live_page(title: str) -> str:
     """Return the HTML of the page on which sentences are typed. It sends requests only to the server it came from."""
-    before, _, after = _frame(title, InitialView(), LIVE, connect=" connect-src 'self';").partition(SENTENCES)
+    parts = live_parts("live_server.js")
+    before, _, after = frame(title, InitialView(), parts, sources=" connect-src 'self';").partition(SENTENCES)
     stream = io.StringIO()
     PageWriter(stream, None, ExitStack()).add(PageSentence(1, "", "", None, (), ()))  # filled in by the answers
     return f"{before}{stream.getvalue()}{after}"
@@ -242,42 +192,3 @@ def _packed(weights: Floats) -> str:
     numbers = np.rint(np.clip(weights, 0, 1) * np.float32(FULL)).astype(">u2")
     planes = numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
     return base64.b64encode(zlib.compress(planes)).decode("ascii")
-
-
-def _inert(content: object) -> str:
-    """Return JSON without `<`, so that it cannot close the script element that contains it."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-
-
-def _frame(title: str, view: InitialView, parts: _Parts, sidecars: str = "", connect: str = "") -> str:
-    """Return the page with the placeholder SENTENCES.
-
-    Its Content-Security-Policy allows only the script and the style with these hashes, generated images, and the
-    sources `sidecars` and `connect`.
-    """
-    style = "\n".join(map(_part, parts.styles))
-    # All code shares one scope; only the function that sidecar files call is global.
-    script = "\n".join(('"use strict";', "(() => {", *map(_part, parts.scripts), "})();"))
-    strings = {code: [json.loads(_part(f"{name}_{code}.json")) for name in parts.strings] for code in LANGUAGES}
-    return Template(_part("page.html")).substitute(
-        script_hash=_digest(script),
-        style_hash=_digest(style),
-        sidecars=sidecars,
-        connect=connect,
-        title=html.escape(title),
-        style=style,
-        strings=_inert({code: dict(ChainMap(*texts)) for code, texts in strings.items()}),
-        palette=_inert(page_palette()),
-        initial_view=_inert(view._asdict()),
-        live="".join(map(_part, parts.html)),
-        sentences=SENTENCES,
-        script=script,
-    )
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _part(name: str) -> str:
-    return files("translate.report.page").joinpath("assets", name).read_text(encoding="utf-8")

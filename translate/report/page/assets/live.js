@@ -13,7 +13,7 @@ let showEcho = null;
 const sides = [];
 const switches = KINDS.map((kind) => addHeadSwitch(cards[kind].element, kind, 0));
 
-/** Change what the server is asked for. */
+/** Change what the engine is asked for. */
 function changeLive(changes) {
   Object.assign(state.live, changes);
   if ("search" in changes || "sample" in changes) for (const side of state.live.sides) side.chosen = null; // it was in another list
@@ -82,7 +82,7 @@ function showLive() {
   otherVersion = answered[1]?.versions.at(-1) ?? null;
   const translation = answer?.translations[0];
   Object.assign(sentences[0], {
-    source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "server" : null,
+    source: answer?.source ?? "", translation: translation?.text ?? "", score: translation?.score ?? null, maps: answer?.versions.length ? "engine" : null,
   });
   decoded.set(sentences[0].id, Promise.resolve(answer?.versions ?? []));
   showState();
@@ -103,8 +103,7 @@ async function loadExamples() {
   const { run } = state.live.sides[0];
   if (examplesOf === run) return;
   examplesOf = run;
-  const found = await send(`examples?run=${encodeURIComponent(run)}`).then((response) => response.json()).catch(() => ({ examples: [] }));
-  examples = found.examples;
+  examples = await engine.examples(run).catch(() => []);
   exampleNumber = 0;
   element("example").hidden = !examples.length;
 }
@@ -118,11 +117,11 @@ async function savePage() {
   const { live } = state;
   const { main } = requestsOf({ ...live, panel: false }, live.sides[0], runOf(live.sides[0]));
   try {
-    const page = main && (await (await send("page", main)).text());
+    const page = main && (await engine.page(main));
     const view = JSON.stringify({ kind: state.kind, ...state.picks[pickedBy(state.kind)], words: state.words }); // the map on show
     if (page) save(new Blob([page.replace(/(?<=id="initial-view">)[^<]*/, view)], { type: "text/html" }), "attention.html");
   } catch (error) {
-    showProblem(error.message);
+    showProblem(messageOf(error));
   }
 }
 
@@ -183,9 +182,9 @@ async function startLive() {
   }
   listenToLive();
   try {
-    ({ runs, max_characters: element("q").maxLength } = await (await send("runs")).json());
+    ({ runs, max_characters: element("q").maxLength } = await engine.runs());
   } catch (error) {
-    showProblem(error.message);
+    showProblem(messageOf(error));
     return;
   }
   askAll();

@@ -26,7 +26,7 @@ async function showAlternatives(index, translation, at, button) {
     placeBelow(panel, button);
     list.querySelector("button")?.focus({ preventScroll: true });
   } catch (error) {
-    list.replaceChildren(Object.assign(make("li", "waiting"), { textContent: error.message }));
+    list.replaceChildren(Object.assign(make("li", "waiting"), { textContent: messageOf(error) }));
   }
 }
 
