@@ -12,6 +12,10 @@ ENGINE = (
     "kv_cache.js",
     "transformer.js",
     "hooks.js",
+    "logit_rules.js",
+    "beam_search.js",
+    "engine.js",
+    "live.js",
 )
 
 

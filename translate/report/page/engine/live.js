@@ -1,0 +1,129 @@
+// Answer what the page asks: translations of a sentence, maps, alternatives and beam tree. The counterpart of
+// translate/serve/live.py.
+
+const MAX_SHOWN = 1000; // pieces on a side for which maps are computed
+const FULL_WEIGHT = 65535; // weight 1 in the maps of an answer
+const SEARCH_OPTIONS = ["beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed"];
+const BLANK = { text: "", score: 0, log_prob: 0, pieces: [], ids: [], log_probs: [] };
+
+/** Open an unpacked model: {about, model, src, tgt}. about: what the exporter wrote about the run. */
+function openModel(bytes) {
+  const { about, tensors } = readTensors(bytes);
+  const src = new Vocab(tensors["vocab.src"].bytes);
+  const tgt = tensors["vocab.tgt"] ? new Vocab(tensors["vocab.tgt"].bytes) : src;
+  const Model = { transformer: Transformer, recurrent: Recurrent, "decoder-only": DecoderOnly }[about.model.architecture];
+  return { about, model: new Model(readWeights(tensors), about.model), src, tgt };
+}
+
+/**
+ * The answer to the body of POST /attention, but for the form of its maps: see `described`.
+ * isCancelled: asked after each step of a search, and awaited.
+ */
+async function attentionAnswer(opened, body, isCancelled) {
+  const [started, { about, model, src, tgt }] = [performance.now(), opened];
+  const given = Object.entries(body).filter(([name, value]) => SEARCH_OPTIONS.includes(name) && value !== null);
+  const settings = { ...about.decode, ...Object.fromEntries(given) };
+  const tree = body.tree && !settings.sample ? new SearchTree() : null;
+  const watch = async (step) => {
+    tree?.add(step);
+    if (await isCancelled()) throw problem("cancelled");
+  };
+  switchOff(model, body.without ?? []);
+  const source = limited(src.encode(body.q), src, about);
+  const found = source.length > 1 ? await translated(opened, source, body, settings, watch) : [];
+  const passes = found.map(({ pieces }) => forcedPass(model, source, pieces, tgt.bosId));
+  const translations = found.length ? found.map((each, i) => candidate(each, passes[i].logProbs, body, settings, tgt)) : [BLANK];
+  const lacking = lackOf(source, found[0]);
+  const hasMaps = !lacking && Object.keys(model.attention).length > 0;
+  const maps = hasMaps && mapsOf(passes[0].maps, src.labels(source), translations[0].pieces);
+  const warnings = found.length ? textWarnings(opened, body, source, found[0], settings) : [];
+  if (maps) warnings.push(...attentionWarnings(maps.cross, maps.source, maps.target));
+  else if (lacking) warnings.push(`no attention maps, alternatives and beam tree: ${lacking}`);
+  else if (body.maps !== "none") warnings.push("no attention maps: the model has no attention");
+  return {
+    source: body.q, run: about.name, translations, warnings,
+    maps: maps && body.maps !== "none" ? described(maps) : null,
+    alternatives: lacking || !body.alternatives ? [] : alternatives(passes[0].logProbs, tgt, body.alternatives),
+    tree: tree && !lacking && body.translation === undefined ? { nodes: tree.nodes(found[0].pieces).map(labelled(tgt)) } : null,
+    milliseconds: Math.round(10 * (performance.now() - started)) / 10,
+  };
+}
+
+/** Pieces with `</s>`. Rejects a text that is longer than those the model was trained on. */
+function limited(pieces, vocab, about) {
+  if (pieces.length > about.max_pieces) throw problem("too_many_pieces", { count: pieces.length, limit: about.max_pieces });
+  return [...pieces, vocab.eosId];
+}
+
+/** The translations {pieces, score} that a search finds, or the one that is given; none if that is blank. */
+async function translated({ about, model, tgt }, source, body, settings, watch) {
+  if (body.translation === undefined) {
+    return search(model, source, tgt, settings, { numBest: body.n_best ?? 1, forced: body.prefix ?? [], watch });
+  }
+  const pieces = limited(tgt.encode(body.translation), tgt, about);
+  return pieces.length > 1 ? [{ pieces, score: null }] : [];
+}
+
+function candidate({ pieces, score }, { data, columns }, body, settings, tgt) {
+  const logProbs = pieces.map((piece, t) => data[t * columns + piece]);
+  const logProb = logProbs.reduce((sum, number) => sum + number, 0);
+  return {
+    text: body.translation ?? tgt.decode(pieces.slice(0, -1)),
+    score: score ?? logProb / pieces.length ** settings.length_penalty,
+    log_prob: logProb, pieces: tgt.labels(pieces), ids: pieces, log_probs: logProbs,
+  };
+}
+
+/** Why there can be no maps, or "". */
+function lackOf(source, best) {
+  if (!best) return "a side is blank";
+  return Math.max(source.length, best.pieces.length) > MAX_SHOWN ? `more than ${MAX_SHOWN.toLocaleString("en")} pieces` : "";
+}
+
+/** Warnings about the texts, with the words of translate/decoding/line_translator.py. */
+function textWarnings({ src, tgt }, { q, translation, prefix }, source, { pieces }, settings) {
+  const warnings = unknownWarning("source", src.unknown(source.slice(0, -1), q));
+  if (translation !== undefined) return [...warnings, ...unknownWarning("target", tgt.unknown(pieces.slice(0, -1), translation))];
+  const text = tgt.decode(pieces.slice(0, -1));
+  if (pieces.includes(tgt.unkId)) warnings.push(`the output contains the unknown piece (${tgt.decode([tgt.unkId]).trim()})`);
+  const limit = new LogitRules(source.length - 1, prefix ?? [], settings, tgt.eosId).limit;
+  const setting = settings.max_length ? "decode.max_length" : "decode.max_length_ratio";
+  if (pieces.length === limit) warnings.push(`output reached the limit of ${limit - 1} pieces (${setting}) and may be truncated`);
+  const loop = repetition(q, text);
+  return loop ? [...warnings, loop] : warnings;
+}
+
+/** The maps with the pieces of both sides, and `cross` averaged over layers and heads: {source, target, stacks, cross}. */
+function mapsOf(stacks, source, target) {
+  const { layers, heads, weights } = stacks.cross;
+  const cross = new Float64Array(source.length * target.length);
+  weights.forEach((weight, i) => (cross[i % cross.length] += weight / (layers.length * heads)));
+  return { source, target, stacks, cross };
+}
+
+/** Maps as the page reads them: {versions: as packed_maps in writer.py describes them, numbers: weights from 0 to 65535}. */
+function described({ source, target, stacks, cross }) {
+  const sides = { source, target, read: ["<s>", ...target.slice(0, -1)] };
+  const words = Object.fromEntries(Object.entries(sides).map(([side, pieces]) => [side, wordsOf(pieces)]));
+  const named = Object.entries(stacks);
+  const numbers = new Uint16Array(named.reduce((sum, [, { weights }]) => sum + weights.length, 0));
+  let start = 0;
+  for (const [, { weights }] of named) {
+    weights.forEach((weight, i) => (numbers[start + i] = Math.round(FULL_WEIGHT * Math.min(1, weight))));
+    start += weights.length;
+  }
+  const version = {
+    label: "", source, target, words, stacks: named.map(([kind, { layers, heads }]) => [kind, layers, heads]),
+    attention_entropy: normalizedEntropy(cross, source.length, target.length),
+    translation: null, score: null, warnings: [], written: null, facts: [],
+  };
+  return { versions: [version], numbers };
+}
+
+/** The most probable pieces at each position of the translation. */
+function alternatives(logProbs, tgt, count) {
+  const shown = ({ id, logProb }) => ({ id, piece: tgt.labels([id])[0], text: tgt.decode([id]), probability: Math.exp(logProb) });
+  return Array.from({ length: logProbs.rows }, (_, t) => mostProbable(logProbs, t, count).map(shown));
+}
+
+const labelled = (tgt) => (node) => ({ ...node, piece: tgt.labels([node.piece])[0] });
