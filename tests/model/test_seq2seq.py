@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.models import BOS, Pair, batch, random_model, variants
 from translate.attention.reference import build_reference
 from translate.attention.reference.blocks import Reference
 from translate.config.model_settings import ModelSettings
-from translate.config.settings import Config, DecodeSettings
+from translate.config.settings import DecodeSettings
 from translate.decoding.engine import Sentence
 from translate.decoding.torch_engine import TorchEngine
 from translate.model.hooks import recording
 from translate.model.seq2seq import Seq2Seq
-from translate.run.model import build_model, parameters_of
+from translate.run.model import parameters_of
 
-BOS, EOS = 1, 2
+EOS = 2
 STEPS = 20  # more than a cache has room for at first
-
-
-class Pair(NamedTuple):
-    """A sentence and a translation, both ending with `</s>`."""
-
-    src: list[int]
-    tgt: list[int]
-
-
 PAIRS = [Pair([5, 3, 4, 6, 2], [3, 5, 3, 2]), Pair([4, 2], [2]), Pair([3, 3, 5, 2], [4, 6, 3, 3, 5, 2])]
-
-
-def variants() -> Iterator[dict[str, Any]]:
-    """Yield the settings of each architecture, with 1 or 2 layers per side."""
-    for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "rotary")):
-        shared = {"d_ff": 12, "num_heads": 2, "num_decoder_layers": 2, "norm": norm, "positions": positions}
-        yield {**shared, "num_encoder_layers": 1}
-        for source in "bidirectional", "causal":
-            yield {**shared, "architecture": "decoder-only", "source_attention": source}
-    for attention, cell, layers in itertools.product(("additive", "general", "dot", "none"), ("gru", "lstm"), (1, 2)):
-        shared = {"architecture": "recurrent", "num_encoder_layers": layers, "num_decoder_layers": layers}
-        yield {**shared, "attention": attention, "cell": cell}
 
 
 @pytest.fixture(params=variants(), ids=lambda settings: " ".join(str(each) for each in settings.values()))
@@ -54,23 +32,10 @@ def settings(request: pytest.FixtureRequest) -> ModelSettings:
 
 
 def built(settings: ModelSettings, num_pieces: int = 7, *, joint: bool = True) -> tuple[Seq2Seq, Reference]:
-    """Return a model with random weights, none of them 0 or 1 as fresh biases and norms are, and its reference."""
-    src, tgt = SimpleNamespace(size=num_pieces), SimpleNamespace(size=num_pieces + (not joint))
-    model = build_model(Config(model=settings), SimpleNamespace(src=src, tgt=tgt, joint=joint)).eval()
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.4, generator=generator)
+    """Return a model with random weights, and its reference."""
+    model = random_model(settings, num_pieces, joint=joint)
     weights = {name: weight.numpy() for name, weight in parameters_of(model).items()}
     return model, build_reference(weights, settings, BOS)
-
-
-def batch(pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the arguments of a model: padded sources, their mask, and padded targets that begin with `<s>`."""
-    rows = [torch.tensor(src) for src, _ in pairs]
-    src = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    tgt_in = nn.utils.rnn.pad_sequence([torch.tensor([BOS, *tgt[:-1]]) for _, tgt in pairs], batch_first=True)
-    return src, torch.arange(src.size(1)) < lengths[:, None], tgt_in
 
 
 def engine_for(model: Seq2Seq, precision: str = "float32") -> TorchEngine:
