@@ -11,6 +11,8 @@ ENGINE = (
     "seq2seq.js",
     "kv_cache.js",
     "transformer.js",
+    "decoder_only.js",
+    "recurrent.js",
     "hooks.js",
     "logit_rules.js",
     "beam_search.js",
