@@ -1,0 +1,56 @@
+// Sampling: draw translations of one sentence piece by piece. The counterpart of translate/decoding/sampling.py.
+
+/**
+ * Draw K = numSamples translations {pieces, score}; return them best first. step, watch: see beam_search.js.
+ *
+ * Each piece is drawn from softmax(logits / temperature), restricted to the top_k most probable pieces and to the
+ * smallest set with a total probability of top_p (Holtzman et al. 2020). Scores are computed as in beam search.
+ */
+async function sample(step, state, rules, settings, numSamples, bosId, watch) {
+  const samples = Array.from({ length: numSamples }, () => ({ pieces: [], logProb: 0, score: null }));
+  const random = randomNumbers(settings.seed);
+  state = state.reorder(samples.map(() => 0));
+  while (samples.some(({ score }) => score === null)) {
+    const stepped = step(samples.map(({ pieces }) => pieces.at(-1) ?? bosId), state);
+    const logNorms = samples.map((_, k) => logSumExp(stepped.logits, k));
+    rules.forbid(stepped.logits, samples.map(({ pieces }) => pieces));
+    state = stepped.state;
+    const [{ data, columns }, penalty] = [stepped.logits, state.penalty()];
+    samples.forEach((each, k) => {
+      const logits = data.subarray(k * columns, (k + 1) * columns);
+      const number = random(); // finished samples use one, too, so that the others do not depend on them
+      each.pieces.push(each.score === null ? draw(logits, number, settings) : rules.eosId);
+      if (each.score !== null) return;
+      const [piece, length] = [each.pieces.at(-1), each.pieces.length];
+      each.logProb += logits[piece] - logNorms[k];
+      if (piece === rules.eosId) each.score = each.logProb / length ** settings.length_penalty - (penalty?.[k] ?? 0);
+    });
+    const prefix = samples[0].pieces.filter((piece) => piece !== rules.eosId);
+    await watch?.({ prefix, logProbs: [], beam: [], piece: [], scores: [], ends: [], kept: [] });
+  }
+  const ended = samples.map(({ pieces, score }) => ({ pieces: pieces.slice(0, pieces.indexOf(rules.eosId) + 1), score }));
+  return ended.sort((a, b) => b.score - a.score);
+}
+
+/** Mulberry32 (Tommy Ettinger): a function that returns random numbers from 0 to 1, which depend only on the seed. */
+function randomNumbers(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let bits = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), bits | 61)) ^ bits;
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Draw a piece with a random number from 0 to 1. Rounds to single precision where Python does. */
+function draw(logits, number, { temperature, top_k, top_p }) {
+  const best = [...logits.keys()].sort((a, b) => logits[b] - logits[a]).slice(0, top_k || logits.length);
+  const probabilities = Float32Array.from(best, (piece) => logits[piece] / Math.fround(temperature));
+  softmax(probabilities);
+  let sum = 0;
+  const cumulative = probabilities.map((probability) => (sum += probability));
+  const before = cumulative.map((total, i) => total - probabilities[i]); // probability of the more probable pieces
+  const kept = best.filter((_, i) => probabilities[i] > 0 && before[i] < Math.fround(top_p));
+  const drawn = Math.fround(Math.fround(number) * cumulative[kept.length - 1]);
+  return kept.find((_, i) => cumulative[i] >= drawn);
+}
