@@ -16,6 +16,7 @@ ENGINE = (
     "hooks.js",
     "pieces.js",
     "logit_rules.js",
+    "sampling.js",
     "search_tree.js",
     "quality_warnings.js",
     "beam_search.js",
