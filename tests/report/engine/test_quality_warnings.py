@@ -147,7 +147,7 @@ def test_all_characters_are_letters_digits_spaces_or_of_a_case_as_in_python() ->
       all: letters.join(""), alpha: letters.filter(numLetters).join(""), folded: [...folded.values()],
       word: letters.filter((each) => withoutPunctuation([each])).join(""),
       loop: letters.filter((each) => each.repeat(12).match(LOOP_IN_WORD)).join(""),
-      space: letters.filter((each) => SPACE.test(each)).join(""),
+      space: letters.filter((each) => BETWEEN_WORDS.test(each)).join(""),
     };"""
     answer = run_engine(script, "".join(letters))
     same_case: dict[str, list[str]] = {}

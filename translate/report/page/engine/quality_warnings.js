@@ -7,7 +7,7 @@
 const [MAX_UNIT, MIN_REPEATS, MIN_WORDS, MIN_LETTERS, MAX_EXCERPT] = [8, 3, 6, 12, 60];
 const [MIN_ATTENTION, MAX_ATTENTION, MIN_IN_ROW, MIN_BETWEEN, MIN_COUNTED] = [0.25, 2, 0.5, 2, 4];
 const LOOP_IN_WORD = /([\p{L}\p{Nl}\p{No}]{1,8}?)\1{3,}/gu;
-const SPACE = /[^\S\ufeff]|[\x1c-\x1f\x85]/; // where Python's str.split splits
+const BETWEEN_WORDS = /[^\S\ufeff]|[\x1c-\x1f\x85]/; // where Python's str.split splits
 
 const sumOf = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
 const numLetters = (text) => text.match(/\p{L}/gu)?.length ?? 0;
@@ -66,7 +66,7 @@ function normalizedEntropy(cross, numSrc, numTgt) {
 
 /** The first loop in a text, truncated to the minimum number of repetitions, or null if there is none. */
 function loopIn(text) {
-  const written = text.split(SPACE).filter((word) => word);
+  const written = text.split(BETWEEN_WORDS).filter((word) => word);
   const plain = written.map((word) => caseFolded(word.replace(/[^\p{L}\p{N}_]/gu, "")));
   const words = [...plain.keys()].filter((i) => plain[i]); // punctuation alone, as in "- - - -", is decoration
   for (let length = 1; length <= MAX_UNIT; length++) {
