@@ -1,0 +1,167 @@
+"""The folder for a static host, which Chromium visits on the loopback, then without a network. Skipped without it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+
+from tests.helpers.pages import HOSTILE, SENTENCES
+from translate.errors import UserError
+from translate.report.page.frame import InitialView
+from translate.report.page.site import write_site
+from translate.report.page.writer import page_text
+
+IS_REPLACED = """async (copy) => {
+  while ((await caches.keys()).includes(copy)) await new Promise((end) => setTimeout(end, 20));
+}"""
+HAS_FAILED = """async () => {
+  const isTried = async () => (await caches.keys()).length && !(await navigator.serviceWorker.getRegistration());
+  while (!(await isTried())) await new Promise((end) => setTimeout(end, 20));
+  return (await caches.match(location.href)) === undefined;
+}"""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+class Host:
+    """A static host on the loopback, with the export below a path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a path" / "page"
+        self.root, self.port = folder, 0
+        self.start()
+
+    def start(self) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), partial(Handler, directory=str(self.root)))
+        self.port = self.server.server_port
+        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}/a%20path/page/"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def visitor(browser: Any, host: Host) -> Iterator[Any]:
+    """A window of a browser that has never been here. The page requests nothing from elsewhere and reports no error."""
+    context, troubles = browser.new_context(), []
+    page = context.new_page()
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
+    context.on("request", lambda request: request.url.startswith(host.origin) or troubles.append(request.url))
+    yield page
+    context.close()
+    assert troubles == []
+
+
+def export(folder: Path, title: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    write_site(folder, title, page_text(title, SENTENCES[:1], InitialView()))
+
+
+def copies(page: Any) -> list[str]:
+    names: list[str] = page.evaluate("caches.keys()")
+    return names
+
+
+def test_after_one_visit_the_page_opens_without_a_network_until_another_export_replaces_it(
+    visitor: Any, host: Host
+) -> None:
+    export(host.folder, "One")
+    visitor.goto(host.url)
+    visitor.evaluate(
+        "navigator.serviceWorker.ready.then(() => caches.open(`translate ${location.origin}/a%20path/ old`))"
+    )
+    (first,) = [name for name in copies(visitor) if host.url in name]
+    host.stop()
+    for link in "", "index.html", "?from=mail#k=cross":
+        visitor.goto("about:blank")
+        visitor.goto(host.url + link)
+        assert (visitor.title(), visitor.inner_text("#source")) == ("One", "The cat sat")
+
+    host.start()
+    export(host.folder, "Two")
+    visitor.goto("about:blank")
+    visitor.goto(host.url)  # shows the copy, and looks for another export
+    visitor.evaluate(IS_REPLACED, first)
+    host.stop()
+    visitor.reload()
+    assert visitor.title() == "Two"
+    assert len(copies(visitor)) == 2  # that of another folder remains
+
+
+def test_no_copy_is_made_of_a_half_uploaded_export(visitor: Any, host: Host) -> None:
+    export(host.folder, "One")
+    page = (host.folder / "index.html").read_bytes()
+    export(host.folder, "Two")
+    (host.folder / "index.html").write_bytes(page)
+    visitor.goto(host.url)
+    assert visitor.title() == "One"
+    assert visitor.evaluate(HAS_FAILED)
+
+
+def test_browsers_can_install_the_page(visitor: Any, host: Host) -> None:
+    export(host.folder, HOSTILE)
+    visitor.goto(host.url)
+    session = visitor.context.new_cdp_session(visitor)
+    found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert {error["errorId"] for error in found} <= {"in-incognito"}  # as every window of the tests
+    answer = session.send("Page.getAppManifest")
+    assert answer["errors"] == []
+    manifest = json.loads(answer["data"])
+    assert manifest["name"] == HOSTILE
+    assert answer["manifest"]["startUrl"] == answer["manifest"]["scope"] == host.url
+    for icon in manifest["icons"]:
+        pixels = imread(host.folder / icon["src"])
+        assert "{1}x{0}".format(*pixels.shape) == icon["sizes"]
+        assert len({*map(bytes, pixels.reshape(-1, pixels.shape[2]))}) > 5  # shades of the map
+    assert {icon["purpose"] for icon in manifest["icons"]} == {"any", "maskable"}
+
+
+def test_the_service_worker_differs_if_and_only_if_a_file_does(tmp_path: Path) -> None:
+    for name, title in ("a", "One"), ("b", "One"), ("c", "Two"):
+        export(tmp_path / name, title)
+    a, b, c = ((tmp_path / name / "service-worker.js").read_text(encoding="utf-8") for name in "abc")
+    assert a == b != c
+
+
+def test_all_addresses_are_relative(tmp_path: Path) -> None:
+    export(tmp_path / "site", "One")
+    names = {path.name for path in (tmp_path / "site").iterdir()}
+    head, _, _ = (tmp_path / "site" / "index.html").read_text(encoding="utf-8").partition("</head>")
+    assert {*re.findall(r'(?:href|register)[=(]"([^"]+)"', head)} - {"data:,"} < names
+
+
+def test_a_folder_with_other_files_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(UserError, match="already exists and contains other files"):
+        write_site(tmp_path, "t", page_text("t", [], InitialView()))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -1,0 +1,117 @@
+"""A page as a folder for a static host: with it come a service worker, a manifest and icons.
+
+After one visit the page opens without a network, and phones can install it. All addresses are relative, so that the
+folder works under any path of a host.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from translate.report.colours import ON_PAPER, colour
+from translate.report.figure import load_matplotlib
+from translate.system.files import atomic_folder
+
+POLICY = re.compile(r'(?<=http-equiv="Content-Security-Policy" content=")[^"]*')
+# Each visit looks for another export. Without a network, or opened from disk, there is none to find.
+START = 'navigator.serviceWorker?.register("service-worker.js").then((kept) => kept.update()).catch(() => {});'
+HEAD = f"""<link rel="manifest" href="manifest.webmanifest">
+<link rel="icon" href="icon-192.png" sizes="192x192">
+<link rel="apple-touch-icon" href="apple-touch-icon.png">
+<script>{START}</script>
+"""
+PAPER = "#ffffff"
+# The cross-attention of five words, the second and third of which change places, and its scale.
+MAP = "73100 13700 18300 00291 00119"
+
+
+class Icon(NamedTuple):
+    """A square picture of an attention map. Sizes are in pixels."""
+
+    name: str
+    size: int
+    map_size: int  # of the map in the middle; what is around it may be cut off
+    purpose: str = ""  # in the manifest; "": it is not listed there
+
+
+ICONS = (
+    Icon("icon-192.png", 192, 168, "any"),
+    Icon("icon-512.png", 512, 448, "any"),
+    Icon("icon-maskable-512.png", 512, 288, "maskable"),  # launchers keep a circle of at least 80% of the width
+    Icon("apple-touch-icon.png", 180, 132),
+)
+
+
+def write_site(folder: Path, title: str, page: str) -> int:
+    """Write a page and what belongs to it to a new or empty folder. Returns the size of all files in bytes.
+
+    The folder appears when it is complete. Raises UserError if it contains files or cannot be written.
+    """
+    contents = {"index.html": _linked(page).encode(), "manifest.webmanifest": _manifest(title).encode()}
+    contents |= {icon.name: _png(icon) for icon in ICONS}
+    contents["service-worker.js"] = _service_worker(contents).encode()
+    with atomic_folder(folder) as partial:
+        for name, content in contents.items():
+            (partial / name).write_bytes(content)
+    return sum(map(len, contents.values()))
+
+
+def _linked(page: str) -> str:
+    """Return the page with links to the other files, which its Content-Security-Policy allows."""
+    found = POLICY.search(page)
+    assert found
+    policy = dict(directive.strip().partition(" ")[::2] for directive in found[0].split(";"))
+    additions = dict.fromkeys(("img-src", "manifest-src", "worker-src"), "'self'")
+    for name, source in (additions | {"script-src": f"'{_integrity(START.encode())}'"}).items():
+        policy[name] = f"{policy.get(name, '')} {source}".strip()
+    allowed = "; ".join(f"{name} {sources}" for name, sources in policy.items())
+    return POLICY.sub(lambda _: allowed, page, count=1).replace("</head>", f"{HEAD}</head>", 1)
+
+
+def _service_worker(contents: dict[str, bytes]) -> str:
+    """Return the service worker that keeps these files. It differs if any of them does, so browsers replace it."""
+    names = {name: "./" if name == "index.html" else name for name in contents}
+    digests = {names[name]: _integrity(content) for name, content in contents.items()}
+    code = files("translate.report.page").joinpath("assets", "service_worker.js").read_text(encoding="utf-8")
+    return f'"use strict";\nconst FILES = {json.dumps(digests, indent=2)};\n\n{code}'
+
+
+def _integrity(content: bytes) -> str:
+    """Return the SHA-256 as in policies and requests."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
+
+
+def _manifest(title: str) -> str:
+    icons = [
+        {"src": name, "sizes": f"{size}x{size}", "type": "image/png", "purpose": purpose}
+        for name, size, _, purpose in ICONS
+        if purpose
+    ]
+    values = {"name": title, "start_url": ".", "scope": ".", "display": "standalone", "icons": icons}
+    return json.dumps(values | {"background_color": PAPER, "theme_color": PAPER}, indent=2)
+
+
+def _png(icon: Icon) -> bytes:
+    """Draw an icon: the map on white, with a gap between its cells."""
+    load_matplotlib()
+    from matplotlib.image import imsave
+
+    weights = [[int(digit) for digit in row] for row in MAP.split()]
+    pixels = np.full((icon.size, icon.size, 3), 255, np.uint8)
+    step, gap, start = icon.map_size // len(weights), icon.map_size // 80, (icon.size - icon.map_size) // 2
+    for i, row in enumerate(weights):
+        for j, weight in enumerate(row):
+            top, left = start + i * step, start + j * step
+            pixels[top + gap : top + step - gap, left + gap : left + step - gap] = colour((weight + 0.5) / 10, ON_PAPER)
+    content = io.BytesIO()
+    imsave(content, pixels, format="png", metadata={"Software": "translate"})
+    return content.getvalue()
