@@ -20,7 +20,7 @@ ASSETS = files("translate.report.page").joinpath("assets")
 PAIRS = {
     code: [
         pair
-        for name in ("strings", "strings_live")
+        for name in ("strings", "strings_live", "strings_model")
         for pair in json.loads(ASSETS.joinpath(f"{name}_{code}.json").read_text(encoding="utf-8")).items()
     ]
     for code in LANGUAGES
@@ -57,9 +57,10 @@ def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
 
 
 def test_every_text_that_the_page_names_exists_and_every_text_is_named() -> None:
-    assets = [part for part in ASSETS.iterdir() if part.name.endswith((".js", ".html"))]
+    engine = files("translate.report.page").joinpath("engine")
+    assets = [part for part in (*ASSETS.iterdir(), *engine.iterdir()) if part.name.endswith((".js", ".html"))]
     code = "".join(part.read_text(encoding="utf-8") for part in assets)
-    said = re.findall(r'\bsay\("(\w+)"|data-(?:text|title|label|hint)="(\w+)"', code)
+    said = re.findall(r'\b(?:say|problem)\("(\w+)"|data-(?:text|title|label|hint)="(\w+)"', code)
     named = {key for pair in said for key in pair if key}
     assert named <= STRINGS["en"].keys()
     families = re.findall(r"`(\w+_)\$\{", code) + re.findall(r'sayAgain\(.*?"(\w+_)"', code)

@@ -37,11 +37,11 @@ SAVED = Parts(
 )  # fmt: skip
 
 
-def live_parts(engine: str) -> Parts:
-    """Return the parts of the page on which sentences are typed: the saved page with additions."""
+def live_parts(*engine: str) -> Parts:
+    """Return the parts of the page on which sentences are typed: the saved page with additions and an engine."""
     scripts = (
-        *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_answers.js", engine, "live_heads.js",
-        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "controls.js",
+        *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_answers.js", *engine, "live_heads.js",
+        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "live_start.js", "controls.js",
     )  # fmt: skip
     return Parts((*SAVED.styles, "live.css", "live_search.css"), scripts, ("strings", "strings_live"), ("live.html",))
 
@@ -68,35 +68,37 @@ def inert(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sources: str = "") -> str:
-    """Return the page with the placeholder SENTENCES.
+def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sources: str = "", head: str = "") -> str:
+    """Return the page with the placeholder SENTENCES, and additional elements in its head.
 
     Its Content-Security-Policy allows only the script and the style with these hashes, generated images, scripts
     from `sidecars`, and what the directives `sources` allow.
     """
-    style = "\n".join(map(_part, parts.styles))
+    style = "\n".join(map(part, parts.styles))
     # All code shares one scope; only the function that sidecar files call is global.
-    script = "\n".join(('"use strict";', "(() => {", *map(_part, parts.scripts), "})();"))
-    strings = {code: [json.loads(_part(f"{name}_{code}.json")) for name in parts.strings] for code in LANGUAGES}
-    return Template(_part("page.html")).substitute(
+    script = "\n".join(('"use strict";', "(() => {", *map(part, parts.scripts), "})();"))
+    strings = {code: [json.loads(part(f"{name}_{code}.json")) for name in parts.strings] for code in LANGUAGES}
+    return Template(part("page.html")).substitute(
         script_hash=_digest(script),
         style_hash=_digest(style),
         sidecars=sidecars,
         sources=sources,
         title=html.escape(title),
+        head=head,
         style=style,
         strings=inert({code: dict(ChainMap(*texts)) for code, texts in strings.items()}),
         palette=inert(page_palette()),
         initial_view=inert(view._asdict()),
-        live="".join(map(_part, parts.html)),
+        live="".join(map(part, parts.html)),
         sentences=SENTENCES,
         script=script,
     )
 
 
+def part(name: str, folder: str = "assets") -> str:
+    """Return the text of a file of the page."""
+    return files("translate.report.page").joinpath(folder, name).read_text(encoding="utf-8")
+
+
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _part(name: str) -> str:
-    return files("translate.report.page").joinpath("assets", name).read_text(encoding="utf-8")

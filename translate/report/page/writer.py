@@ -52,6 +52,9 @@ class PageSentence:
     """The page opens on the last version. A line without maps (because it is empty or too long) has no versions."""
 
 
+TYPED = PageSentence(1, "", "", None, (), ())  # of a live page, whose scripts fill it in
+
+
 class PageWriter:
     """Writer that adds sentences to a page opened by `writing_page`."""
 
@@ -123,21 +126,22 @@ def write_page(
 
 def page_text(title: str, sentences: Iterable[PageSentence], view: InitialView) -> str:
     """Return the HTML of a page that contains all maps; see `writing_page`."""
-    before, _, after = frame(title, view, SAVED).partition(SENTENCES)
-    stream = io.StringIO()
-    page = PageWriter(stream, None, ExitStack())
-    for sentence in sentences:
-        page.add(sentence)
-    return f"{before}{stream.getvalue()}{after}".encode("utf-8", ESCAPED).decode()
+    return frame(title, view, SAVED).replace(SENTENCES, blocks_of(sentences), 1).encode("utf-8", ESCAPED).decode()
 
 
 def live_page(title: str) -> str:
     """Return the HTML of the page on which sentences are typed. It sends requests only to the server it came from."""
-    parts = live_parts("live_server.js")
-    before, _, after = frame(title, InitialView(), parts, sources=" connect-src 'self';").partition(SENTENCES)
+    page = frame(title, InitialView(), live_parts("live_server.js"), sources=" connect-src 'self';")
+    return page.replace(SENTENCES, blocks_of([TYPED]), 1)
+
+
+def blocks_of(sentences: Iterable[PageSentence]) -> str:
+    """Return the sentences and their maps as elements of a page."""
     stream = io.StringIO()
-    PageWriter(stream, None, ExitStack()).add(PageSentence(1, "", "", None, (), ()))  # filled in by the answers
-    return f"{before}{stream.getvalue()}{after}"
+    page = PageWriter(stream, None, ExitStack())
+    for sentence in sentences:
+        page.add(sentence)
+    return stream.getvalue()
 
 
 def packed_maps(versions: Sequence[MapVersion]) -> dict[str, object]:

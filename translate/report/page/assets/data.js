@@ -47,19 +47,23 @@ window.receiveMaps = (id, block) => awaited.get(id)?.(block);
 async function decode(block) {
   try {
     const { versions, weights } = JSON.parse(block);
-    const numbers = await inflate(weights);
-    let position = 0;
-    const take = (count) => {
-      position += count;
-      if (position > numbers.length) throw new RangeError("too few weights");
-      return numbers.subarray(position - count, position);
-    };
-    const read = versions.map((version) => readVersion(version, take));
-    if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
-    return read;
+    return readVersions(versions, await inflate(weights));
   } catch {
     throw problem("maps_are_damaged");
   }
+}
+
+/** Divide the weights of all maps, which are numbers from 0 to FULL, among the versions that are described. */
+function readVersions(described, numbers) {
+  let position = 0;
+  const take = (count) => {
+    position += count;
+    if (position > numbers.length) throw new RangeError("too few weights");
+    return numbers.subarray(position - count, position);
+  };
+  const read = described.map((version) => readVersion(version, take));
+  if (position !== numbers.length || !read.length) throw new RangeError("too many weights");
+  return read;
 }
 
 /** An error whose message is the key of a text for the user. */
@@ -93,13 +97,17 @@ function readVersion({ source, target, words, stacks, ...described }, take) {
 
 /** Decode deflated 16-bit numbers from base64; all high bytes come before all low bytes. */
 async function inflate(base64) {
-  const text = atob(base64);
-  const packed = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const bytes = new Uint8Array(await inflated(base64).arrayBuffer());
   const count = bytes.length / 2;
   const numbers = new Uint16Array(count);
   for (let i = 0; i < count; i++) numbers[i] = (bytes[i] << 8) | bytes[count + i];
   return numbers;
+}
+
+/** Decompress base64; returns a Response. */
+function inflated(base64) {
+  const text = atob(base64);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate")));
 }

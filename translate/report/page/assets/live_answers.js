@@ -15,7 +15,7 @@ async function answerTo(body, signal) {
   return answer;
 }
 
-/** What an error says to the user, in the reader's language if its message is the key of a text. */
+/** What an error says to the user: in the reader's language, if its message is the key of a text. */
 function messageOf({ message, values }) {
   return values ? say(message, values) : message;
 }
@@ -28,7 +28,7 @@ function createChannel(show) {
   let [key, controller, timer] = ["", null, 0];
   const channel = {
     answer: null,
-    error: "",
+    error: null,
     isBusy: false,
     /** Ask for the answer to `body`; null: show none. */
     async ask(body) {
@@ -37,17 +37,17 @@ function createChannel(show) {
       controller?.abort();
       clearTimeout(timer);
       [key, controller] = [wanted, new AbortController()];
-      if (!body) return settle({ answer: null, error: "" });
+      if (!body) return settle({ answer: null, error: null });
       const { signal } = controller;
       if (!answers.has(wanted)) Object.assign(channel, { isBusy: true });
       show();
       try {
         const answer = await answerTo(body, signal);
-        if (!signal.aborted) settle({ answer, error: "" });
+        if (!signal.aborted) settle({ answer, error: null });
       } catch (error) {
         if (signal.aborted) return;
         key = ""; // the same request may be sent again
-        settle({ error: messageOf(error) });
+        settle({ error });
         if (error.wait) timer = setTimeout(() => channel.ask(body), 1000 * Math.min(MAX_WAIT, error.wait));
       }
     },

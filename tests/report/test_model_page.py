@@ -1,0 +1,64 @@
+"""The page that holds models: one file that translates what is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tests.helpers.pages import HOSTILE
+from translate.report.page.engine_code import engine_code
+from translate.report.page.frame import SAVED, live_parts, part
+from translate.report.page.model_page import PARTS, PageAbout, TrainedOn, model_page
+
+DECLARED = re.compile(r"^(?:(?:async )?function\*? |class |const |let )(\w+|\[[^\]]+\]|\{[^}]+\})", re.MULTILINE)
+LANGUAGE = {"code": "en", "name": HOSTILE}
+ABOUT = {"architecture": "transformer", "variant": {}, "source": LANGUAGE, "target": LANGUAGE, "num_parameters": 3}
+
+
+def packed(name: str) -> bytes:
+    """A model without weights."""
+    return safetensors.numpy.save({"x": np.zeros(1, np.float32)}, {"about": json.dumps({"name": name, **ABOUT})})
+
+
+@pytest.mark.parametrize("scripts", [SAVED.scripts, live_parts("live_server.js").scripts, PARTS.scripts, ["engine"]])
+def test_no_name_is_declared_twice_in_a_scope(scripts: Sequence[str]) -> None:
+    code = "\n".join(
+        engine_code() + part("worker.js", "engine") if name == "engine" else part(name) for name in scripts
+    )
+    names = Counter(name for found in DECLARED.findall(code) for name in re.findall(r"\w+", found))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_text_in_the_page_cannot_become_markup_or_end_its_element() -> None:
+    assert not re.search(r"</?script|<!--", engine_code() + part("worker.js", "engine"))
+    trained_on = [TrainedOn(5, (HOSTILE,), "2026-11-29")]
+    html = model_page(HOSTILE, [(HOSTILE, packed(HOSTILE))], PageAbout(HOSTILE, "2026-11-29", trained_on))
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
+    assert html.count("<script") == html.count("</script>") == len(scripts)
+    assert not any("<!--" in script for script in scripts)
+    assert "<img" not in html
+    line = next(json.loads(script) for script in scripts if script.startswith('{"models"'))
+    assert line["note"] == line["models"][0]["name"] == line["models"][0]["source"]["name"] == HOSTILE
+    assert line["models"][0]["texts"] == [HOSTILE]
+    assert len(html.encode()) - 2000 < line["bytes"] < len(html.encode())
+
+
+def test_the_policy_allows_the_page_its_worker_and_no_request() -> None:
+    html = model_page("t", [("a", packed("a"))], PageAbout(), head='<link rel="manifest" href="m">')
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    sources = dict(each.strip().split(" ", 1) for each in policy[1].split(";"))
+    hashed = {name: sources.pop(name) for name in ("script-src", "style-src")}
+    assert all(re.fullmatch("'sha256-[^']+'", source) for source in hashed.values())
+    assert sources == {
+        "default-src": "'none'", "img-src": "data: blob:", "worker-src": "blob:", "base-uri": "'none'",
+        "form-action": "'none'",
+    }  # fmt: skip
+    assert '<link rel="manifest" href="m">' in html.partition("</head>")[0]
+    assert "fetch(" not in html

@@ -1,0 +1,70 @@
+// The engine of a page that holds its models: a worker runs engine/*.js on them. Nothing leaves the page.
+
+const MAX_CHARACTERS = 5000; // as on the server
+const NEEDED = ["Worker", "DecompressionStream", "CompressionStream", "Response"].filter((name) => !(name in globalThis));
+const waiting = []; // requests that the worker does not have yet: {message, resolve, reject}
+let answering = null; // the request that it has
+let worker = null;
+let numSent = 0;
+let opened = []; // descriptions of the models that are not damaged
+
+const engine = {
+  /** Start the worker and open the models. Damaged ones are left out. */
+  async runs() {
+    if (NEEDED.length) throw problem("browser_lacks", { names: NEEDED.join(", ") });
+    worker = startWorker();
+    const blocks = ABOUT.models.map((_, i) => element(`model-${i}`)?.textContent ?? "");
+    const { runs, damaged } = await request({ method: "open", blocks });
+    opened = runs;
+    markDamaged(damaged.map((i) => ({ position: i, isMissing: !blocks[i] })));
+    if (!runs.length) throw problem("no_model_is_whole");
+    return { runs, max_characters: MAX_CHARACTERS };
+  },
+
+  examples: async (run) => opened.find(({ name }) => name === run).examples,
+
+  async attention(body, signal) {
+    const { maps, ...answer } = await request({ method: "attention", body }, signal);
+    return { ...answer, maps, versions: maps ? readVersions(maps.versions, maps.numbers) : [] };
+  },
+
+  page: async (body) => savedPage(body, await answerTo(body)),
+};
+
+function startWorker() {
+  const code = new Blob([element("engine")?.textContent ?? "throw 0"], { type: "text/javascript" });
+  const started = new Worker(URL.createObjectURL(code));
+  started.onmessage = ({ data: { id, result, message, values } }) => {
+    if (id !== answering?.message.id) return;
+    if (result) answering.resolve(result);
+    else answering.reject(Object.assign(new Error(message), { values }));
+    answering = null;
+    sendNext();
+  };
+  started.onerror = () => {
+    for (const { reject } of [answering, ...waiting].filter(Boolean)) reject(problem("engine_failed"));
+    waiting.length = 0;
+    answering = null;
+  };
+  return started;
+}
+
+/** Ask the worker, which has one request at a time. It never gets those that are aborted before, and cancels the one it has. */
+function request(message, signal) {
+  return new Promise((resolve, reject) => {
+    const entry = { message: { id: ++numSent, ...message }, resolve, reject };
+    signal?.addEventListener("abort", () => {
+      if (answering === entry) worker.postMessage({ cancel: entry.message.id });
+      else if (waiting.includes(entry)) waiting.splice(waiting.indexOf(entry), 1);
+      reject(signal.reason);
+    });
+    waiting.push(entry);
+    sendNext();
+  });
+}
+
+function sendNext() {
+  if (answering || !waiting.length) return;
+  answering = waiting.shift();
+  worker.postMessage(answering.message);
+}
