@@ -21,12 +21,12 @@ async function beamSearch(step, state, rules, settings, bosId, watch) {
     const ends = candidates.map(({ piece }) => piece === rules.eosId);
 
     // Only the first beam_size candidates may end a hypothesis, so a beam size of 1 is equivalent to greedy search.
-    const ended = candidates.map((_, i) => ({ pieces: extended[i], score: scores[i] })).filter(({ score }, i) => ends[i] && i < size && score > -Infinity);
+    const ended = candidates.map((_, i) => ({ pieces: extended[i], score: scores[i] })).filter((_, i) => ends[i] && i < size);
     finished = [...finished, ...ended].sort((a, b) => b.score - a.score).slice(0, size);
 
     // Keep the unfinished hypotheses in candidate order.
     const kept = [...candidates.keys()].sort((a, b) => ends[a] - ends[b] || a - b).slice(0, size);
-    const left = kept.filter((i) => !ends[i] && candidates[i].logProb > -Infinity);
+    const left = kept.filter((i) => !ends[i]);
     const column = (name) => candidates.map((candidate) => candidate[name]);
     await watch?.({ prefix: extended[kept[0]], logProbs: column("logProb"), beam: column("beam"), piece: column("piece"), scores, ends, kept });
     const worst = finished.length < size ? -Infinity : finished.at(-1).score;
@@ -37,21 +37,21 @@ async function beamSearch(step, state, rules, settings, bosId, watch) {
   }
 }
 
-/** The `count` best continuations {beam, piece, logProb} of the hypotheses, best first. Changes the logits (K, V). */
+/** The best continuations {beam, piece, logProb} of the hypotheses, best first, at most `count`. Changes the logits (K, V). */
 function bestCandidates(logits, beams, rules, count) {
   const offsets = beams.map(({ logProb }, k) => logProb - logSumExp(logits, k));
   rules.forbid(logits, beams.map(({ pieces }) => pieces));
   const best = [];
-  let worst = -Infinity; // of `best`, once it is full
+  let worst = -Infinity; // of `best` once it is full; forbidden pieces are not better
   logits.data.forEach((logit, i) => {
     const beam = Math.floor(i / logits.columns);
     const logProb = logit + offsets[beam];
-    if (best.length === count && !(logProb > worst)) return;
+    if (!(logProb > worst)) return;
     let place = best.length;
     while (place && best[place - 1].logProb < logProb) place--;
     best.splice(place, 0, { beam, piece: i % logits.columns, logProb });
     if (best.length > count) best.pop();
-    worst = best.at(-1).logProb;
+    if (best.length === count) worst = best.at(-1).logProb;
   });
   return best;
 }

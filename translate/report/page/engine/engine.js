@@ -3,6 +3,12 @@
 
 const COVERED = 1e-30; // minimum coverage, because attention may be rounded to 0, whose logarithm is infinite
 
+/** The counterpart of build_model in translate/run/model.py. settings: section [model] of the run's settings. */
+function buildModel(settings, weights) {
+  const Model = { transformer: Transformer, recurrent: Recurrent, "decoder-only": DecoderOnly }[settings.architecture];
+  return new Model(weights, settings);
+}
+
 /** Return up to `numBest` translations {pieces, score}. src: pieces with `</s>`. forced: the pieces they begin with. */
 async function search(model, src, vocab, settings, { numBest, forced, watch }) {
   const rules = new LogitRules(src.length - 1, forced, settings, vocab.eosId);

@@ -11,8 +11,7 @@ function openModel(bytes) {
   const { about, tensors } = readTensors(bytes);
   const src = new Vocab(tensors["vocab.src"].bytes);
   const tgt = tensors["vocab.tgt"] ? new Vocab(tensors["vocab.tgt"].bytes) : src;
-  const Model = { transformer: Transformer, recurrent: Recurrent, "decoder-only": DecoderOnly }[about.model.architecture];
-  return { about, model: new Model(readWeights(tensors), about.model), src, tgt };
+  return { about, model: buildModel(about.model, readWeights(tensors)), src, tgt };
 }
 
 /**
