@@ -50,7 +50,7 @@ def test_text_in_the_page_cannot_become_markup_or_end_its_element() -> None:
 
 
 def test_the_policy_allows_the_page_its_worker_and_no_request() -> None:
-    html = model_page("t", [("a", packed("a"))], PageAbout(), head='<link rel="manifest" href="m">')
+    html = model_page("t", [("a", packed("a"))], PageAbout())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
     sources = dict(each.strip().split(" ", 1) for each in policy[1].split(";"))
@@ -60,5 +60,4 @@ def test_the_policy_allows_the_page_its_worker_and_no_request() -> None:
         "default-src": "'none'", "img-src": "data: blob:", "worker-src": "blob:", "base-uri": "'none'",
         "form-action": "'none'",
     }  # fmt: skip
-    assert '<link rel="manifest" href="m">' in html.partition("</head>")[0]
     assert "fetch(" not in html

@@ -84,7 +84,6 @@ def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sourc
         sidecars=sidecars,
         sources=sources,
         title=html.escape(title),
-        head=head,
         style=style,
         strings=inert({code: dict(ChainMap(*texts)) for code, texts in strings.items()}),
         palette=inert(page_palette()),

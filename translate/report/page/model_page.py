@@ -44,19 +44,12 @@ class PageAbout:
     """Of each model; may be empty."""
 
 
-def model_page(
-    title: str,
-    models: Sequence[tuple[str, bytes]],
-    about: PageAbout,
-    head: str = "",
-    sources: str = "worker-src blob:",
-) -> str:
-    """Return the HTML of a page that holds models, which requests nothing.
+def model_page(title: str, models: Sequence[tuple[str, bytes]], about: PageAbout) -> str:
+    """Return the HTML of a page that requests nothing.
 
-    models: the name of each and what `packed_model` returns for it. head: additional elements of <head>. sources:
-    directives of the content policy for the worker and for what `head` needs.
+    models: the name of each and what `packed_model` returns for it.
     """
-    before, _, after = frame(title, InitialView(), PARTS, sources=f" {sources};", head=head).partition(SENTENCES)
+    before, _, after = frame(title, InitialView(), PARTS, sources=" worker-src blob:;").partition(SENTENCES)
     saved = base64.b64encode(zlib.compress(frame(TITLE, InitialView(), SAVED).encode(), 9)).decode()
     code = "\n".join((engine_code(), part("worker.js", "engine")))
     fixed = _text("saved-page", saved), _text("engine", code), blocks_of([TYPED]), *map(_model, count(), models), after

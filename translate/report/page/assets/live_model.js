@@ -16,8 +16,8 @@ const engine = {
     const blocks = ABOUT.models.map((_, i) => element(`model-${i}`)?.textContent ?? "");
     const { runs, damaged } = await request({ method: "open", blocks });
     opened = runs;
-    markDamaged(damaged.map((i) => ({ position: i, isMissing: !blocks[i] })));
     if (!runs.length) throw problem("no_model_is_whole");
+    markDamaged(damaged.map((i) => ({ position: i, isMissing: !blocks[i] })));
     return { runs, max_characters: MAX_CHARACTERS };
   },
 

@@ -22,12 +22,13 @@ function showAbout() {
   const size = say("about_size", { number: inWords(bytes / 1e6, { maximumFractionDigits: 1 }) });
   const isOne = models.length === 1;
   const facts = isOne ? [languagesOf(models[0]), size, ...figuresOfModel(models[0], ROUGH)] : [say("about_models", { count: models.length }), size];
-  element("about-line").replaceChildren(...joined(note ? [...facts, bidi(note)] : facts));
+  const short = make("span", "");
+  short.append(...(note ? [" · ", bidi(note)] : []));
+  element("about-line").replaceChildren(...joined(facts), short);
   element("about-models").replaceChildren(...models.map((model, i) => {
     const item = make("li", damage.some(({ position }) => position === i) ? "damaged" : "");
-    const texts = model.texts.length ? [bidi(model.texts.join(", "))] : [];
-    const finished = model.date ? [say("about_trained_on", { date: dated(model.date) })] : [];
-    item.append(...joined([bidi(model.name), languagesOf(model), architectureOf(model), ...figuresOfModel(model, {}), ...texts, ...finished]));
+    const from = [...model.texts.map(bidi), ...(model.date ? [dated(model.date)] : [])];
+    item.append(...joined([bidi(model.name), languagesOf(model), architectureOf(model), ...figuresOfModel(model, {}), ...from]));
     return item;
   }));
   element("about-note").textContent = note;
