@@ -38,7 +38,8 @@ OTHER_PROGRAMS = {
 PARSED_ONLY = {
     "serve": "runs until it is stopped; tests/serve starts it, and runs the requests of the guide",
     "train": "trains for minutes; its settings are checked, and tests/training trains",
-    "export": "tests/export and tests/ctranslate2 write and load each format",
+    **dict.fromkeys(("huggingface", "onnx"), "tests/export writes and loads each format"),
+    "ctranslate2": "tests/ctranslate2 writes and loads it",
     "--engine": "tests/ctranslate2/test_engine.py translates with it",
     "--device": "there may be no such device",
     "--resume": "there is nothing to resume; tests/decoding/test_resumable_output.py interrupts",

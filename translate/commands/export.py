@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,40 +13,104 @@ from translate.commands import options
 from translate.errors import UserError
 from translate.system.terminal_text import print_message
 
+Page, Form = (partial(Option, rich_help_panel=group) for group in ("Page", "Format"))
+Format = Literal["page", "ctranslate2", "huggingface", "onnx"]
 EPILOG = """\b
-Example:
-  translate export runs/toy --format ctranslate2 toy-int8 --precision int8
+Examples:
+  translate export runs/en-fr en-fr.html --format page --note "Made by class 7b"
+  translate export runs/en-fr runs/fr-en site --format page --precision int8
+  translate export runs/toy toy-int8 --format ctranslate2 --precision int8
 """
 
 
 def export(
-    run: options.Run,
-    folder: Annotated[Path, Argument(metavar="DIR", help="Output folder; must be new or empty.")],
-    format: Annotated[Literal["ctranslate2", "huggingface", "onnx"], Option(metavar="NAME", help="One listed above.")],
-    precision: options.Precision = "float32",
+    runs: Annotated[
+        list[Path],
+        Argument(
+            metavar="RUN",
+            default_factory=list,
+            show_default=False,
+            help="Run folder written by `train`; for a page, one or several.",
+        ),
+    ],
+    path: Annotated[
+        Path,
+        Argument(metavar="PATH", help="New or empty folder. For a page: FILE.html, or a folder for a static host."),
+    ],
+    format: Annotated[Format, Form(metavar="NAME", help="One listed above.")],
+    precision: Annotated[
+        options.PrecisionName | None,
+        Form(
+            metavar="TYPE",
+            help="page: float16 (default), float32 or int8; ctranslate2: float32 (default), float16 or int8.",
+        ),
+    ] = None,
+    title: Annotated[str, Page(metavar="TEXT", help="Title of the page.  [default: the languages]")] = "",
+    note: Annotated[str, Page(metavar="TEXT", help="Text below the title, such as who made the page.")] = "",
+    no_examples: Annotated[
+        bool, Page("--no-examples", help="Leave out the example sentences, which are validation text.")
+    ] = False,
+    maps_only: Annotated[
+        bool, Page("--maps-only", help="Write a page of the attention maps of the examples, without the model.")
+    ] = False,
 ) -> None:
-    """Export a run for use in other programs.
+    """Export a run as a page, or for use in other programs.
 
     \b
+    page         page that translates and shows attention in any browser
     ctranslate2  CTranslate2 model and sentencepiece models
-    huggingface  Transformers model (AutoModelForSeq2SeqLM, AutoTokenizer) with identical pieces and logits
-    onnx         encoder.onnx, decoder.onnx (without search) and sentencepiece models
+    huggingface  Transformers model and tokenizer, with identical pieces and logits
+    onnx         encoder.onnx, decoder.onnx (without search), sentencepiece models
     """
+    given = {"--title": title, "--note": note, "--no-examples": no_examples, "--maps-only": maps_only}
+    named = [name for name, value in given.items() if value]
+    _check_paths(runs, path)
+    if format == "page":
+        from translate.commands.export_page import PageOptions, export_page
+
+        export_page(runs, path, PageOptions(precision, title, note, not no_examples, maps_only))
+        return
+    if named:
+        raise UserError(f"{named[0]}: supported only by --format page; leave it out")
+    if len(runs) > 1:
+        raise UserError(f"--format {format}: exports one run, but {len(runs)} are given; export each of them")
+    _export_model(runs[0], path, format, precision or "float32")
+    print_message(f"{format} model: {path}")
+
+
+def _check_paths(runs: Sequence[Path], path: Path) -> None:
+    """Raise UserError if the runs or the path to write to are missing, mixed up, or named twice."""
+    from translate.run.folder import Run
+    from translate.system.files import resolved
+
+    is_run = Run(path).config_path.is_file()
+    if is_run or not runs:
+        advice = "name what to write after the runs" if is_run else "name the run before it"
+        raise UserError(f"{path}: {'this is a run' if is_run else 'RUN is missing'}; {advice}: export RUN PATH")
+    for number, run in enumerate(runs):
+        Run.open(run)
+        if resolved(run) in map(resolved, runs[:number]):
+            raise UserError(f"{run}: this run is given twice; name it once")
+
+
+def _export_model(folder: Path, path: Path, format: Format, precision: options.PrecisionName) -> None:
+    """Export a run for another program."""
     from translate.run.folder import Run
 
-    opened = Run.open(run)
+    run = Run(folder)
     if format == "ctranslate2":
         from translate.ctranslate2.convert import export_ctranslate2
 
-        export_ctranslate2(opened, folder, precision)
+        export_ctranslate2(run, path, precision)
     elif precision != "float32":
-        raise UserError(f"--precision {precision}: supported only by --format ctranslate2; leave out --precision")
+        raise UserError(
+            f"--precision {precision}: supported only by --format ctranslate2 and page; leave out --precision"
+        )
     elif format == "huggingface":
         from translate.export.huggingface import export_huggingface
 
-        export_huggingface(opened, folder)
+        export_huggingface(run, path)
     else:
         from translate.export.onnx import export_onnx
 
-        export_onnx(opened, folder)
-    print_message(f"{format} model: {folder}")
+        export_onnx(run, path)
