@@ -1,37 +1,29 @@
 // The recurrent encoder-decoder, with attention (Bahdanau et al. 2015, Luong et al. 2015) or without.
 // The counterpart of translate/model/recurrent.py.
 //
-// A step takes one hypothesis after another, so cells and attention work on vectors: matrices with one row. The states
-// of a layer are a list: its hidden state and, for an LSTM, its cell state.
+// A step takes one hypothesis after another, so cells and attention work on vectors, as Float32Arrays. The states of a
+// layer are a list: its hidden state and, for an LSTM, its cell state.
 
-const multiply = (x, y) => mapped(x, (a, b) => a * b, y);
-const sigmoid = (x) => mapped(x, (number) => 1 / (1 + Math.exp(-number)));
-const tanh = (x) => mapped(x, (number) => Math.tanh(number));
+const sigmoid = (number) => 1 / (1 + Math.exp(-number));
+const applied = (linear, x) => linear.forward(matrix(1, x.length, x)).data;
+const joined = (...vectors) => Float32Array.from(vectors.flatMap((vector) => [...vector]));
+const rowsOf = (vectors) => matrix(vectors.length, vectors[0].length, joined(...vectors));
+const chunk = (x, width) => [...Array(x.length / width).keys()].map((i) => x.subarray(i * width, (i + 1) * width));
 
-/** The numbers of a matrix as `count` vectors of equal width. */
-function chunk(x, count) {
-  const width = x.data.length / count;
-  return Array.from({ length: count }, (_, i) => matrix(1, width, x.data.subarray(i * width, (i + 1) * width)));
-}
-
-/** The numbers of several vectors as a matrix of `rows` rows. */
-function joined(vectors, rows) {
-  const data = Float32Array.from(vectors.flatMap((vector) => [...vector.data]));
-  return matrix(rows, data.length / rows, data);
-}
-
-/** The products of a layer's weights with its input and with its hidden state, and its states -> its next states. */
+/** What a layer's weights make of its input and of its hidden state, and its states -> its next states. */
 const CELLS = {
   gru(read, kept, [h]) { // Cho et al. 2014; the reset gate is applied after the product
-    const [[rRead, zRead, nRead], [rKept, zKept, nKept]] = [chunk(read, 3), chunk(kept, 3)];
-    const [r, z] = [sigmoid(add(rRead, rKept)), sigmoid(add(zRead, zKept))];
-    const n = tanh(add(nRead, multiply(r, nKept)));
-    return [add(mapped(n, (a, b) => a * (1 - b), z), multiply(h, z))];
+    const [[rRead, zRead, nRead], [rKept, zKept, nKept]] = [chunk(read, h.length), chunk(kept, h.length)];
+    const next = (old, i) => {
+      const [r, z] = [sigmoid(rRead[i] + rKept[i]), sigmoid(zRead[i] + zKept[i])];
+      return (1 - z) * Math.tanh(nRead[i] + r * nKept[i]) + z * old;
+    };
+    return [h.map(next)];
   },
   lstm(read, kept, [, c]) { // Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000
-    const [i, f, g, o] = chunk(add(read, kept), 4);
-    const next = add(multiply(sigmoid(f), c), multiply(sigmoid(i), tanh(g)));
-    return [multiply(sigmoid(o), tanh(next)), next];
+    const [i, f, g, o] = chunk(read.map((number, n) => number + kept[n]), c.length);
+    const cell = c.map((old, n) => sigmoid(f[n]) * old + sigmoid(i[n]) * Math.tanh(g[n]));
+    return [cell.map((number, n) => sigmoid(o[n]) * Math.tanh(number)), cell];
   },
 };
 
@@ -42,7 +34,7 @@ function cells(weights, name, suffix, cell) {
     return new Linear({ "cells.weight": weight, "cells.bias": bias }, "cells");
   };
   const [input, hidden] = [linear("ih"), linear("hh")];
-  return (x, states) => CELLS[cell](input.forward(x), hidden.forward(states[0]), states);
+  return (x, states) => CELLS[cell](applied(input, x), applied(hidden, states[0]), states);
 }
 
 /** Attention with one head: the context is the mean of the memory, weighted by softmax of the scores. */
@@ -50,30 +42,26 @@ class CrossAttention {
   constructor(weights, kind) {
     Object.assign(this, { numHeads: 1, recorded: null, off: new Set() }); // see hooks.js
     this.isAdditive = kind === "additive";
-    this.key = kind === "dot" ? { forward: (x) => x } : new Linear(weights, "cross_attn.key");
-    if (this.isAdditive) this.query = new Linear(weights, "cross_attn.query");
-    if (this.isAdditive) this.score = new Linear(weights, "cross_attn.score");
-    this.output = new Linear(weights, "cross_attn.output");
+    const layers = { additive: ["key", "query", "score"], general: ["key"], dot: [] }[kind];
+    for (const name of [...layers, "output"]) this[name] = new Linear(weights, `cross_attn.${name}`);
   }
 
-  /** Attend and project the context: state (1, D), keys and memory (S, D) -> (1, D). */
+  /** Attend and project the context: state (D), keys and memory (S, D) -> (D). */
   forward(x, keys, memory) {
-    const [map, context] = [this.weights(x, keys), matrix(1, x.columns)];
+    const [map, context] = [this.weights(x, keys), new Float32Array(x.length)];
     this.recorded?.push({ rows: 1, columns: keys.rows, weights: map });
     if (this.off.has(0)) return context;
-    memory.data.forEach((number, i) => (context.data[i % x.columns] += map[Math.floor(i / x.columns)] * number));
-    return this.output.forward(context);
+    memory.data.forEach((number, i) => (context[i % x.length] += map[Math.floor(i / x.length)] * number));
+    return applied(this.output, context);
   }
 
-  /** The attention map (1, S): softmax of v tanh(W s + U h + b) if additive, of s W h if general, of s h if dot. */
+  /** The attention map (S): softmax of v tanh(W s + U h + b) if additive, of s W h if general, of s h if dot. */
   weights(x, keys) {
-    let scores = new Linear({ "keys.weight": keys }, "keys").forward(x); // x Kᵀ
-    if (this.isAdditive) {
-      const query = this.query.forward(x).data;
-      scores = this.score.forward({ ...keys, data: keys.data.map((key, i) => Math.tanh(query[i % x.columns] + key)) });
-    }
-    softmax(scores.data);
-    return scores.data;
+    const [query, v] = this.isAdditive ? [applied(this.query, x), this.score.weight.data] : [x, null];
+    const term = (key, i) => (v ? v[i] * Math.tanh(query[i] + key) : query[i] * key);
+    const scores = chunk(keys.data, x.length).map((key) => key.reduce((sum, number, i) => sum + term(number, i), 0));
+    softmax(scores);
+    return Float32Array.from(scores);
   }
 }
 
@@ -109,19 +97,19 @@ class Recurrent extends Seq2Seq {
   encode(src) {
     let [x, last] = [this.embed(this.srcEmbedding, src), null];
     const run = (layer, inputs) => {
-      let states = Array(2).fill(matrix(1, x[0].columns / 2));
+      let states = Array(2).fill(new Float32Array(x[0].length / 2));
       return inputs.map((input) => (states = layer(input, states))[0]);
     };
     this.encoder[0].forEach((layer, i) => {
       const [forward, backward] = [run(layer, x), run(this.encoder[1][i], [...x].reverse())];
-      last = joined([forward.at(-1), backward.at(-1)], 1);
-      x = forward.map((state, s) => joined([state, backward.at(-1 - s)], 1));
+      last = joined(forward.at(-1), backward.at(-1));
+      x = forward.map((state, s) => joined(state, backward.at(-1 - s)));
     });
-    const [memory, first] = [joined(x, src.length), tanh(this.bridge.forward(last))];
-    const states = chunk(first, first.columns / last.columns); // the hidden states of all layers, then the cell states
+    const [memory, first] = [rowsOf(x), applied(this.bridge, last).map(Math.tanh)];
+    const states = chunk(first, last.length); // the hidden states of all layers, then the cell states
     const hidden = this.decoder.map((_, layer) => states.filter((_, i) => i % this.decoder.length === layer));
-    const keys = this.crossAttn ? this.crossAttn.key.forward(memory) : memory;
-    return new RecurrentState(memory, keys, [{ hidden, features: matrix(1, memory.columns) }]);
+    const keys = this.crossAttn?.key?.forward(memory) ?? memory;
+    return new RecurrentState(memory, keys, [{ hidden, features: new Float32Array(last.length) }]);
   }
 
   /** The features that predict the piece after each target piece: S and T pieces -> (T, D). */
@@ -131,26 +119,27 @@ class Recurrent extends Seq2Seq {
       ({ state } = this.step([piece], state));
       steps.push(state.hypotheses[0].features);
     }
-    return joined(steps, tgtIn.length);
+    return rowsOf(steps);
   }
 
   /** Read the last piece of each hypothesis: K pieces, state -> features (K, D) and the next state. */
   step(pieces, { memory, keys, hypotheses }) {
     const y = this.embed(this.tgtEmbedding, pieces);
     const next = hypotheses.map((hypothesis, k) => this.next(y[k], hypothesis, keys, memory));
-    const features = joined(next.map((hypothesis) => hypothesis.features), pieces.length);
-    return { features, state: new RecurrentState(memory, keys, next) };
+    return { features: rowsOf(next.map(({ features }) => features)), state: new RecurrentState(memory, keys, next) };
   }
 
   embed(table, pieces) {
-    return chunk(embedded(table, pieces, Math.sqrt(table.columns)), pieces.length);
+    return chunk(embedded(table, pieces, Math.sqrt(table.columns)).data, table.columns);
   }
 
-  /** Advance a hypothesis by one piece, given its embedding (1, D). */
+  /** Advance a hypothesis by one piece, given its embedding. */
   next(y, { hidden, features }, keys, memory) {
-    let s = this.crossAttn ? joined([y, features], 1) : y;
+    let s = this.crossAttn ? joined(y, features) : y;
     hidden = this.decoder.map((layer, i) => ([s] = layer(s, hidden[i]))); // s is also the input of the next layer
-    if (this.crossAttn) s = tanh(add(this.crossAttn.forward(s, keys, memory), this.combine.forward(s))); // Luong, eq. 5
-    return { hidden, features: s };
+    if (!this.crossAttn) return { hidden, features: s };
+    const [context, combined] = [this.crossAttn.forward(s, keys, memory), applied(this.combine, s)];
+    // Luong et al. 2015, equation 5
+    return { hidden, features: context.map((number, i) => Math.tanh(number + combined[i])) };
   }
 }
