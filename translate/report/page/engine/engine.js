@@ -68,9 +68,9 @@ function forcedPass(model, src, tgt, bosId) {
     const [row, norm] = [t * logProbs.columns, logSumExp(logProbs, t)];
     for (let v = row; v < row + logProbs.columns; v++) logProbs.data[v] -= norm;
   }
-  const maps = Object.fromEntries(Object.entries(recorded).map(([kind, layers]) => [kind, stackOf(layers, 0, layers[0]?.columns)]));
-  // A decoder-only model has no encoder-decoder attention: the part of `self` in which the target attends to the source.
-  if (maps.self) maps.cross = stackOf(recorded.self, src.length, src.length);
+  // In a decoder-only model, the part of `self` in which the target attends to the source is `cross`.
+  const maps = recorded.self ? { cross: stackOf(recorded.self, src.length, src.length) } : {};
+  for (const [kind, layers] of Object.entries(recorded)) maps[kind] = stackOf(layers, 0, layers[0].columns);
   return { logProbs, maps };
 }
 
