@@ -26,14 +26,16 @@ class Linear {
 
   /** (N, I) -> (N, O) */
   forward(x) {
-    const [{ data: w, rows: numOutputs, columns: width }, { data }] = [this.weight, x];
+    const { data: w, rows: numOutputs, columns: width } = this.weight;
+    const { data } = x;
     const y = matrix(x.rows, numOutputs);
-    // Four rows of W at a time: they stay in the cache for all rows of x. JavaScript adds in double precision.
-    for (let first = 0; first < numOutputs; first += 4) {
-      const [o0, o1, o2, o3] = [0, 1, 2, 3].map((more) => Math.min(first + more, numOutputs - 1)); // repeats the last
-      const [w0, w1, w2, w3] = [o0 * width, o1 * width, o2 * width, o3 * width];
+    // Four rows of W at a time: they stay in the cache for all rows of x. JavaScript adds in double precision. Browsers
+    // need twice the time if these numbers are in arrays, even where arrays are destructured at once.
+    for (let first = 0, last = numOutputs - 1; first < numOutputs; first += 4) {
+      const o1 = Math.min(first + 1, last), o2 = Math.min(first + 2, last), o3 = Math.min(first + 3, last);
+      const w0 = first * width, w1 = o1 * width, w2 = o2 * width, w3 = o3 * width;
       for (let n = 0; n < x.rows; n++) {
-        let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
+        let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
         for (let i = 0, start = n * width; i < width; i++) {
           const number = data[start + i];
           sum0 += number * w[w0 + i];
@@ -42,7 +44,7 @@ class Linear {
           sum3 += number * w[w3 + i];
         }
         const row = n * numOutputs;
-        y.data[row + o0] = sum0 + this.bias[o0];
+        y.data[row + first] = sum0 + this.bias[first];
         y.data[row + o1] = sum1 + this.bias[o1];
         y.data[row + o2] = sum2 + this.bias[o2];
         y.data[row + o3] = sum3 + this.bias[o3];
