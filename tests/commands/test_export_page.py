@@ -85,7 +85,7 @@ def test_the_page_holds_weights_vocabulary_settings_and_examples(
         0,
         [
             f"page: {page} ({size}); open it in any browser, or send it to someone",
-            "note: the page shows 20 example pairs of the validation text to all who get it; "
+            "note: all who get the page can read its 20 example pairs, which are validation text; "
             "--no-examples leaves them out",
         ],
     )
@@ -118,7 +118,7 @@ def test_no_folder_of_the_machine_is_in_the_page(export: Export, tiny_run: Path,
         shutil.copytree(tiny_run, tmp_path / "secret" / folder / "run")
     page = tmp_path / "page.html"
     assert export(*(tmp_path / "secret").glob("*/run"), page, "--format", "page").status == 0
-    assert [about["name"] for _, about in models(page)] == ["run", "run (2)"]
+    assert [about["name"] for _, about in models(page)] == ["run (1)", "run (2)"]
     for text in page.read_text(encoding="utf-8"), *(json.dumps(about) for _, about in models(page)):
         for secret in "secret", *tiny_run.parts[-3:-1]:
             assert secret not in text
@@ -192,7 +192,7 @@ def test_the_page_of_maps_has_no_model(
     assert [sentence["source"] for sentence in found["sentence"]] == source[::10]
     assert all(sentence["maps"] == "here" for sentence in found["sentence"])
     assert export(tiny_run, tmp_path / "site", "--format", "page", "--maps-only").status == 0
-    assert "<title>Attention of tiny</title>" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "<title>English → French</title>" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
 PAGE = ("--format", "page")
@@ -201,15 +201,21 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     ("RUN", "OTHER", *PAGE): "OTHER: this is a run; name what to write after the runs",
     ("page.html", *PAGE): "page.html: RUN is missing; name the run before it: export RUN PATH",
     ("RUN", "OTHER", "out", "--format", "ctranslate2"): "--format ctranslate2: exports one run, but 2 are given",
-    ("RUN", "OTHER", "maps.html", *PAGE, "--maps-only"): "--maps-only: shows one run, but 2 are given",
+    (
+        "RUN",
+        "OTHER",
+        "maps.html",
+        *PAGE,
+        "--maps-only",
+    ): "--maps-only: a page of one run's maps, without a model; leave out a second run",
     ("RUN", "OTHER", "RUN/../tiny", "page.html", *PAGE): "RUN/../tiny: this run is given twice; name it once",
     ("missing", "page.html", *PAGE): "missing: no such folder; pass a folder written by `translate train`",
     ("empty", "page.html", *PAGE): "empty: not a run folder (it has no config.toml)",
     ("unfinished", "page.html", *PAGE): "unfinished/model.safetensors: no weights found; has training saved any yet?",
-    ("RUN", "folder.html", *PAGE): "folder.html: this is a folder; choose another name for the page",
-    ("RUN", "file", *PAGE): "file: this is a file; a page is FILE.html, or a new folder",
-    ("RUN", "full", *PAGE): "full: this folder is not empty; choose a new one, or FILE.html for a single file",
-    ("RUN", "nowhere/page.html", *PAGE): "nowhere/page.html: its folder does not exist; create it, or choose another",
+    ("RUN", "folder.html", *PAGE): "folder.html: already exists; name a FILE.html, or a folder that is new or empty",
+    ("RUN", "file", *PAGE): "file: already exists; name a FILE.html, or a folder that is new or empty",
+    ("RUN", "full", *PAGE): "full: already exists; name a FILE.html, or a folder that is new or empty",
+    ("RUN", "nowhere/page.html", *PAGE): "nowhere/page.html: cannot be written: No such file or directory",
     ("RUN", "file/page", *PAGE): "file/page: cannot be written: Not a directory",
     ("RUN", "out", "--format", "huggingface", "--title", "x"): "--title: supported only by --format page; leave it out",
     ("RUN", "out", "--format", "onnx", "--no-examples"): "--no-examples: supported only by --format page",
@@ -217,10 +223,9 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     "ctranslate2 and page",
     ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "--precision bfloat16: browsers cannot read it; choose "
     "float16, float32 or int8",
-    ("RUN", "page.html", *PAGE, "--maps-only", "--precision", "int8"): "--maps-only: the page has no model, so "
-    "--precision has no effect; leave out one of them",
-    ("RUN", "page.html", *PAGE, "--maps-only", "--no-examples"): "so --no-examples has no effect",
-    ("bare", "page.html", *PAGE, "--maps-only"): "bare: its validation text is gone, so there are no examples; leave "
+    ("RUN", "page.html", *PAGE, "--maps-only", "--precision", "int8", "--no-examples"): "without a model; leave out "
+    "--precision and --no-examples",
+    ("bare", "page.html", *PAGE, "--maps-only"): "bare: its validation text is gone, so it has no examples; leave "
     "out --maps-only",
     ("BLIND", "page.html", *PAGE, "--maps-only"): "BLIND: the model has no attention; leave out --maps-only",
     ("RUN", "page.html", "--format", "html"): "'html' is not one of 'page', 'ctranslate2', 'huggingface', 'onnx'",

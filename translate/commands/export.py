@@ -15,6 +15,7 @@ from translate.system.terminal_text import print_message
 
 Page, Form = (partial(Option, rich_help_panel=group) for group in ("Page", "Format"))
 Format = Literal["page", "ctranslate2", "huggingface", "onnx"]
+PRECISION_HELP = "page: float16 (default), float32 or int8; ctranslate2: float32 (default), float16 or int8."
 EPILOG = """\b
 Examples:
   translate export runs/en-fr en-fr.html --format page --note "Made by class 7b"
@@ -26,25 +27,11 @@ Examples:
 def export(
     runs: Annotated[
         list[Path],
-        Argument(
-            metavar="RUN",
-            default_factory=list,
-            show_default=False,
-            help="Run folder written by `train`; for a page, one or several.",
-        ),
+        Argument(metavar="RUN", default_factory=list, show_default=False, help="Run folder; a page holds several."),
     ],
-    path: Annotated[
-        Path,
-        Argument(metavar="PATH", help="New or empty folder. For a page: FILE.html, or a folder for a static host."),
-    ],
+    path: Annotated[Path, Argument(metavar="PATH", help="New or empty folder. For a page: that, or FILE.html.")],
     format: Annotated[Format, Form(metavar="NAME", help="One listed above.")],
-    precision: Annotated[
-        options.PrecisionName | None,
-        Form(
-            metavar="TYPE",
-            help="page: float16 (default), float32 or int8; ctranslate2: float32 (default), float16 or int8.",
-        ),
-    ] = None,
+    precision: Annotated[options.PrecisionName | None, Form(metavar="TYPE", help=PRECISION_HELP)] = None,
     title: Annotated[str, Page(metavar="TEXT", help="Title of the page.  [default: the languages]")] = "",
     note: Annotated[str, Page(metavar="TEXT", help="Text below the title, such as who made the page.")] = "",
     no_examples: Annotated[
@@ -62,50 +49,26 @@ def export(
     huggingface  Transformers model and tokenizer, with identical pieces and logits
     onnx         encoder.onnx, decoder.onnx (without search), sentencepiece models
     """
-    given = {"--title": title, "--note": note, "--no-examples": no_examples, "--maps-only": maps_only}
-    named = [name for name, value in given.items() if value]
+    from translate.run.folder import Run
+
     _check_paths(runs, path)
     if format == "page":
         from translate.commands.export_page import PageOptions, export_page
 
         export_page(runs, path, PageOptions(precision, title, note, not no_examples, maps_only))
         return
-    if named:
-        raise UserError(f"{named[0]}: supported only by --format page; leave it out")
+    given = {"--title": title, "--note": note, "--no-examples": no_examples, "--maps-only": maps_only}
+    for name in (name for name, value in given.items() if value):
+        raise UserError(f"{name}: supported only by --format page; leave it out")
     if len(runs) > 1:
         raise UserError(f"--format {format}: exports one run, but {len(runs)} are given; export each of them")
-    _export_model(runs[0], path, format, precision or "float32")
-    print_message(f"{format} model: {path}")
-
-
-def _check_paths(runs: Sequence[Path], path: Path) -> None:
-    """Raise UserError if the runs or the path to write to are missing, mixed up, or named twice."""
-    from translate.run.folder import Run
-    from translate.system.files import resolved
-
-    is_run = Run(path).config_path.is_file()
-    if is_run or not runs:
-        advice = "name what to write after the runs" if is_run else "name the run before it"
-        raise UserError(f"{path}: {'this is a run' if is_run else 'RUN is missing'}; {advice}: export RUN PATH")
-    for number, run in enumerate(runs):
-        Run.open(run)
-        if resolved(run) in map(resolved, runs[:number]):
-            raise UserError(f"{run}: this run is given twice; name it once")
-
-
-def _export_model(folder: Path, path: Path, format: Format, precision: options.PrecisionName) -> None:
-    """Export a run for another program."""
-    from translate.run.folder import Run
-
-    run = Run(folder)
+    run = Run(runs[0])
     if format == "ctranslate2":
         from translate.ctranslate2.convert import export_ctranslate2
 
-        export_ctranslate2(run, path, precision)
-    elif precision != "float32":
-        raise UserError(
-            f"--precision {precision}: supported only by --format ctranslate2 and page; leave out --precision"
-        )
+        export_ctranslate2(run, path, precision or "float32")
+    elif precision not in (None, "float32"):
+        raise UserError(f"--precision {precision}: supported only by --format ctranslate2 and page; leave it out")
     elif format == "huggingface":
         from translate.export.huggingface import export_huggingface
 
@@ -114,3 +77,19 @@ def _export_model(folder: Path, path: Path, format: Format, precision: options.P
         from translate.export.onnx import export_onnx
 
         export_onnx(run, path)
+    print_message(f"{format} model: {path}")
+
+
+def _check_paths(runs: Sequence[Path], path: Path) -> None:
+    """Raise UserError if the runs or the path to write to are missing, mixed up, or given twice."""
+    from translate.run.folder import Run
+    from translate.system.files import resolved
+
+    if Run(path).config_path.is_file():
+        raise UserError(f"{path}: this is a run; name what to write after the runs: export RUN PATH")
+    if not runs:
+        raise UserError(f"{path}: RUN is missing; name the run before it: export RUN PATH")
+    for number, run in enumerate(runs):
+        Run.open(run)
+        if resolved(run) in map(resolved, runs[:number]):
+            raise UserError(f"{run}: this run is given twice; name it once")

@@ -158,13 +158,6 @@ def origin_of(base: Path) -> CorpusOrigin | None:
     return None
 
 
-def report_of(base: Path) -> CorpusReport | None:
-    """Return what was counted while the corpus `base`.* was encoded, or None if it does not exist."""
-    with suppress(UserError):
-        return _read_manifest(base).report
-    return None
-
-
 class _Manifest(NamedTuple):
     """Contents of `base`.json."""
 

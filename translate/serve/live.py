@@ -103,6 +103,11 @@ def attention_answer(translator: LineTranslator, request: AttentionRequest) -> d
 
 def page_answer(translator: LineTranslator, request: AttentionRequest, title: str) -> str:
     """Return the HTML of the stand-alone page of the sentence and its first translation; see `attention_answer`."""
+    return page_text(title, [page_sentence(translator, request)], InitialView())
+
+
+def page_sentence(translator: LineTranslator, request: AttentionRequest) -> PageSentence:
+    """Return the sentence and its first translation for a page of maps; see `attention_answer`."""
     translator, translation, _ = _translate(translator, request)
     lacking, has_attention = _lacking(translation), engine_of(translator).model.attention
     maps = attention_maps(translator, translation.parts)[0] if has_attention and not lacking else None
@@ -111,8 +116,7 @@ def page_answer(translator: LineTranslator, request: AttentionRequest, title: st
         warnings.append(f"heads switched off: {', '.join(dict.fromkeys(request.without))}")
     versions = (MapVersion("", maps),) if maps else ()
     text, score = translation.text, translation.translations[0].score
-    sentence = PageSentence(1, request.q, text, score, (*translation.warnings, *warnings), versions)
-    return page_text(title, [sentence], InitialView())
+    return PageSentence(1, request.q, text, score, (*translation.warnings, *warnings), versions)
 
 
 def _translate(

@@ -13,11 +13,10 @@ import json
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from translate.report.colours import ON_PAPER, colour
+from translate.report.colours import ON_PAPER, WHITE, colour
 from translate.report.figure import load_matplotlib
 from translate.system.files import atomic_folder
 
@@ -30,25 +29,18 @@ HEAD = f"""<link rel="manifest" href="manifest.webmanifest">
 <script>{START}</script>
 """
 PAPER = "#ffffff"
-# The cross-attention of five words, the second and third of which change places, and its scale.
-MAP = "73100 13700 18300 00291 00119"
+# The cross-attention of five words, of which the second and third change places, in tenths.
+MAP = [(8, 4, 2, 1, 1), (2, 4, 8, 1, 1), (2, 9, 4, 1, 1), (1, 1, 3, 10, 2), (1, 1, 2, 2, 10)]
 
 
-class Icon(NamedTuple):
-    """A square picture of an attention map. Sizes are in pixels."""
-
-    name: str
-    size: int
-    map_size: int  # of the map in the middle; what is around it may be cut off
-    purpose: str = ""  # in the manifest; "": it is not listed there
-
-
-ICONS = (
-    Icon("icon-192.png", 192, 168, "any"),
-    Icon("icon-512.png", 512, 448, "any"),
-    Icon("icon-maskable-512.png", 512, 288, "maskable"),  # launchers keep a circle of at least 80% of the width
-    Icon("apple-touch-icon.png", 180, 132),
-)
+# The width of each icon and of its map in pixels, and its purpose, if the manifest lists it. Launchers cut off what is
+# outside a circle of 80% of a maskable icon.
+ICONS = {
+    "icon-192.png": (192, 168, "any"),
+    "icon-512.png": (512, 448, "any"),
+    "icon-maskable-512.png": (512, 288, "maskable"),
+    "apple-touch-icon.png": (180, 132, ""),
+}
 
 
 def write_site(folder: Path, title: str, page: str) -> int:
@@ -57,7 +49,7 @@ def write_site(folder: Path, title: str, page: str) -> int:
     The folder appears when it is complete. Raises UserError if it contains files or cannot be written.
     """
     contents = {"index.html": _linked(page).encode(), "manifest.webmanifest": _manifest(title).encode()}
-    contents |= {icon.name: _png(icon) for icon in ICONS}
+    contents |= {name: _icon(size, map_size) for name, (size, map_size, _) in ICONS.items()}
     contents["service-worker.js"] = _service_worker(contents).encode()
     with atomic_folder(folder) as partial:
         for name, content in contents.items():
@@ -93,25 +85,24 @@ def _integrity(content: bytes) -> str:
 def _manifest(title: str) -> str:
     icons = [
         {"src": name, "sizes": f"{size}x{size}", "type": "image/png", "purpose": purpose}
-        for name, size, _, purpose in ICONS
+        for name, (size, _, purpose) in ICONS.items()
         if purpose
     ]
     values = {"name": title, "start_url": ".", "scope": ".", "display": "standalone", "icons": icons}
     return json.dumps(values | {"background_color": PAPER, "theme_color": PAPER}, indent=2)
 
 
-def _png(icon: Icon) -> bytes:
-    """Draw an icon: the map on white, with a gap between its cells."""
+def _icon(size: int, map_size: int) -> bytes:
+    """Return an icon as PNG: the map in the middle, with gaps between its cells."""
     load_matplotlib()
     from matplotlib.image import imsave
 
-    weights = [[int(digit) for digit in row] for row in MAP.split()]
-    pixels = np.full((icon.size, icon.size, 3), 255, np.uint8)
-    step, gap, start = icon.map_size // len(weights), icon.map_size // 80, (icon.size - icon.map_size) // 2
-    for i, row in enumerate(weights):
+    pixels = np.full((size, size, 3), WHITE, np.uint8)
+    step, gap, start = map_size // len(MAP), map_size // 80, (size - map_size) // 2
+    for i, row in enumerate(MAP):
         for j, weight in enumerate(row):
             top, left = start + i * step, start + j * step
-            pixels[top + gap : top + step - gap, left + gap : left + step - gap] = colour((weight + 0.5) / 10, ON_PAPER)
+            pixels[top + gap : top + step - gap, left + gap : left + step - gap] = colour(weight / 10, ON_PAPER)
     content = io.BytesIO()
     imsave(content, pixels, format="png", metadata={"Software": "translate"})
     return content.getvalue()
