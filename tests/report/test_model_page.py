@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from tests.helpers.engine import run_engine
 from tests.helpers.pages import HOSTILE
 from translate.report.page.engine_code import engine_code
 from translate.report.page.frame import SAVED, live_parts, part
@@ -61,3 +62,29 @@ def test_the_policy_allows_the_page_its_worker_and_no_request() -> None:
         "form-action": "'none'",
     }  # fmt: skip
     assert "fetch(" not in html
+
+
+def test_superseded_requests_are_never_sent_and_the_one_being_answered_is_cancelled() -> None:
+    script = f"""
+    const sent = [];
+    globalThis.Worker = class {{ postMessage(message) {{ sent.push(message); }} }};
+    const [ABOUT, element] = [{{ models: [] }}, () => null];
+    {{
+      {part("live_model.js")}
+      worker = startWorker();
+      const controllers = [1, 2, 3, 4].map(() => new AbortController());
+      const said = ({{ name, message }}) => [name, message];
+      const answers = controllers.map(({{ signal }}, i) => request({{ body: i }}, signal).catch(said));
+      controllers[1].abort();
+      controllers[0].abort();
+      worker.onmessage({{ data: {{ id: 1, message: "cancelled", values: {{}} }} }});
+      worker.onmessage({{ data: {{ id: 3, result: "third" }} }});
+      worker.onerror();
+      return {{ sent, answers: await Promise.all(answers) }};
+    }}
+    """
+    aborted = ["AbortError", "This operation was aborted"]
+    assert run_engine(script) == {
+        "sent": [{"id": 1, "body": 0}, {"cancel": 1}, {"id": 3, "body": 2}, {"id": 4, "body": 3}],
+        "answers": [aborted, aborted, "third", ["Error", "engine_failed"]],
+    }

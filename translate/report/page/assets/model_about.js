@@ -7,6 +7,8 @@ let damage = []; // of the models that are left out: {position, isMissing}
 
 element("loading").remove();
 element("about").hidden = false;
+element("help-title").after(make("p", ""));
+element("help-title").nextElementSibling.dataset.text = "about_private";
 afterCards.push(() => aboutIn === language || showAbout());
 
 function markDamaged(found) {
@@ -20,11 +22,10 @@ function showAbout() {
   aboutIn = language;
   const { models, note, date, bytes } = ABOUT;
   const size = say("about_size", { number: inWords(bytes / 1e6, { maximumFractionDigits: 1 }) });
-  const isOne = models.length === 1;
-  const facts = isOne ? [languagesOf(models[0]), size, ...figuresOfModel(models[0], ROUGH)] : [say("about_models", { count: models.length }), size];
+  const figures = models.length === 1 ? figuresOfModel(models[0], ROUGH) : [say("about_models", { count: models.length })];
   const short = make("span", "");
   short.append(...(note ? [" · ", bidi(note)] : []));
-  element("about-line").replaceChildren(...joined(facts), short);
+  element("about-line").replaceChildren(...joined([figures[0], size, ...figures.slice(1)]), short);
   element("about-models").replaceChildren(...models.map((model, i) => {
     const item = make("li", damage.some(({ position }) => position === i) ? "damaged" : "");
     const from = [...model.texts.map(bidi), ...(model.date ? [dated(model.date)] : [])];
