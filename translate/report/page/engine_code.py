@@ -15,6 +15,8 @@ ENGINE = (
     "recurrent.js",
     "hooks.js",
     "pieces.js",
+    "normalization.js",
+    "vocab.js",
     "logit_rules.js",
     "sampling.js",
     "search_tree.js",
