@@ -19,7 +19,14 @@ from translate.report.page.model_page import PARTS, PageAbout, TrainedOn, model_
 
 DECLARED = re.compile(r"^(?:(?:async )?function\*? |class |const |let )(\w+|\[[^\]]+\]|\{[^}]+\})", re.MULTILINE)
 LANGUAGE = {"code": "en", "name": HOSTILE}
-ABOUT = {"architecture": "transformer", "variant": {}, "source": LANGUAGE, "target": LANGUAGE, "num_parameters": 3}
+ABOUT = {
+    "architecture": "transformer",
+    "variant": {},
+    "source": LANGUAGE,
+    "target": LANGUAGE,
+    "num_parameters": 3,
+    "precision": "int8",
+}
 
 
 def packed(name: str) -> bytes:

@@ -150,6 +150,9 @@ def test_models_are_compared_and_a_damaged_one_is_named(page: Any) -> None:
     page.click("#language")
     assert damage.text_content().startswith("本文件中的模型")
     assert page.locator("#about-line").text_content().startswith("本页含 3 个模型")
+    own = "each => [...each.querySelectorAll('bdi, #about-note')].forEach((part) => part.remove()) ?? each.textContent"
+    said = page.locator("#about").evaluate(f"each => ({own})(each.cloneNode(true))")
+    assert set(re.findall("[A-Za-z]{2,}", said)) == {"MB", "Transformer", "GRU", "additive", "int"}
     page.click("#language")
     assert [each.get_attribute("value") for each in page.locator("select.run").first.locator("option").all()] == [
         "toy-run", "recurrent"

@@ -23,7 +23,14 @@ PARTS = _LIVE._replace(
     html=("model.html", *_LIVE.html),
 )
 TITLE = "<!-- title -->"  # where model_saved.js writes the title of a page that it saves
-SHOWN = ("architecture", "variant", "source", "target", "num_parameters")  # what the first line says of a model
+SHOWN = (
+    "architecture",
+    "variant",
+    "source",
+    "target",
+    "num_parameters",
+    "precision",
+)  # what the first line says of a model
 
 
 class TrainedOn(NamedTuple):

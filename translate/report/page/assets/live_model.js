@@ -12,7 +12,11 @@ const engine = {
   /** Start the worker and open the models. Damaged ones are left out. */
   async runs() {
     if (NEEDED.length) throw problem("browser_lacks", { names: NEEDED.join(", ") });
-    worker = startWorker();
+    try {
+      worker = startWorker();
+    } catch {
+      throw problem("engine_failed"); // where the page is shown, workers are forbidden
+    }
     const blocks = ABOUT.models.map((_, i) => element(`model-${i}`)?.textContent ?? "");
     const { runs, damaged } = await request({ method: "open", blocks });
     opened = runs;

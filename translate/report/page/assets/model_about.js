@@ -29,7 +29,7 @@ function showAbout() {
   element("about-models").replaceChildren(...models.map((model, i) => {
     const item = make("li", damage.some(({ position }) => position === i) ? "damaged" : "");
     const from = [...model.texts.map(bidi), ...(model.date ? [dated(model.date)] : [])];
-    item.append(...joined([bidi(model.name), languagesOf(model), architectureOf(model), ...figuresOfModel(model, {}), ...from]));
+    item.append(...joined([bidi(model.name), languagesOf(model), architectureOf(model), ...figuresOfModel(model, {}), ...from, say("about_precision", { name: model.precision })]));
     return item;
   }));
   element("about-note").textContent = note;
