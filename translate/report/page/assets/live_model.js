@@ -18,11 +18,11 @@ const engine = {
       throw problem("engine_failed"); // where the page is shown, workers are forbidden
     }
     const blocks = ABOUT.models.map((_, i) => element(`model-${i}`)?.textContent ?? "");
-    const { runs, damaged } = await request({ method: "open", blocks });
-    opened = runs;
-    if (!runs.length) throw problem("no_model_is_whole");
-    markDamaged(damaged.map((i) => ({ position: i, isMissing: !blocks[i] })));
-    return { runs, max_characters: MAX_CHARACTERS };
+    const abouts = await request({ method: "open", blocks });
+    opened = abouts.filter(Boolean);
+    if (!opened.length) throw problem("no_model_is_whole");
+    markDamaged([...abouts.keys()].filter((i) => !abouts[i]).map((i) => ({ position: i, isMissing: !blocks[i] })));
+    return { runs: opened, max_characters: MAX_CHARACTERS };
   },
 
   examples: async (run) => opened.find(({ name }) => name === run).examples,

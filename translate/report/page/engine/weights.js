@@ -11,7 +11,9 @@ function problem(key, values = {}) {
 /** Unpack the block of a model: {name, sha256, size, data}. Damage is found here, so that later code can trust the bytes. */
 async function unpack({ name, sha256, size, data }) {
   try {
-    const packed = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    const text = atob(data);
+    const packed = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i); // Uint8Array.from takes twenty times as long
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
     const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
     // Pages from plain http have no crypto.subtle; there, the checksum that ends the deflated data must do.
