@@ -26,16 +26,17 @@ def packed_model(
 ) -> bytes:
     """Return the packed model.
 
-    arrays: the weights, keyed by name. about: description of the model, for JSON. precision: float32, float16, or int8,
-    which stores each row of a matrix as integers from -127 to 127 and their scale, and vectors as float16. Raises
-    UserError if a weight is not finite, or too large for float16.
+    arrays: the weights, keyed by name. about: description of the model, for JSON. precision: that of matrices: float32,
+    float16, or int8, which stores each row as integers from -127 to 127 and their scale. Vectors remain float32: they
+    are few, and each of their numbers is a factor in all positions. Raises UserError if a weight is not finite, or too
+    large for float16.
     """
     tensors: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         _check(array, precision)
-        if precision == "float32":
+        if precision == "float32" or array.ndim == 1:
             tensors[name] = array
-        elif precision == "float16" or array.ndim == 1:
+        elif precision == "float16":
             tensors[name] = array.astype(np.float16)
         else:
             tensors[name], tensors[f"{name}.scale"] = _quantized(array)
