@@ -85,8 +85,7 @@ def test_the_page_holds_weights_vocabulary_settings_and_examples(
         0,
         [
             f"page: {page} ({size}); open it in any browser, or send it to someone",
-            "note: all who get the page can read its 20 example pairs, which are validation text; "
-            "--no-examples leaves them out",
+            "note: its readers see 20 pairs of validation text as examples; --no-examples leaves them out",
         ],
     )
     ((tensors, about),) = models(page)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from os import environ
 from pathlib import Path, PureWindowsPath
+from time import localtime, strftime, time
 from typing import NamedTuple
 
 from translate.attention.extract import engine_of
@@ -54,7 +55,8 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
     if options.maps_only:
         page = _maps_page(runs[0], title)
     else:
-        about = PageAbout(spelled_out(options.note), date.today().isoformat(), [*map(_trained_on, runs)])
+        day = strftime("%Y-%m-%d", localtime(float(environ.get("SOURCE_DATE_EPOCH", time()))))
+        about = PageAbout(spelled_out(options.note), day, [*map(_trained_on, runs)])
         page = model_page(title, [(run.name, _packed(run, precision)) for run in runs], about)
     if is_file:
         size, use = len(content := page.encode()), "open it in any browser, or send it to someone"
@@ -65,8 +67,7 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
     print_message(f"page: {path} ({size / 1e6:.1f} MB); {use}")
     if num_examples := sum(len(run.examples) for run in runs):
         way_out = "" if options.maps_only else "; --no-examples leaves them out"
-        pairs = counted(num_examples, "example pair")
-        print_message(f"note: all who get the page can read its {pairs}, which are validation text{way_out}")
+        print_message(f"note: its readers see {counted(num_examples, 'pair')} of validation text as examples{way_out}")
 
 
 def _precision(options: PageOptions, num_runs: int) -> PackedPrecision:
@@ -123,6 +124,5 @@ def _maps_page(run: ServedRun, title: str) -> str:
     if not sources or not has_attention:
         lack = "its validation text is gone, so it has no examples" if has_attention else "the model has no attention"
         raise UserError(f"{run.folder}: {lack}; leave out --maps-only")
-    sentences = (page_sentence(run.live, AttentionRequest(q=source)) for source in sources)
-    numbered = (replace(sentence, id=number) for number, sentence in enumerate(sentences, start=1))
-    return page_text(title, numbered, InitialView.of_alignment(Run(run.folder).load_alignment()))
+    sentences = (replace(page_sentence(run.live, AttentionRequest(q=q)), id=i) for i, q in enumerate(sources, start=1))
+    return page_text(title, sentences, InitialView.of_alignment(Run(run.folder).load_alignment()))
