@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ import safetensors.numpy
 from tests.faults.disk import failing
 from tests.helpers.pages import HOSTILE
 from tests.helpers.runs import changed, untrained
+from tests.helpers.static_host import StaticHost, visiting
 from translate import cli
 from translate.config.settings import Config
 from translate.data.vocab import Vocab, VocabPair
+from translate.decoding.line_translator import LineTranslator
 from translate.run.folder import Run
 
 BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)")?(?: id="([\w-]+)")?>(.*?)</script>', re.DOTALL)
@@ -135,6 +138,22 @@ def test_every_architecture_and_two_vocabularies_can_be_exported(
     found = models(page)
     assert ["vocab.tgt" in tensors for tensors, _ in found] == [False, False, True]
     assert found[1].about["variant"]["attention"] == "none"
+
+
+def test_the_folder_translates_as_the_run_does_even_without_a_network(
+    export: Export, browser: Any, tiny_run: Path, translator: LineTranslator, tmp_path: Path
+) -> None:
+    host = StaticHost(tmp_path)
+    assert export(tiny_run, host.folder, "--format", "page", "--precision", "float32").status == 0
+    with visiting(browser, host) as page:
+        page.goto(host.url)
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        host.stop()
+        page.goto("about:blank")
+        page.goto(f"{host.url}#q={quote('I love apples.')}")
+        page.wait_for_selector(".piece")
+        (expected,) = translator.translate(["I love apples."])
+        assert page.inner_text(".pieces").removesuffix("</s>").replace("▁", " ").split() == expected.split()
 
 
 def without_corpus(run: Path, copy: Path, **data: object) -> Path:

@@ -6,16 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from matplotlib.image import imread
 
 from tests.helpers.pages import HOSTILE, SENTENCES
+from tests.helpers.static_host import StaticHost, visiting
 from translate.errors import UserError
 from translate.report.page.frame import InitialView
 from translate.report.page.site import write_site
@@ -31,55 +29,15 @@ HAS_FAILED = """async () => {
 }"""
 
 
-class Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-class Host:
-    """A static host on the loopback, with the export below a path."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "a path" / "page"
-        self.root, self.port = folder, 0
-        self.start()
-
-    def start(self) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), partial(Handler, directory=str(self.root)))
-        self.port = self.server.server_port
-        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"{self.origin}/a%20path/page/"
+@pytest.fixture
+def host(tmp_path: Path) -> StaticHost:
+    return StaticHost(tmp_path)
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.stop()
-
-
-@pytest.fixture
-def visitor(browser: Any, host: Host) -> Iterator[Any]:
-    """A window of a browser that has never been here. The page requests nothing from elsewhere and reports no error."""
-    context, troubles = browser.new_context(), []
-    page = context.new_page()
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
-    context.on("request", lambda request: request.url.startswith(host.origin) or troubles.append(request.url))
-    yield page
-    context.close()
-    assert troubles == []
+def visitor(browser: Any, host: StaticHost) -> Iterator[Any]:
+    with visiting(browser, host) as page:
+        yield page
 
 
 def export(folder: Path, title: str) -> None:
@@ -92,8 +50,8 @@ def copies(page: Any) -> list[str]:
     return names
 
 
-def test_after_one_visit_the_page_opens_without_a_network_until_another_export_replaces_it(
-    visitor: Any, host: Host
+def test_after_one_visit_the_page_opens_without_a_network_and_another_export_replaces_it(
+    visitor: Any, host: StaticHost
 ) -> None:
     export(host.folder, "One")
     visitor.goto(host.url)
@@ -101,24 +59,20 @@ def test_after_one_visit_the_page_opens_without_a_network_until_another_export_r
         "navigator.serviceWorker.ready.then(() => caches.open(`translate ${location.origin}/a%20path/ old`))"
     )
     (first,) = [name for name in copies(visitor) if host.url in name]
+    export(host.folder, "Two")
+    visitor.goto("about:blank")
+    visitor.goto(host.url)  # shows the copy, and looks for another export
+    assert visitor.title() == "One"
+    visitor.evaluate(IS_REPLACED, first)
     host.stop()
     for link in "", "index.html", "?from=mail#k=cross":
         visitor.goto("about:blank")
         visitor.goto(host.url + link)
-        assert (visitor.title(), visitor.inner_text("#source")) == ("One", "The cat sat")
-
-    host.start()
-    export(host.folder, "Two")
-    visitor.goto("about:blank")
-    visitor.goto(host.url)  # shows the copy, and looks for another export
-    visitor.evaluate(IS_REPLACED, first)
-    host.stop()
-    visitor.reload()
-    assert visitor.title() == "Two"
+        assert (visitor.title(), visitor.inner_text("#source")) == ("Two", "The cat sat")
     assert len(copies(visitor)) == 2  # that of another folder remains
 
 
-def test_no_copy_is_made_of_a_half_uploaded_export(visitor: Any, host: Host) -> None:
+def test_no_copy_is_made_of_a_half_uploaded_export(visitor: Any, host: StaticHost) -> None:
     export(host.folder, "One")
     page = (host.folder / "index.html").read_bytes()
     export(host.folder, "Two")
@@ -128,7 +82,7 @@ def test_no_copy_is_made_of_a_half_uploaded_export(visitor: Any, host: Host) -> 
     assert visitor.evaluate(HAS_FAILED)
 
 
-def test_browsers_can_install_the_page(visitor: Any, host: Host) -> None:
+def test_browsers_can_install_the_page(visitor: Any, host: StaticHost) -> None:
     export(host.folder, HOSTILE)
     visitor.goto(host.url)
     session = visitor.context.new_cdp_session(visitor)
