@@ -220,7 +220,7 @@ def test_the_page_holds_the_sentence_and_its_maps(translator: LineTranslator) ->
     hostile = "The </script><script>alert(1)</script> cat."
     found = answer(translator, q=hostile, maps="packed")
     page = page_answer(translator, AttentionRequest(q=hostile), "Attention of <b>")
-    assert "heads switched off" not in page
+    assert "heads switched off: cross" not in page
     assert found["maps"]["weights"] in page
     assert "<title>Attention of &lt;b&gt;</title>" in page
     assert json.dumps(hostile).replace("<", "\\u003c") in page
