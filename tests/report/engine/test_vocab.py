@@ -138,8 +138,8 @@ def test_each_option_of_a_model_has_the_effect_that_it_has_in_sentencepiece(line
         {"unk_piece": "[U]", "bos_piece": "[B]", "eos_piece": "[E]", "pad_id": 3, "control_symbols": ["<2de>", "</s>"]},
         {"unk_id": 2, "bos_id": -1, "eos_id": 0, "pad_id": 1},
     ]
-    texts = strange_texts(160, lines)
-    text = [*lines, *texts[::8], *["a b <b> abcd a  b"] * 3]
+    texts = strange_texts(80, lines)
+    text = [*lines, *texts[::4], *["a b <b> abcd a  b"] * 3]
     kinds = "bpe", "unigram", "char", "word"
     check([trained(text, model_type=kind, **each) for each in options for kind in kinds], texts)
 

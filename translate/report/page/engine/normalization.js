@@ -16,23 +16,21 @@ class Normalizer {
   }
 
   normalize(text) {
-    const parts = [];
-    for (let end = 0; end < text.length; ) {
-      this.parts.lastIndex = end;
+    let [normalized, isAfterSpace, isBlank] = ["", this.trims, this.trims || !text];
+    for (let start = 0, end; start < text.length; start = end) {
+      this.parts.lastIndex = start;
       const [part] = this.parts.exec(text);
-      const rule = this.symbols.has(part) ? null : this.ruleAt(text, end);
-      parts.push(rule?.replacement ?? part);
-      end = rule?.end ?? end + part.length;
-    }
-    if (!text || (this.trims && parts.every((part) => part === " "))) return "";
-    let [normalized, isAfterSpace] = [this.addsSpace && !this.isSuffix ? " " : "", this.trims];
-    for (const part of parts) {
-      const kept = isAfterSpace ? part.replace(/^ +/, "") : part;
+      const rule = this.symbols.has(part) ? null : this.ruleAt(text, start);
+      end = rule?.end ?? start + part.length;
+      const written = rule?.replacement ?? part;
+      const kept = isAfterSpace ? written.replace(/^ +/, "") : written;
       if (kept) isAfterSpace = this.trims && kept.endsWith(" ");
+      isBlank &&= written === " ";
       normalized += kept;
     }
+    if (isBlank) return "";
     const space = this.escapes ? WORD_START : " ";
-    normalized = normalized.replaceAll(" ", space);
+    normalized = `${this.addsSpace && !this.isSuffix ? " " : ""}${normalized}`.replaceAll(" ", space);
     while (this.trims && normalized.endsWith(space)) normalized = normalized.slice(0, -1);
     return this.addsSpace && this.isSuffix ? normalized + space : normalized;
   }

@@ -142,16 +142,17 @@ class Vocab {
   /** Return the text for piece ids as a single line. Line breaks from byte pieces become spaces. */
   decode(ids) {
     const { addsSpace, trims } = this.normalizer;
-    let [text, bytes, isStart] = ["", [], addsSpace || trims]; // isStart: whether a space that comes next is dropped
+    let [text, bytes, isStart] = ["", [], addsSpace || trims]; // isStart: whether a space is dropped here
     for (const id of [...ids, null]) {
-      const type = this.types[id];
-      let name = this.names[id] ?? "";
-      if (type !== BYTE) [text, bytes] = [text + decodeBytes(bytes), []];
-      isStart &&= !text;
-      if (isStart && name.startsWith(WORD_START)) [name, isStart] = [name.slice(1), trims];
+      const [name, type] = [this.names[id] ?? "", this.types[id]];
       if (type === BYTE) bytes.push(Number(name.slice(1, 5)));
-      else if (type === UNKNOWN) text += this.unkSurface;
-      else if (type !== CONTROL) text += name.replaceAll(WORD_START, " ");
+      else [text, bytes] = [text + decodeBytes(bytes), []];
+      isStart &&= !text;
+      if (type === UNKNOWN) text += this.unkSurface;
+      else if (type !== CONTROL && type !== BYTE) {
+        text += (isStart && name.startsWith(WORD_START) ? name.slice(1) : name).replaceAll(WORD_START, " ");
+        isStart = trims;
+      }
     }
     return (this.denormalizer?.normalize(text) ?? text).replace(/[\n\r]/g, " ");
   }
