@@ -154,13 +154,13 @@ def random_case(random: Random) -> Case:
     names = ["".join(random.choices(alphabet, k=random.randint(1, random.choice([2, 4, 7])))) for _ in range(30)]
     pieces = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3), ("q", -1.0, 1)]
     weights = random.choice([(1, 0, 0), (8, 1, 0), (6, 1, 4)])  # of pieces that are normal, user-defined and not used
-    for name in dict.fromkeys([*alphabet, *names]):
-        score = random.choice([-1.0, -2.0, 0.0, -len(pieces), random.uniform(-12, 0)])
+    for name in dict.fromkeys([*random.choice([alphabet, ""]), *names]):
+        score = random.choice([-1.0, -2.0, 0.0, -len(pieces), random.uniform(-12, 12)])
         pieces.append((name, float(score), random.choices([1, 4, 5], weights)[0]))
     encoded = b"".join(field(1, field(1, name) + field(2, score) + field(3, kind)) for name, score, kind in pieces)
     spaces = b"".join(field(number, random.randrange(2)) for number in (3, 4))
     vocab = Vocab(encoded + field(2, field(3, random.choice([1, 2, 3, 4]))) + field(3, spaces), "a random model")
-    texts = ["".join(random.choices(f"{alphabet} x", k=random.randrange(40))) for _ in range(25)]
+    texts = ["".join(random.choices(f"{alphabet * 2} x", k=random.randrange(40))) for _ in range(25)]
     return Case(vocab, texts, rows_of(vocab, random)[:25])
 
 
