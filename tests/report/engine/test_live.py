@@ -133,3 +133,17 @@ def test_a_search_stops_when_its_request_is_cancelled(tiny_run: Path, translator
     return [await answer.catch(({ message }) => message), steps];
     """
     assert run_engine(script, packed(tiny_run, translator)) == ["cancelled", 2]
+
+
+def test_pieces_and_heads_that_a_model_lacks_are_refused(tiny_run: Path, translator: LineTranslator) -> None:
+    script = """
+    const opened = openModel(Uint8Array.from(Buffer.from(input.model, "base64")));
+    const refused = ({ message, values }) => [message, Object.values(values)[0]];
+    return Promise.all(input.bodies.map((body) => attentionAnswer(opened, body, () => false).catch(refused)));
+    """
+    size, eos = translator.vocabs.tgt.size, translator.vocabs.tgt.eos_id
+    changes: list[dict[str, Any]] = [{"prefix": [size]}, {"prefix": [eos, 9]}]
+    names = ["cross.2.0", "cross.0.2", "self.0.0", "cross"]
+    bodies = [{"q": SENTENCE} | change for change in changes + [{"without": [name]} for name in names]]
+    answers = run_engine(script, {"model": packed(tiny_run, translator), "bodies": bodies})
+    assert answers == [["no_such_piece", size], ["no_such_piece", eos], *(["no_such_head", name] for name in names)]

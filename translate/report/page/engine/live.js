@@ -27,6 +27,7 @@ async function attentionAnswer(opened, body, isCancelled) {
     tree?.add(step);
     if (await isCancelled()) throw problem("cancelled");
   };
+  check(opened, body);
   switchOff(model, body.without ?? []);
   const source = limited(src.encode(body.q), src, about);
   const found = source.length > 1 ? await translated(opened, source, body, settings, watch) : [];
@@ -46,6 +47,15 @@ async function attentionAnswer(opened, body, isCancelled) {
     tree: tree && !lacking && body.translation === undefined ? { nodes: tree.nodes(found[0].pieces).map(labelled(tgt)) } : null,
     milliseconds: Math.round(10 * (performance.now() - started)) / 10,
   };
+}
+
+/** Reject pieces and heads that the model does not have; a link may name any. */
+function check({ model, tgt }, { prefix = [], without = [] }) {
+  const piece = prefix.find((id, i) => id >= tgt.size || (id === tgt.eosId && i < prefix.length - 1));
+  if (piece !== undefined) throw problem("no_such_piece", { piece });
+  const isLacking = ([kind, layer, head]) => !(head < model.attention[kind]?.[layer]?.numHeads);
+  const head = without.find((name) => isLacking(name.split(".")));
+  if (head) throw problem("no_such_head", { head });
 }
 
 /** Pieces with `</s>`. Rejects a text that is longer than those the model was trained on. */
