@@ -70,7 +70,7 @@ def test_settings_mentioned_in_the_docs_exist() -> None:
         if page.name != "CHANGELOG.md":  # which names those of its time
             code = " ".join(re.findall(r"`([^`\n]+)`", text_of(page)))
             named = set(SETTING.findall(code)) - FILES_NAMED_LIKE_SETTINGS
-            assert named <= known | {name for name in named if name.endswith((".py", ".safetensors"))}, page.name
+            assert named <= known | {name for name in named if name.endswith((".py", ".js", ".safetensors"))}, page.name
 
 
 def test_architecture_page_lists_every_file() -> None:
@@ -92,6 +92,17 @@ def test_architecture_page_lists_every_file() -> None:
     there = {str(path.relative_to(ROOT / "translate")) for path in (ROOT / "translate").rglob("*.py")}
     there = {path for path in there if "/" not in path or not path.endswith("__init__.py")}
     assert named == there
+
+
+def test_architecture_page_lists_every_file_of_the_engine_with_its_counterpart() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    text = text[text.index("## The models in JavaScript") : text.index("## Where to make which change")]
+    rows = re.findall(r"^\| (`.+?) \| (.+) \|$", text, re.MULTILINE)
+    listed = sorted(name for files, _ in rows for name in re.findall(r"`(\w+\.js)`", files))
+    engine = ROOT / "translate/report/page/engine"
+    assert listed == sorted(path.name for path in engine.iterdir())
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "translate")), name
 
 
 def test_files_listed_in_the_change_table_exist() -> None:
