@@ -110,7 +110,7 @@ def test_the_first_line_says_what_the_page_holds(page: Any, file: Path) -> None:
     assert page.locator("#about-note").text_content() == NOTE
     models = page.locator("#about-models li").all_inner_texts()
     assert models[0].startswith("toy-run · English → French · transformer · 1,3")
-    assert "train.en · train.fr" in models[0]
+    assert "texts: train.en, train.fr" in models[0]
     assert page.locator("#about img, #about b").count() == 0
     line.click()
     page.click("#open-help")
@@ -197,7 +197,7 @@ def test_a_phone_shows_the_title_and_scrolls_only_down(page: Any) -> None:
     ("change", "script", "said"),
     [
         (lambda html: html, "delete globalThis.DecompressionStream", "it lacks DecompressionStream"),
-        (lambda html: re.sub(' id="model-[01]"', "", html), "", "no model in it is whole"),
+        (lambda html: re.sub(' id="model-[01]"', "", html), "", "no model in it is intact"),
         (lambda html: html.replace("class Transformer ", "class Transformer extends ", 1), "", "does not run"),
         (lambda html: html[: len(html) // 2], "", "the file is incomplete"),
     ],

@@ -15,7 +15,7 @@ from translate.system.terminal_text import print_message
 
 Page, Form = (partial(Option, rich_help_panel=group) for group in ("Page", "Format"))
 Format = Literal["page", "ctranslate2", "huggingface", "onnx"]
-PRECISION_HELP = "page: float16 (default), float32 or int8; ctranslate2: float32 (default), float16 or int8."
+PRECISION_HELP = "page: float16 (default), float32 or int8 (small); ctranslate2: float32 (default), float16 or int8."
 EPILOG = """\b
 Examples:
   translate export runs/en-fr en-fr.html --format page --note "Made by class 7b"
@@ -27,15 +27,15 @@ Examples:
 def export(
     runs: Annotated[
         list[Path],
-        Argument(metavar="RUN", default_factory=list, show_default=False, help="Run folder; a page holds several."),
+        Argument(metavar="RUN", default_factory=list, show_default=False, help="Run folder; a page can hold several."),
     ],
-    path: Annotated[Path, Argument(metavar="PATH", help="New or empty folder. For a page: that, or FILE.html.")],
-    format: Annotated[Format, Form(metavar="NAME", help="One listed above.")],
+    path: Annotated[Path, Argument(metavar="PATH", help="FILE.html (only for a page), or a new or empty folder.")],
+    format: Annotated[Format, Form(metavar="NAME", help="page, ctranslate2, huggingface or onnx.")],
     precision: Annotated[options.PrecisionName | None, Form(metavar="TYPE", help=PRECISION_HELP)] = None,
     title: Annotated[str, Page(metavar="TEXT", help="Title of the page.  [default: the languages]")] = "",
     note: Annotated[str, Page(metavar="TEXT", help="Text below the title, such as who made the page.")] = "",
     no_examples: Annotated[
-        bool, Page("--no-examples", help="Leave out the example sentences, which are validation text.")
+        bool, Page("--no-examples", help="Leave out the examples, which are sentences of the validation text.")
     ] = False,
     maps_only: Annotated[
         bool, Page("--maps-only", help="Write a page of the attention maps of the examples, without the model.")
@@ -44,7 +44,7 @@ def export(
     """Export a run as a page, or for use in other programs.
 
     \b
-    page         page that translates and shows attention in any browser
+    page         web page that holds the model and translates in any browser
     ctranslate2  CTranslate2 model and sentencepiece models
     huggingface  Transformers model and tokenizer, with identical pieces and logits
     onnx         encoder.onnx, decoder.onnx (without search), sentencepiece models

@@ -28,7 +28,9 @@ function showAbout() {
   element("about-line").replaceChildren(...joined([figures[0], size, ...figures.slice(1)]), short);
   element("about-models").replaceChildren(...models.map((model, i) => {
     const item = make("li", damage.some(({ position }) => position === i) ? "damaged" : "");
-    const from = [...model.texts.map(bidi), ...(model.date ? [dated(model.date)] : [])];
+    const texts = make("span", "");
+    texts.append(say("about_texts"), ...joined(model.texts.map(bidi), say("comma")));
+    const from = [...(model.texts.length ? [texts] : []), ...(model.date ? [say("about_trained", { date: dated(model.date) })] : [])];
     item.append(...joined([bidi(model.name), languagesOf(model), architectureOf(model), ...figuresOfModel(model, {}), ...from, say("about_precision", { name: model.precision })]));
     return item;
   }));
@@ -64,7 +66,7 @@ function bidi(text) {
   return Object.assign(make("bdi", ""), { textContent: text, lang: "" });
 }
 
-/** Put a dot between parts. */
-function joined(parts) {
-  return parts.flatMap((part, i) => (i ? [" · ", part] : [part]));
+/** Put a separator between parts, which are texts and elements. */
+function joined(parts, separator = " · ") {
+  return parts.flatMap((part, i) => (i ? [separator, part] : [part]));
 }
