@@ -38,12 +38,14 @@ TIMES = """async ({ sentences, beams }) => {
     worker.onmessage = ({ data: { result, message } }) => (result ? resolve(result) : reject(new Error(message)));
     worker.postMessage({ id: 1, ...request });
   });
-  const { runs } = await ask({ method: "open", blocks: [document.getElementById("model-0").textContent] });
+  const block = document.getElementById("model-0").textContent;
+  await ask({ method: "open", blocks: [block] });
+  const run = JSON.parse(block).name;
   const times = [];
   for (const beam_size of beams) {
     for (const q of sentences) {
       const start = performance.now();
-      await ask({ method: "attention", body: { run: runs[0].name, q, beam_size, sample: false, maps: "packed" } });
+      await ask({ method: "attention", body: { run, q, beam_size, sample: false, maps: "packed" } });
       times.push(performance.now() - start);
     }
   }

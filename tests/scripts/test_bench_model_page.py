@@ -1,4 +1,4 @@
-"""The benchmark of a page with a model: how it talks to Firefox, and what it needs. No browser is started."""
+"""The benchmark of a page with a model: what it does with a page, how it talks to Firefox, and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from translate.commands.export_page import PageOptions, export_page
 from translate.errors import UserError
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 
 from benchmarks import model_page
 from benchmarks.firefox import Firefox
+
+TOY_RUN = Path(__file__).parents[2] / "docs" / "toy-run"
 
 
 def framed(message: object) -> bytes:
@@ -54,3 +57,15 @@ def test_messages_to_and_from_firefox_are_framed_by_their_length_in_bytes() -> N
 def test_a_text_with_too_few_sentences_of_the_length_is_refused() -> None:
     with pytest.raises(UserError, match="1 sentences of 3 words, but 25 are needed"):
         model_page.measure(Path("run"), ["two words", "now three words"], 3)
+
+
+def test_a_page_is_opened_and_translates_with_each_beam_size(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_page([TOY_RUN], tmp_path / "toy.html", PageOptions("int8", "Toy", "", True, False))
+    monkeypatch.setattr(model_page, "NUM_OPENINGS", 1)
+    monkeypatch.setattr(model_page, "NUM_WARM_UP", 1)
+    opening, *times = model_page._times(page, tmp_path / "toy.html", ["The cat sat.", "The dog sat."])
+    assert 0 < opening < 60
+    assert len(times) == 4
+    assert min(times) > 0
