@@ -19,14 +19,10 @@ from translate.report.page.frame import InitialView
 from translate.report.page.site import write_site
 from translate.report.page.writer import page_text
 
-IS_REPLACED = """async (copy) => {
-  while ((await caches.keys()).includes(copy)) await new Promise((end) => setTimeout(end, 20));
-}"""
-HAS_FAILED = """async () => {
-  const isTried = async () => (await caches.keys()).length && !(await navigator.serviceWorker.getRegistration());
-  while (!(await isTried())) await new Promise((end) => setTimeout(end, 20));
-  return (await caches.match(location.href)) === undefined;
-}"""
+IS_REPLACED = "(copy) => caches.keys().then((names) => !names.includes(copy))"
+HAS_FAILED = """() => Promise.all([caches.keys(), navigator.serviceWorker.getRegistration()]).then(
+  ([names, registration]) => names.length && !registration
+)"""
 
 
 @pytest.fixture
@@ -43,6 +39,14 @@ def visitor(browser: Any, host: StaticHost) -> Iterator[Any]:
 def export(folder: Path, title: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     write_site(folder, title, page_text(title, SENTENCES[:1], InitialView()))
+
+
+def wait_until(page: Any, expression: str, value: object = None) -> None:
+    for _ in range(600):
+        if page.evaluate(expression, value):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(expression)
 
 
 def copies(page: Any) -> list[str]:
@@ -63,7 +67,7 @@ def test_after_one_visit_the_page_opens_without_a_network_and_another_export_rep
     visitor.goto("about:blank")
     visitor.goto(host.url)  # shows the copy, and looks for another export
     assert visitor.title() == "One"
-    visitor.evaluate(IS_REPLACED, first)
+    wait_until(visitor, IS_REPLACED, first)
     host.stop()
     for link in "", "index.html", "?from=mail#k=cross":
         visitor.goto("about:blank")
@@ -79,7 +83,8 @@ def test_no_copy_is_made_of_a_half_uploaded_export(visitor: Any, host: StaticHos
     (host.folder / "index.html").write_bytes(page)
     visitor.goto(host.url)
     assert visitor.title() == "One"
-    assert visitor.evaluate(HAS_FAILED)
+    wait_until(visitor, HAS_FAILED)
+    assert visitor.evaluate("caches.match(location.href)") is None
 
 
 def test_browsers_can_install_the_page(visitor: Any, host: StaticHost) -> None:
