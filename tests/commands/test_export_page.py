@@ -282,6 +282,18 @@ def test_mistakes_are_explained_in_one_line(
     assert sorted(place.rglob("*")) == before
 
 
+def test_the_date_can_be_set_for_pages_that_are_reproducible(
+    export: Export, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in "x", "1e400", str(10**30), "1.5":
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
+        message = f"error: SOURCE_DATE_EPOCH={value}: should be a number of seconds since 1970; unset it"
+        assert export(tiny_run, tmp_path / "x.html", "--format", "page") == (2, [message])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    export(tiny_run, tmp_path / "x.html", "--format", "page")
+    assert contents(tmp_path / "x.html")["about-data"][0]["date"] == "1970-01-02"
+
+
 @pytest.mark.parametrize("name", ["page.html", "site"])
 def test_a_full_disk_leaves_nothing_half_written(export: Export, tiny_run: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "page.html").write_text("old")

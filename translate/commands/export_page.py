@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from os import environ
 from pathlib import Path, PureWindowsPath
-from time import localtime, strftime, time
+from time import gmtime, localtime, strftime
 from typing import NamedTuple
 
 from translate.attention.extract import engine_of
@@ -55,8 +55,7 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
     if options.maps_only:
         page = _maps_page(runs[0], title)
     else:
-        day = strftime("%Y-%m-%d", localtime(float(environ.get("SOURCE_DATE_EPOCH", time()))))
-        about = PageAbout(spelled_out(options.note), day, [*map(_trained_on, runs)])
+        about = PageAbout(spelled_out(options.note), _day(), [*map(_trained_on, runs)])
         page = model_page(title, [(run.name, _packed(run, precision)) for run in runs], about)
     if is_file:
         size, use = len(content := page.encode()), "open it in any browser, or send it to someone"
@@ -68,6 +67,15 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
     if num_examples := sum(len(run.examples) for run in runs):
         way_out = "" if options.maps_only else "; --no-examples leaves them out"
         print_message(f"note: its readers see {counted(num_examples, 'pair')} of validation text as examples{way_out}")
+
+
+def _day() -> str:
+    """Return today's date, or that of SOURCE_DATE_EPOCH, which makes pages reproducible."""
+    given = environ.get("SOURCE_DATE_EPOCH", "")
+    try:
+        return strftime("%Y-%m-%d", gmtime(int(given)) if given else localtime())
+    except (ValueError, OverflowError, OSError):
+        raise UserError(f"SOURCE_DATE_EPOCH={given}: should be a number of seconds since 1970; unset it") from None
 
 
 def _precision(options: PageOptions, num_runs: int) -> PackedPrecision:
