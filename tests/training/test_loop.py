@@ -174,7 +174,12 @@ def test_a_model_can_memorize_its_corpus(tmp_path: Path, tiny_config: Config, co
     data |= {name.replace("train", "valid"): path for name, path in data.items()}
     settings = {"vocab.size": 330, "model.d_model": 64, "model.dropout": 0.0, "train.label_smoothing": 0.0}
     settings |= {"model.d_ff": 128, "model.num_encoder_layers": 2, "model.num_decoder_layers": 2, "model.num_heads": 2}
-    rhythm = {"train.max_steps": 120, "train.learning_rate": 6e-3, "train.warmup_steps": 10}
+    rhythm = {
+        "train.max_steps": 120,
+        "train.validate_every": 120,
+        "train.learning_rate": 6e-3,
+        "train.warmup_steps": 10,
+    }
     config = load_config(None, data | settings | rhythm)
     run = train_into(tmp_path / "run", config)
     last = run.metrics()[-1]
