@@ -43,7 +43,7 @@ for (const { src, settings, forced } of input.requests) {
   const found = await search(model, src, input.vocab, settings, options);
   const { logProbs, maps } = forcedPass(model, src, found[0].pieces, input.vocab.bosId);
   const weights = Object.fromEntries(Object.entries(maps).map(([kind, { weights }]) => [kind, [...weights]]));
-  const best = mostProbable(logProbs, 0, 3);
+  const best = nextPieces(logProbs, 0, 3);
   results.push({ found, steps, weights, best });
 }
 return results;

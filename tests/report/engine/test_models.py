@@ -45,7 +45,7 @@ return input.files.map((file, i) => {
     return logits(stepped.features);
   });
   const passes = input.pairs.map(pass);
-  switchOff(model, input.off[i]);
+  maskHeads(model, input.off[i]);
   return { passes, steps, masked: pass(input.pairs[0]) };
 });
 """

@@ -22,6 +22,7 @@ ENGINE = (
     "search_tree.js",
     "quality_warnings.js",
     "beam_search.js",
+    "extract.js",
     "engine.js",
     "live.js",
 )

@@ -10,7 +10,8 @@
  */
 async function beamSearch(step, state, rules, settings, bosId, watch) {
   const { beam_size: size, length_penalty: power } = settings;
-  let [beams, finished] = [[{ pieces: [], logProb: 0 }], []]; // best first
+  let beams = [{ pieces: [], logProb: 0 }]; // unfinished hypotheses, best first
+  let finished = []; // translations, best first
   for (let length = 1; ; length++) {
     const stepped = step(beams.map(({ pieces }) => pieces.at(-1) ?? bosId), state);
     // Twice the beam, to keep it full even if all of the best candidates end.
@@ -21,14 +22,16 @@ async function beamSearch(step, state, rules, settings, bosId, watch) {
     const ends = candidates.map(({ piece }) => piece === rules.eosId);
 
     // Only the first beam_size candidates may end a hypothesis, so a beam size of 1 is equivalent to greedy search.
-    const ended = candidates.map((_, i) => ({ pieces: extended[i], score: scores[i] })).filter((_, i) => ends[i] && i < size);
-    finished = [...finished, ...ended].sort((a, b) => b.score - a.score).slice(0, size);
+    const ended = [...candidates.keys()].filter((i) => ends[i] && i < size);
+    finished.push(...ended.map((i) => ({ pieces: extended[i], score: scores[i] })));
+    finished = finished.sort((a, b) => b.score - a.score).slice(0, size);
 
     // Keep the unfinished hypotheses in candidate order.
     const kept = [...candidates.keys()].sort((a, b) => ends[a] - ends[b] || a - b).slice(0, size);
     const left = kept.filter((i) => !ends[i]);
     const column = (name) => candidates.map((candidate) => candidate[name]);
-    await watch?.({ prefix: extended[kept[0]], logProbs: column("logProb"), beam: column("beam"), piece: column("piece"), scores, ends, kept });
+    const [logProbs, beam, piece] = ["logProb", "beam", "piece"].map(column);
+    await watch?.({ prefix: extended[kept[0]], logProbs, beam, piece, scores, ends, kept });
     const worst = finished.length < size ? -Infinity : finished.at(-1).score;
     const best = left.length ? candidates[left[0]].logProb / length ** power : -Infinity;
     if ((finished.length && worst >= best) || length >= rules.limit) return finished;
@@ -37,29 +40,35 @@ async function beamSearch(step, state, rules, settings, bosId, watch) {
   }
 }
 
-/** The best continuations {beam, piece, logProb} of the hypotheses, best first, at most `count`. Changes the logits (K, V). */
+/** The `count` best continuations {beam, piece, logProb} of the hypotheses, best first. Changes the logits (K, V). */
 function bestCandidates(logits, beams, rules, count) {
-  const offsets = beams.map(({ logProb }, k) => logProb - logSumExp(logits, k));
+  const offsets = beams.map(({ logProb }, k) => logProb - logSumExp(rowOf(logits, k)));
   rules.forbid(logits, beams.map(({ pieces }) => pieces));
+  const beamOf = (i) => Math.floor(i / logits.columns);
+  const totals = Float64Array.from(logits.data, (logit, i) => logit + offsets[beamOf(i)]);
+  return topK(totals, count).map((i) => ({ beam: beamOf(i), piece: i % logits.columns, logProb: totals[i] }));
+}
+
+/** The indices of the `count` largest numbers, largest first. Forbidden pieces, at -Infinity, are left out. */
+function topK(numbers, count) {
   const best = [];
-  let worst = -Infinity; // of `best` once it is full; forbidden pieces are not better
-  logits.data.forEach((logit, i) => {
-    const beam = Math.floor(i / logits.columns);
-    const logProb = logit + offsets[beam];
-    if (!(logProb > worst)) return;
+  let least = -Infinity; // of the best, once there are enough
+  for (let i = 0; i < numbers.length; i++) {
+    if (!(numbers[i] > least)) continue;
     let place = best.length;
-    while (place && best[place - 1].logProb < logProb) place--;
-    best.splice(place, 0, { beam, piece: i % logits.columns, logProb });
+    while (place && numbers[best[place - 1]] < numbers[i]) place--;
+    best.splice(place, 0, i);
     if (best.length > count) best.pop();
-    if (best.length === count) worst = best.at(-1).logProb;
-  });
+    if (best.length === count) least = numbers[best.at(-1)];
+  }
   return best;
 }
 
-/** The logarithm of the sum of the exponentials of row k. */
-function logSumExp(logits, k) {
-  const row = logits.data.subarray(k * logits.columns, (k + 1) * logits.columns);
-  const largest = row.reduce((a, b) => Math.max(a, b), -Infinity);
+/** The logarithm of the sum of the exponentials. */
+function logSumExp(logits) {
+  let [largest, sum] = [-Infinity, 0];
+  for (let i = 0; i < logits.length; i++) largest = Math.max(largest, logits[i]);
   if (!Number.isFinite(largest)) throw problem("not_finite");
-  return largest + Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - largest);
+  return largest + Math.log(sum);
 }

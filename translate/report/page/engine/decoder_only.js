@@ -1,8 +1,20 @@
 // The decoder-only Transformer (Liu et al. 2018; GPT). The counterpart of translate/model/decoder_only.py.
 //
 // Source and target are one sequence under one stack of self-attention. The source goes through the layers first, and
-// the target follows with the source's keys and values in its cache. The state is the Transformer's, without a source
-// beside the cache; the number of pieces, which is the next position, includes those of the source.
+// the target follows with the source's keys and values in its cache.
+
+/** The cache, which begins with the source, and the position of the next piece. */
+class DecoderOnlyState {
+  constructor(cache, position) {
+    this.cache = cache;
+    this.position = position;
+  }
+
+  /** See seq2seq.js. */
+  reorder(beams) {
+    return new DecoderOnlyState(this.cache.reorder(beams), this.position);
+  }
+}
 
 /** Decoder-only Transformer: embeddings of both sides, one stack of layers, then the output layer. */
 class DecoderOnly extends Seq2Seq {
@@ -11,7 +23,7 @@ class DecoderOnly extends Seq2Seq {
     this.isCausal = settings.source_attention === "causal";
     const layer = (_, i) => new EncoderLayer(weights, `layers.${i}`, settings);
     this.layers = Array.from({ length: settings.num_decoder_layers }, layer);
-    this.norm = settings.norm === "pre" ? new LayerNorm(weights, "norm") : { forward: (x) => x };
+    this.norm = finalNorm(weights, "norm", settings);
   }
 
   /** Each module is called for the source, then for the target. */
@@ -19,30 +31,39 @@ class DecoderOnly extends Seq2Seq {
     return { self: this.layers.map((layer) => layer.selfAttn) };
   }
 
-  /** The features that predict the piece after each target piece: S and T pieces -> (T, D). */
+  /** See seq2seq.js. */
   features(src, tgtIn) {
-    const { cache, numPieces } = this.encode(src);
-    const visible = causal(numPieces + tgtIn.length).slice(numPieces);
-    const positions = tgtIn.map((_, t) => numPieces + t);
-    const then = (i) => (added) => followedBy(cache.layers[i], added);
-    let { x, rotary } = embedWithPositions(this.tgtEmbedding, tgtIn, positions, this.settings);
-    this.layers.forEach((layer, i) => (x = layer.forward(x, visible, rotary, then(i))));
+    const { cache, position } = this.encode(src);
+    const visible = causalMask(position + tgtIn.length).slice(position);
+    const positions = tgtIn.map((_, t) => position + t);
+    let { x, rotary } = positionedEmbedding(this.tgtEmbedding, tgtIn, positions, this.settings);
+    for (const [i, layer] of this.layers.entries()) {
+      x = layer.forward(x, visible, rotary, (added) => followedBy(cache.layers[i], added));
+    }
     return this.norm.forward(x);
   }
 
-  /** Read the source; return the state of one hypothesis without pieces. */
+  /** See seq2seq.js. */
   encode(src) {
-    const [visible, kept] = [this.isCausal ? causal(src.length) : allVisible(src.length, src.length), []];
-    let { x, rotary } = embedWithPositions(this.srcEmbedding, src, [...src.keys()], this.settings);
-    for (const layer of this.layers) x = layer.forward(x, visible, rotary, (added) => kept[kept.push(added) - 1]);
-    return new TransformerState(null, new KeyValueCache(kept, allVisible(1, src.length)), src.length);
+    const visible = this.isCausal ? causalMask(src.length) : allVisible(src.length, src.length);
+    const kept = [];
+    const keep = (kv) => {
+      kept.push(kv);
+      return kv;
+    };
+    let { x, rotary } = positionedEmbedding(this.srcEmbedding, src, [...src.keys()], this.settings);
+    for (const layer of this.layers) x = layer.forward(x, visible, rotary, keep);
+    return new DecoderOnlyState(new KeyValueCache(kept, allVisible(1, src.length)), src.length);
   }
 
-  /** Read the last piece of each hypothesis: K pieces, state -> features (K, D) and the next state. */
-  step(pieces, { cache: read, numPieces }) {
-    const [cache, positions] = [read.next(), pieces.map(() => numPieces)];
-    let { x, rotary } = embedWithPositions(this.tgtEmbedding, pieces, positions, this.settings);
-    this.layers.forEach((layer, i) => (x = layer.forward(x, cache.visible, rotary, (added) => cache.append(i, added))));
-    return { features: this.norm.forward(x), state: new TransformerState(null, cache, numPieces + 1) };
+  /** See seq2seq.js. */
+  step(pieces, { cache: read, position }) {
+    const cache = read.next();
+    const positions = pieces.map(() => position);
+    let { x, rotary } = positionedEmbedding(this.tgtEmbedding, pieces, positions, this.settings);
+    for (const [i, layer] of this.layers.entries()) {
+      x = layer.forward(x, cache.visible, rotary, (added) => cache.append(i, added));
+    }
+    return { features: this.norm.forward(x), state: new DecoderOnlyState(cache, position + 1) };
   }
 }

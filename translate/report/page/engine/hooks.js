@@ -1,24 +1,31 @@
-// Record attention maps and switch heads off. The counterpart of translate/model/hooks.py.
+// Record attention maps and mask heads. The counterpart of translate/model/hooks.py.
 
-/** Call `act` and return the maps of all its passes: {kind: [{rows, columns, weights: (H, rows, columns)} of each layer]}. */
+/** The names of all heads of a model, such as cross.1.0. */
+function headsOf(model) {
+  const ofModule = (name, { numHeads }) => Array.from({ length: numHeads }, (_, head) => `${name}.${head}`);
+  const ofKind = ([kind, modules]) => modules.flatMap((module, layer) => ofModule(`${kind}.${layer}`, module));
+  return Object.entries(model.attention).flatMap(ofKind);
+}
+
+/** Call `act` and return the maps of its passes: {kind: [{rows, columns, weights: (H, rows, columns)} of each layer]}. */
 function recording(model, act) {
-  const each = (change) => Object.values(model.attention).flat().forEach(change);
-  each((module) => (module.recorded = []));
+  const modules = Object.values(model.attention).flat();
+  for (const module of modules) module.recorded = [];
   try {
     act();
-    const stackedOf = ([kind, modules]) => [kind, modules.map(({ recorded, numHeads }) => stacked(recorded, numHeads))];
+    const stackedOf = ([kind, layers]) => [kind, layers.map(({ recorded, numHeads }) => stacked(recorded, numHeads))];
     return Object.fromEntries(Object.entries(model.attention).map(stackedOf));
   } finally {
-    each((module) => (module.recorded = null));
+    for (const module of modules) module.recorded = null;
   }
 }
 
-/** Mask these heads, such as cross.1.0, and no others: their outputs become zero. */
-function switchOff(model, names) {
-  for (const [kind, modules] of Object.entries(model.attention)) {
-    modules.forEach((module, layer) => {
-      module.off = new Set([...Array(module.numHeads).keys()].filter((head) => names.includes(`${kind}.${layer}.${head}`)));
-    });
+/** Mask these heads and no others: their outputs become zero (Michel et al. 2019, equation 2). */
+function maskHeads(model, names) {
+  for (const module of Object.values(model.attention).flat()) module.off.clear();
+  for (const name of names) {
+    const [kind, layer, head] = name.split(".");
+    model.attention[kind][layer].off.add(Number(head));
   }
 }
 
@@ -27,15 +34,15 @@ function stacked(calls, numHeads) {
   if (calls.length === 1) return calls[0];
   const rows = calls.reduce((sum, call) => sum + call.rows, 0);
   const columns = Math.max(...calls.map((call) => call.columns));
-  const weights = new Float32Array(numHeads * rows * columns);
+  const all = matrix(numHeads * rows, columns);
   let above = 0;
   for (const call of calls) {
-    for (let row = 0; row < numHeads * call.rows; row++) {
-      const [head, t] = [Math.floor(row / call.rows), row % call.rows];
-      const numbers = call.weights.subarray(row * call.columns, (row + 1) * call.columns);
-      weights.set(numbers, (head * rows + above + t) * columns);
+    const map = matrix(numHeads * call.rows, call.columns, call.weights);
+    for (let row = 0; row < map.rows; row++) {
+      const head = Math.floor(row / call.rows);
+      rowOf(all, head * rows + above + (row % call.rows)).set(rowOf(map, row));
     }
     above += call.rows;
   }
-  return { rows, columns, weights };
+  return { rows, columns, weights: all.data };
 }

@@ -8,6 +8,11 @@ function matrix(rows, columns, data = new Float32Array(rows * columns)) {
   return { data, rows, columns };
 }
 
+/** Row n of a matrix. It shares the matrix's memory. */
+function rowOf(x, n) {
+  return x.data.subarray(n * x.columns, (n + 1) * x.columns);
+}
+
 /** Apply a function of numbers, of two matrices of one shape at most: y[i] = act(x[i], other[i]). */
 function mapped(x, act, other = x) {
   return matrix(x.rows, x.columns, x.data.map((number, i) => act(number, other.data[i])));
@@ -57,18 +62,19 @@ class Linear {
 /** Normalize each row to mean 0 and variance 1, then scale and shift (Ba et al. 2016). */
 class LayerNorm {
   constructor(weights, name) {
-    [this.weight, this.bias] = [weights[`${name}.weight`].data, weights[`${name}.bias`].data];
+    this.weight = weights[`${name}.weight`].data; // (D)
+    this.bias = weights[`${name}.bias`].data;
   }
 
   /** (N, D) -> (N, D) */
   forward(x) {
     const y = matrix(x.rows, x.columns);
     for (let n = 0; n < x.rows; n++) {
-      const row = x.data.subarray(n * x.columns, (n + 1) * x.columns);
+      const row = rowOf(x, n);
       const mean = row.reduce((sum, number) => sum + number, 0) / x.columns;
       const variance = row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / x.columns;
       const scale = 1 / Math.sqrt(variance + 1e-5);
-      row.forEach((number, i) => (y.data[n * x.columns + i] = (number - mean) * scale * this.weight[i] + this.bias[i]));
+      rowOf(y, n).set(row.map((number, i) => (number - mean) * scale * this.weight[i] + this.bias[i]));
     }
     return y;
   }
@@ -77,7 +83,7 @@ class LayerNorm {
 /** The rows of an embedding table: (V, D) -> (N, D), times a factor. */
 function embedded(table, pieces, factor) {
   const x = matrix(pieces.length, table.columns);
-  pieces.forEach((piece, n) => x.data.set(table.data.subarray(piece * x.columns, (piece + 1) * x.columns), n * x.columns));
+  pieces.forEach((piece, n) => rowOf(x, n).set(rowOf(table, piece)));
   return mapped(x, (number) => number * factor);
 }
 
@@ -94,26 +100,24 @@ function anglesOf(position, width) {
   return Array.from({ length: width / 2 }, (_, i) => position * Math.exp((2 * i * -Math.log(10000)) / width));
 }
 
-/** Add the sinusoidal encodings of positions to (N, D), in place (Vaswani et al. 2017, section 3.5). */
-function addSinusoids(x, positions) {
-  positions.forEach((position, n) => {
-    anglesOf(position, x.columns).forEach((angle, i) => {
-      x.data[n * x.columns + 2 * i] += Math.sin(angle);
-      x.data[n * x.columns + 2 * i + 1] += Math.cos(angle);
-    });
-  });
+/** The sinusoidal encodings of N positions, (N, D) (Vaswani et al. 2017, section 3.5). */
+function sinusoidalPositions(positions, width) {
+  const encodingOf = (position) => anglesOf(position, width).flatMap((angle) => [Math.sin(angle), Math.cos(angle)]);
+  return matrix(positions.length, width, Float32Array.from(positions.flatMap(encodingOf)));
 }
 
-/** Rotate queries or keys (N, D) of H heads by their positions, in place (Su et al. 2021, equation 34). */
-function rotate(x, positions, numHeads) {
-  const half = x.columns / numHeads / 2; // dimensions i and i + D/2H form a pair
-  positions.forEach((position, n) => {
-    anglesOf(position, 2 * half).forEach((angle, i) => {
-      const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
-      for (let first = n * x.columns + i; first < (n + 1) * x.columns; first += 2 * half) {
-        const [a, b] = [x.data[first], x.data[first + half]];
-        [x.data[first], x.data[first + half]] = [a * cosine - b * sine, b * cosine + a * sine];
-      }
-    });
-  });
+/** A function that rotates the queries or keys (N, D) of all heads by their positions (Su et al. 2021, equation 34). */
+function rotaryEmbedding(positions, headWidth) {
+  const half = headWidth / 2; // dimensions i and i + half of a head form a pair
+  const angles = positions.map((position) => anglesOf(position, headWidth));
+  const cosines = angles.map((row) => row.map(Math.cos));
+  const sines = angles.map((row) => row.map(Math.sin));
+  const rotated = (x) => (number, at) => {
+    const n = Math.floor(at / x.columns);
+    const i = at % half;
+    const isFirst = at % headWidth < half;
+    const other = isFirst ? -x.data[at + half] : x.data[at - half];
+    return number * cosines[n][i] + other * sines[n][i];
+  };
+  return (x) => matrix(x.rows, x.columns, x.data.map(rotated(x)));
 }

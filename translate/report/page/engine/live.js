@@ -19,32 +19,34 @@ function openModel(bytes) {
  * isCancelled: asked after each step of a search, and awaited.
  */
 async function attentionAnswer(opened, body, isCancelled) {
-  const [started, { about, model, src, tgt }] = [performance.now(), opened];
+  const started = performance.now();
+  const { about, model, src, tgt } = opened;
   const given = Object.entries(body).filter(([name, value]) => SEARCH_OPTIONS.includes(name) && value !== null);
   const settings = { ...about.decode, ...Object.fromEntries(given) };
-  const tree = body.tree && !settings.sample ? new SearchTree() : null;
+  const tree = body.tree && !settings.sample && body.translation === undefined ? new SearchTree() : null;
   const watch = async (step) => {
     tree?.add(step);
     if (await isCancelled()) throw problem("cancelled");
   };
   check(opened, body);
-  switchOff(model, body.without ?? []);
+  maskHeads(model, body.without ?? []);
   const source = limited(src.encode(body.q), src, about);
   const found = source.length > 1 ? await translated(opened, source, body, settings, watch) : [];
   const passes = found.map(({ pieces }) => forcedPass(model, source, pieces, tgt.bosId));
-  const translations = found.length ? found.map((each, i) => candidate(each, passes[i].logProbs, body, settings, tgt)) : [BLANK];
+  const candidates = found.map((each, i) => candidate(each, passes[i].logProbs, body, settings, tgt));
+  const translations = found.length ? candidates : [BLANK];
   const lacking = lackOf(source, found[0]);
   const hasMaps = !lacking && Object.keys(model.attention).length > 0;
   const maps = hasMaps && mapsOf(passes[0].maps, src.labels(source), translations[0].pieces);
   const warnings = found.length ? textWarnings(opened, body, source, found[0], settings) : [];
-  if (maps) warnings.push(...attentionWarnings(maps.cross, maps.source, maps.target));
+  if (maps) warnings.push(...attentionWarnings(maps.cross, maps.source));
   else if (lacking) warnings.push(`no attention maps, alternatives and beam tree: ${lacking}`);
   else if (body.maps !== "none") warnings.push("no attention maps: the model has no attention");
   return {
     source: body.q, run: about.name, translations, warnings,
     maps: maps && body.maps !== "none" ? described(maps) : null,
     alternatives: lacking || !body.alternatives ? [] : alternatives(passes[0].logProbs, tgt, body.alternatives),
-    tree: tree && !lacking && body.translation === undefined ? { nodes: tree.nodes(found[0].pieces).map(labelled(tgt)) } : null,
+    tree: tree && !lacking ? { nodes: tree.nodes(found[0].pieces).map(labelled(tgt)) } : null,
     milliseconds: Math.round(10 * (performance.now() - started)) / 10,
   };
 }
@@ -53,14 +55,15 @@ async function attentionAnswer(opened, body, isCancelled) {
 function check({ model, tgt }, { prefix = [], without = [] }) {
   const piece = prefix.find((id, i) => id >= tgt.size || (id === tgt.eosId && i < prefix.length - 1));
   if (piece !== undefined) throw problem("no_such_piece", { piece });
-  const isLacking = ([kind, layer, head]) => !(head < model.attention[kind]?.[layer]?.numHeads);
-  const head = without.find((name) => isLacking(name.split(".")));
-  if (head) throw problem("no_such_head", { head });
+  const heads = headsOf(model);
+  const head = without.find((name) => !heads.includes(name));
+  if (head !== undefined) throw problem("no_such_head", { head });
 }
 
 /** Pieces with `</s>`. Rejects a text that is longer than those the model was trained on. */
 function limited(pieces, vocab, about) {
-  if (pieces.length > about.max_pieces) throw problem("too_many_pieces", { count: pieces.length, limit: about.max_pieces });
+  const [count, limit] = [pieces.length, about.max_pieces];
+  if (count > limit) throw problem("too_many_pieces", { count, limit });
   return [...pieces, vocab.eosId];
 }
 
@@ -86,23 +89,28 @@ function candidate({ pieces, score }, { data, columns }, body, settings, tgt) {
 /** Why there can be no maps, or "". */
 function lackOf(source, best) {
   if (!best) return "a side is blank";
-  return Math.max(source.length, best.pieces.length) > MAX_SHOWN ? `more than ${MAX_SHOWN.toLocaleString("en")} pieces` : "";
+  const isLong = Math.max(source.length, best.pieces.length) > MAX_SHOWN;
+  return isLong ? `more than ${MAX_SHOWN.toLocaleString("en")} pieces` : "";
 }
 
 /** Warnings about the texts, with the words of translate/decoding/line_translator.py. */
 function textWarnings({ src, tgt }, { q, translation, prefix }, source, { pieces }, settings) {
+  const target = pieces.slice(0, -1);
   const warnings = unknownWarning("source", src.unknown(source.slice(0, -1), q));
-  if (translation !== undefined) return [...warnings, ...unknownWarning("target", tgt.unknown(pieces.slice(0, -1), translation))];
-  const text = tgt.decode(pieces.slice(0, -1));
-  if (pieces.includes(tgt.unkId)) warnings.push(`the output contains the unknown piece (${tgt.decode([tgt.unkId]).trim()})`);
-  const limit = new LogitRules(source.length - 1, prefix ?? [], settings, tgt.eosId).limit;
-  const setting = settings.max_length ? "decode.max_length" : "decode.max_length_ratio";
-  if (pieces.length === limit) warnings.push(`output reached the limit of ${limit - 1} pieces (${setting}) and may be truncated`);
-  const loop = repetition(q, text);
+  if (translation !== undefined) return [...warnings, ...unknownWarning("target", tgt.unknown(target, translation))];
+  if (target.includes(tgt.unkId)) {
+    warnings.push(`the output contains the unknown piece (${tgt.decode([tgt.unkId]).trim()})`);
+  }
+  const { limit } = new LogitRules(source.length - 1, prefix ?? [], settings, tgt.eosId);
+  if (pieces.length === limit) {
+    const setting = settings.max_length ? "decode.max_length" : "decode.max_length_ratio";
+    warnings.push(`output reached the limit of ${limit - 1} pieces (${setting}) and may be truncated`);
+  }
+  const loop = repetition(q, tgt.decode(target));
   return loop ? [...warnings, loop] : warnings;
 }
 
-/** The maps with the pieces of both sides, and `cross` averaged over layers and heads: {source, target, stacks, cross}. */
+/** The maps with the pieces of both sides, and `cross` as the mean over layers and heads. */
 function mapsOf(stacks, source, target) {
   const { layers, heads, weights } = stacks.cross;
   const cross = new Float64Array(source.length * target.length);
@@ -110,7 +118,7 @@ function mapsOf(stacks, source, target) {
   return { source, target, stacks, cross };
 }
 
-/** Maps as the page reads them: {versions: as packed_maps in writer.py describes them, numbers: weights from 0 to 65535}. */
+/** Maps as the page reads them: {versions: as in packed_maps of writer.py, numbers: weights from 0 to 65535}. */
 function described({ source, target, stacks, cross }) {
   const sides = { source, target, read: ["<s>", ...target.slice(0, -1)] };
   const words = Object.fromEntries(Object.entries(sides).map(([side, pieces]) => [side, wordsOf(pieces)]));
@@ -131,8 +139,8 @@ function described({ source, target, stacks, cross }) {
 
 /** The most probable pieces at each position of the translation. */
 function alternatives(logProbs, tgt, count) {
-  const shown = ({ id, logProb }) => ({ id, piece: tgt.labels([id])[0], text: tgt.decode([id]), probability: Math.exp(logProb) });
-  return Array.from({ length: logProbs.rows }, (_, t) => mostProbable(logProbs, t, count).map(shown));
+  const shown = ({ id, probability }) => ({ id, piece: tgt.labels([id])[0], text: tgt.decode([id]), probability });
+  return Array.from({ length: logProbs.rows }, (_, t) => nextPieces(logProbs, t, count).map(shown));
 }
 
 const labelled = (tgt) => (node) => ({ ...node, piece: tgt.labels([node.piece])[0] });

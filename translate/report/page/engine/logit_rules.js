@@ -6,22 +6,27 @@ const MIN_LIMIT = 10; // pieces added to each length limit, so that translations
 class LogitRules {
   /** numSrc: number of source pieces without `</s>`. forced: the pieces that each translation begins with. */
   constructor(numSrc, forced, settings, eosId) {
-    const bySource = settings.max_length ? settings.max_length + 1 : Math.floor(settings.max_length_ratio * numSrc) + MIN_LIMIT;
-    this.limit = Math.max(bySource, settings.min_length + 1, forced.length + 1); // in pieces, including `</s>`
-    Object.assign(this, { forced, eosId, minLength: settings.min_length, ngram: settings.no_repeat_ngram });
+    const bySource = Math.floor(settings.max_length_ratio * numSrc) + MIN_LIMIT;
+    const longest = settings.max_length ? settings.max_length + 1 : bySource;
+    this.limit = Math.max(longest, settings.min_length + 1, forced.length + 1); // in pieces, including `</s>`
+    this.forced = forced;
+    this.eosId = eosId;
+    this.minLength = settings.min_length;
+    this.ngram = settings.no_repeat_ngram;
   }
 
-  /** Set the logits (K, V) of forbidden pieces to -inf, given the K prefixes. If rules conflict, the first here wins. */
+  /** Set the logits (K, V) of forbidden pieces to -inf, given the K prefixes. Forced pieces precede other rules. */
   forbid(logits, prefixes) {
     prefixes.forEach((prefix, k) => {
-      const row = logits.data.subarray(k * logits.columns, (k + 1) * logits.columns);
+      const row = rowOf(logits, k);
       const required = this.forced[prefix.length] ?? (prefix.length + 1 >= this.limit ? this.eosId : null);
-      const [value, end] = [row[required ?? 0], row[this.eosId]];
       if (required !== null) {
+        const value = row[required];
         row.fill(-Infinity);
         row[required] = value;
         return;
       }
+      const end = row[this.eosId];
       if (this.ngram) for (const piece of this.repeated(prefix)) row[piece] = -Infinity;
       if (prefix.length < this.minLength) row[this.eosId] = -Infinity;
       if (this.ngram && row.every((number) => number === -Infinity)) row[this.eosId] = end;

@@ -32,7 +32,8 @@ function unknownWarning(side, words) {
 function attentionWarnings(cross, source) {
   const [rows, words] = [rowsBeforeEnd(cross, source.length), wordsOf(source)];
   const warning = (text, isListed) => {
-    const listed = words.filter(([word, start, end]) => numLetters(word) >= MIN_COUNTED && isListed(rows, source, start, end));
+    const isLong = ([word]) => numLetters(word) >= MIN_COUNTED;
+    const listed = words.filter(isLong).filter(([, start, end]) => isListed(rows, source, start, end));
     return listed.length ? [`possible ${text}: ${listed.map(withoutPunctuation).join(", ")}`] : [];
   };
   const [under, over] = ["under-translation (little attention)", "over-translation (repeated attention)"];

@@ -10,12 +10,14 @@ const joined = (...vectors) => Float32Array.from(vectors.flatMap((vector) => [..
 const rowsOf = (vectors) => matrix(vectors.length, vectors[0].length, joined(...vectors));
 const chunk = (x, width) => [...Array(x.length / width).keys()].map((i) => x.subarray(i * width, (i + 1) * width));
 
-/** What a layer's weights make of its input and of its hidden state, and its states -> its next states. */
+/** A cell: W x + b of the input and U h + b of the hidden state, for all gates, and the states -> the next states. */
 const CELLS = {
   gru(read, kept, [h]) { // Cho et al. 2014; the reset gate is applied after the product
-    const [[rRead, zRead, nRead], [rKept, zKept, nKept]] = [chunk(read, h.length), chunk(kept, h.length)];
+    const [rRead, zRead, nRead] = chunk(read, h.length);
+    const [rKept, zKept, nKept] = chunk(kept, h.length);
     const next = (old, i) => {
-      const [r, z] = [sigmoid(rRead[i] + rKept[i]), sigmoid(zRead[i] + zKept[i])];
+      const r = sigmoid(rRead[i] + rKept[i]);
+      const z = sigmoid(zRead[i] + zKept[i]);
       return (1 - z) * Math.tanh(nRead[i] + r * nKept[i]) + z * old;
     };
     return [h.map(next)];
@@ -40,7 +42,9 @@ function cells(weights, name, suffix, cell) {
 /** Attention with one head: the context is the mean of the memory, weighted by softmax of the scores. */
 class CrossAttention {
   constructor(weights, kind) {
-    Object.assign(this, { numHeads: 1, recorded: null, off: new Set() }); // see hooks.js
+    this.numHeads = 1;
+    this.recorded = null; // see hooks.js
+    this.off = new Set(); // whether the head is masked
     this.isAdditive = kind === "additive";
     const layers = { additive: ["key", "query", "score"], general: ["key"], dot: [] }[kind];
     for (const name of [...layers, "output"]) this[name] = new Linear(weights, `cross_attn.${name}`);
@@ -48,7 +52,8 @@ class CrossAttention {
 
   /** Attend and project the context: state (D), keys and memory (S, D) -> (D). */
   forward(x, keys, memory) {
-    const [map, context] = [this.weights(x, keys), new Float32Array(x.length)];
+    const map = this.weights(x, keys);
+    const context = new Float32Array(x.length);
     this.recorded?.push({ rows: 1, columns: keys.rows, weights: map });
     if (this.off.has(0)) return context;
     memory.data.forEach((number, i) => (context[i % x.length] += map[Math.floor(i / x.length)] * number));
@@ -57,7 +62,8 @@ class CrossAttention {
 
   /** The attention map (S): softmax of v tanh(W s + U h + b) if additive, of s W h if general, of s h if dot. */
   weights(x, keys) {
-    const [query, v] = this.isAdditive ? [applied(this.query, x), this.score.weight.data] : [x, null];
+    const query = this.isAdditive ? applied(this.query, x) : x;
+    const v = this.isAdditive ? this.score.weight.data : null;
     const term = (key, i) => (v ? v[i] * Math.tanh(query[i] + key) : query[i] * key);
     const scores = chunk(keys.data, x.length).map((key) => key.reduce((sum, number, i) => sum + term(number, i), 0));
     softmax(scores);
@@ -68,9 +74,12 @@ class CrossAttention {
 /** The encoded source, and for each hypothesis the states of each layer and the last features, which are fed back. */
 class RecurrentState {
   constructor(memory, keys, hypotheses) {
-    Object.assign(this, { memory, keys, hypotheses }); // (S, D), (S, D), K times {hidden, features}
+    this.memory = memory; // (S, D)
+    this.keys = keys; // (S, D)
+    this.hypotheses = hypotheses; // K times {hidden, features}
   }
 
+  /** See seq2seq.js. */
   reorder(beams) {
     return new RecurrentState(this.memory, this.keys, beams.map((beam) => this.hypotheses[beam]));
   }
@@ -93,28 +102,32 @@ class Recurrent extends Seq2Seq {
     return this.crossAttn ? { cross: [this.crossAttn] } : {};
   }
 
-  /** Encode the source; return the state of one hypothesis without pieces. */
+  /** See seq2seq.js. */
   encode(src) {
-    let [x, last] = [this.embed(this.srcEmbedding, src), null];
+    let x = this.embed(this.srcEmbedding, src);
+    let last = null;
     const run = (layer, inputs) => {
       let states = Array(2).fill(new Float32Array(x[0].length / 2));
       return inputs.map((input) => (states = layer(input, states))[0]);
     };
     this.encoder[0].forEach((layer, i) => {
-      const [forward, backward] = [run(layer, x), run(this.encoder[1][i], [...x].reverse())];
+      const forward = run(layer, x);
+      const backward = run(this.encoder[1][i], [...x].reverse());
       last = joined(forward.at(-1), backward.at(-1));
       x = forward.map((state, s) => joined(state, backward.at(-1 - s)));
     });
-    const [memory, first] = [rowsOf(x), applied(this.bridge, last).map(Math.tanh)];
+    const memory = rowsOf(x);
+    const first = applied(this.bridge, last).map(Math.tanh);
     const states = chunk(first, last.length); // the hidden states of all layers, then the cell states
     const hidden = this.decoder.map((_, layer) => states.filter((_, i) => i % this.decoder.length === layer));
     const keys = this.crossAttn?.key?.forward(memory) ?? memory;
     return new RecurrentState(memory, keys, [{ hidden, features: new Float32Array(last.length) }]);
   }
 
-  /** The features that predict the piece after each target piece: S and T pieces -> (T, D). */
+  /** See seq2seq.js. */
   features(src, tgtIn) {
-    let [state, steps] = [this.encode(src), []];
+    let state = this.encode(src);
+    const steps = [];
     for (const piece of tgtIn) {
       ({ state } = this.step([piece], state));
       steps.push(state.hypotheses[0].features);
@@ -122,13 +135,14 @@ class Recurrent extends Seq2Seq {
     return rowsOf(steps);
   }
 
-  /** Read the last piece of each hypothesis: K pieces, state -> features (K, D) and the next state. */
+  /** See seq2seq.js. */
   step(pieces, { memory, keys, hypotheses }) {
     const y = this.embed(this.tgtEmbedding, pieces);
     const next = hypotheses.map((hypothesis, k) => this.next(y[k], hypothesis, keys, memory));
     return { features: rowsOf(next.map(({ features }) => features)), state: new RecurrentState(memory, keys, next) };
   }
 
+  /** The embeddings of pieces, as vectors. */
   embed(table, pieces) {
     return chunk(embedded(table, pieces, Math.sqrt(table.columns)).data, table.columns);
   }
@@ -138,8 +152,9 @@ class Recurrent extends Seq2Seq {
     let s = this.crossAttn ? joined(y, features) : y;
     hidden = this.decoder.map((layer, i) => ([s] = layer(s, hidden[i]))); // s is also the input of the next layer
     if (!this.crossAttn) return { hidden, features: s };
-    const [context, combined] = [this.crossAttn.forward(s, keys, memory), applied(this.combine, s)];
+    const combined = applied(this.combine, s);
+    const attended = this.crossAttn.forward(s, keys, memory);
     // Luong et al. 2015, equation 5
-    return { hidden, features: context.map((number, i) => Math.tanh(number + combined[i])) };
+    return { hidden, features: attended.map((number, i) => Math.tanh(number + combined[i])) };
   }
 }

@@ -12,23 +12,25 @@ async function sample(step, state, rules, settings, numSamples, bosId, watch) {
   state = state.reorder(samples.map(() => 0));
   while (samples.some(({ score }) => score === null)) {
     const stepped = step(samples.map(({ pieces }) => pieces.at(-1) ?? bosId), state);
-    const logNorms = samples.map((_, k) => logSumExp(stepped.logits, k));
+    const logNorms = samples.map((_, k) => logSumExp(rowOf(stepped.logits, k)));
     rules.forbid(stepped.logits, samples.map(({ pieces }) => pieces));
     state = stepped.state;
-    const [{ data, columns }, penalty] = [stepped.logits, state.penalty()];
+    const penalty = state.penalty();
     samples.forEach((each, k) => {
-      const logits = data.subarray(k * columns, (k + 1) * columns);
+      const logits = rowOf(stepped.logits, k);
       const number = random(); // finished samples use one, too, so that the others do not depend on them
       each.pieces.push(each.score === null ? draw(logits, number, settings) : rules.eosId);
       if (each.score !== null) return;
-      const [piece, length] = [each.pieces.at(-1), each.pieces.length];
+      const piece = each.pieces.at(-1);
       each.logProb += logits[piece] - logNorms[k];
-      if (piece === rules.eosId) each.score = each.logProb / length ** settings.length_penalty - (penalty?.[k] ?? 0);
+      const score = each.logProb / each.pieces.length ** settings.length_penalty - (penalty?.[k] ?? 0);
+      if (piece === rules.eosId) each.score = score;
     });
     const prefix = samples[0].pieces.filter((piece) => piece !== rules.eosId);
     await watch?.({ prefix, logProbs: [], beam: [], piece: [], scores: [], ends: [], kept: [] });
   }
-  const ended = samples.map(({ pieces, score }) => ({ pieces: pieces.slice(0, pieces.indexOf(rules.eosId) + 1), score }));
+  const untilEnd = (pieces) => pieces.slice(0, pieces.indexOf(rules.eosId) + 1);
+  const ended = samples.map(({ pieces, score }) => ({ pieces: untilEnd(pieces), score }));
   return ended.sort((a, b) => b.score - a.score);
 }
 

@@ -1,7 +1,7 @@
 // The encoder-decoder Transformer (Vaswani et al. 2017). The counterpart of translate/model/transformer.py.
 //
-// rotary: function that rotates queries or keys (N, D) by their positions, or null. append: function that joins new keys
-// and values with those of earlier pieces.
+// Keys and values: {keys, values}, each (S, D). visible: see seq2seq.js. rotary: function that rotates queries or keys
+// by their positions, or null. append: function that joins new keys and values with those of earlier pieces.
 
 const only = (kv) => kv;
 
@@ -10,53 +10,58 @@ class Attention {
   constructor(weights, name, numHeads) {
     this.numHeads = numHeads;
     this.recorded = null; // see hooks.js
-    this.off = new Set();
+    this.off = new Set(); // masked heads
     for (const part of ["query", "key", "value", "output"]) this[part] = new Linear(weights, `${name}.${part}`);
   }
 
   /** Project (S, D) to keys and values, each (S, D). */
   project(memory, rotary = null) {
     const keys = this.key.forward(memory);
-    rotary?.(keys);
-    return { keys, values: this.value.forward(memory) };
+    return { keys: rotary ? rotary(keys) : keys, values: this.value.forward(memory) };
   }
 
   /** (T, D) -> (T, D) */
   forward(x, { keys, values }, visible, rotary = null) {
-    const maps = this.weights(x, keys, visible, rotary);
-    this.recorded?.push({ rows: x.rows, columns: keys.rows, weights: maps });
-    const [heads, width] = [matrix(x.rows, x.columns), x.columns / this.numHeads];
+    const weights = this.weights(x, keys, visible, rotary);
+    this.recorded?.push({ rows: x.rows, columns: keys.rows, weights });
+    const heads = matrix(x.rows, x.columns);
+    const width = x.columns / this.numHeads;
     for (let head = 0; head < this.numHeads; head++) {
       if (this.off.has(head)) continue;
-      visible.forEach((slots, t) => {
-        const [row, map] = [t * x.columns + head * width, (head * x.rows + t) * keys.rows];
-        for (const slot of slots) {
-          const [weight, value] = [maps[map + slot], slot * x.columns + head * width];
-          for (let i = 0; i < width; i++) heads.data[row + i] += weight * values.data[value + i];
+      for (let t = 0; t < x.rows; t++) {
+        const outputAt = t * x.columns + head * width;
+        const weightAt = (head * x.rows + t) * keys.rows;
+        for (const slot of visible[t]) {
+          const valueAt = slot * x.columns + head * width;
+          const weight = weights[weightAt + slot];
+          for (let i = 0; i < width; i++) heads.data[outputAt + i] += weight * values.data[valueAt + i];
         }
-      });
+      }
     }
     return this.output.forward(heads);
   }
 
-  /** The attention maps (H, T, S): the softmax in equation 1 of the paper. Each row sums to 1. */
-  weights(x, keys, visible, rotary) {
-    const query = this.query.forward(x);
-    rotary?.(query);
-    const [maps, width] = [new Float32Array(this.numHeads * x.rows * keys.rows), x.columns / this.numHeads];
+  /** The attention map (H, T, S): the softmax in equation 1 of the paper. Each row sums to 1. */
+  weights(x, keys, visible, rotary = null) {
+    const projected = this.query.forward(x);
+    const query = rotary ? rotary(projected) : projected;
+    const weights = new Float32Array(this.numHeads * x.rows * keys.rows);
+    const width = x.columns / this.numHeads;
     for (let head = 0; head < this.numHeads; head++) {
-      visible.forEach((slots, t) => {
-        const [row, map] = [t * x.columns + head * width, (head * x.rows + t) * keys.rows];
-        const scores = slots.map((slot) => {
-          let sum = 0;
-          for (let i = 0, key = slot * x.columns + head * width; i < width; i++) sum += query.data[row + i] * keys.data[key + i];
-          return sum / Math.sqrt(width);
+      for (let t = 0; t < x.rows; t++) {
+        const queryAt = t * x.columns + head * width;
+        const scores = visible[t].map((slot) => {
+          const keyAt = slot * x.columns + head * width;
+          let product = 0;
+          for (let i = 0; i < width; i++) product += query.data[queryAt + i] * keys.data[keyAt + i];
+          return product / Math.sqrt(width);
         });
         softmax(scores);
-        slots.forEach((slot, i) => (maps[map + slot] = scores[i]));
-      });
+        const weightAt = (head * x.rows + t) * keys.rows;
+        visible[t].forEach((slot, i) => (weights[weightAt + slot] = scores[i]));
+      }
     }
-    return maps;
+    return weights;
   }
 }
 
@@ -67,6 +72,7 @@ class FeedForward {
     this.outer = new Linear(weights, `${name}.outer`);
   }
 
+  /** (T, D) -> (T, D) */
   forward(x) {
     return this.outer.forward(mapped(this.inner.forward(x), (number) => Math.max(0, number)));
   }
@@ -79,17 +85,22 @@ class Residual {
     this.isPreNorm = settings.norm === "pre";
   }
 
+  /** (T, D) -> (T, D) */
   forward(x, sublayer) {
     return this.isPreNorm ? add(x, sublayer(this.norm.forward(x))) : this.norm.forward(add(x, sublayer(x)));
   }
 }
 
-/** Embedding lookup with positions: sinusoids are added here; a rotary embedding is passed on to self-attention. */
-function embedWithPositions(table, pieces, positions, settings) {
+/** Embed pieces at positions: {x: (T, D), rotary}. Sinusoids are added here; rotary embeddings are for self-attention. */
+function positionedEmbedding(table, pieces, positions, settings) {
   const x = embedded(table, pieces, Math.sqrt(settings.d_model));
-  if (settings.positions === "rotary") return { x, rotary: (heads) => rotate(heads, positions, settings.num_heads) };
-  addSinusoids(x, positions);
-  return { x, rotary: null };
+  if (settings.positions !== "rotary") return { x: add(x, sinusoidalPositions(positions, x.columns)), rotary: null };
+  return { x, rotary: rotaryEmbedding(positions, settings.d_model / settings.num_heads) };
+}
+
+/** The norm after the last layer: with pre-norm, the residual stream leaves that layer unnormalized. */
+function finalNorm(weights, name, settings) {
+  return settings.norm === "pre" ? new LayerNorm(weights, name) : { forward: (x) => x };
 }
 
 /** Encoder layer: self-attention, followed by a feed-forward network. */
@@ -101,8 +112,10 @@ class EncoderLayer {
     this.feedForwardResidual = new Residual(weights, `${name}.feed_forward_residual`, settings);
   }
 
-  forward(x, visible, rotary, append = only) {
-    x = this.selfAttnResidual.forward(x, (h) => this.selfAttn.forward(h, append(this.selfAttn.project(h, rotary)), visible, rotary));
+  /** (T, D) -> (T, D) */
+  forward(x, visible, rotary = null, append = only) {
+    const attend = (h) => this.selfAttn.forward(h, append(this.selfAttn.project(h, rotary)), visible, rotary);
+    x = this.selfAttnResidual.forward(x, attend);
     return this.feedForwardResidual.forward(x, (h) => this.feedForward.forward(h));
   }
 }
@@ -118,23 +131,27 @@ class DecoderLayer {
     this.feedForwardResidual = new Residual(weights, `${name}.feed_forward_residual`, settings);
   }
 
-  /** source: keys and values of the encoder's output. visible: slots of the target for each row. */
-  forward(x, visible, source, rotary, append = only) {
+  /** (T, D) -> (T, D). source: keys and values of the S source pieces. */
+  forward(x, visible, source, append = only, rotary = null) {
+    const attend = (h) => this.selfAttn.forward(h, append(this.selfAttn.project(h, rotary)), visible, rotary);
     const srcVisible = allVisible(x.rows, source.keys.rows);
-    x = this.selfAttnResidual.forward(x, (h) => this.selfAttn.forward(h, append(this.selfAttn.project(h, rotary)), visible, rotary));
+    x = this.selfAttnResidual.forward(x, attend);
     x = this.crossAttnResidual.forward(x, (h) => this.crossAttn.forward(h, source, srcVisible));
     return this.feedForwardResidual.forward(x, (h) => this.feedForward.forward(h));
   }
 }
 
-/** The state between steps: keys and values of the source for each decoder layer, the cache, and the pieces read. */
+/** The keys and values of the source for each decoder layer, the cache of the target, and the number of pieces read. */
 class TransformerState {
-  constructor(source, cache, numPieces) {
-    Object.assign(this, { source, cache, numPieces });
+  constructor(source, target, numPieces) {
+    this.source = source;
+    this.target = target;
+    this.numPieces = numPieces;
   }
 
+  /** See seq2seq.js. */
   reorder(beams) {
-    return new TransformerState(this.source, this.cache.reorder(beams), this.numPieces);
+    return new TransformerState(this.source, this.target.reorder(beams), this.numPieces);
   }
 }
 
@@ -142,12 +159,13 @@ class TransformerState {
 class Transformer extends Seq2Seq {
   constructor(weights, settings) {
     super(weights, settings);
-    const layers = (count, Layer, name) => Array.from({ length: count }, (_, i) => new Layer(weights, `${name}.${i}`, settings));
-    this.encoderLayers = layers(settings.num_encoder_layers, EncoderLayer, "encoder_layers");
-    this.decoderLayers = layers(settings.num_decoder_layers, DecoderLayer, "decoder_layers");
-    // With pre-norm, the residual stream leaves the last layer unnormalized.
-    const normOf = (name) => (settings.norm === "pre" ? new LayerNorm(weights, name) : { forward: (x) => x });
-    [this.encoderNorm, this.decoderNorm] = [normOf("encoder_norm"), normOf("decoder_norm")];
+    const { num_encoder_layers: numEncoderLayers, num_decoder_layers: numDecoderLayers } = settings;
+    const encoderLayer = (_, i) => new EncoderLayer(weights, `encoder_layers.${i}`, settings);
+    const decoderLayer = (_, i) => new DecoderLayer(weights, `decoder_layers.${i}`, settings);
+    this.encoderLayers = Array.from({ length: numEncoderLayers }, encoderLayer);
+    this.decoderLayers = Array.from({ length: numDecoderLayers }, decoderLayer);
+    this.encoderNorm = finalNorm(weights, "encoder_norm", settings);
+    this.decoderNorm = finalNorm(weights, "decoder_norm", settings);
   }
 
   get attention() {
@@ -158,32 +176,34 @@ class Transformer extends Seq2Seq {
     };
   }
 
-  /** The features that predict the piece after each target piece: S and T pieces -> (T, D). */
+  /** See seq2seq.js. */
   features(src, tgtIn) {
     const { source } = this.encode(src);
-    let { x, rotary } = embedWithPositions(this.tgtEmbedding, tgtIn, [...tgtIn.keys()], this.settings);
-    this.decoderLayers.forEach((layer, i) => (x = layer.forward(x, causal(x.rows), source[i], rotary)));
+    const mask = causalMask(tgtIn.length);
+    let { x, rotary } = positionedEmbedding(this.tgtEmbedding, tgtIn, [...tgtIn.keys()], this.settings);
+    for (const [i, layer] of this.decoderLayers.entries()) x = layer.forward(x, mask, source[i], only, rotary);
     return this.decoderNorm.forward(x);
   }
 
-  /** Encode the source; return the state of one hypothesis without pieces. */
+  /** See seq2seq.js. */
   encode(src) {
-    let { x, rotary } = embedWithPositions(this.srcEmbedding, src, [...src.keys()], this.settings);
-    for (const layer of this.encoderLayers) x = layer.forward(x, allVisible(x.rows, x.rows), rotary);
+    const visible = allVisible(src.length, src.length);
+    let { x, rotary } = positionedEmbedding(this.srcEmbedding, src, [...src.keys()], this.settings);
+    for (const layer of this.encoderLayers) x = layer.forward(x, visible, rotary);
     const memory = this.encoderNorm.forward(x);
     const source = this.decoderLayers.map((layer) => layer.crossAttn.project(memory));
     const empty = this.decoderLayers.map(() => ({ keys: matrix(0, 0), values: matrix(0, 0) }));
     return new TransformerState(source, new KeyValueCache(empty, [[]]), 0);
   }
 
-  /** Read the last piece of each hypothesis: K pieces, state -> features (K, D) and the next state. */
-  step(pieces, state) {
-    const cache = state.cache.next();
-    const positions = pieces.map(() => state.numPieces);
-    let { x, rotary } = embedWithPositions(this.tgtEmbedding, pieces, positions, this.settings);
-    this.decoderLayers.forEach((layer, i) => {
-      x = layer.forward(x, cache.visible, state.source[i], rotary, (added) => cache.append(i, added));
-    });
-    return { features: this.decoderNorm.forward(x), state: new TransformerState(state.source, cache, state.numPieces + 1) };
+  /** See seq2seq.js. The layers treat the K hypotheses as K queries, kept separate by what each may attend to. */
+  step(pieces, { source, target, numPieces }) {
+    const cache = target.next();
+    const positions = pieces.map(() => numPieces);
+    let { x, rotary } = positionedEmbedding(this.tgtEmbedding, pieces, positions, this.settings);
+    for (const [i, layer] of this.decoderLayers.entries()) {
+      x = layer.forward(x, cache.visible, source[i], (added) => cache.append(i, added), rotary);
+    }
+    return { features: this.decoderNorm.forward(x), state: new TransformerState(source, cache, numPieces + 1) };
   }
 }

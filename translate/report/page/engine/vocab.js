@@ -1,18 +1,27 @@
 // Vocabularies: sentencepiece models that convert text to piece ids and back. Counterpart of translate/data/vocab.py.
 
+// Numbers of fields in a model file, as in sentencepiece_model.proto.
+const MODEL = { pieces: 1, trainer: 2, normalizer: 3, denormalizer: 5 };
+const PIECE = { name: 1, score: 2, type: 3 };
+const TRAINER = { algorithm: 3, isSuffix: 24, unkSurface: 44, bos: 46, eos: 47 };
 const [NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE] = [1, 2, 3, 4, 5, 6]; // types of pieces
+const ALGORITHMS = { 1: "unigram", 2: "bpe", 3: "word", 4: "char" };
 
 /** Read a message of Protocol Buffers: [[field, value], ...]. A value is a number or the bytes of a text or message. */
 function readFields(bytes) {
-  const [view, fields] = [new DataView(bytes.buffer, bytes.byteOffset), []];
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const fields = [];
   let at = 0;
-  const readInteger = (byte = bytes[at++]) => (byte < 128 ? byte : byte - 128 + 128 * readInteger());
+  const readInteger = () => {
+    const byte = bytes[at++]; // seven bits, the lowest first, and whether more follow
+    return byte < 128 ? byte : byte - 128 + 128 * readInteger();
+  };
+  const readFloat = () => view.getFloat32((at += 4) - 4, true);
+  const readBytes = (length) => bytes.subarray(at, (at += length));
+  const readers = { 0: readInteger, 2: () => readBytes(readInteger()), 5: readFloat };
   while (at < bytes.length) {
-    const key = readInteger(); // 8 * field + 0 for an integer, 2 for bytes after their number, or 5 for a float
-    const value = key % 8 === 5 ? view.getFloat32(at, true) : readInteger();
-    const length = { 0: 0, 2: value, 5: 4 }[key % 8];
-    fields.push([Math.floor(key / 8), key % 8 === 2 ? bytes.subarray(at, at + length) : value]);
-    at += length;
+    const key = readInteger(); // 8 * field + the kind of its value
+    fields.push([Math.floor(key / 8), readers[key % 8]()]);
   }
   return fields;
 }
@@ -33,18 +42,22 @@ function decodeBytes(bytes) {
 
 /** `bosId` starts each target, and `eosId` ends each row. */
 class Vocab {
-  /** Load a model. bytes: content of the model file, whose fields are numbered as in sentencepiece_model.proto. */
+  /** Load a model. bytes: content of the model file. */
   constructor(bytes) {
-    const [model, read] = [readFields(bytes), (message) => Object.fromEntries(readFields(message))];
-    const [pieces, [trainer = {}], [normalizer = {}], [denormalizer = {}]] = [1, 2, 3, 5].map((number) => {
-      return model.filter(([field]) => field === number).map(([, message]) => read(message));
-    });
+    const model = readFields(bytes);
+    const read = ([, message]) => Object.fromEntries(readFields(message));
+    const messagesOf = (number) => model.filter(([field]) => field === number).map(read);
+    const pieces = messagesOf(MODEL.pieces);
+    const [trainer = {}] = messagesOf(MODEL.trainer);
+    const [normalizer = {}] = messagesOf(MODEL.normalizer);
+    const [denormalizer = {}] = messagesOf(MODEL.denormalizer);
     const textOf = (utf8, otherwise) => (utf8 ? FROM_UTF8.decode(utf8) : otherwise);
     this.size = pieces.length;
-    this.names = pieces.map((piece) => textOf(piece[1]));
-    this.types = pieces.map((piece) => piece[3] ?? NORMAL);
+    this.names = pieces.map((piece) => textOf(piece[PIECE.name]));
+    this.types = pieces.map((piece) => piece[PIECE.type] ?? NORMAL);
     // In a unigram model, user-defined pieces are likelier than all others. Unknown characters are less likely.
-    const scoreOf = (piece) => (piece[3] === USER_DEFINED ? 0.1 * (piece[1].length - 1) : (piece[2] ?? 0));
+    const isUserDefined = (id) => this.types[id] === USER_DEFINED;
+    const scoreOf = (piece, id) => (isUserDefined(id) ? 0.1 * (piece[PIECE.name].length - 1) : (piece[PIECE.score] ?? 0));
     this.scores = Float32Array.from(pieces, scoreOf);
     const idsOf = (...types) => [...this.names.keys()].filter((id) => types.includes(this.types[id]));
     const mapOf = (...types) => new Map(idsOf(...types).map((id) => [this.names[id], id]));
@@ -53,17 +66,17 @@ class Vocab {
     this.byteIds = idsOf(BYTE).sort((one, two) => (this.names[one] < this.names[two] ? -1 : 1)); // <0x00> to <0xFF>
     this.maxLength = this.names.reduce((most, name) => Math.max(most, name.length), 2);
     this.hasWords = !idsOf(UNUSED).length && this.names.every((name) => !name.includes(WORD_START, 1));
-    this.normalizer = new Normalizer(normalizer, this.pieces(idsOf(USER_DEFINED)), trainer[24]);
-    this.denormalizer = denormalizer[2]?.length ? new Normalizer(denormalizer) : null;
-    this.unkSurface = textOf(trainer[44], " ⁇ ");
+    this.normalizer = new Normalizer(normalizer, this.pieces(idsOf(USER_DEFINED)), trainer[TRAINER.isSuffix]);
+    this.denormalizer = denormalizer[NORMALIZER.rules]?.length ? new Normalizer(denormalizer) : null;
+    this.unkSurface = textOf(trainer[TRAINER.unkSurface], " ⁇ ");
     this.unkId = this.types.indexOf(UNKNOWN);
     const lowest = idsOf(NORMAL).reduce((least, id) => Math.min(least, this.scores[id]), Infinity);
     this.scores[this.unkId] = lowest - 10;
     const controls = mapOf(CONTROL);
-    this.eosId = controls.get(textOf(trainer[47], END));
-    this.bosId = controls.get(textOf(trainer[46], START)) ?? this.eosId;
+    this.eosId = controls.get(textOf(trainer[TRAINER.eos], END));
+    this.bosId = controls.get(textOf(trainer[TRAINER.bos], START)) ?? this.eosId;
     this.labelIds = new Map(this.labels(this.names.keys()).map((label, id) => [label, id]));
-    this.split = [this.unigram, this.bpe, this.word, this.char][(trainer[3] ?? 1) - 1];
+    this.split = this[ALGORITHMS[trainer[TRAINER.algorithm] ?? 1]];
   }
 
   /** Return the piece ids of a text without <s> and </s>. Within a text, both are ordinary characters. */

@@ -8,7 +8,7 @@ function problem(key, values = {}) {
   return Object.assign(new Error(key), { values });
 }
 
-/** Unpack the block of a model: {name, sha256, size, data}. Damage is found here, so that later code can trust the bytes. */
+/** Unpack the block of a model. Damage is found here, so that later code can trust the bytes. */
 async function unpack({ name, sha256, size, data }) {
   try {
     const text = atob(data);
@@ -31,7 +31,8 @@ function readTensors(bytes) {
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   const read = ([name, { dtype: type, shape, data_offsets: [start, end] }]) => {
-    return [name, { type, shape, bytes: bytes.slice(8 + length + start, 8 + length + end) }]; // aligned, as it is a copy
+    const copy = bytes.slice(8 + length + start, 8 + length + end); // aligned
+    return [name, { type, shape, bytes: copy }];
   };
   return { about: JSON.parse(metadata.about), tensors: Object.fromEntries(Object.entries(entries).map(read)) };
 }
@@ -52,8 +53,10 @@ function readWeights(tensors) {
   return weights;
 }
 
-/** The value of each float16: ±2^(exponent - 15) (1 + fraction / 1024), or ±2^-14 fraction / 1024 if the exponent is 0. */
+/** The value of each float16: ±2^(exponent - 15) (1 + fraction), or ±2^-14 fraction if the exponent is 0. */
 const HALVES = Float32Array.from({ length: 65536 }, (_, half) => {
-  const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 31, (half & 1023) / 1024];
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 31;
+  const fraction = (half & 1023) / 1024;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
 });
