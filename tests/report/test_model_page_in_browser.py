@@ -115,6 +115,7 @@ def test_the_first_line_says_what_the_page_holds(page: Any, file: Path) -> None:
     line.click()
     page.click("#open-help")
     assert "nothing that you type leaves your device" in page.locator("#help").inner_text()
+    assert page.locator("#help h2 ~ ul").first.locator("li").count() == 6  # what one can do, point by point
     page.keyboard.press("Escape")
 
 
@@ -142,6 +143,15 @@ def test_heads_pieces_and_the_search_are_changed_without_a_server(page: Any) -> 
     assert len(found) == len(set(found)) == 4
     page.locator(".best").nth(1).click()
     shows(page, found[1])
+
+
+def test_a_link_to_a_page_on_disk_is_not_passed_off_as_one_for_others(page: Any) -> None:
+    assert "works on this device only" in page.get_attribute("#copy-link", "title")
+    assert "“Save page”" in page.get_attribute("#copy-link", "title")
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.link = text; }")
+    page.click("#copy-link")
+    page.wait_for_function("document.querySelector('#copy-link').textContent === 'Copied, for this device'")
+    assert page.evaluate("window.link === location.href")
 
 
 def test_models_are_compared_and_a_damaged_one_is_named(page: Any) -> None:
@@ -191,6 +201,16 @@ def test_a_phone_shows_the_title_and_scrolls_only_down(page: Any) -> None:
     assert page.evaluate("() => document.querySelector('#main').scrollWidth") <= 390
     page.click("#about-line")
     page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_without_javascript_the_page_says_where_to_open_it(browser: Any, file: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    english, chinese = page.locator(".message:visible").all_inner_texts()
+    assert "In the preview of a mail or file app, open the file in a browser" in english
+    assert "请改用浏览器打开本文件" in chinese
+    context.close()
 
 
 @pytest.mark.parametrize(

@@ -197,13 +197,15 @@ def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, serve
     assert page.locator(".best bdi").all_text_contents() == ["HELLO WORLD ONE", "other1", "other2", "other3"]
     assert page.locator(".node.best-path text").all_text_contents() == ["▁Alpha", "</s>"]
     page.locator(".node.dropped").hover()
-    assert "dropped, missed the beam by 0.80 nats" in page.locator("#tip").inner_text()
+    assert "dropped, 0.80 below the last one kept" in page.locator("#tip").inner_text()
     page.locator(".best").nth(2).click()
     shows(page, "other2")
     assert any(body.get("translation") == "other2" for body in server.bodies)
     assert page.locator(".best").count() == 4
     page.get_by_role("button", name="translation chosen").click()
     shows(page, "HELLO WORLD ONE")
+    for label in page.locator("#search-options .field").all():
+        assert str(label.get_attribute("title")).endswith("default")
     page.focus("[name=beam_size]")
     page.keyboard.type("2")
     page.wait_for_function("() => document.querySelectorAll('.best').length === 2")

@@ -24,7 +24,7 @@ class Parts(NamedTuple):
     styles: Sequence[str]
     scripts: Sequence[str]  # order matters: code that runs while the page loads may use only the preceding files
     strings: Sequence[str]
-    html: Sequence[str] = ()
+    html: Sequence[str]
 
 
 SAVED = Parts(
@@ -34,6 +34,7 @@ SAVED = Parts(
         "state.js", "list.js", "card.js", "keys.js", "sentence.js", "play.js", "app.js", "controls.js",
     ),
     ("strings",),
+    ("noscript.html",),
 )  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def live_parts(*engine: str) -> Parts:
         *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_answers.js", *engine, "live_heads.js",
         "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "live_start.js", "controls.js",
     )  # fmt: skip
-    return Parts((*SAVED.styles, "live.css", "live_search.css"), scripts, ("strings", "strings_live"), ("live.html",))
+    styles = (*SAVED.styles, "live.css", "live_search.css")
+    return Parts(styles, scripts, ("strings", "strings_live"), (*SAVED.html, "live.html"))
 
 
 SENTENCES = "<!-- sentences -->"
@@ -68,8 +70,8 @@ def inert(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sources: str = "", head: str = "") -> str:
-    """Return the page with the placeholder SENTENCES, and additional elements in its head.
+def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sources: str = "") -> str:
+    """Return the page with the placeholder SENTENCES.
 
     Its Content-Security-Policy allows only the script and the style with these hashes, generated images, scripts
     from `sidecars`, and what the directives `sources` allow.
@@ -88,7 +90,7 @@ def frame(title: str, view: InitialView, parts: Parts, sidecars: str = "", sourc
         strings=inert({code: dict(ChainMap(*texts)) for code, texts in strings.items()}),
         palette=inert(page_palette()),
         initial_view=inert(view._asdict()),
-        live="".join(map(part, parts.html)),
+        parts="".join(map(part, parts.html)),
         sentences=SENTENCES,
         script=script,
     )

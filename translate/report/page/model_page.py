@@ -20,7 +20,7 @@ _LIVE = live_parts("model_about.js", "model_saved.js", "live_model.js")
 PARTS = _LIVE._replace(
     styles=(*_LIVE.styles, "model.css"),
     strings=("strings_model", *_LIVE.strings),  # the first have precedence
-    html=("model.html", *_LIVE.html),
+    html=("model.html", "live.html"),
 )
 TITLE = "<!-- title -->"  # where model_saved.js writes the title of a page that it saves
 SHOWN = (

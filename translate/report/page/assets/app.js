@@ -10,6 +10,8 @@ const isFramed = location.protocol === "about:"; // in a notebook: one sentence,
 document.body.classList.toggle("framed", isFramed);
 document.body.classList.toggle("single", sentences.length === 1); // needs no list
 const element = (id) => document.getElementById(id);
+const isOnline = location.protocol.startsWith("http"); // others can follow links to this page
+if (!isOnline) element("copy-link").dataset.title = "copy_link_title_local";
 
 let state = fromHash(location.hash, start, sentences);
 let shown = []; // the sentences in the list

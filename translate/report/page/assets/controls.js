@@ -97,7 +97,7 @@ async function copyLink() {
   const button = element("copy-link");
   try {
     await navigator.clipboard.writeText(location.href);
-    button.textContent = say("copied");
+    button.textContent = say(isOnline ? "copied" : "copied_local");
   } catch {
     button.textContent = say("copy_from_address"); // the browser denies access to the clipboard
   }

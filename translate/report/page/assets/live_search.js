@@ -17,6 +17,7 @@ function buildSearch() {
   modes.append(mode(false), mode(true));
   form.prepend(modes, ...Object.entries(SEARCH_FIELDS).map(([key, { min, max, step }]) => {
     const label = make("label", "field");
+    label.dataset.title = `search_${key}_title`;
     const name = make("span", "");
     name.dataset.text = `search_${key}`;
     label.append(name, Object.assign(document.createElement("input"), { type: "number", name: key, min, max, step, inputMode: "decimal" }));

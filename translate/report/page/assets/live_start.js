@@ -48,8 +48,7 @@ async function startLive() {
   otherCards = createOtherCards();
   showEcho = createEcho();
   afterCards.push(markHeads, () => otherCards.show(shownAnswers[1]), showLacks, () => language !== shownIn && runs.length && showLive());
-  element("help-title").after(Object.assign(make("p", ""), { id: "live-help" }));
-  element("live-help").dataset.text = "live_help";
+  element("help-title").after(element("live-help").content);
   for (const [key, text] of [["x", "key_switch"], ["/", "key_write"]]) {
     const row = element("help").querySelector("table").insertRow(0);
     row.insertCell().append(Object.assign(make("kbd", ""), { textContent: key }));
