@@ -14,7 +14,7 @@ from translate.serve.live import NO_ATTENTION
 HOME = "http://127.0.0.1:5000/"  # never reached: the tests answer all requests
 BUSY = {"busy": 503, "hurried": 429}  # the status of the first answer to these sentences
 ALTERNATIVES = (("▁Alpha", 0.7), ("▁Beta", 0.2), ("▁Gamma", 0.1))
-SETTINGS = {"beam_size": 4, "length_penalty": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+SETTINGS = {"beam_size": 4, "length_penalty": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 7}
 ENGLISH, FRENCH = {"code": "en", "name": "English"}, {"code": "fr", "name": "French"}
 # The attention heads of each architecture by layer, and the settings that only it has.
 ARCHITECTURES: dict[str, tuple[dict[str, list[int]], dict[str, str]]] = {

@@ -212,11 +212,42 @@ def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, serve
     page.locator(".best").nth(1).click()
     page.wait_for_selector(".chip")
     page.locator("#search-options").get_by_text("Sampling").click()
-    page.wait_for_function("() => !document.querySelector('.chip')")  # the translation chosen is not in the new list
+    chosen = page.get_by_role("button", name="translation chosen")
+    chosen.wait_for(state="detached")  # it is not in the new list
     page.fill("[name=temperature]", "0.5")
     page.wait_for_url(re.compile("temperature=0.5"))
     last = server.bodies[-1]
     assert (last["sample"], last["temperature"], last["tree"], "beam_size" in last) == (True, 0.5, False, False)
+
+
+def test_the_window_itself_never_scrolls(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window, "#q=hello%20world&panel=1")
+    page.wait_for_selector("#tree svg")
+    for width, height in ((390, 844), (1440, 1000)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.focus("[name=kind]:checked")
+        assert page.evaluate("document.documentElement.scrollHeight") == height
+        assert page.locator("#copy-link").bounding_box()["y"] > 0
+    boxes = page.evaluate("[...document.querySelectorAll('[name=view]')].map((each) => each.getBoundingClientRect())")
+    assert boxes[0]["right"] <= boxes[1]["left"] + 1, "no switch covers its neighbour"
+
+
+def test_sampling_is_said_and_does_not_depend_on_the_panel(live_window: Any, server: FakeServer) -> None:
+    page = opened(live_window, "#q=hello%20world&panel=1&off=cross.0.0")
+    page.wait_for_selector("#tree svg")
+    page.locator("#search-options").get_by_text("Sampling").click()
+    page.get_by_role("button", name="sampled, seed 7").wait_for()
+    assert page.locator("[name=seed]").get_attribute("placeholder") == "7"
+    assert page.get_by_role("button", name="compare with all on").count() == 0
+    asked = server.bodies[-1]
+    assert (asked["sample"], asked["n_best"], asked["tree"]) == (True, 4, False)
+    page.click("#search-panel summary")
+    page.wait_for_url(re.compile("^((?!panel).)*$"))
+    assert server.bodies[-1] == asked
+    page.get_by_role("button", name="sampled, seed 7").click()
+    page.get_by_role("button", name="compare with all on").wait_for()
+    page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")
+    assert not server.bodies[-1]["sample"]
 
 
 def test_two_runs_translate_the_same_sentence(live_window: Any, server: FakeServer) -> None:

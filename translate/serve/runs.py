@@ -25,7 +25,7 @@ from translate.system.terminal_text import print_message, spelled_out
 
 NUM_EXAMPLES = 20
 NUM_SAMPLED = 2_000  # pairs of the validation text from which languages are learned
-SHOWN_SETTINGS = ("beam_size", "length_penalty", "temperature", "top_k", "top_p")
+SHOWN_SETTINGS = ("beam_size", "length_penalty", "temperature", "top_k", "top_p", "seed")
 
 
 class Language(NamedTuple):

@@ -88,12 +88,15 @@ function drawChanges(host, index, live, answer) {
     parts.push(Object.assign(make("span", "side-name"), { textContent: say("heads_off") }));
     parts.push(...side.off.map((name) => chip(nameOfHead(name).short, say("switch_on", { head: nameOfHead(name).long }), () => toggleHead(index, name))));
     parts.push(plain(say("all_on"), () => changeSide(index, { off: [] })));
-    parts.push(plain(say("compare_all_on"), () => changeLive({ compare: !live.compare }), live.compare));
+    // Other draws would differ even if the head had no effect.
+    if (!live.sample) parts.push(plain(say("compare_all_on"), () => changeLive({ compare: !live.compare }), live.compare));
   }
   if (side.prefix.length) {
     const text = (answer?.translations[0]?.pieces ?? []).slice(0, side.prefix.length).join("").replaceAll("▁", " ").trim();
     parts.push(chip(say("begins_with", { text }), say("release_prefix"), () => changeSide(index, { prefix: [] })));
   }
+  const seed = seedOf(live, runOf(side));
+  if (seed !== null) parts.push(chip(say("sampled", { seed }), say("release_sampling"), () => changeLive({ sample: false })));
   if (side.chosen !== null) parts.push(chip(say("translation_chosen"), say("release_chosen"), () => changeSide(index, { chosen: null })));
   fill(host, parts);
   host.hidden = !parts.length;

@@ -17,7 +17,7 @@ function createSide(index) {
       const { main, search } = requestsOf(live, side, run);
       channels.main.ask(main);
       channels.search.ask(search);
-      channels.whole.ask(main && live.compare && side.off.length ? { ...main, without: [], maps: "none", n_best: 1, tree: false } : null);
+      channels.whole.ask(main && live.compare && side.off.length && !live.sample ? { ...main, without: [], maps: "none", n_best: 1, tree: false } : null);
     },
     /** Show the answers. */
     show(live, side, run, runs) {

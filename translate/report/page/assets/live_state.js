@@ -15,6 +15,11 @@ const SAMPLING_ONLY = ["temperature", "top_k", "top_p", "seed"];
 const NUM_BEST = 4; // translations in the list, unless another number is chosen
 const HEAD_NAME = /^(encoder|decoder|self|cross)\.\d{1,4}\.\d{1,4}$/;
 
+/** The seed of a side's samples, or null if it is searched. */
+function seedOf(live, run) {
+  return live.sample ? (live.search.seed ?? run.settings.seed) : null;
+}
+
 function newSide(run = "") {
   return { run, off: [], prefix: [], chosen: null };
 }
@@ -64,8 +69,7 @@ PARTS.push({
 function requestOf(live, side, changes = {}) {
   const used = Object.keys(SEARCH_FIELDS).filter((key) => !(live.sample ? SEARCH_ONLY : SAMPLING_ONLY).includes(key));
   const search = Object.fromEntries(used.filter((key) => key in live.search && key !== "n_best").map((key) => [key, live.search[key]]));
-  const body = { q: live.q, run: side.run, prefix: side.prefix, without: side.off, ...search, maps: "none" };
-  if (live.sample) body.sample = true;
+  const body = { q: live.q, run: side.run, prefix: side.prefix, without: side.off, ...search, sample: live.sample, maps: "none" };
   return { ...body, ...changes };
 }
 
@@ -74,7 +78,9 @@ function requestsOf(live, side, run) {
   if (isBlank(live.q)) return { main: null, search: null };
   const beam = live.search.beam_size ?? run.settings.beam_size;
   const wanted = live.search.n_best ?? NUM_BEST;
-  const list = live.panel ? { n_best: live.sample ? wanted : Math.min(beam, wanted), tree: !live.sample } : {};
+  // The best of the samples is shown: it must not depend on whether their list is on show.
+  const drawn = live.sample ? { n_best: wanted, tree: false } : null;
+  const list = drawn ?? (live.panel ? { n_best: Math.min(beam, wanted), tree: true } : {});
   if (side.chosen === null) return { main: requestOf(live, side, { ...list, maps: "packed" }), search: null };
   const fixed = { q: live.q, run: side.run, without: side.off, translation: side.chosen, maps: "packed" };
   return { main: fixed, search: live.panel ? requestOf(live, side, list) : null };
