@@ -175,6 +175,13 @@ def test_what_the_run_no_longer_knows_is_left_out(export: Export, tiny_run: Path
     assert "<title>bare</title>" in page.read_text(encoding="utf-8")
 
 
+def test_a_damaged_log_leaves_dates_that_exist(export: Export, tiny_run: Path, tmp_path: Path) -> None:
+    run, page = without_corpus(tiny_run, tmp_path / "dated"), tmp_path / "page.html"
+    (run / "train.log").write_text("2026-02-28 12:00 done\n2026-02-30 12:00 no such day\n", encoding="utf-8")
+    assert export(run, page, *PAGE).status == 0
+    assert contents(page)["about-data"][0]["models"][0]["date"] == "2026-02-28"
+
+
 def test_examples_are_left_out_on_request(export: Export, tiny_run: Path, corpus: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     status, said = export(tiny_run, page, "--format", "page", "--no-examples")

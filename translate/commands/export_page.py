@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from os import environ
 from pathlib import Path, PureWindowsPath
 from time import gmtime, localtime, strftime
@@ -122,8 +123,14 @@ def _trained_on(run: ServedRun) -> TrainedOn:
     with suppress(UserError, OSError):
         corpus = open_corpus(folder.corpus_path / "train", run.live.vocabs)
     with suppress(UserError, OSError):
-        dates += DATED.findall(read_regular(folder.log_path).decode(errors="replace"))
+        dates += filter(_is_date, DATED.findall(read_regular(folder.log_path).decode(errors="replace")))
     return TrainedOn(len(corpus) if corpus else None, tuple(dict.fromkeys(texts)), dates[-1])
+
+
+def _is_date(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(date.fromisoformat(text))
+    return False
 
 
 def _maps_page(run: ServedRun, title: str) -> str:
