@@ -96,6 +96,8 @@ def test_typed_text_is_translated_as_decode_translates_it(page: Any) -> None:
     page.fill("#q", "word " * 300)
     page.wait_for_selector("#problem:visible")
     assert re.match(r"This sentence has \d{3} pieces, but", page.locator("#problem").inner_text())
+    page.evaluate("() => (location.hash = `q=${'the'.repeat(1667)}`)")  # the field would not take as much
+    page.wait_for_function("() => document.querySelector('#problem').innerText.startsWith('This text has 5001 ')")
     page.click("#example")
     page.wait_for_selector("#problem", state="hidden")
     assert page.locator("#reference").is_visible()

@@ -142,8 +142,9 @@ def test_pieces_and_heads_that_a_model_lacks_are_refused(tiny_run: Path, transla
     return Promise.all(input.bodies.map((body) => attentionAnswer(opened, body, () => false).catch(refused)));
     """
     size, eos = translator.vocabs.tgt.size, translator.vocabs.tgt.eos_id
-    changes: list[dict[str, Any]] = [{"prefix": [size]}, {"prefix": [eos, 9]}]
+    changes: list[dict[str, Any]] = [{"prefix": [size]}, {"prefix": [eos, 9]}, {"prefix": [9] * 1001}]
     names = ["cross.2.0", "cross.0.2", "self.0.0", "cross"]
     bodies = [{"q": SENTENCE} | change for change in changes + [{"without": [name]} for name in names]]
     answers = run_engine(script, {"model": packed(tiny_run, translator), "bodies": bodies})
-    assert answers == [["no_such_piece", size], ["no_such_piece", eos], *(["no_such_head", name] for name in names)]
+    pieces = [["no_such_piece", size], ["no_such_piece", eos], ["too_many_forced", 1001]]
+    assert answers == [*pieces, *(["no_such_head", name] for name in names)]

@@ -28,6 +28,8 @@ const engine = {
   examples: async (run) => opened.find(({ name }) => name === run).examples,
 
   async attention(body, signal) {
+    const count = Math.max(body.q.length, body.translation?.length ?? 0); // a link may have any
+    if (count > MAX_CHARACTERS) throw problem("too_many_characters", { count, limit: MAX_CHARACTERS });
     const { maps, ...answer } = await request({ method: "attention", body }, signal);
     return { ...answer, maps, versions: maps ? readVersions(maps.versions, maps.numbers) : [] };
   },

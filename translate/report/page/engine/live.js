@@ -2,6 +2,7 @@
 // translate/serve/live.py.
 
 const MAX_SHOWN = 1000; // pieces on a side for which maps are computed
+const MAX_FORCED = 1000; // pieces that a translation may begin with
 const FULL_WEIGHT = 65535; // weight 1 in the maps of an answer
 const SEARCH_OPTIONS = ["beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed"];
 const BLANK = { text: "", score: 0, log_prob: 0, pieces: [], ids: [], log_probs: [] };
@@ -51,8 +52,9 @@ async function attentionAnswer(opened, body, isCancelled) {
   };
 }
 
-/** Reject pieces and heads that the model does not have; a link may name any. */
+/** Reject too many pieces, and pieces and heads that the model does not have; a link may name any. */
 function check({ model, tgt }, { prefix = [], without = [] }) {
+  if (prefix.length > MAX_FORCED) throw problem("too_many_forced", { count: prefix.length, limit: MAX_FORCED });
   const piece = prefix.find((id, i) => id >= tgt.size || (id === tgt.eosId && i < prefix.length - 1));
   if (piece !== undefined) throw problem("no_such_piece", { piece });
   const heads = headsOf(model);
