@@ -88,4 +88,5 @@ def _described(model: tuple[str, bytes], trained_on: TrainedOn) -> dict[str, Any
 
 def _text(id_: str, content: str) -> str:
     assert not re.search("</script|<!--", content, re.IGNORECASE)  # would end the element, or change how it ends
-    return f'<script type="text/plain" id="{id_}">{content}</script>\n'
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f'<script type="text/plain" id="{id_}" data-sha256="{digest}">{content}</script>\n'

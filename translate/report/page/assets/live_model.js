@@ -12,6 +12,7 @@ const engine = {
   /** Start the worker and open the models. Damaged ones are left out. */
   async runs() {
     if (NEEDED.length) throw problem("browser_lacks", { names: NEEDED.join(", ") });
+    if (!(await isWhole(element("engine")))) throw problem("engine_failed"); // it could translate nonsense
     try {
       worker = startWorker();
     } catch {
@@ -36,6 +37,13 @@ const engine = {
 
   page: async (body) => savedPage(body, await answerTo(body)),
 };
+
+/** Whether an element is there and has its SHA-256, as far as the browser says: pages from plain http have no crypto.subtle. */
+async function isWhole(code) {
+  const digest = await globalThis.crypto?.subtle?.digest("SHA-256", new TextEncoder().encode(code?.textContent));
+  const hex = digest && [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Boolean(code) && (!digest || hex === code.dataset.sha256);
+}
 
 function startWorker() {
   const code = new Blob([element("engine")?.textContent ?? "throw 0"], { type: "text/javascript" });
