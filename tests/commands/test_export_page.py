@@ -26,6 +26,7 @@ from translate import cli
 from translate.config.settings import Config
 from translate.data.vocab import Vocab, VocabPair
 from translate.decoding.line_translator import LineTranslator
+from translate.report.page.site import MARK
 from translate.run.folder import Run
 
 BLOCK = re.compile(r'<script type="application/json"(?: class="(\w+)")?(?: id="([\w-]+)")?>(.*?)</script>', re.DOTALL)
@@ -237,17 +238,19 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     ("missing", "page.html", *PAGE): "missing: no such folder; pass a folder written by `translate train`",
     ("empty", "page.html", *PAGE): "empty: not a run folder (it has no config.toml)",
     ("unfinished", "page.html", *PAGE): "unfinished/model.safetensors: no weights found; has training saved any yet?",
-    ("RUN", "folder.html", *PAGE): "folder.html: already exists; name a FILE.html, or a folder that is new or empty",
-    ("RUN", "file", *PAGE): "file: already exists; name a FILE.html, or a folder that is new or empty",
-    ("RUN", "full", *PAGE): "full: already exists; name a FILE.html, or a folder that is new or empty",
+    ("RUN", "folder.html", *PAGE): "folder.html: already exists and is not an exported page; choose another name",
+    ("RUN", "file", *PAGE): "file: already exists and is not an exported page; choose another name",
+    ("RUN", "full", *PAGE): "full: already exists and contains sub, which no export writes; choose another name",
+    ("RUN", "own.html", *PAGE): "own.html: already exists and is not an exported page; choose another name",
+    ("RUN", "own", *PAGE): "own: already exists and is not an exported page; choose another name",
     ("RUN", "nowhere/page.html", *PAGE): "nowhere/page.html: cannot be written: No such file or directory",
     ("RUN", "file/page", *PAGE): "file/page: cannot be written: Not a directory",
     ("RUN", "out", "--format", "huggingface", "--title", "x"): "--title: supported only by --format page; leave it out",
     ("RUN", "out", "--format", "onnx", "--no-examples"): "--no-examples: supported only by --format page",
     ("RUN", "out", "--format", "huggingface", "--precision", "int8"): "--precision int8: supported only by --format "
-    "ctranslate2 and page",
-    ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "--precision bfloat16: browsers cannot read it; choose "
-    "float16, float32 or int8",
+    "page and ctranslate2",
+    ("RUN", "page.html", *PAGE, "--precision", "int4"): "'int4' is not one of 'float32', 'float16', 'int8'",
+    ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "'bfloat16' is not one of 'float32', 'float16', 'int8'",
     ("RUN", "page.html", *PAGE, "--maps-only", "--precision", "int8", "--no-examples"): "without a model; leave out "
     "--precision and --no-examples",
     ("bare", "page.html", *PAGE, "--maps-only"): "bare: its validation text is gone, so it has no examples; leave "
@@ -261,9 +264,11 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
 def place(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """A folder in which mistakes are made."""
     folder = tmp_path_factory.mktemp("mistakes")
-    for name in "empty", "full/sub", "folder.html", "unfinished":
+    for name in "empty", "full/sub", "folder.html", "unfinished", "own":
         (folder / name).mkdir(parents=True)
     (folder / "file").touch()
+    for name in "own.html", "own/index.html":
+        (folder / name).write_text("<title>translate export</title>")
     shutil.copy(tiny_run / "config.toml", folder / "unfinished")
     shutil.copy(tiny_run / "vocab.model", folder / "unfinished")
     without_corpus(tiny_run, folder / "bare")
@@ -289,6 +294,26 @@ def test_mistakes_are_explained_in_one_line(
     assert sorted(place.rglob("*")) == before
 
 
+def test_an_exported_page_is_replaced_and_nothing_else(
+    export: Export, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("translate.serve.runs.NUM_EXAMPLES", 1)
+    for name, index, options in (
+        ("page.html", "", ["--maps-only"]),
+        ("site", "index.html", ["--title", "translate export"]),
+    ):
+        page = tmp_path / name / index
+        assert export(tiny_run, tmp_path / name, *PAGE, *options).status == 0
+        assert export(tiny_run, tmp_path / name, *PAGE, "--title", "Two").status == 0
+        assert "<title>Two</title>" in page.read_text(encoding="utf-8")
+    (tmp_path / "site" / "CNAME").write_text("mine")
+    before = {path: path.read_bytes() for path in (tmp_path / "site").iterdir()}
+    status, said = export(tiny_run, tmp_path / "site", *PAGE)
+    assert (status, len(said)) == (2, 1)
+    assert "site: already exists and contains CNAME, which no export writes; choose another name" in said[0]
+    assert {path: path.read_bytes() for path in (tmp_path / "site").iterdir()} == before
+
+
 def test_the_date_can_be_set_for_pages_that_are_reproducible(
     export: Export, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,9 +328,9 @@ def test_the_date_can_be_set_for_pages_that_are_reproducible(
 
 @pytest.mark.parametrize("name", ["page.html", "site"])
 def test_a_full_disk_leaves_nothing_half_written(export: Export, tiny_run: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "page.html").write_text(MARK)
     with failing(tmp_path, "write", 1, errno.ENOSPC):
         status, said = export(tiny_run, tmp_path / name, *PAGE)
     assert (status, len(said)) == (2, 1)
     assert f"{tmp_path / name}: cannot be written: No space left on device" in said[0]
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old"}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": MARK}

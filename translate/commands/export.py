@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from translate.commands import options
 from translate.errors import UserError
 from translate.system.terminal_text import print_message
 
 Page, Form = (partial(Option, rich_help_panel=group) for group in ("Page", "Format"))
 Format = Literal["page", "ctranslate2", "huggingface", "onnx"]
+Precision = Literal["float32", "float16", "int8"]
+PATH_HELP = "New or empty folder; for a page also FILE.html. An exported page there is replaced."
+MAPS_HELP = "Write only the attention maps of one run's examples. Excludes --note, --no-examples, --precision."
 PRECISION_HELP = "page: float16 (default), float32 or int8 (small); ctranslate2: float32 (default), float16 or int8."
 EPILOG = """\b
 Examples:
@@ -29,17 +31,15 @@ def export(
         list[Path],
         Argument(metavar="RUN", default_factory=list, show_default=False, help="Run folder; a page can hold several."),
     ],
-    path: Annotated[Path, Argument(metavar="PATH", help="FILE.html (only for a page), or a new or empty folder.")],
+    path: Annotated[Path, Argument(metavar="PATH", help=PATH_HELP)],
     format: Annotated[Format, Form(metavar="NAME", help="page, ctranslate2, huggingface or onnx.")],
-    precision: Annotated[options.PrecisionName | None, Form(metavar="TYPE", help=PRECISION_HELP)] = None,
+    precision: Annotated[Precision | None, Form(metavar="TYPE", help=PRECISION_HELP)] = None,
     title: Annotated[str, Page(metavar="TEXT", help="Title of the page.  [default: the languages]")] = "",
     note: Annotated[str, Page(metavar="TEXT", help="Text below the title, such as who made the page.")] = "",
     no_examples: Annotated[
         bool, Page("--no-examples", help="Leave out the examples, which are sentences of the validation text.")
     ] = False,
-    maps_only: Annotated[
-        bool, Page("--maps-only", help="Write a page of the attention maps of the examples, without the model.")
-    ] = False,
+    maps_only: Annotated[bool, Page("--maps-only", help=MAPS_HELP)] = False,
 ) -> None:
     """Export a run as a page, or for use in other programs.
 
@@ -68,7 +68,7 @@ def export(
 
         export_ctranslate2(run, path, precision or "float32")
     elif precision not in (None, "float32"):
-        raise UserError(f"--precision {precision}: supported only by --format ctranslate2 and page; leave it out")
+        raise UserError(f"--precision {precision}: supported only by --format page and ctranslate2; leave it out")
     elif format == "huggingface":
         from translate.export.huggingface import export_huggingface
 

@@ -14,13 +14,12 @@ from typing import NamedTuple
 
 from translate.attention.extract import engine_of
 from translate.attention.maps import MAX_PIECES
-from translate.commands.options import PrecisionName
 from translate.data.encoded_corpus import open_corpus
 from translate.errors import UserError
 from translate.export.packed_model import PackedPrecision, packed_model
 from translate.report.page.frame import InitialView
 from translate.report.page.model_page import PageAbout, TrainedOn, model_page
-from translate.report.page.site import write_site
+from translate.report.page.site import MARK, NAMES, is_export, write_site
 from translate.report.page.writer import page_text
 from translate.report.text import counted
 from translate.run.folder import Run
@@ -36,7 +35,7 @@ DATED = re.compile(r"^\d{4}-\d\d-\d\d(?= )", re.MULTILINE)  # lines of train.log
 class PageOptions(NamedTuple):
     """What a page shows."""
 
-    precision: PrecisionName | None  # None: the default
+    precision: PackedPrecision | None  # None: the default
     title: str  # "": the languages
     note: str
     has_examples: bool
@@ -46,9 +45,9 @@ class PageOptions(NamedTuple):
 def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> None:
     """Write the runs as a page to an .html file or a folder, and print where it is and what it contains."""
     is_file = path.suffix.lower() in (".html", ".htm")
-    if path.exists() and (path.is_dir() if is_file else path.is_file() or any(path.iterdir())):
-        raise UserError(f"{path}: already exists; name a FILE.html, or a folder that is new or empty")
-    precision = _precision(options, len(folders))
+    _refuse_replacing(path, is_file)
+    if options.maps_only:
+        _refuse_useless(options, len(folders))
     runs = _named(load_runs(folders, "cpu", "torch", "float32"))
     if not options.has_examples:
         runs = [replace(run, sample=()) for run in runs]
@@ -57,7 +56,8 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
         page = _maps_page(runs[0], title)
     else:
         about = PageAbout(spelled_out(options.note), _day(), [*map(_trained_on, runs)])
-        page = model_page(title, [(run.name, _packed(run, precision)) for run in runs], about)
+        page = model_page(title, [(run.name, _packed(run, options.precision or "float16")) for run in runs], about)
+    page = page.replace("<title>", f"{MARK}<title>", 1)
     if is_file:
         size, use = len(content := page.encode()), "open it in any browser, or send it to someone"
         with atomic_write(path) as partial:
@@ -70,6 +70,17 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
         print_message(f"note: its readers see {counted(num_examples, 'pair')} of validation text as examples{way_out}")
 
 
+def _refuse_replacing(path: Path, is_file: bool) -> None:
+    """Raise UserError if there is something at this path other than an empty folder or an earlier export."""
+    is_folder = path.is_dir() and not is_file
+    if not path.exists() or (is_folder and not any(path.iterdir())):
+        return
+    if path.is_dir() == is_file or not is_export(path):
+        others = sorted({entry.name for entry in path.iterdir()} - NAMES) if is_folder else []
+        what = f"contains {others[0]}, which no export writes" if others else "is not an exported page"
+        raise UserError(f"{path}: already exists and {what}; choose another name")
+
+
 def _day() -> str:
     """Return today's date, or that of SOURCE_DATE_EPOCH, which makes pages reproducible."""
     given = environ.get("SOURCE_DATE_EPOCH", "")
@@ -79,15 +90,12 @@ def _day() -> str:
         raise UserError(f"SOURCE_DATE_EPOCH={given}: should be a number of seconds since 1970; unset it") from None
 
 
-def _precision(options: PageOptions, num_runs: int) -> PackedPrecision:
-    """Return the precision of the weights. Raises UserError if options exclude each other."""
-    if options.precision == "bfloat16":
-        raise UserError("--precision bfloat16: browsers cannot read it; choose float16, float32 or int8")
+def _refuse_useless(options: PageOptions, num_runs: int) -> None:
+    """Raise UserError if options are given that a page of maps does not use."""
     useless = {"--precision": options.precision, "--note": options.note, "--no-examples": not options.has_examples}
     useless["a second run"] = num_runs > 1
-    if options.maps_only and (names := [name for name, is_given in useless.items() if is_given]):
+    if names := [name for name, is_given in useless.items() if is_given]:
         raise UserError(f"--maps-only: a page of one run's maps, without a model; leave out {' and '.join(names)}")
-    return options.precision or "float16"
 
 
 def _named(runs: Sequence[ServedRun]) -> list[ServedRun]:

@@ -11,14 +11,16 @@ import hashlib
 import io
 import json
 import re
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from translate.errors import UserError
 from translate.report.colours import ON_PAPER, WHITE, colour
 from translate.report.figure import load_matplotlib
-from translate.system.files import atomic_folder
+from translate.system.files import atomic_folder, open_regular
 
 POLICY = re.compile(r'(?<=http-equiv="Content-Security-Policy" content=")[^"]*')
 # Each visit looks for another export. Without a network, or opened from disk, there is none to find.
@@ -28,6 +30,7 @@ HEAD = f"""<link rel="manifest" href="manifest.webmanifest">
 <link rel="apple-touch-icon" href="apple-touch-icon.png">
 <script>{START}</script>
 """
+MARK = '<meta name="generator" content="translate export">\n'  # before <title> in pages that another export may replace
 PAPER = "#ffffff"
 # The cross-attention of five words, of which the second and third change places, in tenths.
 MAP = [(8, 4, 2, 1, 1), (2, 4, 8, 1, 1), (2, 9, 4, 1, 1), (1, 1, 3, 10, 2), (1, 1, 2, 2, 10)]
@@ -41,17 +44,27 @@ ICONS = {
     "icon-maskable-512.png": (512, 288, "maskable"),
     "apple-touch-icon.png": (180, 132, ""),
 }
+NAMES = {"index.html", "manifest.webmanifest", "service-worker.js", *ICONS}  # of all files in the folder
+
+
+def is_export(path: Path) -> bool:
+    """Whether this is a page with the mark, or a folder with such a page and nothing else that is not of an export."""
+    if path.is_dir():
+        return {entry.name for entry in path.iterdir()} <= NAMES and is_export(path / "index.html")
+    with suppress(OSError, UserError), open_regular(path) as stream:
+        return MARK.encode() in stream.read(4096)
+    return False
 
 
 def write_site(folder: Path, title: str, page: str) -> int:
-    """Write a page and what belongs to it to a new or empty folder. Returns the size of all files in bytes.
+    """Write a page and what belongs to it to a folder that is new, empty or an export. Returns its size in bytes.
 
-    The folder appears when it is complete. Raises UserError if it contains files or cannot be written.
+    The folder appears when it is complete. Raises UserError if it contains other files or cannot be written.
     """
     contents = {"index.html": _linked(page).encode(), "manifest.webmanifest": _manifest(title).encode()}
     contents |= {name: _icon(size, map_size) for name, (size, map_size, _) in ICONS.items()}
     contents["service-worker.js"] = _service_worker(contents).encode()
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, "index.html" if is_export(folder) else None) as partial:
         for name, content in contents.items():
             (partial / name).write_bytes(content)
     return sum(map(len, contents.values()))
