@@ -22,6 +22,7 @@ from tests.helpers.runs import (
     changed,
     draw_quickly,
     of_architecture,
+    sync_nothing,
     train_into,
     untrained,
     with_model,
@@ -52,13 +53,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_and_quiet() -> Iterator[None]:
-    """Disable curves in this process; tests/report/test_curves.py and subprocesses still draw them.
+    """Disable curves and syncing in this process; tests/report/test_curves.py and subprocesses still draw and sync.
 
     No job counts as long, so that what is printed does not depend on the machine.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("translate.report.progress.DELAY", 3600.0)
         patch.setattr("translate.training.log.save_curves", draw_quickly)
+        patch.setattr("os.fsync", sync_nothing)
         yield
 
 

@@ -16,7 +16,7 @@ from tempfile import NamedTemporaryFile
 from threading import Lock
 from typing import IO, Any
 
-from tests.helpers.runs import changed, draw_quickly
+from tests.helpers.runs import changed, draw_quickly, sync_nothing
 from translate import __main__ as entry_point
 from translate.config.settings import Config
 from translate.config.toml import to_toml
@@ -33,7 +33,7 @@ LOCK = Lock()  # two threads that look for the end of one process would disturb 
 
 
 class Forked:
-    """A function in a process of its own, with the interface of subprocess.Popen. It draws no curves.
+    """A function in a process of its own, with the interface of subprocess.Popen. It draws no curves and syncs nothing.
 
     Both outputs go to files, which can be given.
     """
@@ -101,6 +101,7 @@ def _work(outputs: list[str], function: Callable[..., object], *arguments: objec
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     training_log.save_curves = draw_quickly
+    os.fsync = sync_nothing
     function(*arguments)
 
 
