@@ -235,7 +235,8 @@ def test_the_window_itself_never_scrolls(live_window: Any, server: FakeServer) -
 def test_sampling_is_said_and_does_not_depend_on_the_panel(live_window: Any, server: FakeServer) -> None:
     page = opened(live_window, "#q=hello%20world&panel=1&off=cross.0.0")
     page.wait_for_selector("#tree svg")
-    page.locator("#search-options").get_by_text("Sampling").click()
+    with page.expect_response("**/attention"):
+        page.locator("#search-options").get_by_text("Sampling").click()
     page.get_by_role("button", name="sampled, seed 7").wait_for()
     assert page.locator("[name=seed]").get_attribute("placeholder") == "7"
     assert page.get_by_role("button", name="compare with all on").count() == 0
@@ -244,7 +245,8 @@ def test_sampling_is_said_and_does_not_depend_on_the_panel(live_window: Any, ser
     page.click("#search-panel summary")
     page.wait_for_url(re.compile("^((?!panel).)*$"))
     assert server.bodies[-1] == asked
-    page.get_by_role("button", name="sampled, seed 7").click()
+    with page.expect_response("**/attention"):
+        page.get_by_role("button", name="sampled, seed 7").click()
     page.get_by_role("button", name="compare with all on").wait_for()
     page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")
     assert not server.bodies[-1]["sample"]
@@ -283,7 +285,9 @@ def test_two_architectures_are_compared_by_the_attention_that_they_share(live_wi
     page.wait_for_selector(".chip")
     assert (server.bodies[-1]["run"], server.bodies[-1]["without"]) == ("recurrent", ["cross.0.0"])
     page.locator("#kinds").get_by_text("Encoder", exact=True).click()
-    assert page.locator("#other-cards .lack").inner_text() == "This model has no such map: Encoder self-attention"
+    assert (
+        page.locator("#other-cards .lack").inner_text() == "This model has no map of this kind: Encoder self-attention"
+    )
     page.locator("#kinds").get_by_text("All", exact=True).click()
     assert page.locator("#other-cards .card:visible").count() == 1
     page.locator("select.run").nth(1).select_option("decoder-only")
