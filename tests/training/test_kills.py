@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,11 +78,16 @@ def two_trainings(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
 
 
 class Whole:
-    """An uninterrupted training run."""
+    """An uninterrupted training run, and one that was killed when it began to save its last checkpoint."""
 
     def __init__(self, trainings: Trainings) -> None:
         self.run = Run(trainings.folder / "whole")
         self.calls = trainings.calls(self.run.path)
+        self.begun = trainings.folder / "begun"
+        first, *_ = checkpoint_calls(self.calls)
+        assert trainings.go_on(self.begun, killed_at=first) == -signal.SIGKILL
+        shutil.copytree(self.begun, trainings.folder / "resumed")
+        self.later_calls = trainings.calls(trainings.folder / "resumed")  # from the checkpoint before the last
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +119,21 @@ def checkpoint_calls(calls: list[str]) -> list[int]:
     return list(range(first, last + 1))
 
 
-def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list[int], folder: Path) -> None:
-    """Kill training at each of these calls, before the call or halfway through a write, and check that it resumes.
+def assert_goes_on_after_kills(
+    two: list[Trainings], whole: Whole, calls: list[str], numbers: list[int], folder: Path, start: Path | None = None
+) -> None:
+    """Kill training at these of its calls, before the call or halfway through a write, and check that it resumes.
 
-    Each architecture takes its share of the calls, which are the same for all.
+    Each architecture takes its share of the calls, which are the same for all. start: the run that is trained further.
     """
 
     def kill_each(trainings: Trainings, own: list[int]) -> None:
         for number in own:
             path = folder / str(number)
+            if start:
+                shutil.copytree(start, path)
             assert trainings.go_on(path, killed_at=number) == -signal.SIGKILL
-            assert_ends_alike(trainings, whole, path, whole.calls[number - 1])
+            assert_ends_alike(trainings, whole, path, calls[number - 1])
 
     own = numbers[two[0].share]
     with ThreadPoolExecutor(len(two)) as threads:
@@ -133,11 +143,15 @@ def assert_goes_on_after_kills(two: list[Trainings], whole: Whole, numbers: list
 def test_training_killed_while_saving_a_checkpoint_resumes(
     two_trainings: list[Trainings], whole: Whole, tmp_path: Path
 ) -> None:
-    assert_goes_on_after_kills(two_trainings, whole, checkpoint_calls(whole.calls), tmp_path)
+    """Training goes on from the checkpoint before, which takes less time than training from the start."""
+    numbers = checkpoint_calls(whole.later_calls)
+    saving = [whole.calls[number - 1].split()[0] for number in checkpoint_calls(whole.calls)]
+    assert [whole.later_calls[number - 1].split()[0] for number in numbers] == saving
+    assert_goes_on_after_kills(two_trainings, whole, whole.later_calls, numbers, tmp_path, start=whole.begun)
 
 
 def test_training_killed_at_other_writes_resumes(two_trainings: list[Trainings], whole: Whole, tmp_path: Path) -> None:
     """These calls write the settings, vocabulary, corpus, best weights, snapshots, metrics or curves."""
     others = sorted({*range(1, len(whole.calls) + 1)} - {*checkpoint_calls(whole.calls)})
     numbers = random.Random(6).sample(others, NUM_ELSEWHERE)
-    assert_goes_on_after_kills(two_trainings, whole, numbers, tmp_path)
+    assert_goes_on_after_kills(two_trainings, whole, whole.calls, numbers, tmp_path)
