@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -203,6 +204,26 @@ def test_a_phone_shows_the_title_and_scrolls_only_down(page: Any) -> None:
     assert page.evaluate("() => document.querySelector('#main').scrollWidth") <= 390
     page.click("#about-line")
     page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_fingers_find_pieces_and_switches(browser: Any, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{file.as_uri()}#q=I%20love%20apples.&kind=cross&big=1")
+    page.wait_for_selector(".piece")
+    boxes = page.evaluate("[...document.querySelectorAll('.piece')].map((each) => each.getBoundingClientRect())")
+    assert min(box["height"] for box in boxes) >= 24
+    assert all(one["right"] <= two["left"] + 1 for one, two in pairwise(boxes))
+    assert page.locator(".card:visible h3").inner_text().endswith("switches a head off")
+    assert page.locator(".card:visible .axes").inner_text() == "head →\nlayer ↓"
+    title = page.locator("#title").bounding_box()
+    thumb = page.locator('.card:visible .thumb[data-layer="0"][data-head="1"]')
+    assert thumb.evaluate("each => getComputedStyle(each, '::before').backgroundImage").startswith("url(")
+    thumb.tap()
+    page.locator(".card:visible .switch").tap()
+    page.wait_for_selector(".chip")
+    assert page.locator("#echo").bounding_box()["y"] == pytest.approx(title["y"], abs=2), "in its place"
+    context.close()
 
 
 def test_without_javascript_the_page_says_where_to_open_it(browser: Any, file: Path) -> None:

@@ -252,6 +252,28 @@ def test_sampling_is_said_and_does_not_depend_on_the_panel(live_window: Any, ser
     assert not server.bodies[-1]["sample"]
 
 
+def test_a_second_sentence_is_advised_against_if_the_examples_are_single_sentences(
+    live_window: Any, server: FakeServer
+) -> None:
+    page, said = opened(live_window), live_window.locator("#several")
+    for text, is_said in {
+        "One two. Three four.": True, "Mr. Smith and J. Doe came.": False, "你好。再见。": True, "One two...": False
+    }.items():  # fmt: skip
+        page.fill("#q", text)
+        shows(page, f"{text} ONE".upper())
+        assert said.is_visible() == is_said, text
+    server.examples = [{"source": "A man. He sits.", "reference": "UN HOMME. IL EST ASSIS."}]
+    opened(live_window, "#q=One%20two.%20Three%20four.")
+    assert not said.is_visible(), "this model was trained on several"
+
+
+def test_byte_pieces_are_shown_as_the_characters_they_form(live_window: Any, server: FakeServer) -> None:
+    server.pieces += ["▁la", "<0xDE>", "<0xE4>", "<0xBD>", "<0xA0>"]
+    page = opened(live_window, "#q=x&prefix=4,5,6,7,8")
+    assert page.locator(".piece.forced").all_inner_texts() == ["la", "·", "\ufffd", "·", "你"]
+    assert page.locator(".chip bdi").inner_text() == "begins with “la\ufffd你”"
+
+
 def test_two_runs_translate_the_same_sentence(live_window: Any, server: FakeServer) -> None:
     server.runs = ["one", HOSTILE, "three"]
     page = opened(live_window)

@@ -45,7 +45,7 @@ def live_parts(*engine: str) -> Parts:
         "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "live_start.js", "controls.js",
     )  # fmt: skip
     styles = (*SAVED.styles, "live.css", "live_search.css")
-    return Parts(styles, scripts, ("strings", "strings_live"), (*SAVED.html, "live.html"))
+    return Parts(styles, scripts, ("strings_live", "strings"), (*SAVED.html, "live.html"))
 
 
 SENTENCES = "<!-- sentences -->"

@@ -27,7 +27,8 @@ function buildHeads(host, stack, layers, heads) {
   const name = (number) => (number === null ? "mean" : String(number));
   const shown = (number) => (number === null ? say("mean") : String(number));
   const caption = (text, what) => Object.assign(make("span", "caption"), { textContent: text, title: what });
-  const parts = [caption("", ""), ...heads.map((head) => caption(shown(head), head === null ? say("mean_of_all_heads") : say("pick_head", { number: head })))];
+  const axes = Object.assign(make("span", "caption axes"), { textContent: [...(heads.length > 1 ? [say("axis_heads")] : []), ...(layers.length > 1 ? [say("axis_layers")] : [])].join("\n") });
+  const parts = [axes, ...heads.map((head) => caption(shown(head), head === null ? say("mean_of_all_heads") : say("pick_head", { number: head })))];
   for (const layer of layers) {
     parts.push(caption(shown(layer), layer === null ? say("mean_of_all_layers") : say("pick_layer", { number: layer })));
     for (const head of heads) {

@@ -67,6 +67,7 @@ function showLive() {
   const example = examples.find(({ source }) => source === live.q);
   element("reference").hidden = !example;
   element("reference").querySelector("bdi").textContent = example?.reference ?? "";
+  element("several").hidden = !hasSeveral(live.q) || examples.some(({ source }) => hasSeveral(source)); // as it was trained
   element("source-name").textContent = nameOfLanguage(runOf(live.sides[0]).source);
   ["cards", "other-cards"].forEach((id, i) => (element(id).dataset.run = live.sides[i] ? titleOf(runOf(live.sides[i])) : ""));
   element("found").dataset.run = live.sides[0].run;

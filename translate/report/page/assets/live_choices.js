@@ -7,7 +7,7 @@ async function showAlternatives(index, translation, at, button) {
   const panel = element("alternatives");
   const before = translation.ids.slice(0, at);
   const list = panel.querySelector("ol");
-  const text = translation.pieces.slice(0, at).join("").replaceAll("▁", " ").trim();
+  const text = textsOf(translation.pieces.slice(0, at)).join("").trim();
   panel.querySelector("p").textContent = text ? say("alternatives_after", { text }) : say("alternatives_first");
   list.replaceChildren(Object.assign(make("li", "waiting"), { textContent: "…" }));
   if (!panel.matches(":popover-open")) panel.showPopover();

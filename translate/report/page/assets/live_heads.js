@@ -44,8 +44,8 @@ function addHeadSwitch(card, kind, index) {
     button.setAttribute("aria-label", button.title);
     // A map that is the only one has no small map: its switch is in the heading.
     const isSmall = thumb.offsetParent !== null;
-    button.style.left = isSmall ? `${thumb.offsetLeft + thumb.offsetWidth - 15}px` : "";
-    button.style.top = isSmall ? `${thumb.offsetTop - 7}px` : "";
+    button.style.left = isSmall ? `${thumb.offsetLeft + thumb.offsetWidth}px` : "";
+    button.style.top = isSmall ? `${thumb.offsetTop}px` : "";
   };
   const selected = () => heads.querySelector("[aria-pressed='true']");
   heads.addEventListener("pointerover", ({ target }) => target.closest(".thumb") && at(target.closest(".thumb")));
@@ -92,7 +92,7 @@ function drawChanges(host, index, live, answer) {
     if (!live.sample) parts.push(plain(say("compare_all_on"), () => changeLive({ compare: !live.compare }), live.compare));
   }
   if (side.prefix.length) {
-    const text = (answer?.translations[0]?.pieces ?? []).slice(0, side.prefix.length).join("").replaceAll("▁", " ").trim();
+    const text = textsOf((answer?.translations[0]?.pieces ?? []).slice(0, side.prefix.length)).join("").trim();
     parts.push(chip(say("begins_with", { text }), say("release_prefix"), () => changeSide(index, { prefix: [] })));
   }
   const seed = seedOf(live, runOf(side));

@@ -92,7 +92,9 @@ function showLacks() {
 /** Show the run of a side: a choice if there are several, and the target language. */
 function showRuns(choice, languageName, runs, run) {
   choice.hidden = runs.length < 2;
-  if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map((each) => new Option(`${each.name} (${each.source.code} → ${each.target.code})`, each.name)));
+  const pairs = runs.map(({ source, target }) => ` (${source.code} → ${target.code})`);
+  const areAlike = pairs.every((pair) => pair === pairs[0]);
+  if (!choice.hidden && choice.options.length !== runs.length) choice.replaceChildren(...runs.map(({ name }, i) => new Option(areAlike ? name : name + pairs[i], name)));
   choice.value = run.name;
   choice.title = say("run_title", { architecture: architectureOf(run), count: run.num_parameters.toLocaleString(language) });
   languageName.textContent = nameOfLanguage(run.target);

@@ -2,6 +2,25 @@
 
 const MAX_COMPARED = 500; // words; longer texts are not compared
 const wordsIn = new Intl.Segmenter(undefined, { granularity: "word" });
+const sentencesIn = new Intl.Segmenter(undefined, { granularity: "sentence" });
+
+const BYTE_PIECE = /^<0x([0-9A-F]{2})>$/;
+
+/** What each piece adds to the text. Byte pieces add the character that they complete, as `_spell` in translate/data/pieces.py decodes them. */
+function textsOf(pieces) {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return pieces.map((piece, i) => {
+    const byte = BYTE_PIECE.exec(piece)?.[1];
+    if (!byte) return piece.replaceAll("▁", " ");
+    return decoder.decode(Uint8Array.of(parseInt(byte, 16)), { stream: BYTE_PIECE.test(pieces[i + 1] ?? "") });
+  });
+}
+
+/** Whether a text has several sentences. A name after a title or an initial, as in "Mr. Smith", does not begin one. */
+function hasSeveral(text) {
+  const said = [...sentencesIn.segment(text)].map(({ segment }) => segment).filter((each) => /[\p{L}\p{N}]/u.test(each));
+  return said.slice(0, -1).some((each) => !/\b(Mrs?|Ms|Dr|Prof|St|Sr|Jr|\p{Lu})\.\s*$/u.test(each));
+}
 
 /** Draw the pieces of a translation as buttons. numForced: pieces of a forced prefix. choose(index, button) is called for a piece. */
 function drawPieces(host, translation, numForced, choose) {
@@ -10,7 +29,8 @@ function drawPieces(host, translation, numForced, choose) {
   host.drawn = drawn;
   const hadFocus = host.contains(document.activeElement) ? [...host.querySelectorAll(".piece")].indexOf(document.activeElement) : -1;
   const pieces = translation?.pieces ?? [];
-  const buttons = pieces.map((piece, i) => pieceButton(piece, translation.log_probs[i], i < numForced));
+  const texts = textsOf(pieces);
+  const buttons = pieces.map((piece, i) => pieceButton(piece, texts[i], translation.log_probs[i], i < numForced));
   const spaced = buttons.flatMap((button, i) => (i && (pieces[i].startsWith("▁") || pieces[i] === "</s>") ? [" ", button] : [button]));
   host.replaceChildren(...(buttons.length ? spaced : [translation?.text ?? ""]));
   if (buttons.length) buttons[Math.max(0, Math.min(hadFocus, buttons.length - 1))].tabIndex = 0;
@@ -34,14 +54,15 @@ function drawPieces(host, translation, numForced, choose) {
 }
 
 /** A piece as a button. It is an inline element, because letters of Arabic join only within a line of text. */
-function pieceButton(piece, logProb, isForced) {
+function pieceButton(piece, text, logProb, isForced) {
   const isEnd = piece === "</s>";
   const button = make("span", isEnd ? "piece end" : "piece");
-  button.textContent = (piece.startsWith("▁") && piece.length > 1 ? piece.slice(1) : piece);
+  button.textContent = piece === "▁" ? piece : text.replace(/^ /, "") || "·"; // a dot: a byte of a character that follows
   button.setAttribute("role", "button");
   button.setAttribute("aria-haspopup", "dialog");
   button.tabIndex = -1;
   button.classList.toggle("forced", isForced);
+  button.classList.toggle("start", isEnd || piece.startsWith("▁"));
   if (Number.isFinite(logProb)) {
     button.style.setProperty("--doubt", String(1 - Math.exp(logProb)));
     button.title = say(isForced ? "piece_forced" : "piece_title", { piece, probability: share(Math.exp(logProb)) });
