@@ -10,6 +10,7 @@ ENGINE = (
     "layers.js",
     "seq2seq.js",
     "kv_cache.js",
+    "transformer_state.js",
     "transformer.js",
     "decoder_only.js",
     "recurrent.js",

@@ -45,7 +45,8 @@ function bestCandidates(logits, beams, rules, count) {
   const offsets = beams.map(({ logProb }, k) => logProb - logSumExp(rowOf(logits, k)));
   rules.forbid(logits, beams.map(({ pieces }) => pieces));
   const beamOf = (i) => Math.floor(i / logits.columns);
-  const totals = Float64Array.from(logits.data, (logit, i) => logit + offsets[beamOf(i)]);
+  const totals = new Float64Array(logits.data); // twice the precision, as the offsets grow with the length
+  for (let i = 0; i < totals.length; i++) totals[i] += offsets[beamOf(i)];
   return topK(totals, count).map((i) => ({ beam: beamOf(i), piece: i % logits.columns, logProb: totals[i] }));
 }
 

@@ -58,8 +58,8 @@ class SearchState {
 /** The attention of hypothesis k to each source piece, averaged over layers and heads, 1 in total. */
 function receivedBy(layers, k, numSrc) {
   const sums = new Float64Array(numSrc);
-  for (const { rows, columns, weights } of layers) {
-    const map = matrix(weights.length / columns, columns, weights); // (H * K, columns)
+  for (const { heads, rows, columns, weights } of layers) {
+    const map = matrix(heads * rows, columns, weights);
     for (let row = k; row < map.rows; row += rows) sums.forEach((sum, s) => (sums[s] = sum + rowOf(map, row)[s]));
   }
   const total = Math.max(COVERED, sums.reduce((a, b) => a + b, 0));

@@ -23,8 +23,7 @@ function forcedPass(model, src, tgt, bosId) {
 
 /** Join the maps of all layers, from row `first`, and the first columns only. */
 function stackOf(layers, first, columns) {
-  const [{ rows: numRows, columns: width, weights }] = layers;
-  const heads = weights.length / (numRows * width);
+  const [{ heads, rows: numRows, columns: width }] = layers;
   const rows = numRows - first;
   const stack = matrix(layers.length * heads * rows, columns);
   layers.forEach((layer, l) => {

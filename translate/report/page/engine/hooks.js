@@ -7,14 +7,16 @@ function headsOf(model) {
   return Object.entries(model.attention).flatMap(ofKind);
 }
 
-/** Call `act` and return the maps of its passes: {kind: [{rows, columns, weights: (H, rows, columns)} of each layer]}. */
+/** Call `act` and return the maps of the layers it calls: {kind: [{heads, rows, columns, weights: (H, rows, columns)}]}. */
 function recording(model, act) {
   const modules = Object.values(model.attention).flat();
   for (const module of modules) module.recorded = [];
   try {
     act();
-    const stackedOf = ([kind, layers]) => [kind, layers.map(({ recorded, numHeads }) => stacked(recorded, numHeads))];
-    return Object.fromEntries(Object.entries(model.attention).map(stackedOf));
+    const mapsOf = (layers) => layers.map(({ recorded, numHeads }) => stacked(recorded, numHeads));
+    const called = ([, layers]) => layers[0].recorded.length > 0;
+    const kinds = Object.entries(model.attention).filter(called);
+    return Object.fromEntries(kinds.map(([kind, layers]) => [kind, mapsOf(layers)]));
   } finally {
     for (const module of modules) module.recorded = null;
   }
@@ -30,19 +32,19 @@ function maskHeads(model, names) {
 }
 
 /** Concatenate the maps of several calls along their rows, padding the narrower ones with columns of zeros. */
-function stacked(calls, numHeads) {
-  if (calls.length === 1) return calls[0];
+function stacked(calls, heads) {
+  if (calls.length === 1) return { heads, ...calls[0] };
   const rows = calls.reduce((sum, call) => sum + call.rows, 0);
   const columns = Math.max(...calls.map((call) => call.columns));
-  const all = matrix(numHeads * rows, columns);
+  const all = matrix(heads * rows, columns);
   let above = 0;
   for (const call of calls) {
-    const map = matrix(numHeads * call.rows, call.columns, call.weights);
+    const map = matrix(heads * call.rows, call.columns, call.weights);
     for (let row = 0; row < map.rows; row++) {
       const head = Math.floor(row / call.rows);
       rowOf(all, head * rows + above + (row % call.rows)).set(rowOf(map, row));
     }
     above += call.rows;
   }
-  return { rows, columns, weights: all.data };
+  return { heads, rows, columns, weights: all.data };
 }

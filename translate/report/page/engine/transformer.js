@@ -141,20 +141,6 @@ class DecoderLayer {
   }
 }
 
-/** The keys and values of the source for each decoder layer, the cache of the target, and the number of pieces read. */
-class TransformerState {
-  constructor(source, target, numPieces) {
-    this.source = source;
-    this.target = target;
-    this.numPieces = numPieces;
-  }
-
-  /** See seq2seq.js. */
-  reorder(beams) {
-    return new TransformerState(this.source, this.target.reorder(beams), this.numPieces);
-  }
-}
-
 /** Encoder-decoder Transformer: embeddings and a stack of layers for each side, then the output layer. */
 class Transformer extends Seq2Seq {
   constructor(weights, settings) {

@@ -42,13 +42,13 @@ function readWeights(tensors) {
   const weights = {};
   for (const [name, { type, shape, bytes }] of Object.entries(tensors)) {
     if (type === "U8" || name.endsWith(".scale")) continue;
-    const columns = shape.at(-1);
+    const [rows, columns] = shape.length === 1 ? [1, ...shape] : shape;
     const numbers = new { F32: Float32Array, F16: Uint16Array, I8: Int8Array }[type](bytes.buffer);
     const data = type === "F32" ? numbers : new Float32Array(numbers.length);
     if (type === "F16") numbers.forEach((half, i) => (data[i] = HALVES[half]));
     const scales = type === "I8" && new Float32Array(tensors[`${name}.scale`].bytes.buffer);
     if (type === "I8") numbers.forEach((number, i) => (data[i] = number * scales[Math.floor(i / columns)]));
-    weights[name] = { data, rows: data.length / columns, columns };
+    weights[name] = { data, rows, columns };
   }
   return weights;
 }
