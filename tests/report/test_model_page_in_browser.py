@@ -176,25 +176,52 @@ def test_models_are_compared_and_a_damaged_one_is_named(page: Any) -> None:
     assert page.locator("#other-cards").get_attribute("data-run").startswith("recurrent (recurrent, additive")
 
 
-def test_a_saved_page_shows_the_same_without_the_model(page: Any, context: Any, tmp_path: Path) -> None:
+def saved(page: Any, folder: Path) -> Any:
+    """Save what the page shows, and open that."""
+    with page.expect_download() as download:
+        page.click("#save-page")
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.stat().st_size < 300_000
+    opened = page.context.new_page()
+    opened.name = path.name
+    opened.goto(path.as_uri())
+    opened.wait_for_selector(".active .stage > *")
+    return opened
+
+
+def test_a_saved_page_shows_the_same_without_the_model(page: Any, tmp_path: Path) -> None:
     hostile = " ".join(HOSTILE.split())
     follow(page, hostile, "&off=cross.0.1&kind=encoder&encoder=1.2")
     weights = "() => document.querySelector('.active .cell-canvas').toDataURL()"
     shown = page.evaluate(weights), page.locator(".pieces").first.inner_text()
-    with page.expect_download() as download:
-        page.click("#save-page")
-    download.value.save_as(tmp_path / "attention.html")
-    assert (tmp_path / "attention.html").stat().st_size < 300_000
-    saved = context.new_page()
-    saved.goto((tmp_path / "attention.html").as_uri())
-    saved.wait_for_selector(".active .cell-canvas")
-    assert saved.evaluate(weights) == shown[0]
-    assert saved.locator("#translation").inner_text() == shown[1].removesuffix(" </s>")
-    assert saved.locator("#source").text_content() == hostile
-    assert "heads switched off: cross.0.1" in saved.locator("#facts").inner_text()
-    assert saved.evaluate("window.hacked") is None
-    assert saved.locator("#live").count() == 0
-    saved.close()
+    other = saved(page, tmp_path)
+    assert re.fullmatch(r"attention-script-[a-z0-9-]{1,33}\.html", other.name)
+    assert other.evaluate(weights) == shown[0]
+    assert other.locator("#translation").inner_text() == shown[1].removesuffix(" </s>")
+    assert other.locator("#source").text_content() == hostile
+    assert "heads switched off: Encoder-decoder 0.1" in other.locator("#facts").inner_text()
+    assert other.evaluate("window.hacked") is None
+    assert other.locator("#live").count() == 0
+    other.close()
+
+
+def test_a_saved_page_says_how_the_translation_came_about(page: Any, tmp_path: Path) -> None:
+    follow(page, SENTENCE, "&view=lines&sample=1&seed=3")
+    page.locator(".piece").nth(1).click()
+    page.locator(".alternative").nth(1).click()
+    page.wait_for_selector(".piece.forced")
+    page.wait_for_function("() => !document.querySelector('.translated.busy')")
+    probability = page.locator(".figures li").first.inner_text()
+    beginning = " ".join(page.locator(".piece.forced").all_inner_texts())
+    other = saved(page, tmp_path)
+    assert other.name == "attention-the-old-tiger-is-as-curious-as-this-hors.html"
+    assert other.title() == f"{SENTENCE} · Toy"
+    assert other.locator("#sentence .side-name").all_inner_texts()[:2] == ["English", "French"]
+    facts = other.locator("#facts li").all_inner_texts()
+    assert facts[:3] == [probability, f"beginning chosen by hand: “{beginning}”", "sampled, seed 3"]
+    assert other.locator(".active .lines").count() == 1
+    other.close()
 
 
 def test_a_phone_shows_the_title_and_scrolls_only_down(page: Any) -> None:

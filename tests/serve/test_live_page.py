@@ -393,7 +393,7 @@ def test_the_page_of_the_sentence_is_saved(live_window: Any, server: FakeServer)
     page = opened(live_window)
     with page.expect_download() as download:
         page.click("#save-page")
-    assert download.value.suggested_filename == "attention.html"
+    assert download.value.suggested_filename == "attention-hello-world.html"
     assert Path(download.value.path()).read_text() == "saved hello world"
 
 
@@ -420,7 +420,8 @@ def test_a_real_server_answers_all_that_the_page_asks(live_window: Any, real_ser
         page.click("#save-page")
     saved = Path(download.value.path()).read_text(encoding="utf-8")
     assert "I love apples." in saved
-    assert '{"kind":"cross","layer":0,"head":1,"words":false}' in saved  # it opens with the map on show
+    assert '{"kind":"cross","layer":0,"head":1,"words":false,"view":"map",' in saved  # it opens with the map on show
+    assert "<title>I love apples. · translate</title>" in saved
     assert problems == []
 
 

@@ -42,7 +42,8 @@ def live_parts(*engine: str) -> Parts:
     """Return the parts of the page on which sentences are typed: the saved page with additions and an engine."""
     scripts = (
         *SAVED.scripts[:-2], "live_state.js", "app.js", "live_text.js", "live_answers.js", *engine, "live_heads.js",
-        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live.js", "live_start.js", "controls.js",
+        "live_choices.js", "live_tree.js", "live_search.js", "live_sides.js", "live_saved.js", "live.js",
+        "live_start.js", "controls.js",
     )  # fmt: skip
     styles = (*SAVED.styles, "live.css", "live_search.css")
     return Parts(styles, scripts, ("strings_live", "strings"), (*SAVED.html, "live.html"))

@@ -2,7 +2,8 @@
 
 const sentences = readSentences();
 const byId = new Map(sentences.map((sentence) => [sentence.id, sentence]));
-const start = startState(JSON.parse(document.getElementById("initial-view").textContent), sentences);
+const opening = JSON.parse(document.getElementById("initial-view").textContent); // InitialView in frame.py; `typed`: see live_saved.js
+const start = startState(opening, sentences);
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const isNarrow = matchMedia("(max-width: 760px)"); // only one card fits
 const MIN_WIDTH_OF_THREE = 880; // pixels; if there are fewer, the third card is below the others, as wide as both

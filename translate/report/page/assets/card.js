@@ -56,7 +56,8 @@ function createCard(kind, on) {
       part(".mask-key").hidden = state.view !== "map" || !map.isMasked(0, map.columns.length - 1);
       part(".block-key").hidden = state.view !== "map" || !map.border;
       drawHeads(part(".heads"), stack, mapAt, scaleOf, pick, (layer, head) => on.choose(kind, layer, head));
-      const file = `attention-${String(state.id).padStart(6, "0")}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
+      const isTyped = "live" in state || opening.typed;
+      const file = `${nameFor(isTyped ? sentences[0].source : String(state.id).padStart(6, "0"))}-${kind}-${pick.layer ?? "mean"}-${pick.head ?? "mean"}`;
       // Saved pictures use the light colours in either theme.
       const paperScale = makeScale(false, scale.high, scale.isChange);
       picture = { name: file, svg: () => (state.view === "map" ? heatMapSvg : lineViewSvg)(map, paperScale, title) };

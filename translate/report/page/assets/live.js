@@ -114,15 +114,3 @@ function nextExample() {
   changeText(examples[exampleNumber++ % examples.length].source);
   writeText();
 }
-
-async function savePage() {
-  const { live } = state;
-  const { main } = requestsOf({ ...live, panel: false }, live.sides[0], runOf(live.sides[0]));
-  try {
-    const page = main && (await engine.page(main));
-    const view = JSON.stringify({ kind: state.kind, ...state.picks[pickedBy(state.kind)], words: state.words }); // the map on show
-    if (page) save(new Blob([page.replace(/(?<=id="initial-view">)[^<]*/, view)], { type: "text/html" }), "attention.html");
-  } catch (error) {
-    showProblem(error);
-  }
-}

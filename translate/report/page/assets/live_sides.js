@@ -100,16 +100,6 @@ function showRuns(choice, languageName, runs, run) {
   languageName.textContent = nameOfLanguage(run.target);
 }
 
-/** The name of a language in the reader's language, if the browser knows it. */
-function nameOfLanguage({ code, name }) {
-  if (language === "en" || name === code) return name;
-  try {
-    return new Intl.DisplayNames([say("lang")], { type: "language" }).of(code);
-  } catch {
-    return name;
-  }
-}
-
 /** Create the cards of the second side. Returns {show(answer), mark()}: draw the maps of an answer; mark the heads that are off. */
 function createOtherCards() {
   const others = Object.fromEntries(KINDS.map((kind) => [kind, createCard(kind, { activate, enlarge, choose, announce })]));

@@ -70,18 +70,6 @@ function pieceButton(piece, text, logProb, isForced) {
   return button;
 }
 
-/** 0.1234 -> "12.3%"; small probabilities have two digits, tiny ones a bound. */
-function share(probability) {
-  const percent = 100 * probability;
-  if (percent < 0.001) return "<0.001%";
-  return `${percent < 0.995 ? percent.toPrecision(percent < 0.01 ? 1 : 2) : percent.toFixed(1)}%`;
-}
-
-/** -1.234 -> "−1.23" */
-function signed(number) {
-  return Number.isFinite(number) ? number.toFixed(2).replace("-", "−") : "–";
-}
-
 /** Figures of a translation as list items: its probability, score, entropy and warnings. */
 function figuresOf(answer, translation) {
   const item = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });

@@ -18,16 +18,6 @@ async function savedPage({ run, without }, answer) {
   return frame.split(SAVED_TITLE).join(escaped(run)).split(SAVED_SENTENCES).join(blocks);
 }
 
-/** JSON without `<`, so that it cannot close the script element that contains it. */
-function inert(content) {
-  return JSON.stringify(content).replaceAll("<", "\\u003c");
-}
-
-function escaped(text) {
-  const names = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
-  return text.replace(/[&<>"']/g, (character) => names[character]);
-}
-
 /** Compress 16-bit numbers in base64, as `inflate` reads them. */
 async function packedWeights(numbers) {
   const planes = new Uint8Array(2 * numbers.length);

@@ -103,6 +103,12 @@ async function savePng(svg, name) {
   canvas.toBlob((blob) => save(blob, `${name}.png`));
 }
 
+/** The name of a file for a sentence: its letters and digits, with hyphens between them, after a word that no system reserves. */
+function nameFor(text) {
+  const words = [...text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []].join("-");
+  return `attention-${[...words].slice(0, 40).join("")}`.replace(/-$/, "");
+}
+
 function save(blob, name) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();

@@ -11,10 +11,11 @@ function showSentence(sentence, message) {
   element("place").textContent = sentence ? `${position < 0 ? "–" : (position + 1).toLocaleString(language)} / ${shown.length.toLocaleString(language)}` : "";
   if (!sentence) return;
   element("sentence").classList.toggle("long", sentence.source.length + sentence.translation.length > 260);
+  element("source").previousElementSibling.textContent = opening.typed ? nameOfLanguage(opening.typed.source) : say("source");
   element("source").textContent = isBlank(sentence.source) ? say("empty_line") : sentence.source;
   const version = currentVersion();
   const isReference = versions.some(({ written }) => typeof written === "string"); // the maps are those of the reference
-  element("translation-name").textContent = say(isReference ? "reference" : "translation");
+  element("translation-name").textContent = opening.typed ? nameOfLanguage(opening.typed.target) : say(isReference ? "reference" : "translation");
   element("translation").textContent = outputOf(sentence, version).translation || say("empty");
   element("written-name").hidden = element("written").hidden = typeof version?.written !== "string";
   element("written-name").textContent = isReference ? say("written", { label: labelOf(version) }) : "";
@@ -32,7 +33,7 @@ function factsOf(sentence, version) {
   const entropy = version ? version.attention_entropy : sentence.attention_entropy;
   const fact = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const number = (value) => value.toFixed(2).replace("-", "−");
-  const facts = [fact(say("line", { number: sentence.id }), say("line_title"))];
+  const facts = opening.typed ? typedFacts(opening.typed, fact) : [fact(say("line", { number: sentence.id }), say("line_title"))];
   if (score !== null) facts.push(fact(say("score", { number: number(score) }), say("score_title")));
   for (const figure of version?.facts ?? []) facts.push(fact(sayAgain(figure, "fact_"), say("fact_title", { label: labelOf(version) })));
   if (entropy !== null) {
@@ -46,7 +47,21 @@ function factsOf(sentence, version) {
     const { source, target } = version.pieces;
     facts.push(fact(say("piece_counts", { source: source.length, target: target.length }), say("piece_counts_title")));
   }
-  return [...facts, ...warnings.map((warning) => fact(sayAgain(warning, "warning_"), say("warning"), "warning"))];
+  return [...facts, ...warnings.map((warning) => fact(sayWarning(warning), say("warning"), "warning"))];
+}
+
+/** How a typed sentence was translated; see typedAs in live_saved.js. */
+function typedFacts({ log_prob: logProb, beginning, seed }, fact) {
+  const facts = [fact(say("probability", { number: share(Math.exp(logProb)) }), say("log_probability", { number: signed(logProb) }))];
+  if (beginning) facts.push(fact(say("beginning", { text: beginning }), ""));
+  return seed === null ? facts : [...facts, fact(say("sampled", { seed }), "")];
+}
+
+/** A warning in the reader's language, with heads named as the live page names them. */
+function sayWarning(warning) {
+  const said = sayAgain(warning, "warning_");
+  const areHeads = warning.startsWith(STRINGS.en.warning_heads_off.split("{")[0]);
+  return areHeads ? said.replace(/\b(encoder|decoder|self|cross)\.(\d+\.\d+)/g, (_, kind, head) => `${say(`kind_${kind}`)} ${head}`) : said;
 }
 
 function whyNoMaps({ source, warnings }) {

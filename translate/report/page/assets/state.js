@@ -11,7 +11,7 @@ const CHOICES = {
 
 const PARTS = []; // what the live page adds to the state: {start() -> values, toValues(state) -> values of the link, read(given, state)}
 
-/** The state of the page when it is opened without a link. view: {kind, layer, head, words}. */
+/** The state of the page when it is opened without a link. view: {kind, layer, head, words, and of a saved live page view, scale}. */
 function startState(view, sentences) {
   const mean = () => ({ layer: null, head: null });
   const picks = { encoder: mean(), decoder: mean(), cross: mean() };
@@ -21,9 +21,9 @@ function startState(view, sentences) {
     id: (sentences.find((sentence) => sentence.maps) ?? sentences[0])?.id ?? null,
     kind: view.kind, // the kind that keys and links act on
     isBig: false, // whether only that kind is shown
-    view: "map",
+    view: view.view ?? "map",
     words: view.words,
-    scale: "full",
+    scale: view.scale ?? "full",
     picks,
     version: null, // the label of the version that is shown; null: the last one
     minus: null, // the label of the version that is subtracted

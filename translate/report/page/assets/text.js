@@ -53,3 +53,25 @@ function describeWeight(map, scale, row, column) {
   const what = map.isMasked(row, column) ? say("masked") : percent(weight, scale.isChange);
   return `${isolated(map.rows[row])} → ${isolated(map.columns[column])}: ${what}`;
 }
+
+/** 0.1234 -> "12.3%"; small probabilities have two digits, tiny ones a bound. */
+function share(probability) {
+  const percent = 100 * probability;
+  if (percent < 0.001) return "<0.001%";
+  return `${percent < 0.995 ? percent.toPrecision(percent < 0.01 ? 1 : 2) : percent.toFixed(1)}%`;
+}
+
+/** The name of a language in the reader's language, if the browser knows it. */
+function nameOfLanguage({ code, name }) {
+  if (language === "en" || name === code) return name;
+  try {
+    return new Intl.DisplayNames([say("lang")], { type: "language" }).of(code);
+  } catch {
+    return name;
+  }
+}
+
+/** -1.234 -> "−1.23" */
+function signed(number) {
+  return Number.isFinite(number) ? number.toFixed(2).replace("-", "−") : "–";
+}
