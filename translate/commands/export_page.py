@@ -51,7 +51,7 @@ def export_page(folders: Sequence[Path], path: Path, options: PageOptions) -> No
     runs = _named(load_runs(folders, "cpu", "torch", "float32"))
     if not options.has_examples:
         runs = [replace(run, sample=()) for run in runs]
-    title = spelled_out(options.title, "\n") or ", ".join(dict.fromkeys(map(_direction, runs)))
+    title = spelled_out(options.title, "\n").strip() or ", ".join(dict.fromkeys(map(_direction, runs)))
     if options.maps_only:
         page = _maps_page(runs[0], title)
     else:

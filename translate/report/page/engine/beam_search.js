@@ -6,7 +6,7 @@
  * step(pieces, state) -> {logits: (K, V), state}: reads the last piece of each hypothesis. watch: is awaited after each
  * step, which it receives as in translate/decoding/engine.py. The score of a hypothesis is
  * log-probability / length ** length_penalty minus the state's penalty. The search stops once it has beam_size finished
- * hypotheses and the best unfinished one, if it ended now, would not outscore the worst of them, or at the length limit.
+ * hypotheses and the best unfinished one, if it ended now, would not outscore the worst of them, or at the limit.
  */
 async function beamSearch(step, state, rules, settings, bosId, watch) {
   const { beam_size: size, length_penalty: power } = settings;

@@ -7,7 +7,7 @@ function headsOf(model) {
   return Object.entries(model.attention).flatMap(ofKind);
 }
 
-/** Call `act` and return the maps of the layers it calls: {kind: [{heads, rows, columns, weights: (H, rows, columns)}]}. */
+/** Call `act` and return the maps of called layers: {kind: [{heads, rows, columns, weights: (H, rows, columns)}]}. */
 function recording(model, act) {
   const modules = Object.values(model.attention).flat();
   for (const module of modules) module.recorded = [];

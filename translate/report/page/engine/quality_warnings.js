@@ -13,7 +13,9 @@ const sumOf = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
 const numLetters = (text) => text.match(/\p{L}/gu)?.length ?? 0;
 const withoutPunctuation = ([word]) => word.replace(/^[^\p{L}\p{N}_]+|[^\p{L}\p{N}_]+$/gu, "");
 const caseFolded = (text) => text.replace(/[^ı]+/g, (part) => part.toLowerCase().toUpperCase()); // ı is not an i
-const excerpt = (text) => ([...text].length > MAX_EXCERPT ? `${[...text].slice(0, MAX_EXCERPT - 1).join("")}…` : text);
+const excerpt = (text, letters = [...text]) => {
+  return letters.length > MAX_EXCERPT ? `${letters.slice(0, MAX_EXCERPT - 1).join("")}…` : text;
+};
 const rowsBeforeEnd = (cross, numSrc) =>
   Array.from({ length: cross.length / numSrc - 1 }, (_, t) => [...cross.subarray(t * numSrc, (t + 1) * numSrc)]);
 

@@ -91,7 +91,7 @@ class Residual {
   }
 }
 
-/** Embed pieces at positions: {x: (T, D), rotary}. Sinusoids are added here; rotary embeddings are for self-attention. */
+/** Embed pieces at positions: {x: (T, D), rotary}. Sinusoids are added here; `rotary` is for self-attention. */
 function positionedEmbedding(table, pieces, positions, settings) {
   const x = embedded(table, pieces, Math.sqrt(settings.d_model));
   if (settings.positions !== "rotary") return { x: add(x, sinusoidalPositions(positions, x.columns)), rotary: null };

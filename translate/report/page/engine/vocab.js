@@ -57,7 +57,9 @@ class Vocab {
     this.types = pieces.map((piece) => piece[PIECE.type] ?? NORMAL);
     // In a unigram model, user-defined pieces are likelier than all others. Unknown characters are less likely.
     const isUserDefined = (id) => this.types[id] === USER_DEFINED;
-    const scoreOf = (piece, id) => (isUserDefined(id) ? 0.1 * (piece[PIECE.name].length - 1) : (piece[PIECE.score] ?? 0));
+    const scoreOf = (piece, id) => {
+      return isUserDefined(id) ? 0.1 * (piece[PIECE.name].length - 1) : (piece[PIECE.score] ?? 0);
+    };
     this.scores = Float32Array.from(pieces, scoreOf);
     const idsOf = (...types) => [...this.names.keys()].filter((id) => types.includes(this.types[id]));
     const mapOf = (...types) => new Map(idsOf(...types).map((id) => [this.names[id], id]));
