@@ -161,7 +161,11 @@ def test_the_command_writes_the_requested_format(
 ) -> None:
     for arguments, status, said in (
         (["--format", "huggingface"], 0, f"huggingface model: {tmp_path / 'model'}\n"),
-        (["--format", "onnx", "--precision", "int8"], 2, "--precision int8: supported only by --format ctranslate2"),
+        (
+            ["--format", "onnx", "--precision", "int8"],
+            2,
+            "--precision int8: supported only by --format page and ctranslate2",
+        ),
     ):
         assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status
         assert said in capsys.readouterr().err
