@@ -77,17 +77,21 @@ SENTENCES = [
 ]
 
 
+TWO_FRAMES = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+
+
 def visit(page: Any, file: Path, link: str = "") -> None:
-    """Open the page and wait until its sentence is shown."""
+    """Open the page and wait until its sentence is shown, and drawn again if its cards have other widths by then."""
     page.goto("about:blank")
     page.goto(f"{file.as_uri()}{link}")
     page.wait_for_selector("body[data-shown]")
+    page.evaluate(TWO_FRAMES)
 
 
 def weight_at(page: Any, kind: str, row: int, column: int, size: tuple[int, ...]) -> float:
     """Point at a cell and return the weight that the page shows, from 0 to 1."""
     cells = page.locator(f"[data-kind={kind}] .cell-canvas")
-    cells.scroll_into_view_if_needed()
+    cells.evaluate("each => each.scrollIntoView({ block: 'nearest' })")
     box = cells.bounding_box()
     x, y = (column + 0.5) * box["width"] / size[1], (row + 0.5) * box["height"] / size[0]
     page.mouse.move(box["x"] + x, box["y"] + y)
