@@ -14,27 +14,29 @@ from translate.config.train_settings import TrainSettings
 from translate.model.seq2seq import Seq2Seq
 
 
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Return the learning rate for update `step`, counting from 1: linear warm-up, then the schedule.
+def learning_rate(position: float, settings: TrainSettings) -> float:
+    """Return the learning rate at a position in the schedule: linear warm-up, then the schedule.
+
+    position: number of the step, counting from 1, or a fraction between two steps.
 
     inverse_sqrt follows Vaswani et al. 2017 (section 5.3), except that the peak rate is a setting instead of a function
     of the width. cosine follows Loshchilov & Hutter 2017, without restarts.
     """
     warmup = settings.warmup_steps
-    if step <= warmup:
-        return settings.learning_rate * step / warmup
+    if position <= warmup:
+        return settings.learning_rate * position / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
     if settings.schedule == "inverse_sqrt":
-        return settings.learning_rate * math.sqrt(max(warmup, 1) / step)
+        return settings.learning_rate * math.sqrt(max(warmup, 1) / position)
     start = settings.steps_before_decay
-    done = min(1.0, max(0.0, (step - start) / (settings.max_steps + 1 - start)))
+    done = min(1.0, max(0.0, (position - start) / (settings.max_steps + 1 - start)))
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def rdrop_weight(step: int, settings: TrainSettings) -> float:
-    """Return the weight of R-Drop in update `step`, counting from 1; 0 means a single pass."""
-    return settings.rdrop if step > settings.steps_before_rdrop else 0.0
+def rdrop_weight(position: float, settings: TrainSettings) -> float:
+    """Return the weight of R-Drop at a position in the schedule (see `learning_rate`); 0 means a single pass."""
+    return settings.rdrop if position > settings.steps_before_rdrop else 0.0
 
 
 class AdamW(torch.optim.AdamW):

@@ -107,14 +107,16 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def step(self, data: StepData, step: int) -> StepResult:
+    def step(self, data: StepData, step: int, position: float | None = None) -> StepResult:
         """Perform update number `step`, averaging the gradient over all target pieces in the step.
 
-        If the gradient is not finite, the weights, optimizer state and moving average stay unchanged.
+        position: its position in the schedule, if that is not its number. If the gradient is not finite, the weights,
+        optimizer state and moving average stay unchanged.
         """
+        position = step if position is None else position
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.settings)
-        losses = total(self._gradients(data, step))
+            group["lr"] = learning_rate(position, self.settings)
+        losses = total(self._gradients(data, step, rdrop_weight(position, self.settings)))
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
         if result.is_used:
@@ -127,7 +129,7 @@ class Trainer:
         self.optimizer.zero_grad()
         return result
 
-    def _gradients(self, data: StepData, step: int) -> list[Losses]:
+    def _gradients(self, data: StepData, step: int, rdrop: float) -> list[Losses]:
         """Accumulate the gradients of a step's parts. Returns each part's contribution to the step's losses.
 
         If a part does not fit in memory, parts of its size or larger are halved, now and in later steps. Losses are
@@ -140,9 +142,9 @@ class Trainer:
             try:
                 with self._without_exchange():
                     for part in parts[:-1]:
-                        losses.append(self._backward(part, data.num_tokens, step))
+                        losses.append(self._backward(part, data.num_tokens, step, rdrop))
                 # During this last pass, the processes exchange all gradients accumulated so far.
-                return [*losses, self._backward(parts[-1], data.num_tokens, step)]
+                return [*losses, self._backward(parts[-1], data.num_tokens, step, rdrop)]
             except (RuntimeError, MemoryError) as error:
                 if self.world.size > 1 or not is_out_of_memory(error):
                     raise
@@ -162,12 +164,12 @@ class Trainer:
         """Whether large parts are halved because one did not fit in memory."""
         return math.isfinite(self._too_large)
 
-    def _backward(self, part: Part, num_tokens: int, step: int) -> Losses:
+    def _backward(self, part: Part, num_tokens: int, step: int, rdrop: float) -> Losses:
         """Add a part's gradients to those of the step. Returns the part's contribution to the step's losses."""
         seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            losses = self._loss(part.batch, rdrop_weight(step, self.settings))
+            losses = self._loss(part.batch, rdrop)
         # Divide by the number of pieces in the step, so that each piece has the same weight however the step is split.
         translation = losses.translation * part.weight / num_tokens
         alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
@@ -184,7 +186,7 @@ class Trainer:
             for _ in range(NUM_TIMED):  # alternate, so that other load on the machine affects both
                 for self.precision in seconds:
                     started = time.perf_counter()
-                    self._gradients(first, step=1)
+                    self._gradients(first, step=1, rdrop=rdrop_weight(1, self.settings))
                     seconds[self.precision].append(time.perf_counter() - started)
         self.optimizer.zero_grad()
         return "bfloat16" if min(seconds["bfloat16"]) < WORTHWHILE * min(seconds["float32"]) else "float32"
