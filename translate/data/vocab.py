@@ -45,9 +45,10 @@ class Vocab:
         self.proto = proto
         self.size: int = self._processor.vocab_size()
         try:
-            self.ids = {piece: id_ for id_, piece in enumerate(self.pieces(range(self.size)))}
+            self._pieces: list[str] = [self._processor.id_to_piece(id_) for id_ in range(self.size)]
         except UnicodeDecodeError:
             raise UserError(f"{name}: damaged sentencepiece model; one of its pieces is not valid UTF-8") from None
+        self.ids = {piece: id_ for id_, piece in enumerate(self._pieces)}
         self.unk_id: int = self._processor.unk_id()
         self.eos_id: int = self._processor.eos_id()
         if self.eos_id < 0:
@@ -102,21 +103,25 @@ class Vocab:
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the pieces as strings; `▁` marks the start of a word."""
-        return [self._processor.id_to_piece(int(i)) for i in ids]
+        return [self._pieces[i] for i in ids]
 
     def labels(self, ids: Iterable[int]) -> list[str]:
         """Return the pieces as they are shown and stored: `eos_id` is `</s>`, whatever the model calls it.
 
         An ordinary piece of that name is followed by a space, which no piece contains.
         """
-        ids = list(ids)
-        named = zip(ids, self.pieces(ids), strict=True)
-        return [END if i == self.eos_id else f"{piece} " if piece == END else piece for i, piece in named]
+        return [self._all_labels[i] for i in ids]
+
+    @cached_property
+    def _all_labels(self) -> list[str]:
+        labels = [f"{piece} " if piece == END else piece for piece in self._pieces]
+        labels[self.eos_id] = END
+        return labels
 
     @cached_property
     def label_ids(self) -> dict[str, int]:
         """The id of each label."""
-        return {label: i for i, label in enumerate(self.labels(range(self.size)))}
+        return {label: i for i, label in enumerate(self._all_labels)}
 
 
 class VocabPair(NamedTuple):

@@ -16,8 +16,13 @@ from translate.data.pieces import END, words_of
 MAX_UNIT = 8  # maximum words in a repeated unit, or letters if the unit is within a word
 MIN_REPEATS = 3  # minimum occurrences of a unit of words
 MIN_WORDS = 6  # minimum total words in all occurrences, because "very, very, very" is good English
-LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
+# Minimum words in all occurrences of a unit, by the words in it; all but the first unit equal earlier words.
+NUM_REPEATED = {length: max(MIN_REPEATS, -(-MIN_WORDS // length)) * length for length in range(1, MAX_UNIT + 1)}
+MIN_EQUAL = min(count - length for length, count in NUM_REPEATED.items())
 MIN_LETTERS = 12  # minimum letters in a loop within a word, because "hahaha" is a word
+LOOP_IN_WORD = re.compile(rf"([^\W\d_]{{1,{MAX_UNIT}}}?)\1{{3,}}")
+LONG_WORD = re.compile(rf"[^\W\d_]{{{MIN_LETTERS},}}")
+NOT_IN_WORDS = re.compile(r"[^\w\s]+")
 MAX_EXCERPT = 60  # maximum characters quoted in a warning
 OUTER_PUNCTUATION = re.compile(r"^\W+|\W+$")
 # A trained Multi30k model triggered this warning in 9 of 700 test sentences; 8 of the 10 reported words were omitted.
@@ -94,18 +99,20 @@ def _excerpt(text: str) -> str:
 
 def _loop(text: str) -> str | None:
     """Return the first loop in a text, truncated to the minimum number of repetitions, or None if there is none."""
-    written = text.split()
-    plain = [re.sub(r"\W", "", word).casefold() for word in written]
-    words = [i for i, word in enumerate(plain) if word]  # punctuation alone, as in "- - - -", is decoration
-    for length in range(1, MAX_UNIT + 1):
-        if span := _run([plain[i] for i in words], length):
-            return " ".join(written[words[span.start] : words[span.stop - 1] + 1])
-    return next((match[0] for match in LOOP_IN_WORD.finditer(text) if len(match[0]) >= MIN_LETTERS), None)
+    words = NOT_IN_WORDS.sub("", text).casefold().split()  # punctuation alone, as in "- - - -", is decoration
+    if len(words) - len(set(words)) >= MIN_EQUAL:  # a quick test, which few texts pass
+        written = text.split()
+        places = [i for i, word in enumerate(written) if NOT_IN_WORDS.sub("", word)]
+        for length in NUM_REPEATED:
+            if span := _run(words, length):
+                return " ".join(written[places[span.start] : places[span.stop - 1] + 1])
+    loops = (match for word in LONG_WORD.finditer(text) for match in LOOP_IN_WORD.finditer(word[0]))
+    return next((match[0] for match in loops if len(match[0]) >= MIN_LETTERS), None)
 
 
 def _run(words: Sequence[str], length: int) -> range | None:
     """Return the span of the first unit of `length` words that is repeated often enough, or None."""
-    needed = max(MIN_REPEATS, -(-MIN_WORDS // length)) * length
+    needed = NUM_REPEATED[length]
     same = 0  # number of consecutive words that equal the word one unit earlier
     for i in range(length, len(words)):
         same = same + 1 if words[i] == words[i - length] else 0
