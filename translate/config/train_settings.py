@@ -54,7 +54,11 @@ class TrainSettings(Section):
     keep_checkpoints: Count = Field(2, description="number of most recent checkpoints to keep")
     log_every: Count = Field(50, description="steps between entries in metrics.jsonl")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 if it is faster")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on for long runs on CUDA")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="on: torch.compile; auto: on CUDA, the fastest of CUDA graphs, compiled graphs and neither; "
+        "off: neither",
+    )
 
     @property
     def part_tokens(self) -> int:

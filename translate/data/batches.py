@@ -46,10 +46,11 @@ class Batch(NamedTuple):
     targets: Tensor  # (N,) target pieces of all sentences, with `</s>` but without padding
     places: Tensor  # (N,) position of each target in the flattened (B * T) `tgt_in`
     links: PieceLinks | None  # None if the corpus has no alignment
+    is_real: Tensor | None = None  # (N,) 1.0 for targets, 0.0 for padding; None if there is no padding among them
 
     @property
     def num_tokens(self) -> int:
-        """The number of target pieces without padding (N)."""
+        """The number of target pieces (N)."""
         return len(self.targets)
 
     @property
@@ -77,7 +78,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
-        src, src_mask, tgt_in, targets, places = (_moved(each, device) for each in self[:-1])
+        src, src_mask, tgt_in, targets, places = (_moved(each, device) for each in self[:5])
         return Batch(src, src_mask, tgt_in, targets, places, self.links and self.links.to(device))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,6 +60,13 @@ def keep_freed_memory() -> None:
 def peak_memory(device: torch.device) -> int:
     """Return this process's peak memory use so far, in bytes: GPU memory on CUDA, or else main memory."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_main_memory()
+
+
+def seconds_on(device: torch.device) -> float:
+    """Return the time in seconds, from an arbitrary start, once the device has done its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 @contextmanager

@@ -100,7 +100,9 @@ def _measure(config: Config, prepared: Prepared, device: torch.device, world: Wo
     # The learning rate does not affect the timing, but it must be defined.
     timed = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
-    trainer.settle_precision(None, partial(first_step, prepared, timed, Progress(), device, world))
+    first = partial(first_step, prepared, timed, Progress(), device, world)
+    trainer.settle_precision(None, first)
+    trainer.settle_method(first, log=lambda line: None)
     return world.largest(seconds_per_step(trainer, prepared))[0], trainer.precision
 
 
@@ -175,6 +177,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         batch = make_batch(corpus, rows, prepared.vocabs.tgt.bos_id)
         largest = StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
         trainer.settle_precision(None, lambda: largest)
+        trainer.settle_method(lambda: largest, log=lambda line: None)
         trainer.step(largest, step=settings.max_steps or 1)
         seconds = plan.seconds or seconds_per_step(trainer, prepared)
     num_steps = steps_per_epoch(prepared, settings, ALONE)

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from translate.config.train_settings import TrainSettings
@@ -32,6 +33,11 @@ class Part(NamedTuple):
     rows: IntArray  # rows of the corpus, in batch order
     weight: float = 1.0  # 0 if another process counts this part
     halves: tuple[int, ...] = ()  # the half (1 or 2) taken at each split; dropout depends on it
+
+    def seed(self, seed: int, step: int) -> int:
+        """Return the seed of dropout for this part of update number `step`. seed: train.seed."""
+        sequence = np.random.SeedSequence((seed, step, self.number, *self.halves))
+        return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
     def split_below(self, too_large: float) -> list[Part]:
         """Split this part in half until each part has fewer than `too_large` positions or is a single pair."""

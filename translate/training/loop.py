@@ -75,6 +75,7 @@ def train(
     with explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
         trainer.settle_precision(progress.precision or (plan.precision if plan else None), first)
+        trainer.settle_method(first, run.log if world.is_first else lambda line: None)
     progress = replace(progress, precision=trainer.precision)
     if world.is_first:
         run.update_config(config)

@@ -8,6 +8,7 @@ Shapes: B sentences, S source pieces, T target pieces, N target pieces without p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -69,12 +70,24 @@ class SummedLoss(nn.Module):
     def _translation(self, batch: Batch, rdrop: float) -> Tensor:
         weight, arguments = self.model.output.weight, (batch.src, batch.src_mask, batch.tgt_in)
         if not rdrop:
-            features = self.features(*arguments).flatten(0, 1).index_select(0, batch.places)
-            return cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
+            features = _of_real(self.features(*arguments).flatten(0, 1).index_select(0, batch.places), batch)
+            loss = cross_entropy_sum(features, weight, batch.targets, self.label_smoothing)
+            return _without_padding(loss, batch, len(weight))
         # Dropout is sampled independently for each row, so both passes are computed as one with twice the rows.
         features = self.features(*(each.repeat(2, 1) for each in arguments))
-        features = features.reshape(2, -1, features.size(2)).index_select(1, batch.places)
-        return r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
+        features = _of_real(features.reshape(2, -1, features.size(2)).index_select(1, batch.places), batch)
+        loss = r_drop_sum(features, weight, batch.targets, self.label_smoothing, rdrop)
+        return _without_padding(loss, batch, len(weight))
+
+
+def _of_real(features: Tensor, batch: Batch) -> Tensor:
+    """Return the features (..., N, D) with zeros for targets that are padding, which then change no gradient."""
+    return features if batch.is_real is None else features * batch.is_real[:, None]
+
+
+def _without_padding(loss: Tensor, batch: Batch, num_pieces: int) -> Tensor:
+    """Subtract the loss of padding: zeros as features predict all V pieces alike, so each adds ln V, as in R-Drop."""
+    return loss if batch.is_real is None else loss - math.log(num_pieces) * (1 - batch.is_real).sum()
 
 
 def alignment_sum(weights: Tensor, links: PieceLinks) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from translate.config.train_settings import TrainSettings
 from translate.model.seq2seq import Seq2Seq
@@ -44,6 +44,8 @@ class AdamW(torch.optim.AdamW):
 
     They matter only where the optimizer itself is compiled.
     """
+
+    found_inf: Tensor | None = None  # scalar on the device of the weights; where it is 1, `step` changes nothing
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
     state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
@@ -81,10 +83,20 @@ class ExponentialMovingAverage:
 
     def update(self, step: int) -> None:
         """Include the weights after update `step`, counting from 1."""
+        torch._foreach_lerp_(list(self.weights.values()), self._parameters, self.share(step))
+
+    def share(self, step: int) -> float:
+        """Return the share of the weights after update `step`, counting from 1, in the new average."""
         # Start with the plain mean of all steps; otherwise the random initial weights would dominate for a long time.
         num_steps = step + self._num_before
-        decay = min(self.decay, (num_steps - 1) / num_steps)
-        torch._foreach_lerp_(list(self.weights.values()), self._parameters, 1 - decay)
+        return 1 - min(self.decay, (num_steps - 1) / num_steps)
+
+    def include(self, share: Tensor) -> None:
+        """Include the current weights with a share that is a scalar on their device; 0 leaves the average unchanged."""
+        averages = list(self.weights.values())
+        differences = torch._foreach_sub(self._parameters, averages)
+        torch._foreach_mul_(differences, share)
+        torch._foreach_add_(averages, differences)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

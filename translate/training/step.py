@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -22,13 +22,16 @@ from translate.model.seq2seq import Seq2Seq
 from translate.report.progress import announced
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
-from translate.system.device import is_out_of_memory, multiplies_bfloat16
+from translate.system.device import is_out_of_memory, multiplies_bfloat16, seconds_on
 from translate.system.distributed import ALONE, World
+from translate.training.captured_step import CapturedStep
 from translate.training.checkpoint import TrainingState
+from translate.training.cuda_graphs import Capture, CudaGraphs
 from translate.training.feed import Part, StepData
 from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
+from translate.training.step_method import COMPILE_SECONDS, COMPILED, GRAPHS, Method, fastest_method, summary
 
 MAX_NAMED = 20  # maximum number of lines listed in a message
 NUM_TIMED = 4  # timed passes per precision; only the fastest one counts
@@ -73,9 +76,12 @@ class Trainer:
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.ema = ExponentialMovingAverage(self.model, decay, num_before) if decay else None
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
-        loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
-        if _is_compiled(config, device):
+        loss = self._summed_loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
+        if self.settings.compile == "on" and not loss.guided:
             loss.features = torch.compile(loss.features, dynamic=True)
+        self._is_worth_compiling = _is_worth_compiling(config)
+        self._captured: CapturedStep | None = None
+        self._log: Callable[[str], None] = lambda line: None
         self._too_large = math.inf  # size of the smallest part that did not fit in memory
         self.lines_of: Callable[[Sequence[int]], str] = partial(named_lines, corpus=prepared.train, data=config.data)
         self._loss: Callable[[Batch, float], Losses] = loss
@@ -107,6 +113,36 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
+    def settle_method(self, first_step: Callable[[], StepData], log: Callable[[str], None]) -> None:
+        """Choose the fastest way to compute steps on CUDA, and log it. first_step: returns the data for timing.
+
+        With train.compile = "off", and with multiple processes, it is the plain one of other devices.
+        """
+        self._log = log
+        if self.device.type != "cuda" or self.settings.compile == "off":
+            return
+        if self.world.size > 1:
+            log("training without CUDA graphs: multiple processes share each step")
+            return
+        with announced("comparing training with and without CUDA graphs"):
+            self._captured = self._fastest_method(first_step(), CudaGraphs(self.device))
+
+    def _fastest_method(self, data: StepData, capture: Capture) -> CapturedStep | None:
+        def captured(is_compiled: bool) -> CapturedStep:
+            loss = copy.copy(self._summed_loss)
+            if is_compiled:
+                loss.features = torch.compile(self.model.features, dynamic=True)
+            return CapturedStep(loss, self.optimizer, self.ema, self.settings, self.precision, capture)
+
+        def plain() -> None:
+            self._gradients(data._replace(parts=data.parts[:1]), 1, rdrop_weight(1, self.settings))
+            self.optimizer.zero_grad()
+
+        methods = {GRAPHS: Method(partial(captured, is_compiled=False))}
+        if self._is_worth_compiling and self.settings.compile == "auto":
+            methods[COMPILED] = Method(partial(captured, is_compiled=True), COMPILE_SECONDS)
+        return fastest_method(plain, methods, data, partial(seconds_on, self.device), self._log)
+
     def step(self, data: StepData, step: int, position: float | None = None) -> StepResult:
         """Perform update number `step`, averaging the gradient over all target pieces in the step.
 
@@ -114,6 +150,8 @@ class Trainer:
         optimizer state and moving average stay unchanged.
         """
         position = step if position is None else position
+        if self._captured and (captured := self._step_with_graphs(self._captured, data, step, position)):
+            return captured
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(position, self.settings)
         losses = total(self._gradients(data, step, rdrop_weight(position, self.settings)))
@@ -128,6 +166,20 @@ class Trainer:
                 self.ema.update(step)
         self.optimizer.zero_grad()
         return result
+
+    def _step_with_graphs(
+        self, captured: CapturedStep, data: StepData, step: int, position: float
+    ) -> StepResult | None:
+        """Perform a step. Returns None if a graph fails, for example for lack of memory; then no graphs are used."""
+        try:
+            outcome = captured.step(data, step, position)
+            return StepResult(outcome.losses, float(outcome.gradient_norm))
+        except (RuntimeError, MemoryError) as error:
+            self._log(f"step {step:,}: continuing without CUDA graphs: {summary(error)}")
+        captured.discard()
+        self._captured = None
+        torch.cuda.empty_cache()
+        return None
 
     def _gradients(self, data: StepData, step: int, rdrop: float) -> list[Losses]:
         """Accumulate the gradients of a step's parts. Returns each part's contribution to the step's losses.
@@ -166,8 +218,7 @@ class Trainer:
 
     def _backward(self, part: Part, num_tokens: int, step: int, rdrop: float) -> Losses:
         """Add a part's gradients to those of the step. Returns the part's contribution to the step's losses."""
-        seeds = np.random.SeedSequence((self.settings.seed, step, part.number, *part.halves))
-        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+        torch.manual_seed(part.seed(self.settings.seed, step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = self._loss(part.batch, rdrop)
         # Divide by the number of pieces in the step, so that each piece has the same weight however the step is split.
@@ -204,18 +255,15 @@ def guided_head(config: Config) -> Head | None:
     return Head("cross", layer, settings.alignment_head)
 
 
-def _is_compiled(config: Config, device: torch.device) -> bool:
-    """Return whether to compile the model; with "auto", if training on CUDA is long enough to make up for compilation.
+def _is_worth_compiling(config: Config) -> bool:
+    """Return whether training is long enough to make up for compilation, and the model can be compiled.
 
     A model with a guided head is never compiled: compiled code skips the hook that records the attention of the head.
     """
     settings = config.train
-    if guided_head(config) or not config.model.is_compilable:
-        return False
     has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
     has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
-    is_worthwhile = settings.compile == "auto" and device.type == "cuda" and has_steps and has_time
-    return settings.compile == "on" or is_worthwhile
+    return has_steps and has_time and config.model.is_compilable and not guided_head(config)
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
