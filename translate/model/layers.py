@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from translate.system.products import linear
+
 # PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 matrix product, which takes milliseconds and
 # a megabyte of memory. Padding the number of rows to a multiple of ROWS limits the number of distinct shapes.
 ROWS = 64
@@ -27,7 +29,7 @@ class Linear(nn.Linear):
         if self.weight.dtype == torch.bfloat16:
             return multiplied(x, self.weight, self.bias)
         if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
-            return super().forward(x)
+            return linear(x, self.weight, self.bias)
         product: Callable[..., Tensor] = _Product.apply
         return product(x.flatten(0, -2), self.weight, self.bias).view(*x.shape[:-1], self.out_features)
 
