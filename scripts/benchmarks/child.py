@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -22,8 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 NUM_LOG_LINES = 15
 
 
-def in_child(task: str, job: Job) -> Any:
-    """Run `benchmarks.TASK(job)` in another process; return its result as JSON values. task: `module.function`."""
+def in_child(task: str, job: Job, max_seconds: float | None = None) -> Any:
+    """Run `benchmarks.TASK(job)` in another process; return its result as JSON values. task: `module.function`.
+
+    Raises UserError if it fails, or takes longer than `max_seconds`; it is then killed with its own processes.
+    """
     from translate.errors import UserError
 
     job_path, result_path, log_path = (job.folder / name for name in ("job.json", "result.json", "child.log"))
@@ -31,10 +36,19 @@ def in_child(task: str, job: Job) -> Any:
     result_path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "benchmarks.child", task, str(job_path), str(result_path)]
     with log_path.open("wb") as log:
-        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment(job.threads))
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment(job.threads), start_new_session=True
+        )
+        try:
+            status = process.wait(max_seconds)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{task} took longer than {max_seconds:.0f} seconds") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     if not result_path.exists():
         lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-NUM_LOG_LINES:]
-        raise UserError("\n".join([f"{task} failed (exit status {ended.returncode}); its last lines:", *lines]))
+        raise UserError("\n".join([f"{task} failed (exit status {status}); its last lines:", *lines]))
     return json.loads(result_path.read_text(encoding="utf-8"))
 
 

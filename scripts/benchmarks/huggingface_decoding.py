@@ -29,7 +29,7 @@ def decode(job: DecodeJob) -> Measured:
 def _load(job: DecodeJob) -> Translate:
     settings = Run.open(job.run).load_config().decode
     tokenizer = AutoTokenizer.from_pretrained(job.model)
-    model = AutoModelForSeq2SeqLM.from_pretrained(job.model).to(job.device).eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(job.model).to(job.device, getattr(torch, job.precision)).eval()
 
     @torch.inference_mode()
     def translate(lines: Sequence[str]) -> list[str]:

@@ -41,17 +41,16 @@ if TYPE_CHECKING:
 def train(work: Work) -> TrainMeasured:
     """Run the training of `translate train`, with batching and logging, but without validation and checkpoints."""
     limit_spinning()  # as the command does
-    import torch
-
-    from benchmarks.stopwatch import Stopwatch
+    from benchmarks.stopwatch import TrainerStopwatch
+    from translate.system.device import pick_device
     from translate.training.loop import train
 
     tables = work.config.model_dump()
     tables["train"] |= dict.fromkeys(("max_steps", "validate_every", "save_every"), LARGEST)
     config = Config.model_validate(tables)
     run = Run.create(Path(tempfile.mkdtemp(prefix="ours-", dir=work.folder)), config)
-    with Stopwatch(work.warm_up, work.steps, work.device) as watch:
-        train(run, config, torch.device(work.device))
+    with TrainerStopwatch(work.warm_up, work.steps, work.device) as watch:
+        train(run, config, pick_device(work.device))
     batches = itertools.islice(_batches(run, config), work.warm_up, work.warm_up + work.steps)
     return watch.measured(work, reduce(add, batches), "translate-attention")
 

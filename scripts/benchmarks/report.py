@@ -8,7 +8,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +47,13 @@ def installed(packages: Mapping[str, str], systems: Sequence[str]) -> list[str]:
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of Python and of these distributions."""
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"  # run from a checkout
+    return found
 
 
 def all_versions(measured: Sequence[Any]) -> dict[str, str]:
@@ -70,6 +76,13 @@ def medians(rounds: Sequence[T]) -> T:
 def table(columns: Columns[T], rows: Sequence[T]) -> str:
     """Return the rows as a Markdown table."""
     return markdown_table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+
+
+def gpu_name(device: str) -> str:
+    """Return the name of the GPU, or an empty string if `device` is none."""
+    import torch  # imported here, because some systems run without it
+
+    return torch.cuda.get_device_name() if device == "cuda" else ""
 
 
 def device_words(device: str) -> str:
