@@ -20,6 +20,7 @@ from translate.model.transformer import (
     EncoderLayer,
     Transformer,
     causal_mask,
+    project_memory,
 )
 
 VOCAB = 50
@@ -45,13 +46,14 @@ def test_forward_equals_weights_times_values(num_queries: int, rotary: RotaryEmb
     attention = Attention(d_model=24, num_heads=3)
     x, memory = torch.randn(2, num_queries, 24), torch.randn(2, 6, 24)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])[:, None, None, :]
-    kv = attention.project(memory, rotary)
+    kv = attention.project(memory, rotary)[1]
     rotary = rotary and RotaryEmbedding(*(each[:num_queries] for each in rotary))
-    weights = attention.weights(x, kv, mask, rotary)
+    queries = attention.queries(x, rotary)
+    weights = attention.weights(queries, kv, mask)
     assert torch.allclose(weights.sum(-1), torch.ones(2, 3, num_queries), atol=1e-6)
     assert not weights[1, :, :, 4:].any()
     by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
-    assert torch.allclose(attention(x, kv, mask, rotary), by_hand, atol=1e-6)
+    assert torch.allclose(attention(queries, kv, mask), by_hand, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_self_attention", [True, False])
@@ -62,12 +64,12 @@ def test_attention_equals_pytorchs_multihead_attention(is_self_attention: bool) 
     x = torch.randn(2, 5, 24)
     memory = x if is_self_attention else torch.randn(2, 7, 24)
     mask = causal_mask(5, x.device) if is_self_attention else None
-    kv = ours.project(memory)
+    queries, kv = ours.queries(x), project_memory(memory, [ours])[0]
     expected, expected_weights = theirs(
         x, memory, memory, attn_mask=None if mask is None else ~mask, average_attn_weights=False
     )
-    assert torch.allclose(ours(x, kv, mask), expected, atol=1e-6)
-    assert torch.allclose(ours.weights(x, kv, mask), expected_weights, atol=1e-6)
+    assert torch.allclose(ours(queries, kv, mask), expected, atol=1e-6)
+    assert torch.allclose(ours.weights(queries, kv, mask), expected_weights, atol=1e-6)
 
 
 def copy_attention(ours: Attention, theirs: nn.MultiheadAttention) -> None:
@@ -128,7 +130,7 @@ def uniformly_placed(model: Transformer, src: torch.Tensor, src_mask: torch.Tens
     """Return the map of the first encoder layer, computed without positions."""
     layer = model.encoder_layers[0]
     h = layer.self_attn_residual.norm(model.src_embedding(src) * math.sqrt(model.d_model))
-    return layer.self_attn.weights(h, layer.self_attn.project(h), src_mask[:, None, None, :])
+    return layer.self_attn.weights(*layer.self_attn.project(h), src_mask[:, None, None, :])
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -144,7 +146,7 @@ def test_decoder_layer_equals_pytorchs(norm: str) -> None:
     src_mask = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
     tgt_mask = causal_mask(5, x.device)
     expected = theirs(x, memory, tgt_mask=~tgt_mask, memory_key_padding_mask=~src_mask)
-    y = ours(x, tgt_mask, ours.cross_attn.project(memory), src_mask[:, None, None, :])
+    y = ours(x, tgt_mask, project_memory(memory, [ours.cross_attn])[0], src_mask[:, None, None, :])
     assert torch.allclose(y, expected, atol=1e-5)
 
 

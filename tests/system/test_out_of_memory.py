@@ -74,7 +74,7 @@ def test_a_halved_step_yields_the_same_weights(
         with monkeypatch.context() as patch:
             tried = limit_training(patch, 200, error)
             stepped = halved.step(data, number)
-        assert halved.is_halving
+        assert halved.gradients.is_halving
         assert min(tried) <= 200
         assert stepped.losses.translation.item() == pytest.approx(expected.losses.translation.item(), rel=1e-6)
         assert stepped.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-5)
@@ -126,7 +126,7 @@ def test_a_single_pair_that_does_not_fit_is_reported(
 def test_multiple_processes_never_halve(tiny_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = prepare(Run(tiny_run), config)
     trainer = Trainer(config, prepared, CPU)
-    trainer.world = World(0, 2)
+    trainer.gradients._world = World(0, 2)
     limit_training(monkeypatch, 200)
     with (
         closing(feed(prepared, config.train, Progress(), CPU, ALONE)) as steps,
@@ -148,7 +148,7 @@ def test_half_a_batch_equals_the_batch_of_its_rows(tmp_path: Path, tiny_config: 
         found = whole.select(pairs)
         assert found.links
         assert expected.links
-        for one, other in zip([*found[:-1], *found.links], [*expected[:-1], *expected.links], strict=True):
+        for one, other in zip([*found[:5], *found.links], [*expected[:5], *expected.links], strict=True):
             assert torch.equal(one, other)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from threading import Event
+from threading import Event, Lock, get_ident
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from translate.model.attention_kinds import Head, KindName, module_kind
 from translate.model.seq2seq import AttentionModule, Seq2Seq
 
 Recording = dict[KindName, dict[int, Tensor]]  # maps[kind][layer], (B, H, rows, columns)
+
+_registering = Lock()  # PyTorch numbers hooks with a counter that threads must not increment at the same time
 
 
 def heads_of(model: Seq2Seq) -> list[Head]:
@@ -53,14 +55,18 @@ def recording(
 def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
     """Record one head's maps within the block, with gradients: one (B, rows, columns) tensor per call of its layer.
 
+    Only the calls of this thread are recorded, because other threads may use the model at the same time.
+
     A decoder-only model has no encoder-decoder attention; what is recorded instead is the part of its self-attention in
     which complete targets attend to the source.
     """
     maps: list[Tensor] = []
-    kind = module_kind(head.kind, model.attention)
+    kind, thread = module_kind(head.kind, model.attention), get_ident()
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], _output: Tensor) -> None:
         assert isinstance(module, AttentionModule)
+        if get_ident() != thread:
+            return
         x, *others = arguments
         with torch.autocast(x.device.type, enabled=False):  # autocast would compute the product in bfloat16
             rows = module.weights(x.float(), *others)[:, head.head]
@@ -68,8 +74,13 @@ def recording_head(model: Seq2Seq, head: Head) -> Iterator[list[Tensor]]:
         if num_columns:  # the pass over the source has none
             maps.append(rows[:, :, :num_columns])
 
-    with model.attention[kind][head.layer].register_forward_hook(hook):
+    with _registering:
+        handle = model.attention[kind][head.layer].register_forward_hook(hook)
+    try:
         yield maps
+    finally:
+        with _registering:
+            handle.remove()
 
 
 def without_heads(model: Seq2Seq, heads: Sequence[Head]) -> Seq2Seq:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import local
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +30,29 @@ class Linear(nn.Linear):
         """Apply the layer: (..., I) -> (..., O)."""
         if self.weight.dtype == torch.bfloat16:
             return multiplied(x, self.weight, self.bias)
-        if not (x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+        if not _is_cpu_autocast(x):
             return linear(x, self.weight, self.bias)
-        product: Callable[..., Tensor] = _Product.apply
-        return product(x.flatten(0, -2), self.weight, self.bias).view(*x.shape[:-1], self.out_features)
+        return _product(x.flatten(0, -2), torch.bfloat16, self.bias, self.weight).view(*x.shape[:-1], -1)
+
+
+def project(x: Tensor, *layers: Linear) -> Sequence[Tensor]:
+    """Apply layers without bias to one input: (..., I) -> one (..., O) each.
+
+    With autocast on a CPU, this is one product with an output in float32, which the attention kernel needs there.
+    """
+    if not _is_cpu_autocast(x):
+        return [layer(x) for layer in layers]
+    weights = [layer.weight for layer in layers]
+    y = _product(x.flatten(0, -2), torch.float32, None, *weights).view(*x.shape[:-1], -1)
+    return y.split([len(weight) for weight in weights], dim=-1)
+
+
+def feed_forward(x: Tensor, inner: Linear, outer: Linear) -> Tensor:
+    """Return max(0, x W₁ + b₁) W₂ + b₂ (Vaswani et al. 2017, equation 2): (..., D) -> (..., D)."""
+    if not _is_cpu_autocast(x):
+        return outer(F.relu(inner(x)))
+    network: Callable[..., Tensor] = _FeedForward.apply
+    return network(x.flatten(0, -2), inner.weight, inner.bias, outer.weight, outer.bias).view(x.shape)
 
 
 def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -43,21 +64,29 @@ def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert an operand (N, I) of a matrix product to `dtype`. For bfloat16 on a CPU, pad it with rows of zeros."""
-    if dtype != torch.bfloat16 or x.device.type != "cpu":
+    if dtype != torch.bfloat16 or x.device.type != "cpu" or len(x) % ROWS == 0:
         return x.to(dtype)
-    return F.pad(x.to(dtype), (0, 0, 0, -len(x) % ROWS))
+    padded = x.new_empty(len(x) + -len(x) % ROWS, x.size(1), dtype=dtype)
+    padded[: len(x)] = x
+    padded[len(x) :] = 0
+    return padded
+
+
+def _is_cpu_autocast(x: Tensor) -> bool:
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 class _Product(torch.autograd.Function):
     """Matrix product in bfloat16. The weights and their gradients are float32."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute x Wᵀ + b in bfloat16: (N, I), (O, I), (O,) -> (N, O)."""
-        rows, kernel = as_factor(x, torch.bfloat16), weight.bfloat16()
+    def forward(ctx: Any, x: Tensor, dtype: torch.dtype, bias: Tensor | None, *weights: Tensor) -> Tensor:
+        """Compute x Wᵀ + b in bfloat16 for all weights: (N, I), (O,), each (O, I) -> (N, sum of O), of type `dtype`."""
+        rows = as_factor(x, torch.bfloat16)
+        kernel = torch.cat([weight.bfloat16() for weight in weights]) if len(weights) > 1 else weights[0].bfloat16()
         ctx.save_for_backward(rows, kernel)
-        ctx.has_bias = bias is not None
-        return F.linear(rows, kernel, None if bias is None else bias.bfloat16())[: len(x)]
+        ctx.has_bias, ctx.sizes = bias is not None, [len(weight) for weight in weights]
+        return F.linear(rows, kernel, None if bias is None else bias.bfloat16())[: len(x)].to(dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -65,7 +94,31 @@ class _Product(torch.autograd.Function):
         y_grad = as_factor(gradients[0], torch.bfloat16)
         x_grad = (y_grad @ kernel)[: gradients[0].size(0)]
         bias_grad = y_grad.sum(0).float() if ctx.has_bias else None
-        return x_grad, (y_grad.t() @ rows).float(), bias_grad
+        return x_grad, None, bias_grad, *(y_grad.t() @ rows).float().split(ctx.sizes)
+
+
+_product = cast("Callable[..., Tensor]", _Product.apply)
+
+
+class _FeedForward(torch.autograd.Function):
+    """Feed-forward network in bfloat16. The weights, the biases and their gradients are float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+        """Compute equation 2 of the paper: (N, D), (F, D), (F,), (D, F), (D,) -> (N, D) in bfloat16."""
+        rows, kernels = as_factor(x, torch.bfloat16), (w1.bfloat16(), w2.bfloat16())
+        h = F.linear(rows, kernels[0], b1.bfloat16()).relu_()
+        ctx.save_for_backward(rows, h, *kernels)
+        return F.linear(h, kernels[1], b2.bfloat16())[: len(x)]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rows, h, kernel_1, kernel_2 = ctx.saved_tensors
+        y_grad = as_factor(gradients[0], torch.bfloat16)
+        h_grad = torch.ops.aten.threshold_backward(y_grad @ kernel_2, h, 0)  # the gradient of ReLU
+        x_grad = (h_grad @ kernel_1)[: gradients[0].size(0)]
+        inner = (h_grad.t() @ rows).float(), h_grad.sum(0).float()
+        return x_grad, *inner, (y_grad.t() @ h).float(), y_grad.sum(0).float()
 
 
 class RotaryEmbedding(NamedTuple):
@@ -109,6 +162,23 @@ def _angles(positions: Tensor, width: int) -> Tensor:
     numbers = torch.arange(0, width, 2, dtype=torch.float64, device=device)
     rates = torch.exp(numbers * (-math.log(10_000.0) / width))
     return positions.to(device, torch.float64)[..., None] * rates
+
+
+class _Randomness(local):
+    generator: torch.Generator | None = None  # None: PyTorch's own, which all threads share
+
+
+_randomness = _Randomness()
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Within the block, draw the dropout masks of this thread from a CPU generator instead of PyTorch's own."""
+    previous, _randomness.generator = _randomness.generator, generator
+    try:
+        yield
+    finally:
+        _randomness.generator = previous
 
 
 class Dropout(nn.Module):
@@ -155,7 +225,8 @@ def _dropout_mask(size: int, threshold: int, dtype: torch.dtype) -> Tensor:
     """
     integer = {torch.float32: torch.int32, torch.bfloat16: torch.int16}[dtype]
     num_bytes = dtype.itemsize
-    draws = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(integer)
+    draws = torch.empty(-(-size // 8), dtype=torch.int64)
+    draws = draws.random_(-(2**63), None, generator=_randomness.generator).view(integer)
     # Extract the bytes of each draw as numbers from -128 to 127: shift each byte to the top, then back down.
     shifts = torch.arange(0, 8 * num_bytes, 8, dtype=integer)[:, None]
     numbers = draws.bitwise_left_shift(shifts).bitwise_right_shift_(8 * (num_bytes - 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -20,7 +21,15 @@ from torch.nn import functional as F
 from translate.config.model_settings import ModelSettings
 from translate.model.attention_kinds import KindName
 from translate.model.kv_cache import KeyValue
-from translate.model.layers import Dropout, Linear, RotaryEmbedding, rotary_embedding, sinusoidal_positions
+from translate.model.layers import (
+    Dropout,
+    Linear,
+    RotaryEmbedding,
+    feed_forward,
+    project,
+    rotary_embedding,
+    sinusoidal_positions,
+)
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
 from translate.model.transformer_state import TransformerState
 
@@ -35,48 +44,48 @@ def _only(new: KeyValue) -> KeyValue:
 class Attention(AttentionModule):
     """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √d_k) V, with D/H dimensions per head.
 
-    This class implements self-attention and cross-attention. Queries are computed from `x`, and keys and values from
-    the input of `project`: the same sequence for self-attention, or the encoder output for cross-attention. As in the
-    paper (section 3.2.2), the projections have no bias.
+    This class implements self-attention and cross-attention. `project` returns the arguments for self-attention. For
+    cross-attention, `queries` projects the decoder's input and `project_memory` the encoder output. As in the paper
+    (section 3.2.2), the projections have no bias.
     """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query = Linear(d_model, d_model, bias=False)
         self.key = Linear(d_model, d_model, bias=False)
         self.value = Linear(d_model, d_model, bias=False)
         self.output = Linear(d_model, d_model, bias=False)
 
-    def project(self, memory: Tensor, rotary: RotaryEmbedding | None = None) -> KeyValue:
-        """Project (B, S, D) to keys and values, each (B, H, S, D/H). rotary: rotary embedding of the S positions."""
-        return KeyValue(self._split_heads(self.key(memory), rotary), self._split_heads(self.value(memory)))
+    def queries(self, x: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
+        """Project (B, T, D) to queries (B, H, T, D/H). rotary: rotary embedding of the T positions."""
+        return self._split_heads(project(x, self.query)[0], rotary)
 
-    def forward(
-        self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
-    ) -> Tensor:
-        """Attend with PyTorch's fused kernel: (B, T, D) -> (B, T, D). rotary: rotary embedding of the queries."""
-        query = self._split_heads(self.query(x), rotary)  # (B, H, T, D/H)
-        dropout = self.dropout if self.training else 0.0
-        attend = partial(F.scaled_dot_product_attention, attn_mask=mask, dropout_p=dropout)
-        if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # The CPU kernel's backward pass is ten times slower in bfloat16 than in float32.
-            with torch.autocast("cpu", enabled=False):  # autocast would convert the arguments back
-                heads = attend(query.float(), kv.keys.float(), kv.values.float())
-        else:
-            heads = attend(query, kv.keys, kv.values)
+    def project(self, x: Tensor, rotary: RotaryEmbedding | None = None) -> tuple[Tensor, KeyValue]:
+        """Project (B, T, D) to queries, keys and values of self-attention, each (B, H, T, D/H)."""
+        query, key, value = project(x, self.query, self.key, self.value)
+        kv = KeyValue(self._split_heads(key, rotary), self._split_heads(value))
+        return self._split_heads(query, rotary), kv
+
+    def forward(self, query: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
+        """Attend with queries (B, H, T, D/H) -> (B, T, D), by PyTorch's fused kernel where possible."""
+        on_cpu, drops = query.device.type == "cpu", self.training and self.dropout.threshold > 0
+        with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+            # On a CPU, the queries are float32: there, the kernel's backward pass is ten times slower in bfloat16.
+            if on_cpu and drops:  # the kernel's dropout does not draw from the generator of this thread
+                heads = self.dropout(self.weights(query, kv, mask)) @ kv.values
+            else:
+                dropout = self.dropout.threshold / 256 if drops else 0.0
+                heads = F.scaled_dot_product_attention(query, *kv, attn_mask=mask, dropout_p=dropout)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
 
-    def weights(
-        self, x: Tensor, kv: KeyValue, mask: Tensor | None = None, rotary: RotaryEmbedding | None = None
-    ) -> Tensor:
+    def weights(self, query: Tensor, kv: KeyValue, mask: Tensor | None = None) -> Tensor:
         """Return the attention map (B, H, T, S) that `forward` uses for the same arguments, before dropout.
 
         This is the softmax in equation 1 of the paper, always computed in float32. Each row sums to 1.
         """
-        query = self._split_heads(self.query(x), rotary).float()
-        scores = query @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
+        scores = query.float() @ kv.keys.float().transpose(-2, -1) / math.sqrt(query.size(-1))
         if mask is not None:
             scores = scores + as_bias(mask)
         return scores.softmax(dim=-1)
@@ -84,6 +93,13 @@ class Attention(AttentionModule):
     def _split_heads(self, x: Tensor, rotary: RotaryEmbedding | None = None) -> Tensor:
         heads = x.view(*x.shape[:2], self.num_heads, -1)  # (B, T, D) -> (B, T, H, D/H)
         return (rotary(heads) if rotary else heads).transpose(1, 2)  # -> (B, H, T, D/H)
+
+
+def project_memory(memory: Tensor, modules: Sequence[Attention]) -> tuple[KeyValue, ...]:
+    """Project the encoder output (B, S, D) to the keys and values of cross-attention modules, each (B, H, S, D/H)."""
+    projected = project(memory, *(layer for module in modules for layer in (module.key, module.value)))
+    heads = [each.unflatten(2, (modules[0].num_heads, -1)).transpose(1, 2) for each in projected]
+    return tuple(map(KeyValue, heads[::2], heads[1::2]))
 
 
 class FeedForward(nn.Module):
@@ -96,7 +112,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the network: (B, T, D) -> (B, T, D)."""
-        return self.outer(F.relu(self.inner(x)))
+        return feed_forward(x, self.inner, self.outer)
 
 
 class Residual(nn.Module):
@@ -149,7 +165,8 @@ class EncoderLayer(nn.Module):
         """
 
         def attend(h: Tensor) -> Tensor:
-            return self.self_attn(h, append(self.self_attn.project(h, rotary)), mask, rotary)
+            query, new = self.self_attn.project(h, rotary)
+            return self.self_attn(query, append(new), mask)
 
         return self.feed_forward_residual(self.self_attn_residual(x, attend), self.feed_forward)
 
@@ -182,10 +199,11 @@ class DecoderLayer(nn.Module):
         """
 
         def attend(h: Tensor) -> Tensor:
-            return self.self_attn(h, append(self.self_attn.project(h, rotary)), tgt_mask, rotary)
+            query, new = self.self_attn.project(h, rotary)
+            return self.self_attn(query, append(new), tgt_mask)
 
         x = self.self_attn_residual(x, attend)
-        x = self.cross_attn_residual(x, lambda h: self.cross_attn(h, source, src_mask))
+        x = self.cross_attn_residual(x, lambda h: self.cross_attn(self.cross_attn.queries(h), source, src_mask))
         return self.feed_forward_residual(x, self.feed_forward)
 
 
@@ -243,8 +261,7 @@ class Transformer(Seq2Seq):
         for layer in self.encoder_layers:
             x = layer(x, src_mask, rotary)
         memory = self.encoder_norm(x)
-        source = tuple(layer.cross_attn.project(memory) for layer in self.decoder_layers)
-        return TransformerState.start(src_mask, source)
+        return TransformerState.start(src_mask, project_memory(memory, self.attention["cross"]))
 
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
         """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, kept separate by the mask."""

@@ -48,6 +48,7 @@ class Progress:
     best: float | None = None  # best validation score so far (lower is better)
     stale_validations: int = 0  # validations since the best one
     precision: str | None = None  # of matrix products; with train.precision "auto", the chosen precision
+    workers: int | None = None  # number of shares into which steps are divided; None if an older version did not do so
 
 
 class _Record(NamedTuple):

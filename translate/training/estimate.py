@@ -190,7 +190,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         ("device", f"{describe(device)}, {trainer.precision}"),
         ("epoch", f"{num_steps:,} steps, {1 - _num_pieces(corpus) / num_positions:.1%} padding"),
         ("memory", f"peak of {peak_memory(device) / 1e9:.2f} GB, in text preparation or the largest batch"),
-        *([("memory", WHY_HALVED.format(settings=settings))] if trainer.is_halving else []),
+        *([("memory", WHY_HALVED.format(settings=settings))] if trainer.gradients.is_halving else []),
         ("step", f"{seconds:.3f} s"),
         ("time", _expected_time(settings, num_steps, seconds)),
     ]

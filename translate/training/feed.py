@@ -32,7 +32,7 @@ class Part(NamedTuple):
     number: int  # index among the step's parts across all processes; dropout depends on it
     rows: IntArray  # rows of the corpus, in batch order
     weight: float = 1.0  # 0 if another process counts this part
-    halves: tuple[int, ...] = ()  # the half (1 or 2) taken at each split; dropout depends on it
+    halves: tuple[int, ...] = ()  # the number of the slice taken at each split, from 1; dropout depends on it
 
     def seed(self, seed: int, step: int) -> int:
         """Return the seed of dropout for this part of update number `step`. seed: train.seed."""
@@ -43,12 +43,18 @@ class Part(NamedTuple):
         """Split this part in half until each part has fewer than `too_large` positions or is a single pair."""
         if len(self.rows) == 1 or self.batch.num_places < too_large:
             return [self]
-        parts = []
-        middle = len(self.rows) // 2
-        for number, pairs in (1, slice(0, middle)), (2, slice(middle, len(self.rows))):
-            half = self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
-            parts += half.split_below(too_large)
-        return parts
+        return [part for half in self.shares(2) for part in half.split_below(too_large)]
+
+    def shares(self, count: int) -> list[Part]:
+        """Divide this part into `count` slices with almost equally many pairs, or fewer if it has fewer pairs."""
+        if (count := min(count, len(self.rows))) <= 1:
+            return [self]
+        ends = [len(self.rows) * number // count for number in range(count + 1)]
+        slices = enumerate(map(slice, ends, ends[1:]), start=1)
+        return [
+            self._replace(batch=self.batch.select(pairs), rows=self.rows[pairs], halves=(*self.halves, number))
+            for number, pairs in slices
+        ]
 
 
 class StepData(NamedTuple):

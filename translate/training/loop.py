@@ -74,9 +74,11 @@ def train(
         progress = restore_checkpoint(run, trainer)
     with explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
+        if progress.step:
+            trainer.gradients.resume(progress.workers)
         trainer.settle_precision(progress.precision or (plan.precision if plan else None), first)
         trainer.settle_method(first, run.log if world.is_first else lambda line: None)
-    progress = replace(progress, precision=trainer.precision)
+    progress = replace(progress, precision=trainer.precision, workers=trainer.gradients.workers.count)
     if world.is_first:
         run.update_config(config)
         run.forget_metrics_after(progress.step or -1)
@@ -109,9 +111,9 @@ def _loop(
         tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
     ):
         while not reason and not signal_number:
-            was_halving = trainer.is_halving
+            was_halving = trainer.gradients.is_halving
             data, result, progress, signal_number = _step(steps, trainer, progress, stop)
-            if trainer.is_halving and not was_halving:
+            if trainer.gradients.is_halving and not was_halving:
                 run.log(WHY_HALVED.format(settings=settings))
             meter.add(result, data.num_tokens)
             bar.update()

@@ -9,7 +9,7 @@ Shapes: B sentences, S source pieces, T target pieces, N target pieces without p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -25,9 +25,10 @@ from translate.model.seq2seq import Seq2Seq
 # Maximum number of logits in memory. All N x V logits would be by far the largest tensor in a step of a small model.
 # On a CPU, this many fit in the cache; a GPU needs large matrix products for full utilization.
 MAX_LOGITS, MAX_LOGITS_ON_GPU = 2**22, 2**27
+ROWS_AT_ONCE = 128  # rows of logits whose loss is computed at once on a CPU, in its cache
 
-# Arguments: (P * N, V) log-probabilities of P passes, (N, 1) targets, whether the gradient is needed. Returns the
-# scalar loss and its gradient with respect to the logits, (P * N, V). May overwrite the log-probabilities.
+# Arguments: float32 logits (P, N, V) of P passes, (N, 1) targets, whether the gradient is needed. Returns the scalar
+# loss and its gradient with respect to the logits, (P, N, V). May overwrite the logits.
 RowsLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
@@ -143,17 +144,19 @@ class _LinearLoss(torch.autograd.Function):
         max_logits = MAX_LOGITS if device == "cpu" else MAX_LOGITS_ON_GPU
         num_rows = max(1, max_logits // (weight.size(0) * features.size(0)))
         with torch.autocast(device, enabled=False):
-            for start in range(0, features.size(1), num_rows):
-                part = slice(start, start + num_rows)
+            for part in _slices(features.size(1), num_rows):
                 flat = features[:, part].flatten(0, 1)
                 rows, wanted = as_factor(flat, dtype), targets[part, None]
-                log_probs = (rows @ kernel.t())[: len(flat)].float().log_softmax(dim=-1)
-                loss, gradient = rows_loss(log_probs, wanted, wants_gradient)
-                total += loss
-                if gradient is not None:
-                    logits_grad = as_factor(gradient, dtype)
-                    features_grad[:, part] = (logits_grad @ kernel)[: len(flat)].view_as(features[:, part])
-                    product = (logits_grad.t() @ rows).to(weight.dtype)
+                all_logits = rows @ kernel.t()
+                logits = all_logits[: len(flat)].view(features.size(0), -1, len(kernel))
+                for few in _slices(logits.size(1), ROWS_AT_ONCE if device == "cpu" else num_rows):
+                    loss, gradient = rows_loss(logits[:, few].float(), wanted[few], wants_gradient)
+                    total += loss
+                    if gradient is not None:
+                        logits[:, few] = gradient
+                if wants_gradient:  # `all_logits` holds their gradient, and zeros in rows that `as_factor` has added
+                    features_grad[:, part] = (all_logits @ kernel)[: len(flat)].view_as(features[:, part])
+                    product = (all_logits.t() @ rows).to(weight.dtype)
                     weight_grad = product if weight_grad is None else weight_grad.add_(product)
         ctx.save_for_backward(features_grad, weight_grad)
         return total
@@ -167,16 +170,26 @@ class _LinearLoss(torch.autograd.Function):
 _linear_loss = cast("Callable[[Tensor, Tensor, Tensor, RowsLoss, bool], Tensor]", _LinearLoss.apply)
 
 
+def _slices(length: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, length)) for start in range(0, length, size))
+
+
 def _smoothed_loss(
-    log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
+    logits: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss for a single pass: cross-entropy with label smoothing."""
-    loss = _loss(log_probs, targets, label_smoothing)
-    return loss, _minus_target(log_probs.exp_(), targets, label_smoothing) if wants_gradient else None
+    logits, num_pieces = logits[0], logits.size(2)
+    probs = logits.softmax(dim=1)
+    # The logarithm of the sum of all exponentials, from the largest probability, which never underflows.
+    log_sums = logits.amax(dim=1) - probs.amax(dim=1).log()
+    loss = (1 - label_smoothing) * (log_sums - logits.gather(1, targets)[:, 0]).sum()
+    if label_smoothing:
+        loss += label_smoothing * (log_sums.sum() - logits.sum() / num_pieces)
+    return loss, _minus_target(probs, targets, label_smoothing)[None] if wants_gradient else None
 
 
 def _r_drop(
-    log_probs: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
+    logits: Tensor, targets: Tensor, wants_gradient: bool, label_smoothing: float, rdrop: float
 ) -> tuple[Tensor, Tensor | None]:
     """RowsLoss for two passes P and Q with R-Drop.
 
@@ -184,23 +197,24 @@ def _r_drop(
     For the logits of Q, swap P and Q.
     """
     alpha, both = rdrop / 4, targets.repeat(2, 1)
-    loss = _loss(log_probs, both, label_smoothing) / 2
-    log_p, log_q = log_probs.chunk(2)
+    log_probs = logits.log_softmax(dim=2)
+    loss = _loss(log_probs.flatten(0, 1), both, label_smoothing) / 2
+    log_p, log_q = log_probs
     log_ratio = log_p - log_q
-    p, q = log_probs.exp_().chunk(2)
+    p, q = log_probs.exp_()
     p_to_q = torch.linalg.vecdot(p, log_ratio)[:, None]  # (N, 1)
     q_to_p = -torch.linalg.vecdot(q, log_ratio)[:, None]
     loss += alpha * (p_to_q + q_to_p).sum()
     if not wants_gradient:
         return loss, None
-    gradient = torch.empty_like(log_probs)
-    by_p, by_q = gradient.chunk(2)
+    by_p, by_q = gradient = torch.empty_like(log_probs)
     scaled = log_ratio.mul_(alpha)
     torch.add(scaled, 0.5 + alpha * (1 - p_to_q), out=by_p)  # 0.5 because the cross-entropy is halved
     torch.sub(0.5 + alpha * (1 - q_to_p), scaled, out=by_q)
     by_p.mul_(p).sub_(q, alpha=alpha)
     by_q.mul_(q).sub_(p, alpha=alpha)
-    return loss, _minus_target(gradient, both, label_smoothing, 0.5)
+    _minus_target(gradient.flatten(0, 1), both, label_smoothing, 0.5)
+    return loss, gradient
 
 
 def _loss(log_probs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:

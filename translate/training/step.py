@@ -11,23 +11,21 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from translate.config.settings import Config, DataSettings
-from translate.data.batches import Batch
 from translate.data.encoded_corpus import EncodedCorpus
-from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.model.seq2seq import Seq2Seq
 from translate.report.progress import announced
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
-from translate.system.device import is_out_of_memory, multiplies_bfloat16, seconds_on
+from translate.system.device import multiplies_bfloat16, seconds_on
 from translate.system.distributed import ALONE, World
 from translate.training.captured_step import CapturedStep
 from translate.training.checkpoint import TrainingState
 from translate.training.cuda_graphs import Capture, CudaGraphs
-from translate.training.feed import Part, StepData
+from translate.training.feed import StepData
+from translate.training.gradients import Gradients
 from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
@@ -82,14 +80,8 @@ class Trainer:
         self._is_worth_compiling = _is_worth_compiling(config)
         self._captured: CapturedStep | None = None
         self._log: Callable[[str], None] = lambda line: None
-        self._too_large = math.inf  # size of the smallest part that did not fit in memory
         self.lines_of: Callable[[Sequence[int]], str] = partial(named_lines, corpus=prepared.train, data=config.data)
-        self._loss: Callable[[Batch, float], Losses] = loss
-        self._without_exchange: Callable[[], AbstractContextManager[None]] = nullcontext
-        if world.size > 1:
-            device_ids = None if device.index is None else [device.index]
-            parallel = DistributedDataParallel(loss, device_ids, gradient_as_bucket_view=True)
-            self._loss, self._without_exchange = parallel, parallel.no_sync
+        self.gradients = Gradients(loss, config.train, device, world, self.lines_of, can_be_divided(config))
 
     @property
     def state(self) -> TrainingState:
@@ -135,7 +127,7 @@ class Trainer:
             return CapturedStep(loss, self.optimizer, self.ema, self.settings, self.precision, capture)
 
         def plain() -> None:
-            self._gradients(data._replace(parts=data.parts[:1]), 1, rdrop_weight(1, self.settings))
+            self.gradients.add(data._replace(parts=data.parts[:1]), 1, rdrop_weight(1, self.settings), self.precision)
             self.optimizer.zero_grad()
 
         methods = {GRAPHS: Method(partial(captured, is_compiled=False))}
@@ -154,7 +146,7 @@ class Trainer:
             return captured
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(position, self.settings)
-        losses = total(self._gradients(data, step, rdrop_weight(position, self.settings)))
+        losses = total(self.gradients.add(data, step, rdrop_weight(position, self.settings), self.precision))
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
         if result.is_used:
@@ -181,64 +173,15 @@ class Trainer:
         torch.cuda.empty_cache()
         return None
 
-    def _gradients(self, data: StepData, step: int, rdrop: float) -> list[Losses]:
-        """Accumulate the gradients of a step's parts. Returns each part's contribution to the step's losses.
-
-        If a part does not fit in memory, parts of its size or larger are halved, now and in later steps. Losses are
-        sums, so only the dropout masks change. With multiple processes, the out-of-memory error is raised instead.
-        """
-        parts = data.parts
-        while True:
-            parts = [each for part in parts for each in part.split_below(self._too_large)]
-            losses: list[Losses] = []
-            try:
-                with self._without_exchange():
-                    for part in parts[:-1]:
-                        losses.append(self._backward(part, data.num_tokens, step, rdrop))
-                # During this last pass, the processes exchange all gradients accumulated so far.
-                return [*losses, self._backward(parts[-1], data.num_tokens, step, rdrop)]
-            except (RuntimeError, MemoryError) as error:
-                if self.world.size > 1 or not is_out_of_memory(error):
-                    raise
-            # Free memory outside the `except` block, where the error still references the tensors.
-            self.optimizer.zero_grad()
-            torch.cuda.empty_cache()
-            failed = parts[len(losses)]
-            if len(failed.rows) == 1:
-                raise UserError(
-                    f"out of memory on a single sentence pair, {self.lines_of(failed.rows.tolist())}; shorten it, or "
-                    "start a new run with a lower data.max_pieces or model.d_model"
-                )
-            self._too_large = failed.batch.num_places
-
-    @property
-    def is_halving(self) -> bool:
-        """Whether large parts are halved because one did not fit in memory."""
-        return math.isfinite(self._too_large)
-
-    def _backward(self, part: Part, num_tokens: int, step: int, rdrop: float) -> Losses:
-        """Add a part's gradients to those of the step. Returns the part's contribution to the step's losses."""
-        torch.manual_seed(part.seed(self.settings.seed, step))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            losses = self._loss(part.batch, rdrop)
-        # Divide by the number of pieces in the step, so that each piece has the same weight however the step is split.
-        translation = losses.translation * part.weight / num_tokens
-        alignment = None if losses.alignment is None else losses.alignment * part.weight / num_tokens
-        loss = translation if alignment is None else translation + self.settings.alignment_weight * alignment
-        # Multiply by the number of processes, because their gradients are averaged instead of added. A loss that is not
-        # finite gives NaN when multiplied by 0, which makes the gradients of all processes NaN after the exchange.
-        (loss * (self.world.size + 0 * loss.detach())).backward()
-        return Losses(translation.detach(), None if alignment is None else alignment.detach())
-
     def _faster_precision(self, data: StepData) -> str:
         first = data._replace(parts=data.parts[:1])
         seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
-        with self._without_exchange():
+        with self.gradients.without_exchange():
             for _ in range(NUM_TIMED):  # alternate, so that other load on the machine affects both
-                for self.precision in seconds:
+                for precision, times in seconds.items():
                     started = time.perf_counter()
-                    self._gradients(first, step=1, rdrop=rdrop_weight(1, self.settings))
-                    seconds[self.precision].append(time.perf_counter() - started)
+                    self.gradients.add(first, 1, rdrop_weight(1, self.settings), precision)
+                    times.append(time.perf_counter() - started)
         self.optimizer.zero_grad()
         return "bfloat16" if min(seconds["bfloat16"]) < WORTHWHILE * min(seconds["float32"]) else "float32"
 
@@ -264,6 +207,15 @@ def _is_worth_compiling(config: Config) -> bool:
     has_steps = (settings.max_steps or math.inf) >= MIN_COMPILED_STEPS
     has_time = (settings.max_minutes or math.inf) >= MIN_COMPILED_MINUTES
     return has_steps and has_time and config.model.is_compilable and not guided_head(config)
+
+
+def can_be_divided(config: Config) -> bool:
+    """Return whether threads can compute shares of a step on a CPU.
+
+    PyTorch's stacks of recurrent cells draw their dropout from the generator that all threads share. Threads that run
+    compiled code at the same time would compile it at the same time.
+    """
+    return config.train.compile != "on" and config.model.architecture != "recurrent"
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:

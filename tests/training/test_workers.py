@@ -1,0 +1,119 @@
+"""Threads that compute shares of a step: equal gradients, exact repetition, errors and resumption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier, get_ident
+
+import pytest
+import torch
+
+from tests.helpers.runs import CPU, changed, train_into, with_model
+from tests.helpers.states import assert_equal_states
+from translate.config.settings import Config
+from translate.run.folder import Run
+from translate.system.distributed import ALONE
+from translate.training.checkpoint import Progress
+from translate.training.feed import feed
+from translate.training.loop import train
+from translate.training.prepare import prepare
+from translate.training.step import Trainer
+from translate.training.workers import MAX_WORKERS, MIN_SHARE, Workers, usual_number
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config(tiny_config: Config) -> Config:
+    return changed(tiny_config, "train", batch_tokens=200, accumulate=2, clip_norm=0.0)
+
+
+def weights_after(config: Config, run: Path, count: int, num_steps: int = 2) -> list[torch.Tensor]:
+    """Train a few steps, each divided into `count` shares."""
+    prepared = prepare(Run(run), config)
+    trainer = Trainer(config, prepared, CPU)
+    trainer.gradients.workers = Workers(count)
+    with closing(feed(prepared, config.train, Progress(), CPU, ALONE)) as steps:
+        for number in range(1, num_steps + 1):
+            trainer.step(next(steps), number)
+    return [weight.detach() for weight in trainer.model.parameters()]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_shares_have_the_gradient_of_the_whole_step(
+    tiny_run: Path, config: Config, two_threads: None, monkeypatch: pytest.MonkeyPatch, precision: str, count: int
+) -> None:
+    config = changed(changed(config, "model", dropout=0.0), "train", precision=precision)
+    prepared = prepare(Run(tiny_run), config)
+    with closing(feed(prepared, config.train, Progress(), CPU, ALONE)) as steps:
+        data = next(steps)
+    trainer, gradients = Trainer(config, prepared, CPU), []
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: None)
+    monkeypatch.setattr(trainer.optimizer, "zero_grad", lambda: None)
+    for trainer.gradients.workers in Workers(1), Workers(count):
+        trainer.step(data, step=1)
+        gradients.append([weight.grad for weight in trainer.model.parameters()])
+        trainer.model.zero_grad()
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).norm() <= {"float32": 1e-5, "bfloat16": 0.02}[precision] * one.norm()
+
+
+@pytest.mark.parametrize("architecture", ["transformer", "decoder-only"])
+def test_the_order_in_which_threads_run_changes_nothing(
+    tiny_run: Path, config: Config, two_threads: None, architecture: str
+) -> None:
+    """Every dropout mask depends on the seed, the step and the share only, also that of attention weights."""
+    config = with_model(config, architecture, dropout=0.3, attention_dropout=0.3)
+    in_threads = [weights_after(config, tiny_run, 2) for _ in range(2)]
+    torch.set_num_threads(1)  # one thread computes both shares
+    alone = weights_after(config, tiny_run, 2)
+    for first, second, third in zip(*in_threads, alone, strict=True):
+        assert torch.equal(first, second)
+        assert torch.allclose(first, third, atol=1e-5)
+
+
+def test_each_share_runs_in_its_own_thread_and_the_first_error_is_raised(two_threads: None) -> None:
+    together = Barrier(2, timeout=60)
+
+    def compute(share: int) -> tuple[int, int, int]:
+        together.wait()  # would fail if one thread computed both
+        if share > 1:
+            raise ValueError(share)
+        return share, get_ident(), torch.get_num_threads()
+
+    workers = Workers(2)
+    shares, threads, num_threads = zip(*workers.map(compute, [0, 1]), strict=True)
+    assert shares == (0, 1)
+    assert len({*threads, get_ident()}) == 3
+    assert num_threads == (1, 1)
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="2"):
+        workers.map(compute, [2, 3])
+
+
+def test_a_resumed_run_keeps_its_number_of_shares(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(changed(config, "model", dropout=0.2), "train", max_steps=4)
+    monkeypatch.setattr("translate.training.gradients.usual_number", lambda part_tokens: 3)
+    whole = train_into(tmp_path / "whole", config)
+    started = train_into(tmp_path / "resumed", changed(config, "train", max_steps=2))
+    monkeypatch.undo()  # as on a machine with fewer cores
+    resumed = Run.resume(started.path, config)
+    train(resumed, config, CPU)
+    assert_equal_states(whole, resumed)
+
+
+def test_small_batches_are_not_divided(two_threads: None) -> None:
+    assert [usual_number(size) for size in (1, 2 * MIN_SHARE - 1, 2 * MIN_SHARE, 10**6)] == [1, 1, 2, 2]
+    torch.set_num_threads(64)
+    assert usual_number(10**6) == MAX_WORKERS

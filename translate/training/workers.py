@@ -1,0 +1,45 @@
+"""Threads that compute the gradients of a step, each for its own share of the pairs.
+
+Threads that divide every operation among them wait for each other hundreds of times per step. If another program uses
+one of their cores, they all wait for it each time. Threads that each have a share of the pairs wait once per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import torch
+
+MAX_WORKERS = 4  # each worker needs memory for its gradients, and time to add them to those of the others
+MIN_SHARE = 256  # target pieces per worker, including padding: smaller matrix products are inefficient
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def usual_number(part_tokens: int) -> int:
+    """Return the number of workers for micro-batches of `part_tokens` target pieces."""
+    return max(1, min(torch.get_num_threads(), MAX_WORKERS, part_tokens // MIN_SHARE))
+
+
+class Workers:
+    """A pool of threads, among which PyTorch's threads are divided."""
+
+    def __init__(self, count: int) -> None:
+        """count: number of shares per step. If PyTorch has fewer threads, each thread computes several shares."""
+        self.count = count
+        num_threads = torch.get_num_threads()
+        self._pool: ThreadPoolExecutor | None = None
+        if min(count, num_threads) > 1:
+            each = max(1, num_threads // count)
+            self._pool = ThreadPoolExecutor(min(count, num_threads), "step", torch.set_num_threads, (each,))
+
+    def map(self, function: Callable[[T], R], shares: Sequence[T]) -> list[R]:
+        """Apply the function to each share. Returns the results in order, or raises the first error at the end."""
+        if self._pool is None or len(shares) == 1:
+            return [function(share) for share in shares]
+        results = [self._pool.submit(function, share) for share in shares]
+        wait(results)
+        return [result.result() for result in results]
