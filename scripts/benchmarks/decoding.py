@@ -31,7 +31,7 @@ class System(NamedTuple):
 
 
 SYSTEMS = {
-    "ours": System("ours", "torch", ("float32", "bfloat16"), False),
+    "ours": System("ours", "torch", ("float32", "bfloat16", "int8"), False),
     "ours-ctranslate2": System("ours", "ctranslate2", ("float32", "int8"), False),
     "joeynmt": System("joeynmt_decoding", "joeynmt", ("float32",), True),
     "huggingface": System("huggingface_decoding", "transformers", ("float32",), True),

@@ -212,7 +212,10 @@ def test_wrong_arguments_of_load_are_named(tiny_run: Path, tmp_path: Path) -> No
         ({"device": 3}, "device should be a string, not int"),
         ({"device": "gpu"}, 'device="gpu": not available to PyTorch; choose one of auto, '),
         ({"engine": "fast"}, 'engine="fast": should be torch or ctranslate2'),
-        ({"precision": "int8"}, 'precision="int8": torch supports float32 and bfloat16; add engine="ctranslate2"'),
+        (
+            {"precision": "float16"},
+            'precision="float16": torch supports float32, bfloat16 and int8; add engine="ctranslate2"',
+        ),
         ({"ensemble": "runs/b"}, "ensemble should be a list, not str"),
         ({"run": tmp_path}, "not a run folder (it has no config.toml); pass a folder written by `translate train`"),
     ]

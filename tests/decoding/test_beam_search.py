@@ -241,8 +241,8 @@ def test_finished_sentences_are_removed_above_an_eighth() -> None:
 
 
 def test_hypotheses_are_ranked_in_parts_that_fit_in_the_cache() -> None:
-    _, parts = steps_of([3] * 600, beam_size=2, vocab_size=4)
-    assert parts == [[512, 88], [256, 256, 88], [256, 256, 88]]
+    _, parts = steps_of([3] * 150, beam_size=2, vocab_size=4)
+    assert parts == [[128, 22], [64, 64, 22], [64, 64, 22]]
     _, parts = steps_of([2] * 2, beam_size=520, vocab_size=530)
     assert parts == [[2], [1, 1]]  # each as many as it needs
 

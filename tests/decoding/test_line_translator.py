@@ -405,15 +405,16 @@ def test_watch_receives_the_growing_translation(translator: LineTranslator) -> N
     assert [step.prefix for step in steps[:-1]] == [pieces[:length] for length in range(1, len(pieces))]
 
 
-def test_bfloat16_is_close_to_float32(each_run: Path, each_translator: LineTranslator) -> None:
-    near = load_translator(each_run, "cpu", precision="bfloat16")
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_fast_precisions_are_close_to_float32(each_run: Path, each_translator: LineTranslator, precision: str) -> None:
+    near = load_translator(each_run, "cpu", precision=precision)
     pairs = [("I love apples.", "J'aime les pommes."), ("She sings.", "Elle chante.")]
     for exact, found in zip(each_translator.score(pairs), near.score(pairs), strict=True):
         assert np.allclose(exact.log_probs, found.log_probs, atol=0.1)
         assert exact.log_probs != found.log_probs
     assert len(near.translate(LINES)) == len(LINES)
-    with pytest.raises(UserError, match="torch supports float32 and bfloat16"):
-        load_translator(each_run, "cpu", precision="int8")
+    with pytest.raises(UserError, match="torch supports float32, bfloat16 and int8"):
+        load_translator(each_run, "cpu", precision="float16")
 
 
 def test_interrupted_search_ends_at_its_next_step(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def load_translator(
 
     device: auto, cpu, cuda or mps.
     engine: torch or ctranslate2; the CTranslate2 model is created in the run folder on first use.
-    precision: precision of matrix products; float32 or bfloat16 with torch; float32, float16 or int8 with CTranslate2.
+    precision: of matrix products; float32, bfloat16 or int8 with torch; float32, float16 or int8 with CTranslate2.
     ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged.
     Raises UserError if a folder is not a run, or if the device or engine is not available.
     """
@@ -44,8 +44,8 @@ def load_translator(
         return LineTranslator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
     if engine != "torch":
         raise UserError(f"--engine {engine}: should be torch or ctranslate2")
-    if precision not in ("float32", "bfloat16"):
-        raise UserError(f"--precision {precision}: torch supports float32 and bfloat16; add --engine ctranslate2")
+    if precision not in ("float32", "bfloat16", "int8"):
+        raise UserError(f"--precision {precision}: torch supports float32, bfloat16 and int8; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # deferred, because torch is slow to import
 
     return LineTranslator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)

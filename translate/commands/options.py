@@ -21,7 +21,7 @@ Files, Search, Sampling, Maps, View, Model = (
 Run = Annotated[Path, Argument(metavar="RUN", help="Run folder written by `translate train`.")]
 Device = Annotated[str, Model(metavar="NAME", help="cpu, cuda, mps, or auto: cuda if available, else mps or cpu.")]
 Engine = Annotated[Literal["torch", "ctranslate2"], Model(metavar="NAME", help="torch, or ctranslate2: starts faster.")]
-PRECISION_HELP = "float32; with torch also bfloat16, with ctranslate2 float16 and int8."
+PRECISION_HELP = "float32 or int8; with torch also bfloat16, with ctranslate2 float16."
 PrecisionName = Literal["float32", "bfloat16", "float16", "int8"]
 Precision = Annotated[PrecisionName, Model(metavar="TYPE", help=PRECISION_HELP)]
 Ensemble = Annotated[list[Path] | None, Model(metavar="RUN", help="Further run, to average with; repeatable.")]

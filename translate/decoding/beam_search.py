@@ -6,6 +6,7 @@ V vocabulary size, L pieces so far, including `<s>`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -20,8 +21,8 @@ from translate.decoding.logit_rules import LogitRules
 from translate.model.seq2seq import DecoderState
 
 REMOVE_AT = 1 / 8  # share of finished sentences above which they are removed; removal copies the remaining state
-ON_CPU, ON_GPU = 512, 8192  # hypotheses ranked together; on a CPU, their logits should fit in the cache
-SAFE_EXPONENT = 60.0  # below this, a sum of many exponentials does not overflow float32
+ON_CPU, ON_GPU = 128, 8192  # hypotheses ranked together; on a CPU, their logits should fit in the cache
+LOG2_E = math.log2(math.e)
 GROUP = 64  # pieces per group in the top-k search
 
 
@@ -191,8 +192,6 @@ def _group_maxima(logits: Tensor) -> Tensor:
 def _log_sum_exp(logits: Tensor, maxima: Tensor) -> Tensor:
     """Return the log-sum-exp: (B, K, V) logits, (B, K, G) maxima -> (B, K). torch.logsumexp is 3x slower on a CPU."""
     largest = maxima.amax(dim=2, keepdim=True)
-    peak = float(largest.abs().max())
-    check_finite([peak])
-    if peak < SAFE_EXPONENT:
-        return logits.exp().sum(dim=2).log_()
-    return (logits - largest).exp_().sum(dim=2).log_() + largest.squeeze(2)
+    check_finite([float(largest.abs().max())])
+    powers = (logits - largest).mul_(LOG2_E).exp2_()  # on a CPU, torch.exp is 3x slower than torch.exp2
+    return powers.sum(dim=2).log_() + largest.squeeze(2)

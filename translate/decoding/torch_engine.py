@@ -31,7 +31,8 @@ from translate.decoding.sampling import random_numbers, sample
 from translate.errors import UserError
 from translate.model.attention_kinds import NO_ATTENTION, Head, module_kind
 from translate.model.hooks import recording, without_heads
-from translate.model.layers import Linear, multiplied
+from translate.model.int8 import is_exact
+from translate.model.layers import Linear, Weights, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
 from translate.run.folder import Run
 from translate.run.model import load_model
@@ -65,17 +66,20 @@ class TorchEngine:
     def __init__(
         self, models: Sequence[Seq2Seq], vocabs: VocabPair, device: torch.device, precision: str = "float32"
     ) -> None:
-        """Prepare the models. precision: precision of matrix products; bfloat16 converts the linear layers in place."""
+        """Prepare the models. precision: of matrix products; bfloat16 and int8 convert the linear layers in place.
+
+        Raises UserError if the device has no int8 products that can be used.
+        """
+        if precision == "int8" and (device.type != "cpu" or not is_exact()):
+            raise UserError(f"--precision int8: not supported by torch on this {device.type}; use bfloat16")
         self.models = models
         self.weights: Sequence[str] = ()  # set by `load`
         self.device = device
         self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
-        self._outputs = [model.output.weight.detach() for model in models]
-        if precision == "bfloat16":
-            self._outputs = [weight.bfloat16() for weight in self._outputs]
-            for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
-                layer.bfloat16()
+        self._outputs = [Weights(model.output.weight.detach()).converted(precision) for model in models]
+        for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
+            layer.convert(precision)
         self._halving_search, self._halving_scores = Halving(), Halving()
         self._lock = ThreadLock()
         self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
@@ -152,7 +156,7 @@ class TorchEngine:
         probabilities, best first. Raises UserError if a probability is not finite.
         """
         with self.lock:
-            best, pieces = self._log_probs([(src, tgt)])[0].topk(min(count, len(self._outputs[0])))
+            best, pieces = self._log_probs([(src, tgt)])[0].topk(min(count, len(self._outputs[0].matrix)))
         check_finite(best.flatten().tolist())
         rows = zip(pieces.tolist(), best.exp().tolist(), strict=True)
         return [list(zip(*row, strict=True)) for row in rows]
@@ -214,10 +218,9 @@ class _State(NamedTuple):
 class _Decoder:
     """Decoder step for the beam search of one batch."""
 
-    def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Tensor], stop: Event) -> None:
-        """Create the step function. outputs: output weights of each model, (V, D). stop: event that ends the search."""
+    def __init__(self, models: Sequence[Seq2Seq], outputs: Sequence[Weights], stop: Event) -> None:
+        """Create the step function. outputs: output weights of each model. stop: event that ends the search."""
         self._models, self._outputs, self._stop = models, outputs, stop
-        self._scratch = torch.empty(0, len(outputs[0]), device=outputs[0].device)
 
     def step(self, pieces: Tensor, state: _State) -> tuple[Logits, _State]:
         """Advance by one piece: (B, K) last pieces, state -> function that computes the next logits, next state.
@@ -245,20 +248,8 @@ class _Decoder:
 
     def _logits(self, features: Sequence[Tensor], part: slice) -> Tensor:
         """Compute logits: (B, K, D) features of each model -> (B', K, V) logits of a slice of the sentences."""
-        if len(features) == 1:
-            return self._product(features[0][part], self._outputs[0])
-        pairs = zip(features, self._outputs, strict=True)
-        return _average([self._product(each[part], weight).log_softmax(dim=2) for each, weight in pairs])
-
-    def _product(self, features: Tensor, weight: Tensor) -> Tensor:
-        """Apply the output layer. The result reuses memory, because allocation takes as long as the matrix product."""
-        if weight.dtype == torch.bfloat16:
-            return multiplied(features, weight)
-        rows = features.flatten(0, 1)
-        if len(rows) > len(self._scratch):
-            self._scratch = weight.new_empty(len(rows), len(weight))
-        logits = torch.mm(rows, weight.t(), out=self._scratch[: len(rows)])
-        return logits.view(*features.shape[:2], len(weight))
+        logits = [multiplied(each[part], output)[0] for output, each in zip(self._outputs, features, strict=True)]
+        return logits[0] if len(logits) == 1 else _average([each.log_softmax(dim=2) for each in logits])
 
 
 def _source_size(sentences: Sequence[Sentence]) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from translate.model.int8 import multiplied_int8, quantized
 from translate.system.products import linear
 
 # PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 matrix product, which takes milliseconds and
@@ -19,19 +20,60 @@ from translate.system.products import linear
 ROWS = 64
 
 
+class Weights(NamedTuple):
+    """The weights of a linear layer."""
+
+    matrix: Tensor  # (O, I) float32, bfloat16 or int8
+    bias: Tensor | None = None  # (O,) float32
+    scale: Tensor | None = None  # (O,) float32, of int8 weights
+
+    def converted(self, precision: str) -> Weights:
+        """Return float32 weights in float32, bfloat16 or int8."""
+        if precision == "int8":
+            integers, scale = quantized(self.matrix)
+            return Weights(integers, self.bias, scale.squeeze(1))
+        return self._replace(matrix=self.matrix.to(getattr(torch, precision)))
+
+
+def multiplied(x: Tensor, *weights: Weights) -> list[Tensor]:
+    """Multiply one input by weights of one precision: (..., I) float32 -> one (..., O) float32 each."""
+    flat, dtype = x.flatten(0, -2), weights[0].matrix.dtype
+    if dtype == torch.int8:
+        rows = quantized(flat)
+        products = [multiplied_int8(rows, *each) for each in weights]
+    elif dtype == torch.bfloat16:
+        factor = as_factor(flat, dtype)
+        biases = (None if each.bias is None else each.bias.to(dtype) for each in weights)
+        pairs = zip(weights, biases, strict=True)
+        products = [F.linear(factor, each.matrix, bias)[: len(flat)].float() for each, bias in pairs]
+    else:
+        products = [linear(flat, each.matrix, each.bias) for each in weights]
+    return [product.view(*x.shape[:-1], -1) for product in products]
+
+
 class Linear(nn.Linear):
     """PyTorch's linear layer, x Wᵀ + b, with a faster bfloat16 product on CPUs.
 
     The product uses few distinct shapes and converts each operand to bfloat16 only once. If the weights are already
-    stored in bfloat16, as in fast decoding, the input and the output remain float32.
+    stored in bfloat16 or int8, as in fast decoding, the input and the output remain float32.
     """
+
+    scale: Tensor | None = None  # (O,) of int8 weights
+
+    @property
+    def weights(self) -> Weights:
+        """The weights with their bias and scale."""
+        return Weights(self.weight, self.bias, self.scale)
+
+    def convert(self, precision: str) -> None:
+        """Store the weights in a precision for inference, in place; see `Weights.converted`."""
+        weights = Weights(self.weight.detach()).converted(precision)
+        self.weight, self.scale = nn.Parameter(weights.matrix, requires_grad=False), weights.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer: (..., I) -> (..., O)."""
-        if self.weight.dtype == torch.bfloat16:
-            return multiplied(x, self.weight, self.bias)
-        if not _is_cpu_autocast(x):
-            return linear(x, self.weight, self.bias)
+        if not _is_cpu_autocast(x) or self.weight.dtype != torch.float32:
+            return multiplied(x, self.weights)[0]
         return _product(x.flatten(0, -2), torch.bfloat16, self.bias, self.weight).view(*x.shape[:-1], -1)
 
 
@@ -41,7 +83,7 @@ def project(x: Tensor, *layers: Linear) -> Sequence[Tensor]:
     With autocast on a CPU, this is one product with an output in float32, which the attention kernel needs there.
     """
     if not _is_cpu_autocast(x):
-        return [layer(x) for layer in layers]
+        return multiplied(x, *(layer.weights for layer in layers))
     weights = [layer.weight for layer in layers]
     y = _product(x.flatten(0, -2), torch.float32, None, *weights).view(*x.shape[:-1], -1)
     return y.split([len(weight) for weight in weights], dim=-1)
@@ -50,16 +92,9 @@ def project(x: Tensor, *layers: Linear) -> Sequence[Tensor]:
 def feed_forward(x: Tensor, inner: Linear, outer: Linear) -> Tensor:
     """Return max(0, x W₁ + b₁) W₂ + b₂ (Vaswani et al. 2017, equation 2): (..., D) -> (..., D)."""
     if not _is_cpu_autocast(x):
-        return outer(F.relu(inner(x)))
+        return outer(F.relu(inner(x), inplace=torch.is_inference_mode_enabled()))
     network: Callable[..., Tensor] = _FeedForward.apply
     return network(x.flatten(0, -2), inner.weight, inner.bias, outer.weight, outer.bias).view(x.shape)
-
-
-def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiply in bfloat16: (..., I) float32, (O, I) and (O,) bfloat16 -> (..., O) float32."""
-    flat = x.flatten(0, -2)
-    y = F.linear(as_factor(flat, torch.bfloat16), weight, bias)
-    return y[: len(flat)].float().view(*x.shape[:-1], len(weight))
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
