@@ -221,7 +221,7 @@ def test_other_files_named_like_a_checkpoint_are_ignored(tmp_path: Path) -> None
 
 
 def test_progress_starts_at_zero() -> None:
-    assert astuple(Progress()) == (0, 0, 0, 0.0, None, 0, None)
+    assert astuple(Progress())[:7] == (0, 0, 0, 0.0, None, 0, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", (2).to_bytes(8, "little") + b"{]"])

@@ -13,15 +13,14 @@ import pytest
 from tests.helpers.runs import CPU, changed, train_into
 from translate.config.settings import Config
 from translate.config.toml import load_config, to_toml
-from translate.config.train_settings import TrainSettings
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.distributed import ALONE
 from translate.training import estimate, loop
 from translate.training.checkpoint import Progress
-from translate.training.estimate import dry_run, plan_steps, steps_per_epoch, validation_interval
-from translate.training.log import _seconds_left
+from translate.training.estimate import StepTimes, dry_run, plan_steps, steps_per_epoch, validation_interval
 from translate.training.loop import train
+from translate.training.pace import after_step, follow, seconds_left
 from translate.training.prepare import prepare
 from translate.training.resolve_config import load_resumed_config
 from translate.training.step import StepResult, Trainer
@@ -71,15 +70,19 @@ def test_resumed_training_keeps_the_planned_number_of_steps(
 def test_minutes_are_converted_to_the_number_of_steps_that_fit(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 0.5)
+    monkeypatch.setattr(estimate, "step_times", lambda *_: StepTimes(0.5, 0.5))
     config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
     run = Run.create(tmp_path / "run", config)
     plan = plan_steps(config, prepare(run, config), CPU, ALONE)
-    assert plan.config.train.max_steps == int(0.95 * 60 / 0.5)
-    assert plan.config.train.warmup_steps == 11  # a tenth of the steps: 400 would be all of them
-    assert str(plan) == "about 0.9 minutes plus validation: 114 steps of 0.500 s"
+    assert plan.schedule is not None
+    assert plan.config.train.max_steps == plan.schedule.num_steps == 60 / 0.5
+    assert plan.config.train.warmup_steps == 12  # a tenth of the steps: 400 would be all of them
+    follows = "the learning rate follows the time left"
+    assert str(plan) == f"about 1.0 minutes plus validation: about 120 steps of 0.500 s; {follows}"
     told = dry_run(run, config, CPU)
-    assert "setting      train.max_steps = 114" in told
+    assert "setting      train.max_steps = 0" in told  # they do not limit the training
+    assert "setting      train.warmup_steps = 12" in told
+    assert f"time         about 120 steps; {follows}" in told
 
 
 @pytest.mark.parametrize(
@@ -97,15 +100,19 @@ def test_the_planned_settings_are_accepted_again(
     tmp_path: Path, config: Config, limit: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both ends of each limit: what training writes to config.toml must be readable."""
-    monkeypatch.setattr(estimate, "seconds_per_step", lambda *_: 1e-3)
+    monkeypatch.setattr(estimate, "step_times", lambda *_: StepTimes(1e-3, 1e-3))
     config = changed(config, "train", **({"max_epochs": 0} | limit))
     run = Run.create(tmp_path / "run", config)
     plan = plan_steps(config, prepare(run, config), CPU, ALONE)
-    run.write_config(plan.config)
-    assert run.load_config() == plan.config
-    assert 2 <= plan.config.train.max_steps <= 2**31 - 1
+    settings = plan.config.train
+    if not plan.schedule:
+        run.write_config(plan.config)
+        assert run.load_config() == plan.config
+        assert settings.max_steps <= 2**31 - 1
+    assert plan.num_steps == settings.max_steps >= 2
     assert str(plan).startswith("about ")
-    assert _seconds_left(Progress(step=1, seconds=1.0), plan.config.train) is not None
+    progress = after_step(follow(Progress(), plan.schedule, plan.speed, settings), settings, 1.0, 1e-3)
+    assert seconds_left(progress, settings, 1) is not None
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 7, 8, 100, 1000, 9999, 10**6])
@@ -139,16 +146,7 @@ def test_with_late_r_drop_the_step_time_is_a_weighted_mean(
     run = Run.create(tmp_path / "run", config)
     plan = plan_steps(config, prepare(run, config), CPU, ALONE)
     assert plan.seconds == 2.5
-    assert plan.config.train.max_steps == int(0.95 * 60 / 2.5)
-
-
-@pytest.mark.parametrize(("step", "expected"), [(10, 50.0), (20, 40.0), (30, 20.0), (40, 0.0)])
-def test_the_time_left_counts_steps_with_r_drop_twice(step: int, expected: float) -> None:
-    settings = TrainSettings(max_steps=40, rdrop=3.0, rdrop_from=0.5)
-    seconds = step + max(0, step - 20)
-    by_epochs = settings.model_copy(update={"max_epochs": 4})
-    assert _seconds_left(Progress(step=step, seconds=seconds), settings) == pytest.approx(expected)
-    assert _seconds_left(Progress(step=step, epoch=step // 10, seconds=seconds), by_epochs) == pytest.approx(expected)
+    assert plan.config.train.max_steps == 60 / 2.5
 
 
 def test_late_r_drop_needs_a_number_of_steps() -> None:

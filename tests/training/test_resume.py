@@ -108,7 +108,8 @@ def contents(checkpoint: Path) -> dict[str, object]:
     """The files of a checkpoint, without the time that training took."""
     tensors = {path.name: path.read_bytes() for path in checkpoint.glob("*.safetensors")}
     progress = read_record(checkpoint / "progress.json", FORMAT, "")
-    progress["progress"].pop("seconds")
+    for name in "seconds", "speed":
+        progress["progress"].pop(name)
     return tensors | progress
 
 

@@ -71,6 +71,11 @@ class TrainSettings(Section):
         return self.schedule == "cosine" and not self.max_steps
 
     @property
+    def is_timed(self) -> bool:
+        """Whether the schedule follows the time left, because train.max_minutes may end the training."""
+        return self.is_open and self.max_minutes > 0
+
+    @property
     def steps_before_decay(self) -> float:
         """Number of steps before the cosine decay starts."""
         return max(self.warmup_steps, self.decay_from * self.max_steps)

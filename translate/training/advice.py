@@ -81,8 +81,8 @@ def diagnose(history: Sequence[Line], config: Config, num_pieces: int, chosen: C
     num_pieces: size of the target vocabulary. chosen: names of the settings that training chose itself.
     """
     start = config.train.steps_before_rdrop
-    if history and history[-1]["step"] > start:  # R-Drop adds a loss term: compare only losses that include it
-        history = [line for line in history if "train_loss" not in line or line["step"] > start]
+    if history and _position(history[-1]) > start:  # R-Drop adds a loss term: compare only losses that include it
+        history = [line for line in history if "train_loss" not in line or _position(line) > start]
     advice = {name: rule(history, config, num_pieces) for name, rule in RULES.items()}
     return {
         name: each.without(chosen) or each._replace(changes=CHECK).without(()) for name, each in advice.items() if each
@@ -185,6 +185,11 @@ def _gentler(config: Config) -> dict[str, str]:
         "train.learning_rate": f"lower train.learning_rate ({config.train.learning_rate:g})",
         "train.warmup_steps": f"raise train.warmup_steps ({config.train.warmup_steps:,})",
     }
+
+
+def _position(line: Line) -> float:
+    """Return the position in the schedule, which is the number of the step unless the schedule follows the time."""
+    return line.get("position", line["step"])
 
 
 def _values(history: Sequence[Line], name: str, after: int = 0) -> list[float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
+from translate.config.train_settings import TrainSettings
 from translate.errors import UserError
 from translate.run.model import as_tensors, copy_tensors, parameters_of, save_tensors, shapes_of
 from translate.run.weights import ModelIdentity, read_checked_weights
@@ -36,6 +38,25 @@ Tensors = dict[str, dict[str, Tensor]]  # keyed by file name, then tensor name
 
 
 @dataclass(frozen=True)
+class TimedSchedule:
+    """Schedule of a training that train.max_minutes may end (see `pace`). Positions are counted in planned steps."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    num_steps: int  # planned: the length of the schedule
+    max_minutes: float  # train.max_minutes and train.max_epochs for which it was planned
+    max_epochs: int
+    steps_by_epochs: int  # steps in max_epochs; 0 if these do not limit the training
+    rdrop_cost: float  # time of a step with R-Drop relative to one without, if R-Drop starts late; otherwise 1
+    validate_every: int  # positions between validations; 0: train.validate_every gives the number of steps
+    position: float = 0.0  # of the last step
+
+    def is_for(self, settings: TrainSettings) -> bool:
+        """Whether the schedule was planned for these limits."""
+        return (self.max_minutes, self.max_epochs) == (settings.max_minutes, settings.max_epochs)
+
+
+@dataclass(frozen=True)
 class Progress:
     """Training progress, which also determines the batch order, the learning rate and dropout."""
 
@@ -49,6 +70,8 @@ class Progress:
     stale_validations: int = 0  # validations since the best one
     precision: str | None = None  # of matrix products; with train.precision "auto", the chosen precision
     workers: int | None = None  # number of shares into which steps are divided; None if an older version did not do so
+    speed: float | None = None  # steps per second over about the last minute; those with R-Drop count by their cost
+    schedule: TimedSchedule | None = None  # if the schedule follows the time left
 
 
 class _Record(NamedTuple):
@@ -128,6 +151,14 @@ def load_checkpoint(folder: Path, state: TrainingState, warn: Callable[[str], No
     return None
 
 
+def newest_progress(folder: Path) -> Progress | None:
+    """Return the progress in the newest checkpoint that has a readable one, even if its other files are damaged."""
+    for _, checkpoint in sorted(step_folders(folder).items(), reverse=True):
+        with suppress(UserError, OSError):
+            return _read_record(checkpoint / PROGRESS).progress
+    return None
+
+
 def step_folders(folder: Path) -> dict[int, Path]:
     """Return the subfolders named step-NNNNNNNN, keyed by step. Symbolic links are ignored."""
     matches = ((STEP_FOLDER.fullmatch(path.name), path) for path in folder.glob("step-*"))
@@ -143,7 +174,7 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
         )
     path = checkpoint / PROGRESS
     try:
-        progress, checksums, seed = typed(_Record, read_record(path, FORMAT, UNUSABLE), path, UNUSABLE)
+        progress, checksums, seed = _read_record(path)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; {UNUSABLE}") from None
     if checkpoint.name != f"step-{progress.step:08d}":
@@ -166,6 +197,10 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
             raise UserError(f"{checkpoint / name}: does not match {PROGRESS} in the same folder; {UNUSABLE}")
         tensors[name] = as_tensors(weights)
     return progress, tensors
+
+
+def _read_record(path: Path) -> _Record:
+    return typed(_Record, read_record(path, FORMAT, UNUSABLE), path, UNUSABLE)
 
 
 def _apply(tensors: Tensors, state: TrainingState) -> None:

@@ -7,10 +7,11 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +27,9 @@ from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.system.device import describe, explaining_oom, keep_freed_memory, peak_memory
 from translate.system.distributed import ALONE, World
-from translate.training.checkpoint import Progress
+from translate.training.checkpoint import Progress, TimedSchedule
 from translate.training.feed import Part, StepData, feed, first_step
+from translate.training.pace import MIN_SECONDS
 from translate.training.prepare import Prepared, prepare
 from translate.training.resume import init_from_run
 from translate.training.step import WHY_HALVED, Trainer
@@ -36,13 +38,23 @@ NUM_WARM_UP, NUM_TIMED = 2, 15  # steps
 # Maximum time for additional timing, in seconds and as a share of train.max_minutes (if set): some machines slow down,
 # for example by a third, after a few seconds under load.
 MAX_EXTRA, SHARE_EXTRA = 10.0, 0.02
-MIN_SECONDS = 1e-4  # assumed minimum time of a step
+FOLLOWS = "the learning rate follows the time left"
 MANY = 10**6  # placeholder for the number of steps until it is planned
 MAX_WARM_UP = 0.1  # maximum share of steps for warm-up; limits train.warmup_steps
-SLACK = 0.95  # share of train.max_minutes to plan for, in case the machine slows down slightly
 MIN_VALIDATIONS, NUM_VALIDATIONS = 8, 20  # per training: at least, for a learning curve, and if they take little time
 MAX_INTERVAL, VALIDATION_SHARE = 500, 0.1  # steps between validations, unless they take a larger share of the time
 LOSS_COST, TRANSLATION_COST = 0.3, 2.0  # time per validated piece and per translated piece, relative to training on it
+
+
+class StepTimes(NamedTuple):
+    """Median times of a step in seconds, before R-Drop starts and afterward; the same if it does not start late."""
+
+    before: float
+    after: float
+
+    def mean(self, settings: TrainSettings) -> float:
+        """Return the mean over the whole training, in seconds."""
+        return settings.rdrop_from * self.before + (1 - settings.rdrop_from) * self.after
 
 
 @dataclass(frozen=True)
@@ -51,35 +63,58 @@ class StepPlan:
 
     config: Config
     num_steps: int  # expected, whichever limit is reached first
-    seconds: float  # measured, per step; 0 if the plan does not depend on it
-    precision: str | None  # precision used for the measurement
+    seconds: float = 0.0  # measured, per step; 0 if the plan does not depend on it
+    precision: str | None = None  # precision used for the measurement
+    schedule: TimedSchedule | None = None  # if the schedule follows the time left, which max_steps then does not limit
+    speed: float = 0.0  # steps per second before R-Drop starts; 0 if not measured
 
     def __str__(self) -> str:
-        minutes = self.num_steps * self.seconds / 60
-        return f"about {format_minutes(minutes)} plus validation: {self.num_steps:,} steps of {self.seconds:.3f} s"
+        minutes = format_minutes(self.num_steps * self.seconds / 60)
+        steps = f"{self.num_steps:,} steps of {self.seconds:.3f} s"
+        if self.schedule:
+            return f"about {minutes} plus validation: about {steps}; {FOLLOWS}"
+        return f"about {minutes} plus validation: {steps}"
 
 
-def plan_steps(config: Config, prepared: Prepared, device: torch.device, world: World) -> StepPlan:
+def plan_steps(
+    config: Config, prepared: Prepared, device: torch.device, world: World, recorded: TimedSchedule | None = None
+) -> StepPlan:
     """Compute the settings that depend on the length of the training and are not set.
 
-    These are `max_steps` if the schedule needs it, and `validate_every`. All processes must call this function; all of
-    them get the same plan.
+    These are `max_steps` and `warmup_steps` if the schedule needs it, and `validate_every`. All processes must call
+    this function; all of them get the same plan. recorded: schedule of the training before it was resumed.
     """
-    settings, seconds, precision = config.train, 0.0, None
+    settings = config.train
+    if settings.is_timed and recorded and recorded.is_for(settings):
+        num_steps, interval = recorded.num_steps, recorded.validate_every
+        return StepPlan(_planned(config, num_steps, interval), num_steps, schedule=replace(recorded, position=0.0))
+    times, precision = None, None
     if settings.is_open or settings.max_minutes:
-        seconds, precision = _measure(config, prepared, device, world)
-    by_epochs = settings.max_epochs and settings.max_epochs * steps_per_epoch(prepared, settings, world)
-    by_minutes = settings.max_minutes and SLACK * 60 * settings.max_minutes / seconds
-    limits = (LARGEST, settings.max_steps, by_epochs, by_minutes)  # LARGEST: what the settings can hold; 0: no limit
+        times, precision = _measure(config, prepared, device, world)
+    by_epochs = settings.max_epochs * steps_per_epoch(prepared, settings, world) if settings.max_epochs else 0
+    seconds = times.mean(settings) if times else 0.0
+    by_minutes = 60 * settings.max_minutes / seconds if settings.max_minutes else 0
+    limits = [settings.max_steps, by_epochs, by_minutes, 0 if settings.is_timed else LARGEST]  # 0: no limit
     num_steps = max(2, int(min(filter(None, limits))))
-    planned: dict[str, int] = {}
-    if settings.is_open:
-        warmup = min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))
-        planned = {"max_steps": num_steps, "warmup_steps": warmup}
+    interval = 0
     if not settings.validate_every:
-        planned["validate_every"] = validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
-    train = settings.model_copy(update=planned)
-    return StepPlan(config.model_copy(update={"train": train}), num_steps, seconds, precision)
+        interval = validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
+    plan = StepPlan(_planned(config, num_steps, interval), num_steps, seconds, precision)
+    if not (settings.is_timed and times):
+        return plan
+    schedule = TimedSchedule(
+        num_steps, settings.max_minutes, settings.max_epochs, by_epochs, max(1.0, times.after / times.before), interval
+    )
+    return replace(plan, schedule=schedule, speed=1 / times.before)
+
+
+def _planned(config: Config, num_steps: int, interval: int) -> Config:
+    """Return the settings with a plan. interval: steps between validations; 0: as it is set."""
+    settings = config.train
+    planned = {"validate_every": interval} if interval else {}
+    if settings.is_open:
+        planned |= {"max_steps": num_steps, "warmup_steps": min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))}
+    return config.model_copy(update={"train": settings.model_copy(update=planned)})
 
 
 def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int) -> int:
@@ -95,15 +130,15 @@ def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int
     return max(1, int(max(min(interval, num_steps / MIN_VALIDATIONS), cost)))
 
 
-def _measure(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[float, str]:
-    """Return the time per step of a throwaway model, in seconds, and its precision."""
+def _measure(config: Config, prepared: Prepared, device: torch.device, world: World) -> tuple[StepTimes, str]:
+    """Return the times per step of a throwaway model, and its precision."""
     # The learning rate does not affect the timing, but it must be defined.
     timed = config.train.model_copy(update={"schedule": "constant", "max_steps": MANY})
     trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
     first = partial(first_step, prepared, timed, Progress(), device, world)
     trainer.settle_precision(None, first)
     trainer.settle_method(first, log=lambda line: None)
-    return world.largest(seconds_per_step(trainer, prepared))[0], trainer.precision
+    return StepTimes(*world.largest(*step_times(trainer, prepared))), trainer.precision
 
 
 def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -> int:
@@ -113,20 +148,21 @@ def steps_per_epoch(prepared: Prepared, settings: TrainSettings, world: World) -
     return math.ceil(len(order) / (settings.accumulate * world.size))
 
 
-def seconds_per_step(trainer: Trainer, prepared: Prepared) -> float:
-    """Return the median step time in seconds, as a weighted mean of steps without and with R-Drop."""
+def step_times(trainer: Trainer, prepared: Prepared) -> StepTimes:
+    """Measure the time of a step, before and after R-Drop starts."""
     with announced("measuring the time per step"):
-        share, before = trainer.settings.rdrop_from, _seconds_of(trainer, prepared, 1)
-        if not share:
-            return before
-        return share * before + (1 - share) * _seconds_of(trainer, prepared, trainer.settings.max_steps)
+        before = _seconds_of(trainer, prepared, 1)
+        starts_late = trainer.settings.rdrop_from > 0
+        return StepTimes(before, _seconds_of(trainer, prepared, trainer.settings.max_steps) if starts_late else before)
 
 
 def reached_limit(progress: Progress, settings: TrainSettings) -> str | None:
     """Return a description of the limit that training has reached, or None if it has reached none."""
-    if settings.max_steps and progress.step >= settings.max_steps:
+    schedule = progress.schedule
+    if settings.max_steps and progress.step >= settings.max_steps and not schedule:
         return f"train.max_steps ({settings.max_steps:,}) reached"
-    if settings.max_epochs and progress.epoch >= settings.max_epochs:
+    by_epochs = schedule.steps_by_epochs if schedule else 0
+    if settings.max_epochs and (progress.epoch >= settings.max_epochs or 0 < by_epochs <= progress.step):
         return f"train.max_epochs ({settings.max_epochs}) reached"
     if settings.max_minutes and progress.seconds >= 60 * settings.max_minutes:
         return f"train.max_minutes ({settings.max_minutes:g}) reached"
@@ -179,10 +215,13 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         trainer.settle_precision(None, lambda: largest)
         trainer.settle_method(lambda: largest, log=lambda line: None)
         trainer.step(largest, step=settings.max_steps or 1)
-        seconds = plan.seconds or seconds_per_step(trainer, prepared)
+        seconds = plan.seconds or step_times(trainer, prepared).mean(settings)
     num_steps = steps_per_epoch(prepared, settings, ALONE)
     num_positions = sum(_num_positions(corpus, rows) for rows in order)
-    changed = ((name, attrgetter(name)(config)) for name in differences(Config(), config))
+    shown = config
+    if plan.schedule:  # its number of steps is no setting
+        shown = config.model_copy(update={"train": settings.model_copy(update={"max_steps": 0})})
+    changed = ((name, attrgetter(name)(shown)) for name in differences(Config(), shown))
     facts = [
         *(("setting", f"{name} = {list(new) if isinstance(new, tuple) else new!r}") for name, new in changed),
         *_corpus_facts(config, prepared, corpus),
@@ -192,7 +231,8 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         ("memory", f"peak of {peak_memory(device) / 1e9:.2f} GB, in text preparation or the largest batch"),
         *([("memory", WHY_HALVED.format(settings=settings))] if trainer.gradients.is_halving else []),
         ("step", f"{seconds:.3f} s"),
-        ("time", _expected_time(settings, num_steps, seconds)),
+        ("time", _expected_time(shown.train, num_steps, seconds)),
+        *([("time", f"about {plan.num_steps:,} steps; {FOLLOWS}")] if plan.schedule else []),
     ]
     return [f"{name:<12} {fact}" for name, fact in facts]
 

@@ -6,10 +6,11 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NoReturn
+
+from tqdm import tqdm
 
 from translate.config.settings import Config
-from translate.config.train_settings import TrainSettings
 from translate.report.curves import save_curves
 from translate.report.progress import announced
 from translate.run.folder import Run
@@ -19,10 +20,12 @@ from translate.training.checkpoint import Progress
 from translate.training.estimate import format_minutes
 from translate.training.loss import Losses, total
 from translate.training.optimizer import learning_rate
+from translate.training.pace import expected_steps, position_of, seconds_left
 from translate.training.prepare import Prepared
 from translate.training.step import StepResult, Trainer
 from translate.training.validation import Validation
 
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}{postfix}]"
 NUM_SAMPLES = 3  # translations in the log of a validation
 
 MAX_EXAMPLE = 80  # characters of the validation sentence in an example
@@ -54,14 +57,17 @@ def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, pr
     run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}")
     run.log(f"model: {trainer.num_parameters:,} parameters, target vocabulary of {prepared.vocabs.tgt.size:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
-    if progress.step < settings.steps_before_rdrop:
-        run.log(f"R-Drop starts after step {settings.steps_before_rdrop:,.0f} and doubles the time and memory per step")
+    if position_of(progress) < settings.steps_before_rdrop:
+        start = f"step {settings.steps_before_rdrop:,.0f}"
+        if progress.schedule:
+            start = f"{settings.rdrop_from:.0%} of the steps"
+        run.log(f"R-Drop starts after {start} and doubles the time and memory per step")
     for advice in [] if progress.step else advise_at_start(prepared, config, world.size, run.load_chosen()):
         run.log(f"advice: {advice}")
 
 
 def log_steps(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> str:
-    """Log averages over the steps added to the meter. Returns the text for the progress bar.
+    """Log averages over the steps added to the meter. Returns them as text for the progress bar.
 
     All processes must call this function; only the first one logs.
     """
@@ -76,17 +82,30 @@ def log_steps(run: Run, trainer: Trainer, progress: Progress, meter: Meter) -> s
         step=progress.step,
         epoch=progress.epoch,
         **{name: round(loss, 5) for name, loss in zip(names, losses, strict=False)},
-        learning_rate=learning_rate(progress.step, trainer.settings),
+        learning_rate=learning_rate(position_of(progress), trainer.settings),
+        **_position(progress),
         gradient_norm=round(meter.gradient_norms / max(meter.num_used, 1), 5),
         tokens_per_second=round(speed, 1),
         minutes=round(progress.seconds / 60, 3),
     )
-    left = _seconds_left(progress, trainer.settings)
     text = "".join(f"loss {loss:.3f}, " for loss in losses[:1]) + f"{speed:,.0f} tokens/s"
-    if left is not None:
-        text += f", {left / 60:.1f} min left"
-    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {text}")
+    run.log(f"step {progress.step:,}, epoch {progress.epoch}: {text}{_time_left(progress, trainer)}")
     return text
+
+
+def progress_bar(progress: Progress, trainer: Trainer) -> tqdm[NoReturn]:
+    """Return a progress bar for `update_bar`. Only the first process shows it, if standard error is a terminal."""
+    total = expected_steps(progress, trainer.settings)
+    bar_format = BAR if total else "{n_fmt} steps [{elapsed}{postfix}]"
+    bar_off = None if trainer.world.is_first else True
+    return tqdm(total=total, initial=progress.step, bar_format=bar_format, disable=bar_off)
+
+
+def update_bar(bar: tqdm[NoReturn], progress: Progress, trainer: Trainer, text: str) -> None:
+    """Show a step in the progress bar, with the text of the last logged step and the time left."""
+    bar.total = expected_steps(progress, trainer.settings)
+    bar.set_postfix_str(f"{text}{_time_left(progress, trainer)}".removeprefix(", "), refresh=False)
+    bar.update()
 
 
 def log_validation(
@@ -108,6 +127,7 @@ def log_validation(
         "minutes": round(progress.seconds / 60, 3),
     }
     line: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
+    line |= _position(progress)
     history = [*run.metrics(), line]
     logged = {name for past in history for name in past.get("advice", ())}
     found = diagnose(history, config, num_pieces, run.load_chosen())
@@ -175,18 +195,12 @@ def _scores(loss: float, perplexity: float, bleu: float | None, chrf: float | No
     return text if bleu is None or chrf is None else f"{text}, BLEU {bleu:.1f}, chrF {chrf:.1f}"
 
 
-def _seconds_left(progress: Progress, settings: TrainSettings) -> float | None:
-    """Estimate the remaining training time in seconds from the speed so far. Returns None if no limit is known."""
-    final_steps = [float(settings.max_steps)] if settings.max_steps else []
-    if settings.max_epochs and progress.epoch:
-        final_steps.append(progress.step * settings.max_epochs / progress.epoch)
-    passes = _passes_until(progress.step, settings)
-    left = [(_passes_until(last, settings) / passes - 1) * progress.seconds for last in final_steps]
-    if settings.max_minutes:
-        left.append(60 * settings.max_minutes - progress.seconds)
-    return max(0.0, min(left)) if left else None
+def _position(progress: Progress) -> dict[str, float]:
+    """Return the position in the schedule for metrics.jsonl, if it is not the number of the step."""
+    return {"position": round(progress.schedule.position, 2)} if progress.schedule else {}
 
 
-def _passes_until(step: float, settings: TrainSettings) -> float:
-    """Return the number of forward passes up to `step`, counting two for each step with R-Drop."""
-    return step + (max(0.0, step - settings.steps_before_rdrop) if settings.rdrop else 0.0)
+def _time_left(progress: Progress, trainer: Trainer) -> str:
+    """Describe the remaining training time, if any limit is known."""
+    left = seconds_left(progress, trainer.settings, trainer.settings.accumulate * trainer.world.size)
+    return "" if left is None else f", {left / 60:.1f} min left"

@@ -14,7 +14,6 @@ from functools import partial
 from typing import NoReturn
 
 import torch
-from tqdm import tqdm
 
 from translate.config.settings import Config
 from translate.data.text_scan import TextScan
@@ -25,10 +24,11 @@ from translate.run.model import SMALLER_BATCHES, save_weights
 from translate.system.device import explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.signals import Stop, stopping_at_signals
-from translate.training.checkpoint import Progress, save_checkpoint
-from translate.training.estimate import plan_steps, reached_limit
+from translate.training.checkpoint import Progress, newest_progress, save_checkpoint
+from translate.training.estimate import StepPlan, plan_steps, reached_limit
 from translate.training.feed import StepData, feed, first_step
-from translate.training.log import Meter, log_end, log_start, log_steps, log_validation
+from translate.training.log import Meter, log_end, log_start, log_steps, log_validation, progress_bar, update_bar
+from translate.training.pace import after_step, follow, is_to_validate, next_position
 from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, restore_checkpoint
 from translate.training.snapshots import record_snapshots
@@ -62,25 +62,27 @@ def train(
     keep_freed_memory()
     advice = SMALLER_BATCHES.format(settings=config.train)
     with explaining_oom(advice):
+        newest = newest_progress(run.checkpoints_path) if config.train.is_timed else None
+        recorded = world.gather(newest.schedule if newest else None)[0]
         has_plan = config.train.validate_every and not config.train.is_open
-        plan = None if has_plan else plan_steps(config, prepared, device, world)
-    if plan:
-        config = plan.config
-        if plan.seconds and world.is_first:
-            run.log(f"training will take {plan}")
+        plan = StepPlan(config, 0) if has_plan else plan_steps(config, prepared, device, world, recorded)
+    # The plan of a schedule that follows the time left belongs to the progress, not to the settings.
+    written, config = config if plan.schedule else plan.config, plan.config
+    if plan.seconds and world.is_first:
+        run.log(f"training will take {plan}")
     with explaining_oom("lower model.d_model, model.d_ff or the number of layers"), announced("building the model"):
         trainer = Trainer(config, prepared, device, world)
     with announced("looking for a checkpoint"):
-        progress = restore_checkpoint(run, trainer)
+        progress = follow(restore_checkpoint(run, trainer), plan.schedule, plan.speed, config.train)
     with explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
         if progress.step:
             trainer.gradients.resume(progress.workers)
-        trainer.settle_precision(progress.precision or (plan.precision if plan else None), first)
+        trainer.settle_precision(progress.precision or plan.precision, first)
         trainer.settle_method(first, run.log if world.is_first else lambda line: None)
     progress = replace(progress, precision=trainer.precision, workers=trainer.gradients.workers.count)
     if world.is_first:
-        run.update_config(config)
+        run.update_config(written)
         run.forget_metrics_after(progress.step or -1)
         log_start(run, config, prepared, trainer, progress)
     with stopping_at_signals() as stop, explaining_oom(advice):
@@ -105,27 +107,26 @@ def _loop(
     kept = progress  # progress after the last step that was not skipped
     saved = progress if progress.step else None  # progress recorded in the newest checkpoint
     reason, signal_number = reached_limit(progress, settings), 0
-    bar_off = None if world.is_first else True
+    text = ""  # last logged
     with (
         closing(feed(prepared, settings, progress, trainer.device, world)) as steps,
-        tqdm(total=settings.max_steps or None, initial=progress.step, unit="step", disable=bar_off) as bar,
+        progress_bar(progress, trainer) as bar,
     ):
         while not reason and not signal_number:
-            was_halving = trainer.gradients.is_halving
+            was_halving, before = trainer.gradients.is_halving, progress
             data, result, progress, signal_number = _step(steps, trainer, progress, stop)
             if trainer.gradients.is_halving and not was_halving:
                 run.log(WHY_HALVED.format(settings=settings))
             meter.add(result, data.num_tokens)
-            bar.update()
             if not result.is_used:
                 _log_skipped(run, trainer, data, progress.step)
                 if progress.step - kept.step == MAX_BAD_STEPS:
                     _give_up(run, trainer, kept, saved)
             reason = reached_limit(progress, settings)
             if reason or progress.step % settings.log_every == 0:
-                bar.set_postfix_str(log_steps(run, trainer, progress, meter))
-                meter = Meter(progress)
-            if reason or progress.step % settings.validate_every == 0:
+                text, meter = log_steps(run, trainer, progress, meter), Meter(progress)
+            update_bar(bar, progress, trainer, text)
+            if reason or is_to_validate(before, progress, settings):
                 progress = _validate(run, config, prepared, trainer, progress)
                 reason = reason or reached_limit(progress, settings)
             if result.is_used:
@@ -140,15 +141,15 @@ def _step(
     steps: Iterator[StepData], trainer: Trainer, progress: Progress, stop: Stop
 ) -> tuple[StepData, StepResult, Progress, int]:
     """Perform a step. Returns its data, its result, the new progress, and a signal sent to any process (0 if none)."""
-    started, step = time.monotonic(), progress.step + 1
+    started, position = time.monotonic(), next_position(progress, trainer.settings)
     data = next(steps)
-    result = trainer.step(data, step)
+    result = trainer.step(data, progress.step + 1, position)
     seconds = max(time.monotonic() - started, 0.0)
     # Share a signal received by any process, and the step time of the first process. The step times of the others
     # include waiting for the first process to save.
     seconds, signal_number = trainer.world.largest(seconds if trainer.world.is_first else 0.0, stop.signal)
-    seconds += progress.seconds
-    progress = replace(progress, step=step, epoch=data.next_epoch, batches=data.next_batch, seconds=seconds)
+    progress = after_step(progress, trainer.settings, position, seconds)
+    progress = replace(progress, epoch=data.next_epoch, batches=data.next_batch)
     return data, result, progress, int(signal_number)
 
 
