@@ -386,18 +386,6 @@ def test_internal_error_is_reported_as_a_bug(run, tiny_run: Path, monkeypatch: p
     assert "this is a bug in translate; please report it" in outcome.errors
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["decode"], ["evaluate"], ["attention"]])
-def test_help_does_not_import_heavy_modules(command: list[str]) -> None:
-    code = (
-        "import sys; from translate import cli; assert cli._run([*sys.argv[1:], '--help']) == 0;"
-        "heavy = {'torch', 'numpy', 'matplotlib', 'sentencepiece', 'sacrebleu'} & sys.modules.keys();"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Usage: translate")
-
-
 def test_version_matches_the_package(run) -> None:
     assert run("--version").output == f"translate {__version__}\n"
 

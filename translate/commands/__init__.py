@@ -7,11 +7,19 @@ from typing import Annotated
 import typer
 
 from translate import __version__
-from translate.commands import align, attention, check, decode, evaluate, export, score, serve, train
-from translate.commands.help import GroupedHelp
+from translate.commands.groups import CommandGroup
 from translate.system.terminal_text import print_result
 
+
+class Commands(CommandGroup):
+    """All commands; groups come last."""
+
+    package = __name__
+    names = ("check", "train", "decode", "serve", "evaluate", "score", "align", "export", "attention")
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Train a Transformer on parallel text, translate with it, and inspect its attention.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -32,15 +40,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-# Registered in the order in which --help lists them; groups come last.
-app.command(cls=GroupedHelp, epilog=check.EPILOG)(check.check)
-app.command(cls=GroupedHelp, epilog=train.EPILOG)(train.train)
-app.command(cls=GroupedHelp, epilog=decode.EPILOG)(decode.decode)
-app.command(cls=GroupedHelp, epilog=serve.EPILOG)(serve.serve)
-app.command(cls=GroupedHelp, epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(cls=GroupedHelp, epilog=score.EPILOG)(score.score)
-app.command(cls=GroupedHelp, epilog=align.EPILOG)(align.align)
-app.command(cls=GroupedHelp, epilog=export.EPILOG)(export.export)
-app.add_typer(attention.group, name="attention")

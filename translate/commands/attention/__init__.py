@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from translate.commands.attention import compare, mask, roles, show, verify
-from translate.commands.help import GroupedHelp
+from translate.commands.groups import CommandGroup
 from translate.config.nearest import nearest
 from translate.errors import UserError
 
 
-class ShowByDefault(TyperGroup):
+class ShowByDefault(CommandGroup):
     """A command group in which `translate attention DIR` means `translate attention show DIR`.
 
     The options --mask and --compare select the commands of the same name.
     """
+
+    package = __name__
+    names = ("show", "roles", "mask", "compare", "verify")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the command name if it is missing. Overrides a method of click's Group."""
@@ -34,8 +35,3 @@ class ShowByDefault(TyperGroup):
 
 
 group = typer.Typer(cls=ShowByDefault, help="Show and analyze attention maps.", rich_markup_mode=None)
-group.command(cls=GroupedHelp, epilog=show.EPILOG)(show.show)
-group.command(cls=GroupedHelp)(roles.roles)
-group.command(cls=GroupedHelp, epilog=mask.EPILOG)(mask.mask)
-group.command(cls=GroupedHelp)(compare.compare)
-group.command(cls=GroupedHelp)(verify.verify)
