@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.ragged_arrays import IntArray, PieceRows
+
+if TYPE_CHECKING:
+    from translate.data.encoded_corpus import EncodedCorpus
 
 # Pairs are sorted by length within pools. Larger pools need less padding; smaller pools keep batches more random.
 POOL_PAIRS = 16_384  # minimum pool size in pairs

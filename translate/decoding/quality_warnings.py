@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from translate.data.pieces import END, words_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MAX_UNIT = 8  # maximum words in a repeated unit, or letters if the unit is within a word
 MIN_REPEATS = 3  # minimum occurrences of a unit of words
@@ -75,6 +77,8 @@ def over_translation(cross: npt.NDArray[np.float32], source: Sequence[str]) -> s
     condition alone is enough: a verb may be translated in two parts, and one word by many pieces. Attention to
     punctuation and `</s>` is not counted.
     """
+    import numpy as np  # deferred, because commands that show no attention start without it
+
     num_tgt, num_src = cross.shape
     # Of each row, only the part on the source counts. With a decoder-only Multi30k model, this finds 102 of 400
     # references whose last words are repeated, in place of none; but `under_translation`, which finds 32 of 400 from

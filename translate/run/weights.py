@@ -1,7 +1,7 @@
 """Read and write weight files with a checksum and the identity of their model.
 
 The format is safetensors. The metadata at the start of the file contains the SHA-256 of all other bytes, so even a
-single flipped bit is detected. This module does not import torch.
+single flipped bit is detected. This module imports numpy only when it reads weights, and never torch.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import numpy as np
-import safetensors.numpy
-from numpy.typing import NDArray
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from translate.config.model_settings import ModelSettings
 from translate.data.vocab import VocabPair
 from translate.errors import UserError
 from translate.system.files import open_regular, write_bytes
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[np.float32]]
+
 FORMAT = 1
+NUMBER_BYTES = 4  # of float32
 MAX_HEADER = 10**8  # bytes; the limit of safetensors
 METADATA = "__metadata__"
 HEADER_START = b'{"__metadata__":{"sha256":"'  # how each header starts
@@ -35,7 +37,6 @@ CHECKSUM = slice(8 + len(HEADER_START), 8 + len(HEADER_START) + 64)  # position 
 TRAINING_ONLY = {"dropout", "attention_dropout"}  # settings that do not affect inference
 OLD_RESIDUAL = re.compile(r"\baround_(\w+)")  # names of residual connections in version 0.1.0
 
-Arrays = dict[str, NDArray[np.float32]]
 Shape = tuple[int, ...]
 Tensor = TypeVar("Tensor")
 
@@ -86,6 +87,8 @@ def read_model_weights(
 
     shapes: shape of each parameter. `run.model.read_weights` takes them from the model itself.
     """
+    import numpy as np
+
     weights = read_checked_weights(path, ModelIdentity.of(settings, vocabs), shapes)
     for name, array in weights.arrays.items():
         if not np.isfinite(array).all():
@@ -110,7 +113,7 @@ def read_checked_weights(
             if not 2 <= length <= min(size - 8, MAX_HEADER):
                 raise UserError(f"{path}: damaged or not a safetensors file (invalid header size){advice}")
             header = stream.read(length)
-            has_size = size == 8 + length + np.dtype(np.float32).itemsize * sum(map(prod, shapes.values()))
+            has_size = size == 8 + length + NUMBER_BYTES * sum(map(prod, shapes.values()))
             stream.seek(0)
             content = stream.read(size) if has_size else b""
     except (FileNotFoundError, IsADirectoryError):
@@ -175,6 +178,9 @@ def _type_of(entry: Any) -> tuple[Any, Any]:
 
 def _arrays(path: Path, content: bytes) -> Arrays:
     """Decode weights. Raises UserError if their offsets are damaged."""
+    import safetensors.numpy
+    from safetensors import SafetensorError
+
     try:
         return _renamed(safetensors.numpy.load(content))
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
