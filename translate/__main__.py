@@ -10,8 +10,11 @@ def main() -> None:
     from translate.system.streams import reserve_descriptors
 
     reserve_descriptors()
-    from translate import cli
+    from translate.system.quick_start import imports
     from translate.system.spinning import limit_spinning
+
+    with imports():
+        from translate import cli
 
     limit_spinning()
     cli.main()

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from translate.api import load_translator
+from translate.api.loading import load_translator
 from translate.commands.attention_options import MapOptions, attention_writer, parse_selection, report_folder
 from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
@@ -31,6 +31,7 @@ from translate.run.folder import Run
 from translate.run.weights import ModelIdentity
 from translate.system.distributed import World, joined
 from translate.system.files import atomic_write, refuse_overwriting, resolved
+from translate.system.quick_start import import_torch
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def translate(
         if model.mask and places.attention:
             raise UserError("--mask: attention files describe the unmasked model; leave out --attention or --mask")
         settings = changed_search(Run.open(model.run).load_config().decode, changes)
+        if model.engine == "torch":
+            import_torch()
         translator = load_translator(model.run, model.device, model.engine, model.precision, model.ensemble)
         if model.engine == "torch":
             from translate.attention.extract import heads_named

@@ -22,6 +22,7 @@ from translate.evaluation.metrics import METRICS, QUICK_METRICS, MetricConfig, c
 from translate.report import scores
 from translate.report.progress import with_progress
 from translate.system.files import atomic_write, refuse_overwriting
+from translate.system.quick_start import import_torch
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -156,11 +157,13 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
 
 def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
     """Return the translations from each path, in order. All files and runs are checked before translation starts."""
-    from translate.api import load_translator
+    from translate.api.loading import load_translator
 
     given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
     for path, lines in given.items():
         _check_parallel(request.src, sources, path, lines)
+    if len(given) < len(request.paths):
+        import_torch()
     translators = {path: load_translator(path, request.device) for path in request.paths if path not in given}
     if translators:
         from translate.system.device import keep_freed_memory

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from translate.commands import options
 from translate.commands.attention_options import MapOptions, attention_writer, parse_selection, report_folder
 from translate.errors import UserError
+from translate.system.quick_start import import_torch
 from translate.system.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ def score(
     Prints three tab-separated columns per line: log-probability of the target sentence (natural logarithm, including
     `</s>`), perplexity per piece, and target sentence. Totals are printed to standard error.
     """
-    from translate.api import load_translator
+    from translate.api.loading import load_translator
     from translate.decoding.results import perplexity
     from translate.run.folder import Run
 
     maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
     selection = parse_selection(attention, maps)
+    if engine == "torch":
+        import_torch()
     translator = load_translator(run, device, engine, precision, ensemble or ())
     text = Run.open(run).text(src, tgt)
     sources = (pair.src for pair in text) if src.is_file() else None

@@ -12,6 +12,7 @@ from typer import Option
 from translate.commands import options
 from translate.errors import UserError
 from translate.system.distributed import joined
+from translate.system.quick_start import imports
 from translate.system.terminal_text import print_result
 
 Out = Annotated[Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME from CONFIG.toml or --src]")]
@@ -60,7 +61,7 @@ def train(
     from translate.training.start import start_training
 
     name = config.stem if config else Path(src or "run").name.partition(".")[0]
-    start_training(Run(out or Path("runs") / name), config, given, device, resume)
+    start_training(Run(out or Path("runs") / name), config, given, device, resume, imports)
 
 
 def _dry_run(config: Path | None, given: Mapping[str, object], device: str) -> None:
@@ -68,7 +69,7 @@ def _dry_run(config: Path | None, given: Mapping[str, object], device: str) -> N
     from translate.run.folder import Run
     from translate.training.resolve_config import resolve_new
 
-    resolved = resolve_new(config, given, device)
+    resolved = resolve_new(config, given, device, imports)
     from translate.system.device import pick_device
     from translate.training.estimate import dry_run
 

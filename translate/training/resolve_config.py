@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from translate.report.progress import announced
 from translate.run.folder import Run, began_otherwise
 
 LOADING = "loading PyTorch"
+Importing = Callable[[], AbstractContextManager[None]]
 INHERITED = "model.", "vocab.", "data.max_pieces"  # prefixes of the settings that a fine-tuned run inherits
 MAY_CHANGE = {"model.dropout", "model.attention_dropout", "vocab.dropout"}  # in fine-tuning: only training uses them
 
@@ -31,11 +33,13 @@ class ResolvedConfig:
     chosen: frozenset[str] = frozenset()  # names of the settings that were chosen
 
 
-def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> ResolvedConfig:
+def resolve_new(
+    path: Path | None, given: Mapping[str, object], device: str, importing: Importing = nullcontext
+) -> ResolvedConfig:
     """Resolve the settings of a new run. Without a settings file, they are chosen to suit the text and the device.
 
-    The given settings are validated before the text is read. Raises UserError if a setting is invalid or contradicts
-    the run in train.init_from, or if the text cannot be read.
+    The given settings are validated before the text is read. importing: context in which torch is imported. Raises
+    UserError if a setting is invalid or contradicts the run in train.init_from, or if the text cannot be read.
     """
     if path:
         config = load_new_config(path, given)
@@ -46,7 +50,7 @@ def resolve_new(path: Path | None, given: Mapping[str, object], device: str) -> 
     prefixes = "data.", "vocab.", "train.init_from", *(INHERITED if given.get("train.init_from") else ())
     config = load_new_config(None, {name: value for name, value in given.items() if name.startswith(prefixes)})
     _check_has_text(config, "")
-    with announced(LOADING):  # imported here because importing torch takes a second
+    with announced(LOADING), importing():  # imported here because importing torch takes a second
         from translate.system.device import pick_device
         from translate.training.auto_config import choose_settings, explain, measure_text
         from translate.training.prepare import NO_PAIRS, scan_training_text
