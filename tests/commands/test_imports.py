@@ -1,12 +1,14 @@
-"""Commands that need no model of PyTorch do not import torch, which takes about a second."""
+"""Commands do not import the packages that they do not need: PyTorch takes a second, others a part of one."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,41 @@ from translate.commands import app
 IMPORTED = re.compile(r"^import time:.*\| +([\w.]+)$", re.MULTILINE)
 TEXTS = ("--src", "lines.en", "--tgt", "lines.fr")
 CPU = ("--device", "cpu")
-HEAVY = {"torch", "numpy", "ctranslate2", "matplotlib", "sacrebleu", "starlette", "uvicorn"}
+SCORERS = {"sacrebleu", "matplotlib"}
+SERVERS = {"starlette", "uvicorn"}
+HEAVY = {"torch", "numpy", "ctranslate2", "sentencepiece", *SCORERS, *SERVERS}
+# Runs each command as `translate` does, one after the other in one process, and stops at the first that imports
+# what none of them may import.
+PROGRAM = """
+import json, sys
+from translate.__main__ import main
+commands, forbidden = json.loads(sys.argv[1])
+for command in commands:
+    sys.argv = ["translate", *command]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (command, end.code)
+    imported = sorted(sys.modules.keys() & forbidden)
+    assert not imported, (command, imported)
+"""
 
 
-def imported(folder: Path, *command: str) -> set[str]:
-    """The modules that a process imports."""
+def assert_none_imports(forbidden: set[str], commands: Sequence[Sequence[str]], folder: Path, text: str = "") -> None:
+    """Run the commands, with `text` on standard input."""
+    arguments = [sys.executable, "-c", PROGRAM, json.dumps([commands, sorted(forbidden)])]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, input=text, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def imported(folder: Path, *command: str, **streams: Any) -> set[str]:
+    """The modules that a process imports, by Python's own record, with the packages that contain them."""
     arguments = [sys.executable, "-X", "importtime", *command]
-    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return set(IMPORTED.findall(result.stderr))
+    process = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True, **streams)
+    record = process.communicate()[1]
+    assert process.returncode == 0, record
+    names = [name.split(".") for name in IMPORTED.findall(record)]  # of import_module's, only what they import
+    return {".".join(parts[: i + 1]) for parts in names for i in range(len(parts))}
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +65,80 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, corpus: Pat
     for language in "en", "fr":
         lines = (corpus / f"valid.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
         (path / f"lines.{language}").write_text("".join(lines[:3]), encoding="utf-8")
-    assert "torch" in imported(path, "-m", "translate", "score", "run", *TEXTS, *CPU, "--attention", "maps")
+    command = ["-m", "translate", "score", "run", *TEXTS, *CPU, "--attention", "maps"]
+    assert "torch" in imported(path, *command, stdout=subprocess.DEVNULL)  # so the record would show it
     return path
 
 
-@pytest.mark.parametrize("command", [["decode", "run", "I love apples."], ["score", "run", *TEXTS]], ids=str)
-def test_the_ctranslate2_engine_starts_without_torch_once_its_model_is_built(folder: Path, command: list[str]) -> None:
+@pytest.fixture(scope="module")
+def folder_with_model(folder: Path) -> Path:
+    """The same folder, after the run's model for CTranslate2 has been built."""
     pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install ctranslate2")
-    command = ["-m", "translate", *command, "--engine", "ctranslate2", *CPU]
-    imported(folder, *command)  # builds the model
-    assert "torch" not in imported(folder, *command)
+    command = [sys.executable, "-m", "translate", "decode", "run", "I love apples.", "--engine", "ctranslate2"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["attention", "maps"], ["align", "maps"], ["check", *TEXTS]],
-    ids=str,
-)
-def test_texts_and_stored_maps_are_read_without_torch(folder: Path, command: list[str]) -> None:
-    assert "torch" not in imported(folder, "-m", "translate", *command)
+def test_the_ctranslate2_engine_starts_without_torch_once_its_model_is_built(folder_with_model: Path) -> None:
+    """In each way to pass text and options; --device auto is the default."""
+    engine = ("--engine", "ctranslate2")
+    decode = [
+        ["I love apples."],
+        ["I love apples.", *CPU],
+        ["I love apples.", "--json"],
+        ["I love apples.", "--n-best", "2", "--beam-size", "3"],
+        ["I love apples.", "--beam-size", "1", "--max-length", "9"],
+        ["I love apples.", "--sample", "--top-k", "5", "--seed", "3"],
+        ["I love apples.", "--prefix", "a", "--min-length", "2", "--no-repeat-ngram", "3"],
+        ["--input", "lines.en"],
+        ["--input", "lines.en", "--output", "lines.out"],
+        ["--input", "lines.en", "--output", "lines.out", "--resume"],
+        [],  # standard input
+        ["--input", "-", "--json"],
+    ]
+    commands = [["decode", "run", *options, *engine] for options in decode]
+    commands += [["score", "run", *TEXTS, *options, *engine] for options in ((), CPU, ("--json",))]
+    assert_none_imports({"torch", "numpy", *SCORERS}, commands, folder_with_model, "I love apples.\n")
+
+
+def test_the_ctranslate2_engine_starts_without_torch_at_the_prompt(folder_with_model: Path) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    os.write(ours, b"I love apples.\nexit\n")
+    try:
+        command = ["-m", "translate", "decode", "run", "--engine", "ctranslate2"]
+        environment = os.environ | {"XDG_STATE_HOME": str(folder_with_model)}
+        modules = imported(folder_with_model, *command, stdin=theirs, stdout=theirs, env=environment)
+        assert b"> " in os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "translate.commands.interactive" in modules
+    assert modules & {"torch", "numpy", *SCORERS} == set()
+
+
+def test_texts_and_stored_maps_are_read_without_torch(folder: Path) -> None:
+    commands = [
+        ["attention", "maps"],
+        ["attention", "maps", "--layer", "0", "--head", "0"],
+        ["attention", "maps", "--all-heads", "--words"],
+        ["attention", "roles", "maps"],
+        ["align", "maps"],
+        ["check", *TEXTS],
+    ]
+    assert_none_imports({"torch", "ctranslate2", *SCORERS, *SERVERS}, commands, folder)
+
+
+def test_translations_in_a_file_are_evaluated_without_torch(folder: Path) -> None:
+    command = ["evaluate", "lines.fr", "--src", "lines.en", "--ref", "lines.fr"]
+    assert_none_imports({"torch", "ctranslate2", "matplotlib", *SERVERS}, [command], folder)
+
+
+def test_the_torch_engine_starts_without_what_it_does_not_need(folder: Path) -> None:
+    command = ["-m", "translate", "decode", "run", "I love apples.", *CPU]
+    modules = imported(folder, *command, stdout=subprocess.DEVNULL)
+    others = {"ctranslate2", "torch._dynamo", "sympy", "translate.data.encoded_corpus", *SCORERS, *SERVERS}
+    assert modules & {*others, "translate.commands.evaluate", "translate.commands.attention"} == set()
 
 
 def test_training_does_not_import_the_compiler_of_torch(folder: Path) -> None:
@@ -64,7 +147,7 @@ def test_training_does_not_import_the_compiler_of_torch(folder: Path) -> None:
     (folder / "settings.toml").write_text(settings, encoding="utf-8")
     modules = imported(folder, "-m", "translate", "train", "settings.toml", *TEXTS, *CPU)
     assert "translate.training.optimizer" in modules
-    assert modules.isdisjoint({"torch._dynamo", "sympy"})
+    assert modules & {"torch._dynamo", "sympy"} == set()
 
 
 def commands(command: Any, *names: str) -> Iterator[list[str]]:
@@ -74,18 +157,21 @@ def commands(command: Any, *names: str) -> Iterator[list[str]]:
         yield from commands(each, *names, name)
 
 
-COMMANDS = list(commands(typer.main.get_command(app)))
+def test_no_help_imports_a_heavy_package(folder: Path) -> None:
+    helps = [[*command, "--help"] for command in commands(typer.main.get_command(app))]
+    assert {"train", "decode", "serve", "export", "attention verify"} < {" ".join(words[:-1]) for words in helps}
+    assert_none_imports(HEAVY, [*helps, ["--version"]], folder)
 
 
-def test_the_commands_in_groups_are_among_those_tested() -> None:
-    assert {"train", "decode", "serve", "export"} < {" ".join(command) for command in COMMANDS}
-    assert ["attention", "verify"] in COMMANDS
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=str)
-def test_help_imports_no_heavy_package(folder: Path, command: list[str]) -> None:
-    assert imported(folder, "-m", "translate", *command, "--help").isdisjoint(HEAVY)
+def test_a_command_imports_no_other_command(folder: Path) -> None:
+    others = {f"translate.commands.{name}" for name in ("train", "decode", "evaluate", "align", "attention")}
+    assert_none_imports(others, [["check", "--help"]], folder)
 
 
 def test_the_package_imports_no_heavy_package(folder: Path) -> None:
-    assert imported(folder, "-c", "from translate import load, train").isdisjoint(HEAVY)
+    assert imported(folder, "-c", "from translate import load, train") & {*HEAVY, "pydantic"} == set()
+
+
+def test_python_loads_the_ctranslate2_engine_without_torch(folder_with_model: Path) -> None:
+    program = "from translate import load; load('run', engine='ctranslate2')('I love apples.')"
+    assert "torch" not in imported(folder_with_model, "-c", program)
