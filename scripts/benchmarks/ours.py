@@ -99,7 +99,7 @@ def learn(job: LearnJob) -> Learned:
     lines = run.metrics()
     best = min((line for line in lines if "valid_loss" in line), key=lambda line: line["valid_loss"])
     # "auto" in the settings leaves the precision to a measurement, so it is read from the log.
-    precision = re.search(r"training on .*, (\w+)$", run.log_path.read_text(encoding="utf-8"), re.MULTILINE)
+    precision = re.search(r"training on .*, (\w+)(?: by \w+)?$", run.log_path.read_text(encoding="utf-8"), re.MULTILINE)
     assert precision
     return Learned(
         settings=describe_settings(run.load_config()),

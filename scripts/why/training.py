@@ -47,7 +47,7 @@ def _train(run: Run, settings: dict[str, object], texts: Texts, plan: Plan) -> R
     translator = train(out=run.path, settings=new, resume=is_begun, device=plan.device)
     metrics, log = run.metrics(), run.log_path.read_text(encoding="utf-8")
     parameters, *_ = re.findall(r" model: ([\d,]+) parameters", log)
-    *_, precision = re.findall(r" training on .*, (\w+)$", log, re.MULTILINE)
+    *_, precision = re.findall(r" training on .*, (\w+)(?: by \w+)?$", log, re.MULTILINE)
     return {
         "parameters": int(parameters.replace(",", "")),
         "pieces": translator.vocabs.tgt.size,

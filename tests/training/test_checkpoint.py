@@ -16,7 +16,7 @@ from translate.run.model import save_weights
 from translate.system.checked_json import read_record, write_record
 from translate.training.checkpoint import FORMAT, Progress, TrainingState, load_checkpoint, save_checkpoint
 
-PROGRESS = Progress(step=7, epoch=2, batches=5, seconds=1.5, best=0.25, stale_validations=1, precision="bfloat16")
+PROGRESS = Progress(7, 2, 5, 1.5, best=0.25, stale_validations=1, precision="bfloat16", products="mkl")
 
 
 def tensors_of(state: TrainingState) -> dict[str, Tensor]:

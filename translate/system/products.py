@@ -54,8 +54,8 @@ def library() -> str:
 
 
 @contextmanager
-def using_library(name: str) -> Iterator[None]:
-    """Use a library within the block, in all threads."""
+def using_library(name: str | None) -> Iterator[None]:
+    """Use a library within the block, in all threads. None: the preferred one."""
     global _chosen
     previous, _chosen = _chosen, name
     try:

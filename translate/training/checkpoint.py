@@ -70,6 +70,7 @@ class Progress:
     stale_validations: int = 0  # validations since the best one
     precision: str | None = None  # of matrix products; with train.precision "auto", the chosen precision
     workers: int | None = None  # number of shares into which steps are divided; None if an older version did not do so
+    products: str | None = None  # library of float32 products on a CPU, see `translate.system.products`
     speed: float | None = None  # steps per second over about the last minute; those with R-Drop count by their cost
     schedule: TimedSchedule | None = None  # if the schedule follows the time left
 

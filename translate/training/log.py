@@ -15,6 +15,7 @@ from translate.report.curves import save_curves
 from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.system.device import describe
+from translate.system.products import ONEDNN
 from translate.training.advice import advise_at_start, diagnose
 from translate.training.checkpoint import Progress
 from translate.training.estimate import format_minutes
@@ -54,7 +55,8 @@ class Meter:
 def log_start(run: Run, config: Config, prepared: Prepared, trainer: Trainer, progress: Progress) -> None:
     """Log the device, the model size, the starting step and, for a new run, advice on its settings."""
     world, settings = trainer.world, config.train
-    run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}")
+    library = " by oneDNN" if trainer.precision == "float32" and progress.products == ONEDNN else ""
+    run.log(f"training on {world.describe(describe(trainer.device))}, {trainer.precision}{library}")
     run.log(f"model: {trainer.num_parameters:,} parameters, target vocabulary of {prepared.vocabs.tgt.size:,} pieces")
     run.log(f"resumed after step {progress.step}" if progress.step else "starting from step 0")
     if position_of(progress) < settings.steps_before_rdrop:

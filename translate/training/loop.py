@@ -23,6 +23,7 @@ from translate.run.folder import Run
 from translate.run.model import SMALLER_BATCHES, save_weights
 from translate.system.device import explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
+from translate.system.products import using_library
 from translate.system.signals import Stop, stopping_at_signals
 from translate.training.checkpoint import Progress, newest_progress, save_checkpoint
 from translate.training.estimate import StepPlan, plan_steps, reached_limit
@@ -30,7 +31,7 @@ from translate.training.feed import StepData, feed, first_step
 from translate.training.log import Meter, log_end, log_start, log_steps, log_validation, progress_bar, update_bar
 from translate.training.pace import after_step, follow, is_to_validate, next_position
 from translate.training.prepare import Prepared, prepare_together
-from translate.training.resume import init_from_run, restore_checkpoint
+from translate.training.resume import init_from_run, library_of_products, restore_checkpoint
 from translate.training.snapshots import record_snapshots
 from translate.training.step import AFTER_DIVERGENCE, WHY_HALVED, StepResult, Trainer
 from translate.training.validation import settle_criterion, validate
@@ -74,18 +75,20 @@ def train(
         trainer = Trainer(config, prepared, device, world)
     with announced("looking for a checkpoint"):
         progress = follow(restore_checkpoint(run, trainer), plan.schedule, plan.speed, config.train)
-    with explaining_oom(advice):
+    products = library_of_products(run, trainer, progress)
+    with using_library(products), explaining_oom(advice):
         first = partial(first_step, prepared, config.train, progress, device, world)
         if progress.step:
             trainer.gradients.resume(progress.workers)
         trainer.settle_precision(progress.precision or plan.precision, first)
         trainer.settle_method(first, run.log if world.is_first else lambda line: None)
-    progress = replace(progress, precision=trainer.precision, workers=trainer.gradients.workers.count)
+    num_workers = trainer.gradients.workers.count
+    progress = replace(progress, precision=trainer.precision, workers=num_workers, products=products)
     if world.is_first:
         run.update_config(written)
         run.forget_metrics_after(progress.step or -1)
         log_start(run, config, prepared, trainer, progress)
-    with stopping_at_signals() as stop, explaining_oom(advice):
+    with using_library(products), stopping_at_signals() as stop, explaining_oom(advice):
         progress, end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
         log_end(run, config, prepared, progress, end, signal_number)

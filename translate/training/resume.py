@@ -10,6 +10,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import load_model, read_weights, save_weights
 from translate.run.weights import ModelIdentity
+from translate.system.products import library_to_resume, preferred_library
 from translate.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from translate.training.optimizer import AdamW
 from translate.training.step import Trainer
@@ -32,6 +33,20 @@ def init_from_run(run: Run, config: Config) -> None:
     state = TrainingState(model, AdamW(model.parameters()), None, identity, config.train.seed)
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
     run.log(f"starting from the weights in {other.weights_path} (SHA-256: {digest})")
+
+
+def library_of_products(run: Run, trainer: Trainer, progress: Progress) -> str | None:
+    """Return the library of float32 products, the same in all processes, or None if the device is not a CPU.
+
+    A resumed training keeps the recorded library, if all processes can use it. A new one takes the preferred library.
+    """
+    if trainer.device.type != "cpu":
+        return None
+    mine = library_to_resume(progress.products) if progress.step else preferred_library()
+    common = min(trainer.world.gather(mine))  # MKL, unless all processes use oneDNN
+    if progress.products not in (None, common) and trainer.world.is_first:
+        run.log("warning: oneDNN, which multiplied matrices so far, cannot be used; the results will differ slightly")
+    return common
 
 
 def restore_checkpoint(run: Run, trainer: Trainer) -> Progress:
