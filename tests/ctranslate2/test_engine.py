@@ -457,14 +457,3 @@ def test_unfinished_models_of_killed_processes_are_removed(copied_run: Run) -> N
     (unfinished / "model.bin").touch()
     ready_model(copied_run, config, vocabs, "int8")
     assert not unfinished.exists()
-
-
-def test_a_result_that_the_environment_prevents_is_one_error(copied_run: Run) -> None:
-    engine = CTranslate2Engine(copied_run, copied_run.load_config(), copied_run.load_vocabs(), "cpu")
-
-    class Pending:
-        def result(self) -> None:
-            raise ValueError("Invalid CPU ISA: BOGUS")
-
-    with pytest.raises(UserError, match="Invalid CPU ISA: BOGUS; check your environment variables"):
-        engine._hypotheses(Pending(), 1.0)

@@ -6,8 +6,8 @@ This module does not import torch, so that engines without torch start faster.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from translate.config.settings import DecodeSettings
 from translate.errors import UserError
@@ -76,6 +76,19 @@ class Engine(Protocol):
         """Return an engine on the same models in which these attention heads are masked, too.
 
         In an ensemble, only the first model is masked. Raises UserError if the engine cannot mask heads.
+        """
+
+
+@runtime_checkable
+class BackgroundEngine(Engine, Protocol):
+    """An engine that searches in the background, in threads of its own."""
+
+    def start(
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """Begin a search at once; return an iterator over the indices and translations, in any order.
+
+        Raises UserError for unsupported settings. A search whose iterator is left ends early.
         """
 
 

@@ -11,17 +11,18 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, Self
+from typing import Self, TypeVar
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
 from translate.decoding.arguments import check_list, check_text
-from translate.decoding.engine import Engine, Hypothesis, Pieces, Sentence, Watch, length_limit
-from translate.decoding.quality_warnings import repetition, unknown
-from translate.decoding.results import Candidate, DecodeRequest, Scored, Translation
-from translate.decoding.sentence_split import Segment, join, max_countable, split_line
+from translate.decoding.assembly import Assembly, EncodedLine, Result
+from translate.decoding.engine import BackgroundEngine, Engine, Hypothesis, Pieces, Sentence, Watch
+from translate.decoding.quality_warnings import unknown
+from translate.decoding.results import DecodeRequest, Scored, Translation
+from translate.decoding.sentence_split import Segment, max_countable, split_line
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.system.distributed import ALONE, World
@@ -33,23 +34,7 @@ MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms ma
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
 NumberedLine = tuple[int, str]  # line number (from 1) and text
-
-
-class _Line(NamedTuple):
-    """An encoded line. Only a line that is too long for the model has several segments."""
-
-    id: int
-    source: str
-    segments: list[Segment]
-    pieces: list[list[int]]  # without `</s>`; empty for a blank segment
-
-
-class _Result(NamedTuple):
-    """The hypotheses for a non-blank segment."""
-
-    sentence: Sentence
-    hypotheses: list[Hypothesis]
-    log_probs: list[list[float]]  # one list per hypothesis, one value per piece; empty unless details were requested
+T = TypeVar("T")
 
 
 class LineTranslator:
@@ -93,10 +78,12 @@ class LineTranslator:
         check_list(lines, "lines")
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
-        for window in _windows(lines, world.size):
-            if window[-1][0] > num_done:
-                results = world.collect(list(self._translate(world.share(window), settings, request, watch)))
-                yield from (translation for translation in results if translation.id > num_done)
+        windows = (window for window in _windows(lines, world.size) if window[-1][0] > num_done)
+        started = (self._start(world.share(window), settings, request, watch) for window in windows)
+        # Lines that are there are read before they are needed, so that an engine in the background never waits.
+        for found in _one_ahead(started) if isinstance(lines, (list, tuple)) else started:
+            results = world.collect(sorted(found, key=lambda translation: translation.id))
+            yield from (translation for translation in results if translation.id > num_done)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Scored]:
         """Score pairs of source and target lines lazily; the lines may have any length.
@@ -152,22 +139,23 @@ class LineTranslator:
             raise UserError("the prefix: </s> ends a translation, so it can only be the last piece")
         return ids or tuple(tgt.encode([request.prefix])[0])
 
-    def _translate(
+    def _start(
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[Translation]:
+        """Start the search of a window, and return an iterator over its translations, in any order."""
         lines, prefix = self._encode(window), self._prefix(request)
         terms = [tuple(ids) for ids in self.vocabs.tgt.encode(request.terms) if ids]
-        sentences = []
+        sentences, line_of = list[Sentence](), list[EncodedLine]()
         for line in lines:
             full = [pieces for pieces in line.pieces if pieces]
             for number, pieces in enumerate(full):
                 src = (*pieces, self.vocabs.src.eos_id)
                 sentences.append(Sentence(src, line.id, () if number else prefix, terms if len(full) == 1 else ()))
+                line_of.append(line)
         results = self._search(sentences, settings, request, watch)
-        for line in lines:
-            yield self._translation(line, list(islice(results, sum(map(bool, line.pieces)))), settings, request)
+        return _assembled(Assembly(self.vocabs, self.max_pieces, settings, request), lines, line_of, results)
 
-    def _encode(self, window: Sequence[NumberedLine]) -> list[_Line]:
+    def _encode(self, window: Sequence[NumberedLine]) -> list[EncodedLine]:
         src = self.vocabs.src
         limit = max_countable(self.max_pieces)  # longer lines are not encoded as a whole
         encoded = src.encode([line if len(line) <= limit else "" for _, line in window])
@@ -178,13 +166,25 @@ class LineTranslator:
                 segments = split_line(line, self.max_pieces, lambda texts: [len(ids) for ids in src.encode(texts)])
                 # A single character may have more than max_pieces pieces.
                 parts = [ids[: self.max_pieces] for ids in src.encode([segment.text for segment in segments])]
-            lines.append(_Line(number, line, segments, parts))
+            lines.append(EncodedLine(number, line, segments, parts))
         return lines
 
     def _search(
         self, sentences: list[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
-    ) -> Iterator[_Result]:
-        """Search for translations block by block, because a long line may have any number of segments."""
+    ) -> Iterator[tuple[int, Result]]:
+        """Start a search, and return an iterator over the indices of the sentences and the results, in any order."""
+        if request.terms or request.details or len(sentences) > SEGMENTS_TOGETHER:
+            return self._search_in_blocks(sentences, settings, request, watch)
+        if isinstance(self.engine, BackgroundEngine):
+            found = self.engine.start(sentences, settings, request.num_best)
+        else:
+            found = _searched(self.engine, sentences, settings, request.num_best, watch)
+        return ((i, Result(sentences[i], hypotheses, [])) for i, hypotheses in found)
+
+    def _search_in_blocks(
+        self, sentences: list[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
+    ) -> Iterator[tuple[int, Result]]:
+        """Search block by block, because a long line may have any number of segments."""
         for start in range(0, len(sentences), SEGMENTS_TOGETHER):
             block = sentences[start : start + SEGMENTS_TOGETHER]
             if request.terms:
@@ -194,8 +194,8 @@ class LineTranslator:
             pairs = list(zip(block, found, strict=True))
             given = [(sentence.src, each.pieces) for sentence, hypotheses in pairs for each in hypotheses]
             scored = iter(self.engine.score(given) if request.details else ())
-            for sentence, hypotheses in pairs:
-                yield _Result(sentence, hypotheses, list(islice(scored, len(hypotheses))))
+            for i, (sentence, hypotheses) in enumerate(pairs, start):
+                yield i, Result(sentence, hypotheses, list(islice(scored, len(hypotheses))))
 
     def _search_with_terms(
         self, block: Sequence[Sentence], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
@@ -217,54 +217,44 @@ class LineTranslator:
             kept[i] += [each for each in others if each not in kept[i] and each.score <= worst]
         return [row[:num_best] for row in kept]
 
-    def _translation(
-        self, line: _Line, results: list[_Result], settings: DecodeSettings, request: DecodeRequest
-    ) -> Translation:
-        if not results:
-            return Translation(line.id, line.source, (Candidate("", 0.0, (), () if request.details else None),), (), ())
-        num_candidates, power = max(len(result.hypotheses) for result in results), settings.length_penalty
-        candidates = tuple(self._candidate(line, results, rank, power) for rank in range(num_candidates))
-        warnings = tuple(self._warnings(line, results, candidates[0].text, settings, request))
-        pieces = tuple((result.sentence.src, result.hypotheses[0].pieces) for result in results)
-        return Translation(line.id, line.source, candidates, warnings, pieces)
 
-    def _candidate(self, line: _Line, results: list[_Result], rank: int, power: float) -> Candidate:
-        """Join each segment's hypothesis of this rank (or its last, if it has fewer); score the result as a whole."""
-        tgt = self.vocabs.tgt
-        chosen = [result.hypotheses[: rank + 1][-1] for result in results]
-        decoded = iter(tgt.decode(hypothesis.pieces[:-1]) for hypothesis in chosen)
-        texts = [next(decoded) if pieces else "" for pieces in line.pieces]
-        pieces = tuple(tgt.labels(piece for hypothesis in chosen for piece in hypothesis.pieces))[:-1]
-        log_probs = [value for result in results for each in result.log_probs[: rank + 1][-1:] for value in each]
-        score = chosen[0].score
-        if len(chosen) > 1:
-            total = math.fsum(hypothesis.score * len(hypothesis.pieces) ** power for hypothesis in chosen)
-            score = total / sum(len(hypothesis.pieces) for hypothesis in chosen) ** power
-        return Candidate(join(line.segments, texts), score, pieces, tuple(log_probs) or None)
+def _searched(
+    engine: Engine, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None
+) -> Iterator[tuple[int, list[Hypothesis]]]:
+    """Search when the first result is asked for."""
+    yield from enumerate(engine.search(sentences, settings, num_best, watch))
 
-    def _warnings(
-        self, line: _Line, results: list[_Result], text: str, settings: DecodeSettings, request: DecodeRequest
-    ) -> Iterator[str]:
-        src, tgt = self.vocabs  # encoding may normalize the terms
-        parts = list(zip(line.pieces, line.segments, strict=True))
-        yield from unknown("source", [word for ids, segment in parts for word in src.unknown(ids, segment.text)])
-        if any(tgt.unk_id in result.hypotheses[0].pieces for result in results):
-            yield f"the output contains the unknown piece ({tgt.decode([tgt.unk_id]).strip()})"
-        if len(line.pieces) > 1:
-            limit = f"{self.max_pieces} pieces (data.max_pieces)"
-            terms = "; the required terms were not enforced" if request.terms else ""
-            yield f"longer than the maximum of {limit}; translated in {len(line.pieces)} parts{terms}"
-        elif missing := [term for term in request.terms if tgt.decode(tgt.encode([term])[0]) not in text]:
-            yield f"required terms missing from the translation: {', '.join(missing)}"
-        full = [segment.text for ids, segment in parts if len(ids) == self.max_pieces]
-        if any(len(ids) > self.max_pieces for ids in src.encode(full)):
-            yield f"a character has more than {self.max_pieces} pieces (data.max_pieces); the rest of it was left out"
-        lengths = [(len(each.hypotheses[0].pieces), length_limit(each.sentence, settings)) for each in results]
-        if at_limit := [limit - 1 for length, limit in lengths if length == limit]:  # without `</s>`, as in the setting
-            setting = "decode.max_length" if settings.max_length else "decode.max_length_ratio"
-            yield f"output reached the limit of {at_limit[0]} pieces ({setting}) and may be truncated"
-        if warning := repetition(line.source, text):
-            yield warning
+
+def _assembled(
+    assembly: Assembly,
+    lines: Sequence[EncodedLine],
+    line_of: Sequence[EncodedLine],
+    found: Iterator[tuple[int, Result]],
+) -> Iterator[Translation]:
+    """Yield the translation of each line once the results of its segments are there. line_of: line of each sentence."""
+    waiting = {line.id: dict[int, Result]() for line in lines}
+    yield from (assembly.translation(line, []) for line in lines if not any(line.pieces))
+    for i, result in found:
+        line = line_of[i]
+        if len(line.pieces) == 1:
+            yield assembly.translation(line, [result])
+            continue
+        waiting[line.id][i] = result
+        if len(waiting[line.id]) == sum(map(bool, line.pieces)):
+            yield assembly.translation(line, [each for _, each in sorted(waiting.pop(line.id).items())])
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, each once the next one is there. An error of an item is raised after those before it."""
+    previous = list[T]()
+    try:
+        for item in items:
+            yield from previous
+            previous = [item]
+    except Exception:
+        yield from previous
+        raise
+    yield from previous
 
 
 def _windows(lines: Iterable[str], num_processes: int) -> Iterator[list[NumberedLine]]:

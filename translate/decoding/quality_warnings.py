@@ -110,6 +110,8 @@ def _loop(text: str) -> str | None:
         for length in NUM_REPEATED:
             if span := _run(words, length):
                 return " ".join(written[places[span.start] : places[span.stop - 1] + 1])
+    if max(map(len, words), default=0) < MIN_LETTERS:  # folding the case of a word never shortens it
+        return None
     loops = (match for word in LONG_WORD.finditer(text) for match in LOOP_IN_WORD.finditer(word[0]))
     return next((match[0] for match in loops if len(match[0]) >= MIN_LETTERS), None)
 
