@@ -117,3 +117,10 @@ def test_small_batches_are_not_divided(two_threads: None) -> None:
     assert [usual_number(size) for size in (1, 2 * MIN_SHARE - 1, 2 * MIN_SHARE, 10**6)] == [1, 1, 2, 2]
     torch.set_num_threads(64)
     assert usual_number(10**6) == MAX_WORKERS
+
+
+def test_the_calling_thread_divides_no_operation_if_there_are_workers(two_threads: None) -> None:
+    for count, expected in (1, 2), (2, 1):
+        with Workers(count).alone():
+            assert torch.get_num_threads() == expected
+        assert torch.get_num_threads() == 2

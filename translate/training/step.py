@@ -146,18 +146,19 @@ class Trainer:
             return captured
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(position, self.settings)
-        losses = total(self.gradients.add(data, step, rdrop_weight(position, self.settings), self.precision))
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
-        if result.is_used:
-            if self.settings.clip_norm:
-                norm = torch.tensor(result.gradient_norm, device=self.device)
-                torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
-            self.optimizer.step()
-            if self.ema:
-                self.ema.update(step)
-        self.optimizer.zero_grad()
-        return result
+        with self.gradients.workers.alone():
+            losses = total(self.gradients.add(data, step, rdrop_weight(position, self.settings), self.precision))
+            gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+            result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
+            if result.is_used:
+                if self.settings.clip_norm:
+                    norm = torch.tensor(result.gradient_norm, device=self.device)
+                    torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+                self.optimizer.step()
+                if self.ema:
+                    self.ema.update(step)
+            self.optimizer.zero_grad()
+            return result
 
     def _step_with_graphs(
         self, captured: CapturedStep, data: StepData, step: int, position: float

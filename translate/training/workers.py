@@ -6,8 +6,9 @@ one of their cores, they all wait for it each time. Threads that each have a sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -35,6 +36,20 @@ class Workers:
         if min(count, num_threads) > 1:
             each = max(1, num_threads // count)
             self._pool = ThreadPoolExecutor(min(count, num_threads), "step", torch.set_num_threads, (each,))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within the block, let the calling thread divide no operation, if there are workers.
+
+        Adding gradients and updating weights is limited by the speed of memory, which one thread can use up.
+        """
+        num_threads = torch.get_num_threads()
+        if self._pool:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(num_threads)
 
     def map(self, function: Callable[[T], R], shares: Sequence[T]) -> list[R]:
         """Apply the function to each share. Returns the results in order, or raises the first error at the end."""
