@@ -18,7 +18,7 @@ from torch import Tensor
 from tests.helpers.recorded_operations import RecordedOperations
 from tests.helpers.runs import CPU, changed
 from translate.config.settings import Config
-from translate.data.batches import epoch_order
+from translate.data.batches import epoch_order, padded_size
 from translate.run.folder import Run
 from translate.run.model import build_model
 from translate.system.distributed import ALONE
@@ -28,7 +28,7 @@ from translate.training.checkpoint import Progress
 from translate.training.feed import StepData, feed
 from translate.training.loss import SummedLoss
 from translate.training.prepare import Prepared, prepare
-from translate.training.static_batches import Shape, empty_batch, fill, padded_size
+from translate.training.static_batches import Shape, empty_batch, fill
 from translate.training.step import Trainer
 from translate.training.step_method import COMPILED, GRAPHS, PLAIN, Method, fastest_method
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 POOL_PAIRS = 16_384  # minimum pool size in pairs
 POOL_PAIRS_PER_PIECE = 4  # minimum pool size in pairs, per piece of the batch budget
 MIN_BATCHES = 8  # minimum number of batches for using more than one pool; each pool ends with a partial batch
+SIZES_PER_OCTAVE = 8  # see `padded_size`
 FILLER_ID = 0  # id at padding positions, which are masked
 
 
@@ -150,6 +151,12 @@ def make_batch(corpus: EncodedCorpus, rows: IntArray, bos_id: int) -> Batch:
     places = tgt_mask.flatten().nonzero().squeeze(1)
     links = _links(corpus.links, rows, tgt_in.size(1)) if corpus.links is not None else None
     return Batch(src, src_mask, tgt_in, tgt_out.flatten()[places], places, links)
+
+
+def padded_size(size: int) -> int:
+    """Round up to a multiple of an eighth of the largest power of two that is not above `size`."""
+    multiple = max(1, (1 << size.bit_length() - 1) // SIZES_PER_OCTAVE)
+    return -(-size // multiple) * multiple
 
 
 def pad(rows: Sequence[IntArray | Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from translate.data.batches import cut, pad
 from translate.data.vocab import VocabPair
 from translate.decoding.beam_search import Logits, beam_search, gather_rows
 from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch_budget, check_finite
+from translate.decoding.graph_search import GraphSearch
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
 from translate.errors import UserError
@@ -80,9 +81,10 @@ class TorchEngine:
         self._outputs = [Weights(model.output.weight.detach()).converted(precision) for model in models]
         for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
             layer.convert(precision)
+        self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
+        self._graphs = GraphSearch(models, self._outputs[0], self._bos_id, self._eos_id)
         self._halving_search, self._halving_scores = Halving(), Halving()
         self._lock = ThreadLock()
-        self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id
 
     @classmethod
     def load(cls, runs: Sequence[Run], vocabs: VocabPair, device: str = "auto", precision: str = "float32") -> Self:
@@ -108,6 +110,7 @@ class TorchEngine:
         engine = copy.copy(self)
         with self.lock:  # outside it, the hooks of another thread would be copied, too
             engine.models = [without_heads(self.model, heads), *self.models[1:]]
+        engine._graphs = GraphSearch(engine.models, self._outputs[0], self._bos_id, self._eos_id)
         return engine
 
     def search(
@@ -177,6 +180,8 @@ class TorchEngine:
     def _search_batch(
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None, stop: Event
     ) -> list[list[Hypothesis]]:
+        if (found := self._graphs.search(sentences, settings, watch)) is not None:
+            return found
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         with torch.inference_mode():
             rules = LogitRules.of(sentences, settings, self._eos_id, self.device)

@@ -268,7 +268,7 @@ class Transformer(Seq2Seq):
         assert isinstance(state, TransformerState)
         cache = state.target.next()
         tgt_mask = as_bias(cache.mask)
-        x, rotary = self.embed(self.tgt_embedding, pieces, torch.full((1,), state.num_pieces, device=pieces.device))
+        x, rotary = self.embed(self.tgt_embedding, pieces, state.position())
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
             x = layer(x, tgt_mask, source, state.src_mask, partial(cache.append, number), rotary)
         return self.decoder_norm(x), replace(state, target=cache, num_pieces=state.num_pieces + 1)

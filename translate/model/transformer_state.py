@@ -17,7 +17,13 @@ class TransformerState:
     src_mask: Tensor  # (B, 1, 1, S)
     source: tuple[KeyValue, ...]  # per layer: (B, H, S, D/H)
     target: KeyValueCache
-    num_pieces: int  # length of each hypothesis in pieces
+    num_pieces: int | Tensor  # length of each hypothesis in pieces; (1,) if it is counted on the device
+
+    def position(self) -> Tensor:
+        """Return the position of the next piece, (1,)."""
+        if isinstance(self.num_pieces, Tensor):
+            return self.num_pieces
+        return torch.full((1,), self.num_pieces, device=self.src_mask.device)
 
     @classmethod
     def start(cls, src_mask: Tensor, source: tuple[KeyValue, ...]) -> TransformerState:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from translate.config.train_settings import TrainSettings
 from translate.data.batches import Batch
-from translate.training.cuda_graphs import Capture
+from translate.system.cuda_graphs import Capture
 from translate.training.feed import Part, StepData
 from translate.training.loss import Losses, SummedLoss
 from translate.training.optimizer import AdamW, ExponentialMovingAverage, learning_rate, rdrop_weight

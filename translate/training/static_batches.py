@@ -10,9 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from translate.data.batches import FILLER_ID, Batch, PieceLinks
-
-SIZES_PER_OCTAVE = 8  # number of padded sizes between a power of two and the next, so at most 1/8 is padding
+from translate.data.batches import FILLER_ID, Batch, PieceLinks, padded_size
 
 
 class Shape(NamedTuple):
@@ -30,12 +28,6 @@ class Shape(NamedTuple):
         # Links cost little, so fewer sizes suffice. An empty batch of links has one, too.
         links = None if batch.links is None else 1 << max(0, len(batch.links.places) - 1).bit_length()
         return cls(padded_size(len(batch.src)), padded_size(length), padded_size(batch.num_tokens), links)
-
-
-def padded_size(size: int) -> int:
-    """Round up to a multiple of an eighth of the largest power of two that is not above `size`."""
-    multiple = max(1, (1 << size.bit_length() - 1) // SIZES_PER_OCTAVE)
-    return -(-size // multiple) * multiple
 
 
 def empty_batch(shape: Shape, device: torch.device) -> Batch:

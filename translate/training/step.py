@@ -19,17 +19,17 @@ from translate.model.seq2seq import Seq2Seq
 from translate.report.progress import announced
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
+from translate.system.cuda_graphs import Capture, CudaGraphs, summary
 from translate.system.device import multiplies_bfloat16, seconds_on
 from translate.system.distributed import ALONE, World
 from translate.training.captured_step import CapturedStep
 from translate.training.checkpoint import TrainingState
-from translate.training.cuda_graphs import Capture, CudaGraphs
 from translate.training.feed import StepData
 from translate.training.gradients import Gradients
 from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
-from translate.training.step_method import COMPILE_SECONDS, COMPILED, GRAPHS, Method, fastest_method, summary
+from translate.training.step_method import COMPILE_SECONDS, COMPILED, GRAPHS, Method, fastest_method
 
 MAX_NAMED = 20  # maximum number of lines listed in a message
 NUM_TIMED = 4  # timed passes per precision; only the fastest one counts

@@ -12,6 +12,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import NamedTuple
 
+from translate.system.cuda_graphs import summary
 from translate.training.captured_step import CapturedStep
 from translate.training.feed import StepData
 
@@ -56,11 +57,6 @@ def fastest_method(
     best = min(seconds, key=lambda name: seconds[name])
     log(f"gradients of a step: {times}; using {best if best != PLAIN else 'no graphs'}")
     return methods[best].build() if best != PLAIN else None
-
-
-def summary(error: Exception) -> str:
-    """Return the type of an error and the first line of its message."""
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
 
 
 @contextmanager

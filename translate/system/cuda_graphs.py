@@ -54,3 +54,8 @@ class CudaGraphs:
             generator.graphsafe_set_state(state)
             raise
         return graph.replay
+
+
+def summary(error: Exception) -> str:
+    """Return the type of an error and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
