@@ -22,10 +22,10 @@ class TrainSettings(Section):
     learning_rate: Annotated[float, Field(ge=1e-12, le=1)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
-        description="schedule after the warm-up; cosine decays to 0 at max_steps (if max_steps is 0, it is computed "
-        "from max_epochs or max_minutes when training starts and saved in the run's config.toml)",
+        description="schedule after the warm-up; cosine decays to 0 at max_steps (if max_steps is 0, at the end that "
+        "max_epochs or max_minutes give; with max_minutes, the learning rate follows the time left)",
     )
-    decay_from: Share = Field(0.0, description="fraction of max_steps at which cosine decay starts; 0: after warm-up")
+    decay_from: Share = Field(0.0, description="fraction of the steps at which cosine decay starts; 0: after warm-up")
     warmup_steps: Limit = Field(400, description="number of linear warm-up steps from 0 to learning_rate")
     adam_beta2: Share = Field(0.98, description="Adam's beta2")
     weight_decay: Annotated[float, Field(ge=0, le=1000)] = Field(
@@ -37,7 +37,7 @@ class TrainSettings(Section):
     )
     label_smoothing: Share = Field(0.1, description="target probability mass to spread evenly over all pieces")
     rdrop: Weight = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
-    rdrop_from: Share = Field(0.0, description="fraction of max_steps after which R-Drop starts")
+    rdrop_from: Share = Field(0.0, description="fraction of the steps after which R-Drop starts")
     alignment_weight: Weight = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
         -1, description="decoder layer of the guided head, from 0; -1: second to last (last if there are only two)"
@@ -77,12 +77,12 @@ class TrainSettings(Section):
 
     @property
     def steps_before_decay(self) -> float:
-        """Number of steps before the cosine decay starts."""
+        """Position in the schedule, in steps, at which the cosine decay starts."""
         return max(self.warmup_steps, self.decay_from * self.max_steps)
 
     @property
     def steps_before_rdrop(self) -> float:
-        """Number of steps before R-Drop starts if `rdrop` is set."""
+        """Position in the schedule, in steps, after which R-Drop starts if `rdrop` is set."""
         return self.rdrop_from * self.max_steps
 
     @model_validator(mode="after")
