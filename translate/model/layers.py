@@ -66,7 +66,12 @@ class Linear(nn.Linear):
         return Weights(self.weight, self.bias, self.scale)
 
     def convert(self, precision: str) -> None:
-        """Store the weights in a precision for inference, in place; see `Weights.converted`."""
+        """Store the weights in a precision for inference, in place; see `Weights.converted`.
+
+        In float32, nothing changes: the parameters may belong to an optimizer.
+        """
+        if precision == "float32":
+            return
         weights = Weights(self.weight.detach()).converted(precision)
         self.weight, self.scale = nn.Parameter(weights.matrix, requires_grad=False), weights.scale
 
