@@ -87,3 +87,18 @@ def test_a_file_of_another_size_is_not_read(run: Run, load: Callable[[Run], obje
     with run.weights_path.open("ab") as weights:
         weights.truncate(2**40)
     assert "its size does not match its header" in refused(load, run)
+
+
+def test_loading_draws_no_random_values_and_sets_all_parameters(any_run: Path) -> None:
+    """Of each architecture: one parameter that is not in the file would keep what its memory held before."""
+    run = Run(any_run)
+    before = torch.get_rng_state()
+    model = load_model(run, run.load_vocabs()).model
+    assert torch.equal(torch.get_rng_state(), before)
+    stored = load_file(run.weights_path)
+    found = dict(model.named_parameters())
+    assert found.keys() == stored.keys()
+    assert all(np.array_equal(found[name].detach(), stored[name]) for name in stored)
+    fresh = build_model(run.load_config(), run.load_vocabs())
+    buffers = dict(model.named_buffers())
+    assert all(torch.equal(buffers[name], buffer) for name, buffer in fresh.named_buffers())

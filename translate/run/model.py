@@ -48,7 +48,10 @@ def parameter_shapes(config: Config, vocabs: VocabPair) -> dict[str, Shape]:
 
 
 class _NoRandomValues(TorchFunctionMode):
-    """Skip random initialization, for which the meta device would import PyTorch's compiler in more than a second."""
+    """Skip random initialization, for which the meta device would import PyTorch's compiler in more than a second.
+
+    On other devices, it takes most of the time in which a model is built.
+    """
 
     def __torch_function__(
         self,
@@ -78,7 +81,8 @@ class LoadedModel(NamedTuple):
 def load_model(run: Run, vocabs: VocabPair) -> LoadedModel:
     """Load the model of a run. Raises UserError if its weights are missing, damaged or do not match its settings."""
     weights = read_weights(run, vocabs)  # first, because config.toml may be wrong
-    model = build_model(run.load_config(), vocabs)
+    with _NoRandomValues():  # all of which would be overwritten
+        model = build_model(run.load_config(), vocabs)
     copy_tensors(as_tensors(weights), parameters_of(model))
     return LoadedModel(model, weights.digest)
 
