@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 NUM_CHARACTERS = sys.maxunicode + 1
+EMPTY_PLANES = range(0x40000, 0xE0000)  # planes 4 to 13 of Unicode, in which nothing is assigned
 LINE_FEED = 10
 NO_SCRIPT = "Zyyy"  # the Unicode script "Common"; also used here for all non-letters
 SAME_SCRIPT = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani", "Zinh": NO_SCRIPT, "Zzzz": NO_SCRIPT}
@@ -46,7 +47,7 @@ def characters_of(lines: Sequence[str]) -> Characters:
 @lru_cache
 def unassigned() -> Array:
     """Return a (U,) bool mask of the code points that are unassigned in Python's version of Unicode."""
-    return np.fromiter((unicodedata.category(chr(code)) == "Cn" for code in range(NUM_CHARACTERS)), bool)
+    return _where(lambda characters: map("Cn".__eq__, map(unicodedata.category, characters)), in_empty_planes=True)
 
 
 @lru_cache
@@ -61,5 +62,13 @@ def scripts() -> Array:
     number = {name: i for i, name in enumerate(dict.fromkeys([NO_SCRIPT, *names]))}
     sizes = np.diff([*Scripts.RANGES, NUM_CHARACTERS])
     numbers = np.repeat(np.array([number[name] for name in names], np.uint8), sizes)
-    is_letter = np.fromiter((chr(code).isalpha() for code in range(NUM_CHARACTERS)), bool)
-    return numbers * is_letter
+    return numbers * _where(partial(map, str.isalpha), in_empty_planes=False)
+
+
+def _where(holds: Callable[[str], Iterable[bool]], in_empty_planes: bool) -> Array:
+    """Return a (U,) bool mask of the code points for which a property holds. holds: the property of each character."""
+    mask = np.full(NUM_CHARACTERS, in_empty_planes)
+    for part in slice(0, EMPTY_PLANES.start), slice(EMPTY_PLANES.stop, NUM_CHARACTERS):
+        codes = np.arange(part.start, part.stop, dtype="<u4")
+        mask[part] = np.fromiter(holds(codes.tobytes().decode("utf-32-le", "surrogatepass")), bool, len(codes))
+    return mask
