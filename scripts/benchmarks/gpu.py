@@ -168,6 +168,7 @@ def parts(plan: Plan, folder: Path, config: Config) -> Iterator[Part]:
     yield check("learn", medium, plan.learning_steps, 90)
     yield from (train("ours", size, plan.precision, 60) for size in plan.sizes)
     yield check("maps", medium, 0, 40)
+    yield check("search", medium, 0, 40)
     yield check("curve", medium, plan.check_steps, 60)
     yield check("resume", medium, plan.check_steps, 45)
     yield from (decode("ours", "ours", plan.precision, beam_size, 45) for beam_size in plan.beam_sizes)

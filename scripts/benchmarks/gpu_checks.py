@@ -19,7 +19,7 @@ from benchmarks.products import Product, products_alone
 from benchmarks.report import gpu_name
 from benchmarks.work import SRC, TGT, Job
 from translate.api import load_translator
-from translate.attention.extract import PiecePair, attention_maps
+from translate.attention.extract import PiecePair, attention_maps, engine_of
 from translate.config.limits import LARGEST
 from translate.config.settings import Config
 from translate.data.readers.lines import read_lines
@@ -29,7 +29,7 @@ from translate.system.device import pick_device
 from translate.training.checkpoint import MODEL, step_folders
 from translate.training.loop import train
 
-NUM_PAIRS = 32  # sentence pairs whose maps are compared
+NUM_PAIRS, NUM_LINES = 32, 100  # sentence pairs whose maps are compared, and lines whose translations are
 Floats = npt.NDArray[np.float32]
 
 
@@ -89,6 +89,16 @@ class Maps:
     bfloat16_difference: float
 
 
+@dataclass(frozen=True)
+class Searched:
+    """Translations by beam search in float32."""
+
+    lines: int
+    uses_graphs: bool
+    same_without_graphs: float  # share of the lines
+    same_on_cpu: float
+
+
 def peak(job: CheckJob) -> Peak:
     """Time one large product in the precision of `config`. steps: its number of rows and columns."""
     rate = products_alone([Product(job.steps, job.steps, job.steps, 1)], job.device, job.config.train.precision)
@@ -143,6 +153,19 @@ def maps(job: CheckJob) -> Maps:
         found = _weights(load_translator(job.run, job.device, precision=precision), pairs)
         differences.append(max(float(np.abs(one - other).max()) for one, other in zip(found, wanted, strict=True)))
     return Maps(len(pairs), *differences)
+
+
+def search(job: CheckJob) -> Searched:
+    """Translate the first lines of the test text on the device, there without graphs, and on the CPU."""
+    lines = list(itertools.islice(read_lines(job.folder / f"test.{SRC}"), NUM_LINES))
+    translator = load_translator(job.run, job.device)
+    engine = engine_of(translator)
+    found = translator.translate(lines)
+    uses_graphs = engine._graphs.captured is not None
+    engine._graphs.captured = None
+    plain, exact = translator.translate(lines), load_translator(job.run, "cpu").translate(lines)
+    shares = [sum(map(str.__eq__, found, others)) / len(found) for others in (plain, exact)]
+    return Searched(len(lines), uses_graphs, *shares)
 
 
 def _weights(translator: LineTranslator, pairs: Sequence[PiecePair]) -> Iterator[Floats]:

@@ -17,7 +17,7 @@ from tests.helpers.corpora import TOY
 from translate.errors import UserError
 
 MODULES = {"gpu_checks": gpu_checks, "ours": ours}
-PARTS = ["peak", "learn", "train ours tiny float32", "maps", "curve", "resume", "decode ours beam 2 float32"]
+PARTS = ["peak", "learn", "train ours tiny float32", "maps", "search", "curve", "resume", "decode ours beam 2 float32"]
 
 
 def test_all_parts_of_the_gpu_benchmark_run_on_a_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -38,6 +38,13 @@ def test_all_parts_of_the_gpu_benchmark_run_on_a_cpu(monkeypatch: pytest.MonkeyP
     assert figures["maps"]["bfloat16_difference"] < 1e-2
     assert figures["curve"]["float32_difference"] < 1e-5
     assert figures["curve"]["bfloat16_difference"] < 1e-2
+    assert figures["search"] | {"seconds_in_all": 0} == {
+        "lines": 100,
+        "uses_graphs": False,
+        "same_without_graphs": 1.0,
+        "same_on_cpu": 1.0,
+        "seconds_in_all": 0,
+    }
     assert figures["resume"]["is_identical"]
     assert figures["train ours tiny float32"]["tokens_per_second"] > 0
     written = [json.loads(line)["name"] for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
@@ -59,7 +66,7 @@ def test_parts_that_fail_or_have_no_time_left_are_named_in_the_report(
     plan = gpu.quick(gpu.Plan(["ours", "joeynmt"], "cpu", threads=1, max_seconds=450.0))
     report = gpu.measure(plan, tmp_path, gpu.toy_text(TOY), tmp_path / "results.jsonl")
     errors = [row["error"] for row in report.rows]
-    assert errors == ["RuntimeError: no"] * 7 + ["skipped: the time of the benchmark is over"]
+    assert errors == ["RuntimeError: no"] * 8 + ["skipped: the time of the benchmark is over"]
     assert "| ours beam 2 float32 | RuntimeError: no |" in report.table
     assert "nan TFLOP/s" in report.table
 

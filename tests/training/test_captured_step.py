@@ -160,7 +160,7 @@ def test_rare_shapes_beyond_the_limit_run_without_graphs(
     assert trainer._captured.num_graphs == 1
 
 
-@pytest.mark.parametrize("fastest", [PLAIN, GRAPHS, COMPILED])
+@pytest.mark.parametrize("fastest", [PLAIN, COMPILED])
 def test_the_fastest_method_is_chosen(config: Config, tiny_run: Path, fastest: str) -> None:
     prepared, lines = prepare(Run(tiny_run), config), list[str]()
     trainer, data = trainer_with(config, prepared, None), all_steps(prepared, config)[0]

@@ -31,7 +31,7 @@ from translate.system.cuda_graphs import Capture
 
 CHECK_EVERY = 4  # steps after which the processor asks whether all sentences are finished
 FIRST_STAGE = 16  # steps whose graph reads only so much of the cache; the next stage reads twice as much
-MAX_SHAPES = 16  # shapes whose graphs are kept
+MAX_SHAPES = 64  # shapes whose graphs are kept
 
 
 class Shape(NamedTuple):

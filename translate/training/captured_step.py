@@ -128,6 +128,9 @@ class CapturedStep:
 
     def check(self, data: StepData) -> None:
         """Capture the first part's gradients. Raises RuntimeError if the graph computes others than without it."""
+        self.add_first_gradients(data)  # allocates the gradients; all further passes add to them, like a graph
+        for static in self._static.values():
+            static.has_run = False
         found = []
         for _ in range(3):  # without a graph, with a new one, and with the same again
             self._optimizer.zero_grad(set_to_none=False)
