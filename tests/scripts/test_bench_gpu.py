@@ -18,6 +18,7 @@ from translate.errors import UserError
 
 MODULES = {"gpu_checks": gpu_checks, "ours": ours}
 PARTS = ["peak", "learn", "train ours tiny float32", "maps", "search", "curve", "resume", "decode ours beam 2 float32"]
+PARTS += ["train ours tiny float32, compiled if faster"]
 
 
 def test_all_parts_of_the_gpu_benchmark_run_on_a_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_all_parts_of_the_gpu_benchmark_run_on_a_cpu(monkeypatch: pytest.MonkeyP
     assert figures["train ours tiny float32"]["tokens_per_second"] > 0
     written = [json.loads(line)["name"] for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert written == PARTS
-    assert all(0 < limit <= 90 for limit in limits)
+    assert all(0 < limit <= 170 for limit in limits)
     for prefix in "| ours tiny float32 ", "| ours beam 2 float32 ", "- resume: steps 4, is identical True":
         assert prefix in report.table
 
@@ -66,7 +67,7 @@ def test_parts_that_fail_or_have_no_time_left_are_named_in_the_report(
     plan = gpu.quick(gpu.Plan(["ours", "joeynmt"], "cpu", threads=1, max_seconds=450.0))
     report = gpu.measure(plan, tmp_path, gpu.toy_text(TOY), tmp_path / "results.jsonl")
     errors = [row["error"] for row in report.rows]
-    assert errors == ["RuntimeError: no"] * 8 + ["skipped: the time of the benchmark is over"]
+    assert errors == ["RuntimeError: no"] * 8 + ["skipped: the time of the benchmark is over"] * 2
     assert "| ours beam 2 float32 | RuntimeError: no |" in report.table
     assert "nan TFLOP/s" in report.table
 

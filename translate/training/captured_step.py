@@ -85,7 +85,7 @@ class CapturedStep:
         holds if the device or a capture fails, which raises RuntimeError.
         """
         for group in self._optimizer.param_groups:
-            group["lr"], group["capturable"] = self._learning_rate, True
+            group["lr"], group["capturable"] = self._learning_rate, self._has_updated  # the first update has no graph
         self._learning_rate.fill_(learning_rate(position, self._settings))
         if self._ema:
             self._ema_share.fill_(self._ema.share(step))
@@ -149,7 +149,7 @@ class CapturedStep:
         self._replay_update = None
         self._optimizer.found_inf = None
         for group in self._optimizer.param_groups:
-            group["lr"] = 0.0  # set in each step
+            group["lr"], group["capturable"] = 0.0, False  # each step sets the rate
         self._optimizer.zero_grad()
 
     def _backward(self, batch: Batch, rdrop: float) -> None:

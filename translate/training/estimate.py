@@ -137,7 +137,7 @@ def _measure(config: Config, prepared: Prepared, device: torch.device, world: Wo
     trainer = Trainer(config.model_copy(update={"train": timed}), prepared, device, world)
     first = partial(first_step, prepared, timed, Progress(), device, world)
     trainer.settle_precision(None, first)
-    trainer.settle_method(first, log=lambda line: None)
+    trainer.settle_method(first, log=lambda line: None, is_throwaway=True)
     return StepTimes(*world.largest(*step_times(trainer, prepared))), trainer.precision
 
 
@@ -213,7 +213,7 @@ def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | Non
         batch = make_batch(corpus, rows, prepared.vocabs.tgt.bos_id)
         largest = StepData([Part(batch, 0, rows)], batch.num_tokens, next_epoch=0, next_batch=0)
         trainer.settle_precision(None, lambda: largest)
-        trainer.settle_method(lambda: largest, log=lambda line: None)
+        trainer.settle_method(lambda: largest, log=lambda line: None, is_throwaway=True)
         trainer.step(largest, step=settings.max_steps or 1)
         seconds = plan.seconds or step_times(trainer, prepared).mean(settings)
     num_steps = steps_per_epoch(prepared, settings, ALONE)

@@ -105,10 +105,13 @@ class Trainer:
         else:
             self.precision = "bfloat16"
 
-    def settle_method(self, first_step: Callable[[], StepData], log: Callable[[str], None]) -> None:
-        """Choose the fastest way to compute steps on CUDA, and log it. first_step: returns the data for timing.
+    def settle_method(
+        self, first_step: Callable[[], StepData], log: Callable[[str], None], is_throwaway: bool = False
+    ) -> None:
+        """Choose the fastest way to compute steps on CUDA, and log it.
 
-        With train.compile = "off", and with multiple processes, it is the plain one of other devices.
+        With train.compile = "off", and with multiple processes, it is the plain one of other devices. first_step:
+        returns the data for timing. is_throwaway: whether the model is too short-lived to be compiled.
         """
         self._log = log
         if self.device.type != "cuda" or self.settings.compile == "off":
@@ -117,9 +120,10 @@ class Trainer:
             log("training without CUDA graphs: multiple processes share each step")
             return
         with announced("comparing training with and without CUDA graphs"):
-            self._captured = self._fastest_method(first_step(), CudaGraphs(self.device))
+            can_compile = self._is_worth_compiling and not is_throwaway and self.settings.compile == "auto"
+            self._captured = self._fastest_method(first_step(), CudaGraphs(self.device), can_compile)
 
-    def _fastest_method(self, data: StepData, capture: Capture) -> CapturedStep | None:
+    def _fastest_method(self, data: StepData, capture: Capture, can_compile: bool) -> CapturedStep | None:
         def captured(is_compiled: bool) -> CapturedStep:
             loss = copy.copy(self._summed_loss)
             if is_compiled:
@@ -131,7 +135,7 @@ class Trainer:
             self.optimizer.zero_grad()
 
         methods = {GRAPHS: Method(partial(captured, is_compiled=False))}
-        if self._is_worth_compiling and self.settings.compile == "auto":
+        if can_compile:
             methods[COMPILED] = Method(partial(captured, is_compiled=True), COMPILE_SECONDS)
         return fastest_method(plain, methods, data, partial(seconds_on, self.device), self._log)
 
