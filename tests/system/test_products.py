@@ -24,6 +24,7 @@ from translate.system.products import (
     this_processor,
     using_library,
 )
+from translate.training.loss import cross_entropy_sum
 
 ZEN_5 = Processor("AuthenticAMD", 26, True)
 
@@ -101,6 +102,19 @@ def test_a_resumed_training_keeps_the_recorded_library_or_that_of_old_versions(m
             assert library() == ONEDNN
         assert library() == MKL
     assert library() == ONEDNN
+
+
+@pytest.mark.skipif(not is_accurate(), reason="PyTorch has no oneDNN for this processor")
+def test_both_libraries_give_the_same_loss_and_gradients() -> None:
+    torch.manual_seed(1)
+    features, weight = torch.randn(ROWS + 5, 24, requires_grad=True), torch.randn(40, 24, requires_grad=True)
+    found = []
+    for name in MKL, ONEDNN:
+        with using_library(name):
+            loss = cross_entropy_sum(features, weight, torch.arange(ROWS + 5) % 40, label_smoothing=0.1)
+            found.append((loss.detach(), *torch.autograd.grad(loss, (features, weight))))
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-5 * float(one.abs().max()))
 
 
 @pytest.mark.skipif(not is_accurate(), reason="PyTorch has no oneDNN for this processor")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from translate.model.int8 import multiplied_int8, quantized
-from translate.system.products import linear
+from translate.system.products import linear, uses_onednn
 
 # PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 matrix product, which takes milliseconds and
 # a megabyte of memory. Padding the number of rows to a multiple of ROWS limits the number of distinct shapes.
@@ -103,8 +103,9 @@ def feed_forward(x: Tensor, inner: Linear, outer: Linear) -> Tensor:
 
 
 def as_factor(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert an operand (N, I) of a matrix product to `dtype`. For bfloat16 on a CPU, pad it with rows of zeros."""
-    if dtype != torch.bfloat16 or x.device.type != "cpu" or len(x) % ROWS == 0:
+    """Convert an operand (N, I) of a matrix product to `dtype`. If oneDNN computes it, pad it with rows of zeros."""
+    is_by_onednn = dtype == torch.bfloat16 and x.device.type == "cpu"
+    if not (is_by_onednn or (dtype == x.dtype and uses_onednn(x))) or len(x) % ROWS == 0:
         return x.to(dtype)
     padded = x.new_empty(len(x) + -len(x) % ROWS, x.size(1), dtype=dtype)
     padded[: len(x)] = x

@@ -104,7 +104,7 @@ def is_accurate() -> bool:
     x, weight, y_grad = (_sines(*shape) for shape in ((2 * ROWS, 200), (100, 200), (2 * ROWS, 100)))
     expected = x.double() @ weight.double().t(), y_grad.double() @ weight.double(), y_grad.double().t() @ x.double()
     try:
-        found = _onednn(x, weight), _input_gradient(y_grad, weight), _weight_gradient(y_grad, x)
+        found = _onednn(x, weight), _onednn(y_grad, weight.t()), _onednn(x.t(), y_grad.t()).t()
     except (AttributeError, RuntimeError):
         return False
     return all(
@@ -113,23 +113,43 @@ def is_accurate() -> bool:
     )
 
 
+def uses_onednn(x: Tensor) -> bool:
+    """Return whether products of x are computed by oneDNN, if their number of rows is a multiple of ROWS."""
+    is_float32 = x.device.type == "cpu" and x.dtype == torch.float32
+    return is_float32 and not torch.compiler.is_compiling() and library() == ONEDNN
+
+
+def padded(x: Tensor) -> Tensor:
+    """Add rows of zeros to (N, I) until their number is a multiple of ROWS."""
+    return F.pad(x, (0, 0, 0, -len(x) % ROWS)) if len(x) % ROWS else x
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute x weightᵀ + bias by the library in use: (..., I) -> (..., O). Products it does not know go to PyTorch."""
-    if not _is_for_onednn(x, weight):
+    """Compute x weightᵀ + bias for any number of rows, with gradients: (..., I) -> (..., O)."""
+    if not uses_onednn(x) or x.numel() < ROWS * x.size(-1):
         return F.linear(x, weight, bias)
     product = _Linear.apply if torch.is_grad_enabled() else _padded_product
     y = cast("Callable[[Tensor, Tensor, Tensor | None], Tensor]", product)(x.flatten(0, -2), weight, bias)
     return y.view(*x.shape[:-1], len(weight))
 
 
-def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.numel() >= ROWS * x.size(-1)
-        and not torch.compiler.is_compiling()
-        and library() == ONEDNN
-    )
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Compute x weightᵀ, without gradients, for a padded x of any type."""
+    return _onednn(x, weight) if uses_onednn(x) else x @ weight.t()
+
+
+def input_gradient(y_grad: Tensor, weight: Tensor) -> Tensor:
+    """Compute the gradient of a padded x, (N, O) weight -> (N, I)."""
+    return _onednn(y_grad, weight.t()) if uses_onednn(y_grad) else y_grad @ weight
+
+
+def weight_gradient(y_grad: Tensor, x: Tensor) -> Tensor:
+    """Compute the gradient of weight, (N, O)ᵀ x -> (O, I), for a padded x."""
+    if not uses_onednn(x):
+        return y_grad.t() @ x
+    if x.size(1) < y_grad.size(1):  # the operator copies its first operand if that is transposed
+        return _onednn(x.t(), y_grad.t()).t().contiguous()
+    return _onednn(y_grad.t(), x.t())
 
 
 class _Linear(torch.autograd.Function):
@@ -147,15 +167,10 @@ class _Linear(torch.autograd.Function):
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         y_grad = padded(gradients[0])
         return (
-            _input_gradient(y_grad, weight)[: len(gradients[0])] if wants_x else None,
-            _weight_gradient(y_grad, rows) if wants_weight else None,
+            input_gradient(y_grad, weight)[: len(gradients[0])] if wants_x else None,
+            weight_gradient(y_grad, rows) if wants_weight else None,
             y_grad.sum(0) if wants_bias else None,
         )
-
-
-def padded(x: Tensor) -> Tensor:
-    """Add rows of zeros to (N, I) until their number is a multiple of ROWS."""
-    return F.pad(x, (0, 0, 0, -len(x) % ROWS)) if len(x) % ROWS else x
 
 
 def _padded_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -166,18 +181,6 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute y. weight may be a transposed view."""
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return y
-
-
-def _input_gradient(y_grad: Tensor, weight: Tensor) -> Tensor:
-    """Compute the gradient of x, (N, O) weight -> (N, I)."""
-    return _onednn(y_grad, weight.t())
-
-
-def _weight_gradient(y_grad: Tensor, x: Tensor) -> Tensor:
-    """Compute the gradient of weight, (N, O)ᵀ x -> (O, I). The operator copies its transposed first operand."""
-    if x.size(1) < y_grad.size(1):
-        return _onednn(x.t(), y_grad.t()).t().contiguous()
-    return _onednn(y_grad.t(), x.t())
 
 
 def _sines(num_rows: int, num_columns: int) -> Tensor:

@@ -21,6 +21,7 @@ from translate.model.attention_kinds import Head
 from translate.model.hooks import recording_head
 from translate.model.layers import as_factor
 from translate.model.seq2seq import Seq2Seq
+from translate.system.products import input_gradient, product, weight_gradient
 
 # Maximum number of logits in memory. All N x V logits would be by far the largest tensor in a step of a small model.
 # On a CPU, this many fit in the cache; a GPU needs large matrix products for full utilization.
@@ -147,7 +148,7 @@ class _LinearLoss(torch.autograd.Function):
             for part in _slices(features.size(1), num_rows):
                 flat = features[:, part].flatten(0, 1)
                 rows, wanted = as_factor(flat, dtype), targets[part, None]
-                all_logits = rows @ kernel.t()
+                all_logits = product(rows, kernel)
                 logits = all_logits[: len(flat)].view(features.size(0), -1, len(kernel))
                 for few in _slices(logits.size(1), ROWS_AT_ONCE if device == "cpu" else num_rows):
                     loss, gradient = rows_loss(logits[:, few].float(), wanted[few], wants_gradient)
@@ -155,9 +156,9 @@ class _LinearLoss(torch.autograd.Function):
                     if gradient is not None:
                         logits[:, few] = gradient
                 if wants_gradient:  # `all_logits` holds their gradient, and zeros in rows that `as_factor` has added
-                    features_grad[:, part] = (all_logits @ kernel)[: len(flat)].view_as(features[:, part])
-                    product = (all_logits.t() @ rows).to(weight.dtype)
-                    weight_grad = product if weight_grad is None else weight_grad.add_(product)
+                    features_grad[:, part] = input_gradient(all_logits, kernel)[: len(flat)].view_as(features[:, part])
+                    added = weight_gradient(all_logits, rows).to(weight.dtype)
+                    weight_grad = added if weight_grad is None else weight_grad.add_(added)
         ctx.save_for_backward(features_grad, weight_grad)
         return total
 
