@@ -31,6 +31,7 @@ from translate.config.limits import LARGEST
 from translate.config.settings import Config
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
+from translate.decoding.results import DecodeRequest
 from translate.run.folder import Run
 from translate.system.spinning import limit_spinning
 
@@ -82,7 +83,8 @@ def decode(job: DecodeJob) -> DecodeMeasured:
 def _load(job: DecodeJob, engine: str) -> Translate:
     translator = load_translator(job.run, job.device, engine, job.precision)
     settings = changed_search(translator.settings, {"beam_size": job.beam_size})
-    return lambda lines: [translation.text for translation in translator.translations(lines, settings)]
+    request = DecodeRequest(scores=False)  # as of the command, which prints texts
+    return lambda lines: [translation.text for translation in translator.translations(lines, settings, request)]
 
 
 def learn(job: LearnJob) -> Learned:

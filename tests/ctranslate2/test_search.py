@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from translate.ctranslate2.engine import CTranslate2Engine
 from translate.ctranslate2.search import BATCHES_PER_WORKER, Batch, Search, Task
 from translate.decoding.engine import Sentence
 from translate.decoding.line_translator import LineTranslator
+from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
 
 pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install ctranslate2")
@@ -55,7 +57,9 @@ class Workers:
 
 def task(num_sentences: int, settings: DecodeSettings = GREEDY, limit: int = 10) -> Task:
     """Sentences of 16 pieces, one per batch."""
-    return Task([Sentence([5] * 16)] * num_sentences, [limit] * num_sentences, settings, 1, 16, "</s>")
+    return Task(
+        [Sentence([5] * 16)] * num_sentences, [limit] * num_sentences, settings, 1, 16, "</s>", needs_scores=True
+    )
 
 
 def ended(row: int, batch: Batch) -> Future:
@@ -149,6 +153,26 @@ def test_an_error_of_the_next_window_follows_the_results_of_this_one(
         with pytest.raises(error, match="line 5"):
             rows.extend(each.id for each in translator.translations(lines, GREEDY))
         assert rows == [1, 2, 3]
+
+
+def test_texts_are_the_same_without_scores_of_greedy_search(translator: LineTranslator) -> None:
+    settings = DecodeSettings(beam_size=1, max_length_ratio=0.5)  # some reach the limit
+    for changed in settings, settings.model_copy(update={"beam_size": 2}):
+        found, expected = (
+            list(translator.translations(LINES, changed, DecodeRequest(scores=has_scores)))
+            for has_scores in (False, True)
+        )
+        assert [each.parts for each in found] == [each.parts for each in expected]
+        assert all(math.isnan(each.translations[0].score) == (changed is settings) for each in found)
+        assert [each.warnings for each in found] == [each.warnings for each in expected]
+
+
+def test_probabilities_that_are_not_finite_are_reported_without_scores() -> None:
+    def answer(row: int, batch: Batch) -> Future:
+        return Future([["<unk>", "</s>"]], [math.nan] if batch.has_scores else [])
+
+    with pytest.raises(UserError, match="the model's probabilities are not finite"):
+        next(iter(Search(task(3)._replace(needs_scores=False), Workers(answer), num_workers=1)))
 
 
 def test_the_translator_stays_usable_after_ctrl_c_and_an_early_end(

@@ -76,5 +76,7 @@ def decode(
     input, output = (None if path == Path("-") else path for path in (input, output))
     maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
     sentences = [text_argument(sentence) for sentence in sentences or []]
-    request = DecodeRequest(n_best, as_json, text_argument(prefix), tuple(map(text_argument, require or ())))
+    has_scores = as_json or n_best > 1 or attention is not None
+    terms = tuple(map(text_argument, require or ()))
+    request = DecodeRequest(n_best, as_json, text_argument(prefix), terms, scores=has_scores)
     translate(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)

@@ -11,6 +11,7 @@ of pieces raised to the power of the length penalty. This module handles the dif
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -77,18 +78,19 @@ class CTranslate2Engine:
         self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, watch: Watch | None = None
     ) -> list[list[Hypothesis]]:
         """See Engine. `watch` is ignored. Raises UserError if a coverage penalty is used."""
-        found = dict(self.start(sentences, settings, num_best))
+        found = dict(self.start(sentences, settings, num_best, needs_scores=True))
         return [found[i] for i in range(len(sentences))]
 
     def start(
-        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, needs_scores: bool
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
         """See BackgroundEngine. Samples are drawn at once."""
         limits = [length_limit(sentence, settings) for sentence in sentences]
         self._refuse(sentences, settings, max(limits, default=0))
         budget = batch_budget(settings, num_best)
         budget = min(budget, BATCH_TOKENS) if self._device.type == "cpu" else budget
-        task = Task(sentences, limits, settings, num_best, budget, self._tgt_pieces[self._eos_id])
+        needs_scores = needs_scores or settings.beam_size > 1 or settings.sample
+        task = Task(sentences, limits, settings, num_best, budget, self._tgt_pieces[self._eos_id], needs_scores)
         if not settings.sample:
             translate = partial(self._translate, self._translator, task)
             return self._finished(Search(task, translate, self._num_workers), task)
@@ -126,12 +128,16 @@ class CTranslate2Engine:
             prefixes if any(prefixes) else None,
             max_decoding_length=batch.max_pieces,
             asynchronous=True,
-            **search_options(task.settings, task.num_best, batch.patience, len(self._tgt_pieces)),
+            **search_options(task, batch, len(self._tgt_pieces)),
         )
         return futures
 
     def _finished(self, search: Search, task: Task) -> Iterator[tuple[int, list[Hypothesis]]]:
         """Yield what is found, with missing `</s>` appended and scores recomputed that may differ from our engine's."""
+        if not task.needs_scores:
+            for i, found in search:
+                yield i, [Hypothesis(self._ids(each), math.nan) for each in found]
+            return
         is_ruled, power = task.settings.min_length or task.settings.no_repeat_ngram, task.settings.length_penalty
         unscored = list[tuple[int, list[Hypothesis], list[list[int]]]]()
         for i, found in search:

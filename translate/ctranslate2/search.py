@@ -10,6 +10,7 @@ CTranslate2 ends a search by other rules than the torch engine, so some searches
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -34,10 +35,11 @@ class Batch(NamedTuple):
     rows: Sequence[int]  # sentence indices
     max_pieces: int  # maximum translation length without `</s>`
     patience: float
+    has_scores: bool
 
 
 class Found(NamedTuple):
-    """A hypothesis of CTranslate2. It does not end with `</s>` if it reached its batch's limit."""
+    """A hypothesis of CTranslate2. It does not end with `</s>` if it reached its batch's limit. Scores may be NaN."""
 
     pieces: list[str]
     score: float
@@ -52,6 +54,7 @@ class Task(NamedTuple):
     num_best: int
     budget: int  # maximum source pieces per batch, including padding
     end: str  # `</s>`, as the target vocabulary calls it
+    needs_scores: bool  # otherwise, only the first batch has some, which shows whether the model's are finite
 
     @property
     def has_beam(self) -> bool:
@@ -104,6 +107,8 @@ class Search:
         """Start the search. translate: gives CTranslate2 a batch, and returns its future results."""
         self._task, self._translate, self._num_workers = task, translate, num_workers
         self._batches = deque(self._in_batches(range(len(task.sentences)), PATIENCE))
+        if self._batches:
+            self._batches[0] = self._batches[0]._replace(has_scores=True)
         self._pending = deque[tuple[Batch, Sequence[Any]]]()
         self._repeated = list[tuple[float, int, int]]()  # patience, length limit of the batch or 0, sentence index
         self._submit()
@@ -141,29 +146,30 @@ class Search:
         while start < len(order):
             width = max(len(sentences[order[start]].src), MIN_COUNTED)
             batch = order[start : start + max(1, self._task.budget // width)]
-            yield Batch(batch, max(limits[i] for i in batch) - 1, patience)
+            yield Batch(batch, max(limits[i] for i in batch) - 1, patience, self._task.needs_scores)
             start += len(batch)
 
 
-def search_options(settings: DecodeSettings, num_best: int, patience: float, vocab_size: int) -> dict[str, Any]:
+def search_options(task: Task, batch: Batch, vocab_size: int) -> dict[str, Any]:
     """Return the decode settings as options of CTranslate2."""
+    settings = task.settings
     options = {
         "length_penalty": settings.length_penalty,
         "min_decoding_length": settings.min_length,
         "no_repeat_ngram_size": settings.no_repeat_ngram,
         "max_input_length": 0,
-        "return_scores": True,
+        "return_scores": batch.has_scores,  # those of greedy search take a softmax over all pieces
         "return_end_token": True,  # `</s>` counts toward the length
     }
     if settings.sample:
         top_k = min(settings.top_k, vocab_size)  # CTranslate2 rejects a larger one
-        options |= {"beam_size": 1, "num_hypotheses": num_best, "sampling_temperature": settings.temperature}
+        options |= {"beam_size": 1, "num_hypotheses": task.num_best, "sampling_temperature": settings.temperature}
         return options | {"sampling_topk": top_k, "sampling_topp": settings.top_p}
     if settings.beam_size == 1:
         return options | {"beam_size": 1}
     # Request all finished hypotheses, because recomputed scores may change their order.
-    num_hypotheses = _num_finished(settings, patience)
-    return options | {"beam_size": settings.beam_size, "num_hypotheses": num_hypotheses, "patience": patience}
+    num_hypotheses = _num_finished(settings, batch.patience)
+    return options | {"beam_size": settings.beam_size, "num_hypotheses": num_hypotheses, "patience": batch.patience}
 
 
 def _num_finished(settings: DecodeSettings, patience: float) -> int:
@@ -184,5 +190,7 @@ def _read(future: Any, length_penalty: float) -> list[Found]:
             raise
         raise UserError(f"CTranslate2: {error}; lower --beam-size, or decode.batch_tokens in config.toml") from None
     check_finite(result.scores)
+    if not result.scores:
+        return [Found(pieces, math.nan) for pieces in result.hypotheses]
     found = [Found(*each) for each in zip(result.hypotheses, result.scores, strict=True)]
     return [each for each in found if each.score * len(each.pieces) ** length_penalty > IMPOSSIBLE]

@@ -84,10 +84,11 @@ class BackgroundEngine(Engine, Protocol):
     """An engine that searches in the background, in threads of its own."""
 
     def start(
-        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int
+        self, sentences: Sequence[Sentence], settings: DecodeSettings, num_best: int, needs_scores: bool
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
         """Begin a search at once; return an iterator over the indices and translations, in any order.
 
+        needs_scores: if False, scores may be NaN.
         Raises UserError for unsupported settings. A search whose iterator is left ends early.
         """
 

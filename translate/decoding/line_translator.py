@@ -52,7 +52,7 @@ class LineTranslator:
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """Return the best translation of each line with the run's settings; see `translations`."""
-        return [each.text for each in self.translations(lines)]
+        return [each.text for each in self.translations(lines, request=DecodeRequest(scores=False))]
 
     def translations(
         self,
@@ -176,7 +176,7 @@ class LineTranslator:
         if request.terms or request.details or len(sentences) > SEGMENTS_TOGETHER:
             return self._search_in_blocks(sentences, settings, request, watch)
         if isinstance(self.engine, BackgroundEngine):
-            found = self.engine.start(sentences, settings, request.num_best)
+            found = self.engine.start(sentences, settings, request.num_best, request.scores)
         else:
             found = _searched(self.engine, sentences, settings, request.num_best, watch)
         return ((i, Result(sentences[i], hypotheses, [])) for i, hypotheses in found)
