@@ -24,9 +24,12 @@ from translate.training import log as training_log
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 LATE = ["torch.distributed.rendezvous", "torch._dynamo"]  # what groups import when they form, which takes a second
+# What commands import only when they are called, because a user calls one.
+USED = ["api.translator", "commands.decode_io", "commands.train", "decoding.torch_engine", "training.loop"]
 # The process that is forked computes nothing, so it has no threads.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.helpers.processes", "translate.api", "translate.commands", "sacrebleu", *LATE])
+PRELOADED = ["tests.helpers.processes", *(f"translate.{name}" for name in USED), "sacrebleu", *LATE]
+FORKED.set_forkserver_preload(PRELOADED)
 
 
 LOCK = Lock()  # two threads that look for the end of one process would disturb each other
