@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from translate.config.settings import Config, DecodeSettings
 from translate.ctranslate2 import import_ctranslate2
-from translate.ctranslate2.cached_model import ready_model
+from translate.ctranslate2.cached_model import ready_model, start_check
 from translate.ctranslate2.fingerprint import num_positions
 from translate.ctranslate2.loading import num_workers, open_model, origin_of, pick_device
 from translate.ctranslate2.search import Batch, Found, Search, Task, search_options
@@ -50,8 +50,9 @@ class CTranslate2Engine:
         missing, if the device or precision is not available, or if the run is not a Transformer.
         """
         require_transformer(run, config, "CTranslate2", "use --engine torch")
-        self._device = pick_device(device, precision)
-        self._model = ready_model(run, config, vocabs, precision)
+        check = start_check(run, config, vocabs, precision)
+        self._device = pick_device(device, precision)  # imports CTranslate2 meanwhile
+        self._model = ready_model(run, config, vocabs, precision, check)
         where = "CUDA" if self._device.type == "cuda" else f"CPU ({self._device.num_threads} threads)"
         self.description = f"CTranslate2 {precision} on {where}"
         self._longest = num_positions(config)
@@ -59,7 +60,7 @@ class CTranslate2Engine:
         self._num_workers = num_workers(self._device)
         self._src_pieces = vocabs.src.pieces(range(vocabs.src.size))
         self._tgt_pieces = vocabs.tgt.pieces(range(vocabs.tgt.size))
-        self._tgt_ids = {piece: i for i, piece in enumerate(self._tgt_pieces)}
+        self._tgt_ids = vocabs.tgt.ids
         self._origin = origin_of(self._model)
         self.weights: Sequence[str] = self._origin[:1]
         self._opened = os.getpid(), open_model(self._model, self._device, self._origin)
