@@ -63,7 +63,7 @@ def output_after(block: str) -> str:
 
 def worked_row() -> np.ndarray:
     """Return the columns of section 4: q · k, score, exponential, weight, value; one row per source piece."""
-    table = [line.split() for line in output_after("query = attention.query").splitlines()]
+    table = [line.split() for line in output_after("query = seen").splitlines()]
     assert tuple(row[0] for row in table) == MAPS.source
     return np.array([row[1:] for row in table], dtype=float).T
 
