@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.dummy
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -33,7 +34,7 @@ from translate.run.folder import Run
 
 TINY = ModelSettings(d_model=8, d_ff=16, num_heads=2, num_encoder_layers=2, num_decoder_layers=1, dropout=0.0)
 NUM_PIECES = 11
-PLAN = Plan(["ours"], ["float32", "int8"], [2], device="cpu", threads=1, rounds=1, num_sentences=4)
+PLAN = Plan(["ours"], ["float32", "float16"], [2], device="cpu", threads=1, rounds=1, num_sentences=4)
 
 TRAINED = training.Measured(1.0, 0.0, 1.0, 1.0, 0.5, 100.0, 10**9, 1000, device_name="", versions={})
 
@@ -225,7 +226,9 @@ def test_medians_use_all_measurements() -> None:
     assert medians(rounds[1:]).peak_memory_bytes == 300_000_000
 
 
-def test_corpus_size_benchmark_trains_twice(tmp_path: Path) -> None:
+def test_corpus_size_benchmark_trains_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads, which start sooner than processes, write the corpus."""
+    monkeypatch.setattr(size, "get_context", lambda method: multiprocessing.dummy)
     report = size.measure(tmp_path, [1500], threads=1)
     (row,) = report.rows
     assert row["pairs"] == 1500
