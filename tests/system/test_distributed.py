@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.corpora import TOY, head
-from tests.helpers.processes import ENVIRONMENT, of_one_process, settings_file, two_at_once
+from tests.helpers.processes import ENVIRONMENT, Forked, of_one_process, settings_file, two_at_once
 from tests.helpers.runs import ARCHITECTURES, CPU, changed, train_into, with_model
 from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
@@ -29,12 +28,16 @@ from translate.training.loop import train
 from translate.training.prepare import prepare
 from translate.training.step import Trainer
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def torchrun(*options: str) -> Forked:
+    """Start `torchrun` with two processes, in a process that is forked; its own are not."""
+    return Forked(_torchrun, ["--standalone", "--nproc-per-node", "2", *options])
 
 
-def two_processes(*arguments: object, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [*TORCHRUN, *options, "-m", "translate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+def _torchrun(options: list[str]) -> None:
+    from torch.distributed.run import main
+
+    os.environ |= ENVIRONMENT
+    main(options)
 
 
 def settings(config: Config) -> Config:
@@ -87,21 +90,20 @@ def test_training_resumes_with_a_different_number_of_processes(one: Run, two: Ru
 
 
 @contextmanager
-def in_training(folder: Path, config: Config) -> Iterator[tuple[subprocess.Popen[str], Run]]:
+def in_training(folder: Path, config: Config) -> Iterator[tuple[Forked, Run]]:
     """Start a long training run with two processes, and wait until it has saved a checkpoint."""
     config = changed(config, "train", max_steps=0, max_minutes=3, patience=0, validate_every=10**6, save_every=5)
     run = Run(folder / "run")
     file = settings_file(folder / "config.toml", config)
-    command = [*TORCHRUN, "-m", "translate", "train", str(file), "--out", str(run.path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process = torchrun("-m", "translate", "train", str(file), "--out", str(run.path))
     try:
         while not list(run.checkpoints_path.glob("step-*")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.1)
         yield process, run
     finally:
-        process.terminate()
-        process.communicate()
+        process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
 def load_newest(run: Run, config: Config) -> int:
@@ -170,12 +172,14 @@ def test_an_error_is_reported_only_once(tmp_path: Path) -> None:
     """The output of both processes is redirected to files, separate from torchrun's own report."""
     options = ("--redirects", "3", "--log-dir", str(tmp_path / "logs"))
     out = tmp_path / "run"
-    done = two_processes("train", "--src", "/no/such", "--tgt", "/no/such", "--out", out, options=options)
-    assert done.returncode
+    command = "-m", "translate", "train", "--src", "/no/such", "--tgt", "/no/such", "--out", str(out)
+    process = torchrun(*options, *command)
+    _, said = process.communicate()
+    assert process.returncode
     written = "".join(path.read_text() for path in (tmp_path / "logs").rglob("std*.log"))
     assert written == "error: /no/such: no such file\n"
-    assert "traceback : error: /no/such: no such file" in done.stderr
-    assert "exitcode  : 2" in done.stderr
+    assert "traceback : error: /no/such: no such file" in said
+    assert "exitcode  : 2" in said
     assert not out.exists()
 
 
