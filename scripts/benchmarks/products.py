@@ -11,8 +11,9 @@ loss and the optimizer, counts as no operations but takes time, so 100 % cannot 
 
 The products alone are those with a weight matrix, forward and backward, with plain `torch.mm` on two-dimensional
 operands of the system's own mean batch shape (padding included), in its precision, right after its timed updates in the
-same process. The fastest of five loops counts. Attention's own small products are left out of the loop. Both make the
-rate higher and the share lower.
+same process. In float32 on a CPU, each is computed by the faster of MKL and oneDNN, whichever library the system uses;
+in bfloat16, PyTorch only has oneDNN. The fastest of five loops counts. Attention's own small products are left out of
+the loop. All this makes the rate higher and the share lower.
 
 Shapes: a product (n, k, m) is (n, k) activations times the transpose of an (m, k) weight.
 """
@@ -20,9 +21,12 @@ Shapes: a product (n, k, m) is (n, k) activations times the transpose of an (m, 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +35,7 @@ from translate.config.model_settings import ModelSettings
 
 LOOP_SECONDS = 0.6
 NUM_LOOPS = 5
+NUM_CALLS = 3  # per loop in which the libraries are compared
 
 
 @dataclass(frozen=True)
@@ -129,26 +134,90 @@ def training_operations(model: ModelSettings, num_pieces: int, pieces: PieceCoun
 def products_alone(products: Sequence[Product], device: str, precision: str) -> float:
     """Return the operations per second of these products alone, forward and backward, in the fastest loop."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    operands = [each for product in products for each in [_operands(product, device, dtype)] * product.times]
-    repeats = max(1, round(LOOP_SECONDS / _seconds(operands, 1, device)))
-    repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(operands, repeats, device)))  # after warm-up
-    seconds = min(_seconds(operands, repeats, device) for _ in range(NUM_LOOPS))
-    return 3 * _operations(products) * repeats / seconds
+    settings = libraries(dtype) if device == "cpu" else []
+    calls = []
+    for product in products:
+        for call in _calls(product, device, dtype):
+            seconds = {setting: _fastest([_Call(*call, setting)] * NUM_CALLS, device) for setting in settings}
+            calls += [_Call(*call, min(seconds, key=lambda each: seconds[each]) if seconds else None)] * product.times
+    calls.sort(key=lambda call: call.setting or "")  # change the setting only once
+    repeats = max(1, round(LOOP_SECONDS / _seconds(calls, 1, device)))
+    repeats = max(1, round(repeats * LOOP_SECONDS / _seconds(calls, repeats, device)))  # after warm-up
+    return 3 * _operations(products) * repeats / _fastest(calls, device, repeats)
 
 
-def _operands(product: Product, device: str, dtype: torch.dtype) -> list[Tensor]:
-    """Return x, weight and y of a product, and their gradients, so that nothing is allocated while it is timed."""
+def libraries(dtype: torch.dtype) -> list[str]:
+    """Return the values of PyTorch's setting that makes MKL ("ieee") or oneDNN ("bf16") multiply on a CPU.
+
+    oneDNN is left out if it would round to bfloat16, as it may with this setting, or if PyTorch has no such setting.
+    """
+    if dtype != torch.float32 or not hasattr(torch.backends.mkldnn, "matmul"):
+        return []
+    x = torch.randn(256, 256)
+    with multiplying("bf16"):
+        error = (x @ x - (x.double() @ x.double())).abs().max()
+    return ["ieee", "bf16"] if error < 1e-4 * 16 else ["ieee"]  # 16: the standard deviation of the product
+
+
+@contextmanager
+def multiplying(setting: str | None) -> Iterator[None]:
+    """Use a setting from `libraries` within the block. None: leave it unchanged."""
+    if setting is None:
+        yield
+        return
+    onednn: Any = torch.backends.mkldnn
+    matmul = onednn.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, setting
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+class _Call(NamedTuple):
+    """torch.mm(first, second, out=out) with a setting from `libraries`."""
+
+    first: Tensor
+    second: Tensor
+    out: Tensor  # so that nothing is allocated while it is timed
+    setting: str | None
+
+
+def fastest(call: Callable[[], object], seconds: float) -> float:
+    """Return the seconds per call in the fastest loop. seconds: about the length of a loop."""
+
+    def loop(repeats: int) -> float:
+        started = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - started) / repeats
+
+    loop(2)  # warm-up
+    repeats = max(1, round(seconds / loop(2)))
+    return min(loop(repeats) for _ in range(NUM_LOOPS))
+
+
+def _calls(product: Product, device: str, dtype: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return the arguments of a product and of those for the gradients of its operands."""
     shapes = ((product.n, product.k), (product.m, product.k), (product.n, product.m)) * 2
-    return [torch.randn(shape, device=device).to(dtype) for shape in shapes]
+    x, weight, y, x_gradient, weight_gradient, y_gradient = (
+        torch.randn(each, device=device).to(dtype) for each in shapes
+    )
+    return [(x, weight.t(), y), (y_gradient, weight, x_gradient), (y_gradient.t(), x, weight_gradient)]
 
 
-def _seconds(operands: Sequence[list[Tensor]], repeats: int, device: str) -> float:
+def _fastest(calls: Sequence[_Call], device: str, repeats: int = 1) -> float:
+    return min(_seconds(calls, repeats, device) for _ in range(NUM_LOOPS))
+
+
+def _seconds(calls: Sequence[_Call], repeats: int, device: str) -> float:
+    by_setting = [(setting, list(part)) for setting, part in groupby(calls, attrgetter("setting"))]
     started = time.perf_counter()
-    for _ in range(repeats):
-        for x, weight, y, x_gradient, weight_gradient, y_gradient in operands:
-            torch.mm(x, weight.t(), out=y)
-            torch.mm(y_gradient, weight, out=x_gradient)
-            torch.mm(y_gradient.t(), x, out=weight_gradient)
+    for setting, part in by_setting:
+        with multiplying(setting):
+            for _ in range(repeats):
+                for call in part:
+                    torch.mm(call.first, call.second, out=call.out)
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started

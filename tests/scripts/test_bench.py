@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks import busy, decoding, joeynmt_settings, ours, products, size, training
+from benchmarks import busy, decoding, joeynmt_settings, ours, product_speed, products, size, training
 from benchmarks.decoding import Cell, Measured, Plan, Row
 from benchmarks.products import PieceCounts, Product, products_alone, training_operations, weight_products
 from benchmarks.report import installed, markdown_table, medians, replace_section
@@ -116,6 +116,14 @@ def test_matrix_products_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.products.LOOP_SECONDS", 0.001)
     assert products_alone(weight_products(TINY, NUM_PIECES, 4, 3), "cpu", "float32") > 0
     assert products_alone([Product(4, 8, 8, 1)], "cpu", "bfloat16") > 0
+
+
+def test_the_products_of_each_library_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product_speed, "SECONDS", 0.0)
+    monkeypatch.setattr(product_speed, "SHAPES", [(8, 16)])
+    rows = product_speed.measure([4], torch.get_num_threads()).rows
+    assert [row["library"] for row in rows][:: len(rows) - 1] == ["MKL, float32", "oneDNN, bfloat16"]
+    assert all(row["forward"] > 0 and row["input_gradient"] > 0 and row["weight_gradient"] > 0 for row in rows)
 
 
 def test_table_is_aligned_markdown() -> None:
