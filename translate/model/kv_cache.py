@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-SPARE_STEPS = 16  # number of steps for which the cache has free slots after reallocation
+SPARE_STEPS = 6  # number of steps for which the cache has free slots after reallocation
 
 
 class KeyValue(NamedTuple):
@@ -29,15 +30,13 @@ class KeyValue(NamedTuple):
         """Return these keys and values followed by new ones, (B, H, S + N, D/H)."""
         return KeyValue(*(torch.cat(pair, dim=2) for pair in zip(self, new, strict=True)))
 
-    def copied(self, rows: Tensor, capacity: int) -> KeyValue:
-        """Copy selected pieces to new tensors with `capacity` slots. rows: indices into the B * S pieces, (B', N)."""
-        num_sentences, num_slots = rows.shape
+    def copied(self, rows: Tensor) -> KeyValue:
+        """Copy selected pieces to new tensors. rows: indices into the B * S pieces, (B', N), or anything if S is 0."""
         copies = []
         for each in self:
             old = each.transpose(1, 2).flatten(0, 1)  # (B * S, H, D/H)
-            new = old.new_empty(num_sentences, capacity, *old.shape[1:])
-            new[:, :num_slots] = old.index_select(0, rows.flatten()).view(num_sentences, num_slots, *old.shape[1:])
-            copies.append(new.transpose(1, 2))
+            new = old.index_select(0, rows.flatten()) if len(old) else old.new_empty(rows.numel(), *old.shape[1:])
+            copies.append(new.unflatten(0, rows.shape).transpose(1, 2))
         return KeyValue(*copies)
 
 
@@ -95,5 +94,6 @@ class KeyValueCache:
         capacity = num_used + SPARE_STEPS * visible.size(1)
         new_visible = visible.new_zeros(*visible.shape[:2], capacity)
         new_visible[:, :, :num_used] = visible.gather(2, used[:, None].expand(-1, visible.size(1), -1))
-        rows = sentences[:, None] * self.visible.size(2) + used
-        return KeyValueCache(tuple(kv.copied(rows, capacity) for kv in self.layers), new_visible, num_used)
+        # Free slots are filled with any piece, because one pass over the memory is faster than a copy of its beginning.
+        rows = sentences[:, None] * self.visible.size(2) + F.pad(used, (0, capacity - num_used))
+        return KeyValueCache(tuple(kv.copied(rows) for kv in self.layers), new_visible, num_used)
