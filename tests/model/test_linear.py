@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from translate.model.layers import ROWS, Linear, as_factor
+from translate.model.layers import ROWS, Linear, Weights, as_factor, multiplied
 
 
 @pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])
@@ -31,6 +31,12 @@ def test_float32_output_equals_pytorchs() -> None:
     layer = Linear(3, 5)
     x = torch.randn(2, 4, 3)
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("rows", [1, 16, 45])
+def test_packed_weights_give_the_same_product(rows: int) -> None:
+    x, weights = torch.randn(rows, 1, 24), Weights(torch.randn(50, 24))
+    assert torch.allclose(multiplied(x, weights.packed())[0], x @ weights.matrix.t(), atol=1e-5)
 
 
 def test_a_bfloat16_operand_is_padded_with_zeros() -> None:

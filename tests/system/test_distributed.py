@@ -28,6 +28,7 @@ from translate.training.loop import train
 from translate.training.prepare import prepare
 from translate.training.step import Trainer
 
+
 def torchrun(*options: str) -> Forked:
     """Start `torchrun` with two processes, in a process that is forked; its own are not."""
     return Forked(_torchrun, ["--standalone", "--nproc-per-node", "2", *options])

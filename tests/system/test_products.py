@@ -87,7 +87,7 @@ def test_onednn_is_only_used_if_it_is_there_and_does_not_round(
     monkeypatch: pytest.MonkeyPatch, operator: object, expected: str
 ) -> None:
     monkeypatch.setattr(products, "this_processor", lambda: ZEN_5)
-    monkeypatch.setattr(products, "_onednn", operator)
+    monkeypatch.setattr(products, "onednn", operator)
     assert preferred_library() == library() == expected
     assert library_to_resume(ONEDNN) == expected
 

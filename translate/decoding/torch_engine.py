@@ -78,7 +78,7 @@ class TorchEngine:
         self.device = device
         self.precision = precision
         self.description = describe(device) if precision == "float32" else f"{describe(device)}, {precision}"
-        self._outputs = [Weights(model.output.weight.detach()).converted(precision) for model in models]
+        self._outputs = [Weights(model.output.weight.detach()).converted(precision).packed() for model in models]
         for layer in (layer for model in models for layer in model.modules() if isinstance(layer, Linear)):
             layer.convert(precision)
         self._bos_id, self._eos_id = vocabs.tgt.bos_id, vocabs.tgt.eos_id

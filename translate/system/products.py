@@ -104,7 +104,7 @@ def is_accurate() -> bool:
     x, weight, y_grad = (_sines(*shape) for shape in ((2 * ROWS, 200), (100, 200), (2 * ROWS, 100)))
     expected = x.double() @ weight.double().t(), y_grad.double() @ weight.double(), y_grad.double().t() @ x.double()
     try:
-        found = _onednn(x, weight), _onednn(y_grad, weight.t()), _onednn(x.t(), y_grad.t()).t()
+        found = onednn(x, weight), onednn(y_grad, weight.t()), onednn(x.t(), y_grad.t()).t()
     except (AttributeError, RuntimeError):
         return False
     return all(
@@ -135,12 +135,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """Compute x weightᵀ, without gradients, for a padded x of any type."""
-    return _onednn(x, weight) if uses_onednn(x) else x @ weight.t()
+    return onednn(x, weight) if uses_onednn(x) else x @ weight.t()
 
 
 def input_gradient(y_grad: Tensor, weight: Tensor) -> Tensor:
     """Compute the gradient of a padded x, (N, O) weight -> (N, I)."""
-    return _onednn(y_grad, weight.t()) if uses_onednn(y_grad) else y_grad @ weight
+    return onednn(y_grad, weight.t()) if uses_onednn(y_grad) else y_grad @ weight
 
 
 def weight_gradient(y_grad: Tensor, x: Tensor) -> Tensor:
@@ -148,8 +148,8 @@ def weight_gradient(y_grad: Tensor, x: Tensor) -> Tensor:
     if not uses_onednn(x):
         return y_grad.t() @ x
     if x.size(1) < y_grad.size(1):  # the operator copies its first operand if that is transposed
-        return _onednn(x.t(), y_grad.t()).t().contiguous()
-    return _onednn(y_grad.t(), x.t())
+        return onednn(x.t(), y_grad.t()).t().contiguous()
+    return onednn(y_grad.t(), x.t())
 
 
 class _Linear(torch.autograd.Function):
@@ -159,7 +159,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         rows = padded(x)
         ctx.save_for_backward(rows, weight)
-        return _onednn(rows, weight, bias)[: len(x)]
+        return onednn(rows, weight, bias)[: len(x)]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -174,11 +174,11 @@ class _Linear(torch.autograd.Function):
 
 
 def _padded_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _onednn(padded(x), weight, bias)[: len(x)]
+    return onednn(padded(x), weight, bias)[: len(x)]
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute y. weight may be a transposed view."""
+def onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Compute y by oneDNN. weight may be a transposed view, or in oneDNN's own layout."""
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return y
 
