@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -47,12 +48,16 @@ def assert_none_imports(forbidden: set[str], commands: Sequence[Sequence[str]], 
     assert done.returncode == 0, done.stderr
 
 
-def imported(folder: Path, *command: str, **streams: Any) -> set[str]:
-    """The modules that a process imports, by Python's own record, with the packages that contain them."""
+def imported(folder: Path, *command: str) -> set[str]:
+    """The modules that a process imports."""
     arguments = [sys.executable, "-X", "importtime", *command]
-    process = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True, **streams)
-    record = process.communicate()[1]
-    assert process.returncode == 0, record
+    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return modules_in(result.stderr)
+
+
+def modules_in(record: str) -> set[str]:
+    """The modules in Python's record of imports, with the packages that contain them."""
     names = [name.split(".") for name in IMPORTED.findall(record)]  # of import_module's, only what they import
     return {".".join(parts[: i + 1]) for parts in names for i in range(len(parts))}
 
@@ -66,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, corpus: Pat
         lines = (corpus / f"valid.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
         (path / f"lines.{language}").write_text("".join(lines[:3]), encoding="utf-8")
     command = ["-m", "translate", "score", "run", *TEXTS, *CPU, "--attention", "maps"]
-    assert "torch" in imported(path, *command, stdout=subprocess.DEVNULL)  # so the record would show it
+    assert "torch" in imported(path, *command)  # so the record would show it
     return path
 
 
@@ -104,17 +109,29 @@ def test_the_ctranslate2_engine_starts_without_torch_once_its_model_is_built(fol
 def test_the_ctranslate2_engine_starts_without_torch_at_the_prompt(folder_with_model: Path) -> None:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    os.write(ours, b"I love apples.\nexit\n")
-    try:
-        command = ["-m", "translate", "decode", "run", "--engine", "ctranslate2"]
-        environment = os.environ | {"XDG_STATE_HOME": str(folder_with_model)}
-        modules = imported(folder_with_model, *command, stdin=theirs, stdout=theirs, env=environment)
-        assert b"> " in os.read(ours, 65536)
-    finally:
-        os.close(ours)
+    command = [sys.executable, "-X", "importtime", "-m", "translate", "decode", "run", "--engine", "ctranslate2"]
+    with (folder_with_model / "record").open("w+") as record:
+        environment = os.environ | {"XDG_STATE_HOME": str(folder_with_model), "TERM": "dumb"}
+        process = subprocess.Popen(
+            command, cwd=folder_with_model, stdin=theirs, stdout=theirs, stderr=record, env=environment
+        )
         os.close(theirs)
+        for keys in b"I love apples.\n", b"exit\n":
+            read_until(ours, b"> ")
+            os.write(ours, keys)
+        assert process.wait(60) == 0
+        os.close(ours)
+        record.seek(0)
+        modules = modules_in(record.read())
     assert "translate.commands.interactive" in modules
     assert modules & {"torch", "numpy", *SCORERS} == set()
+
+
+def read_until(terminal: int, expected: bytes) -> None:
+    seen = b""
+    while expected not in seen:
+        assert select.select([terminal], [], [], 60)[0], seen
+        seen += os.read(terminal, 65536)
 
 
 def test_texts_and_stored_maps_are_read_without_torch(folder: Path) -> None:
@@ -136,7 +153,7 @@ def test_translations_in_a_file_are_evaluated_without_torch(folder: Path) -> Non
 
 def test_the_torch_engine_starts_without_what_it_does_not_need(folder: Path) -> None:
     command = ["-m", "translate", "decode", "run", "I love apples.", *CPU]
-    modules = imported(folder, *command, stdout=subprocess.DEVNULL)
+    modules = imported(folder, *command)
     others = {"ctranslate2", "torch._dynamo", "sympy", "translate.data.encoded_corpus", *SCORERS, *SERVERS}
     assert modules & {*others, "translate.commands.evaluate", "translate.commands.attention"} == set()
 
