@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from translate.decoding.line_translator import LineTranslator
 from translate.system import products
 from translate.system.products import (
     MKL,
@@ -137,3 +138,13 @@ def test_both_libraries_agree_with_float64_forward_and_backward(shape: tuple[int
         for mine, theirs in zip((y, *found), (exact, *expected), strict=True):
             assert mine.shape == theirs.shape
             assert torch.allclose(mine.double(), theirs, rtol=1e-5, atol=1e-5 * float(theirs.detach().abs().max()))
+
+
+@pytest.mark.skipif(not is_accurate(), reason="PyTorch has no oneDNN for this processor")
+def test_both_libraries_give_the_same_translations(translator: LineTranslator, corpus: Path) -> None:
+    lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
+    found = []
+    for name in MKL, ONEDNN:
+        with using_library(name):
+            found.append(list(translator.translations(lines)))
+    assert [each.text for each in found[0]] == [each.text for each in found[1]]
