@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,8 +74,13 @@ def test_minutes_are_converted_to_the_number_of_steps_that_fit(
     monkeypatch.setattr(estimate, "step_times", lambda *_: StepTimes(0.5, 0.5))
     config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
     run = Run.create(tmp_path / "run", config)
-    plan = plan_steps(config, prepare(run, config), CPU, ALONE)
+    prepared = prepare(run, config)
+    plan = plan_steps(config, prepared, CPU, ALONE)
     assert plan.schedule is not None
+    for interval in 5, 0:  # the user sets the interval of validations and resumes, then leaves it to the plan
+        again = plan_steps(changed(config, "train", validate_every=interval), prepared, CPU, ALONE, plan.schedule)
+        assert again.schedule == replace(plan.schedule, validate_every=0 if interval else 15)
+        assert again.config.train.validate_every == (interval or 15)
     assert plan.config.train.max_steps == plan.schedule.num_steps == 60 / 0.5
     assert plan.config.train.warmup_steps == 12  # a tenth of the steps: 400 would be all of them
     follows = "the learning rate follows the time left"

@@ -133,6 +133,10 @@ def test_training_resumed_in_the_middle_continues_from_exactly_there() -> None:
     assert half.progress.schedule
     again = follow(half.progress, replace(half.progress.schedule, position=0.0), 123.0, settings)
     assert again == half.progress
+    validated = replace(half.progress.schedule, position=0.0, validate_every=7)  # the user changes this interval
+    assert follow(half.progress, validated, 0.0, settings) == replace(
+        half.progress, schedule=replace(validated, position=half.progress.schedule.position)
+    )
     assert simulated(again, settings, clock).positions == whole.positions[2500:]
 
 

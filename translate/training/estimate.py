@@ -86,8 +86,10 @@ def plan_steps(
     """
     settings = config.train
     if settings.is_timed and recorded and recorded.is_for(settings):
-        num_steps, interval = recorded.num_steps, recorded.validate_every
-        return StepPlan(_planned(config, num_steps, interval), num_steps, schedule=replace(recorded, position=0.0))
+        num_steps = recorded.num_steps
+        interval = _interval(settings, num_steps, prepared, world)
+        schedule = replace(recorded, position=0.0, validate_every=interval)
+        return StepPlan(_planned(config, num_steps, interval), num_steps, schedule=schedule)
     times, precision = None, None
     if settings.is_open or settings.max_minutes:
         times, precision = _measure(config, prepared, device, world)
@@ -96,9 +98,7 @@ def plan_steps(
     by_minutes = 60 * settings.max_minutes / seconds if settings.max_minutes else 0
     limits = [settings.max_steps, by_epochs, by_minutes, 0 if settings.is_timed else LARGEST]  # 0: no limit
     num_steps = max(2, int(min(filter(None, limits))))
-    interval = 0
-    if not settings.validate_every:
-        interval = validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
+    interval = _interval(settings, num_steps, prepared, world)
     plan = StepPlan(_planned(config, num_steps, interval), num_steps, seconds, precision)
     if not (settings.is_timed and times):
         return plan
@@ -115,6 +115,11 @@ def _planned(config: Config, num_steps: int, interval: int) -> Config:
     if settings.is_open:
         planned |= {"max_steps": num_steps, "warmup_steps": min(settings.warmup_steps, int(MAX_WARM_UP * num_steps))}
     return config.model_copy(update={"train": settings.model_copy(update=planned)})
+
+
+def _interval(settings: TrainSettings, num_steps: int, prepared: Prepared, world: World) -> int:
+    """Return the number of steps between validations, or 0 if it is set."""
+    return 0 if settings.validate_every else validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
 
 
 def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int) -> int:

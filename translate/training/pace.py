@@ -106,13 +106,13 @@ def work(first: float, last: float, settings: TrainSettings, rdrop_cost: float) 
 def follow(progress: Progress, schedule: TimedSchedule | None, speed: float, settings: TrainSettings) -> Progress:
     """Return the progress of a new or resumed training that follows `schedule`, which starts at position 0.
 
-    The position is kept if the schedule is the same as before. Otherwise it is the share of its time or of its epochs
-    that the training has used. speed: measured for the schedule; the speed of the training is kept if it has one.
+    The position is kept if the schedule is the same as before, except for validations. Otherwise it is the share of its
+    time or of its epochs that the training has used. speed: measured for the schedule; the speed of the training is kept if it has one.
     """
     if not schedule:
         return replace(progress, schedule=None, speed=None if progress.schedule else progress.speed)
-    if progress.schedule and replace(progress.schedule, position=0.0) == schedule:
-        return progress
+    if (old := progress.schedule) and replace(old, position=0.0, validate_every=schedule.validate_every) == schedule:
+        return replace(progress, schedule=replace(schedule, position=old.position))
     shares = [progress.seconds / (60 * settings.max_minutes)]
     if schedule.steps_by_epochs:
         shares.append(progress.step / schedule.steps_by_epochs)
