@@ -59,8 +59,8 @@ RANDOM = {
     "train.accumulate": 3,
     "train.ema_decay": 0.8,
     "train.precision": "bfloat16",
-    "train.validate_every": 3,
-    "train.max_steps": 6,
+    "train.validate_every": 2,
+    "train.max_steps": 4,
 }
 
 

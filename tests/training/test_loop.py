@@ -175,8 +175,8 @@ def test_a_model_can_memorize_its_corpus(tmp_path: Path, tiny_config: Config, co
     settings = {"vocab.size": 330, "model.d_model": 64, "model.dropout": 0.0, "train.label_smoothing": 0.0}
     settings |= {"model.d_ff": 128, "model.num_encoder_layers": 2, "model.num_decoder_layers": 2, "model.num_heads": 2}
     rhythm = {
-        "train.max_steps": 120,
-        "train.validate_every": 120,
+        "train.max_steps": 90,
+        "train.validate_every": 90,
         "train.learning_rate": 6e-3,
         "train.warmup_steps": 10,
     }
@@ -345,7 +345,7 @@ def test_an_existing_sentencepiece_model_is_used(tmp_path: Path, tiny_config: Co
 def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Config, architecture: str) -> None:
     config, losses = with_model(tiny_config, architecture), []
     for precision in "float32", "bfloat16":
-        run = train_into(tmp_path / precision, changed(config, "train", max_steps=10, precision=precision))
+        run = train_into(tmp_path / precision, changed(config, "train", max_steps=6, precision=precision))
         losses.append(run.metrics()[-1]["valid_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] < math.log(400)

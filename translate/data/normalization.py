@@ -31,9 +31,7 @@ def trainer_options(rule: str, proto: BytesIO) -> Iterator[dict[str, Any]]:
         return
     with TemporaryDirectory(prefix="translate-") as folder:
         path = Path(folder) / "nfc.tsv"
-        path.write_text(
-            "".join(f"{_codes(old)}\t{_codes(new)}\n" for old, new in nfc_rules().items()), encoding="ascii"
-        )
+        path.write_text(_nfc_file(), encoding="ascii")
         yield {"normalization_rule_tsv": str(path)}
     model = _without_file_name(proto.getvalue(), path)
     proto.seek(proto.truncate(0))
@@ -52,6 +50,12 @@ def nfc_rules() -> dict[str, str]:
         if len(parts := unicodedata.normalize("NFD", composed)) > 1:
             rules |= dict.fromkeys(_spellings(composed, parts[0], parts[1:]), composed)
     return rules
+
+
+@lru_cache
+def _nfc_file() -> str:
+    """Return the rules of `nfc` as sentencepiece reads them: code points of the old and the new text on each line."""
+    return "".join(f"{_codes(old)}\t{_codes(new)}\n" for old, new in nfc_rules().items())
 
 
 def _spellings(composed: str, base: str, marks: str) -> Iterator[str]:

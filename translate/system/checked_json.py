@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -50,9 +51,15 @@ def read_record(path: Path, version: int, advice: str, *older: int) -> dict[str,
 def typed(kind: type[T], values: Any, path: Path, advice: str) -> T:
     """Return the values of the record `path` as a dataclass or another type. Raises UserError if they are no such."""
     try:
-        return TypeAdapter(kind).validate_json(typed_json(values), strict=True)
+        return _adapter(cast("Any", kind)).validate_json(typed_json(values), strict=True)
     except ValidationError:
         raise UserError(f"{path}: damaged; {advice}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type; building it takes longer than checking."""
+    return TypeAdapter(kind)
 
 
 def typed_json(values: Any) -> str:
