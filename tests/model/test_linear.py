@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from translate.model.layers import ROWS, Linear, Weights, as_factor, multiplied
+from translate.system.products import MKL, ONEDNN, using_library
 
 
 @pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])
@@ -39,10 +40,12 @@ def test_packed_weights_give_the_same_product(rows: int) -> None:
     assert torch.allclose(multiplied(x, weights.packed())[0], x @ weights.matrix.t(), atol=1e-5)
 
 
-def test_a_bfloat16_operand_is_padded_with_zeros() -> None:
+def test_an_operand_for_onednn_is_padded_with_zeros() -> None:
     x = torch.randn(ROWS + 2, 3)
     factor = as_factor(x, torch.bfloat16)
     assert factor.shape == (2 * ROWS, 3)
     assert torch.equal(factor[: ROWS + 2], x.bfloat16())
     assert not factor[ROWS + 2 :].any()
-    assert as_factor(x, torch.float32) is x
+    for library, is_padded in (MKL, False), (ONEDNN, True):
+        with using_library(library):
+            assert (as_factor(x, torch.float32).shape == (2 * ROWS, 3)) == is_padded
