@@ -86,4 +86,5 @@ class _Recorder(TorchDispatchMode):
 
 
 def _tensors(tree: object) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    """Return the tensors with memory that may change: packed weights have none that PyTorch can see."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and not leaf.is_mkldnn]
