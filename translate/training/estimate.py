@@ -119,7 +119,9 @@ def _planned(config: Config, num_steps: int, interval: int) -> Config:
 
 def _interval(settings: TrainSettings, num_steps: int, prepared: Prepared, world: World) -> int:
     """Return the number of steps between validations, or 0 if it is set."""
-    return 0 if settings.validate_every else validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
+    if settings.validate_every:
+        return 0
+    return validation_interval(num_steps, prepared, settings.batch_tokens * world.size)
 
 
 def validation_interval(num_steps: int, prepared: Prepared, tokens_per_step: int) -> int:

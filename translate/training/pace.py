@@ -107,7 +107,7 @@ def follow(progress: Progress, schedule: TimedSchedule | None, speed: float, set
     """Return the progress of a new or resumed training that follows `schedule`, which starts at position 0.
 
     The position is kept if the schedule is the same as before, except for validations. Otherwise it is the share of its
-    time or of its epochs that the training has used. speed: measured for the schedule; the speed of the training is kept if it has one.
+    time or of its epochs that the training has used. speed: measured for the schedule; used only in that case.
     """
     if not schedule:
         return replace(progress, schedule=None, speed=None if progress.schedule else progress.speed)
