@@ -12,9 +12,10 @@ from translate.errors import UserError
 from translate.model.int8 import is_exact, multiplied_int8, quantized
 
 
+@pytest.mark.parametrize("width", [1, 7])
 @pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 5)])
-def test_product_is_that_of_the_rounded_matrices(bias: torch.Tensor | None) -> None:
-    x, weight = torch.randn(3, 7), torch.randn(5, 7)
+def test_product_is_that_of_the_rounded_matrices(bias: torch.Tensor | None, width: int) -> None:
+    x, weight = torch.randn(3, width), torch.randn(5, width)
     x[1] = 0
     rows, columns = quantized(x), quantized(weight)
     expected = (rows.integers * rows.scale.double()) @ (columns.integers * columns.scale.double()).t()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 LARGEST = 127
 SMALLEST_SCALE = 1e-30  # for rows of zeros
@@ -28,7 +29,8 @@ class Quantized(NamedTuple):
 
 
 def quantized(rows: Tensor) -> Quantized:
-    """Quantize the rows of a float32 matrix, (N, I)."""
+    """Quantize the rows of a float32 matrix, (N, I). A single column gets a column of zeros: `_int_mm` misreads it."""
+    rows = F.pad(rows, (0, 1)) if rows.size(1) == 1 else rows
     scale = rows.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_SCALE * LARGEST).div_(LARGEST)
     return Quantized((rows * scale.reciprocal()).round_().to(torch.int8), scale)
 
