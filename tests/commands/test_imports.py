@@ -111,7 +111,7 @@ def test_the_ctranslate2_engine_starts_without_torch_at_the_prompt(folder_with_m
     ours, theirs = pty.openpty()
     command = [sys.executable, "-X", "importtime", "-m", "translate", "decode", "run", "--engine", "ctranslate2"]
     with (folder_with_model / "record").open("w+") as record:
-        environment = os.environ | {"XDG_STATE_HOME": str(folder_with_model), "TERM": "dumb"}
+        environment = os.environ | {"XDG_STATE_HOME": str(folder_with_model / "state"), "TERM": "dumb"}
         process = subprocess.Popen(
             command, cwd=folder_with_model, stdin=theirs, stdout=theirs, stderr=record, env=environment
         )

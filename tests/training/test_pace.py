@@ -270,3 +270,11 @@ def test_a_training_of_ten_minutes_ends_its_schedule_on_a_machine_that_slows_dow
 
 def learning_rates(run: Run) -> list[float]:
     return [line["learning_rate"] for line in run.metrics() if "learning_rate" in line]
+
+
+def test_other_limits_or_batches_need_another_schedule() -> None:
+    schedule = TimedSchedule(100, 10.0, 3, steps_by_epochs=90, rdrop_cost=1.0, validate_every=0)
+    settings = TrainSettings(max_minutes=10.0, max_epochs=3)
+    assert schedule.is_for(settings, 90)
+    assert not schedule.is_for(settings, 45)  # after train.batch_tokens was doubled
+    assert not schedule.is_for(settings.model_copy(update={"max_minutes": 20.0}), 90)

@@ -46,6 +46,16 @@ class Weights(NamedTuple):
             return self
         return self._replace(matrix=torch.ops.mkldnn._reorder_linear_weight(self.matrix, PACKED_ROWS))
 
+    def __reduce__(self) -> tuple[Callable[..., Weights], tuple[Tensor | None, ...]]:
+        """Let copies and pickles of packed weights pack them again, because PyTorch cannot copy oneDNN's layout."""
+        if self.matrix.is_mkldnn:
+            return _packed, (self.matrix.to_dense(), self.bias, self.scale)
+        return Weights, tuple(self)
+
+
+def _packed(*weights: Any) -> Weights:
+    return Weights(*weights).packed()
+
 
 def multiplied(x: Tensor, *weights: Weights) -> list[Tensor]:
     """Multiply one input by weights of one precision: (..., I) float32 -> one (..., O) float32 each."""

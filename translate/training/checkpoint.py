@@ -51,9 +51,10 @@ class TimedSchedule:
     validate_every: int  # positions between validations; 0: train.validate_every gives the number of steps
     position: float = 0.0  # of the last step
 
-    def is_for(self, settings: TrainSettings) -> bool:
-        """Whether the schedule was planned for these limits."""
-        return (self.max_minutes, self.max_epochs) == (settings.max_minutes, settings.max_epochs)
+    def is_for(self, settings: TrainSettings, steps_by_epochs: int) -> bool:
+        """Return whether the schedule was planned for these limits and as many steps in train.max_epochs."""
+        mine = self.max_minutes, self.max_epochs, self.steps_by_epochs
+        return mine == (settings.max_minutes, settings.max_epochs, steps_by_epochs)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def plan_steps(
     this function; all of them get the same plan. recorded: schedule of the training before it was resumed.
     """
     settings = config.train
-    if settings.is_timed and recorded and recorded.is_for(settings):
+    by_epochs = settings.max_epochs * steps_per_epoch(prepared, settings, world) if settings.max_epochs else 0
+    if settings.is_timed and recorded and recorded.is_for(settings, by_epochs):
         num_steps = recorded.num_steps
         interval = _interval(settings, num_steps, prepared, world)
         schedule = replace(recorded, position=0.0, validate_every=interval)
@@ -93,7 +94,6 @@ def plan_steps(
     times, precision = None, None
     if settings.is_open or settings.max_minutes:
         times, precision = _measure(config, prepared, device, world)
-    by_epochs = settings.max_epochs * steps_per_epoch(prepared, settings, world) if settings.max_epochs else 0
     seconds = times.mean(settings) if times else 0.0
     by_minutes = 60 * settings.max_minutes / seconds if settings.max_minutes else 0
     limits = [settings.max_steps, by_epochs, by_minutes, 0 if settings.is_timed else LARGEST]  # 0: no limit
