@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from translate.model.layers import ROWS, Linear, Weights, as_factor, multiplied
+from translate.model.layers import Linear
+from translate.model.linear_weights import ROWS, Weights, as_factor, multiplied
 from translate.system.products import MKL, ONEDNN, using_library
 
 

@@ -24,7 +24,7 @@ from translate.data.batches import pad, padded_size
 from translate.decoding.beam_search import ended, gather_rows
 from translate.decoding.engine import Hypothesis, Sentence, check_finite, length_limit
 from translate.model.kv_cache import KeyValue, KeyValueCache
-from translate.model.layers import Weights, multiplied
+from translate.model.linear_weights import Weights, multiplied
 from translate.model.transformer import Transformer
 from translate.model.transformer_state import TransformerState
 from translate.system.cuda_graphs import Capture

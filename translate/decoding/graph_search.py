@@ -9,7 +9,7 @@ import torch
 from translate.config.settings import DecodeSettings
 from translate.decoding.captured_search import CapturedSearch
 from translate.decoding.engine import Hypothesis, Sentence, Watch
-from translate.model.layers import Weights
+from translate.model.linear_weights import Weights
 from translate.model.seq2seq import Seq2Seq
 from translate.model.transformer import Transformer
 from translate.system.cuda_graphs import CudaGraphs, summary

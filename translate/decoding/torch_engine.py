@@ -33,7 +33,8 @@ from translate.errors import UserError
 from translate.model.attention_kinds import NO_ATTENTION, Head, module_kind
 from translate.model.hooks import recording, without_heads
 from translate.model.int8 import is_exact
-from translate.model.layers import Linear, Weights, multiplied
+from translate.model.layers import Linear
+from translate.model.linear_weights import Weights, multiplied
 from translate.model.seq2seq import DecoderState, Seq2Seq
 from translate.run.folder import Run
 from translate.run.model import load_model

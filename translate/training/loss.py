@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from translate.data.batches import Batch, PieceLinks
 from translate.model.attention_kinds import Head
 from translate.model.hooks import recording_head
-from translate.model.layers import as_factor
+from translate.model.linear_weights import as_factor
 from translate.model.seq2seq import Seq2Seq
 from translate.system.products import input_gradient, product, weight_gradient
 
