@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from translate.model.layers import Linear
-from translate.model.linear_weights import ROWS, Weights, as_factor, multiplied
-from translate.system.products import MKL, ONEDNN, using_library
+from translate.model.linear_weights import Weights, as_factor, multiplied
+from translate.system.products import MKL, ONEDNN, ROWS, using_library
 
 
 @pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS, ROWS + 1])

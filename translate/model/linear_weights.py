@@ -13,12 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translate.model.int8 import multiplied_int8, quantized
-from translate.system.products import is_accurate, linear, onednn, this_processor, uses_onednn
+from translate.system.products import ROWS, is_accurate, linear, onednn, this_processor, uses_onednn
 
-# PyTorch's CPU library compiles a kernel for each new shape of a bfloat16 matrix product, which takes milliseconds and
-# a megabyte of memory. Padding the number of rows to a multiple of ROWS limits the number of distinct shapes.
-ROWS = 64
-PACKED_ROWS = 16  # the same for packed float32 weights, which multiply few rows at a time
+PACKED_ROWS = 16  # in place of ROWS for packed float32 weights, which multiply few rows at a time
 
 
 class Weights(NamedTuple):

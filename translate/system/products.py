@@ -30,8 +30,9 @@ from torch.nn import functional as F
 
 MKL, ONEDNN = "mkl", "onednn"  # MKL stands for the library that PyTorch was built with, which may be another
 
-# oneDNN compiles a kernel of more than a megabyte for each new shape. Padding the number of rows to a multiple of ROWS
-# limits the number of distinct shapes. Products with fewer rows are left to MKL, whose calls take less time.
+# oneDNN compiles a kernel of more than a megabyte for each new shape, in float32 and in bfloat16. Padding the number of
+# rows to a multiple of ROWS limits the number of distinct shapes. Float32 products with fewer rows are left to MKL,
+# whose calls take less time.
 ROWS = 64
 FULL_WIDTH_FAMILY = 26  # AMD's processor family from which its units are as wide as its vectors, 512 bits: Zen 5
 CPUINFO = Path("/proc/cpuinfo")  # of Linux

@@ -17,9 +17,8 @@ from translate.training.optimizer import rdrop_weight
 
 WINDOW = 60.0  # seconds of training over which the speed is averaged
 SHARE_LEFT = 0.25  # of the time left: the maximum window where the schedule follows it
-MAX_WEIGHT = (
-    0.2  # of one step in that average: a pause, such as that of a suspended laptop, says little about the speed
-)
+# Of one step in that average: a pause, such as that of a suspended laptop, says little about the speed.
+MAX_WEIGHT = 0.2
 MIN_SECONDS = 1e-4  # assumed minimum time of a step
 RDROP_COST = 2.0  # time of a step with R-Drop, relative to one without, where it is not measured
 
