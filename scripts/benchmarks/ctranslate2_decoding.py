@@ -34,7 +34,6 @@ def _load(job: DecodeJob) -> Translate:
     settings = Run.open(job.run).load_config().decode
     has_workers = job.system == "ctranslate2-workers"
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(job.model / "vocab.model"))
-    end = vocab.id_to_piece(vocab.eos_id())
     translator = import_ctranslate2().Translator(
         str(job.model),
         device=job.device,
@@ -44,8 +43,8 @@ def _load(job: DecodeJob) -> Translate:
     )
 
     def translate(lines: Sequence[str]) -> list[str]:
-        sources = [[*pieces, end] for pieces in vocab.encode(list(lines), out_type=str)]
-        longest = Sentence(range(max(map(len, sources))))
+        sources = vocab.encode(list(lines), out_type=str)
+        longest = Sentence(range(max(map(len, sources)) + 1))  # with `</s>`, which CTranslate2 appends
         found = translator.translate_batch(
             sources,
             beam_size=job.beam_size,

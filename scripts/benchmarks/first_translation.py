@@ -53,7 +53,7 @@ def ctranslate2(folder: str, device: str, beam_size: int, sentence: str) -> None
 
     vocab = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "vocab.model"))
     translator = import_ctranslate2().Translator(folder, device=device)
-    pieces = [*vocab.encode(sentence, out_type=str), "</s>"]
+    pieces = vocab.encode(sentence, out_type=str)
     print(vocab.decode(translator.translate_batch([pieces], beam_size=beam_size)[0].hypotheses[0]))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 from safetensors.numpy import load_file, save_file
 
@@ -20,7 +22,7 @@ from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.ctranslate2.cached_model import ready_model
 from translate.ctranslate2.convert import export_ctranslate2, sinusoidal_positions
 from translate.ctranslate2.engine import CTranslate2Engine
-from translate.ctranslate2.fingerprint import MAX_POSITIONS, RECORD
+from translate.ctranslate2.fingerprint import FORMAT, MAX_POSITIONS, RECORD
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import Hypothesis, Sentence, length_limit
 from translate.decoding.results import DecodeRequest
@@ -28,6 +30,7 @@ from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
 from translate.model.layers import sinusoidal_positions as sinusoidal_positions_in_torch
 from translate.run.folder import Run
+from translate.system.checked_json import read_record, write_record
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install ctranslate2")
 
@@ -153,6 +156,7 @@ def test_scores_match_the_torch_engine(
     engine, ours = engines
     found = ours.search(sentences[:20], BEAM, 1)
     pairs = [(sentence.src, row[0].pieces) for sentence, row in zip(sentences, found, strict=False)]
+    pairs.append(([engine._eos_id], found[0][0].pieces))  # of an empty line
     scores, expected = engine.score(pairs), ours.score(pairs)
     assert [len(row) for row in scores] == [len(tgt) for _, tgt in pairs]
     for row, expected_row in zip(scores, expected, strict=True):
@@ -293,7 +297,8 @@ def test_the_model_is_converted_once_and_again_when_the_weights_change(copied_ru
 
 
 def test_new_weights_of_the_same_size_and_time_are_noticed(copied_run: Run) -> None:
-    sentence = [Sentence((*copied_run.load_vocabs().src.encode(["I love apples."])[0], 3))]
+    vocab = copied_run.load_vocabs().src
+    sentence = [Sentence((*vocab.encode(["I love apples."])[0], vocab.eos_id))]
     set_weight(copied_run, 0)
     before, times = both(copied_run.path)[0].search(sentence, GREEDY, 1), copied_run.weights_path.stat()
     set_weight(copied_run, 3)
@@ -393,10 +398,25 @@ def test_an_exported_model_needs_only_ctranslate2(precision: str, copied_run: Ru
     export_ctranslate2(copied_run, tmp_path / "out", precision)
     export_ctranslate2(copied_run, tmp_path / "out", precision)  # an earlier one is replaced
     assert [path.name for path in tmp_path.glob(".*")] == []
-    vocabs = copied_run.load_vocabs()
-    source = vocabs.src.pieces([*vocabs.src.encode(["I love apples."])[0], vocabs.src.eos_id])
-    result = ctranslate2.Translator(str(tmp_path / "out")).translate_batch([source])
+    vocab = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "out" / "vocab.model"))
+    source = vocab.encode("I love apples.", out_type=str)  # nothing is appended
+    translator = ctranslate2.Translator(str(tmp_path / "out"))
+    result = translator.translate_batch([source], beam_size=1, max_decoding_length=10)
+    settings = changed(copied_run.load_config(), "decode", beam_size=1, max_length=10).decode
+    (ours,) = load_translator(copied_run.path, "cpu").translations(["I love apples."], settings)
     assert result[0].hypotheses[0]
+    if precision == "float32":
+        assert vocab.decode(result[0].hypotheses[0]) == ours.text
+
+
+def test_a_model_of_an_earlier_format_is_converted_again(copied_run: Run) -> None:
+    config, vocabs = copied_run.load_config(), copied_run.load_vocabs()
+    model = ready_model(copied_run, config, vocabs, "float32").path
+    record = read_record(model / RECORD, FORMAT, "")
+    write_record(model / RECORD, record, FORMAT - 1)  # its sources had to end with `</s>`
+    (model / "config.json").write_text("{}")
+    assert ready_model(copied_run, config, vocabs, "float32").path == model
+    assert json.loads((model / "config.json").read_text())["add_source_eos"] is True
 
 
 def test_an_export_does_not_overwrite_other_files(copied_run: Run, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies and sentencepiece models.
 
-    The folder appears only when it is complete, and may replace only an earlier export. CTranslate2 expects each source
-    to end with `</s>`. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
+    The folder appears only when it is complete, and may replace only an earlier export. CTranslate2 appends `</s>` to
+    each source itself. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
     weights yet or is not a Transformer, `folder` contains other files, or the ctranslate2 package is missing.
     """
     if precision not in PRECISIONS:
@@ -86,6 +86,7 @@ def _specification(config: Config, vocabs: VocabPair, weights: Weights) -> Any:
     names = vocabs.tgt.pieces([vocabs.tgt.unk_id, vocabs.tgt.bos_id, vocabs.tgt.eos_id])
     spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = names
     spec.config.decoder_start_token = spec.config.bos_token
+    spec.config.add_source_eos = True
     spec.config.layer_norm_epsilon = LAYER_NORM_EPSILON
     _fill(spec, model.tie_embeddings, vocabs.joint, weights)
     spec.validate()

@@ -106,7 +106,7 @@ class CTranslate2Engine:
         """See Engine."""
         self._check_length(max((max(map(len, pair)) for pair in pairs), default=0), "split the line")
         scored = self._translator.score_batch(
-            [[self._src_pieces[i] for i in src] for src, _ in pairs],
+            [self._source(src) for src, _ in pairs],
             [[self._tgt_pieces[i] for i in tgt[:-1]] for _, tgt in pairs],  # CTranslate2 appends `</s>` itself
             max_batch_size=SCORED_TOKENS,
             batch_type="tokens",
@@ -125,13 +125,17 @@ class CTranslate2Engine:
         sentences = [task.sentences[i] for i in batch.rows]
         prefixes = [[self._tgt_pieces[piece] for piece in sentence.prefix] for sentence in sentences]
         futures: Sequence[Any] = translator.translate_batch(
-            [[self._src_pieces[piece] for piece in sentence.src] for sentence in sentences],
+            [self._source(sentence.src) for sentence in sentences],
             prefixes if any(prefixes) else None,
             max_decoding_length=batch.max_pieces,
             asynchronous=True,
             **search_options(task, batch, len(self._tgt_pieces)),
         )
         return futures
+
+    def _source(self, src: Pieces) -> list[str]:
+        """Return a source as CTranslate2 expects it: without the `</s>` at its end, which it appends itself."""
+        return [self._src_pieces[piece] for piece in src[:-1]]
 
     def _finished(self, search: Search, task: Task) -> Iterator[tuple[int, list[Hypothesis]]]:
         """Yield what is found, with missing `</s>` appended and scores recomputed that may differ from our engine's."""

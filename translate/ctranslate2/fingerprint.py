@@ -14,7 +14,7 @@ from translate.system.files import open_regular
 
 RECORD = "translate.json"
 MAX_BYTES = 2**34  # of a file that is hashed
-FORMAT = 3  # version of the converted format; models in any other version are converted again
+FORMAT = 4  # version of the converted format; models in any other version are converted again
 # Sizes of the position table. CTranslate2 fails on texts longer than it; at width 1024, MAX_POSITIONS take 128 MiB.
 MIN_POSITIONS, MAX_POSITIONS = 4096, 32_768
 
