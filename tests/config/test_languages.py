@@ -15,6 +15,7 @@ from translate.errors import UserError
     [
         ("data/train.en", "en"),
         ("train.zh-Hant.gz", "zh-Hant"),
+        ("train.fr.zst", "fr"),
         ("train.deu", "deu"),
         ("train.txt", ""),
         ("train.src", ""),

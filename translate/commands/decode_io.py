@@ -18,7 +18,8 @@ from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
-from translate.data.readers.lines import digest_of_text, is_packed, open_file
+from translate.data.readers.lines import digest_of_text, open_file
+from translate.data.readers.packings import is_packed
 from translate.data.readers.sides import Side, read_side
 from translate.decoding import line_translator as windows
 from translate.decoding.line_translator import LineTranslator
@@ -72,7 +73,8 @@ class Places(NamedTuple):
         if self.attention and resolved(self.attention) in folders:
             raise UserError(f"decode: {self.attention} will be cleared; put --input and --output in another folder")
         if self.output and is_packed(self.output):
-            raise UserError(f"--output {self.output}: translations are written as plain text; leave out .gz")
+            way_out = f"leave out {self.output.suffix}"
+            raise UserError(f"--output {self.output}: translations are written as plain text; {way_out}")
         if self.is_resumed and self.attention:
             raise UserError("--resume: an attention folder cannot be resumed; leave out --attention")
         if self.is_resumed and not self.can_resume and not is_missing:

@@ -13,7 +13,8 @@ from typer import Argument, Option
 from translate.commands import options
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.lines import is_packed, read_lines
+from translate.data.readers.lines import read_lines
+from translate.data.readers.packings import is_packed
 from translate.data.readers.sides import Side, read_side
 from translate.errors import UserError
 from translate.evaluation.evaluate import ReferencedText, compare, text_warnings, translation_warnings
@@ -125,7 +126,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     if output and not paths[0].is_dir():
         raise UserError(f"--output {output}: {paths[0]} is already a file of translations; leave out --output")
     if output and is_packed(output):
-        raise UserError(f"--output {output}: translations are written as plain text; leave out .gz")
+        raise UserError(f"--output {output}: translations are written as plain text; leave out {output.suffix}")
     refuse_overwriting("--output", output, (request.src, *refs, *paths))
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+PACKED = (".gz", ".bz2", ".xz", ".zst")  # endings of packed files
 # The two-letter code if there is one, the three-letter codes, and the name.
 TABLE = """
 af afr Afrikaans; am amh Amharic; ar ara Arabic; as asm Assamese; az aze Azerbaijani; ba bak Bashkir; be bel Belarusian;
@@ -56,8 +57,9 @@ def is_language(code: str) -> bool:
 
 def language_of_file(path: str) -> str:
     """Return the language that a file's ending names, such as en for `train.en` or `train.en.gz`, or ""."""
-    name = PurePath(path).name.removesuffix(".gz")
-    _, dot, ending = name.rpartition(".")
+    name = PurePath(path)
+    name = name.with_suffix("") if name.suffix in PACKED else name
+    _, dot, ending = name.name.rpartition(".")
     return ending if dot and is_language(ending) and ending.partition("-")[0] in NAMES else ""
 
 

@@ -1,22 +1,23 @@
-"""Line readers for plain and gzipped text files, which all formats are based on.
+"""Line readers for text files, plain or packed, which all formats are based on.
 
-Text is UTF-8. Only "\\n" ends a line; U+2028, U+0085 and similar characters do not, so line numbers match `wc -l`
-and text editors. A "\\r" at the end of a line and a byte-order mark at the start of a file are dropped.
+Text is UTF-8, or UTF-16 with a byte-order mark. Only "\\n" ends a line; U+2028, U+0085 and similar characters do not.
+Line numbers match `wc -l` and text editors. A "\\r" at the end of a line and a byte-order mark at the start of a file
+are dropped.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, cast
+from typing import Any, BinaryIO, Literal, TypeAlias
 
-from translate.data.readers.signatures import CONVERT, HEAD_BYTES, why_not_text
+from translate.data.readers.packings import unpacked
+from translate.data.readers.signatures import HEAD_BYTES, way_out_of, why_not_text
+from translate.data.readers.utf16 import has_utf16_mark, is_half_pair, utf8_of_utf16
 from translate.errors import UserError
 from translate.system.files import open_regular
 
@@ -65,7 +66,9 @@ def decode_line(raw: bytes) -> str:
     try:
         return raw.decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
-        fault = f"is not UTF-8 (0x{raw[error.start]:02X} is byte {error.start + 1} of the line); {CONVERT}"
+        fault = f"is not UTF-8 (0x{raw[error.start]:02X} is byte {error.start + 1} of the line); {way_out_of(raw)}"
+        if is_half_pair(raw[error.start :]):
+            fault = "contains half of a surrogate pair; the file is incomplete or damaged UTF-16"
         raise BadLineError("not_utf8", fault) from None
 
 
@@ -88,24 +91,24 @@ def digest_of_text(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_packed(path: Path) -> bool:
-    """Return whether a file is compressed by gzip, according to its name."""
-    return path.suffix.lower() == ".gz"
+@contextmanager
+def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
+    """Open a file as UTF-8 text. Reading updates the digest with the raw file bytes. Raises UserError on failure."""
+    with _naming_read_errors(path), open_file(path, digest) as file:
+        stream = unpacked(path, file)
+        head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+        if has_utf16_mark(head):
+            stream = utf8_of_utf16(stream)
+        elif reason := why_not_text(head):
+            raise UserError(f"{path}: {reason}")
+        yield stream
 
 
 @contextmanager
-def open_unpacked(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
-    """Open a plain or .gz file. Reading updates the digest with the raw file bytes. Raises UserError on failure."""
-    try:
-        with open_file(path, digest) as stream:
-            unpacked = gzip.GzipFile(mode="rb", fileobj=stream) if is_packed(path) else stream
-            if reason := why_not_text(unpacked.peek(HEAD_BYTES)[:HEAD_BYTES]):
-                raise UserError(f"{path}: {reason}")
-            yield cast("BinaryIO", unpacked)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: incomplete or damaged gzip file ({error}); download or compress it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+def open_binary(path: Path, digest: Digest = None) -> Iterator[BinaryIO]:
+    """Do the same as `open_unpacked` for a file that is not necessarily text."""
+    with _naming_read_errors(path), open_file(path, digest) as file:
+        yield unpacked(path, file)
 
 
 def open_file(path: Path, digest: Digest = None) -> BufferedReader:
@@ -118,6 +121,14 @@ def digest_of_file(path: Path) -> bytes:
     """Return the SHA-256 of a regular file without decompressing it."""
     with _explaining_missing(path), open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").digest()
+
+
+@contextmanager
+def _naming_read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager

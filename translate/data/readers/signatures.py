@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 HEAD_BYTES = 4096
 CONVERT = "convert the file with: iconv -f ENCODING -t UTF-8 FILE > NEW, where ENCODING is the encoding of the file"
 SIGNATURES = {
     b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
-    rb"BZh[1-9]1AY&SY": "is compressed with bzip2; decompress it with bunzip2",
-    b"\xfd7zXZ\x00": "is compressed with xz; decompress it with unxz",
-    rb"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it with unzstd",
+    rb"BZh[1-9]1AY&SY": "is compressed with bzip2; give it a name that ends in .bz2",
+    b"\xfd7zXZ\x00": "is compressed with xz; give it a name that ends in .xz",
+    rb"\x28\xb5\x2f\xfd": "is compressed with zstd; give it a name that ends in .zst",
     b"7z\xbc\xaf\x27\x1c": "is a 7-Zip archive; extract the text from it",
-    b"PK\x03\x04": "is a ZIP archive or an office document; extract the text, or save it as UTF-8 plain text",
+    b"PK\x03\x04": "is a ZIP archive or an office document; extract the text, or, if it is an archive of "
+    "OPUS, give it a name that ends in .zip",
     b"\xd0\xcf\x11\xe0": "is an office document; save it as UTF-8 plain text",
     b"%PDF-[0-9]": "is a PDF document; extract its text",
     b"\xff\xfe\x00\x00|\x00\x00\xfe\xff": "is UTF-32; convert it with: iconv -f UTF-32 -t UTF-8 FILE > NEW",
-    b"\xff\xfe|\xfe\xff": "is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 FILE > NEW",
 }
 WIDE = {  # encodings by the places of their zero bytes, modulo 4
     frozenset({1, 2, 3}): "UTF-32LE",
@@ -25,6 +26,11 @@ WIDE = {  # encodings by the places of their zero bytes, modulo 4
     frozenset({0, 2}): "UTF-16BE",
 }
 MIN_ZEROS = 8  # with fewer zero bytes, their places may be a coincidence
+# How the languages of Western Europe spell, to tell their old encoding from others, which it shows as other characters.
+WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøœšùúûüýþÿßž"
+WESTERN_WORDS = "àâåæèéêíòóôöúøýê"  # words of one letter
+WESTERN_SIGNS = "‘’‚“”„–—…«»‹›°§·€\xa0"
+WORD_OR_SIGN = re.compile(r"[¡¿]?[^\W\d_]+|[^\x00-\x7f]")
 
 
 def why_not_text(head: bytes) -> str:
@@ -37,3 +43,20 @@ def why_not_text(head: bytes) -> str:
     if len(zeros) < MIN_ZEROS or not encoding or (encoding.startswith("UTF-32") and 2 * len(zeros) < len(head)):
         return ""
     return f"is {encoding} without a byte-order mark; convert it with: iconv -f {encoding} -t UTF-8 FILE > NEW"
+
+
+def way_out_of(raw: bytes) -> str:
+    """Return how to convert the file that this line is from, which is not UTF-8, with its encoding if it shows."""
+    with suppress(UnicodeDecodeError):
+        if all(map(_is_western, WORD_OR_SIGN.findall(raw.decode("cp1252").lower()))):
+            return "it looks like Windows-1252 or Latin-1; if so: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+    return CONVERT
+
+
+def _is_western(found: str) -> bool:
+    """Return whether a word or sign, in lower case, is usual in Western Europe."""
+    found = found[1:] if found[0] in "¡¿" and len(found) > 1 else found
+    if found.isascii() or found in WESTERN_SIGNS or found in WESTERN_WORDS:
+        return True
+    is_mixed = any(map(str.isascii, found)) and not re.search(r"[^\x00-\x7f]{3}", found)
+    return is_mixed and all(letter.isascii() or letter in WESTERN_LETTERS for letter in found)
