@@ -50,8 +50,9 @@ def _run(arguments: list[str]) -> int:
     except USAGE_ERROR as error:
         if is_launched() and os.environ["LOCAL_RANK"] != "0":
             return 2  # the first process started by torchrun reports the error
-        hint = "; write -- before sentences that begin with a dash" if arguments[:1] == ["decode"] else ""
-        return _print_error(f"{' '.join(error.format_message().split())} (translate --help{hint})")
+        from translate.commands.usage import explain
+
+        return _print_error(*explain(error, arguments))
     except BrokenPipeError:  # `translate decode … | head`
         drop_output()
         return 128 + signal.SIGPIPE
@@ -77,7 +78,7 @@ def _run(arguments: list[str]) -> int:
 def _invoke(arguments: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
-        with command.make_context("translate", arguments) as context:
+        with command.make_context("translate", [*arguments]) as context:  # which it empties
             command.invoke(context)
         return 0
     except typer.Exit as end:

@@ -166,7 +166,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda t: t("x\ud800"), "ValueError: line 1 contains a lone surrogate"),
     (lambda t: t.translations("x"), "TypeError: texts should be a list or an iterator of strings, not str"),
     (lambda t: t("x", beam=3), "TypeError: beam: unknown option; the options are n_best, beam_size, length_penalty"),
-    (lambda t: t("x", beam_size="3"), 'UserError: beam_size="3": should be a valid integer'),
+    (lambda t: t("x", beam_size="3"), 'UserError: beam_size="3": should be an integer'),
     (lambda t: t("x", beam_size=0), "UserError: beam_size=0: should be greater than or equal to 1"),
     (lambda t: t("x", temperature=-1.0), "UserError: temperature=-1.0: should be greater than"),
     (lambda t: t("x", n_best=0), "UserError: n_best=0: should be from 1 to 1,000"),

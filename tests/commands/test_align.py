@@ -141,12 +141,13 @@ def test_best_setting_is_stored_and_reused(capsys, tiny_run: Path, other_run: Pa
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),
         (["--directions", "apart"], "--directions needs two models"),
-        (["--store", "x"], "--store: requires gold links; add --gold FILE"),
+        (["--store", "RUN"], "--store: requires gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
-        (["--reverse", "nowhere"], "nowhere: --src and --tgt need a run folder"),
+        (["--reverse", "nowhere"], "nowhere: no such file or folder; pass a folder written by"),
     ],
 )
 def test_conflicting_options_are_rejected_in_one_line(capsys, tiny_run, texts, options, message) -> None:
+    options = [tiny_run if option == "RUN" else option for option in options]
     status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert re.search(message, err)

@@ -249,14 +249,14 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     ("RUN", "out", "--format", "onnx", "--no-examples"): "--no-examples: supported only by --format page",
     ("RUN", "out", "--format", "huggingface", "--precision", "int8"): "--precision int8: supported only by --format "
     "page and ctranslate2",
-    ("RUN", "page.html", *PAGE, "--precision", "int4"): "'int4' is not one of 'float32', 'float16', 'int8'",
-    ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "'bfloat16' is not one of 'float32', 'float16', 'int8'",
+    ("RUN", "page.html", *PAGE, "--precision", "int4"): "--precision int4: should be float32, float16 or int8",
+    ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "--precision bfloat16: should be float32, float16 or int8",
     ("RUN", "page.html", *PAGE, "--maps-only", "--precision", "int8", "--no-examples"): "without a model; leave out "
     "--precision and --no-examples",
     ("bare", "page.html", *PAGE, "--maps-only"): "bare: its validation text is gone, so it has no examples; leave "
     "out --maps-only",
     ("BLIND", "page.html", *PAGE, "--maps-only"): "BLIND: the model has no attention; leave out --maps-only",
-    ("RUN", "page.html", "--format", "html"): "'html' is not one of 'page', 'ctranslate2', 'huggingface', 'onnx'",
+    ("RUN", "page.html", "--format", "html"): "--format html: should be page, ctranslate2, huggingface or onnx",
 }
 
 

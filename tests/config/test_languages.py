@@ -50,5 +50,5 @@ def test_a_resumed_run_may_change_its_languages() -> None:
 
 
 def test_a_name_in_place_of_a_code_is_refused() -> None:
-    with pytest.raises(UserError, match="'English' is not a language code; write one such as en"):
+    with pytest.raises(UserError, match=r'data\.src_lang = "English": not a language code; write one such as en'):
         load_config(None, {"data.src_lang": "English"})

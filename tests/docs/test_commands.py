@@ -12,6 +12,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import typer
@@ -92,12 +93,13 @@ def without_redirections(words: list[str]) -> list[str]:
 
 
 def parse(arguments: list[str]) -> None:
-    """Parse the arguments as `translate` would, without running anything."""
+    """Parse the arguments as `translate` would, without running anything and as if all runs and maps were there."""
     command = typer.main.get_command(app)
     context = command.make_context("translate", list(arguments))
     while rest := [*context._protected_args, *context.args]:
         name, subcommand, remaining = context.command.resolve_command(context, rest)
-        context = subcommand.make_context(name, remaining, parent=context)
+        with patch.multiple("translate.commands.named_runs", exists=bool, named_run=lambda path, *_: path):
+            context = subcommand.make_context(name, remaining, parent=context)
         if not hasattr(context.command, "resolve_command"):
             return
 

@@ -15,6 +15,7 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.commands.attention.display import pictures, report_picture
+from translate.commands.named_runs import a_run, a_run_or_other
 from translate.data.pharaoh import PharaohLink
 from translate.errors import UserError
 from translate.system.terminal_text import print_message, print_result
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # an aligned pair with its gold links, if any
 
 MAX_DRAWN = 20  # lines
+PATH_HELP = "Attention folder, or run (with --src and --tgt)."
+TGT_HELP = "With RUN: target text, parallel to --src."
 Method = Literal["argmax", "threshold", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 EPILOG = """\b
 Methods:
@@ -51,9 +54,9 @@ Directions = Annotated[
 
 
 def align(
-    path: Annotated[Path, Argument(metavar="DIR|RUN", help="Attention folder, or run (with --src and --tgt).")],
+    path: Annotated[Path, Argument(metavar="DIR|RUN", callback=a_run_or_other, help=PATH_HELP)],
     src: Annotated[Path | None, options.Files(metavar="FILE", help="With RUN: source text.")] = None,
-    tgt: Annotated[Path | None, options.Files(metavar="FILE", help="With RUN: target text, parallel to --src.")] = None,
+    tgt: Annotated[Path | None, options.Files("--tgt", "--ref", metavar="FILE", help=TGT_HELP)] = None,
     gold: Annotated[Path | None, options.Files(metavar="FILE", help="Gold links (i-j: sure, ipj: possible).")] = None,
     one_indexed: Annotated[bool, options.Files("--one-indexed", help="Words in gold links count from 1.")] = False,
     layer: options.Layer = None,
@@ -61,9 +64,13 @@ def align(
     method: Annotated[Method | None, Option(metavar="NAME", help="Method, listed below.  [default: grow-diag]")] = None,
     threshold: Annotated[float | None, Option(help="Minimum weight of a link; implies --method threshold.")] = None,
     shift: Shift = None,
-    reverse: Annotated[Path | None, Option(metavar="DIR|RUN", help="Reverse model, or its maps.")] = None,
+    reverse: Annotated[
+        Path | None, Option(metavar="DIR|RUN", callback=a_run_or_other, help="Reverse model, or its maps.")
+    ] = None,
     directions: Directions = None,
-    store: Annotated[Path | None, Option(metavar="RUN", help="Save in RUN the best settings for --gold.")] = None,
+    store: Annotated[
+        Path | None, Option(metavar="RUN", callback=a_run, help="Save in RUN the best settings for --gold.")
+    ] = None,
     as_json: Annotated[bool, options.Files("--json", help="With --gold: print one JSON object per map.")] = False,
     png: options.Png = None,
     svg: options.Svg = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from translate.commands import options
+from translate.commands.named_runs import a_run_or_other
 from translate.errors import UserError
 from translate.system.terminal_text import print_result
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from translate.data.parallel_text import ParallelText
     from translate.data.vocab import VocabPair
 
+VOCAB_HELP = "Vocabulary used to count pieces."
 EPILOG = """\b
 Examples:
   translate check --src train.en --tgt train.fr
@@ -33,7 +35,7 @@ def check(
     valid_tgt: options.ValidTgt = None,
     test_src: Annotated[Path | None, options.Files(metavar="FILE", help="Test text, source side.")] = None,
     test_tgt: Annotated[Path | None, options.Files(metavar="FILE", help="Test text, target side.")] = None,
-    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", help="Vocabulary used to count pieces.")] = None,
+    vocab: Annotated[Path | None, Option(metavar="FILE|RUN", callback=a_run_or_other, help=VOCAB_HELP)] = None,
     overrides: options.Set = None,
     examples: Annotated[int, Option(metavar="N", min=0, max=100, help="Number of examples to show per problem.")] = 1,
     as_json: options.Json = False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.commands.named_runs import a_run_or_other
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show the N best and worst changes.  [default: {SHOWN}]")]
+TRANSLATIONS_HELP = "Run folder, or file of translations."
+REF_HELP = "Reference, parallel to --src; repeatable."
 EPILOG = """\b
 Fields of --json:
   source, references, lines, translations    the input
@@ -52,10 +55,12 @@ Examples:
 
 
 def evaluate(
-    translations: Annotated[Path, Argument(metavar="RUN|FILE", help="Run folder, or file of translations.")],
+    translations: Annotated[Path, Argument(metavar="RUN|FILE", callback=a_run_or_other, help=TRANSLATIONS_HELP)],
     src: options.Src,
-    ref: Annotated[list[Path], options.Files(metavar="FILE", help="Reference, parallel to --src; repeatable.")],
-    against: Annotated[Path | None, options.Files(metavar="RUN|FILE", help="Run or file to compare with.")] = None,
+    ref: Annotated[list[Path], options.Files("--ref", "--tgt", metavar="FILE", help=REF_HELP)],
+    against: Annotated[
+        Path | None, options.Files(metavar="RUN|FILE", callback=a_run_or_other, help="Run or file to compare with.")
+    ] = None,
     show: Show = None,
     output: Annotated[Path | None, options.Files(metavar="FILE", help="Write the run's translations to FILE.")] = None,
     beam_size: options.BeamSize = None,

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from translate.commands.named_runs import some_runs
 from translate.errors import UserError
 from translate.system.terminal_text import print_message
 
 Page, Form = (partial(Option, rich_help_panel=group) for group in ("Page", "Format"))
 Format = Literal["page", "ctranslate2", "huggingface", "onnx"]
 Precision = Literal["float32", "float16", "int8"]
+RUNS_HELP = "Run folder; a page can hold several."
 PATH_HELP = "New or empty folder; for a page also FILE.html. An exported page there is replaced."
 MAPS_HELP = "Write only the attention maps of one run's examples. Excludes --note, --no-examples, --precision."
 PRECISION_HELP = "page: float16 (default), float32 or int8 (small); ctranslate2: float32 (default), float16 or int8."
@@ -29,7 +31,7 @@ Examples:
 def export(
     runs: Annotated[
         list[Path],
-        Argument(metavar="RUN", default_factory=list, show_default=False, help="Run folder; a page can hold several."),
+        Argument(metavar="RUN", default_factory=list, show_default=False, callback=some_runs, help=RUNS_HELP),
     ],
     path: Annotated[Path, Argument(metavar="PATH", help=PATH_HELP)],
     format: Annotated[Format, Form(metavar="NAME", help="page, ctranslate2, huggingface or onnx.")],

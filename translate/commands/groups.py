@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from translate.commands.help import GroupedHelp
+from translate.errors import UserError
 
 
 class CommandGroup(TyperGroup):
@@ -26,6 +27,17 @@ class CommandGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands, without importing them. Overrides a method of click's Group."""
         return [*self.names]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return a command's name, the command and the other words. Overrides a method of click's Group.
+
+        Raises UserError for an unknown command, with what was probably meant.
+        """
+        if args[0] not in self.names and not args[0].startswith("-"):
+            from translate.commands.unknown_command import unknown_command
+
+            raise UserError(unknown_command(ctx.command_path, args, self.names))
+        return super().resolve_command(ctx, args)
 
 
 class ImportedCommands(Mapping[str, Any]):

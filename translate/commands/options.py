@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from translate.attention.selection import StoredType
+from translate.commands.named_runs import a_run, some_maps, some_runs
+from translate.commands.named_settings import a_settings_file
 from translate.model.attention_kinds import KindName
 
 # The groups of options in the help.
@@ -18,24 +20,26 @@ Files, Search, Sampling, Maps, View, Model = (
 )
 
 # Runs and engines.
-Run = Annotated[Path, Argument(metavar="RUN", help="Run folder written by `translate train`.")]
+RUN_HELP = "Run folder written by `translate train`."
+Run = Annotated[Path, Argument(metavar="RUN", callback=a_run, help=RUN_HELP)]
 Device = Annotated[str, Model(metavar="NAME", help="cpu, cuda, mps, or auto: cuda if available, else mps or cpu.")]
 Engine = Annotated[Literal["torch", "ctranslate2"], Model(metavar="NAME", help="torch, or ctranslate2: starts faster.")]
 PRECISION_HELP = "float32 or int8; with torch also bfloat16, with ctranslate2 float16."
 PrecisionName = Literal["float32", "bfloat16", "float16", "int8"]
 Precision = Annotated[PrecisionName, Model(metavar="TYPE", help=PRECISION_HELP)]
-Ensemble = Annotated[list[Path] | None, Model(metavar="RUN", help="Further run, to average with; repeatable.")]
+ENSEMBLE_HELP = "Further run, to average with; repeatable."
+Ensemble = Annotated[list[Path] | None, Model(metavar="RUN", callback=some_runs, help=ENSEMBLE_HELP)]
 Mask = Annotated[list[str] | None, Model(metavar="HEAD", help="Attention head to switch off: cross.1.2; repeatable.")]
 
 # Texts and settings.
-Config = Annotated[Path | None, Argument(metavar="CONFIG.toml", help="Settings file.")]
+Config = Annotated[Path | None, Argument(metavar="CONFIG.toml", callback=a_settings_file, help="Settings file.")]
 TrainSrc = Annotated[str | None, Files("--src", metavar="FILE", help="Training text, source side (plain, .gz, .tsv).")]
 TrainTgt = Annotated[str | None, Files("--tgt", metavar="FILE", help="Training text, target side, parallel to --src.")]
 ValidSrc = Annotated[str | None, Files(metavar="FILE", help="Validation text, source side.  [default: part of --src]")]
 ValidTgt = Annotated[str | None, Files(metavar="FILE", help="Validation text, target side.")]
 Set = Annotated[list[str] | None, Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")]
 Src = Annotated[Path, Files("--src", metavar="FILE", help="Source text (plain, .gz or .tsv).")]
-Tgt = Annotated[Path, Files("--tgt", metavar="FILE", help="Target text, parallel to --src.")]
+Tgt = Annotated[Path, Files("--tgt", "--ref", metavar="FILE", help="Target text, parallel to --src.")]
 
 # Search and sampling; defaults come from the run's [decode] section, and ranges from its settings.
 NBest = Annotated[int, Search(metavar="N", help="Number of translations per line, best first.")]
@@ -54,7 +58,8 @@ Prefix = Annotated[str, Search(metavar="TEXT", help="Text that every translation
 Require = Annotated[list[str] | None, Search(metavar="TERM", help="Term that translations must contain; repeatable.")]
 
 # Attention.
-MapsFolder = Annotated[Path, Argument(metavar="DIR", help="Attention folder written by `decode` or `score`.")]
+MAPS_HELP = "Attention folder written by `decode` or `score`."
+MapsFolder = Annotated[Path, Argument(metavar="DIR", callback=some_maps, help=MAPS_HELP)]
 Attention = Annotated[Path | None, Maps("--attention", metavar="DIR", help="Write attention maps to DIR.")]
 AttentionKinds = Annotated[str, Maps(metavar="KIND,KIND", help="Kinds of attention to write, such as cross,encoder.")]
 AttentionLayers = Annotated[str, Maps(metavar="N,N", help="Layers to write, counted from 0, such as 0,2.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.commands.named_runs import some_runs
 from translate.errors import UserError
 from translate.system.terminal_text import print_message
 
@@ -21,7 +22,9 @@ Examples:
 
 
 def serve(
-    runs: Annotated[list[Path], Argument(metavar="RUN", help="Run folders; the page compares them.")],
+    runs: Annotated[
+        list[Path], Argument(metavar="RUN", callback=some_runs, help="Run folders; the page compares them.")
+    ],
     host: Annotated[str, Page(metavar="ADDRESS", help="Address to listen on; 0.0.0.0: all.")] = "127.0.0.1",
     port: Annotated[int, Page(min=0, max=65535, metavar="N", help="Port; 0: any free one.")] = 5000,
     open_page: Annotated[bool, Page("--open", help="Open the page in the browser.")] = False,

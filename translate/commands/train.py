@@ -10,12 +10,14 @@ from typing import Annotated
 from typer import Option
 
 from translate.commands import options
+from translate.commands.named_runs import HOME, a_run_by_name, example_run, named_run
 from translate.errors import UserError
 from translate.system.distributed import joined
 from translate.system.quick_start import imports
 from translate.system.terminal_text import print_result
 
 Out = Annotated[Path | None, Option(metavar="RUN", help="Run folder.  [default: runs/NAME from CONFIG.toml or --src]")]
+INIT_FROM_HELP = "Run folder to fine-tune (same vocabulary)."
 EPILOG = """\b
 Examples:
   translate train configs/toy.toml --out runs/toy
@@ -33,7 +35,7 @@ def train(
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
     align: Annotated[str | None, options.Files(metavar="FILE", help="Word alignments for guided attention.")] = None,
-    init_from: Annotated[str | None, Option(metavar="RUN", help="Run folder to fine-tune (same vocabulary).")] = None,
+    init_from: Annotated[str | None, Option(metavar="RUN", callback=a_run_by_name, help=INIT_FROM_HELP)] = None,
     overrides: options.Set = None,
     out: Out = None,
     resume: Annotated[bool, Option("--resume", help="Resume the run from its latest checkpoint.")] = False,
@@ -60,8 +62,12 @@ def train(
         return
     from translate.training.start import start_training
 
+    if resume and not (out or config or src):
+        raise UserError(f"--resume: name the run to resume: translate train --resume --out {example_run()}")
     name = config.stem if config else Path(src or "run").name.partition(".")[0]
-    start_training(Run(out or Path("runs") / name), config, given, device, resume, imports)
+    folder = out or HOME / name
+    run = Run(named_run(folder, "translate train --resume --out") if resume else folder)
+    start_training(run, config, given, device, resume, imports)
 
 
 def _dry_run(config: Path | None, given: Mapping[str, object], device: str) -> None:

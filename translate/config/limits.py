@@ -37,7 +37,7 @@ FilterName = Literal[
 
 def _checked_code(code: str) -> str:
     if code and not is_language(code):
-        raise ValueError(f"{code!r} is not a language code; write one such as en, deu or zh-Hant")
+        raise ValueError("not a language code; write one such as en, deu or zh-Hant")
     return code
 
 

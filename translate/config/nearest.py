@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from translate.config.habits import settings_called
+
 MAX_LENGTH = 50  # characters of a name that is compared
 
 
@@ -19,8 +21,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def nearest_settings(name: str, known: Sequence[str]) -> list[str]:
     """Return the settings that may be meant by an unknown one, best guesses only. All names are `section.key`.
 
-    They have the same key, a near one, or one with as many of its parts as any (max_epochs for epochs), preferably in
-    the same section.
+    They have the same key, another program calls them so, or they have a near key or one with as many of its parts as
+    any (max_length for length), preferably in the same section.
     """
     section, _, key = name.lower().replace("-", "_").rpartition(".")
     meant = nearest(section, {each.partition(".")[0] for each in known})
@@ -34,7 +36,13 @@ def nearest_settings(name: str, known: Sequence[str]) -> list[str]:
 
     common = {each: len({*key.split("_")} & {*each.partition(".")[2].split("_")}) for each in inside}
     similar = [each for each in inside if common[each] == max(common.values()) > 0]
-    return of(inside, key) or of(known, key) or near(inside) or similar or near(known)
+    called = [each for each in settings_called(key) if each in known]
+    return of(inside, key) or of(known, key) or called or near(inside) or similar or near(known)
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return the names as in a sentence: a, b or c."""
+    return " or ".join([*[", ".join(names[:-1])] * (len(names) > 1), *names[-1:]])
 
 
 def num_edits(one: str, other: str) -> int:

@@ -9,10 +9,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from translate.config.faults import fault
 from translate.config.limits import FilterName
 from translate.config.model_settings import uses
 from translate.config.nearest import nearest, nearest_settings
@@ -32,6 +34,7 @@ PATH_KEYS = {
 }
 NOT_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of paths that are not UTF-8, as Python represents them
 STORED_BYTE = re.compile("\0([89a-f][0-9a-f])")
+NUMBER = re.compile(r"[+-]?(\.\d+|\d+\.)(e[+-]?\d+)?", re.IGNORECASE)  # which TOML does not have
 RENAMED = {"train.probe_sentences": "train.snapshot_sentences"}  # old names, which are still accepted
 
 
@@ -87,11 +90,13 @@ def changed_search(settings: DecodeSettings, changes: Mapping[str, object]) -> D
 
 
 def parse_override(text: str) -> tuple[str, object]:
-    """Parse `SECTION.KEY=VALUE` into a name and a value. A value that is not valid TOML is kept as a string."""
+    """Parse `SECTION.KEY=VALUE` into a name and a value. A value that is neither TOML nor a number is a string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text}: use --set SECTION.KEY=VALUE, for example --set train.max_steps=1000")
     try:
+        if NUMBER.fullmatch(value):
+            return name.strip(), float(value)
         table = tomllib.loads(f"value = {value}")
         return name.strip(), table["value"] if len(table) == 1 else value  # more than one if text has a line break
     except (ValueError, RecursionError):
@@ -150,7 +155,8 @@ def _given(path: Path | None, overrides: Mapping[str, object]) -> tuple[dict[str
     for name, value in overrides.items():
         section, dot, key = name.partition(".")
         if not (section and dot and key):
-            raise UserError(f"{name}: not a setting; write SECTION.KEY, such as train.max_steps")
+            meant = nearest_settings(f".{name}", setting_names()) or ["train.max_steps"]
+            raise UserError(f"{name}: not a setting; write SECTION.KEY, such as {meant[0]}")
         override = {section: {key: value}}
         _make_absolute(override, Path.cwd())
         if isinstance(table := tables.setdefault(section, {}), dict):  # validation rejects anything else
@@ -203,7 +209,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; pass a settings file") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+        texts = f"; to train on this text, write --src {quote(str(path))} --tgt FILE" if path.suffix != ".toml" else ""
+        raise UserError(f"{path}: not valid TOML: {error}{texts}") from None
 
 
 def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
@@ -227,7 +234,8 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
     if mistake["type"] == "extra_forbidden":
         return f"{where}: {_unknown(name, mistake['input'])}"
     if mistake["type"] == "value_error":
-        return f"{where}: {f'[{name}] ' if name else ''}{mistake['ctx']['error']}"
+        place = f"{name} = {_shown(mistake['input'])}: " if "." in name else f"[{name}] " if name else ""
+        return f"{where}: {place}{mistake['ctx']['error']}"
     if mistake["type"] == "model_type":
         return f"{where}: {name}: this is a section; write [{name}] and its settings below it"
     if name.startswith("data.filter"):
@@ -237,8 +245,7 @@ def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str
 
 def _fault(mistake: Any) -> str:
     """Return an invalid value and what it should be."""
-    reason = mistake["msg"].replace("Input should be", "should be")
-    return f"{_shown(mistake['input'])}: {reason[0].lower()}{reason[1:]}"
+    return f"{_shown(mistake['input'])}: {fault(mistake)}"
 
 
 def _explain_filter(mistake: Any) -> str:

@@ -16,6 +16,8 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from translate.config.faults import fault
+
 BODY_SECONDS = 20.0  # time in which a request's body must arrive
 MAX_FIELDS = 2000
 RETRY_SECONDS = 5  # what clients are asked to wait if their request took too long
@@ -36,7 +38,7 @@ async def parsed(request: Request, model: type[Model], max_bytes: int) -> Model:
         place = "".join(map(str, first["loc"][:1]))[:80]
         if first["type"] == "missing":
             invalid(f"missing {place} parameter")
-        invalid(f"{place}: {first['msg']}" if place else str(first["msg"]))
+        invalid(f"{place}: {fault(first)}" if place else fault(first))
 
 
 def invalid(reason: str) -> NoReturn:

@@ -22,7 +22,9 @@ def pick_device(name: str) -> torch.device:
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     names = [device for device, available in is_available.items() if available]
     if name not in ("auto", *names):
-        raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}")
+        index = name.removeprefix("cuda:")
+        one = f", with CUDA_VISIBLE_DEVICES={index} for one of several GPUs" if index.isdecimal() else ""
+        raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}{one}")
     name = names[0] if name == "auto" else name
     if name == "mps" and is_launched() and launched_number("WORLD_SIZE") > 1:
         raise UserError("--device mps: PyTorch does not support multiple processes on MPS; use --device cpu")

@@ -10,6 +10,7 @@ from typer import Option
 
 from translate.commands import options
 from translate.commands.attention.display import pictures, print_drawing, report_picture, screen
+from translate.commands.named_runs import some_maps
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS
 from translate.system.terminal_text import print_result
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def compare(
     path: options.MapsFolder,
-    other: Annotated[Path, Option("--compare", metavar="DIR2", help="Attention folder to compare with.")],
+    other: Annotated[
+        Path, Option("--compare", metavar="DIR2", callback=some_maps, help="Attention folder to compare with.")
+    ],
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,

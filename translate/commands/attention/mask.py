@@ -31,7 +31,7 @@ def mask(
     run: options.Run,
     heads: Annotated[list[str], Option("--mask", metavar="HEAD", help='Head to mask, such as cross.2.3, or "every".')],
     src: options.Src,
-    ref: Annotated[Path, options.Files(metavar="FILE", help="Reference translation, parallel to --src.")],
+    ref: Annotated[Path, options.Files("--ref", "--tgt", metavar="FILE", help="Reference, parallel to --src.")],
     examples: Annotated[int, Option(min=0, metavar="N", help="Translations to show, largest changes first.")] = 5,
     as_json: Annotated[bool, options.Files("--json", help="Print one JSON object (every: one per head).")] = False,
     device: options.Device = "auto",

@@ -10,6 +10,7 @@ from typer import Argument
 
 from translate.commands import options
 from translate.commands.attention.display import MapName, pictures, print_drawing, report_picture, screen
+from translate.commands.named_runs import some_maps
 from translate.errors import UserError
 
 EPILOG = """\b
@@ -22,7 +23,9 @@ Other commands, each with its own --help:
 
 
 def show(
-    path: Annotated[Path, Argument(metavar="DIR|FILE.npz", help="Attention folder, or one of its files.")],
+    path: Annotated[
+        Path, Argument(metavar="DIR|FILE.npz", callback=some_maps, help="Attention folder, or one of its files.")
+    ],
     kind: options.Kind = "cross",
     layer: options.Layer = None,
     head: options.Head = None,

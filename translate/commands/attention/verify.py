@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from translate.commands import options
+from translate.commands.named_runs import a_run
 from translate.errors import UserError
 from translate.model.attention_kinds import KINDS, KindName, label_of
 from translate.report.text import counted
@@ -16,7 +17,7 @@ from translate.system.terminal_text import print_message, print_result
 
 def verify(
     path: options.MapsFolder,
-    run: Annotated[Path, Argument(metavar="RUN", help="Run that produced the maps.")],
+    run: Annotated[Path, Argument(metavar="RUN", callback=a_run, help="Run that produced the maps.")],
     tolerance: Annotated[
         float | None,
         Option(min=0, metavar="X", help="Maximum difference.  [default: 1e-5; 1e-3 for float16, 2e-2 for bfloat16]"),
