@@ -45,16 +45,32 @@ def word_maps(
     zero weight. is_shifted: whether to use the row in which a target piece is the decoder input, one after the row that
     predicts it (Shift-Att, Chen et al. 2020). For the last piece, this is the row that predicts `</s>`.
     """
-    columns, rows = ([n for n, piece in enumerate(side) if piece != END] for side in (maps.source, maps.target))
+    columns, rows = (_without_end(side) for side in (maps.source, maps.target))
     source_words = words_of_text(source, [maps.source[n] for n in columns])
     target_words = words_of_text(target, [maps.target[n] for n in rows])
     if source_words is None or target_words is None:
         return None
-    merged = np.zeros((len(choices), len(target_words), len(source_words)), dtype=np.float32)
-    with_pieces = [[n for n, word in enumerate(side) if word] for side in (target_words, source_words)]
+    source_spans, target_spans = ([word and word[1] for word in side] for side in (source_words, target_words))
+    return merged_maps(maps, source_spans, target_spans, choices, is_shifted)
+
+
+def merged_maps(
+    maps: AttentionMaps,
+    source: Sequence[slice | None],
+    target: Sequence[slice | None],
+    choices: Sequence[MapChoice],
+    is_shifted: bool,
+) -> Floats:
+    """Return the chosen maps, (N, T, S), merged to the words of each side; see `word_maps`.
+
+    source, target: the pieces of each word, counted without `</s>`; None for a word without pieces.
+    """
+    columns, rows = (_without_end(side) for side in (maps.source, maps.target))
+    merged = np.zeros((len(choices), len(target), len(source)), dtype=np.float32)
+    with_pieces = [[n for n, word in enumerate(side) if word] for side in (target, source)]
     if all(with_pieces):
         weights = _chosen(maps.stack("cross"), choices)[:, [row + is_shifted for row in rows]][:, :, columns]
-        spans = ([word for word in side if word] for side in (target_words, source_words))
+        spans = ([("", word) for word in side if word] for side in (target, source))
         merged[np.ix_(range(len(choices)), *with_pieces)] = merge_words(weights, *spans)
     return merged
 
@@ -124,6 +140,11 @@ def combine(forward: Links, backward: Links, method: Method) -> Links:
 def pharaoh(links: Links) -> str:
     """Return a (T, S) alignment in Pharaoh format: `i-j` for source word i and target word j, 0-based, sorted by i."""
     return " ".join(f"{i}-{j}" for i, j in np.argwhere(links.T).tolist())
+
+
+def _without_end(pieces: Sequence[str]) -> list[int]:
+    """Return the indices of all pieces but `</s>`."""
+    return [n for n, piece in enumerate(pieces) if piece != END]
 
 
 def _chosen(stack: Stack, choices: Sequence[MapChoice]) -> Floats:

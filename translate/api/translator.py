@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
@@ -16,10 +17,11 @@ from translate.config.toml import changed_search
 from translate.data.parallel_text import Pair
 from translate.data.vocab import VocabPair
 from translate.decoding.arguments import check_list, check_text, check_type
-from translate.decoding.engine import Engine
+from translate.decoding.engine import BackgroundEngine, Engine
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Scored, Translation
 from translate.errors import UserError
+from translate.markup.keeper import keep_markup, keeps_markup
 from translate.report.page.frame import InitialView
 from translate.run.folder import Run
 
@@ -42,6 +44,7 @@ class SearchOptions(TypedDict, total=False):
     seed: int | None
     prefix: str | None
     require: Sequence[str] | None
+    keep: str | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,7 +90,8 @@ class Translator:
 
         n_best: return a list of up to this many translations per text, best first; the beam is at least as wide.
         options: beam_size, length_penalty, coverage_penalty, no_repeat_ngram, min_length, max_length, sample,
-        temperature, top_k, top_p, seed, prefix and require; see `SearchOptions`.
+        temperature, top_k, top_p, seed, prefix, require and keep; see `SearchOptions`. keep="markup" keeps tags,
+        placeholders, URLs and the like.
         """
         _check_texts(texts, "texts")
         lines = [texts] if isinstance(texts, str) else texts
@@ -115,15 +119,17 @@ class Translator:
             raise TypeError(f"{', '.join(unknown)}: unknown option; the options are n_best, {known}")
         check_type(n_best, "n_best", int)
         check_type(details, "details", bool)
-        prefix, require = options.get("prefix"), options.get("require")
+        prefix, require, keep = options.get("prefix"), options.get("require"), options.get("keep")
         check_text("" if prefix is None else prefix, "prefix")
+        check_text("" if keep is None else keep, "keep")
         check_list(() if require is None else require, "require")
         request = DecodeRequest(n_best, details, prefix or "", tuple(require or ()))
-        changes = {name: value for name, value in options.items() if name not in ("prefix", "require")}
+        changes = {name: value for name, value in options.items() if name not in ("prefix", "require", "keep")}
         settings = changed_search(self.settings, changes)
         if n_best > settings.beam_size and not settings.sample:
             settings = changed_search(settings, {"beam_size": n_best})
-        return _in_python_words(self._lines.translations(texts, settings, request))
+        lines = self._with_markup if keeps_markup(keep) else self._lines
+        return _in_python_words(lines.translations(texts, settings, request))
 
     @in_python_words()
     def attention(self, source: str, target: str | None = None, **options: Unpack[SearchOptions]) -> Attention:
@@ -142,6 +148,7 @@ class Translator:
             _check_length(len(vocab.encode([text])[0]))
         if target is None:
             (found,) = self.translations([source], **options)
+            found = found.plain or found  # maps have no markup
         elif options:
             raise TypeError(f"{', '.join(options)}: the target is given, so there is no search; leave out one of them")
         else:
@@ -152,7 +159,7 @@ class Translator:
         maps, score = joined_maps(attention_maps(lines, found.parts)), found.translations[0].score
         view = InitialView.of_alignment(Run(self._run).load_alignment())
         warnings = (*found.warnings, *attention_warnings(maps))
-        return Attention(source, found.text, score, warnings, maps, f"Attention of {self._title}", view)
+        return Attention(found.source, found.text, score, warnings, maps, f"Attention of {self._title}", view)
 
     @in_python_words()
     def align(self, source: str, target: str) -> list[tuple[int, int]]:
@@ -210,6 +217,11 @@ class Translator:
     def _title(self) -> str:
         name = self._run.resolve().name
         return f"{name} without {', '.join(self._masked)}" if self._masked else name
+
+    @cached_property
+    def _with_markup(self) -> LineTranslator:
+        shows_attention = not isinstance(self.engine, BackgroundEngine)
+        return keep_markup(self._lines, self._run, None if shows_attention else partial(load_translator, self._run))
 
     def _with_torch(self) -> LineTranslator:
         from translate.decoding.torch_engine import TorchEngine

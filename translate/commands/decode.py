@@ -19,6 +19,7 @@ Examples:
   translate decode runs/toy -- "-5 degrees"      (after --, a sentence may begin with a dash)
   translate decode runs/toy "I love apples." --require pommes --prefix "Nous"
   translate decode runs/toy "I love apples." --attention maps --open
+  translate decode runs/toy "I <b>love</b> apples, {name}." --keep markup
 """
 
 
@@ -47,6 +48,7 @@ def decode(
     prefix: options.Prefix = "",
     require: options.Require = None,
     as_json: options.JsonLines = False,
+    keep: options.Keep = None,
     resume: Annotated[bool, options.Files("--resume", help="Resume an interrupted translation to FILE.")] = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
@@ -79,4 +81,5 @@ def decode(
     has_scores = as_json or n_best > 1 or attention is not None
     terms = tuple(map(text_argument, require or ()))
     request = DecodeRequest(n_best, as_json, text_argument(prefix), terms, scores=has_scores)
-    translate(model, Places(sentences, input, output, attention, resume), maps, request, search | limits | sampling)
+    places = Places(sentences, input, output, attention, resume, keep)
+    translate(model, places, maps, request, search | limits | sampling)

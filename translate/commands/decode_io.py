@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
 from translate.decoding.resumable_output import OutputFile
 from translate.errors import UserError
+from translate.markup.keeper import keep_markup, keeps_markup
 from translate.report.progress import with_progress
 from translate.report.text import counted
 from translate.run.folder import Run
@@ -58,6 +60,7 @@ class Places(NamedTuple):
     output: Path | None
     attention: Path | None
     is_resumed: bool
+    keep: str | None = None  # what to keep of each line: markup
     column: int = 1  # column to translate if the input is a .tsv file
 
     def check(self, world: World) -> None:
@@ -145,6 +148,7 @@ class Job(NamedTuple):
             "--json": self.request.details,
             "--prefix": self.request.prefix,
             "--require": list(self.request.terms),
+            **({"--keep": places.keep} if places.keep else {}),
         }
 
     def translations(self, lines: Iterable[str], num_done: int = 0) -> Iterator[Translation]:
@@ -172,7 +176,7 @@ def translate(
         for suffix in ("", ".partial", ".partial.json", ".partial.lock"):
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
-        started = time.monotonic()
+        started, keeps = time.monotonic(), keeps_markup(places.keep)
         if model.mask and model.engine != "torch":
             raise UserError("--mask: CTranslate2 cannot mask heads; use --engine torch")
         if model.mask and places.attention:
@@ -187,6 +191,9 @@ def translate(
 
             keep_freed_memory()
             translator = translator.without(heads_named(translator, model.mask)) if model.mask else translator
+        if keeps:
+            load = None if model.engine == "torch" else partial(load_translator, model.run, model.device)
+            translator = keep_markup(translator, model.run, load)
         job = Job(translator, settings, request, world)
         _check_same(world, model.run, "".join(translator.engine.weights))
         if places.is_interactive:

@@ -56,6 +56,7 @@ TopP = Annotated[float | None, Sampling(metavar="P", help="Sample from the most 
 Seed = Annotated[int | None, Sampling(metavar="N", help="Random seed for sampling.")]
 Prefix = Annotated[str, Search(metavar="TEXT", help="Text that every translation must start with.")]
 Require = Annotated[list[str] | None, Search(metavar="TERM", help="Term that translations must contain; repeatable.")]
+Keep = Annotated[str | None, Files(metavar="WHAT", help="markup: keep tags, placeholders, URLs and the like.")]
 
 # Attention.
 MAPS_HELP = "Attention folder written by `decode` or `score`."

@@ -73,8 +73,13 @@ class Vocab:
 
     def unknown(self, ids: Sequence[int], text: str) -> list[str]:
         """Return the parts of a text that were encoded as the unknown piece."""
-        pieces = self._processor.encode(text, out_type=str) if self.unk_id in ids else []
+        pieces = self.spelled(text) if self.unk_id in ids else []
         return [piece for id_, piece in zip(ids, pieces, strict=False) if id_ == self.unk_id]
+
+    def spelled(self, text: str) -> list[str]:
+        """Return the pieces of a text as strings; the unknown piece is spelled as in the text."""
+        pieces: list[str] = self._processor.encode(text, out_type=str)
+        return pieces
 
     @property
     def has_merges(self) -> bool:

@@ -9,9 +9,10 @@ import copy
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
@@ -34,7 +35,15 @@ MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms ma
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
 NumberedLine = tuple[int, str]  # line number (from 1) and text
+Translate = Callable[[Sequence[NumberedLine]], Iterator[Translation]]
 T = TypeVar("T")
+
+
+class Rewriter(Protocol):
+    """Changes lines before they are translated, and their translations accordingly."""
+
+    def translated(self, window: Sequence[NumberedLine], translate: Translate) -> Iterator[Translation]:
+        """Yield the translation of each line, in any order. translate: translates changed lines of the same numbers."""
 
 
 class LineTranslator:
@@ -49,6 +58,7 @@ class LineTranslator:
         self.vocabs = vocabs
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
+        self._rewriter: Rewriter | None = None
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """Return the best translation of each line with the run's settings; see `translations`."""
@@ -79,7 +89,11 @@ class LineTranslator:
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
         windows = (window for window in _windows(lines, world.size) if window[-1][0] > num_done)
-        started = (self._start(world.share(window), settings, request, watch) for window in windows)
+        start = partial(self._start, settings=settings, request=request, watch=watch)
+        if rewriter := self._rewriter:
+            started = (rewriter.translated(world.share(window), start) for window in windows)
+        else:
+            started = (start(world.share(window)) for window in windows)
         # Lines that are there are read before they are needed, so that an engine in the background never waits.
         for found in _one_ahead(started) if isinstance(lines, (list, tuple)) else started:
             results = world.collect(sorted(found, key=lambda translation: translation.id))
@@ -114,6 +128,12 @@ class LineTranslator:
         translator.engine = self.engine.without(heads)
         return translator
 
+    def with_rewriter(self, rewriter: Rewriter) -> Self:
+        """Return a translator with the same models whose lines and translations are changed."""
+        translator = copy.copy(self)
+        translator._rewriter = rewriter
+        return translator
+
     def _check(self, settings: DecodeSettings, request: DecodeRequest) -> None:
         if not isinstance(settings, DecodeSettings):
             raise TypeError(f"settings should be DecodeSettings, not {type(settings).__name__}")
@@ -143,7 +163,7 @@ class LineTranslator:
         self, window: Sequence[NumberedLine], settings: DecodeSettings, request: DecodeRequest, watch: Watch | None
     ) -> Iterator[Translation]:
         """Start the search of a window, and return an iterator over its translations, in any order."""
-        lines, prefix = self._encode(window), self._prefix(request)
+        lines, prefix = self.encoded(window), self._prefix(request)
         terms = [tuple(ids) for ids in self.vocabs.tgt.encode(request.terms) if ids]
         sentences, line_of = list[Sentence](), list[EncodedLine]()
         for line in lines:
@@ -155,7 +175,8 @@ class LineTranslator:
         results = self._search(sentences, settings, request, watch)
         return _assembled(Assembly(self.vocabs, self.max_pieces, settings, request), lines, line_of, results)
 
-    def _encode(self, window: Sequence[NumberedLine]) -> list[EncodedLine]:
+    def encoded(self, window: Sequence[NumberedLine]) -> list[EncodedLine]:
+        """Encode lines as they are translated: those that are too long in segments."""
         src = self.vocabs.src
         limit = max_countable(self.max_pieces)  # longer lines are not encoded as a whole
         encoded = src.encode([line if len(line) <= limit else "" for _, line in window])

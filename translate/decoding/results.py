@@ -36,6 +36,7 @@ class Translation:
     # Piece ids of the source and the best translation, both ending with `</s>`: one pair per segment. A blank line has
     # no segments, and a line that was too long for the model has several.
     parts: tuple[tuple[Pieces, Pieces], ...]
+    plain: Translation | None = None  # the same without markup, if markup was taken out of the line and put back
 
     @property
     def text(self) -> str:
@@ -44,7 +45,12 @@ class Translation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
-        return {name: value for name, value in asdict(self).items() if name != "parts"}
+        fields = {name: value for name, value in asdict(self).items() if name not in ("parts", "plain")}
+        return (
+            fields
+            if self.plain is None
+            else {**fields, "plain": {"source": self.plain.source, "text": self.plain.text}}
+        )
 
     def with_warning(self, warning: str) -> Translation:
         """Return a copy with the warning appended."""

@@ -127,9 +127,10 @@ class AttentionWriter:
         missing = [f"no attention file: more than {MAX_PIECES:,} pieces"] if translation.parts else []
         for warning in attention_warnings(maps) if maps else missing:
             translation = translation.with_warning(warning)
+        plain = translation.plain or translation  # the maps are those of the text without markup
         name = f"{translation.id:06d}.npz" if maps else None
         digest = maps.save(self._folder / name, self._selection.dtype) if maps and name else None
-        source, text, score = translation.source, translation.text, translation.translations[0].score
+        source, text, score = plain.source, plain.text, plain.translations[0].score
         entry = Entry(translation.id, name, source, text, score, translation.warnings, digest)
         self._index.write(json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
         versions = (MapVersion("", maps),) if maps else ()

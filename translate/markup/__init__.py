@@ -1,0 +1,1 @@
+"""Markup in lines: taken out before translation, and put back around the words that attention aligns."""
