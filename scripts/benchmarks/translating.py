@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,9 +27,9 @@ def measured(job: DecodeJob, load: Callable[[DecodeJob], Translate], packages: S
         translate = load(job)
         load_seconds = time.perf_counter() - started
         translate(lines[:NUM_WARM_UP_LINES])
-        started, processor_started = time.perf_counter(), time.process_time()
+        started, processor_started = time.perf_counter(), _processor_seconds()
         translations = translate(lines)
-        seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
+        seconds, processor_seconds = time.perf_counter() - started, _processor_seconds() - processor_started
         peak_memory_bytes = memory.peak_bytes
     return Measured(
         sentences_per_second=len(lines) / seconds,
@@ -49,6 +50,12 @@ def in_order_of_length(lines: Sequence[str], translate: Translate) -> list[str]:
     return [found[i] for i in range(len(lines))]
 
 
+def _processor_seconds() -> float:
+    """Return the processor time of this process and its children that have ended."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 class _Memory:
     """The peak memory within the block: main memory, or the GPU's if `device` is one.
 
@@ -63,7 +70,9 @@ class _Memory:
 
     @property
     def peak_bytes(self) -> int:
-        return peak_main_memory() if self._device == "cpu" else self._peak_bytes
+        if self._device != "cpu":
+            return self._peak_bytes
+        return max(peak_main_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 
     def __enter__(self) -> _Memory:
         if self._device != "cpu":

@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -29,6 +28,7 @@ from translate.decoding.engine import Hypothesis, Pieces, Sentence, Watch, batch
 from translate.decoding.graph_search import GraphSearch
 from translate.decoding.logit_rules import LogitRules
 from translate.decoding.sampling import random_numbers, sample
+from translate.decoding.workers import in_workers, max_workers
 from translate.errors import UserError
 from translate.model.attention_kinds import NO_ATTENTION, Head, module_kind
 from translate.model.hooks import recording, without_heads
@@ -43,7 +43,6 @@ from translate.system.locks import ThreadLock
 from translate.system.out_of_memory import Halving
 
 MIN_COUNTED = 16  # minimum number of pieces counted per line, because hypotheses of short lines need memory, too
-MAX_WORKERS = 4  # batches translated in parallel on a CPU; more would only contend for the GIL
 BATCHES_PER_WORKER = 3  # minimum for large inputs, so that all workers finish at about the same time
 SMALL_BATCH = 512  # minimum source pieces per batch, even if some workers remain idle
 COVERED = 1e-30  # minimum coverage, because attention may be rounded to 0, whose logarithm is infinite
@@ -51,9 +50,6 @@ SCORED_TOKENS = 4096  # target pieces per batch of translations to score
 
 # The threads of OpenMP do not survive a fork, and a child that waits for them would hang.
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
-
-Batch = list[Sentence]
-Search = Callable[[Batch], list[list[Hypothesis]]]
 
 
 class TorchEngine:
@@ -127,7 +123,7 @@ class TorchEngine:
         # Coverage is recorded by hooks on the model, which parallel workers would share, so only one worker is used.
         is_parallel = self.device.type == "cpu" and not settings.coverage_penalty
         with self.lock:  # another thread's search sets the number of threads meanwhile
-            num_workers = min(torch.get_num_threads(), MAX_WORKERS) if is_parallel else 1
+            num_workers = max_workers() if is_parallel else 1
             even_share = int(lengths.sum()) // (num_workers * BATCHES_PER_WORKER)
             budget = min(batch_budget(settings, num_best), max(SMALL_BATCH, even_share))
             batches = [ordered[part] for part in cut(lengths, lengths, budget)]
@@ -135,8 +131,8 @@ class TorchEngine:
             advice = f"lower decode.batch_tokens ({settings.batch_tokens}) in the run's config.toml, or {size}"
             stop = Event()
             compute = partial(self._search_batch, settings=settings, num_best=num_best, watch=watch, stop=stop)
-            search = partial(self._halving_search, compute, size=_source_size, advice=advice)
-            found = dict(zip(order, _in_workers(search, batches, num_workers, stop), strict=True))
+            search = partial(self._halving_search, size=_source_size, advice=advice)
+            found = dict(zip(order, in_workers(search, compute, batches, num_workers, stop), strict=True))
         return [found[i][:num_best] for i in range(len(sentences))]
 
     @torch.inference_mode()
@@ -271,20 +267,3 @@ def _average(log_probs: Sequence[Tensor]) -> Tensor:
     if len(log_probs) == 1:
         return log_probs[0]
     return torch.stack(list(log_probs)).logsumexp(dim=0) - math.log(len(log_probs))
-
-
-def _in_workers(search: Search, batches: Sequence[Batch], num_workers: int, stop: Event) -> list[list[Hypothesis]]:
-    """Search batches in parallel workers that divide PyTorch's threads. If one fails, `stop` interrupts the others.
-
-    Two threads with one batch each are faster than two threads that share a batch and synchronize after every step.
-    """
-    num_threads, num_workers = torch.get_num_threads(), min(num_workers, len(batches))
-    if num_workers <= 1:
-        return list(chain.from_iterable(map(search, batches)))
-    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(num_threads // num_workers,))
-    try:
-        return list(chain.from_iterable(pool.map(search, batches)))
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(num_threads)

@@ -61,6 +61,8 @@ def with_progress(
 
     # A pipe can be read only once. Counting the lines takes less than 1% of the time needed to translate them.
     total = count_lines(source) if source.is_file() else None
+    # tqdm's own thread, which only corrects `miniters`, would keep a search from forking: see system/forking.py.
+    tqdm.monitor_interval = 0
     # Results arrive in bursts, so the time left is estimated from the average rate, and any result may update the bar.
     yield from tqdm(
         results, total=total, initial=num_done, unit=" lines", leave=False, smoothing=0, miniters=1, dynamic_ncols=True
