@@ -19,6 +19,7 @@ from translate.model.transformer import (
     DecoderLayer,
     EncoderLayer,
     Transformer,
+    as_bias,
     causal_mask,
     project_memory,
 )
@@ -54,6 +55,21 @@ def test_forward_equals_weights_times_values(num_queries: int, rotary: RotaryEmb
     assert not weights[1, :, :, 4:].any()
     by_hand = attention.output((weights @ kv.values).transpose(1, 2).flatten(2))
     assert torch.allclose(attention(queries, kv, mask), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_keys", [11, 12, 15, 16])
+def test_padding_the_keys_of_short_sentences_changes_neither_attention_nor_gradients(num_keys: int) -> None:
+    torch.manual_seed(1)
+    attention = Attention(d_model=24, num_heads=3)
+    query, kv = attention.project(torch.randn(2, num_keys, 24))
+    bias = as_bias(causal_mask(num_keys, torch.device("cpu")))
+    by_hand = attention.output((attention.weights(query, kv, bias) @ kv.values).transpose(1, 2).flatten(2))
+    found, arguments = attention(query, kv, bias), (query, *kv)
+    assert torch.allclose(found, by_hand, atol=1e-6)
+    factors = torch.randn(found.shape)
+    gradients = (torch.autograd.grad(each, arguments, factors, retain_graph=True) for each in (found, by_hand))
+    for mine, expected in zip(*gradients, strict=True):
+        assert torch.allclose(mine, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_self_attention", [True, False])

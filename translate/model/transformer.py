@@ -30,6 +30,7 @@ from translate.model.layers import (
     rotary_embedding,
     sinusoidal_positions,
 )
+from translate.model.padded_keys import padded_keys
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
 from translate.model.transformer_state import TransformerState
 
@@ -77,6 +78,8 @@ class Attention(AttentionModule):
                 heads = self.dropout(self.weights(query, kv, mask)) @ kv.values
             else:
                 dropout = self.dropout.threshold / 256 if drops else 0.0
+                if on_cpu:
+                    kv, mask = padded_keys(kv, mask)
                 heads = F.scaled_dot_product_attention(query, *kv, attn_mask=mask, dropout_p=dropout)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
 
