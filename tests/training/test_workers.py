@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +11,7 @@ from threading import Barrier, get_ident
 
 import pytest
 import torch
+from torch import nn
 
 from tests.helpers.runs import CPU, changed, train_into, with_model
 from tests.helpers.states import assert_equal_states
@@ -18,8 +21,10 @@ from translate.system.distributed import ALONE
 from translate.training.checkpoint import Progress
 from translate.training.feed import feed
 from translate.training.loop import train
+from translate.training.optimizer import AdamW, ExponentialMovingAverage
 from translate.training.prepare import prepare
 from translate.training.step import Trainer
+from translate.training.update import Update
 from translate.training.workers import MAX_WORKERS, MIN_SHARE, Workers, usual_number
 
 
@@ -57,7 +62,7 @@ def test_shares_have_the_gradient_of_the_whole_step(
     with closing(feed(prepared, config.train, Progress(), CPU, ALONE)) as steps:
         data = next(steps)
     trainer, gradients = Trainer(config, prepared, CPU), []
-    monkeypatch.setattr(trainer.optimizer, "step", lambda: None)
+    monkeypatch.setattr(Update, "apply", lambda *arguments: None)
     monkeypatch.setattr(trainer.optimizer, "zero_grad", lambda: None)
     for trainer.gradients.workers in Workers(1), Workers(count):
         trainer.step(data, step=1)
@@ -119,8 +124,24 @@ def test_small_batches_are_not_divided(two_threads: None) -> None:
     assert usual_number(10**6) == MAX_WORKERS
 
 
-def test_the_calling_thread_divides_no_operation_if_there_are_workers(two_threads: None) -> None:
-    for count, expected in (1, 2), (2, 1):
-        with Workers(count).alone():
-            assert torch.get_num_threads() == expected
-        assert torch.get_num_threads() == 2
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5, 1e9])
+def test_a_divided_update_equals_pytorchs_exactly(two_threads: None, clip_norm: float) -> None:
+    torch.manual_seed(1)
+    models = [model := nn.Sequential(nn.Linear(30, 20), nn.Linear(20, 10), nn.Linear(10, 3)), copy.deepcopy(model)]
+    optimizers = [AdamW(each.parameters(), lr=0.1, weight_decay=0.1, fused=True) for each in models]
+    averages = [ExponentialMovingAverage(each, 0.5) for each in models]
+    update, workers = Update(models[0], optimizers[0], averages[0], clip_norm), Workers(2)
+    for step in 1, 2, 3:
+        for model in models:
+            model.zero_grad()
+            model[: 4 - step](torch.ones(4, 30) * step).square().sum().backward()  # some weights have no gradient
+        norm = update.gradient_norm(workers)
+        update.apply(norm, step, workers)
+        expected = torch.nn.utils.clip_grad_norm_(models[1].parameters(), clip_norm or math.inf)
+        optimizers[1].step()
+        averages[1].update(step)
+        assert norm == expected
+    for mine, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(mine, other)
+    for name, average in averages[0].weights.items():
+        assert torch.equal(average, averages[1].weights[name])

@@ -110,10 +110,15 @@ class Gradients:
             return losses, torch.autograd.grad(loss, self._weights, allow_unused=True)
 
         results = self.workers.map(gradients, shares)
-        for _, found in results:
-            for weight, gradient in zip(self._weights, found, strict=True):
-                if gradient is not None:
-                    weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
+
+        def add_up(numbers: Sequence[int]) -> None:
+            for number in numbers:
+                weight = self._weights[number]
+                for _, found in results:
+                    if (gradient := found[number]) is not None:
+                        weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
+
+        self.workers.map(add_up, self.workers.divide(self._weights))
         return total([losses for losses, _ in results])
 
     def _loss_of(self, share: Part, num_tokens: int, rdrop: float, precision: str) -> tuple[Tensor, Losses]:

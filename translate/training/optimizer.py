@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -53,6 +54,15 @@ class AdamW(torch.optim.AdamW):
     zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
+    def of(self, weights: Sequence[nn.Parameter]) -> AdamW:
+        """Return an optimizer of some of the weights, which shares the state of this one."""
+        optimizer, chosen = copy.copy(self), {id(weight) for weight in weights}
+        optimizer.param_groups = [
+            {**group, "params": [weight for weight in group["params"] if id(weight) in chosen]}
+            for group in self.param_groups
+        ]
+        return optimizer
+
 
 def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> AdamW:
     """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) for weight matrices.
@@ -81,9 +91,15 @@ class ExponentialMovingAverage:
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         self._parameters = [parameter.detach() for parameter in model.parameters()]  # share memory with the model
 
-    def update(self, step: int) -> None:
-        """Include the weights after update `step`, counting from 1."""
-        torch._foreach_lerp_(list(self.weights.values()), self._parameters, self.share(step))
+    def update(self, step: int, numbers: Sequence[int] | None = None) -> None:
+        """Include the weights after update `step`, counting from 1.
+
+        numbers: the parameters to include, in the order of the model; None: all.
+        """
+        averages = list(self.weights.values())
+        numbers = range(len(averages)) if numbers is None else numbers
+        some = [averages[number] for number in numbers], [self._parameters[number] for number in numbers]
+        torch._foreach_lerp_(*some, self.share(step))
 
     def share(self, step: int) -> float:
         """Return the share of the weights after update `step`, counting from 1, in the new average."""

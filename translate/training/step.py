@@ -30,6 +30,7 @@ from translate.training.loss import Losses, SummedLoss, total
 from translate.training.optimizer import ExponentialMovingAverage, build_optimizer, learning_rate, rdrop_weight
 from translate.training.prepare import Prepared
 from translate.training.step_method import COMPILE_SECONDS, COMPILED, GRAPHS, Method, fastest_method
+from translate.training.update import Update
 
 MAX_NAMED = 20  # maximum number of lines listed in a message
 NUM_TIMED = 4  # timed passes per precision; only the fastest one counts
@@ -73,6 +74,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, config.train, device)
         decay, num_before = config.train.ema_decay, int(bool(config.train.init_from))
         self.ema = ExponentialMovingAverage(self.model, decay, num_before) if decay else None
+        self._update = Update(self.model, self.optimizer, self.ema, config.train.clip_norm)
         self.precision: str = "float32" if self.settings.precision == "auto" else self.settings.precision
         loss = self._summed_loss = SummedLoss(self.model, config.train.label_smoothing, guided_head(config))
         if self.settings.compile == "on" and not loss.guided:
@@ -150,19 +152,13 @@ class Trainer:
             return captured
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(position, self.settings)
-        with self.gradients.workers.alone():
-            losses = total(self.gradients.add(data, step, rdrop_weight(position, self.settings), self.precision))
-            gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-            result = StepResult(losses, float(torch.nn.utils.get_total_norm(gradients)))
-            if result.is_used:
-                if self.settings.clip_norm:
-                    norm = torch.tensor(result.gradient_norm, device=self.device)
-                    torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
-                self.optimizer.step()
-                if self.ema:
-                    self.ema.update(step)
-            self.optimizer.zero_grad()
-            return result
+        workers = self.gradients.workers
+        losses = total(self.gradients.add(data, step, rdrop_weight(position, self.settings), self.precision))
+        result = StepResult(losses, self._update.gradient_norm(workers))
+        if result.is_used:
+            self._update.apply(result.gradient_norm, step, workers)
+        self.optimizer.zero_grad()
+        return result
 
     def _step_with_graphs(
         self, captured: CapturedStep, data: StepData, step: int, position: float

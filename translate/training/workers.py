@@ -1,17 +1,18 @@
-"""Threads that compute the gradients of a step, each for its own share of the pairs.
+"""Threads that compute the gradients of a step, each for its own share of the pairs, and update the weights.
 
 Threads that divide every operation among them wait for each other hundreds of times per step. If another program uses
-one of their cores, they all wait for it each time. Threads that each have a share of the pairs wait once per step.
+one of their cores, they all wait for it each time. Threads that each have a share of the pairs, and then of the
+weights, wait a few times per step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 MAX_WORKERS = 4  # each worker needs memory for its gradients, and time to add them to those of the others
 MIN_SHARE = 256  # target pieces per worker, including padding: smaller matrix products are inefficient
@@ -37,20 +38,6 @@ class Workers:
             each = max(1, num_threads // count)
             self._pool = ThreadPoolExecutor(min(count, num_threads), "step", torch.set_num_threads, (each,))
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within the block, let the calling thread divide no operation, if there are workers.
-
-        Adding gradients and updating weights is limited by the speed of memory, which one thread can use up.
-        """
-        num_threads = torch.get_num_threads()
-        if self._pool:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(num_threads)
-
     def map(self, function: Callable[[T], R], shares: Sequence[T]) -> list[R]:
         """Apply the function to each share. Returns the results in order, or raises the first error at the end."""
         if self._pool is None or len(shares) == 1:
@@ -58,3 +45,13 @@ class Workers:
         results = [self._pool.submit(function, share) for share in shares]
         wait(results)
         return [result.result() for result in results]
+
+    def divide(self, tensors: Sequence[Tensor]) -> list[list[int]]:
+        """Divide tensors into a list per worker, with about equally many elements each. Returns lists of numbers."""
+        lists: list[list[int]] = [[] for _ in range(self.count)]
+        sizes = [0] * self.count
+        for number in sorted(range(len(tensors)), key=lambda each: -tensors[each].numel()):
+            smallest = sizes.index(min(sizes))
+            lists[smallest].append(number)
+            sizes[smallest] += tensors[number].numel()
+        return [sorted(each) for each in lists if each]
