@@ -286,18 +286,21 @@ def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
         (["align", "MAPS", "--json"], "--json: requires gold links; add --gold FILE"),
         (["align", "MAPS", "--one-indexed"], "--one-indexed: requires gold links; add --gold FILE"),
         (
-            ["decode", "x", "a", "--attention-layers", "0"],
+            ["decode", "RUN", "a", "--attention-layers", "0"],
             "--attention-precision and --open need --attention",
         ),
-        (["decode", "x", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of layer numbers"),
-        (["score", "x", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
+        (["decode", "RUN", "a", "--attention", "MAPS", "--attention-layers", "-1"], "not a list of layer numbers"),
+        (["score", "RUN", "--src", "a", "--tgt", "b", "--attention-kinds", "cross"], "need --attention DIR"),
     ],
 )
 def test_an_option_without_effect_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
 ) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").touch()
     write(tmp_path)
-    assert cli._run([part.replace("MAPS", str(tmp_path)) for part in command]) == 2
+    assert cli._run([part.replace("MAPS", str(tmp_path)).replace("RUN", str(run)) for part in command]) == 2
     written = capsys.readouterr()
     assert message in written.err
     assert (written.out, written.err.count("\n")) == ("", 1)

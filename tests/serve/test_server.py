@@ -233,11 +233,18 @@ def test_sigterm_under_load_finishes_what_was_accepted_even_by_a_run_that_was_re
     assert "Traceback" not in log
 
 
+def unfinished_run(folder: Path) -> Path:
+    """A run of which there are only settings."""
+    (folder / "run").mkdir(exist_ok=True)
+    (folder / "run/config.toml").touch()
+    return folder / "run"
+
+
 def test_a_port_in_use_and_a_wrong_run_end_in_one_line(server: Server, tmp_path: Path, capfd: Any) -> None:
     from translate import cli
 
     port = str(server.place[1])
-    assert cli._run(["serve", str(tmp_path), "--port", port]) == 2
+    assert cli._run(["serve", str(unfinished_run(tmp_path)), "--port", port]) == 2
     assert cli._run(["serve", str(tmp_path), "--port", "0"]) == 2
     lines = capfd.readouterr().err.splitlines()
     assert (
@@ -252,12 +259,13 @@ def test_an_address_that_others_reach_without_a_key_is_warned_of(tmp_path: Path,
 
     warning = "warning: anyone who can reach 0.0.0.0 can use this server; set TRANSLATE_API_KEY to require a key"
     for options in ["--api-key", "secret"], []:
-        assert cli._run(["serve", str(tmp_path), "--host", "0.0.0.0", "--port", "0", *options]) == 2
+        assert cli._run(["serve", str(unfinished_run(tmp_path)), "--host", "0.0.0.0", "--port", "0", *options]) == 2
         assert (warning in capfd.readouterr().err.splitlines()) == (not options)
 
 
-def test_without_the_extra_the_error_names_it() -> None:
+def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
     program = "import sys; sys.modules['starlette'] = None\nfrom translate.__main__ import main; main()"
-    ended = subprocess.run([sys.executable, "-c", program, "serve", "run"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program, "serve", str(unfinished_run(tmp_path))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr == "error: starlette is not installed; pip install 'translate-attention[serve]'\n"
