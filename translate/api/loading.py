@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from translate.data.vocab import VocabPair
 from translate.decoding.arguments import check_list, check_path, check_text
+from translate.decoding.engine import Engine
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
 from translate.run.folder import Run
+
+if TYPE_CHECKING:
+    from translate.confidence.stored import Estimator
 
 
 def load_translator(
@@ -23,7 +29,8 @@ def load_translator(
     device: auto, cpu, cuda or mps.
     engine: torch or ctranslate2; the CTranslate2 model is created in the run folder on first use.
     precision: of matrix products; float32, bfloat16 or int8 with torch; float32, float16 or int8 with CTranslate2.
-    ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged.
+    ensemble: additional runs with the same vocabulary; the probabilities of all models are averaged. An
+    ensemble has no confidence.
     Raises UserError if a folder is not a run, or if the device or engine is not available.
     """
     for name, value in {"device": device, "engine": engine, "precision": precision}.items():
@@ -41,11 +48,22 @@ def load_translator(
             raise UserError("--ensemble: not available with CTranslate2; use --engine torch")
         from translate.ctranslate2.engine import CTranslate2Engine
 
-        return LineTranslator(CTranslate2Engine(folders[0], config, vocabs, device, precision), vocabs, config)
+        in_ctranslate2 = CTranslate2Engine(folders[0], config, vocabs, device, precision)
+        return LineTranslator(in_ctranslate2, vocabs, config, _estimator(folders, vocabs, in_ctranslate2))
     if engine != "torch":
         raise UserError(f"--engine {engine}: should be torch or ctranslate2")
     if precision not in ("float32", "bfloat16", "int8"):
         raise UserError(f"--precision {precision}: torch supports float32, bfloat16 and int8; add --engine ctranslate2")
     from translate.decoding.torch_engine import TorchEngine  # deferred, because torch is slow to import
 
-    return LineTranslator(TorchEngine.load(folders, vocabs, device, precision), vocabs, config)
+    in_torch = TorchEngine.load(folders, vocabs, device, precision)
+    return LineTranslator(in_torch, vocabs, config, _estimator(folders, vocabs, in_torch))
+
+
+def _estimator(folders: Sequence[Run], vocabs: VocabPair, engine: Engine) -> Estimator | None:
+    """Return what estimates the confidence of translations: nothing for an ensemble, which is another model."""
+    if len(folders) > 1 or not folders[0].confidence_path.exists():
+        return None
+    from translate.confidence.stored import load_estimator
+
+    return load_estimator(folders[0], vocabs.src, engine.weights[0])

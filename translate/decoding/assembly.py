@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from translate.confidence.result import Confidence
 from translate.config.settings import DecodeSettings
 from translate.data.vocab import VocabPair
-from translate.decoding.engine import Hypothesis, Sentence, length_limit
+from translate.decoding.engine import Hypothesis, Pieces, Sentence, length_limit
 from translate.decoding.quality_warnings import repetition, unknown
 from translate.decoding.results import Candidate, DecodeRequest, Translation
 from translate.decoding.sentence_split import Segment, join
+
+if TYPE_CHECKING:
+    from translate.confidence.stored import Estimator
 
 
 class EncodedLine(NamedTuple):
@@ -38,6 +42,7 @@ class Assembly(NamedTuple):
     max_pieces: int
     settings: DecodeSettings
     request: DecodeRequest
+    estimator: Estimator | None = None  # of the confidence
 
     def translation(self, line: EncodedLine, results: Sequence[Result]) -> Translation:
         """Return the translations of a line from the results of its segments that are not blank."""
@@ -46,9 +51,21 @@ class Assembly(NamedTuple):
             return Translation(line.id, line.source, (blank,), (), ())
         num_candidates = max(len(result.hypotheses) for result in results)
         candidates = tuple(self._candidate(line, results, rank) for rank in range(num_candidates))
-        warnings = tuple(self._warnings(line, results, candidates[0].text))
         pieces = tuple((result.sentence.src, result.hypotheses[0].pieces) for result in results)
-        return Translation(line.id, line.source, candidates, warnings, pieces)
+        confidence, reasons = self._confidence(pieces, candidates[0].score)
+        warnings = (*self._warnings(line, results, candidates[0].text), *reasons)
+        return Translation(line.id, line.source, candidates, warnings, pieces, confidence=confidence)
+
+    def _confidence(
+        self, parts: Sequence[tuple[Pieces, Pieces]], score: float
+    ) -> tuple[Confidence | None, tuple[str, ...]]:
+        """Return the confidence of the best translation if it can be estimated, and why the translation is unsure."""
+        if self.estimator is None:
+            return None, ()
+        if math.isnan(score):  # not requested
+            return None, self.estimator.reasons_of_source([source for source, _ in parts])
+        confidence = self.estimator.confidence(parts, score, self.settings.length_penalty)
+        return confidence, confidence.reasons
 
     def _candidate(self, line: EncodedLine, results: Sequence[Result], rank: int) -> Candidate:
         """Join each segment's hypothesis of this rank (or its last, if it has fewer); score the result as a whole."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
@@ -27,6 +27,9 @@ from translate.decoding.sentence_split import Segment, max_countable, split_line
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.system.distributed import ALONE, World
+
+if TYPE_CHECKING:
+    from translate.confidence.stored import Estimator
 
 FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
 WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
@@ -50,11 +53,13 @@ class LineTranslator:
     """A trained model that translates lines of text.
 
     Create one with `load_translator`. Attributes: `settings`, the decode settings of the run; `vocabs`, its
-    vocabularies; `engine`, which runs the model; `max_pieces`, the length above which lines are split.
+    vocabularies; `engine`, which runs the model; `max_pieces`, the length above which lines are split;
+    `estimator`, which estimates the confidence of translations, or None.
     """
 
-    def __init__(self, engine: Engine, vocabs: VocabPair, config: Config) -> None:
+    def __init__(self, engine: Engine, vocabs: VocabPair, config: Config, estimator: Estimator | None = None) -> None:
         self.engine = engine
+        self.estimator = estimator
         self.vocabs = vocabs
         self.settings = config.decode
         self.max_pieces = config.data.max_pieces
@@ -173,7 +178,9 @@ class LineTranslator:
                 sentences.append(Sentence(src, line.id, () if number else prefix, terms if len(full) == 1 else ()))
                 line_of.append(line)
         results = self._search(sentences, settings, request, watch)
-        return _assembled(Assembly(self.vocabs, self.max_pieces, settings, request), lines, line_of, results)
+        return _assembled(
+            Assembly(self.vocabs, self.max_pieces, settings, request, self.estimator), lines, line_of, results
+        )
 
     def encoded(self, window: Sequence[NumberedLine]) -> list[EncodedLine]:
         """Encode lines as they are translated: those that are too long in segments."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from translate.confidence.result import Confidence
 from translate.config.limits import MAX_BEAM
 from translate.decoding.arguments import check_list, check_text
 from translate.decoding.engine import Pieces
@@ -37,6 +38,7 @@ class Translation:
     # no segments, and a line that was too long for the model has several.
     parts: tuple[tuple[Pieces, Pieces], ...]
     plain: Translation | None = None  # the same without markup, if markup was taken out of the line and put back
+    confidence: Confidence | None = None  # of the best translation; None for blank lines and runs that have no estimate
 
     @property
     def text(self) -> str:
@@ -46,6 +48,8 @@ class Translation:
     def as_dict(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
         fields = {name: value for name, value in asdict(self).items() if name not in ("parts", "plain")}
+        if self.confidence is None:
+            del fields["confidence"]
         return (
             fields
             if self.plain is None

@@ -47,6 +47,8 @@ class Run:
         self.curves_path = path / "curves.png"
         self.alignment_path = path / "alignment.json"
         self.chosen_path = path / "chosen.json"
+        self.confidence_path = path / "confidence.json"
+        self.confidence_tables_path = path / "confidence.safetensors"
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.snapshots_path = path / "snapshots"

@@ -22,7 +22,8 @@ from translate.errors import UserError
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # Files that are read in run folders and attention folders.
 INPUTS = (
-    *("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "chosen.json", "metrics.jsonl", "train.log"),
+    *("config.toml", "vocab*.model", "*.safetensors", "alignment.json", "chosen.json", "confidence.json"),
+    *("metrics.jsonl", "train.log"),
     *("about.json", "index.jsonl", "*.npz"),
 )
 INNER_FOLDERS = {"corpus", "checkpoints", "snapshots", "ctranslate2"}  # of a run

@@ -25,6 +25,7 @@ from translate.system.device import explaining_oom, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.products import using_library
 from translate.system.signals import Stop, stopping_at_signals
+from translate.training.calibrate import calibrate_at_end
 from translate.training.checkpoint import Progress, newest_progress, save_checkpoint
 from translate.training.estimate import StepPlan, plan_steps, reached_limit
 from translate.training.feed import StepData, feed, first_step
@@ -91,6 +92,8 @@ def train(
     with using_library(products), stopping_at_signals() as stop, explaining_oom(advice):
         progress, end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
+        if end:
+            calibrate_at_end(run, config, prepared, device)
         log_end(run, config, prepared, progress, end, signal_number)
     if signal_number:
         raise SystemExit(128 + signal_number)

@@ -1,0 +1,113 @@
+"""The confidence files of a run: RUN/confidence.json, which people can read, and the tables of its source text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from translate.confidence.features import features, joined
+from translate.confidence.model import ConfidenceModel, reason
+from translate.confidence.result import Confidence
+from translate.confidence.source_text import SourceText, read_tables
+from translate.data.vocab import Vocab
+from translate.errors import UserError
+from translate.run.folder import Run
+from translate.system.checked_json import read_record, typed, write_record
+from translate.system.files import read_regular, write_bytes
+from translate.system.terminal_text import print_message
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+FORMAT = 1  # of confidence.json
+MAX_TABLE_BYTES = 2**28
+ADVICE = "delete it, or write it again with `translate evaluate --calibrate`"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Content of confidence.json."""
+
+    weights: str  # SHA-256 of the weights whose translations were observed
+    tables: str  # SHA-256 of confidence.safetensors
+    model: ConfidenceModel
+
+
+class Estimator:
+    """Estimates the confidence of a run's translations. `digest` identifies what the estimates depend on."""
+
+    def __init__(self, model: ConfidenceModel, source: SourceText, digest: str) -> None:
+        self.model, self.source, self.digest = model, source, digest
+
+    def confidence(
+        self, parts: Sequence[tuple[Sequence[int], Sequence[int]]], score: float, length_penalty: float
+    ) -> Confidence:
+        """Return the confidence of a translation. parts, score: as in Translation."""
+        src, tgt = (joined(side) for side in zip(*parts, strict=True))
+        signals = self.source.signals(src)
+        return self.model.confidence(features(score, length_penalty, len(src), len(tgt), signals), signals)
+
+    def reasons_of_source(self, parts: Sequence[Sequence[int]]) -> tuple[str, ...]:
+        """Return why a translation is unsure, as far as its source tells. parts: the pieces of the source."""
+        signals = self.source.signals(joined(parts))
+        return (reason(signals, self.model.limits),) if self.model.is_foreign(signals) else ()
+
+
+def load_estimator(run: Run, vocab: Vocab, weights: str) -> Estimator | None:
+    """Return the run's estimator, or None if it has none, or only one for other weights.
+
+    weights: SHA-256 of the weights in use. Raises UserError if a file is damaged.
+    """
+    path = run.confidence_path
+    with suppress(FileNotFoundError):
+        record = _read(run)
+        if record.weights != weights:
+            print_message(f"note: {path}: belongs to other weights, so translations have no confidence; {ADVICE}")
+            return None
+        digest = hashlib.sha256(json.dumps(asdict(record)).encode()).hexdigest()
+        return Estimator(record.model, SourceText(_tables(run, record.tables), vocab), digest)
+    return None
+
+
+def fitted_to(run: Run) -> str | None:
+    """Return the SHA-256 of the weights to which the run's intact files were fitted, or None if there are none."""
+    with suppress(FileNotFoundError, UserError):
+        record = _read(run)
+        _tables(run, record.tables)
+        return record.weights
+    return None
+
+
+def packed(tables: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return the content of a file of tables."""
+    import safetensors.numpy
+
+    content: bytes = safetensors.numpy.save(dict(tables))
+    return content
+
+
+def store(run: Run, model: ConfidenceModel, tables: bytes, weights: str) -> None:
+    """Write the files, the tables first."""
+    write_bytes(run.confidence_tables_path, tables)
+    record = _Record(weights, hashlib.sha256(tables).hexdigest(), model)
+    write_record(run.confidence_path, asdict(record), FORMAT)
+
+
+def _read(run: Run) -> _Record:
+    path = run.confidence_path
+    return typed(_Record, read_record(path, FORMAT, ADVICE), path, ADVICE)
+
+
+def _tables(run: Run, digest: str) -> dict[str, Any]:
+    path = run.confidence_tables_path
+    try:
+        content = read_regular(path, MAX_TABLE_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing, but {run.confidence_path.name} needs it; restore it, or {ADVICE}") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise UserError(f"{path}: damaged, or of another run; {ADVICE}")
+    return read_tables(content)
