@@ -148,6 +148,8 @@ def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({}, "3 + 3 layers, width 128, rotary positions (in Transformers: trust_remote_code)"),
+        ({"model.positions": "sinusoidal"}, "3 + 3 layers, width 128, sinusoidal positions"),
         ({"model.architecture": "decoder-only"}, "7 layers, width 128, rotary positions"),
         ({"model.architecture": "recurrent"}, "1 + 1 GRU layers, width 192, additive attention"),
         (
@@ -164,7 +166,7 @@ def test_an_architecture_gets_settings_and_reasons_in_its_own_words(
     resolved = resolve_new(None, written(tmp_path, "a b\n" * 30, "b c\n" * 30) | given, "cpu")
     assert resolved.reasons[2] == f"    model    {words}; larger models need more text or time"
     assert "dropout 0.1; reduces" in resolved.reasons[3]
-    unused = {name for name, users in USERS.items() if given["model.architecture"] not in users}
+    unused = {name for name, users in USERS.items() if given.get("model.architecture", "transformer") not in users}
     assert not {f"model.{name}" for name in unused} & resolved.chosen
 
 

@@ -1,9 +1,11 @@
-"""Export to Hugging Face Transformers 5 or later, which loads the folder without this program:
+"""Export to Hugging Face Transformers, which loads the folder without this program:
 
     tokenizer, model = AutoTokenizer.from_pretrained(DIR), AutoModelForSeq2SeqLM.from_pretrained(DIR)
 
-A pre-norm Transformer is exported as Pegasus, and a post-norm one (as in the original paper) as Marian: these models
-have the same layers and positional encodings. The tokenizer is Marian's, which uses sentencepiece for segmentation.
+With sinusoidal positions, a pre-norm Transformer is exported as Pegasus, and a post-norm one (as in the original paper)
+as Marian: these models have the same layers and positional encodings. Transformers has no such model with rotary
+positions, so the folder then contains a file that defines it, and `from_pretrained` needs `trust_remote_code=True`. The
+tokenizer is Marian's, which uses sentencepiece for segmentation.
 
 Differences from translating with the run itself:
 - The lines of a batch are padded with an additional piece, `<pad>`, which never occurs in translations.
@@ -29,6 +31,7 @@ from translate.config.settings import Config
 from translate.data.vocab import Vocab, VocabPair
 from translate.decoding.engine import Sentence, length_limit
 from translate.errors import UserError
+from translate.export.huggingface_rotary import MODULE, modeling_file, rotary_config, rotary_weights
 from translate.model.layers import sinusoidal_positions
 from translate.model.transformer import Transformer
 from translate.run.architecture import require_transformer
@@ -61,21 +64,25 @@ RENAMED = {
 def export_huggingface(run: Run, folder: Path) -> None:
     """Write the run's weights, vocabularies and decode settings to `folder`, which appears only when complete.
 
-    Raises UserError if the run has no weights yet, `folder` is not empty, or no Transformers model matches the run.
+    Raises UserError if the run has no weights yet, is not a Transformer, or has too many positions to store, or if
+    `folder` is not empty.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     require_transformer(run, config, "Hugging Face export", "export to onnx instead")
-    if config.model.positions == "rotary":
-        advice = 'export to ctranslate2 or onnx, or train with "sinusoidal" positions'
-        raise UserError(f'{run.path}: Hugging Face export does not support model.positions = "rotary"; {advice}')
-    if (num_positions := _num_positions(config)) > MAX_POSITIONS:
+    is_native = config.model.positions == "sinusoidal"
+    if is_native and (num_positions := _num_positions(config)) > MAX_POSITIONS:
         advice = "lower data.max_pieces or decode.max_length_ratio in config.toml"
         raise UserError(f"{run.path}: Hugging Face would store {num_positions:,} positions; {advice}")
     model = load_model(run, vocabs).model
     assert isinstance(model, Transformer)
-    tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
+    if is_native:
+        tensors = _layers(model) | _positions(config) | _tables(model, config, vocabs)
+    else:
+        tensors = rotary_weights(model, _pad_id(vocabs) + 1)
     with atomic_folder(folder) as partial:
         write_bytes(partial / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+        if not is_native:
+            write_bytes(partial / f"{MODULE}.py", modeling_file())
         _write_json(partial / "config.json", _model_config(config, vocabs))
         _write_json(partial / "generation_config.json", _generation_config(config, vocabs))
         _write_tokenizer(partial, config, vocabs)
@@ -121,12 +128,18 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
 
 
 def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
+    shared = {"dtype": "float32", "is_encoder_decoder": True} | _special_ids(vocabs)
+    if config.model.positions == "rotary":
+        return rotary_config(config.model, vocabs, _pad_id(vocabs) + 1) | shared
+    return _native_config(config, vocabs) | shared
+
+
+def _native_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
     shape, is_shared = config.model, _is_shared(config, vocabs)
     pegasus = {"model_type": "pegasus", "architectures": ["PegasusForConditionalGeneration"]}
     marian = {"model_type": "marian", "architectures": ["MarianMTModel"], "share_encoder_decoder_embeddings": is_shared}
     return (
         (pegasus if shape.norm == "pre" else marian)
-        | {"dtype": "float32", "is_encoder_decoder": True}
         | {"vocab_size": _pad_id(vocabs) + 1, "tie_word_embeddings": is_shared}
         | {"max_position_embeddings": _num_positions(config), "d_model": shape.d_model}
         | {"encoder_layers": shape.num_encoder_layers, "decoder_layers": shape.num_decoder_layers}
@@ -134,7 +147,6 @@ def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
         | {"encoder_ffn_dim": shape.d_ff, "decoder_ffn_dim": shape.d_ff, "activation_function": "relu"}
         | {"scale_embedding": True, "dropout": shape.dropout, "attention_dropout": shape.attention_dropout}
         | {"forced_eos_token_id": None}  # the default would be piece 1 or 0
-        | _special_ids(vocabs)
     )
 
 

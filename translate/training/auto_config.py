@@ -171,8 +171,10 @@ def _describe(model: ModelSettings) -> str:
         attention = "no" if model.attention == "none" else model.attention
         return f"{layers} {model.cell.upper()} layers, width {model.d_model}, {attention} attention"
     if model.architecture == "decoder-only":
-        layers = str(model.num_decoder_layers)
-    return f"{layers} layers, width {model.d_model}, {model.positions} positions"
+        return f"{model.num_decoder_layers} layers, width {model.d_model}, {model.positions} positions"
+    # Of the programs to export to, only Transformers has no such model.
+    price = " (in Transformers: trust_remote_code)" if model.positions == "rotary" else ""
+    return f"{layers} layers, width {model.d_model}, {model.positions} positions{price}"
 
 
 def _size_for(num_pairs: int, architecture: Architecture = DEFAULT) -> Size:
