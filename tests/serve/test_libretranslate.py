@@ -72,6 +72,10 @@ def test_alternatives_are_others_than_the_translation(client: TestClient, transl
 
 def test_html_keeps_its_markup(client: TestClient, translator: LineTranslator) -> None:
     html = '<p class="a">I love apples.</p>\n<script>x</script><b translate="no">She reads.</b>'
+    inline = {"q": "<p>I <b>love</b> &lt;red&gt; apples.</p>", "format": "html", "alternatives": 2, **PAIR}
+    answer = client.post("/translate", json=inline).json()
+    for text in [answer["translatedText"], *answer["alternatives"]]:
+        assert [text.count(tag) for tag in ("<p>", "<b>", "</b>", "</p>")] == [1, 1, 1, 1]
     fields = {"q": html, "format": "html", **PAIR}
     found = client.post("/translate", files={name: (None, text) for name, text in fields.items()})
     assert found.json() == {"translatedText": html.replace(SENTENCES[0], *translator.translate(SENTENCES[:1]))}

@@ -73,7 +73,7 @@ def take_out(source: str, tokens: Iterable[Token], stand_ins: Sequence[str] = ()
         writer.add_item(token, stand_in)
     items = writer.finished()
     if not items:
-        return MarkedLine(source, source)
+        return MarkedLine(source, "".join(token.text for token in merged))
     for index, partner in _partners(merged_items := [token for token in merged if token.kind != "text"]):
         items[index].partner, items[partner].partner = partner, index
     for item, token in zip(items, merged_items, strict=True):

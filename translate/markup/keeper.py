@@ -85,8 +85,6 @@ class MarkupKeeper:
 def marked_line(line: str) -> MarkedLine:
     """Return a line of plain text without its items. A line that has only items is blank without them."""
     parts = [*tokens(line)]
-    if all(part.kind != "text" for part in parts):
-        return take_out(line, parts)
     has_words = any(character.isalnum() for part in parts if part.kind == "text" for character in part.text)
     marked = take_out(line, parts)
     return marked if has_words or not marked.items else MarkedLine(line, "", marked.items)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from translate.alignment.aligner import Pairing
-from translate.alignment.methods import align, merged_maps
+from translate.alignment.methods import Links, align, merged_maps
 from translate.alignment.sources import RunLines
 from translate.alignment.stored import best_setting
 from translate.attention.extract import attention_maps
-from translate.attention.maps import MAX_PIECES
+from translate.attention.maps import MAX_PIECES, Floats
 from translate.attention.selection import AttentionSelection
 from translate.data.pieces import END
 from translate.data.vocab import Vocab
@@ -34,6 +33,7 @@ class _Part(NamedTuple):
     ids: tuple[Pieces, Pieces]  # ending with `</s>`
     units: tuple[int, int]  # the first of each side
     spans: tuple[list[slice | None], list[slice | None]]
+    is_word: tuple[list[bool], list[bool]]
 
 
 class Linker:
@@ -62,7 +62,7 @@ class Linker:
                 weights = merged_maps(each, *part.spans, [self._choice], self._config.is_shifted)
                 (links,) = align(weights, self._config.method, self._config.threshold)
                 first_source, first_target = part.units
-                found = np.argwhere(links).tolist()
+                found = np.argwhere(_completed(links, weights[0], *part.is_word)).tolist()
                 results[part.number].links.extend((first_source + i, first_target + j) for j, i in found)
         return results
 
@@ -90,7 +90,23 @@ class Linker:
             )
             if spans[0] is not None and spans[1] is not None:
                 both = ([*pieces, src.eos_id], [*ids, tgt.eos_id])
-                yield _Part(number, both, (first_source, first_target), (spans[0], spans[1]))
+                is_word = [unit.is_word for unit in source], [unit.is_word for unit in target]
+                yield _Part(number, both, (first_source, first_target), (spans[0], spans[1]), is_word)
+
+
+def _completed(links: Links, weights: Floats, source: Sequence[bool], target: Sequence[bool]) -> Links:
+    """Link each source word that has no link to a target word to the one that attends to it most.
+
+    links, weights: (T, S). source, target: which units are words. Markup around a word that the alignment leaves out is
+    then next to what attention shows, even if it is little.
+    """
+    linked = links.copy()
+    shown = weights * np.array(target, dtype=np.float32)[:, None]  # to words only
+    for i in np.flatnonzero(source):
+        if shown[:, i].any() and not shown[links[:, i], i].any():
+            linked[:, i] = False
+            linked[shown[:, i].argmax(), i] = True
+    return linked
 
 
 def _within(units: Sequence[Unit], start: int, end: int) -> tuple[int, list[Unit]]:
@@ -101,9 +117,14 @@ def _within(units: Sequence[Unit], start: int, end: int) -> tuple[int, list[Unit
 
 def _split(labels: Sequence[str], vocab: Vocab) -> Iterator[list[int]]:
     """Yield the piece ids of each part of a translation, without `</s>`."""
-    for is_end, part in groupby(labels, lambda label: label == END):
-        if not is_end:
-            yield [vocab.label_ids[label] for label in part]
+    part = list[int]()
+    for label in labels:
+        if label == END:
+            yield part
+            part = []
+        else:
+            part.append(vocab.label_ids[label])
+    yield part
 
 
 def _spelled(vocab: Vocab, piece: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+SHARE = 1 / 3  # of the links of a target unit, so that two units of a verb surround one pronoun, but not two
 TAKEN = -1e9  # gain of a unit that another pair surrounds
 
 
@@ -36,8 +37,8 @@ class LinkTable:
     def span(self, first: int, end: int, within: tuple[int, int], taken: npt.NDArray[np.bool_] | None = None) -> Span:
         """Return the span of the source units [first, end), within a span.
 
-        A target unit counts for it as far as its links are to these units, and against it as far as they are to
-        others. The span has the largest sum, and of several such spans it is the shortest (Bentley 1984).
+        A target unit counts for it if more than SHARE of its links are to these units, and against it if fewer are.
+        The span has the largest sum of that, and of several such spans it is the shortest (Bentley 1984).
         """
         low, high = within
         targets = self._targets(first, end)
@@ -46,7 +47,8 @@ class LinkTable:
             return Span(low, low, 0.0)
         low, high = int(targets.min()), int(targets.max()) + 1
         counts, own = self._counts[low:high], np.bincount(targets - low, minlength=high - low)
-        gains = np.where(counts > 0, 2 * own / np.maximum(counts, 1) - 1, 0.0)
+        shares = own / np.maximum(counts, 1)
+        gains = np.where(counts > 0, shares - SHARE, 0.0)
         if taken is not None:
             gains[taken[low:high]] = TAKEN
         sums = np.concatenate([[0.0], np.cumsum(gains)])
@@ -56,7 +58,7 @@ class LinkTable:
         if gain > 0:
             begin = int(np.flatnonzero(sums[:best] == lowest[best - 1])[-1])
             return Span(low + begin, low + best, gain)
-        shares = np.where(gains > TAKEN, own / np.maximum(counts, 1), 0.0)  # as of `im`, for one word of `in the`
+        shares = np.where(gains > TAKEN, shares, 0.0)
         best = int(np.argmax(shares))
         return Span(low + best, low + best + 1, float(shares[best])) if shares[best] else Span(low, low, 0.0)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from translate.config.toml import changed_search
-from translate.decoding.line_translator import LineTranslator
-from translate.decoding.results import DecodeRequest, Translation
-from translate.decoding.sentence_split import Segment, join, max_countable, split_line
 from translate.serve.batching import BatchingTranslator
 from translate.serve.detection import LanguageDetector
-from translate.serve.markup import Part, html_parts, rebuilt, text_parts
+from translate.serve.documents import translated
+from translate.serve.markup import html_parts, text_parts
 from translate.serve.reading import invalid
 from translate.serve.runs import Language, ServedRun
 
@@ -30,7 +27,7 @@ class TranslateRequest(BaseModel):
     q: str | list[str] = Field(description="text, or texts, to translate")
     source: str = Field(description='code of the source language, such as en, or "auto"')
     target: str = Field(description="code of the target language")
-    format: Literal["text", "html"] = Field("text", description="html: translate the text and keep the markup")
+    format: Literal["text", "html"] = Field("text", description="html: translate sentences and keep their markup")
     alternatives: int = Field(0, ge=0, le=MAX_ALTERNATIVES, description="number of further translations to return")
     api_key: str = Field("", description="API key, if the server asks for one")
 
@@ -106,43 +103,18 @@ async def translate(
     if source == "auto":
         detected = languages.detector.detect(texts, languages.sources(request.target))[0]
         source = detected["language"]
-    translator = translators[languages.run(source, request.target).name]
+    run = languages.run(source, request.target)
+    translator = translators[run.name]
     settings, num_best = translator.translator.settings, request.alternatives + 1
     settings = changed_search(settings, {"beam_size": max(settings.beam_size, num_best)})
-    documents = [(html_parts if request.format == "html" else text_parts)(text) for text in texts]
-    split = partial(_segments, translator=translator.translator)
-    segments = [[split(part.text) for part in parts if part.text] for parts in documents]
-    lines = [segment.text for lines in segments for line in lines for segment in line]
-    found = iter(await translator.translations(lines, (settings, DecodeRequest(num_best))))
-    versions = [
-        _versions(parts, [(line, list(islice(found, len(line)))) for line in lines], num_best)
-        for parts, lines in zip(documents, segments, strict=True)
-    ]
+    parse = partial(html_parts, has_items=run.linker is not None) if request.format == "html" else text_parts
+    versions = await translated([parse(text) for text in texts], run, translator, settings, num_best)
     answer: dict[str, Any] = {"translatedText": [first for first, *_ in versions] if is_list else versions[0][0]}
     if request.alternatives:
         answer["alternatives"] = [others for _, *others in versions] if is_list else versions[0][1:]
     if detected:
         answer["detectedLanguage"] = [detected] * len(texts) if is_list else detected
     return answer
-
-
-def _segments(text: str, translator: LineTranslator) -> list[Segment]:
-    """Split a text that the translator would split anyway: in segments, it shares batches with others."""
-    if len(text) <= max_countable(translator.max_pieces):
-        return [Segment(text, "")]
-    return split_line(text, translator.max_pieces, lambda texts: [*map(len, translator.vocabs.src.encode(texts))])
-
-
-def _versions(
-    parts: Sequence[Part], lines: Sequence[tuple[list[Segment], list[Translation]]], num_best: int
-) -> list[str]:
-    """Return up to num_best different translations of a text, best first. lines: segments of each, with theirs."""
-    num_ranks = max((len(each.translations) for _, found in lines for each in found), default=1)
-    chosen = (
-        [join(segments, [each.translations[: rank + 1][-1].text for each in found]) for segments, found in lines]
-        for rank in range(min(num_best, num_ranks))
-    )
-    return list(dict.fromkeys(rebuilt(parts, texts) for texts in chosen))
 
 
 def _base(code: str) -> str:

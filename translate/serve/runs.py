@@ -18,6 +18,8 @@ from translate.config.settings import Config
 from translate.data.encoded_corpus import open_corpus
 from translate.decoding.line_translator import LineTranslator
 from translate.errors import UserError
+from translate.markup.links import Linker
+from translate.model.attention_kinds import map_kinds
 from translate.run.folder import Run
 from translate.system.device import keep_freed_memory
 from translate.system.files import resolved
@@ -51,6 +53,7 @@ class ServedRun:
     config: Config
     translator: LineTranslator
     live: LineTranslator  # shows its attention, so it runs in PyTorch, whatever translates
+    linker: Linker | None  # aligns the words of a sentence with markup; None: the model has no attention
     source: Language
     target: Language
     sample: Sequence[Example]  # of the validation text; empty if the run folder no longer has it
@@ -112,7 +115,8 @@ def _load_runs(folders: Sequence[Path], device: str, engine: str, precision: str
         codes = [code or unknown for code, unknown in zip(config.data.languages, ("src", "tgt"), strict=True)]
         source, target = (Language(code, language_name(code)) for code in codes)
         sample = _sample(folder, translator)
-        served.append(ServedRun(name, folder, config, translator, live, source, target, sample, version))
+        linker = Linker(live, folder) if "cross" in map_kinds(engine_of(live).model.attention) else None
+        served.append(ServedRun(name, folder, config, translator, live, linker, source, target, sample, version))
     return served
 
 
